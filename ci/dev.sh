@@ -37,7 +37,7 @@ build() {
   fi
   # shellcheck disable=SC2206  # a list of words on purpose
   options+=(${ATLED_CMAKE_ARGS:-})
-  cmake "${options[@]}" --log-level=WARNING
+  cmake "${options[@]}" --log-level=WARNING --no-warn-unused-cli
   cmake --build "$package/build" -j "$jobs"
   cmake --install "$package/build" --prefix "$package/src" >/dev/null
 }
