@@ -1,0 +1,148 @@
+// The C++ types behind atled's dtypes, and how to get from one to the other. Host and device code; no dependencies.
+#ifndef ATLED_DTYPE_HPP
+#define ATLED_DTYPE_HPP
+
+#include <complex>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "abi.h"
+
+#if defined(__CUDACC__)
+#define ATLED_HOST_DEVICE __host__ __device__
+#else
+#define ATLED_HOST_DEVICE
+#endif
+
+namespace atled {
+
+ATLED_HOST_DEVICE inline float bits_to_float(uint32_t bits) {
+  float f;
+  memcpy(&f, &bits, sizeof f);
+  return f;
+}
+
+ATLED_HOST_DEVICE inline uint32_t float_to_bits(float f) {
+  uint32_t bits;
+  memcpy(&bits, &f, sizeof bits);
+  return bits;
+}
+
+// IEEE 754 binary16; conversions round to nearest even and keep subnormals.
+struct Half {
+  uint16_t bits = 0;
+  Half() = default;
+  ATLED_HOST_DEVICE Half(float f) {
+    uint32_t x = float_to_bits(f), sign = (x >> 16) & 0x8000u, a = x & 0x7fffffffu;
+    uint32_t subnormal = float_to_bits(bits_to_float(a) + 0.5f) - 0x3f000000u;
+    uint32_t normal = (a - 0x38000000u + 0x0fffu + ((a >> 13) & 1u)) >> 13;
+    uint32_t special = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    uint32_t h = a < 0x38800000u ? subnormal : (a >= 0x477ff000u ? special : normal);
+    bits = static_cast<uint16_t>(sign | h);
+  }
+  ATLED_HOST_DEVICE operator float() const {
+    uint32_t sign = (bits & 0x8000u) << 16, a = bits & 0x7fffu;
+    uint32_t normal = (a << 13) + 0x38000000u;
+    uint32_t special = 0x7f800000u | (a << 13);
+    float subnormal = static_cast<float>(a) * 5.9604644775390625e-8f;  // 2^-24
+    uint32_t f = a >= 0x7c00u ? special : (a >= 0x0400u ? normal : float_to_bits(subnormal));
+    return bits_to_float(sign | f);
+  }
+};
+
+struct BFloat16 {
+  uint16_t bits = 0;
+  BFloat16() = default;
+  ATLED_HOST_DEVICE BFloat16(float f) {
+    uint32_t x = float_to_bits(f);
+    uint32_t rounded = (x + 0x7fffu + ((x >> 16) & 1u)) >> 16;
+    bits = static_cast<uint16_t>(f != f ? 0x7fc0u | ((x >> 16) & 0x8000u) : rounded);
+  }
+  ATLED_HOST_DEVICE operator float() const { return bits_to_float(static_cast<uint32_t>(bits) << 16); }
+};
+
+template <class T>
+struct Tag {
+  using type = T;
+};
+
+// Calls f with the Tag of the C++ type of dtype: visit_dtype(d, [&](auto tag) { using T = typename decltype(tag)::type; ... }).
+template <class F>
+decltype(auto) visit_dtype(int dtype, F&& f) {
+  switch (dtype) {
+    case ATLED_BOOL: return f(Tag<bool>{});
+    case ATLED_UINT8: return f(Tag<uint8_t>{});
+    case ATLED_INT8: return f(Tag<int8_t>{});
+    case ATLED_UINT16: return f(Tag<uint16_t>{});
+    case ATLED_INT16: return f(Tag<int16_t>{});
+    case ATLED_UINT32: return f(Tag<uint32_t>{});
+    case ATLED_INT32: return f(Tag<int32_t>{});
+    case ATLED_UINT64: return f(Tag<uint64_t>{});
+    case ATLED_INT64: return f(Tag<int64_t>{});
+    case ATLED_FLOAT16: return f(Tag<Half>{});
+    case ATLED_BFLOAT16: return f(Tag<BFloat16>{});
+    case ATLED_FLOAT32: return f(Tag<float>{});
+    case ATLED_FLOAT64: return f(Tag<double>{});
+    case ATLED_COMPLEX64: return f(Tag<std::complex<float>>{});
+    default: return f(Tag<std::complex<double>>{});
+  }
+}
+
+template <class T>
+inline constexpr int dtype_of = -1;
+template <>
+inline constexpr int dtype_of<bool> = ATLED_BOOL;
+template <>
+inline constexpr int dtype_of<uint8_t> = ATLED_UINT8;
+template <>
+inline constexpr int dtype_of<int8_t> = ATLED_INT8;
+template <>
+inline constexpr int dtype_of<uint16_t> = ATLED_UINT16;
+template <>
+inline constexpr int dtype_of<int16_t> = ATLED_INT16;
+template <>
+inline constexpr int dtype_of<uint32_t> = ATLED_UINT32;
+template <>
+inline constexpr int dtype_of<int32_t> = ATLED_INT32;
+template <>
+inline constexpr int dtype_of<uint64_t> = ATLED_UINT64;
+template <>
+inline constexpr int dtype_of<int64_t> = ATLED_INT64;
+template <>
+inline constexpr int dtype_of<Half> = ATLED_FLOAT16;
+template <>
+inline constexpr int dtype_of<BFloat16> = ATLED_BFLOAT16;
+template <>
+inline constexpr int dtype_of<float> = ATLED_FLOAT32;
+template <>
+inline constexpr int dtype_of<double> = ATLED_FLOAT64;
+template <>
+inline constexpr int dtype_of<std::complex<float>> = ATLED_COMPLEX64;
+template <>
+inline constexpr int dtype_of<std::complex<double>> = ATLED_COMPLEX128;
+
+struct DtypeInfo {
+  const char* name;
+  uint8_t code;  // DLPack's
+  uint8_t bits;
+};
+
+inline constexpr DtypeInfo dtype_infos[ATLED_NUM_DTYPES] = {
+    {"bool", kDLBool, 8},         {"uint8", kDLUInt, 8},        {"int8", kDLInt, 8},       {"uint16", kDLUInt, 16},
+    {"int16", kDLInt, 16},        {"uint32", kDLUInt, 32},      {"int32", kDLInt, 32},     {"uint64", kDLUInt, 64},
+    {"int64", kDLInt, 64},        {"float16", kDLFloat, 16},    {"bfloat16", kDLBfloat, 16}, {"float32", kDLFloat, 32},
+    {"float64", kDLFloat, 64},    {"complex64", kDLComplex, 64}, {"complex128", kDLComplex, 128},
+};
+
+inline const char* dtype_name(int dtype) { return dtype_infos[dtype].name; }
+inline constexpr int itemsize(int dtype) { return dtype_infos[dtype].bits / 8; }
+inline constexpr bool is_complex(int dtype) { return dtype >= ATLED_COMPLEX64; }
+inline constexpr bool is_floating(int dtype) { return dtype >= ATLED_FLOAT16 && dtype <= ATLED_FLOAT64; }
+inline constexpr bool is_integer(int dtype) { return dtype >= ATLED_UINT8 && dtype <= ATLED_INT64; }
+inline constexpr bool is_signed(int dtype) {
+  return dtype >= ATLED_FLOAT16 || dtype == ATLED_INT8 || dtype == ATLED_INT16 || dtype == ATLED_INT32 || dtype == ATLED_INT64;
+}
+
+}  // namespace atled
+#endif  // ATLED_DTYPE_HPP
