@@ -18,16 +18,22 @@ if [ $# -eq 0 ]; then
   exit 2
 fi
 
+declare -A versions
+order=()
+while read -r name version; do
+  order+=("$name")
+  versions[$name]=$version
+done < <("$python" "$root/ci/dev_link.py" --order)
+
 build() {
-  local package=$root/packages/$1 version
-  version=$("$python" "$root/ci/dev_link.py" --version-of "$package")
+  local package=$root/packages/$1
   local options=(
     -S "$package" -B "$package/build"
     -DCMAKE_BUILD_TYPE="${ATLED_BUILD_TYPE:-Release}"
     -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
     -DCMAKE_MODULE_PATH="$root/packages/core/cmake"
     -DPython_EXECUTABLE="$python"
-    -DSKBUILD_PROJECT_NAME="atled-$1" -DSKBUILD_PROJECT_VERSION="$version"
+    -DSKBUILD_PROJECT_NAME="atled-$1" -DSKBUILD_PROJECT_VERSION="${versions[$1]}"
   )
   local nanobind
   if nanobind=$("$python" -m nanobind --cmake_dir 2>/dev/null); then options+=(-Dnanobind_ROOT="$nanobind"); fi
@@ -42,19 +48,13 @@ build() {
   cmake --install "$package/build" --prefix "$package/src" >/dev/null
 }
 
-packages=("$@")
-if [ "$1" = all ]; then
-  packages=(core)
-  for folder in "$root"/packages/*/pyproject.toml; do
-    name=$(basename "$(dirname "$folder")")
-    if [ "$name" != core ]; then packages+=("$name"); fi
-  done
-fi
+chosen=("$@")
+if [ "$1" = all ]; then chosen=("${order[@]}"); fi
 
-"$python" "$root/ci/dev_link.py" "$root"
-for name in "${packages[@]}"; do
-  if [ ! -d "$root/packages/$name" ]; then
-    echo "ci/dev.sh: expected a folder of packages/, got $name" >&2
+"$python" "$root/ci/dev_link.py"
+for name in "${chosen[@]}"; do
+  if [ -z "${versions[$name]:-}" ]; then
+    echo "ci/dev.sh: expected one of: ${order[*]}; got $name" >&2
     exit 2
   fi
   if [ -f "$root/packages/$name/CMakeLists.txt" ]; then build "$name"; fi

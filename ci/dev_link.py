@@ -3,56 +3,49 @@
 import argparse
 import shutil
 import sysconfig
-import tomllib
 from pathlib import Path
-from typing import Any
+
+from workspace import Package, discover
 
 
-def project(package: Path) -> dict[str, Any]:
-    """The ``[project]`` table of a package's pyproject.toml."""
-    table: dict[str, Any] = tomllib.loads((package / "pyproject.toml").read_text())["project"]
-    return table
-
-
-def write_metadata(table: dict[str, Any], site: Path) -> None:
-    """Writes a minimal ``.dist-info`` for one project, in place of any older one."""
-    stem = table["name"].replace("-", "_")
+def write_metadata(package: Package, site: Path) -> None:
+    """Writes a minimal ``.dist-info`` for one package, in place of any older one."""
+    table = package.project
+    stem = package.distribution.replace("-", "_")
     for old in site.glob(f"{stem}-*.dist-info"):
         shutil.rmtree(old)
     folder = site / f"{stem}-{table['version']}.dist-info"
     folder.mkdir()
-    metadata = ["Metadata-Version: 2.1", f"Name: {table['name']}", f"Version: {table['version']}"]
-    metadata += [f"Requires-Dist: {requirement}" for requirement in table.get("dependencies", [])]
+    metadata = ["Metadata-Version: 2.1", f"Name: {package.distribution}", f"Version: {table['version']}"]
+    metadata += [f"Requires-Dist: {requirement}" for requirement in package.dependencies]
     (folder / "METADATA").write_text("\n".join(metadata) + "\n")
-    lines: list[str] = []
-    for group, entries in table.get("entry-points", {}).items():
-        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()), ""]
+    groups = dict(table.get("entry-points", {}))
     if scripts := table.get("scripts"):
-        lines += ["[console_scripts]", *(f"{name} = {value}" for name, value in scripts.items()), ""]
+        groups["console_scripts"] = scripts
+    lines: list[str] = []
+    for group, entries in groups.items():
+        lines += [f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()), ""]
     (folder / "entry_points.txt").write_text("\n".join(lines))
     (folder / "INSTALLER").write_text("ci/dev.sh\n")
 
 
-def link(root: Path, site: Path) -> None:
-    """Puts every package of ``root`` into the site-packages folder ``site``."""
-    packages = sorted(file.parent for file in root.glob("packages/*/pyproject.toml"))
-    (site / "atled-dev.pth").write_text("".join(f"{package / 'src'}\n" for package in packages))
+def link(packages: list[Package], site: Path) -> None:
+    """Puts every package's src folder on the path of the interpreter that owns ``site``."""
+    (site / "atled-dev.pth").write_text("".join(f"{package.folder / 'src'}\n" for package in packages))
     for package in packages:
-        write_metadata(project(package), site)
+        write_metadata(package, site)
 
 
 def main() -> None:
-    """Command line: a checkout to link, or ``--version-of`` a package."""
+    """Command line: link everything, or with ``--order`` only print the packages, each after those it needs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path, nargs="?", help="the checkout")
-    parser.add_argument("--version-of", type=Path, metavar="PACKAGE", help="print this package's version and stop")
+    parser.add_argument("--order", action="store_true", help="print 'name version' of each package and link nothing")
     arguments = parser.parse_args()
-    if arguments.version_of:
-        print(project(arguments.version_of)["version"])
-    elif arguments.root:
-        link(arguments.root.resolve(), Path(sysconfig.get_path("purelib")))
+    packages = discover()
+    if arguments.order:
+        print("\n".join(f"{package.name} {package.project['version']}" for package in packages))
     else:
-        parser.error("expected a checkout or --version-of, got neither")
+        link(packages, Path(sysconfig.get_path("purelib")))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,101 @@
+"""Builds the packages' wheels into dist/, each once: a wheel whose sources did not change is kept.
+
+Run it with any Python; it builds with that Python, in a virtual environment of its own below build/.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import venv
+from pathlib import Path
+
+from workspace import ROOT, Package, discover, fingerprint, requirement_name
+
+DIST = ROOT / "dist"
+STAMPS = DIST / "stamps.json"
+
+
+def wheel_of(package: Package, folder: Path = DIST) -> Path:
+    """The one wheel of a package in ``folder``; a FileNotFoundError says how to build it."""
+    wheels = sorted(folder.glob(f"{package.distribution.replace('-', '_')}-{package.project['version']}-*.whl"))
+    if len(wheels) != 1:
+        raise FileNotFoundError(f"expected one wheel of {package.distribution} in {folder}, got {len(wheels)}; run nox -s wheels")
+    return wheels[0]
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *arguments], check=True)
+
+
+def _environment(packages: list[Package]) -> Path:
+    """A virtual environment with everything that the builds need but the checkout's own wheels; returns its Python."""
+    folder = ROOT / "build" / f"wheel-env-{sysconfig.get_python_version()}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        venv.create(folder, with_pip=True, clear=True)
+    ours = {package.distribution for package in packages}
+    needed = {r for package in packages for r in package.build_requirements if requirement_name(r) not in ours}
+    _pip(python, "install", "--quiet", "cmake>=3.26", "ninja>=1.11", *sorted(needed))
+    return python
+
+
+def _stamp(package: Package, packages: list[Package]) -> str:
+    """What the wheel was built from: Python, the package's files and those of the packages it is built against."""
+    needed = set(map(requirement_name, package.build_requirements))
+    against = [other for other in packages if other.distribution in needed]
+    headers = [path for other in against for room in ("include", "cmake") for path in (other.folder / room).rglob("*")]
+    files = [*package.files(), *sorted(path for path in headers if path.is_file())]
+    return f"{sysconfig.get_platform()}-{sys.version_info[0]}.{sys.version_info[1]}-{fingerprint(iter(files))}"
+
+
+def _build(package: Package, python: Path) -> None:
+    for old in DIST.glob(f"{package.distribution.replace('-', '_')}-*.whl"):
+        old.unlink()
+    environment = dict(os.environ, PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}")
+    if shutil.which("ccache"):
+        environment.setdefault("CMAKE_CXX_COMPILER_LAUNCHER", "ccache")
+    command = [python, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
+    subprocess.run([*command, "--wheel-dir", DIST, package.folder], check=True, env=environment)
+
+
+def build_all(packages: list[Package]) -> None:
+    """Builds every wheel that is missing or stale, each after those it is built against."""
+    DIST.mkdir(exist_ok=True)
+    stamps: dict[str, str] = json.loads(STAMPS.read_text()) if STAMPS.exists() else {}
+    stale = [p for p in packages if stamps.get(p.name) != _stamp(p, packages) or not _present(p)]
+    if not stale:
+        return
+    python = _environment(packages)
+    wanted = {name for package in packages for name in map(requirement_name, package.build_requirements)}
+    for package in packages:
+        if package in stale:
+            start = time.perf_counter()
+            stamp = _stamp(package, packages)
+            _build(package, python)
+            stamps[package.name] = stamp
+            STAMPS.write_text(json.dumps(stamps, indent=1))
+            print(f"{wheel_of(package).name}: built in {time.perf_counter() - start:.0f} s", flush=True)
+        if package.distribution in wanted:
+            _pip(python, "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel_of(package)))
+
+
+def _present(package: Package) -> bool:
+    try:
+        return wheel_of(package).is_file()
+    except FileNotFoundError:
+        return False
+
+
+def main() -> None:
+    """Command line without options."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    build_all(discover())
+
+
+if __name__ == "__main__":
+    main()
