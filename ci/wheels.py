@@ -24,12 +24,12 @@ def wheel_of(package: Package, folder: Path = DIST) -> Path:
     """The one wheel of a package in ``folder``; a FileNotFoundError says how to build it."""
     wheels = sorted(folder.glob(f"{package.distribution.replace('-', '_')}-{package.project['version']}-*.whl"))
     if len(wheels) != 1:
-        raise FileNotFoundError(f"expected one wheel of {package.distribution} in {folder}, got {len(wheels)}; run nox -s wheels")
+        raise FileNotFoundError(f"expected one wheel of {package.distribution}, got {len(wheels)}; run nox -s wheels")
     return wheels[0]
 
 
-def _pip(python: Path, *arguments: str) -> None:
-    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *arguments], check=True)
+def _pip(python: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *arguments], check=True, env=environment)
 
 
 def _environment(packages: list[Package]) -> Path:
@@ -59,8 +59,8 @@ def _build(package: Package, python: Path) -> None:
     environment = dict(os.environ, PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}")
     if shutil.which("ccache"):
         environment.setdefault("CMAKE_CXX_COMPILER_LAUNCHER", "ccache")
-    command = [python, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-build-isolation", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", DIST, package.folder], check=True, env=environment)
+    options = ("--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", str(DIST))
+    _pip(python, "wheel", *options, str(package.folder), environment=environment)
 
 
 def build_all(packages: list[Package]) -> None:

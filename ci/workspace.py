@@ -18,7 +18,7 @@ _BUILT_SUFFIXES = {".so", ".pyd", ".dll", ".dylib", ".pyc"}
 
 
 def requirement_name(requirement: str) -> str:
-    """The normalised name of the distribution that a requirement asks for: ``"atled_core[cuda]>=1"`` → ``"atled-core"``."""
+    """The normalised name of the distribution that is required: ``"atled_core[cuda]>=1"`` → ``"atled-core"``."""
     match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", requirement.strip())
     if match is None:
         raise ValueError(f"expected a requirement that begins with a name, got {requirement!r}")

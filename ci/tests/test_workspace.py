@@ -1,0 +1,50 @@
+"""Discovery of packages, requirement names, fingerprints, and the closing line."""
+
+from pathlib import Path
+
+import pytest
+
+from summary import add_up
+from workspace import Package, discover, fingerprint, requirement_name
+
+
+@pytest.mark.parametrize(
+    ("requirement", "name"),
+    [("numpy", "numpy"), ("atled_core[cuda]>=0.1", "atled-core"), ("Ml-Dtypes >= 0.5", "ml-dtypes"), ("a.b;x", "a-b")],
+)
+def test_requirement_name(requirement: str, name: str) -> None:
+    assert requirement_name(requirement) == name
+
+
+def test_requirement_without_a_name() -> None:
+    with pytest.raises(ValueError, match="expected a requirement that begins with a name"):
+        requirement_name(">=1.0")
+
+
+def test_order_follows_build_requirements(tmp_path: Path) -> None:
+    for name, needs in {"aa": '"atled-zz>=0"', "zz": ""}.items():
+        folder = tmp_path / "packages" / name
+        folder.mkdir(parents=True)
+        text = f'[build-system]\nrequires = [{needs}]\n[project]\nname = "atled-{name}"\nversion = "1"\n'
+        (folder / "pyproject.toml").write_text(text)
+    assert [package.name for package in discover(tmp_path)] == ["zz", "aa"]
+
+
+def test_fingerprint_sees_sources_and_not_builds(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "build").mkdir()
+    (tmp_path / "src" / "a.py").write_text("x = 1\n")
+    package = Package(tmp_path)
+    first = fingerprint(package.files())
+    (tmp_path / "build" / "junk.o").write_text("1")
+    (tmp_path / "src" / "lib.so.3").write_text("1")
+    assert fingerprint(package.files()) == first
+    (tmp_path / "src" / "a.py").write_text("x = 2\n")
+    assert fingerprint(package.files()) != first
+
+
+def test_reports_are_added_up(tmp_path: Path) -> None:
+    report = tmp_path / "tests-core.xml"
+    suite = '<testsuite tests="7" failures="1" errors="1" skipped="2" time="3.4"/>'
+    report.write_text(f"<testsuites>{suite}</testsuites>")
+    assert add_up([report, report]) == {"passed": 6, "failed": 4, "skipped": 4, "seconds": 6}

@@ -1,0 +1,173 @@
+"""Everything this repository can do, as nox sessions; the packages are discovered from packages/*/pyproject.toml.
+
+``nox -s tests`` passes all tests and ``nox -s tests -- nn -k conv`` some of them; ``nox --list`` shows the rest.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "ci"))
+
+from wheels import wheel_of  # noqa: E402
+from workspace import Package, discover  # noqa: E402
+
+PACKAGES = discover()
+TESTED = [package.name for package in PACKAGES if package.tests.is_dir()]
+DIST = ROOT / "dist"
+REPORTS = ROOT / "build" / "reports"
+SANITIZED = ["core", "autograd"]
+
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+
+def install(session: nox.Session, packages: list[Package], *extra: str) -> None:
+    """Builds what is stale and installs these packages' wheels with what they declare, and ``extra``."""
+    session.run("python", "ci/wheels.py", silent=False)
+    wheels = [str(wheel_of(package)) for package in packages]
+    local = ("--find-links", str(DIST))
+    session.install(*local, *wheels, *extra)
+    # A reused environment may hold older builds under the same version.
+    ours = [str(wheel_of(package)) for package in PACKAGES if _installed(session, package)]
+    session.install("--force-reinstall", "--no-deps", *ours)
+
+
+def _installed(session: nox.Session, package: Package) -> bool:
+    stem = package.distribution.replace("-", "_")
+    return any(Path(session.virtualenv.location).rglob(f"site-packages/{stem}-*.dist-info"))
+
+
+def pytest(session: nox.Session, report: str, *arguments: str) -> None:
+    """Runs pytest from the repository's root, with a report that ci/summary.py adds up."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    session.run("python", "-m", "pytest", f"--junit-xml={REPORTS / report}.xml", *arguments)
+
+
+def split_posargs(session: nox.Session) -> tuple[list[Package], list[str]]:
+    """The packages that the command line names, all if it names none, and the rest of its words."""
+    names = [word for word in session.posargs if word in TESTED]
+    rest = [word for word in session.posargs if word not in TESTED]
+    return [package for package in PACKAGES if package.name in (names or TESTED)], rest
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Train a convolutional network on real images with all of atled's wheels."""
+    script = ROOT / "examples" / "train_digits.py"
+    requirements = nox.project.load_toml(script).get("dependencies", [])
+    install(session, PACKAGES, *(name for name in requirements if not name.startswith("atled")))
+    session.run("python", str(script), *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests with all wheels installed: nox -s tests -- [package...] [pytest options]."""
+    packages, options = split_posargs(session)
+    requirements = {requirement for package in packages for requirement in package.test_requirements}
+    install(session, PACKAGES, *sorted(requirements))
+    failed = []
+    if len(packages) == len(TESTED):
+        pytest(session, "tests-ci", "ci/tests", *options)
+    for package in packages:
+        try:
+            pytest(session, f"tests-{package.name}", str(package.tests.relative_to(ROOT)), *options)
+        except nox.command.CommandFailed:
+            failed.append(package.name)
+    if not session.posargs:
+        session.run("python", "ci/summary.py", str(REPORTS), "--prefix", "tests-")
+    if failed:
+        session.error(f"tests failed in: {', '.join(failed)}")
+
+
+@nox.session
+@nox.parametrize("package", TESTED, ids=TESTED)
+def isolated(session: nox.Session, package: str) -> None:
+    """Install one wheel alone, with its declared dependencies only, and run its tests."""
+    (alone,) = (p for p in PACKAGES if p.name == package)
+    install(session, [alone], *alone.test_requirements)
+    own = ROOT / "ci" / "isolated" / f"test_{package}_alone.py"
+    if own.exists():
+        pytest(session, f"isolated-{package}-alone", str(own))
+    pytest(session, f"isolated-{package}", str(alone.tests), *session.posargs)
+
+
+@nox.session
+def abi(session: nox.Session) -> None:
+    """Run the tests of the C contract: layouts, handshakes, the sample plugin, older and newer headers."""
+    session.install("cmake>=3.26", "ninja>=1.11", "scikit-build-core>=0.11")
+    (core,) = (p for p in PACKAGES if p.name == "core")
+    install(session, PACKAGES, *core.test_requirements)
+    plugin = ROOT / "examples" / "plugin"
+    session.install("--no-build-isolation", "--no-deps", "--force-reinstall", str(plugin))
+    pytest(session, "abi-plugin", str(plugin / "tests"))
+    pytest(session, "abi-core", str(core.tests / "abi"), *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check formats, lint rules, and the rules of the repository itself."""
+    session.install("ruff>=0.12", "clang-format>=20", "pytest>=8.0", "packaging>=24")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("python", "ci/check_sources.py")
+    session.run("python", "ci/clang_format.py")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check all Python with mypy --strict, against the installed wheels' stubs."""
+    stubs = ["mypy>=1.17", "nox", "numpy>=2.0", "pytest>=8.0", "types-tqdm"]
+    install(session, PACKAGES, *stubs)
+    session.run("mypy", "noxfile.py", *map(str, sorted((ROOT / "ci").glob("*.py"))), env={"MYPYPATH": "ci"})
+    for package in PACKAGES:
+        if package.source.is_dir():
+            session.run("mypy", "-p", f"atled.{package.name}")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site in docs/_build/html; a warning is an error."""
+    install(session, PACKAGES, "sphinx>=8.1", "furo>=2025.1", "myst-parser>=4.0")
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed beside NumPy and PyTorch, print ratios to the budgets: nox -s bench -- [group...]."""
+    install(session, PACKAGES, "numpy>=2.0", "torch==2.13.*", "matplotlib>=3.9")
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every wheel into dist/ and check what it ships."""
+    session.install("packaging>=24")
+    session.run("python", "ci/wheels.py")
+    session.run("python", "ci/check_wheels.py", str(DIST))
+
+
+@nox.session
+def sanitizers(session: nox.Session) -> None:
+    """Run core's and autograd's tests under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    packages = [package for package in PACKAGES if package.name in SANITIZED]
+    requirements = {requirement for package in packages for requirement in package.test_requirements}
+    install(session, [p for p in PACKAGES if p.name == "testing"], *sorted(requirements))
+    session.run("python", "ci/sanitize.py", *(package.name for package in packages), *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def dev(session: nox.Session) -> None:
+    """Make .venv for development: all tools, and every package built in place."""
+    python = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        session.run(sys.executable, "-m", "venv", str(ROOT / ".venv"))
+    ours = {package.distribution for package in PACKAGES}
+    lists = [p.build_requirements + p.dependencies + p.test_requirements for p in PACKAGES]
+    needed = {r for requirements in lists for r in requirements if not r.startswith(tuple(ours))}
+    tools = ["clang-format>=20", "cmake>=3.26", "mypy>=1.17", "ninja>=1.11", "nox", "ruff>=0.12"]
+    session.run(str(python), "-m", "pip", "install", "--quiet", *tools, *sorted(needed))
+    session.run("bash", "ci/dev.sh", *(session.posargs or ["all"]), env={"ATLED_DEV_PYTHON": str(python)})
