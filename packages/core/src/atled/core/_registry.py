@@ -1,0 +1,283 @@
+"""Finds and loads what other wheels plug into atled, by entry points and on first use.
+
+A wheel fills an extension point in its ``pyproject.toml``::
+
+    [project.entry-points."atled.ops"]
+    mine = "my_package:LIBRARY"
+
+Values of the groups in `REGISTRATION_GROUPS` are the path of a plugin library (str or Path) or a callable that registers;
+values of all other groups are handed out as they are. When two distributions fill one name, both are named in an error
+unless one declares a priority by a suffix of its group, ``[project.entry-points."atled.ops.priority_10"]``; the greatest
+wins, and a group without suffix has priority 0.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from atled.core import _core
+
+#: Groups whose values act (they register ops, kernels, a device or a layer) rather than being used themselves.
+REGISTRATION_GROUPS = ("atled.ops", "atled.kernels", "atled.devices", "atled.layers")
+GROUPS = (
+    *REGISTRATION_GROUPS,
+    "atled.gradients",
+    "atled.tensor_attributes",
+    "atled.collectives",
+    "atled.formats",
+    "atled.data",
+    "atled.interop",
+)
+
+# What to install for a name that nothing provides: group -> name -> requirement.
+_HINTS: dict[str, dict[str, str]] = {
+    "atled.ops": {"nn": "atled-nn", "optim": "atled-optim", "autograd": "atled-autograd"},
+    "atled.devices": {"cuda": "atled-core[cuda]"},
+    "atled.layers": {"autograd": "atled-autograd", "autocast": "atled-autograd"},
+    "atled.tensor_attributes": dict.fromkeys(
+        "backward detach detach_ grad grad_fn is_leaf output_nr register_hook requires_grad requires_grad_ "
+        "retain_grad retains_grad".split(),
+        "atled-autograd",
+    ),
+    "atled.collectives": {"gloo": "atled-distributed", "mpi": "atled-distributed"},
+}
+
+_GROUP = re.compile(r"(?P<group>atled\.[a-z_]+?)(?:\.priority_(?P<priority>\d{1,9}))?")
+
+
+@dataclass
+class Plugin:
+    """One entry point: who fills `name` of `group`, and what became of it."""
+
+    group: str
+    name: str
+    priority: int
+    distribution: str
+    version: str
+    entry_point: metadata.EntryPoint
+    state: str = "not loaded"  # then "loading", "loaded" or "failed"
+    value: object = None
+    failure: BaseException | None = None
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+# Reentrant, since loading one plugin may need another; renewed in a forked child, whose copy may be held by no living thread.
+_lock = threading.RLock()
+_plugins: dict[str, dict[str, list[Plugin]]] | None = None
+_broken_metadata: list[str] = []
+_loaded_libraries: set[Path] = set()
+
+
+def _normalized(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _scan() -> dict[str, dict[str, list[Plugin]]]:
+    found: dict[str, dict[str, list[Plugin]]] = {group: {} for group in GROUPS}
+    seen: set[str] = set()
+    _broken_metadata.clear()
+    for distribution in metadata.distributions():
+        # One unreadable distribution, of whomever, must not hide all the others.
+        try:
+            if "[atled." not in (distribution.read_text("entry_points.txt") or ""):
+                continue
+            name, version = distribution.metadata["Name"], distribution.version
+            entry_points = [ep for ep in distribution.entry_points if ep.group.startswith("atled.")]
+        except Exception as error:
+            _broken_metadata.append(f"{getattr(distribution, '_path', distribution)}: {type(error).__name__}: {error}")
+            continue
+        # The first one on the path is the one that imports find.
+        if _normalized(name) in seen:
+            continue
+        seen.add(_normalized(name))
+        for ep in entry_points:
+            match = _GROUP.fullmatch(ep.group)
+            if match is None or match["group"] not in found:
+                _broken_metadata.append(f"{name} {version}: {ep.group!r} is no extension point of this atled-core")
+                continue
+            plugin = Plugin(match["group"], ep.name, int(match["priority"] or 0), name, version, ep)
+            found[plugin.group].setdefault(ep.name, []).append(plugin)
+    for by_name in found.values():
+        for candidates in by_name.values():
+            candidates.sort(key=lambda plugin: (-plugin.priority, _normalized(plugin.distribution)))
+    return found
+
+
+def _table(group: str) -> dict[str, list[Plugin]]:
+    global _plugins
+    with _lock:
+        if _plugins is None:
+            _plugins = _scan()
+        if group not in _plugins:
+            raise _core.InvalidValueError(f"expected one of the groups {', '.join(GROUPS)}, got {group!r}")
+        return _plugins[group]
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def refresh() -> None:
+    """Forgets what was found, so that the next use reads the metadata again; what is loaded stays loaded."""
+    global _plugins
+    with _lock:
+        _plugins = None
+
+
+def names(group: str) -> list[str]:
+    """The names that installed distributions provide in `group`, sorted; imports none of them."""
+    return sorted(_table(group))
+
+
+def plugins() -> list[Plugin]:
+    """Every entry point of every group, loaded or not."""
+    return [plugin for group in GROUPS for by_name in sorted(_table(group).items()) for plugin in by_name[1]]
+
+
+def broken_metadata() -> list[str]:
+    """What could not be read or made sense of while looking for entry points."""
+    _table(GROUPS[0])
+    return list(_broken_metadata)
+
+
+def hint(group: str, name: str) -> str | None:
+    """The requirement to install for a name that nothing provides, where atled knows one."""
+    return _HINTS.get(group, {}).get(name)
+
+
+def missing(group: str, name: str, what: str) -> str:
+    """The sentence about a name that nothing provides; `what` is how its user calls it (``Tensor.backward``)."""
+    if requirement := hint(group, name):
+        return f"{what} comes with {requirement}, which is not installed: pip install {_quoted(requirement)}"
+    available = ", ".join(names(group)) or "none"
+    return f"{what} is provided by no installed distribution (entry-point group {group}; found: {available})"
+
+
+def _quoted(requirement: str) -> str:
+    return f"'{requirement}'" if "[" in requirement else requirement
+
+
+def _choose(group: str, name: str) -> Plugin | None:
+    candidates = _table(group).get(name)
+    if not candidates:
+        return None
+    first, *others = candidates
+    if others and others[0].priority == first.priority:
+        rivals = [str(plugin) for plugin in candidates if plugin.priority == first.priority]
+        removals = " or ".join(f"pip uninstall {plugin.distribution}" for plugin in candidates[: len(rivals)])
+        raise _core.PluginError(
+            f"{name!r} of {group} is provided by {' and '.join(rivals)}: {removals}, "
+            f"or have one of them declare the group as {group}.priority_{first.priority + 1}"
+        )
+    return first
+
+
+def _fail(plugin: Plugin) -> _core.PluginError:
+    cause = plugin.failure
+    return _core.PluginError(
+        f"{plugin} provides {plugin.name!r} of {plugin.group} and failed to load ({type(cause).__name__}: {cause}): "
+        f"pip install --upgrade --force-reinstall {plugin.distribution}"
+    )
+
+
+def _register(value: object) -> None:
+    if isinstance(value, (str, Path)):
+        path = Path(value).resolve()
+        if path not in _loaded_libraries:
+            _loaded_libraries.add(path)  # before it runs: its own registration may come back here
+            try:
+                _core.load_plugin(str(path))
+            except BaseException:
+                _loaded_libraries.discard(path)
+                raise
+    elif callable(value):
+        value()
+    else:
+        raise TypeError(f"expected the path of a plugin library or a callable, got {type(value).__name__}")
+
+
+def _load(plugin: Plugin) -> object:
+    if plugin.state == "not loaded":
+        # Importing happens outside of our lock: another thread may hold the import lock and wait for us.
+        try:
+            value: object = plugin.entry_point.load()
+            with _lock:
+                if plugin.state == "not loaded":
+                    plugin.state, plugin.value = "loading", value
+                    # A plugin that asks for itself meanwhile gets what there is so far.
+                    if plugin.group in REGISTRATION_GROUPS:
+                        _register(value)
+                    plugin.state = "loaded"
+        except (Exception, SystemExit) as error:
+            plugin.state, plugin.failure = "failed", error
+    with _lock:
+        if plugin.failure is not None:
+            raise _fail(plugin) from plugin.failure
+        return plugin.value
+
+
+def load(group: str, name: str) -> object:
+    """What an installed distribution provides as `name` in `group`.
+
+    In `REGISTRATION_GROUPS` the registration has been run, once. Raises PluginError when nothing provides the name, when
+    two distributions of one priority do, or when loading failed; the cause is chained, now and at each later use.
+    """
+    plugin = _choose(group, name)
+    if plugin is None:
+        raise _core.PluginError(missing(group, name, f"{name!r} of {group}"))
+    return _load(plugin)
+
+
+def find(group: str, name: str) -> object | None:
+    """As `load`, but None when nothing provides the name."""
+    plugin = _choose(group, name)
+    return None if plugin is None else _load(plugin)
+
+
+def tensor_attribute(name: str) -> object:
+    """The object to set on Tensor for `name`; AttributeError, saying what to install, when nothing provides it."""
+    # Protocol probes (_repr_html_, __array_interface__, ...) are frequent and never an add-on's.
+    if not name.startswith("_"):
+        plugin = _choose("atled.tensor_attributes", name)
+        if plugin is not None:
+            return _load(plugin)
+        if hint("atled.tensor_attributes", name):
+            raise AttributeError(missing("atled.tensor_attributes", name, f"Tensor.{name}"))
+    raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+
+
+def load_ops(namespace: str) -> None:
+    """Registers the ops of a namespace; PluginError, saying what to install, when nothing provides it."""
+    plugin = _choose("atled.ops", namespace)
+    if plugin is None:
+        raise _core.PluginError(missing("atled.ops", namespace, f"at.ops.{namespace}"))
+    _load(plugin)
+
+
+def load_kernels(device: str, namespace: str) -> bool:
+    """Adds a device's kernels for the ops of a namespace; False when nothing provides them."""
+    plugin = _choose("atled.kernels", f"{device}.{namespace}")
+    if plugin is None:
+        return False
+    _load(plugin)
+    return True
+
+
+def load_device(name: str) -> None:
+    """Registers a device type; DeviceError, saying what to install, when nothing provides it."""
+    plugin = _choose("atled.devices", name)
+    if plugin is None:
+        raise _core.DeviceError(missing("atled.devices", name, f"device {name!r}"))
+    _load(plugin)
