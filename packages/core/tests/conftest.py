@@ -13,7 +13,7 @@ MakeDistribution = Callable[..., Path]
 
 @pytest.fixture
 def make_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeDistribution]:
-    """`make_distribution(name, {group: {entry: value}}, {module: source}, version="1.0")` installs one for this test."""
+    """`make_distribution(name, {group: {entry: value}}, {module: source})` installs one for the test."""
     modules: list[str] = []
 
     def make(

@@ -79,7 +79,7 @@ def test_a_failure_is_recorded_and_raised_at_each_use(make_distribution: MakeDis
         version="2.5",
     )
     for _ in range(2):
-        with pytest.raises(at.PluginError, match=r"dist-a 2\.5 provides 'mine' of atled\.ops .*in the plugin") as caught:
+        with pytest.raises(at.PluginError, match=r"dist-a 2\.5 provides 'mine' of .*in the plugin") as caught:
             _registry.load_ops("mine")
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
         assert "pip install --upgrade --force-reinstall dist-a" in str(caught.value)
@@ -187,5 +187,6 @@ def test_tensor_attributes_are_handed_out(make_distribution: MakeDistribution) -
 
 
 def test_importing_core_scans_nothing() -> None:
-    code = "import sys, atled.core; print([m for m in ('importlib.metadata', 'atled.core._registry') if m in sys.modules])"
+    unwanted = ("importlib.metadata", "atled.core._registry", "numpy")
+    code = f"import sys, atled.core; print([name for name in {unwanted} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

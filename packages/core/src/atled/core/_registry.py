@@ -5,10 +5,10 @@ A wheel fills an extension point in its ``pyproject.toml``::
     [project.entry-points."atled.ops"]
     mine = "my_package:LIBRARY"
 
-Values of the groups in `REGISTRATION_GROUPS` are the path of a plugin library (str or Path) or a callable that registers;
-values of all other groups are handed out as they are. When two distributions fill one name, both are named in an error
-unless one declares a priority by a suffix of its group, ``[project.entry-points."atled.ops.priority_10"]``; the greatest
-wins, and a group without suffix has priority 0.
+Values of the groups in `REGISTRATION_GROUPS` are the path of a plugin library (str or Path) or a callable that
+registers; values of all other groups are handed out as they are. When two distributions fill one name, both are named
+in an error, unless one declares a priority by a suffix of its group: ``[project.entry-points."atled.ops.priority_10"]``.
+The greatest wins, and a group without suffix has priority 0.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ _HINTS: dict[str, dict[str, str]] = {
     "atled.devices": {"cuda": "atled-core[cuda]"},
     "atled.layers": {"autograd": "atled-autograd", "autocast": "atled-autograd"},
     "atled.tensor_attributes": dict.fromkeys(
-        "backward detach detach_ grad grad_fn is_leaf output_nr register_hook requires_grad requires_grad_ "
-        "retain_grad retains_grad".split(),
+        (
+            *("backward", "grad", "grad_fn", "is_leaf", "requires_grad", "requires_grad_", "register_hook"),
+            *("detach", "detach_", "output_nr", "retain_grad", "retains_grad"),
+        ),
         "atled-autograd",
     ),
     "atled.collectives": {"gloo": "atled-distributed", "mpi": "atled-distributed"},
@@ -68,7 +70,7 @@ class Plugin:
         return f"{self.distribution} {self.version}"
 
 
-# Reentrant, since loading one plugin may need another; renewed in a forked child, whose copy may be held by no living thread.
+# Reentrant, since loading one plugin may need another; renewed in a forked child, whose copy nobody may ever release.
 _lock = threading.RLock()
 _plugins: dict[str, dict[str, list[Plugin]]] | None = None
 _broken_metadata: list[str] = []
@@ -231,8 +233,8 @@ def _load(plugin: Plugin) -> object:
 def load(group: str, name: str) -> object:
     """What an installed distribution provides as `name` in `group`.
 
-    In `REGISTRATION_GROUPS` the registration has been run, once. Raises PluginError when nothing provides the name, when
-    two distributions of one priority do, or when loading failed; the cause is chained, now and at each later use.
+    In `REGISTRATION_GROUPS` the registration has been run, once. Raises PluginError when nothing provides the name,
+    when two distributions of one priority do, or when loading failed; the cause is chained, at this and each later use.
     """
     plugin = _choose(group, name)
     if plugin is None:
