@@ -15,6 +15,9 @@ struct RegisterKernels {
   RegisterKernels(Registration run, const char* family);
 };
 
+// A second name for an op, to be called after the op's definition: alias("core::abs", "core::absolute").
+void alias(const char* op, const char* other_name);
+
 }  // namespace atled::core
 
 #define ATLED_OPS(run) static const ::atled::core::RegisterOps run##_registered { run, #run }
