@@ -85,9 +85,7 @@ def namespace(package: Package) -> list[str]:
     source = package.folder / "src"
     stray = [path for path in source.glob("*") if path.name != "atled"]
     stray += [path for path in (source / "atled").glob("*") if path.name not in {package.name, "__pycache__"}]
-    return [
-        f"{path}: expected src/atled/{package.name} alone (PEP 420 allows nothing beside it)" for path in stray
-    ]
+    return [f"{path}: expected src/atled/{package.name} alone (PEP 420 allows nothing beside it)" for path in stray]
 
 
 def version_ranges(package: Package) -> list[str]:
