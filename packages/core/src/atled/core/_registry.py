@@ -7,8 +7,8 @@ A wheel fills an extension point in its ``pyproject.toml``::
 
 Values of the groups in `REGISTRATION_GROUPS` are the path of a plugin library (str or Path) or a callable that
 registers; values of all other groups are handed out as they are. When two distributions fill one name, both are named
-in an error, unless one declares a priority by a suffix of its group: ``[project.entry-points."atled.ops.priority_10"]``.
-The greatest wins, and a group without suffix has priority 0.
+in an error, unless one declares a priority by its group, ``[project.entry-points."atled.ops.priority_10"]``. The
+greatest wins, and a group without suffix has priority 0.
 """
 
 from __future__ import annotations

@@ -1,0 +1,51 @@
+"""How atled's packages test their operators: specifications, samples, references and tolerances."""
+
+from . import samples, specs
+from ._check import check_errors, check_op
+from ._compare import assert_close, assert_ulps
+from ._convert import (
+    ALL,
+    BOOL,
+    COMPLEX,
+    FLOATS,
+    INTEGERS,
+    NUMBERS,
+    REALS,
+    SIGNED,
+    UNSIGNED,
+    at_dtype,
+    dtype_name,
+    from_numpy,
+    numpy_dtype,
+    promote,
+    to_numpy,
+)
+from ._spec import Draw, ErrorCase, OpSpec, Sample
+
+__all__ = [
+    "ALL",
+    "BOOL",
+    "COMPLEX",
+    "FLOATS",
+    "INTEGERS",
+    "NUMBERS",
+    "REALS",
+    "SIGNED",
+    "UNSIGNED",
+    "Draw",
+    "ErrorCase",
+    "OpSpec",
+    "Sample",
+    "assert_close",
+    "assert_ulps",
+    "at_dtype",
+    "check_errors",
+    "check_op",
+    "dtype_name",
+    "from_numpy",
+    "numpy_dtype",
+    "promote",
+    "samples",
+    "specs",
+    "to_numpy",
+]

@@ -1,0 +1,235 @@
+"""Checks one operator against its specification, on one device and dtype."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import atled.core as at
+
+from ._compare import assert_ulps
+from ._convert import (
+    Array,
+    arrays_in,
+    at_dtype,
+    category,
+    dtype_name,
+    from_numpy,
+    map_arrays,
+    promote,
+    real_of,
+    to_numpy,
+)
+from ._layouts import LAYOUTS, cycle_layouts
+from ._spec import OpSpec, Sample
+
+
+def check_op(spec: OpSpec, device: str = "cpu", dtype: str = "float32") -> None:
+    """Checks values, shapes, dtypes, strides, ``out=``, in-place and aliasing of every sample; raises AssertionError.
+
+    The op is called through its public callable; all expectations come from the specification alone.
+
+    >>> check_op(find("core")["exp"], "cpu", "float32")
+    """
+    for sample in spec.draw(dtype):
+        case = _Case(spec, sample, device)
+        case.check_values()
+        if spec.reference is not None:
+            case.check_layouts()
+            case.check_out()
+            case.check_inplace()
+
+
+def check_errors(spec: OpSpec, device: str = "cpu") -> None:
+    """Checks that each error case raises its exception, worded as specified and naming the op."""
+    for case in spec.errors():
+        args, kwargs = _call_arguments(case, device)
+        where = f"{spec.name}{case}"
+        try:
+            spec.op(*args, **kwargs)
+        except case.error as error:
+            message = str(error)
+            assert isinstance(error, at.AtledError), f"{where}: {type(error).__name__} is no AtledError: {message}"
+            assert re.search(case.match, message), f"{where}: expected a message like {case.match!r}, got {message!r}"
+            name = spec.name.rpartition("::")[2]
+            assert message.startswith(name), (
+                f"{where}: expected the message to start with the op's name, got {message!r}"
+            )
+        except Exception as error:
+            raise AssertionError(f"{where}: expected {case.error.__name__}, got {error!r}") from error
+        else:
+            raise AssertionError(f"{where}: expected {case.error.__name__}, got a result")
+
+
+def _call_arguments(sample: Sample, device: str, convert: Any = from_numpy) -> tuple[Any, Any]:
+    def to_tensor(array: Array) -> at.Tensor:
+        tensor: at.Tensor = convert(array, device)
+        return tensor
+
+    kwargs = {
+        name: at_dtype(value) if name == "dtype" and isinstance(value, str) else map_arrays(value, to_tensor)
+        for name, value in sample.kwargs.items()
+    }
+    return map_arrays(sample.args, to_tensor), kwargs
+
+
+def _outputs(result: Any) -> list[Any]:
+    return list(result) if isinstance(result, (tuple, list)) else [result]
+
+
+class _Case:
+    """One sample of one op on one device, with what the reference expects of it."""
+
+    def __init__(self, spec: OpSpec, sample: Sample, device: str) -> None:
+        self.spec, self.sample, self.device = spec, sample, device
+        self.where = f"{spec.name}{sample} on {device}: "
+        self.op = spec.op
+        self.expected: list[Array] = []
+        self.scales: list[Array | None] = []
+        if spec.reference is not None:
+            self.expected = self._reference(lambda array: array)
+            magnitudes = self._reference(np.abs) if spec.cancels else []
+            self.scales = [np.abs(m) for m in magnitudes] or [None] * len(self.expected)
+            self.dtypes = self._result_dtypes()
+
+    def _reference(self, prepare: Any) -> list[Array]:
+        """The reference's outputs, computed in the widest dtypes."""
+        floating = any(name in str(self.spec.result) for name in ("float", "complex"))
+
+        def widen(array: Array) -> Array:
+            kind = category(dtype_name(array.dtype))
+            wide: Any = np.complex128 if kind == 3 else np.float64 if kind == 2 or floating else array.dtype
+            return np.asarray(prepare(array.astype(wide)))
+
+        args, kwargs = map_arrays(self.sample.args, widen), map_arrays(self.sample.kwargs, widen)
+        assert self.spec.reference is not None
+        with np.errstate(all="ignore"):
+            return [np.asarray(output) for output in _outputs(self.spec.reference(*args, **kwargs))]
+
+    def _result_dtypes(self) -> list[str]:
+        rule = self.spec.result(self.sample) if callable(self.spec.result) else self.spec.result
+        rules = [rule] * len(self.expected) if isinstance(rule, str) else list(rule)
+        assert len(rules) == len(self.expected), f"{self.where}the reference gave {len(self.expected)} outputs"
+        return [self._dtype(rule) for rule in rules]
+
+    def _dtype(self, rule: str) -> str:
+        asked = self.sample.kwargs.get("dtype")
+        if asked is not None and rule not in ("bool", "int64"):
+            return dtype_name(asked)
+        inputs = [dtype_name(array.dtype) for array in arrays_in((self.sample.args, self.sample.kwargs))]
+        if rule not in ("promote", "float", "sum", "real", "input"):
+            return rule
+        dtype = inputs[0] if rule == "input" else promote(*inputs)
+        if rule != "input":
+            dtype = _with_scalars(dtype, (*self.sample.args, *self.sample.kwargs.values()))
+        if rule == "float" and category(dtype) < 2:
+            return "float32"
+        if rule == "sum" and category(dtype) < 2:
+            return dtype if dtype == "uint64" else "int64"
+        return real_of(dtype) if rule == "real" else dtype
+
+    def check_values(self) -> None:
+        args, kwargs = _call_arguments(self.sample, self.device)
+        before = [to_numpy(t) for t in _tensors_in((args, kwargs))]
+        outputs = _outputs(self.op(*args, **kwargs))
+        if self.spec.check is not None:
+            self.spec.check([to_numpy(t) for t in outputs], *self.sample.args, **self.sample.kwargs)
+            return
+        self._compare(outputs, "")
+        if "mutates" not in self.op.traits:
+            for tensor, values in zip(_tensors_in((args, kwargs)), before, strict=True):
+                np.testing.assert_array_equal(to_numpy(tensor), values, f"{self.where}an argument was changed")
+
+    def check_layouts(self) -> None:
+        # What is written must not be expanded: mutating ops have tests of their own for strides.
+        if "mutates" in self.op.traits or next(arrays_in((self.sample.args, self.sample.kwargs)), None) is None:
+            return
+        for start in range(len(LAYOUTS)):
+            args, kwargs = _call_arguments(self.sample, self.device, cycle_layouts(start))
+            self._compare(_outputs(self.op(*args, **kwargs)), f"with odd strides ({LAYOUTS[start].__name__} first): ")
+
+    def check_out(self) -> None:
+        if "out" not in self.op.variants:
+            return
+        for odd in (False, True):
+            args, kwargs = _call_arguments(self.sample, self.device)
+            outs = [self._blank(e.shape, d, odd) for e, d in zip(self.expected, self.dtypes, strict=True)]
+            result = self.op(*args, **kwargs, out=outs[0] if len(outs) == 1 else tuple(outs))
+            assert all(a is b for a, b in zip(_outputs(result), outs, strict=True)), f"{self.where}out= is not returned"
+            self._compare(outs, f"into out= ({'odd strides' if odd else 'contiguous'}): ")
+        self._check_out_alias()
+
+    def _check_out_alias(self) -> None:
+        """out= is an argument, or overlaps one by all but a row."""
+        first = self.sample.args[0] if self.sample.args else None
+        if not isinstance(first, np.ndarray) or len(self.expected) != 1:
+            return
+        if first.shape != self.expected[0].shape or dtype_name(first.dtype) != self.dtypes[0]:
+            return
+        args, kwargs = _call_arguments(self.sample, self.device)
+        self._compare([self.op(*args, **kwargs, out=args[0])], "out= is the first argument: ")
+        if first.ndim == 0 or first.shape[0] == 0:
+            return
+        buffer = from_numpy(np.concatenate([first, first[-1:]]), self.device)
+        args, kwargs = _call_arguments(self.sample, self.device)
+        result = self.op(buffer[:-1], *args[1:], **kwargs, out=buffer[1:])
+        self._compare([result], "out= overlaps the first argument: ")
+
+    def check_inplace(self) -> None:
+        first = self.sample.args[0] if self.sample.args else None
+        if "inplace" not in self.op.traits or not isinstance(first, np.ndarray):
+            return
+        if first.shape != self.expected[0].shape or dtype_name(first.dtype) != self.dtypes[0]:
+            return
+        for convert in (from_numpy, LAYOUTS[0], LAYOUTS[1]):
+            args, kwargs = _call_arguments(self.sample, self.device)
+            target = convert(first, self.device)
+            result = getattr(target, self.op.name + "_")(*args[1:], **kwargs)
+            assert result is target, f"{self.where}the in-place form returned something else"
+            self._compare([target], f"in place ({getattr(convert, '__name__', 'contiguous')}): ")
+
+    def _blank(self, shape: tuple[int, ...], dtype: str, odd: bool) -> at.Tensor:
+        if odd:
+            return at.ones((*shape, 2), dtype=at_dtype(dtype), device=self.device)[..., 1]
+        return at.ones(shape, dtype=at_dtype(dtype), device=self.device)
+
+    def _compare(self, outputs: list[Any], how: str) -> None:
+        where = self.where + how
+        assert len(outputs) == len(self.expected), f"{where}expected {len(self.expected)} outputs, got {len(outputs)}"
+        for i, (output, expected) in enumerate(zip(outputs, self.expected, strict=True)):
+            part = f"{where}output {i}: " if len(outputs) > 1 else where
+            if not isinstance(output, at.Tensor):
+                assert output == expected.item(), f"{part}expected {expected.item()!r}, got {output!r}"
+                continue
+            assert tuple(output.shape) == expected.shape, f"{part}expected shape {expected.shape}, got {output.shape}"
+            name = dtype_name(output.dtype)
+            assert name == self.dtypes[i], f"{part}expected dtype {self.dtypes[i]}, got {name}"
+            assert str(output.device).split(":")[0] == self.device.split(":")[0], f"{part}it is on {output.device}"
+            assert_ulps(to_numpy(output), expected, self.spec.tolerance(name), self.scales[i], part)
+
+
+def _with_scalars(dtype: str, values: tuple[Any, ...]) -> str:
+    """A Python number is weak: it lifts the dtype only to a higher kind."""
+    for value in values:
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int) and category(dtype) == 0:
+            dtype = "int64"
+        elif isinstance(value, float) and category(dtype) < 2:
+            dtype = "float32"
+        elif isinstance(value, complex) and category(dtype) < 3:
+            dtype = "complex128" if dtype == "float64" else "complex64"
+    return dtype
+
+
+def _tensors_in(value: Any) -> Iterator[at.Tensor]:
+    if isinstance(value, at.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors_in(item)
+    elif isinstance(value, dict):
+        yield from _tensors_in(list(value.values()))

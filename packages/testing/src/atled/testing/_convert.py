@@ -1,0 +1,124 @@
+"""Between NumPy arrays and tensors of every dtype and device, and what is known of the dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+import atled.core as at
+
+Array = npt.NDArray[Any]
+
+BOOL = ("bool",)
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+SIGNED = ("int8", "int16", "int32", "int64")
+INTEGERS = UNSIGNED + SIGNED
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+COMPLEX = ("complex64", "complex128")
+REALS = INTEGERS + FLOATS
+NUMBERS = REALS + COMPLEX
+ALL = BOOL + NUMBERS
+
+_CATEGORIES = (BOOL, INTEGERS, FLOATS, COMPLEX)
+_REAL_OF = {"complex64": "float32", "complex128": "float64"}
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """NumPy's dtype of that name; bfloat16 comes from ml_dtypes."""
+    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
+
+
+def dtype_name(dtype: object) -> str:
+    """``float32`` for at.float32, np.float32, np.dtype("float32") or "float32"."""
+    if isinstance(dtype, str):
+        return dtype
+    if isinstance(dtype, at.dtype):
+        return str(dtype).rpartition(".")[2]
+    return np.dtype(dtype).name  # type: ignore[call-overload,no-any-return]
+
+
+def at_dtype(name: str) -> at.dtype:
+    """atled's dtype of that name."""
+    found = getattr(at, name)
+    assert isinstance(found, at.dtype)
+    return found
+
+
+def category(name: str) -> int:
+    """0 for bool, 1 for integers, 2 for floats, 3 for complex."""
+    return next(i for i, names in enumerate(_CATEGORIES) if name in names)
+
+
+def real_of(name: str) -> str:
+    """The dtype of the parts of a complex dtype; any other dtype itself."""
+    return _REAL_OF.get(name, name)
+
+
+def promote(first: str, *others: str) -> str:
+    """The dtype of an operation among tensors of these dtypes.
+
+    Within a category it is the smallest that holds both; between categories the higher category's own dtype,
+    widened only where a complex one meets a wider float.
+    """
+    for other in others:
+        low, high = sorted((first, other), key=category)
+        if category(low) == category(high):
+            first = _within(low, high)
+        elif category(high) == 3 and category(low) == 2 and low == "float64":
+            first = "complex128"
+        else:
+            first = high
+    return first
+
+
+def _within(a: str, b: str) -> str:
+    if a == b:
+        return a
+    if {a, b} == {"float16", "bfloat16"}:
+        return "float32"
+    if "bfloat16" in (a, b):
+        return b if a == "bfloat16" else a
+    return np.promote_types(a, b).name
+
+
+def to_numpy(tensor: at.Tensor) -> Array:
+    """The tensor's values in an array of its own, on any device and of any dtype."""
+    tensor = tensor.to(device="cpu")
+    if dtype_name(tensor.dtype) == "bfloat16":
+        return np.array(tensor.to(at.float32).numpy()).astype(ml_dtypes.bfloat16)
+    return np.array(tensor.numpy())
+
+
+def from_numpy(array: Array, device: str = "cpu") -> at.Tensor:
+    """A tensor with the array's values; it shares no memory with it."""
+    if array.dtype == ml_dtypes.bfloat16:
+        tensor = at.tensor(array.astype(np.float32)).to(at.bfloat16)
+    else:
+        tensor = at.tensor(array)
+    return tensor.to(device=device)
+
+
+def map_arrays(value: Any, convert: Any) -> Any:
+    """Applies `convert` to each array in a nest of lists, tuples and dicts."""
+    if isinstance(value, np.ndarray):
+        return convert(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_arrays(item, convert) for item in value)
+    if isinstance(value, dict):
+        return {key: map_arrays(item, convert) for key, item in value.items()}
+    return value
+
+
+def arrays_in(value: Any) -> Iterator[Array]:
+    """Each array in a nest of lists, tuples and dicts."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from arrays_in(item)
+    elif isinstance(value, dict):
+        yield from arrays_in(list(value.values()))
