@@ -1,0 +1,111 @@
+"""Datasets against plain Python lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled import data
+
+
+def test_tensor_dataset_gives_rows() -> None:
+    values, labels = np.arange(12.0).reshape(4, 3), np.arange(4)
+    dataset = data.TensorDataset(at.from_numpy(values), at.from_numpy(labels))
+    assert len(dataset) == 4
+    row, label = dataset[2]
+    np.testing.assert_array_equal(row.numpy(), values[2])
+    assert label.item() == 2
+
+
+def test_tensor_dataset_takes_whole_batches_like_single_ones() -> None:
+    values = at.from_numpy(np.arange(30.0).reshape(10, 3))
+    dataset = data.TensorDataset(values, at.from_numpy(np.arange(10)))
+    subset = data.Subset(dataset, [9, 1, 4, 7])
+    for chosen in (dataset, subset):
+        fast = chosen.__getbatch__([3, 0, 1])
+        slow = data.default_collate([chosen[index] for index in (3, 0, 1)])
+        assert [part.tolist() for part in fast] == [part.tolist() for part in slow]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "error", "message"),
+    [
+        ([], at.ArgumentError, "at least one tensor"),
+        ([np.zeros((3, 1)), np.zeros(4)], at.ShapeError, r"equally many rows, got \[3, 4\]"),
+        ([np.float64(1)], at.ShapeError, "at least one dimension"),
+    ],
+)
+def test_tensor_dataset_errors(tensors: list[Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        data.TensorDataset(*(at.from_numpy(np.asarray(tensor)) for tensor in tensors))
+
+
+def test_concat_is_one_after_the_other() -> None:
+    parts = [list("ab"), [], list("cde")]
+    dataset = data.ConcatDataset(parts)
+    joined = list("abcde")
+    assert len(dataset) == 5
+    assert [dataset[index] for index in range(-5, 5)] == [joined[index] for index in range(-5, 5)]
+    for outside in (5, -6):
+        with pytest.raises(at.BoundsError, match=r"\[-5, 5\)"):
+            dataset[outside]
+
+
+def test_concat_refuses_streams_and_nothing() -> None:
+    with pytest.raises(at.ArgumentError, match="use ChainDataset"):
+        data.ConcatDataset([data.ChainDataset([])])
+    with pytest.raises(at.InvalidValueError, match="at least one dataset"):
+        data.ConcatDataset([])
+
+
+def test_plus_concatenates() -> None:
+    left = data.TensorDataset(at.from_numpy(np.arange(2)))
+    assert [sample[0].item() for sample in map((left + left).__getitem__, range(4))] == [0, 1, 0, 1]
+
+
+def test_stack_is_side_by_side() -> None:
+    assert data.StackDataset("ab", [1, 2])[1] == ("b", 2)
+    assert data.StackDataset(x="ab", y=[1, 2])[0] == {"x": "a", "y": 1}
+    with pytest.raises(at.ShapeError, match=r"lengths \[1, 2\]"):
+        data.StackDataset("a", [1, 2])
+
+
+def test_determinism_is_that_of_the_parts() -> None:
+    fixed = data.TensorDataset(at.from_numpy(np.arange(2)))
+    assert data.ConcatDataset([fixed, data.Subset(fixed, [0])]).deterministic
+    assert not data.ConcatDataset([fixed, [1]]).deterministic
+    assert not data.Subset([1], [0]).deterministic
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"), [([6, 4], [6, 4]), ([0.5, 0.5], [5, 5]), ([0.34, 0.33, 0.33], [4, 3, 3]), ([10, 0], [10, 0])]
+)
+def test_random_split_is_a_partition(lengths: list[float], sizes: list[int]) -> None:
+    parts = data.random_split(range(10), lengths, at.Generator().manual_seed(1))
+    assert [len(part) for part in parts] == sizes
+    assert sorted(sample for part in parts for sample in part) == list(range(10))
+
+
+def test_random_split_follows_its_generator() -> None:
+    def split(seed: int) -> list[int]:
+        return list(data.random_split(range(100), [50, 50], at.Generator().manual_seed(seed))[0])
+
+    assert split(1) == split(1)
+    assert split(1) != split(2)
+    assert split(1) != sorted(split(1))
+
+
+@pytest.mark.parametrize("lengths", [[3, 3], [0.5, 0.6], [-1, 11]])
+def test_random_split_checks_the_sum(lengths: list[float]) -> None:
+    with pytest.raises(at.InvalidValueError, match="random_split: expected lengths"):
+        data.random_split(range(10), lengths)
+
+
+def test_missing_methods_are_named() -> None:
+    with pytest.raises(NotImplementedError, match="Empty has no __getitem__"):
+        type("Empty", (data.Dataset,), {})()[0]
+    with pytest.raises(NotImplementedError, match="Empty has no __iter__"):
+        iter(type("Empty", (data.IterableDataset,), {})())
