@@ -28,11 +28,12 @@ def wheel_of(package: Package, folder: Path = DIST) -> Path:
     return wheels[0]
 
 
-def _pip(python: Path, *arguments: str, environment: dict[str, str] | None = None) -> None:
-    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *arguments], check=True, env=environment)
+def pip(python: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    """Runs pip of the given Python."""
+    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *arguments], check=True, env=env)
 
 
-def _environment(packages: list[Package]) -> Path:
+def environment(packages: list[Package]) -> Path:
     """A virtual environment with everything that the builds need but the checkout's own wheels; returns its Python."""
     folder = ROOT / "build" / f"wheel-env-{sysconfig.get_python_version()}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -40,7 +41,7 @@ def _environment(packages: list[Package]) -> Path:
         venv.create(folder, with_pip=True, clear=True)
     ours = {package.distribution for package in packages}
     needed = {r for package in packages for r in package.build_requirements if requirement_name(r) not in ours}
-    _pip(python, "install", "--quiet", "cmake>=3.26", "ninja>=1.11", *sorted(needed))
+    pip(python, "install", "--quiet", "cmake>=3.26", "ninja>=1.11", *sorted(needed))
     return python
 
 
@@ -53,14 +54,18 @@ def _stamp(package: Package, packages: list[Package]) -> str:
     return f"{sysconfig.get_platform()}-{sys.version_info[0]}.{sys.version_info[1]}-{fingerprint(iter(files))}"
 
 
-def _build(package: Package, python: Path) -> None:
-    for old in DIST.glob(f"{package.distribution.replace('-', '_')}-*.whl"):
+def build(package: Package, python: Path, folder: Path = DIST, *options: str, **variables: str) -> None:
+    """Builds one wheel into ``folder`` with the Python of `environment`, in place of any older one.
+
+    ``options`` go to pip and ``variables`` into the build's environment.
+    """
+    for old in folder.glob(f"{package.distribution.replace('-', '_')}-*.whl"):
         old.unlink()
-    environment = dict(os.environ, PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}")
+    env = dict(os.environ, PATH=f"{python.parent}{os.pathsep}{os.environ['PATH']}", **variables)
     if shutil.which("ccache"):
-        environment.setdefault("CMAKE_CXX_COMPILER_LAUNCHER", "ccache")
-    options = ("--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", str(DIST))
-    _pip(python, "wheel", *options, str(package.folder), environment=environment)
+        env.setdefault("CMAKE_CXX_COMPILER_LAUNCHER", "ccache")
+    fixed = ("--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", str(folder))
+    pip(python, "wheel", *fixed, *options, str(package.folder), env=env)
 
 
 def build_all(packages: list[Package]) -> None:
@@ -70,18 +75,18 @@ def build_all(packages: list[Package]) -> None:
     stale = [p for p in packages if stamps.get(p.name) != _stamp(p, packages) or not _present(p)]
     if not stale:
         return
-    python = _environment(packages)
+    python = environment(packages)
     wanted = {name for package in packages for name in map(requirement_name, package.build_requirements)}
     for package in packages:
         if package in stale:
             start = time.perf_counter()
             stamp = _stamp(package, packages)
-            _build(package, python)
+            build(package, python)
             stamps[package.name] = stamp
             STAMPS.write_text(json.dumps(stamps, indent=1))
             print(f"{wheel_of(package).name}: built in {time.perf_counter() - start:.0f} s", flush=True)
         if package.distribution in wanted:
-            _pip(python, "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel_of(package)))
+            pip(python, "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel_of(package)))
 
 
 def _present(package: Package) -> bool:
