@@ -87,8 +87,8 @@ class Package:
         for path in sorted(self.folder.rglob("*")):
             parts = path.relative_to(self.folder).parts
             built = _BUILT_FOLDERS.intersection(parts) or _BUILT_SUFFIXES.intersection(path.suffixes)
-            built = built or any(part.startswith(".") for part in parts)
-            if path.is_file() and not built:
+            hidden = any(part.startswith(".") for part in parts)
+            if path.is_file() and not built and not hidden:
                 yield path
 
 

@@ -1,0 +1,38 @@
+"""The Python blocks of the README and the manual run as they stand, each page from top to bottom."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workspace import ROOT
+
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "packages").glob("*/README.md")),
+]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# What an extension would define is shown in parts, which do not run by themselves.
+PARTIAL = {"extending.md"}
+
+
+def blocks(page: Path) -> str:
+    return "\n".join(BLOCK.findall(page.read_text()))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name not in PARTIAL and BLOCK.search(page.read_text())],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_examples_run(page: Path, tmp_path: Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(blocks(page))
+    run = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stderr
