@@ -1,4 +1,4 @@
-"""Tests of what a wheel does when none of its siblings is there; the session ``isolated`` runs them, each in its place."""
+"""What a wheel does when none of its siblings is there; the session ``isolated`` runs each test in its place."""
 
 from importlib import metadata
 

@@ -32,7 +32,6 @@ def blocks(page: Path) -> str:
 def test_examples_run(page: Path, tmp_path: Path) -> None:
     script = tmp_path / "example.py"
     script.write_text(blocks(page))
-    run = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [sys.executable, script]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
