@@ -73,6 +73,7 @@ class Plugin:
 # Reentrant, since loading one plugin may need another; renewed in a forked child, whose copy nobody may ever release.
 _lock = threading.RLock()
 _plugins: dict[str, dict[str, list[Plugin]]] | None = None
+_known: dict[tuple[str, ...], Plugin] = {}  # survives refresh(): what has registered itself must not do so again
 _broken_metadata: list[str] = []
 _loaded_libraries: set[Path] = set()
 
@@ -104,7 +105,8 @@ def _scan() -> dict[str, dict[str, list[Plugin]]]:
             if match is None or match["group"] not in found:
                 _broken_metadata.append(f"{name} {version}: {ep.group!r} is no extension point of this atled-core")
                 continue
-            plugin = Plugin(match["group"], ep.name, int(match["priority"] or 0), name, version, ep)
+            fresh = Plugin(match["group"], ep.name, int(match["priority"] or 0), name, version, ep)
+            plugin = _known.setdefault((name, version, *ep), fresh)
             found[plugin.group].setdefault(ep.name, []).append(plugin)
     for by_name in found.values():
         for candidates in by_name.values():
@@ -146,6 +148,11 @@ def names(group: str) -> list[str]:
 def plugins() -> list[Plugin]:
     """Every entry point of every group, loaded or not."""
     return [plugin for group in GROUPS for by_name in sorted(_table(group).items()) for plugin in by_name[1]]
+
+
+def in_use(group: str) -> bool:
+    """Whether anything of a group has been loaded already; looks for nothing."""
+    return _plugins is not None and any(p.state == "loaded" for some in _plugins[group].values() for p in some)
 
 
 def broken_metadata() -> list[str]:
