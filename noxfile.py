@@ -132,7 +132,7 @@ def types(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the site in docs/_build/html; a warning is an error."""
     install(session, PACKAGES, "sphinx>=8.1", "furo>=2025.1", "myst-parser>=4.0")
-    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html", *session.posargs)
 
 
 @nox.session

@@ -33,4 +33,3 @@ autodoc_member_order = "bysource"
 autoclass_content = "class"
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
-
