@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 
 import atled.core as at
 
+KEYWORD = 2  # ATLED_ARG_KEYWORD
+
 
 def _is_op(value: object) -> bool:
     return isinstance(value, at.Op)
@@ -31,13 +33,9 @@ def registered(namespace: str) -> list[Any]:
 
 def signature(op: Any) -> str:
     """An op's signature as Python writes it: ``sum(input, dim=None, keepdim=False, *, dtype=None)``."""
-    schema = op.schema.partition("::")[2] or op.schema
-    inside = schema[schema.index("(") + 1 : schema.rindex(")")] if op.args else ""
-    keyword = re.search(r"(^|, )\*(,|$)", inside)
-    star = len(re.findall(r"\b[\w|\[\]*?!()]+ \w+", inside[: keyword.start()])) if keyword else None
     words = []
-    for position, (name, _, default, _) in enumerate(op.args):
-        if position == star:
+    for name, _, default, flags in op.args:
+        if flags & KEYWORD and "*" not in words:
             words.append("*")
         words.append(name if default is ... else f"{name}={default!r}")
     return f"{op.name}({', '.join(words)})"
