@@ -1,0 +1,205 @@
+#include "functors/arithmetic.h"
+
+#include "cpu/kernels.h"
+
+namespace atled::core {
+
+namespace {
+
+struct Or {
+  ATLED_FN bool operator()(uint8_t a, uint8_t b) const { return (a | b) != 0; }
+};
+struct And {
+  ATLED_FN bool operator()(uint8_t a, uint8_t b) const { return a != 0 && b != 0; }
+};
+struct NotZero {
+  ATLED_FN bool operator()(uint8_t a) const { return a != 0; }
+};
+
+// Calls run with the scale as the type that dtype (a compute dtype) is scaled in: integers in the unsigned type of their
+// size, where they wrap.
+template <bool kIntegers, class Run>
+void with_scale(const atled_value& scale, int dtype, Run&& run) {
+  visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      T number;
+      store_scalar(scale, dtype, &number);
+      if constexpr (kIntegers) run(static_cast<std::make_unsigned_t<T>>(number));
+    } else if constexpr (std::is_floating_point_v<T> || is_complex_type<T>) {
+      T number;
+      store_scalar(scale, dtype, &number);
+      run(number);
+    }
+  });
+}
+
+bool is_one(const atled_value& v) { return v.tag != ATLED_COMPLEX_VALUE && as_double(v) == 1; }
+
+const LoopTable add_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, Or>);
+  return t.binary<Add>(Unsigned{}).binary<Add>(Floats{}).binary<Add>(Complexes{}).share_signed();
+}();
+const LoopTable sub_loops =
+    LoopTable().binary<Sub>(Unsigned{}).binary<Sub>(Floats{}).binary<Sub>(Complexes{}).share_signed();
+const LoopTable mul_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, And>);
+  return t.binary<Mul>(Unsigned{}).binary<Mul>(Floats{}).binary<Mul>(Complexes{}).share_signed();
+}();
+
+void add_scaled(atled_frame* frame, const LoopTable& plain, bool minus) {
+  const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
+  const atled_value& alpha = frame->args[2];
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
+  if (is_one(alpha)) return e.run(find_loop(plain, promoted_dtype));
+  if (dtype == ATLED_BOOL) {  // or with alpha and other: alpha 0 leaves the input
+    atled_value no = value(false);
+    Elementwise kept;
+    kept.output(out_tensor(frame), dtype).operand(frame->args[0], dtype);
+    if (as_double(alpha) == 0) return kept.operand(no, dtype).run(plain[ATLED_BOOL]);
+    return e.run(plain[ATLED_BOOL]);
+  }
+  with_scale<true>(alpha, dtype, [&](auto scale) {
+    using T = decltype(scale);
+    AddScaled<T> f{minus ? static_cast<T>(T(0) - scale) : scale};
+    e.run(ATLED_PICK(binary<T, T, T, AddScaled<T>>), &f);
+  });
+}
+
+void add(atled_frame* frame) { add_scaled(frame, add_loops, false); }
+void sub(atled_frame* frame) { add_scaled(frame, sub_loops, true); }
+
+const LoopTable div_loops = LoopTable().binary<Div>(Floats{}).binary<Div>(Complexes{});
+const LoopTable trunc_div_loops = LoopTable().binary<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
+const LoopTable floor_div_loops = LoopTable().binary<FloorDivide>(Integers{}).binary<FloatFloorDivide>(Floats{});
+const LoopTable remainder_loops = LoopTable().binary<Remainder>(Integers{}).binary<FloatRemainder>(Floats{});
+const LoopTable fmod_loops = LoopTable().binary<Fmod>(Integers{}).binary<FloatFmod>(Floats{});
+
+void divide(atled_frame* frame, const LoopTable& table) {
+  const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
+  const atled_loop loop = find_loop(table, promoted_dtype);
+  bool zero = false;
+  IntegerDivision ctx{&zero};
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
+  e.run(loop, &ctx, 8192);
+  if (zero) fail(ATLED_E_VALUE, "expected an integer divisor other than 0, got 0 among the elements");
+}
+
+void div(atled_frame* frame) {
+  const atled_value& mode = frame->args[2];
+  if (!is_none(mode)) return divide(frame, mode.u.str[0] == 't' ? trunc_div_loops : floor_div_loops);
+  const int float_promoted = float_dtype(promoted(frame, 3)), dtype = compute_dtype(float_promoted);
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
+  e.run(find_loop(div_loops, float_promoted));
+}
+void floor_divide(atled_frame* frame) { divide(frame, floor_div_loops); }
+void remainder(atled_frame* frame) { divide(frame, remainder_loops); }
+void fmod(atled_frame* frame) { divide(frame, fmod_loops); }
+
+const LoopTable square_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, NotZero>);
+  return t.unary<Square>(Unsigned{}).unary<Square>(Floats{}).unary<Square>(Complexes{}).share_signed();
+}();
+const LoopTable cube_loops = LoopTable().unary<Cube>(Floats{});
+const LoopTable reciprocal_loops = LoopTable().unary<Reciprocal>(Floats{}).unary<Reciprocal>(Complexes{});
+const LoopTable pow_loops =
+    LoopTable().binary<IntegerPow>(Integers{}).binary<FloatPow>(Floats{}).binary<FloatPow>(Complexes{});
+
+// x ** 2 and the like are products.
+const LoopTable* small_power(const atled_value& exponent, int dtype) {
+  if (exponent.tag != ATLED_INT_VALUE && exponent.tag != ATLED_FLOAT_VALUE) return nullptr;
+  const double e = as_double(exponent);
+  if (e == 2) return &square_loops;
+  if (e == 3 && is_floating(dtype)) return &cube_loops;
+  if (e == -1 && is_floating(dtype)) return &reciprocal_loops;
+  return nullptr;
+}
+
+void pow(atled_frame* frame) {
+  const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype);
+  if (const LoopTable* power = small_power(frame->args[1], promoted_dtype)) return e.run((*power)[dtype]);
+  e.operand(frame->args[1], dtype).run(find_loop(pow_loops, promoted_dtype), nullptr, 4096);
+}
+
+const LoopTable neg_loops = LoopTable().unary<Neg>(Unsigned{}).unary<Neg>(Floats{}).unary<Neg>(Complexes{}).share_signed();
+const LoopTable positive_loops =
+    LoopTable().unary<Positive>(Unsigned{}).unary<Positive>(Floats{}).unary<Positive>(Complexes{}).share_signed();
+const LoopTable sign_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, NotZero>);
+  return t.unary<Sign>(Integers{}).unary<Sign>(Floats{}).unary<Sign>(Complexes{});
+}();
+const LoopTable abs_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, NotZero>);
+  t.unary<Abs>(Integers{}).unary<Abs>(Floats{});
+  t[ATLED_COMPLEX64] = ATLED_PICK(unary<float, std::complex<float>, Abs>);
+  t[ATLED_COMPLEX128] = ATLED_PICK(unary<double, std::complex<double>, Abs>);
+  return t;
+}();
+
+void abs(atled_frame* frame) {
+  const atled_tensor* input = arg_tensor(frame, 0);
+  const int dtype = compute_dtype(input->dtype);
+  Elementwise().output(out_tensor(frame), real_dtype(dtype)).input(input, dtype).run(abs_loops[dtype]);
+}
+
+const LoopTable maximum_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, Or>);
+  return t.binary<Maximum>(Integers{}).binary<Maximum>(Floats{});
+}();
+const LoopTable minimum_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, And>);
+  return t.binary<Minimum>(Integers{}).binary<Minimum>(Floats{});
+}();
+const LoopTable lerp_loops = LoopTable().ternary<Lerp>(Floats{}).ternary<Lerp>(Complexes{});
+
+template <template <class> class F, bool kIntegers>
+void fused(atled_frame* frame) {
+  const int dtype = compute_dtype(promoted(frame, 7));
+  Elementwise e;
+  e.output(out_tensor(frame), dtype);
+  for (int i = 0; i < 3; ++i) e.operand(frame->args[i], dtype);
+  with_scale<kIntegers>(frame->args[3], dtype, [&](auto scale) {
+    using T = decltype(scale);
+    F<T> f{scale};
+    e.run(ATLED_PICK(ternary<T, T, T, T, F<T>>), &f);
+  });
+}
+
+void add_arithmetic() {
+  cpu_kernel("core::add", kernel<add>);
+  cpu_kernel("core::sub", kernel<sub>);
+  cpu_kernel("core::mul", run_same, mul_loops);
+  cpu_kernel("core::div", kernel<div>);
+  cpu_kernel("core::floor_divide", kernel<floor_divide>);
+  cpu_kernel("core::remainder", kernel<remainder>);
+  cpu_kernel("core::fmod", kernel<fmod>);
+  cpu_kernel("core::pow", kernel<pow>);
+  cpu_kernel("core::neg", run_same, neg_loops);
+  cpu_kernel("core::positive", run_same, positive_loops);
+  cpu_kernel("core::abs", kernel<abs>);
+  cpu_kernel("core::sign", run_same, sign_loops);
+  cpu_kernel("core::square", run_same, square_loops);
+  cpu_kernel("core::reciprocal", run_float, reciprocal_loops);
+  cpu_kernel("core::maximum", run_same, maximum_loops);
+  cpu_kernel("core::minimum", run_same, minimum_loops);
+  cpu_kernel("core::lerp", run_same, lerp_loops);
+  cpu_kernel("core::addcmul", kernel<fused<Addcmul, true>>);
+  cpu_kernel("core::addcdiv", kernel<fused<Addcdiv, false>>);
+}
+ATLED_KERNELS(add_arithmetic);
+
+}  // namespace
+
+}  // namespace atled::core

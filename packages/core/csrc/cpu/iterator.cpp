@@ -1,0 +1,371 @@
+#include "cpu/iterator.h"
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "cpu/cast.h"
+#include "cpu/parallel.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+
+namespace {
+
+constexpr int kMax = Elementwise::kMaxOperands;
+constexpr int64_t kBlockBytes = 4096;  // of each operand that is converted; all of them stay in the L1 cache
+constexpr int64_t kShortRow = 32;
+
+int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+}  // namespace
+
+// The dimensions left after dropping, reordering and joining, innermost first, and what the loop needs to go along them.
+class Walk {
+ public:
+  Walk(const Elementwise& e, char (*numbers)[16]) : count_(e.count_), outputs_(e.outputs_), casts_(false) {
+    const DLTensor& out = e.operands_[0].tensor->dl;
+    for (int d = out.ndim - 1; d >= 0; --d)
+      if (out.shape[d] != 1) {
+        place_[ndim_] = d;
+        sizes_[ndim_++] = out.shape[d];
+      }
+    for (int k = 0; k < count_; ++k) set_operand(k, e.operands_[k], out, numbers[k]);
+    sort();
+    join();
+    total_ = 1;
+    for (int j = 0; j < ndim_; ++j) total_ *= sizes_[j];
+    if (ndim_ == 0) {
+      ndim_ = 1;
+      sizes_[0] = 1;
+      for (int k = 0; k < count_; ++k) strides_[k][0] = 0;
+    }
+    block_ = kBlockBytes;
+    for (int k = 0; k < count_; ++k) block_ = std::min(block_, kBlockBytes / itemsize(loop_dtype_[k]));
+  }
+
+  int64_t total() const { return total_; }
+
+  void range(atled_loop loop, void* ctx, int64_t begin, int64_t end) const {
+    int64_t index[ATLED_MAX_NDIM];
+    int64_t rest = begin;
+    for (int j = 0; j < ndim_; ++j) {
+      index[j] = rest % sizes_[j];
+      rest /= sizes_[j];
+    }
+    if (casts_) {
+      convert_range(loop, ctx, index, end - begin);
+    } else {
+      plain_range(loop, ctx, index, end - begin);
+    }
+  }
+
+ private:
+  void set_operand(int k, const Elementwise::Operand& o, const DLTensor& out, char* number) {
+    loop_dtype_[k] = o.dtype;
+    dtype_[k] = o.dtype;
+    data_[k] = o.data;
+    const bool fixed = !o.tensor || (k >= outputs_ && numel(o.tensor) == 1);
+    if (fixed) {
+      for (int j = 0; j < ndim_; ++j) strides_[k][j] = 0;
+      if (o.tensor && o.tensor->dtype != o.dtype) {
+        cast_loop(o.tensor->dtype, o.dtype)(number, 0, o.data, 0, 1);
+        data_[k] = number;
+      }
+      return;
+    }
+    const DLTensor& t = o.tensor->dl;
+    dtype_[k] = o.tensor->dtype;
+    casts_ |= dtype_[k] != loop_dtype_[k];
+    const int shift = out.ndim - t.ndim;
+    const int64_t item = itemsize(dtype_[k]);
+    for (int j = 0; j < ndim_; ++j) {
+      const int d = place_[j] - shift;
+      strides_[k][j] = d < 0 || t.shape[d] == 1 ? 0 : t.strides[d] * item;
+    }
+  }
+
+  // Innermost where the strides are smallest; the first operand that tells two dimensions apart decides.
+  bool inside(int a, int b) const {
+    for (int k = 0; k < count_; ++k) {
+      const int64_t sa = magnitude(strides_[k][a]), sb = magnitude(strides_[k][b]);
+      if (sa == 0 || sb == 0 || sa == sb) continue;
+      return sa < sb;
+    }
+    return false;
+  }
+
+  void sort() {
+    for (int i = 1; i < ndim_; ++i)
+      for (int j = i; j > 0 && inside(j, j - 1); --j) {
+        std::swap(sizes_[j], sizes_[j - 1]);
+        for (int k = 0; k < count_; ++k) std::swap(strides_[k][j], strides_[k][j - 1]);
+      }
+  }
+
+  void join() {
+    if (ndim_ == 0) return;
+    int last = 0;
+    for (int j = 1; j < ndim_; ++j) {
+      bool joins = true;
+      for (int k = 0; k < count_ && joins; ++k) joins = strides_[k][j] == strides_[k][last] * sizes_[last];
+      if (joins) {
+        sizes_[last] *= sizes_[j];
+        continue;
+      }
+      ++last;
+      sizes_[last] = sizes_[j];
+      for (int k = 0; k < count_; ++k) strides_[k][last] = strides_[k][j];
+    }
+    ndim_ = last + 1;
+  }
+
+  char* at(int k, const int64_t* index) const {
+    char* p = data_[k];
+    for (int j = 0; j < ndim_; ++j) p += index[j] * strides_[k][j];
+    return p;
+  }
+
+  // Moves the index on by n elements, which must not leave the row.
+  void step(int64_t* index, int64_t n) const {
+    index[0] += n;
+    for (int j = 0; j + 1 < ndim_ && index[j] == sizes_[j]; ++j) {
+      index[j] = 0;
+      ++index[j + 1];
+    }
+  }
+
+  void plain_range(atled_loop loop, void* ctx, int64_t* index, int64_t left) const {
+    char* data[kMax];
+    int64_t strides[kMax];
+    for (int k = 0; k < count_; ++k) {
+      strides[k] = strides_[k][0];
+      data[k] = at(k, index);
+    }
+    while (left > 0) {
+      const int64_t n = std::min(left, sizes_[0] - index[0]);
+      loop(ctx, data, strides, n);
+      left -= n;
+      if (left == 0) return;
+      // The carry moves the pointers along with the index.
+      const int64_t begun = index[0];
+      index[0] = 0;
+      for (int k = 0; k < count_; ++k) data[k] -= begun * strides[k];
+      for (int j = 1; j < ndim_; ++j) {
+        for (int k = 0; k < count_; ++k) data[k] += strides_[k][j];
+        if (++index[j] < sizes_[j]) break;
+        for (int k = 0; k < count_; ++k) data[k] -= sizes_[j] * strides_[k][j];
+        index[j] = 0;
+      }
+    }
+  }
+
+  void convert_range(atled_loop loop, void* ctx, int64_t* index, int64_t left) const {
+    alignas(64) char buffers[kMax][kBlockBytes];
+    const bool rows = ndim_ > 1 && sizes_[0] < kShortRow;
+    char* data[kMax];
+    int64_t strides[kMax];
+    while (left > 0) {
+      const int64_t n = std::min({left, block_, rows ? left : sizes_[0] - index[0]});
+      for (int k = 0; k < count_; ++k) {
+        const bool fixed = strides_[k][0] == 0 && dtype_[k] == loop_dtype_[k] && !varies(k);
+        if (fixed || (!rows && dtype_[k] == loop_dtype_[k])) {
+          data[k] = at(k, index);
+          strides[k] = strides_[k][0];
+          continue;
+        }
+        data[k] = buffers[k];
+        strides[k] = itemsize(loop_dtype_[k]);
+        if (k >= outputs_) transfer(k, index, n, buffers[k], true);
+      }
+      loop(ctx, data, strides, n);
+      for (int k = 0; k < outputs_; ++k)
+        if (data[k] == buffers[k]) transfer(k, index, n, buffers[k], false);
+      left -= n;
+      advance(index, n);
+    }
+  }
+
+  bool varies(int k) const {
+    for (int j = 0; j < ndim_; ++j)
+      if (strides_[k][j] != 0) return true;
+    return false;
+  }
+
+  void advance(int64_t* index, int64_t n) const {
+    while (n > 0) {
+      const int64_t part = std::min(n, sizes_[0] - index[0]);
+      step(index, part);
+      n -= part;
+    }
+  }
+
+  // Copies n elements of an operand into its buffer or back, row by row, converting them.
+  void transfer(int k, const int64_t* from, int64_t n, char* buffer, bool in) const {
+    const CastLoop cast = in ? cast_loop(dtype_[k], loop_dtype_[k]) : cast_loop(loop_dtype_[k], dtype_[k]);
+    const int64_t item = itemsize(loop_dtype_[k]), stride = strides_[k][0];
+    int64_t index[ATLED_MAX_NDIM];
+    std::copy(from, from + ndim_, index);
+    while (n > 0) {
+      const int64_t part = std::min(n, sizes_[0] - index[0]);
+      char* p = at(k, index);
+      if (in) {
+        cast(buffer, item, p, stride, part);
+      } else {
+        cast(p, stride, buffer, item, part);
+      }
+      buffer += part * item;
+      n -= part;
+      step(index, part);
+    }
+  }
+
+  int count_, outputs_, ndim_ = 0;
+  bool casts_;
+  int64_t total_, block_;
+  int dtype_[kMax], loop_dtype_[kMax];
+  char* data_[kMax];
+  int place_[ATLED_MAX_NDIM];
+  int64_t sizes_[ATLED_MAX_NDIM];
+  int64_t strides_[kMax][ATLED_MAX_NDIM];
+};
+
+void Elementwise::add(const atled_tensor* t, char* data, int dtype) {
+  if (count_ == kMaxOperands) fail(ATLED_E_RUNTIME, "expected at most %d element-wise operands", kMaxOperands);
+  operands_[count_++] = Operand{t, data, dtype};
+}
+
+Elementwise& Elementwise::output(const atled_tensor* t, int dtype) {
+  casts_ |= t->dtype != dtype;
+  add(t, data<char>(t), dtype);
+  outputs_ = count_;
+  return *this;
+}
+
+Elementwise& Elementwise::input(const atled_tensor* t, int dtype) {
+  casts_ |= t->dtype != dtype;
+  add(t, data<char>(t), dtype);
+  return *this;
+}
+
+Elementwise& Elementwise::scalar(const atled_value& v, int dtype) {
+  add(nullptr, nullptr, dtype);
+  char* number = numbers_[count_ - 1];
+  operands_[count_ - 1].data = number;
+  store_scalar(v, dtype, number);
+  return *this;
+}
+
+Elementwise& Elementwise::operand(const atled_value& v, int dtype) {
+  if (v.tag == ATLED_TENSOR) return input(v.u.tensor, dtype);
+  return is_none(v) ? *this : scalar(v, dtype);
+}
+
+// Operands that all lie in memory alike need no walk.
+bool Elementwise::run_flat(atled_loop loop, void* ctx, int64_t grain) {
+  const atled_tensor* out = operands_[0].tensor;
+  char* data[kMaxOperands];
+  int64_t strides[kMaxOperands];
+  for (int k = 0; k < count_; ++k) {
+    const atled_tensor* t = operands_[k].tensor;
+    data[k] = operands_[k].data;
+    strides[k] = 0;
+    if (!t) continue;
+    if (t->dl.ndim == 0 && k >= outputs_) continue;
+    if (!is_contiguous(t) || t->dl.ndim != out->dl.ndim) return false;
+    for (int d = 0; d < out->dl.ndim; ++d)
+      if (t->dl.shape[d] != out->dl.shape[d]) return false;
+    strides[k] = itemsize(operands_[k].dtype);
+  }
+  const int64_t n = numel(out);
+  if (n <= grain) {
+    if (n > 0) loop(ctx, data, strides, n);
+    return true;
+  }
+  parallel(n, grain, [&](int64_t begin, int64_t end) {
+    char* moved[kMaxOperands];
+    for (int k = 0; k < count_; ++k) moved[k] = data[k] + begin * strides[k];
+    loop(ctx, moved, strides, end - begin);
+  });
+  return true;
+}
+
+void Elementwise::run(atled_loop loop, void* ctx, int64_t grain) {
+  if (!casts_ && run_flat(loop, ctx, grain)) return;
+  const atled_tensor* out = operands_[0].tensor;
+  if (numel(out) == 0) return;
+  for (int k = 1; k < count_; ++k) {
+    const atled_tensor* t = operands_[k].tensor;
+    if (!t) continue;
+    const int shift = out->dl.ndim - t->dl.ndim;
+    bool fits = shift >= 0;
+    for (int d = 0; fits && d < t->dl.ndim; ++d)
+      fits = t->dl.shape[d] == out->dl.shape[d + shift] || (t->dl.shape[d] == 1 && k >= outputs_);
+    if (!fits)
+      fail(ATLED_E_SHAPE, "expected operands that broadcast to the output's shape %s, got %s", shape_text(out).c_str(),
+           shape_text(t).c_str());
+  }
+  const Walk walk(*this, numbers_);
+  parallel(walk.total(), grain, [&](int64_t begin, int64_t end) { walk.range(loop, ctx, begin, end); });
+}
+
+int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx) {
+  return guard([&] {
+    Elementwise e;
+    for (int i = 0; i < frame->op->nouts; ++i) e.output(out_tensor(frame, i), out_dtype);
+    for (int i = 0; i < frame->op->nargs; ++i) {
+      const atled_arg& arg = frame->op->args[i];
+      const bool number = arg.tag == ATLED_NONE || arg.flags & ATLED_ARG_SCALAR_TOO;
+      if (arg.tag == ATLED_TENSOR || number) e.operand(frame->args[i], in_dtype);
+    }
+    e.run(loop, ctx);
+  });
+}
+
+namespace {
+
+template <class T>
+T to_integer(const atled_value& v, int dtype) {
+  if (v.tag == ATLED_FLOAT_VALUE) {
+    const double f = std::trunc(v.u.f);
+    // The limits as doubles: 2^63 and 2^64 are not representable as T, so the upper end is open.
+    const double low = static_cast<double>(std::numeric_limits<T>::min());
+    const double high = std::ldexp(1.0, std::numeric_limits<T>::digits);
+    if (!(f >= low && f < high)) fail(ATLED_E_VALUE, "expected a number that fits %s, got %g", dtype_name(dtype), v.u.f);
+    return static_cast<T>(f);
+  }
+  const int64_t i = v.u.i;
+  const bool low = std::is_unsigned_v<T> ? i < 0 : i < static_cast<int64_t>(std::numeric_limits<T>::min());
+  const bool high = sizeof(T) < 8 && i > static_cast<int64_t>(std::numeric_limits<T>::max());
+  if (low || high)
+    fail(ATLED_E_VALUE, "expected a number that fits %s, got %lld", dtype_name(dtype), static_cast<long long>(i));
+  return static_cast<T>(i);
+}
+
+}  // namespace
+
+void store_scalar(const atled_value& v, int dtype, void* out) {
+  const bool imaginary = v.tag == ATLED_COMPLEX_VALUE;
+  if (imaginary && !is_complex(dtype))
+    fail(ATLED_E_DTYPE, "expected a real number for %s, got a complex one", dtype_name(dtype));
+  visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T value;
+    if constexpr (std::is_same_v<T, bool>) {
+      value = v.tag == ATLED_FLOAT_VALUE ? v.u.f != 0 : v.u.i != 0;
+    } else if constexpr (std::is_integral_v<T>) {
+      value = to_integer<T>(v, dtype);
+    } else if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>) {
+      using R = typename T::value_type;
+      value = T(static_cast<R>(as_double(v)), static_cast<R>(imaginary ? v.u.complex[1] : 0));
+    } else {
+      value = T(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(as_double(v)));
+    }
+    std::memcpy(out, &value, sizeof value);
+  });
+}
+
+}  // namespace atled::core

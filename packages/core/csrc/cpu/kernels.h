@@ -1,0 +1,72 @@
+// What the families' element-wise CPU kernels share: a table of loops by dtype, and the kernel that runs one.
+#pragma once
+
+#include "cpu/iterator.h"
+#include "cpu/levels.h"
+#include "functors/copy.h"
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+
+template <class... T>
+struct Types {};
+
+using Integers = Types<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>;
+using Unsigned = Types<uint8_t, uint16_t, uint32_t, uint64_t>;
+using Floats = Types<float, double>;
+using Complexes = Types<std::complex<float>, std::complex<double>>;
+
+// The loop of each dtype; NULL where there is none. float16 and bfloat16 run through float32's.
+struct LoopTable {
+  atled_loop loops[ATLED_NUM_DTYPES] = {};
+
+  atled_loop operator[](int dtype) const { return loops[dtype]; }
+  atled_loop& operator[](int dtype) { return loops[dtype]; }
+
+  // Signed integers share the unsigned loops: for arithmetic modulo 2^n.
+  LoopTable& share_signed() {
+    for (int dtype = ATLED_UINT8; dtype <= ATLED_INT64; dtype += 2) loops[dtype + 1] = loops[dtype];
+    return *this;
+  }
+  template <class F, class... T>
+  LoopTable& unary(Types<T...>) {
+    ((loops[dtype_of<T>] = ATLED_PICK(unary<T, T, F>)), ...);
+    return *this;
+  }
+  template <class F, class... T>
+  LoopTable& binary(Types<T...>) {
+    ((loops[dtype_of<T>] = ATLED_PICK(binary<T, T, T, F>)), ...);
+    return *this;
+  }
+  template <class F, class... T>
+  LoopTable& ternary(Types<T...>) {
+    ((loops[dtype_of<T>] = ATLED_PICK(ternary<T, T, T, T, F>)), ...);
+    return *this;
+  }
+  // Results are bool.
+  template <class F, class... T>
+  LoopTable& test(Types<T...>) {
+    ((loops[dtype_of<T>] = ATLED_PICK(unary<bool, Stored<T>, F>)), ...);
+    return *this;
+  }
+  template <class F, class... T>
+  LoopTable& compare(Types<T...>) {
+    ((loops[dtype_of<T>] = ATLED_PICK(binary<bool, Stored<T>, Stored<T>, F>)), ...);
+    return *this;
+  }
+};
+
+// The loop for what float16 and bfloat16 are computed in, or NotImplementedOpError naming the dtype.
+atled_loop find_loop(const LoopTable& table, int dtype);
+
+// Kernels over all operands of the op; ctx is the LoopTable.
+int run_same(void* table, atled_frame* frame) noexcept;   // in and out the promoted dtype
+int run_float(void* table, atled_frame* frame) noexcept;  // ... where integers become the default float
+int run_bool(void* table, atled_frame* frame) noexcept;   // ... and the result is bool
+
+// Registers a kernel for the CPU; the table, if any, becomes its ctx.
+void cpu_kernel(const char* op, atled_kernel run);
+void cpu_kernel(const char* op, atled_kernel run, const LoopTable& table);
+
+}  // namespace atled::core

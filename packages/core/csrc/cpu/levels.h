@@ -1,0 +1,71 @@
+// Loops compiled for several instruction sets, the best chosen at run time.
+//
+// Each level is a struct whose members are the templates of loops.inl, compiled with that level's target attribute; so its
+// code has names of its own and the linker can never hand it to a lesser machine. What the loops call must be
+// ATLED_INLINE: it is then compiled as part of the loop, for the loop's level.
+#pragma once
+
+#include <cmath>
+#include <complex>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "atled/dtype.hpp"
+#include "functors/inline.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define ATLED_X86_LEVELS 1
+#else
+#define ATLED_X86_LEVELS 0
+#endif
+
+// The operands of an element-wise loop are the same memory or apart, so no iteration depends on another.
+#if defined(__clang__)
+#define ATLED_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define ATLED_IVDEP _Pragma("GCC ivdep")
+#else
+#define ATLED_IVDEP
+#endif
+
+namespace atled::core {
+
+enum Level { kBaseline, kAvx2, kAvx512 };
+
+// The best level of this machine; ATLED_CPU_LEVEL=baseline|avx2|avx512 lowers it.
+Level cpu_level();
+
+struct Baseline {
+#define ATLED_TARGET
+#include "cpu/loops.inl"
+#undef ATLED_TARGET
+};
+
+#if ATLED_X86_LEVELS
+struct Avx2 {
+#define ATLED_TARGET __attribute__((target("avx2,fma,f16c,bmi,bmi2")))
+#include "cpu/loops.inl"
+#undef ATLED_TARGET
+};
+struct Avx512 {
+#define ATLED_TARGET \
+  __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")))
+#include "cpu/loops.inl"
+#undef ATLED_TARGET
+};
+#else
+using Avx2 = Baseline;
+using Avx512 = Baseline;
+#endif
+
+// ATLED_PICK(unary<F, R, A>): the member of this machine's level.
+#define ATLED_PICK(...)                                        \
+  (::atled::core::cpu_level() == ::atled::core::kAvx512        \
+       ? ::atled::core::Avx512::template __VA_ARGS__           \
+       : ::atled::core::cpu_level() == ::atled::core::kAvx2    \
+             ? ::atled::core::Avx2::template __VA_ARGS__       \
+             : ::atled::core::Baseline::template __VA_ARGS__)
+
+}  // namespace atled::core

@@ -1,0 +1,131 @@
+// The loops of one level: the body of a struct in levels.h, included once for each.
+
+template <class F>
+ATLED_INLINE static F functor(const void* ctx) {
+  if constexpr (std::is_empty_v<F>) {
+    return F{};
+  } else {
+    return *static_cast<const F*>(ctx);
+  }
+}
+
+template <class R, class A, class F>
+ATLED_TARGET static void unary(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const F f = functor<F>(ctx);
+  char* out = data[0];
+  const char* a = data[1];
+  const int64_t so = strides[0], sa = strides[1];
+  if (so == sizeof(R) && sa == sizeof(A)) {
+    R* r = reinterpret_cast<R*>(out);
+    const A* x = reinterpret_cast<const A*>(a);
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i]);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<R*>(out + i * so) = f(*reinterpret_cast<const A*>(a + i * sa));
+}
+
+// For functors whose fast path holds only where F::fast(x): a block with any other element takes F::slow throughout.
+template <class T, class F>
+ATLED_TARGET static void unary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
+  constexpr int64_t kBlock = 512;
+  const int64_t so = strides[0], sa = strides[1];
+  const F f{};
+  if (so != sizeof(T) || sa != sizeof(T)) {
+    for (int64_t i = 0; i < n; ++i) {
+      const T x = *reinterpret_cast<const T*>(data[1] + i * sa);
+      *reinterpret_cast<T*>(data[0] + i * so) = F::fast(x) ? f(x) : F::slow(x);
+    }
+    return;
+  }
+  T* r = reinterpret_cast<T*>(data[0]);
+  const T* x = reinterpret_cast<const T*>(data[1]);
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t end = begin + kBlock < n ? begin + kBlock : n;
+    int odd = 0;
+    for (int64_t i = begin; i < end; ++i) odd += !F::fast(x[i]);
+    if (odd) {
+      for (int64_t i = begin; i < end; ++i) r[i] = F::fast(x[i]) ? f(x[i]) : F::slow(x[i]);
+    } else {
+      ATLED_IVDEP
+      for (int64_t i = begin; i < end; ++i) r[i] = f(x[i]);
+    }
+  }
+}
+
+template <class R, class A, class B, class F>
+ATLED_TARGET static void binary(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const F f = functor<F>(ctx);
+  const int64_t so = strides[0], sa = strides[1], sb = strides[2];
+  R* r = reinterpret_cast<R*>(data[0]);
+  const A* x = reinterpret_cast<const A*>(data[1]);
+  const B* y = reinterpret_cast<const B*>(data[2]);
+  if (so == sizeof(R) && sa == sizeof(A) && sb == sizeof(B)) {
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i], y[i]);
+    return;
+  }
+  if (so == sizeof(R) && sa == sizeof(A) && sb == 0) {
+    const B b = *y;
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i], b);
+    return;
+  }
+  if (so == sizeof(R) && sa == 0 && sb == sizeof(B)) {
+    const A a = *x;
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(a, y[i]);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<R*>(data[0] + i * so) =
+        f(*reinterpret_cast<const A*>(data[1] + i * sa), *reinterpret_cast<const B*>(data[2] + i * sb));
+}
+
+template <class R, class A, class B, class C, class F>
+ATLED_TARGET static void ternary(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const F f = functor<F>(ctx);
+  const int64_t so = strides[0], sa = strides[1], sb = strides[2], sc = strides[3];
+  R* r = reinterpret_cast<R*>(data[0]);
+  const A* x = reinterpret_cast<const A*>(data[1]);
+  const B* y = reinterpret_cast<const B*>(data[2]);
+  const C* z = reinterpret_cast<const C*>(data[3]);
+  const bool wide = so == sizeof(R) && sa == sizeof(A);
+  if (wide && sb == sizeof(B) && sc == sizeof(C)) {
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i], y[i], z[i]);
+  } else if (wide && sb == sizeof(B) && sc == 0) {
+    const C c = *z;
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i], y[i], c);
+  } else if (wide && sb == 0 && sc == sizeof(C)) {
+    const B b = *y;
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i], b, z[i]);
+  } else if (wide && sb == 0 && sc == 0) {
+    const B b = *y;
+    const C c = *z;
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i], b, c);
+  } else {
+    for (int64_t i = 0; i < n; ++i)
+      *reinterpret_cast<R*>(data[0] + i * so) =
+          f(*reinterpret_cast<const A*>(data[1] + i * sa), *reinterpret_cast<const B*>(data[2] + i * sb),
+            *reinterpret_cast<const C*>(data[3] + i * sc));
+  }
+}
+
+template <class To, class From, class F>
+ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t si, int64_t n) {
+  const F f{};
+  if (so == sizeof(To) && si == sizeof(From)) {
+    To* r = reinterpret_cast<To*>(out);
+    const From* x = reinterpret_cast<const From*>(in);
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) r[i] = f(x[i]);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<To*>(out + i * so) = f(*reinterpret_cast<const From*>(in + i * si));
+}

@@ -1,0 +1,59 @@
+// Conversion of one number between dtypes.
+#pragma once
+
+#include <complex>
+#include <cstdint>
+#include <type_traits>
+
+#include "functors/inline.h"
+
+namespace atled::core {
+
+template <class T>
+inline constexpr bool is_complex_type = false;
+template <class T>
+inline constexpr bool is_complex_type<std::complex<T>> = true;
+template <class T>
+inline constexpr bool is_small_float = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
+
+// What bool is in memory that others may have written: any byte, true unless 0.
+template <class T>
+using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
+
+template <class To, class From>
+struct Cast {
+  ATLED_FN To operator()(From x) const {
+    if constexpr (std::is_same_v<To, From>) {
+      return x;
+    } else if constexpr (is_complex_type<From>) {
+      if constexpr (is_complex_type<To>) {
+        using R = typename To::value_type;
+        return To(static_cast<R>(x.real()), static_cast<R>(x.imag()));
+      } else if constexpr (std::is_same_v<To, bool>) {
+        return x.real() != 0 || x.imag() != 0;
+      } else {
+        return Cast<To, typename From::value_type>{}(x.real());
+      }
+    } else if constexpr (is_complex_type<To>) {
+      using R = typename To::value_type;
+      return To(Cast<R, From>{}(x), R(0));
+    } else if constexpr (is_small_float<From>) {
+      return Cast<To, float>{}(static_cast<float>(x));
+    } else if constexpr (is_small_float<To>) {
+      return To(static_cast<float>(x));
+    } else if constexpr (std::is_same_v<To, bool>) {
+      return x != From(0);
+    } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
+      // Through a wider signed type, so that -1.0 becomes the largest unsigned number at every level.
+      if constexpr (sizeof(To) < 4) return static_cast<To>(static_cast<int32_t>(x));
+      if constexpr (std::is_same_v<To, uint32_t>) return static_cast<To>(static_cast<int64_t>(x));
+      if constexpr (std::is_same_v<To, uint64_t>)
+        return x < From(0) ? static_cast<To>(static_cast<int64_t>(x)) : static_cast<To>(x);
+      return static_cast<To>(x);
+    } else {
+      return static_cast<To>(x);
+    }
+  }
+};
+
+}  // namespace atled::core
