@@ -47,6 +47,18 @@ def pytest(session: nox.Session, report: str, *arguments: str) -> None:
     session.run("python", "-m", "pytest", f"--junit-xml={REPORTS / report}.xml", *arguments)
 
 
+def run_all(session: nox.Session, *commands: list[str]) -> None:
+    """Runs every command, and fails at the end if one failed."""
+    failed = []
+    for command in commands:
+        try:
+            session.run(*command)
+        except nox.command.CommandFailed:
+            failed.append(" ".join(command))
+    if failed:
+        session.error(f"failed: {'; '.join(failed)}")
+
+
 def split_posargs(session: nox.Session) -> tuple[list[Package], list[str]]:
     """The packages that the command line names, all if it names none, and the rest of its words."""
     names = [word for word in session.posargs if word in TESTED]
@@ -111,10 +123,13 @@ def abi(session: nox.Session) -> None:
 def lint(session: nox.Session) -> None:
     """Check formats, lint rules, and the rules of the repository itself."""
     session.install("ruff>=0.12", "clang-format>=20", "pytest>=8.0", "packaging>=24")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("python", "ci/check_sources.py")
-    session.run("python", "ci/clang_format.py")
+    run_all(
+        session,
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["python", "ci/check_sources.py"],
+        ["python", "ci/clang_format.py"],
+    )
 
 
 @nox.session
@@ -122,10 +137,9 @@ def types(session: nox.Session) -> None:
     """Check all Python with mypy --strict, against the installed wheels' stubs."""
     stubs = ["mypy>=1.17", "nox", "numpy>=2.0", "pytest>=8.0", "types-tqdm"]
     install(session, PACKAGES, *stubs)
-    session.run("mypy", "noxfile.py", *map(str, sorted((ROOT / "ci").glob("*.py"))), env={"MYPYPATH": "ci"})
-    for package in PACKAGES:
-        if package.source.is_dir():
-            session.run("mypy", "-p", f"atled.{package.name}")
+    own = ["mypy", "noxfile.py", *map(str, sorted((ROOT / "ci").glob("*.py")))]
+    session.env["MYPYPATH"] = "ci"
+    run_all(session, own, *(["mypy", "-p", f"atled.{p.name}"] for p in PACKAGES if p.source.is_dir()))
 
 
 @nox.session
