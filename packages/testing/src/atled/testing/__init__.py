@@ -20,7 +20,7 @@ from ._convert import (
     promote,
     to_numpy,
 )
-from ._spec import Draw, ErrorCase, OpSpec, Sample
+from ._spec import ROUNDED, Draw, ErrorCase, OpSpec, Sample
 
 __all__ = [
     "ALL",
@@ -30,6 +30,7 @@ __all__ = [
     "INTEGERS",
     "NUMBERS",
     "REALS",
+    "ROUNDED",
     "SIGNED",
     "UNSIGNED",
     "Draw",

@@ -45,7 +45,7 @@ def check_op(spec: OpSpec, device: str = "cpu", dtype: str = "float32") -> None:
 
 def check_errors(spec: OpSpec, device: str = "cpu") -> None:
     """Checks that each error case raises its exception, worded as specified and naming the op."""
-    for case in spec.errors():
+    for case in spec.errors:
         args, kwargs = _call_arguments(case, device)
         where = f"{spec.name}{case}"
         try:
@@ -89,15 +89,22 @@ class _Case:
         self.op = spec.op
         self.expected: list[Array] = []
         self.scales: list[Array | None] = []
+        rule = spec.result(sample) if callable(spec.result) else spec.result
+        self.rules = (rule,) if isinstance(rule, str) else rule
         if spec.reference is not None:
-            self.expected = self._reference(lambda array: array)
-            magnitudes = self._reference(np.abs) if spec.cancels else []
+            self.expected = self._apply(spec.reference)
+            magnitudes = self._apply(spec.scale, np.abs) if spec.scale else []
             self.scales = [np.abs(m) for m in magnitudes] or [None] * len(self.expected)
-            self.dtypes = self._result_dtypes()
+            if len(self.rules) == 1:
+                self.rules *= len(self.expected)
+            self.dtypes = [self._dtype(rule) for rule in self.rules]
+            assert len(self.dtypes) == len(self.expected), (
+                f"{self.where}the reference gave {len(self.expected)} outputs"
+            )
 
-    def _reference(self, prepare: Any) -> list[Array]:
-        """The reference's outputs, computed in the widest dtypes."""
-        floating = any(name in str(self.spec.result) for name in ("float", "complex"))
+    def _apply(self, reference: Any, prepare: Any = np.asarray) -> list[Array]:
+        """A reference's outputs, computed in the widest dtypes."""
+        floating = any("float" in rule or "complex" in rule for rule in self.rules)
 
         def widen(array: Array) -> Array:
             kind = category(dtype_name(array.dtype))
@@ -105,15 +112,8 @@ class _Case:
             return np.asarray(prepare(array.astype(wide)))
 
         args, kwargs = map_arrays(self.sample.args, widen), map_arrays(self.sample.kwargs, widen)
-        assert self.spec.reference is not None
         with np.errstate(all="ignore"):
-            return [np.asarray(output) for output in _outputs(self.spec.reference(*args, **kwargs))]
-
-    def _result_dtypes(self) -> list[str]:
-        rule = self.spec.result(self.sample) if callable(self.spec.result) else self.spec.result
-        rules = [rule] * len(self.expected) if isinstance(rule, str) else list(rule)
-        assert len(rules) == len(self.expected), f"{self.where}the reference gave {len(self.expected)} outputs"
-        return [self._dtype(rule) for rule in rules]
+            return [np.asarray(output) for output in _outputs(reference(*args, **kwargs))]
 
     def _dtype(self, rule: str) -> str:
         asked = self.sample.kwargs.get("dtype")

@@ -96,12 +96,17 @@ class Draw:
         if kind == 0:
             return np.array([False, True])
         if kind == 1:
-            info = np.iinfo(self.dtype)
-            return np.array([info.min, info.min + 1, 0, 1, info.max - 1, info.max], dtype=self.dtype)
-        info = np.finfo(np.float32 if real_of(self.dtype) == "bfloat16" else numpy_dtype(real_of(self.dtype)))
-        values = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, float(info.tiny), -float(info.tiny)]
+            limits = np.iinfo(self.dtype)
+            return np.array([limits.min, limits.min + 1, 0, 1, limits.max - 1, limits.max], dtype=self.dtype)
+        info = np.finfo("float32" if self.dtype == "bfloat16" else real_of(self.dtype))
+        values = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, float(info.tiny), -float(info.tiny)]
+        if kind == 2:  # what complex functions do at infinity is a matter of convention
+            values += [np.nan, np.inf, -np.inf]
         return np.array(values).astype(numpy_dtype(self.dtype))
 
+
+#: Tolerance of a single rounding; products of complex numbers take several.
+ROUNDED = {"default": 1, "complex64": 4, "complex128": 4}
 
 Samples = Callable[[Draw], Iterable[Sample]]
 # "promote": among the tensors; "float": that, but integers become float32; "sum": that, but integers become int64;
@@ -129,8 +134,8 @@ class OpSpec:
     domain: tuple[float, float] = (-4, 4)
     result: Result = "promote"
     ulps: float | Mapping[str, float] = 4
-    cancels: bool = False  # errors are measured at the magnitude of reference(|arguments|)
-    errors: Callable[[], Iterable[ErrorCase]] = tuple
+    scale: Callable[..., Any] | None = None  # of |arguments|: the magnitude of the terms of sums that may cancel
+    errors: Sequence[ErrorCase] = ()
     differentiable: bool | tuple[str, ...] = True  # or the names of the arguments that it is differentiable in
 
     def __post_init__(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from ._convert import category
 from ._spec import Draw, Sample, Samples
 
@@ -123,3 +125,25 @@ def along_dim(draw: Draw) -> Iterator[Sample]:
         yield Sample(draw(0, 3), dim=1)
         yield Sample(draw(7, 1031), dim=1)
         yield Sample(draw(1031, 7), dim=0)
+
+
+def nonzero_divisors(samples: Samples) -> Samples:
+    """Takes zeros out of the second argument of integer samples."""
+
+    def generate(draw: Draw) -> Iterator[Sample]:
+        for sample in samples(draw):
+            first, second, *rest = sample.args
+            if category(draw.dtype) < 2 and category(np.asarray(second).dtype.name) < 2:
+                second = (
+                    np.where(second == 0, np.asarray(3, np.asarray(second).dtype), second) if second is not True else 2
+                )
+            yield Sample(first, second, *rest, **sample.kwargs)
+
+    return generate
+
+
+def ternary(draw: Draw) -> Iterator[Sample]:
+    """Three tensors that broadcast."""
+    for shape in ((), (5,), (3, 4), (2, 0, 3), (1037,)):
+        yield Sample(draw(*shape), draw(*shape), draw(*shape))
+    yield Sample(draw(2, 3, 4), draw(3, 1), draw(4))

@@ -1,4 +1,4 @@
-"""The specifications of all ops, a module per namespace or, in a package, per family; each lists its own in ``SPECS``."""
+"""The specifications of all ops: a module per namespace or, in a package, per family, which lists them in ``SPECS``."""
 
 from __future__ import annotations
 
