@@ -83,7 +83,7 @@ def foreign_includes(package: Package, core: Package) -> list[str]:
 def namespace(package: Package) -> list[str]:
     """What a package keeps under src/ besides its own child of the namespace package ``atled``."""
     source = package.folder / "src"
-    stray = [path for path in source.glob("*") if path.name != "atled"]
+    stray = [path for path in source.glob("[!._]*") if path.name != "atled"]
     stray += [path for path in (source / "atled").glob("*") if path.name not in {package.name, "__pycache__"}]
     return [f"{path}: expected src/atled/{package.name} alone (PEP 420 allows nothing beside it)" for path in stray]
 
