@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+import atled.core as at
+
 from ._core import InvalidValueError, Tensor
 
 
@@ -116,7 +117,7 @@ def printoptions(
 def tensor_repr(tensor: Tensor) -> str:
     """The printed form of a tensor: its values, and what is not plain about it."""
     options = get_printoptions()
-    dtype = str(tensor.dtype).rpartition(".")[2]
+    dtype = tensor.dtype.name
     notes: list[str] = []
     if tensor.device.type == "meta":
         values, notes = "...", [f"size={tuple(tensor.shape)}"]
@@ -128,7 +129,7 @@ def tensor_repr(tensor: Tensor) -> str:
         values = _values(tensor, options)
     if str(tensor.device) != "cpu":
         notes.append(f"device='{tensor.device}'")
-    usual = {str(_core.get_default_dtype()).rpartition(".")[2]}
+    usual = {at.get_default_dtype().name}
     if tensor.numel() > 0:
         usual |= {"bool", "int64", "complex128" if "float64" in usual else "complex64"}
     if dtype not in usual:
@@ -183,18 +184,17 @@ def _values(tensor: Tensor, options: PrintOptions) -> str:
 def _to_numpy(tensor: Tensor, options: PrintOptions) -> npt.NDArray[Any]:
     """The values to show; of a dimension that will be cut, both ends and one element that stands for the rest."""
     # An alias that no layer knows of: looking at a tensor must leave no trace in a graph.
-    alias = _core.from_dlpack(tensor)
-    is_bfloat16 = alias.dtype == _core.bfloat16
-    if str(alias.device) != "cpu":
-        alias = alias.to(device="cpu")
-    array: npt.NDArray[Any] = (alias.view(_core.uint16) if is_bfloat16 else alias).numpy()
+    alias = at.from_dlpack(tensor)
     if tensor.numel() > options.threshold:
         edge = options.edgeitems
-        for axis, size in enumerate(array.shape):
+        for dim, size in enumerate(alias.shape):
             if size > 2 * edge + 1:
-                array = np.take(array, [*range(edge + 1), *range(size - edge, size)], axis=axis)
-    if is_bfloat16:
-        array = (array.astype(np.uint32) << 16).view(np.float32)
+                ends = [alias.narrow(dim, 0, edge + 1), alias.narrow(dim, size - edge, edge)]
+                alias = at.cat(ends, dim)
+    alias = alias.to(device="cpu")
+    if alias.dtype == at.bfloat16:
+        alias = alias.to(at.float32)
+    array: npt.NDArray[Any] = alias.numpy()
     return array
 
 

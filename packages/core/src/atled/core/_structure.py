@@ -60,7 +60,7 @@ def _scalar(value: Any, path: tuple[str, ...]) -> Any:
     if type(value) is bytes:
         return {"$bytes": value.hex()}
     if isinstance(value, _core.dtype):
-        return {"$dtype": str(value).rpartition(".")[2]}
+        return {"$dtype": value.name}
     if isinstance(value, _core.device):
         return {"$device": str(value)}
     where = f" at {'.'.join(path)!r}" if path else ""

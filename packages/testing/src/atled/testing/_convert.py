@@ -37,7 +37,7 @@ def dtype_name(dtype: object) -> str:
     if isinstance(dtype, str):
         return dtype
     if isinstance(dtype, at.dtype):
-        return str(dtype).rpartition(".")[2]
+        return dtype.name
     return np.dtype(dtype).name  # type: ignore[call-overload,no-any-return]
 
 
