@@ -1,4 +1,4 @@
-"""Builds a core that claims the next ABI minor and installs it here, in the place of today's: what plugins will meet."""
+"""Builds a core that claims the next ABI minor and installs it here, in the place of today's, for plugins to meet."""
 
 import argparse
 import re

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from newer_core import minor
 from summary import add_up
-from workspace import Package, discover, fingerprint, requirement_name
+from wheels import wheel_of
+from workspace import ROOT, Package, discover, fingerprint, requirement_name
 
 
 @pytest.mark.parametrize(
@@ -48,3 +50,19 @@ def test_reports_are_added_up(tmp_path: Path) -> None:
     suite = '<testsuite tests="7" failures="1" errors="1" skipped="2" time="3.4"/>'
     report.write_text(f"<testsuites>{suite}</testsuites>")
     assert add_up([report, report]) == {"passed": 6, "failed": 4, "skipped": 4, "seconds": 6}
+
+
+def test_the_one_wheel_of_a_package_is_found(tmp_path: Path) -> None:
+    core = discover(ROOT)[0]
+    with pytest.raises(FileNotFoundError, match="expected one wheel of atled-core, got 0; run nox -s wheels"):
+        wheel_of(core, tmp_path)
+    wheel = tmp_path / f"atled_core-{core.project['version']}-cp311-cp311-linux_x86_64.whl"
+    wheel.touch()
+    assert wheel_of(core, tmp_path) == wheel
+
+
+def test_the_abi_minor_is_read_from_the_header() -> None:
+    assert minor("#define ATLED_ABI_MAJOR 0\n#define ATLED_ABI_MINOR 12\n") == 12
+    assert minor((ROOT / "packages" / "core" / "include" / "atled" / "abi.h").read_text()) >= 1
+    with pytest.raises(ValueError, match="expected #define ATLED_ABI_MINOR"):
+        minor("")
