@@ -7,7 +7,6 @@ namespace atled::core {
 
 namespace {
 
-std::atomic<int> float_default{ATLED_FLOAT32};
 
 enum Kind { kBool, kInt, kFloat, kComplex };
 
@@ -128,14 +127,6 @@ void rule(const atled_frame* frame, atled_spec& spec, int (*result)(int)) {
 }
 
 }  // namespace
-
-int default_dtype() { return float_default.load(std::memory_order_relaxed); }
-
-void set_default_dtype(int dtype) {
-  if (dtype != ATLED_FLOAT32 && dtype != ATLED_FLOAT64)
-    fail(ATLED_E_DTYPE, "expected the default dtype to be float32 or float64, got %s", dtype_name(dtype));
-  float_default.store(dtype, std::memory_order_relaxed);
-}
 
 int default_complex() { return default_dtype() == ATLED_FLOAT64 ? ATLED_COMPLEX128 : ATLED_COMPLEX64; }
 

@@ -4,14 +4,13 @@
 #include <cstdint>
 
 #include "atled/plugin.hpp"
+#include "tensor/dtype.h"
 
 namespace atled::core {
 
 // ---- dtypes ----
 
 // What floats that come from integers or Python are: float32 unless set otherwise (float32 or float64 only).
-int default_dtype();
-void set_default_dtype(int dtype);
 int default_complex();
 
 // PyTorch's table; where it has no entry (uint16, uint32, uint64) the array API's. DTypeError for uint64 with a signed

@@ -148,7 +148,7 @@ typedef struct atled_value {
     const char *str;
     const int64_t *ints;
     const double *floats;
-    atled_tensor **tensors; /* as a result: owned, released with values_release */
+    atled_tensor **tensors; /* as a result: owned, released with values_release; the array is from the alloc group */
     atled_generator *generator;
   } u;
   uint32_t tag;
@@ -181,7 +181,8 @@ enum {
   ATLED_OP_FACTORY = 1u << 5,     /* makes tensors from no tensor: takes dtype, device, requires_grad */
   ATLED_OP_FUNCTION = 1u << 6,    /* no method on Tensor */
   ATLED_OP_MUTATES = 1u << 7,     /* the schema has a Tensor(a!) argument; set by core */
-  ATLED_OP_PRIVATE = 1u << 8      /* not shown in the public namespace */
+  ATLED_OP_PRIVATE = 1u << 8,     /* not shown in the public namespace */
+  ATLED_OP_ANY_DEVICE = 1u << 9   /* tensor arguments may live on different devices */
 };
 
 typedef struct atled_op {

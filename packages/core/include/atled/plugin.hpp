@@ -262,6 +262,16 @@ inline atled_tensor* out_tensor(const atled_frame* f, int i = 0) { return f->out
 // For kernels without a shape rule: hands an owned result over.
 inline void set_out(atled_frame* f, int i, Tensor t) { f->outs[i] = value(t.release()); }
 
+// For kernels of ops that return Tensor[]: hands n owned results over.
+template <class Tensors>
+void set_out_list(atled_frame* f, int i, Tensors&& tensors) {
+  const size_t n = tensors.size();
+  void* list = nullptr;
+  check(alloc_group->allocate(DLDevice{kDLCPU, 0}, n * sizeof(atled_tensor*), &list));
+  for (size_t k = 0; k < n; ++k) static_cast<atled_tensor**>(list)[k] = tensors[k].release();
+  f->outs[i] = tensors_value(static_cast<atled_tensor**>(list), n);
+}
+
 using KernelFunction = void (*)(atled_frame*);
 using ShapeFunction = void (*)(const atled_frame*, atled_spec*);
 

@@ -1,0 +1,338 @@
+#include "dispatch/dispatch.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "atled/plugin.hpp"
+#include "dispatch/error.h"
+#include "dispatch/registry.h"
+#include "dispatch/thread_state.h"
+#include "memory/allocator.h"
+#include "tensor/tensor.h"
+
+namespace atled::core {
+
+void* (*release_gil)() = nullptr;
+void (*acquire_gil)(void* token) = nullptr;
+
+namespace {
+
+struct Layer {
+  const char* name = nullptr;
+  atled_kernel handler = nullptr;
+  void* ctx = nullptr;
+};
+Layer layers[64];
+std::string slot_owner;
+
+constexpr int64_t kGilWork = 1 << 15;  // elements; below it, releasing the GIL costs more than it gives
+
+uint64_t keys_of(const atled_value& v) {
+  if (v.tag == ATLED_TENSOR) return v.u.tensor->keys;
+  uint64_t keys = 0;
+  if (v.tag == ATLED_TENSORS)
+    for (uint32_t i = 0; i < v.n; ++i)
+      if (v.u.tensors[i]) keys |= v.u.tensors[i]->keys;
+  return keys;
+}
+
+uint64_t wanted_layers(const atled_frame* frame) {
+  const Op* op = as_op(frame->op);
+  uint64_t keys = thread_state.include;
+  for (uint8_t i : op->tensor_args) keys |= keys_of(frame->args[i]);
+  if (frame->flags & ATLED_CALL_OUT)
+    for (int i = 0; i < op->nouts; ++i) keys |= keys_of(frame->outs[i]);
+  return keys & ~thread_state.exclude & op->layer_mask.load(std::memory_order_relaxed);
+}
+
+// Calls f(tensor, argument position) for every tensor among the arguments.
+template <class F>
+void each_tensor(const atled_frame* frame, F&& f) {
+  const Op* op = as_op(frame->op);
+  for (uint8_t i : op->tensor_args) {
+    const atled_value& v = frame->args[i];
+    if (v.tag == ATLED_TENSOR) {
+      f(v.u.tensor, i);
+    } else if (v.tag == ATLED_TENSORS) {
+      for (uint32_t k = 0; k < v.n; ++k)
+        if (v.u.tensors[k]) f(v.u.tensors[k], i);
+    }
+  }
+}
+
+DLDevice common_device(const atled_frame* frame) {
+  const Op* op = as_op(frame->op);
+  atled_tensor* first = nullptr;
+  int first_position = 0;
+  auto agree = [&](atled_tensor* t, const char* name) {
+    const DLDevice &a = first->dl.device, &b = t->dl.device;
+    if (a.device_type == b.device_type && a.device_id == b.device_id) return;
+    const char* first_name = op->args[first_position].name;
+    fail(ATLED_E_DEVICE, "%s is on %s, %s on %s; move one of them, for example %s.to(%s.device)", first_name, device_text(a).c_str(), name,
+         device_text(b).c_str(), first_name, name);
+  };
+  const bool any_device = op->traits & ATLED_OP_ANY_DEVICE;
+  each_tensor(frame, [&](atled_tensor* t, int position) {
+    if (!first) {
+      first = t;
+      first_position = position;
+    } else if (!any_device) {
+      agree(t, op->args[position].name);
+    }
+  });
+  if (op->device_arg >= 0 && frame->args[op->device_arg].tag == ATLED_DEVICE) return frame->args[op->device_arg].u.device;
+  if (first && !any_device && (frame->flags & ATLED_CALL_OUT))
+    for (int i = 0; i < op->nouts; ++i) agree(frame->outs[i].u.tensor, "out");
+  if (!first && (frame->flags & ATLED_CALL_OUT)) return frame->outs[0].u.tensor->dl.device;
+  return first ? first->dl.device : DLDevice{kDLCPU, 0};
+}
+
+int run_entry(const KernelEntry& entry, atled_frame* frame, int64_t work) {
+  if (work < kGilWork || !release_gil) return entry.run(entry.ctx, frame);
+  void* token = release_gil();
+  int status = entry.run(entry.ctx, frame);
+  if (token) acquire_gil(token);
+  return status;
+}
+
+KernelEntry need_kernel(const Op* op, DLDevice device) {
+  KernelEntry entry = find_kernel(op, device);
+  if (!entry.run) {
+    fail(ATLED_E_NOT_IMPLEMENTED, "expected a kernel for device %s, but there is none; move the arguments, for example to \"cpu\"",
+         device_text(device).c_str());
+  }
+  return entry;
+}
+
+int64_t work_of(const atled_frame* frame) {
+  int64_t work = 0;
+  each_tensor(frame, [&](atled_tensor* t, int) { work += numel(t); });
+  return work;
+}
+
+void check_writable(const atled_tensor* t, const char* name) {
+  if (t->flags & ATLED_TENSOR_READONLY) fail(ATLED_E_VALUE, "%s is read-only; write into a copy: %s.clone()", name, name);
+  if (overlaps_itself(t) && numel(t) > 0)
+    fail(ATLED_E_VALUE, "%s has elements that share memory (it was expanded), so it cannot be written; write into a copy: %s.clone()", name, name);
+}
+
+// Results may be written as `to` without losing their kind (bool < integer < float < complex).
+bool same_kind_cast(int from, int to) {
+  auto rank = [](int d) { return d == ATLED_BOOL ? 0 : is_integer(d) ? 1 : is_floating(d) ? 2 : 3; };
+  return rank(from) <= rank(to);
+}
+
+// Whether writing `out` while reading `in` could go wrong.
+bool clashes(const atled_tensor* out, const atled_tensor* in, bool elementwise) {
+  if (out->version != in->version) return false;
+  const char *a, *b, *c, *d;
+  byte_range(out, &a, &b);
+  byte_range(in, &c, &d);
+  if (a >= d || c >= b) return false;
+  if (!elementwise) return true;
+  return out->dl.data != in->dl.data || out->dtype != in->dtype || out->dl.ndim != in->dl.ndim ||
+         memcmp(out->dl.shape, in->dl.shape, sizeof(int64_t) * out->dl.ndim) != 0 ||
+         memcmp(out->dl.strides, in->dl.strides, sizeof(int64_t) * out->dl.ndim) != 0;
+}
+
+struct Specs {
+  explicit Specs(int n) : list(n <= 1 ? &one : static_cast<atled_spec*>(malloc(sizeof(atled_spec) * static_cast<size_t>(n)))) {
+    if (!list) throw std::bad_alloc();
+  }
+  ~Specs() {
+    if (list != &one) free(list);
+  }
+  atled_spec one;
+  atled_spec* list;
+};
+
+// out= and in-place: checks what the caller gave against the spec; a temporary stands in where the kernel cannot write
+// into it directly.
+struct GivenOutputs {
+  Tensor targets[8];
+  bool copy_back[8] = {};
+
+  void prepare(atled_frame* frame, const atled_spec* specs, DLDevice device) {
+    const Op* op = as_op(frame->op);
+    const bool elementwise = op->traits & ATLED_OP_ELEMENTWISE;
+    const char* name = (frame->flags & ATLED_CALL_INPLACE) ? op->args[0].name : "out";
+    for (int i = 0; i < op->nouts; ++i) {
+      atled_tensor* out = frame->outs[i].u.tensor;
+      const atled_spec& spec = specs[i];
+      if (out->dl.ndim != spec.ndim || memcmp(out->dl.shape, spec.shape, sizeof(int64_t) * static_cast<size_t>(spec.ndim)) != 0)
+        fail(ATLED_E_SHAPE, "expected %s of shape %s, got %s", name, shape_text(spec.ndim, spec.shape).c_str(), shape_text(out).c_str());
+      if (!same_kind_cast(spec.dtype, out->dtype))
+        fail(ATLED_E_DTYPE, "expected %s of a dtype that can hold %s results, got %s", name, dtype_name(spec.dtype), dtype_name(out->dtype));
+      check_writable(out, name);
+      bool temporary = !elementwise && (out->dtype != spec.dtype || !is_contiguous(out));
+      if (!temporary) each_tensor(frame, [&](atled_tensor* in, int) { temporary = temporary || clashes(out, in, elementwise); });
+      for (int k = 0; k < i && !temporary; ++k) temporary = clashes(out, targets[k], false);
+      targets[i] = Tensor::borrow(out);
+      if (temporary) {
+        atled_tensor* t = make_empty(spec.dtype, spec.ndim, spec.shape, nullptr, device);
+        if (!t) throw Raised{ATLED_E_MEMORY};
+        frame->outs[i] = value(t);
+        copy_back[i] = true;
+      }
+    }
+  }
+
+  void finish(atled_frame* frame) {
+    static const atled::Op copy{"core::copy_"};
+    for (int i = 0; i < frame->op->nouts; ++i) {
+      if (copy_back[i]) {
+        Tensor temporary = Tensor::steal(frame->outs[i].u.tensor);
+        copy_back[i] = false;
+        frame->outs[i] = value(targets[i]);
+        atled_value copied = none();
+        copy.run(0, &copied, {value(targets[i]), value(temporary)});
+        release(copied.u.tensor);
+      } else {
+        bump_version(targets[i], frame->op->name);
+      }
+      frame->outs[i] = value(targets[i].release());
+    }
+  }
+
+  void abandon(atled_frame* frame) {
+    for (int i = 0; i < frame->op->nouts; ++i)
+      if (copy_back[i]) release(frame->outs[i].u.tensor);
+  }
+};
+
+void allocate_outputs(atled_frame* frame, const atled_spec* specs, DLDevice device) {
+  const Op* op = as_op(frame->op);
+  for (int i = 0; i < op->nouts; ++i) {
+    const atled_spec& spec = specs[i];
+    TensorImpl* t = make_empty(spec.dtype, spec.ndim, spec.shape, spec.has_strides ? spec.strides : nullptr, device);
+    if (!t) {
+      release_values(frame->outs, static_cast<uint32_t>(i));
+      atled_error error;
+      throw Raised{get_error(&error)};
+    }
+    frame->outs[i] = value(t);
+  }
+}
+
+int run_structured(atled_frame* frame) {
+  const Op* op = as_op(frame->op);
+  const DLDevice device = common_device(frame);
+  Specs specs(op->nouts);
+  check(op->shape(op->shape_ctx, frame, specs.list));
+  const bool given = frame->flags & (ATLED_CALL_INPLACE | ATLED_CALL_OUT);
+  const bool meta = device.device_type == ATLED_DEVICE_META;
+  KernelEntry entry = meta ? KernelEntry{} : need_kernel(op, device);
+  int64_t work = given ? 0 : 1;
+  if (!given) {
+    allocate_outputs(frame, specs.list, device);
+    for (int i = 0; i < specs.list[0].ndim; ++i) work *= specs.list[0].shape[i];
+    if (work < kGilWork && !(op->traits & ATLED_OP_ELEMENTWISE)) work += work_of(frame);
+    int status = meta ? ATLED_OK : run_entry(entry, frame, work);
+    if (status != ATLED_OK) release_values(frame->outs, op->nouts);
+    return status;
+  }
+  GivenOutputs outputs;
+  outputs.prepare(frame, specs.list, device);
+  for (int i = 0; i < op->nouts; ++i) work += numel(outputs.targets[i]);
+  int status = meta ? ATLED_OK : run_entry(entry, frame, work);
+  if (status != ATLED_OK) {
+    outputs.abandon(frame);
+    return status;
+  }
+  outputs.finish(frame);
+  return ATLED_OK;
+}
+
+int run_free(atled_frame* frame) {
+  const Op* op = as_op(frame->op);
+  if (frame->flags) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
+  const DLDevice device = common_device(frame);
+  KernelEntry entry = need_kernel(op, device);
+  if (op->mutated < 0) {
+    for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
+    return run_entry(entry, frame, (op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE)) ? 0 : work_of(frame));
+  }
+  atled_tensor* target = frame->args[op->mutated].u.tensor;
+  check_writable(target, op->args[op->mutated].name);
+  for (int i = 1; i < op->nouts; ++i) frame->outs[i] = none();
+  frame->outs[0] = value(target);
+  int status = run_entry(entry, frame, work_of(frame));
+  // A kernel that failed midway may have written already.
+  bump_version(target, op->name);
+  if (status == ATLED_OK) retain(target);
+  return status;
+}
+
+int run(atled_frame* frame) noexcept {
+  int status = ATLED_OK;
+  int thrown = guard([&] { status = as_op(frame->op)->structured() ? run_structured(frame) : run_free(frame); });
+  if (thrown != ATLED_OK) status = thrown;
+  if (status != ATLED_OK) name_error(frame->op->name);
+  return status;
+}
+
+int enter(atled_frame* frame, uint64_t wanted) noexcept {
+  const int level = 63 - __builtin_clzll(wanted);
+  const uint64_t bit = uint64_t{1} << level, exclude = thread_state.exclude;
+  const Layer& layer = layers[level];
+  if (!layer.handler) {
+    char text[96];
+    snprintf(text, sizeof text, "a tensor or thread asks for layer %d, which nobody has registered", level);
+    return set_error(ATLED_E_PLUGIN, text);
+  }
+  frame->layers = wanted & (bit - 1);
+  thread_state.exclude = exclude | ~(bit - 1);
+  int status = layer.handler(layer.ctx, frame);
+  thread_state.exclude = exclude;
+  return status;
+}
+
+}  // namespace
+
+int call(const atled_op* op, uint32_t flags, atled_value* args, atled_value* outs) noexcept {
+  atled_frame frame{op, args, outs, 0, flags, 0};
+  uint64_t wanted = wanted_layers(&frame);
+  return wanted == 0 ? run(&frame) : enter(&frame, wanted);
+}
+
+int redispatch(atled_frame* frame) noexcept {
+  uint64_t wanted = wanted_layers(frame);
+  return wanted == 0 ? run(frame) : enter(frame, wanted);
+}
+
+int run_kernel(atled_frame* frame, int32_t device_type) noexcept {
+  KernelEntry entry = find_kernel(as_op(frame->op), DLDevice{device_type, 0});
+  if (!entry.run) return set_error(ATLED_E_NOT_IMPLEMENTED, (as_op(frame->op)->qualified + " has no kernel for that device").c_str());
+  return entry.run(entry.ctx, frame);
+}
+
+void release_values(atled_value* values, uint32_t n) noexcept {
+  for (uint32_t i = 0; i < n; ++i) {
+    if (values[i].tag == ATLED_TENSOR) {
+      release(values[i].u.tensor);
+    } else if (values[i].tag == ATLED_TENSORS) {
+      for (uint32_t k = 0; k < values[i].n; ++k) release(values[i].u.tensors[k]);
+      deallocate(values[i].u.tensors, values[i].n * sizeof(atled_tensor*));
+    }
+    values[i] = none();
+  }
+}
+
+int add_layer(const char* name, uint32_t level, atled_kernel handler, void* ctx) noexcept {
+  if (level > 63 || !name || !handler) return set_error(ATLED_E_PLUGIN, "layer: expected a name, a level in [0, 63] and a handler");
+  if (layers[level].handler)
+    return set_error(ATLED_E_PLUGIN, (std::string("layer ") + name + ": level " + std::to_string(level) + " is taken by " + layers[level].name).c_str());
+  layers[level] = Layer{name, handler, ctx};
+  return ATLED_OK;
+}
+
+const char* layer_name(uint32_t level) { return level < 64 ? layers[level].name : nullptr; }
+
+int own_slot(const char* owner, void (*drop)(atled_tensor* t)) noexcept {
+  if (drop_slot) return set_error(ATLED_E_PLUGIN, ("autograd slot: expected one owner, but it belongs to " + slot_owner + ", asked for by " + owner).c_str());
+  slot_owner = owner;
+  drop_slot = drop;
+  return ATLED_OK;
+}
+
+}  // namespace atled::core

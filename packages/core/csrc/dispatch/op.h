@@ -1,0 +1,60 @@
+// What the registry knows of an op, beyond the prefix in atled/abi.h.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "atled/abi.h"
+#include "dispatch/device.h"
+
+namespace atled::core {
+
+// How the Python callable and the dispatcher treat an argument.
+enum class Kind : uint8_t {
+  kTensor, kTensorList, kScalar, kTensorOrScalar, kInt, kFloat, kBool, kString, kDtype, kDevice, kGenerator, kInts, kFloats
+};
+
+struct ArgInfo {
+  Kind kind;
+  bool optional;
+  bool variadic;
+  bool nullable_items;  // Tensor?[]
+  int fixed;            // int[2]: one int stands for two; 0 otherwise
+};
+
+struct KernelEntry {
+  atled_kernel run = nullptr;
+  void* ctx = nullptr;
+};
+
+struct Op : atled_op {
+  std::string ns_text, name_text, schema_text, doc_text, qualified;
+  std::vector<std::string> strings;          // behind args, defaults and result names
+  std::deque<std::vector<int64_t>> int_lists;  // defaults
+  std::vector<atled_arg> arg_table;
+  std::vector<ArgInfo> infos;
+  std::vector<const char*> out_name_table;
+  std::vector<std::string> out_types;  // "Tensor", "Tensor[]", "bool", ...
+  std::vector<std::string> aliases;    // other public names
+  std::vector<uint8_t> tensor_args;    // positions that can hold tensors
+  int mutated = -1;                    // position of the Tensor(a!) argument
+  int dtype_arg = -1, device_arg = -1;
+  bool returns_tensors = true;
+  std::atomic<uint64_t> layer_mask{~uint64_t{0}};
+  atled_shape_rule shape = nullptr;
+  void* shape_ctx = nullptr;
+  KernelEntry any;
+  KernelEntry kernels[kMaxDevices];
+
+  bool structured() const { return shape != nullptr; }
+};
+
+inline const Op* as_op(const atled_op* op) { return static_cast<const Op*>(op); }
+
+// Parses "ns::name(args) -> results" into op; throws Error naming the place that it does not understand.
+void parse_schema(const char* text, Op& op);
+
+}  // namespace atled::core

@@ -1,0 +1,33 @@
+// What each thread carries: layer words, error state, allocator cache. Small, so that it fits the static TLS block.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace atled::core {
+
+struct ErrorState {
+  int32_t kind = 0;
+  std::string message;
+  std::string op;
+  void* python = nullptr;  // owned reference, dropped through drop_python_error
+};
+
+class ThreadCache;  // csrc/memory/allocator.cpp
+
+struct ThreadState {
+  uint64_t include = 0;
+  uint64_t exclude = 0;
+  ErrorState* error = nullptr;   // made at the first error
+  ThreadCache* cache = nullptr;  // made at the first allocation
+};
+
+#if defined(__GNUC__) && defined(__linux__)
+#define ATLED_FAST_TLS __attribute__((tls_model("initial-exec")))
+#else
+#define ATLED_FAST_TLS
+#endif
+
+extern thread_local ThreadState thread_state ATLED_FAST_TLS;
+
+}  // namespace atled::core

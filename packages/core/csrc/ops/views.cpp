@@ -1,0 +1,118 @@
+// Views: the same storage seen with another shape, strides or offset.
+#include "dispatch/register.h"
+
+namespace atled::core {
+namespace {
+
+struct ViewOp {
+  const char* schema;
+  const char* doc;
+  uint32_t traits = ATLED_OP_VIEW;
+};
+
+constexpr ViewOp kOps[] = {
+    {"view(Tensor input, int[*] shape) -> Tensor",
+     "The elements in another shape, without a copy; one size may be -1.\n\n"
+     "input: any dtype. Returns a view of `shape`; ShapeError when the strides do not allow it (see reshape).\n\n"
+     ">>> at.arange(6).view(2, -1).shape\n(2, 3)"},
+    {"permute(Tensor input, int[*] dims) -> Tensor",
+     "The dimensions in another order.\n\n"
+     "input: any dtype; dims: every dimension once. Returns a view whose dimension i is input's dims[i].\n\n"
+     ">>> at.zeros(2, 3, 4).permute(2, 0, 1).shape\n(4, 2, 3)"},
+    {"transpose(Tensor input, int dim0, int dim1) -> Tensor",
+     "Two dimensions swapped.\n\ninput: any dtype. Returns a view.\n\n>>> at.zeros(2, 3).transpose(0, 1).shape\n(3, 2)"},
+    {"squeeze(Tensor input, int[]? dim=None) -> Tensor",
+     "Without dimensions of size 1: all of them, or those in `dim` (which stay if they are larger).\n\n"
+     "input: any dtype. Returns a view.\n\n>>> at.zeros(1, 3, 1).squeeze().shape\n(3,)"},
+    {"unsqueeze(Tensor input, int dim) -> Tensor",
+     "With a new dimension of size 1 at `dim`.\n\n"
+     "input: any dtype; dim in [-ndim - 1, ndim]. Returns a view.\n\n>>> at.zeros(3).unsqueeze(0).shape\n(1, 3)"},
+    {"expand(Tensor input, int[*] size) -> Tensor",
+     "Dimensions of size 1 repeated without a copy, and new ones in front; -1 keeps a size.\n\n"
+     "input: any dtype. Returns a read-mostly view: its elements share memory, so it cannot be written.\n\n"
+     ">>> at.zeros(3, 1).expand(2, 3, 4).shape\n(2, 3, 4)"},
+    {"select(Tensor input, int dim, int index) -> Tensor",
+     "The slice at one index of a dimension, which goes away.\n\n"
+     "input: any dtype; index in [-n, n). Returns a view.\n\n>>> at.zeros(2, 3).select(0, 1).shape\n(3,)"},
+    {"narrow(Tensor input, int dim, int start, int length) -> Tensor",
+     "`length` entries of a dimension, from `start` on.\n\n"
+     "input: any dtype. Returns a view.\n\n>>> at.arange(5).narrow(0, 1, 2)\ntensor([1, 2])"},
+    {"slice(Tensor input, int[] spec) -> Tensor",
+     "Basic indexing; spec holds (kind, a, b, c) for each entry: 0 slice(start, stop, step), 1 index a, 2 new axis, "
+     "3 whole dimension.",
+     ATLED_OP_VIEW | ATLED_OP_PRIVATE},
+    {"diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor",
+     "The diagonal of two dimensions, as a new last dimension.\n\n"
+     "input: any dtype, at least 2-d; offset > 0 above, < 0 below the main diagonal. Returns a view.\n\n"
+     ">>> at.eye(3).diagonal()\ntensor([1., 1., 1.])"},
+    {"as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+     "A view of input's storage with the given sizes, strides and offset, all in elements.\n\n"
+     "input: any dtype. BoundsError when it would reach outside the storage.\n\n"
+     ">>> at.arange(4).as_strided((2, 2), (1, 1))\ntensor([[0, 1],\n        [1, 2]])"},
+    {"unfold(Tensor input, int dimension, int size, int step) -> Tensor",
+     "Windows of `size` entries, every `step` along a dimension; a window's entries become the last dimension.\n\n"
+     "input: any dtype. Returns a view.\n\n>>> at.arange(4).unfold(0, 2, 1).shape\n(3, 2)"},
+    {"unbind(Tensor input, int dim=0) -> Tensor[]",
+     "The slices along a dimension, which goes away.\n\ninput: any dtype. Returns views.\n\n"
+     ">>> len(at.zeros(3, 2).unbind())\n3"},
+    {"split(Tensor input, int[] split_size_or_sections, int dim=0) -> Tensor[]",
+     "Pieces along a dimension: all of one size (the last may be smaller), or of the sizes listed.\n\n"
+     "input: any dtype. Returns views.\n\n>>> [p.shape for p in at.arange(5).split(2)]\n[(2,), (2,), (1,)]"},
+    {"split_with_sizes(Tensor input, int[] split_sizes, int dim=0) -> Tensor[]",
+     "Pieces of the listed sizes along a dimension.\n\ninput: any dtype. Returns views."},
+    {"chunk(Tensor input, int chunks, int dim=0) -> Tensor[]",
+     "At most `chunks` pieces of equal size along a dimension (the last may be smaller).\n\n"
+     "input: any dtype. Returns views.\n\n>>> len(at.arange(5).chunk(2))\n2"},
+    {"t(Tensor input) -> Tensor", "A matrix transposed; 0-d and 1-d as they are.\n\ninput: at most 2-d. Returns a view."},
+    {"matrix_transpose(Tensor input) -> Tensor",
+     "The last two dimensions swapped.\n\ninput: at least 2-d. Returns a view."},
+    {"movedim(Tensor input, int[] source, int[] destination) -> Tensor",
+     "Dimensions moved to new places; the others keep their order.\n\ninput: any dtype. Returns a view.\n\n"
+     ">>> at.zeros(2, 3, 4).movedim(0, -1).shape\n(3, 4, 2)"},
+    // What may have to copy, or is another view in disguise.
+    {"reshape(Tensor input, int[*] shape) -> Tensor",
+     "The elements in another shape; one size may be -1.\n\n"
+     "input: any dtype. Returns a view where the strides allow it, else a copy.\n\n"
+     ">>> at.arange(6).reshape(2, 3).shape\n(2, 3)",
+     ATLED_OP_COMPOSITE},
+    {"flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor",
+     "The dimensions from start_dim to end_dim joined into one.\n\n"
+     "input: any dtype. Returns a view where the strides allow it, else a copy.\n\n"
+     ">>> at.zeros(2, 3, 4).flatten(1).shape\n(2, 12)",
+     ATLED_OP_COMPOSITE},
+    {"ravel(Tensor input) -> Tensor", "All elements in one dimension; a view where the strides allow it.",
+     ATLED_OP_COMPOSITE},
+    {"unflatten(Tensor input, int dim, int[] sizes) -> Tensor",
+     "One dimension divided into several; one size may be -1.\n\ninput: any dtype. Returns a view.\n\n"
+     ">>> at.zeros(2, 6).unflatten(1, (2, 3)).shape\n(2, 2, 3)",
+     ATLED_OP_COMPOSITE},
+    {"view_as(Tensor input, Tensor other) -> Tensor", "input.view(other.shape).", ATLED_OP_COMPOSITE},
+    {"reshape_as(Tensor input, Tensor other) -> Tensor", "input.reshape(other.shape).", ATLED_OP_COMPOSITE},
+    {"expand_as(Tensor input, Tensor other) -> Tensor", "input.expand(other.shape).", ATLED_OP_COMPOSITE},
+    {"adjoint(Tensor input) -> Tensor", "The last two dimensions swapped, and the elements conjugated.",
+     ATLED_OP_COMPOSITE},
+    {"atleast_1d(Tensor input) -> Tensor", "input with at least one dimension.", ATLED_OP_COMPOSITE},
+    {"atleast_2d(Tensor input) -> Tensor", "input with at least two dimensions, new ones in front.",
+     ATLED_OP_COMPOSITE},
+    {"atleast_3d(Tensor input) -> Tensor", "input with at least three dimensions: (n,) becomes (1, n, 1), (m, n) (m, n, 1).",
+     ATLED_OP_COMPOSITE},
+    {"broadcast_tensors(Tensor[*] tensors) -> Tensor[]",
+     "The tensors expanded to their common shape.\n\ntensors: any dtypes. Returns views.", ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION},
+};
+
+void define_views() {
+  for (const ViewOp& op : kOps) define({op.schema, op.doc, nullptr, op.traits});
+  alias("core::expand", "core::broadcast_to");
+  alias("core::permute", "core::permute_dims");
+  alias("core::unsqueeze", "core::expand_dims");
+  alias("core::movedim", "core::moveaxis");
+  alias("core::transpose", "core::swapaxes");
+  alias("core::transpose", "core::swapdims");
+  alias("core::unbind", "core::unstack");
+  alias("core::broadcast_tensors", "core::broadcast_arrays");
+}
+
+ATLED_OPS(define_views);
+
+}  // namespace
+}  // namespace atled::core

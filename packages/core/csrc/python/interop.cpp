@@ -1,0 +1,412 @@
+// Zero-copy exchange: the buffer protocol, NumPy and DLPack, in both directions.
+#include <cstring>
+
+#include "dispatch/device.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/error.h"
+#include "python/python.h"
+
+namespace atled::core::python {
+namespace {
+
+// Struct-module codes in the order of the dtypes; bfloat16 has none.
+constexpr const char* kFormats[ATLED_NUM_DTYPES] = {"?", "B", "b", "H", "h", "I", "i", "Q", "q", "e", nullptr, "f", "d", "Zf", "Zd"};
+
+int dtype_of_format(const char* format, Py_ssize_t size) {
+  if (!format) return ATLED_UINT8;
+  if (*format == '@' || *format == '=' || *format == '<') ++format;
+  if (*format == '>' || *format == '!') return -1;
+  if (!strcmp(format, "Zf")) return ATLED_COMPLEX64;
+  if (!strcmp(format, "Zd")) return ATLED_COMPLEX128;
+  if (format[0] == 0 || format[1] != 0) return -1;
+  switch (format[0]) {
+    case '?': return ATLED_BOOL;
+    case 'e': return ATLED_FLOAT16;
+    case 'f': return ATLED_FLOAT32;
+    case 'd': return ATLED_FLOAT64;
+    case 'c':
+    case 'B':
+    case 'H':
+    case 'I':
+    case 'L':
+    case 'Q':
+    case 'N': return size == 1 ? ATLED_UINT8 : size == 2 ? ATLED_UINT16 : size == 4 ? ATLED_UINT32 : ATLED_UINT64;
+    case 'b':
+    case 'h':
+    case 'i':
+    case 'l':
+    case 'q':
+    case 'n': return size == 1 ? ATLED_INT8 : size == 2 ? ATLED_INT16 : size == 4 ? ATLED_INT32 : ATLED_INT64;
+    default: return -1;
+  }
+}
+
+// Memory of a Python buffer as a DLPack tensor, which keeps the buffer until it dies.
+struct BufferOwner {
+  DLManagedTensorVersioned managed{};
+  Py_buffer view;
+  int64_t dims[2 * ATLED_MAX_NDIM];
+};
+
+void drop_buffer(DLManagedTensorVersioned* self) {
+  BufferOwner* owner = static_cast<BufferOwner*>(self->manager_ctx);
+  if (Py_IsInitialized()) {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyBuffer_Release(&owner->view);
+    PyGILState_Release(gil);
+  }
+  delete owner;
+}
+
+PyObject* adopt(DLManagedTensorVersioned* managed) {
+  TensorImpl* t = nullptr;
+  if (make_foreign(managed, &t) != ATLED_OK) {
+    raise();
+    if (managed->deleter) managed->deleter(managed);
+    return nullptr;
+  }
+  return wrap(t);
+}
+
+// Answers NULL without an exception when the object's elements are of a kind that atled does not have.
+PyObject* from_buffer(PyObject* object) {
+  BufferOwner* owner = new BufferOwner;
+  if (PyObject_GetBuffer(object, &owner->view, PyBUF_FULL_RO) < 0) {
+    delete owner;
+    PyErr_Clear();
+    return nullptr;
+  }
+  const Py_buffer& view = owner->view;
+  int dtype = dtype_of_format(view.format, view.itemsize);
+  bool fits = dtype >= 0 && view.ndim <= ATLED_MAX_NDIM && !view.suboffsets && itemsize(dtype) == view.itemsize;
+  for (int i = 0; fits && i < view.ndim; ++i) {
+    owner->dims[i] = view.shape ? view.shape[i] : view.len / view.itemsize;
+    const int64_t bytes = view.strides ? view.strides[i] : view.itemsize;
+    fits = bytes % view.itemsize == 0;
+    owner->dims[ATLED_MAX_NDIM + i] = bytes / view.itemsize;
+  }
+  if (!fits) {
+    PyBuffer_Release(&owner->view);
+    delete owner;
+    return nullptr;
+  }
+  DLManagedTensorVersioned& m = owner->managed;
+  m.version = DLPackVersion{DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
+  m.manager_ctx = owner;
+  m.deleter = drop_buffer;
+  m.flags = view.readonly ? DLPACK_FLAG_BITMASK_READ_ONLY : 0;
+  m.dl_tensor = DLTensor{view.buf, DLDevice{kDLCPU, 0}, view.ndim, DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1},
+                         owner->dims, owner->dims + ATLED_MAX_NDIM, 0};
+  return adopt(&m);
+}
+
+// An unversioned DLPack tensor behind the versioned structure.
+struct OldOwner {
+  DLManagedTensorVersioned managed{};
+  DLManagedTensor* old;
+};
+
+void drop_old(DLManagedTensorVersioned* self) {
+  OldOwner* owner = static_cast<OldOwner*>(self->manager_ctx);
+  if (owner->old->deleter) owner->old->deleter(owner->old);
+  delete owner;
+}
+
+PyObject* from_capsule(PyObject* capsule) {
+  if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
+    auto* managed = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
+    PyCapsule_SetName(capsule, "used_dltensor_versioned");
+    return adopt(managed);
+  }
+  if (PyCapsule_IsValid(capsule, "dltensor")) {
+    auto* old = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor"));
+    PyCapsule_SetName(capsule, "used_dltensor");
+    OldOwner* owner = new OldOwner;
+    owner->old = old;
+    owner->managed.version = DLPackVersion{DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
+    owner->managed.manager_ctx = owner;
+    owner->managed.deleter = drop_old;
+    owner->managed.dl_tensor = old->dl_tensor;
+    return adopt(&owner->managed);
+  }
+  return raise(ATLED_E_ARGUMENT, "from_dlpack", "expected an unused DLPack capsule, got %s", type_name(capsule).c_str());
+}
+
+PyObject* from_dlpack(PyObject*, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"x", "device", "copy", nullptr};
+  PyObject *object = nullptr, *device = Py_None, *copy = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OO:from_dlpack", const_cast<char**>(names), &object, &device, &copy)) return nullptr;
+  Ref result;
+  if (PyCapsule_CheckExact(object)) {
+    result = Ref(from_capsule(object));
+  } else {
+    Ref exporter(PyObject_GetAttrString(object, "__dlpack__"));
+    if (!exporter) {
+      PyErr_Clear();
+      return raise(ATLED_E_ARGUMENT, "from_dlpack", "expected an object with __dlpack__ or a DLPack capsule, got %s", type_name(object).c_str());
+    }
+    Ref empty(PyTuple_New(0)), named(Py_BuildValue("{s(ii)}", "max_version", DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION));
+    Ref capsule(PyObject_Call(exporter.get(), empty.get(), named.get()));
+    if (!capsule && PyErr_ExceptionMatches(PyExc_TypeError)) {  // an exporter from before DLPack 1.0
+      PyErr_Clear();
+      capsule = Ref(PyObject_CallNoArgs(exporter.get()));
+    }
+    if (!capsule) return nullptr;
+    result = Ref(from_capsule(capsule.get()));
+  }
+  if (result && device != Py_None) {
+    result = Ref(PyObject_CallMethod(result.get(), "to", "O", device));
+  }
+  if (result && copy == Py_True) result = Ref(PyObject_CallMethod(result.get(), "clone", nullptr));
+  return result.release();
+}
+
+PyObject* from_numpy(PyObject*, PyObject* object) {
+  PyObject* t = from_buffer(object);
+  if (t || PyErr_Occurred()) return t;
+  return raise(ATLED_E_DTYPE, "from_numpy", "expected an array in native byte order of a dtype that atled has, got %s", type_name(object).c_str());
+}
+
+PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"buffer", "dtype", "count", "offset", nullptr};
+  PyObject *object = nullptr, *dtype_arg = nullptr;
+  Py_ssize_t count = -1, offset = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|nn:frombuffer", const_cast<char**>(names), &object, &dtype_arg, &count, &offset)) return nullptr;
+  int dtype = dtype_from(dtype_arg);
+  if (dtype < 0) return raise(ATLED_E_ARGUMENT, "frombuffer", "expected dtype to be a dtype");
+  Ref bytes(PyMemoryView_FromObject(object));
+  if (bytes) bytes = Ref(PyObject_CallMethod(bytes.get(), "cast", "s", "B"));
+  Ref raw(bytes ? from_buffer(bytes.get()) : nullptr);
+  if (!raw) return PyErr_Occurred() ? nullptr : raise(ATLED_E_VALUE, "frombuffer", "expected a contiguous buffer");
+  atled_tensor* t = tensor_of(raw.get());
+  const int64_t total = t->dl.shape[0], item = itemsize(dtype);
+  if (offset < 0 || offset > total || (count < 0 && (total - offset) % item != 0) || (count >= 0 && count > (total - offset) / item)) {
+    return raise(ATLED_E_VALUE, "frombuffer", "expected %s elements of %lld bytes from offset %zd to fill the buffer of %lld bytes",
+                 count < 0 ? "whole" : std::to_string(count).c_str(), static_cast<long long>(item), offset, static_cast<long long>(total));
+  }
+  DLManagedTensorVersioned* managed = nullptr;
+  if (export_dlpack(t, &managed) != ATLED_OK) return raise();
+  // The exported structure is ours alone, so it may describe the same bytes in another way.
+  int64_t* dims = managed->dl_tensor.shape;
+  dims[0] = count < 0 ? (total - offset) / item : count;
+  managed->dl_tensor.dtype = DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1};
+  managed->dl_tensor.byte_offset = static_cast<uint64_t>(offset);
+  return adopt(managed);
+}
+
+}  // namespace
+
+int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  atled_tensor* t = tensor_of(self);
+  view->obj = nullptr;
+  const char* format = kFormats[t->dtype];
+  if (t->dl.device.device_type != kDLCPU || !format) {
+    PyErr_SetString(PyExc_BufferError, "this tensor cannot be exported as a buffer: it is not on cpu, or is of dtype bfloat16; use .to()");
+    return -1;
+  }
+  if ((flags & PyBUF_WRITABLE) && (t->flags & ATLED_TENSOR_READONLY)) {
+    PyErr_SetString(PyExc_BufferError, "the tensor is read-only");
+    return -1;
+  }
+  if (!(flags & PyBUF_STRIDES) && !is_contiguous(t)) {
+    PyErr_SetString(PyExc_BufferError, "the tensor is not contiguous; use .contiguous()");
+    return -1;
+  }
+  const int n = t->dl.ndim;
+  Py_ssize_t* dims = new Py_ssize_t[2 * static_cast<size_t>(n) + 1];
+  const int item = itemsize(t->dtype);
+  for (int i = 0; i < n; ++i) {
+    dims[i] = static_cast<Py_ssize_t>(t->dl.shape[i]);
+    dims[n + i] = static_cast<Py_ssize_t>(t->dl.strides[i] * item);
+  }
+  view->obj = Py_NewRef(self);
+  view->buf = t->dl.data;
+  view->len = static_cast<Py_ssize_t>(numel(t) * item);
+  view->itemsize = item;
+  view->readonly = (t->flags & ATLED_TENSOR_READONLY) != 0;
+  view->ndim = n;
+  view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(format) : nullptr;
+  view->shape = (flags & PyBUF_ND) ? dims : nullptr;
+  view->strides = (flags & PyBUF_STRIDES) ? dims + n : nullptr;
+  view->suboffsets = nullptr;
+  view->internal = dims;
+  return 0;
+}
+
+void release_buffer(PyObject*, Py_buffer* view) { delete[] static_cast<Py_ssize_t*>(view->internal); }
+
+PyObject* tensor_numpy(PyObject* self, PyObject*) {
+  atled_tensor* t = tensor_of(self);
+  if (t->dl.device.device_type != kDLCPU)
+    return raise(ATLED_E_DEVICE, "numpy", "expected a tensor on cpu, got %s; use .to(\"cpu\") first", device_text(t->dl.device).c_str());
+  if (t->keys) {
+    Ref needs(PyObject_GetAttrString(self, "requires_grad"));
+    if (!needs) return nullptr;
+    if (needs.get() == Py_True) return raise(ATLED_E_AUTOGRAD, "numpy", "the tensor requires grad, which NumPy cannot record; use .detach().numpy()");
+  }
+  Ref as_array = import_function("numpy", "asarray");
+  if (!as_array) return nullptr;
+  if (t->dtype != ATLED_BFLOAT16) return PyObject_CallOneArg(as_array.get(), self);
+  Ref type = import_function("ml_dtypes", "bfloat16");
+  if (!type) {
+    PyErr_Clear();
+    return raise(ATLED_E_DTYPE, "numpy", "NumPy has no bfloat16; use .to(at.float32).numpy(), or pip install ml_dtypes");
+  }
+  Ref bits(PyObject_CallMethod(self, "view", "O", Ref(dtype_object(ATLED_UINT16)).get()));
+  Ref array(bits ? PyObject_CallOneArg(as_array.get(), bits.get()) : nullptr);
+  return array ? PyObject_CallMethod(array.get(), "view", "O", type.get()) : nullptr;
+}
+
+PyObject* tensor_dlpack_device(PyObject* self, PyObject*) {
+  const DLDevice& d = tensor_of(self)->dl.device;
+  return Py_BuildValue("(ii)", static_cast<int>(d.device_type), static_cast<int>(d.device_id));
+}
+
+PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"stream", "max_version", "dl_device", "copy", nullptr};
+  PyObject *stream = Py_None, *version = Py_None, *device = Py_None, *copy = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:__dlpack__", const_cast<char**>(names), &stream, &version, &device, &copy)) return nullptr;
+  Ref source = Ref::borrow(self);
+  if (copy == Py_True) {
+    source = Ref(PyObject_CallMethod(self, "clone", nullptr));
+    if (!source) return nullptr;
+  }
+  atled_tensor* t = tensor_of(source.get());
+  if (device != Py_None) {
+    int type = 0, index = 0;
+    if (!PyArg_ParseTuple(device, "ii:dl_device", &type, &index)) return nullptr;
+    if (type != t->dl.device.device_type) {
+      if (copy == Py_False) {
+        PyErr_SetString(PyExc_BufferError, "__dlpack__: another device needs a copy, which copy=False forbids");
+        return nullptr;
+      }
+      Ref target(device_object(DLDevice{type, index}));
+      source = Ref(target ? PyObject_CallMethod(source.get(), "to", "O", target.get()) : nullptr);
+      if (!source) return nullptr;
+      t = tensor_of(source.get());
+    }
+  }
+  int major = 0, minor = 0;
+  if (version != Py_None && !PyArg_ParseTuple(version, "ii:max_version", &major, &minor)) return nullptr;
+  DLManagedTensorVersioned* managed = nullptr;
+  if (export_dlpack(t, &managed) != ATLED_OK) return raise();
+  if (copy == Py_True) managed->flags |= DLPACK_FLAG_BITMASK_IS_COPIED;
+  if (major >= 1) {
+    return PyCapsule_New(managed, "dltensor_versioned", [](PyObject* capsule) {
+      if (!PyCapsule_IsValid(capsule, "dltensor_versioned")) return;
+      auto* m = static_cast<DLManagedTensorVersioned*>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
+      m->deleter(m);
+    });
+  }
+  if (t->flags & ATLED_TENSOR_READONLY) {
+    managed->deleter(managed);
+    PyErr_SetString(PyExc_BufferError, "__dlpack__: a read-only tensor needs a consumer of DLPack 1.0 or later (max_version)");
+    return nullptr;
+  }
+  auto* old = new DLManagedTensor;
+  old->dl_tensor = managed->dl_tensor;
+  old->manager_ctx = managed;
+  old->deleter = [](DLManagedTensor* m) {
+    auto* inner = static_cast<DLManagedTensorVersioned*>(m->manager_ctx);
+    inner->deleter(inner);
+    delete m;
+  };
+  return PyCapsule_New(old, "dltensor", [](PyObject* capsule) {
+    if (!PyCapsule_IsValid(capsule, "dltensor")) return;
+    auto* m = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, "dltensor"));
+    m->deleter(m);
+  });
+}
+
+namespace {
+
+// DLPack 1.2's DLPackExchangeAPI (https://dmlc.github.io/dlpack/latest/python_spec.html): C functions instead of a Python call per tensor.
+struct ExchangeHeader {
+  DLPackVersion version;
+  struct ExchangeHeader* prev_api;
+};
+using SetError = void (*)(void* ctx, const char* kind, const char* message);
+struct ExchangeApi {
+  ExchangeHeader header;
+  int (*managed_tensor_allocator)(DLTensor* prototype, DLManagedTensorVersioned** out, void* error_ctx, SetError set_error);
+  int (*managed_tensor_from_py_object_no_sync)(void* object, DLManagedTensorVersioned** out);
+  int (*managed_tensor_to_py_object_no_sync)(DLManagedTensorVersioned* tensor, void** out);
+  int (*dltensor_from_py_object_no_sync)(void* object, DLTensor* out);
+  int (*current_work_stream)(DLDeviceType type, int32_t index, void** out);
+};
+
+int exchange_allocate(DLTensor* prototype, DLManagedTensorVersioned** out, void* ctx, SetError report) {
+  int dtype = 0;
+  while (dtype < ATLED_NUM_DTYPES && (dtype_infos[dtype].code != prototype->dtype.code || dtype_infos[dtype].bits != prototype->dtype.bits)) ++dtype;
+  if (dtype == ATLED_NUM_DTYPES || prototype->dtype.lanes != 1) {
+    report(ctx, "TypeError", "atled has no such dtype");
+    return -1;
+  }
+  TensorImpl* t = make_empty(dtype, prototype->ndim, prototype->shape, nullptr, prototype->device);
+  int status = t ? export_dlpack(t, out) : ATLED_E_MEMORY;
+  release(t);
+  if (status == ATLED_OK) return 0;
+  atled_error error;
+  get_error(&error);
+  report(ctx, "MemoryError", error.message);
+  return -1;
+}
+
+int exchange_from(void* object, DLManagedTensorVersioned** out) {
+  PyObject* o = static_cast<PyObject*>(object);
+  if (!is_tensor(o)) {
+    PyErr_SetString(PyExc_TypeError, "expected an atled Tensor");
+    return -1;
+  }
+  if (export_dlpack(tensor_of(o), out) == ATLED_OK) return 0;
+  raise();
+  return -1;
+}
+
+int exchange_to(DLManagedTensorVersioned* tensor, void** out) {
+  *out = adopt(tensor);
+  return *out ? 0 : -1;
+}
+
+int exchange_borrow(void* object, DLTensor* out) {
+  PyObject* o = static_cast<PyObject*>(object);
+  if (!is_tensor(o)) {
+    PyErr_SetString(PyExc_TypeError, "expected an atled Tensor");
+    return -1;
+  }
+  *out = tensor_of(o)->dl;
+  return 0;
+}
+
+int exchange_stream(DLDeviceType type, int32_t index, void** out) {
+  const atled_device_def* def = device_def(type);
+  *out = nullptr;
+  return def && def->current_stream ? def->current_stream(def->self, index, out) : 0;
+}
+
+ExchangeApi exchange_api{{{1, 2}, nullptr}, exchange_allocate, exchange_from, exchange_to, exchange_borrow, exchange_stream};
+
+}  // namespace
+
+PyObject* exchange_api_capsule() { return PyCapsule_New(&exchange_api, "dlpack_exchange_api", nullptr); }
+
+// Zero-copy where the object has a buffer or speaks DLPack; NULL without an exception when it has neither.
+PyObject* adopt_foreign(PyObject* object) {
+  if (PyObject_CheckBuffer(object) && !PyBytes_Check(object)) {
+    PyObject* t = from_buffer(object);
+    if (t || PyErr_Occurred()) return t;
+  }
+  if (!PyObject_HasAttrString(object, "__dlpack__")) return nullptr;
+  Ref args(PyTuple_Pack(1, object));
+  return args ? from_dlpack(nullptr, args.get(), nullptr) : nullptr;
+}
+
+PyMethodDef interop_methods[] = {
+    {"from_dlpack", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(from_dlpack)), METH_VARARGS | METH_KEYWORDS,
+     "from_dlpack(x, *, device=None, copy=None): a tensor over the memory of an object that speaks DLPack."},
+    {"from_numpy", from_numpy, METH_O, "from_numpy(array): a tensor over the memory of a NumPy array or another buffer."},
+    {"frombuffer", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(frombuffer)), METH_VARARGS | METH_KEYWORDS,
+     "frombuffer(buffer, dtype, count=-1, offset=0): a 1-d tensor over the bytes of a buffer."},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace atled::core::python

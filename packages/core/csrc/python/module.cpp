@@ -1,0 +1,213 @@
+// atled.core._core: puts the parts of the binding together.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <cstring>
+
+#include "abi/abi.h"
+#include "cpu/parallel.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/error.h"
+#include "dispatch/generator.h"
+#include "dispatch/registry.h"
+#include "memory/allocator.h"
+#include "python/objects.h"
+#include "python/python.h"
+#include "python/python_op.h"
+#include "tensor/dtype.h"
+
+namespace nb = nanobind;
+
+namespace atled::core::python {
+namespace {
+
+void check_or_raise(int status) {
+  if (status == ATLED_OK) return;
+  raise();
+  throw nb::python_error();
+}
+
+[[noreturn]] void rethrow() { throw nb::python_error(); }
+
+// ---- hooks that the parts below Python call ----
+
+struct Gil {
+  PyGILState_STATE state = PyGILState_Ensure();
+  ~Gil() { PyGILState_Release(state); }
+};
+
+// Calls a function of _registry with strings; what it raises becomes the error state.
+int ask_registry(const char* function, std::initializer_list<const char*> words) {
+  if (!Py_IsInitialized()) return ATLED_OK;
+  Gil gil;
+  Ref f = import_function("atled.core._registry", function);
+  Ref args(PyTuple_New(static_cast<Py_ssize_t>(words.size())));
+  if (!f || !args) return catch_exception();
+  Py_ssize_t i = 0;
+  for (const char* w : words) PyTuple_SetItem(args.get(), i++, PyUnicode_FromString(w));
+  Ref done(PyObject_Call(f.get(), args.get(), nullptr));
+  return done ? ATLED_OK : catch_exception();
+}
+
+// The innermost frame outside atled's own modules.
+int find_call_site(char* text, size_t size) {
+  text[0] = 0;
+  if (!Py_IsInitialized() || !PyGILState_Check()) return ATLED_OK;
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  Ref frame = Ref::borrow(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+  while (frame && frame.get() != Py_None) {
+    Ref globals(PyObject_GetAttrString(frame.get(), "f_globals"));
+    PyObject* module = globals ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
+    const char* name = module && PyUnicode_Check(module) ? PyUnicode_AsUTF8AndSize(module, nullptr) : "";
+    if (!name || strncmp(name, "atled.", 6) != 0) {
+      Ref code(PyObject_GetAttrString(frame.get(), "f_code"));
+      Ref file(code ? PyObject_GetAttrString(code.get(), "co_filename") : nullptr);
+      const char* path = file ? PyUnicode_AsUTF8AndSize(file.get(), nullptr) : nullptr;
+      snprintf(text, size, "%s:%d", path ? path : "?", PyFrame_GetLineNumber(reinterpret_cast<PyFrameObject*>(frame.get())));
+      break;
+    }
+    frame = Ref(PyObject_GetAttrString(frame.get(), "f_back"));
+  }
+  PyErr_Clear();
+  PyErr_Restore(type, error, traceback);
+  return ATLED_OK;
+}
+
+void install_hooks() {
+  drop_python_reference = [](void* object) {
+    if (!Py_IsInitialized()) return;
+    Gil gil;
+    Py_DECREF(static_cast<PyObject*>(object));
+  };
+  load_ops = [](const char* ns) { return ask_registry("load_ops", {ns}); };
+  load_kernels = [](const char* device, const char* ns) { return ask_registry("load_kernels", {device, ns}); };
+  load_device = [](const char* name) { return ask_registry("load_device", {name}); };
+  call_site = find_call_site;
+  release_gil = []() -> void* { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; };
+  acquire_gil = [](void* token) { PyEval_RestoreThread(static_cast<PyThreadState*>(token)); };
+  py_table = atled_py_group{
+      [](atled_tensor* t, void** out) -> int {
+        retain(t);
+        *out = wrap(t);
+        return *out ? ATLED_OK : catch_exception();
+      },
+      [](void* object, atled_tensor** out) -> int {
+        PyObject* o = static_cast<PyObject*>(object);
+        if (!is_tensor(o)) return set_error(ATLED_E_ARGUMENT, ("expected a Tensor, got " + type_name(o)).c_str());
+        *out = tensor_of(o);
+        return ATLED_OK;
+      },
+      [](const atled_value* v, void** out) -> int {
+        *out = to_python(*v);
+        return *out ? ATLED_OK : catch_exception();
+      },
+      []() -> int {
+        raise();
+        return ATLED_OK;
+      },
+      []() -> int { return catch_exception(); },
+      [](char* text, size_t size) -> int { return find_call_site(text, size); },
+  };
+}
+
+nb::object callable(const Op* op, bool inplace) {
+  PyObject* o = op_callable(op, inplace);
+  if (!o) rethrow();
+  return nb::steal(o);
+}
+
+nb::object find(const std::string& name, bool inplace) {
+  const Op* op = need_op(name.c_str());
+  if (!op) rethrow();
+  return callable(op, inplace);
+}
+
+void bind_registry(nb::module_& m) {
+  m.def("_op", &find, nb::arg("name"), nb::arg("inplace") = false, "The callable of an op by its qualified name.");
+  m.def("ops", [] {
+    nb::list list;
+    for (uint32_t id = 0; id < op_count(); ++id) list.append(callable(op_at(id), false));
+    return list;
+  }, "The callables of all registered ops, in order of registration.");
+  m.def("has_op", [](const std::string& name) { return lookup_op(name) != nullptr; }, nb::arg("name"),
+        "True when an op of that qualified name, or alias, is registered already.");
+  m.def("inplace_form", [](nb::handle op) -> nb::object {
+    const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
+    return found && (found->traits & ATLED_OP_INPLACE) ? callable(found, true) : nb::none();
+  }, nb::arg("op"), "The callable of name_, or None.");
+  m.def("has_kernel", [](nb::handle op, const std::string& device) {
+    const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
+    DLDevice d;
+    check_or_raise(parse_device(device.c_str(), &d));
+    return find_kernel(found, d).run != nullptr;
+  }, nb::arg("op"), nb::arg("device"), "True when the op has a kernel for the device.");
+  m.def("load_plugin", [](const std::string& path) { check_or_raise(load_plugin(path.c_str())); }, nb::arg("path"),
+        "Loads a plugin library and lets it register what it brings.");
+  m.def("layers", [] {
+    nb::dict names;
+    for (uint32_t level = 0; level < 64; ++level)
+      if (const char* name = layer_name(level)) names[nb::int_(level)] = name;
+    return names;
+  }, "Level and name of each registered layer.");
+  m.def("abi_version", [] { return nb::make_tuple(handshake()->major, handshake()->minor); }, "(major, minor) of the C ABI.");
+}
+
+void bind_process(nb::module_& m) {
+  nb::object generator = m.attr("default_generator");
+  m.def("manual_seed", [generator](nb::int_ seed) { return generator.attr("manual_seed")(seed); }, nb::arg("seed"),
+        "Seeds the default generator; returns it.");
+  m.def("get_default_dtype", [] { return nb::steal(dtype_object(default_dtype())); }, "The dtype of floating-point results that nothing else decides.");
+  m.def("set_default_dtype", [](nb::handle dtype) {
+    int id = dtype_from(dtype.ptr());
+    if (id < 0) {
+      raise(ATLED_E_ARGUMENT, "set_default_dtype", "expected a dtype, got %s", type_name(dtype.ptr()).c_str());
+      rethrow();
+    }
+    if (guard([&] { set_default_dtype(id); }) != ATLED_OK) check_or_raise(ATLED_E_DTYPE);
+  }, nb::arg("dtype"), "Sets the default floating-point dtype.");
+  m.def("get_num_threads", &num_threads, "How many threads one op may use.");
+  m.def("set_num_threads", [](int n) {
+    if (n < 1) {
+      raise(ATLED_E_VALUE, "set_num_threads", "expected at least 1, got %d", n);
+      rethrow();
+    }
+    set_num_threads(n);
+  }, nb::arg("num_threads"), "Sets how many threads one op may use.");
+  m.def("memory_stats", [] {
+    MemoryStats s = memory_stats();
+    nb::dict d;
+    d["live_bytes"] = s.live_bytes;
+    d["peak_bytes"] = s.peak_bytes;
+    d["cached_bytes"] = s.cached_bytes;
+    d["system_calls"] = s.system_calls;
+    return d;
+  }, "What the CPU allocator holds: live, peak and cached bytes, and blocks asked of the system.");
+  m.def("reset_peak_memory", &reset_peak, "Makes peak_bytes start from what is live now.");
+  m.def("trim_memory", &trim, "Gives cached memory back to the system.");
+}
+
+}  // namespace
+
+}  // namespace atled::core::python
+
+NB_MODULE(_core, m) {
+  using namespace atled::core;
+  using namespace atled::core::python;
+  connect_core();
+  install_hooks();
+  PyObject* module = m.ptr();
+  if (!init_errors(module)) rethrow();
+  bind_objects(m);
+  if (!init_tensor_type(module) || !init_op_type(module)) rethrow();
+  check_or_raise(register_builtin_ops());
+  if (!add_methods()) rethrow();
+  if (PyModule_AddFunctions(module, construct_methods) < 0 || PyModule_AddFunctions(module, interop_methods) < 0) rethrow();
+  bind_registry(m);
+  bind_process(m);
+  bind_python_ops(m);
+  m.attr("__version__") = handshake()->version;
+  m.attr("_abi") = nb::steal(PyCapsule_New(const_cast<atled_handshake*>(handshake()), ATLED_CAPSULE, nullptr));
+  nb::object api = nb::steal(exchange_api_capsule());
+  if (!api.is_valid() || PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), "__dlpack_c_exchange_api__", api.ptr()) < 0) rethrow();
+}

@@ -1,0 +1,160 @@
+// dtype, device and Generator: bound with nanobind, looked at from the raw parts through a few C functions.
+#include <nanobind/nanobind.h>
+#include <nanobind/operators.h>
+#include <nanobind/stl/string.h>
+
+#include "dispatch/device.h"
+#include "dispatch/error.h"
+#include "dispatch/generator.h"
+#include "python/objects.h"
+#include "python/python.h"
+
+namespace nb = nanobind;
+
+namespace atled::core::python {
+namespace {
+
+struct Dtype {
+  int id;
+};
+struct Device {
+  DLDevice value;
+};
+struct Generator : atled_generator {};
+
+PyObject* dtype_objects[ATLED_NUM_DTYPES] = {};
+PyTypeObject* dtype_type = nullptr;
+PyTypeObject* device_type = nullptr;
+PyTypeObject* generator_type = nullptr;
+PyObject* default_generator_ = nullptr;
+
+[[noreturn]] void raise_error() {
+  raise();
+  throw nb::python_error();
+}
+
+Device make_device(const std::string& text) {
+  Device d;
+  if (parse_device(text.c_str(), &d.value) != ATLED_OK) raise_error();
+  return d;
+}
+
+std::string name_of(const Device& d) {
+  std::string text = device_text(DLDevice{d.value.device_type, 0});
+  return text.substr(0, text.find(':'));
+}
+
+}  // namespace
+
+void bind_objects(nb::module_& m) {
+  nb::class_<Dtype>(m, "dtype", "The type of a tensor's elements: at.float32 and its like.")
+      .def_prop_ro("name", [](const Dtype& d) { return std::string(dtype_name(d.id)); }, "Such as 'float32'.")
+      .def_prop_ro("itemsize", [](const Dtype& d) { return itemsize(d.id); }, "Bytes per element.")
+      .def_prop_ro("is_floating_point", [](const Dtype& d) { return is_floating(d.id); })
+      .def_prop_ro("is_complex", [](const Dtype& d) { return is_complex(d.id); })
+      .def_prop_ro("is_signed", [](const Dtype& d) { return is_signed(d.id); })
+      .def("__repr__", [](const Dtype& d) { return std::string("atled.") + dtype_name(d.id); })
+      .def("__reduce__", [](const Dtype& d) { return nb::make_tuple(nb::module_::import_("atled.core._core").attr("_dtype"), nb::make_tuple(dtype_name(d.id))); });
+  dtype_type = reinterpret_cast<PyTypeObject*>(nb::type<Dtype>().ptr());
+  nb::dict table;
+  for (int id = 0; id < ATLED_NUM_DTYPES; ++id) {
+    nb::object o = nb::cast(Dtype{id});
+    m.attr(dtype_name(id)) = o;
+    table[dtype_name(id)] = o;
+    dtype_objects[id] = o.release().ptr();
+  }
+  m.def("_dtype", [table](const std::string& name) -> nb::object { return table[name.c_str()]; });
+
+  nb::class_<Device>(m, "device", "Where tensors are: device('cpu'), device('cuda', 1), device('cuda:1').")
+      .def("__init__", [](Device* self, const std::string& type, int index) {
+        new (self) Device(make_device(index == 0 ? type : type + ":" + std::to_string(index)));
+      }, nb::arg("type"), nb::arg("index") = 0)
+      .def("__init__", [](Device* self, const Device& other) { new (self) Device(other); }, nb::arg("device"))
+      .def_prop_ro("type", [](const Device& d) { return name_of(d); }, "Such as 'cpu' or 'cuda'.")
+      .def_prop_ro("index", [](const Device& d) { return d.value.device_id; }, "Which device of the type.")
+      .def("__repr__", [](const Device& d) { return "device('" + device_text(d.value) + "')"; })
+      .def("__str__", [](const Device& d) { return device_text(d.value); })
+      .def("__eq__", [](const Device& a, nb::handle b) {
+        DLDevice other;
+        if (!device_from(b.ptr(), &other)) {
+          PyErr_Clear();
+          return false;
+        }
+        return a.value.device_type == other.device_type && a.value.device_id == other.device_id;
+      })
+      .def("__hash__", [](const Device& d) { return d.value.device_type * 1031 + d.value.device_id; })
+      .def("__reduce__", [](const Device& d) { return nb::make_tuple(nb::type<Device>(), nb::make_tuple(device_text(d.value))); });
+  device_type = reinterpret_cast<PyTypeObject*>(nb::type<Device>().ptr());
+
+  nb::class_<Generator>(m, "Generator", "A stream of random numbers (Philox4x32-10): the same seed gives the same numbers on every device.")
+      .def("__init__", [](Generator* self, nb::handle) { new (self) Generator; self->seed = default_generator().seed; }, nb::arg("device") = nb::none())
+      .def("manual_seed", [](nb::object self, nb::int_ seed) {
+        Generator& g = nb::cast<Generator&>(self);
+        std::lock_guard<std::mutex> lock(g.mutex);
+        g.seed = PyLong_AsUnsignedLongLongMask(seed.ptr());
+        g.offset = 0;
+        return self;
+      }, nb::arg("seed"), "Starts the stream of a seed; returns the generator.")
+      .def("initial_seed", [](const Generator& g) { return g.seed; }, "The seed of the stream.")
+      .def("seed", [](Generator& g) {
+        std::lock_guard<std::mutex> lock(g.mutex);
+        nb::object bits = nb::module_::import_("os").attr("urandom")(8);
+        g.seed = nb::cast<uint64_t>(nb::module_::import_("builtins").attr("int").attr("from_bytes")(bits, "little"));
+        g.offset = 0;
+        return g.seed;
+      }, "Starts a stream with a seed from the system; returns the seed.")
+      .def("get_state", [](const Generator& g) { return nb::make_tuple(g.seed, g.offset); }, "(seed, position): set_state takes it.")
+      .def("set_state", [](nb::object self, nb::tuple state) {
+        Generator& g = nb::cast<Generator&>(self);
+        std::lock_guard<std::mutex> lock(g.mutex);
+        g.seed = nb::cast<uint64_t>(state[0]);
+        g.offset = nb::cast<uint64_t>(state[1]);
+        return self;
+      }, nb::arg("state"), "Goes back to a state of get_state; returns the generator.")
+      .def_prop_ro("device", [](const Generator&) { return Device{{kDLCPU, 0}}; });
+  generator_type = reinterpret_cast<PyTypeObject*>(nb::type<Generator>().ptr());
+  // The default generator is a Generator with nothing added, so the object may be seen as one.
+  nb::object shared = nb::cast(static_cast<Generator*>(&default_generator()), nb::rv_policy::reference);
+  m.attr("default_generator") = shared;
+  default_generator_ = shared.release().ptr();
+}
+
+int dtype_from(PyObject* object) {
+  if (Py_TYPE(object) == dtype_type) return nb::inst_ptr<Dtype>(nb::handle(object))->id;
+  if (object == reinterpret_cast<PyObject*>(&PyFloat_Type)) return ATLED_FLOAT64;
+  if (object == reinterpret_cast<PyObject*>(&PyLong_Type)) return ATLED_INT64;
+  if (object == reinterpret_cast<PyObject*>(&PyBool_Type)) return ATLED_BOOL;
+  if (object == reinterpret_cast<PyObject*>(&PyComplex_Type)) return ATLED_COMPLEX128;
+  return -1;
+}
+
+PyObject* dtype_object(int dtype) { return Py_NewRef(dtype_objects[dtype]); }
+
+bool device_from(PyObject* object, DLDevice* out) {
+  if (Py_TYPE(object) == device_type) {
+    *out = nb::inst_ptr<Device>(nb::handle(object))->value;
+    return true;
+  }
+  if (!PyUnicode_Check(object)) return false;
+  const char* text = PyUnicode_AsUTF8AndSize(object, nullptr);
+  if (text && parse_device(text, out) == ATLED_OK) return true;
+  if (text) raise();
+  return false;
+}
+
+PyObject* device_object(DLDevice device) {
+  static PyObject* cpu = nb::cast(Device{{kDLCPU, 0}}).release().ptr();
+  if (device.device_type == kDLCPU) return Py_NewRef(cpu);
+  return nb::cast(Device{device}).release().ptr();
+}
+
+atled_generator* generator_from(PyObject* object) {
+  return Py_TYPE(object) == generator_type ? nb::inst_ptr<Generator>(nb::handle(object)) : nullptr;
+}
+
+PyObject* generator_object(atled_generator* generator) {
+  nb::object found = nb::find(static_cast<Generator*>(generator));
+  return found.is_valid() ? found.release().ptr() : Py_NewRef(default_generator_);
+}
+
+}  // namespace atled::core::python

@@ -1,0 +1,131 @@
+// Python on one side, the dispatcher on the other: shared by the files of this folder. Hold the GIL.
+#pragma once
+
+#include <Python.h>
+
+#include "atled/plugin.hpp"
+#include "dispatch/op.h"
+#include "tensor/tensor.h"
+
+namespace atled::core::python {
+
+// Owns one reference.
+class Ref {
+ public:
+  Ref() = default;
+  explicit Ref(PyObject* stolen) : object_(stolen) {}
+  static Ref borrow(PyObject* object) {
+    Py_XINCREF(object);
+    return Ref(object);
+  }
+  Ref(Ref&& other) noexcept : object_(other.release()) {}
+  Ref& operator=(Ref&& other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Ref() { Py_XDECREF(object_); }
+  PyObject* get() const { return object_; }
+  PyObject* release() {
+    PyObject* object = object_;
+    object_ = nullptr;
+    return object;
+  }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  PyObject* object_ = nullptr;
+};
+
+// ---- errors.cpp ----
+bool init_errors(PyObject* module);
+// Turns the error state into the Python exception; answers NULL, so that `return raise();` reads well.
+PyObject* raise();
+// Sets the error state, then raises: the message takes the op's name in front.
+PyObject* raise(int kind, const char* op, const char* format, ...);
+std::string type_name(PyObject* object);
+// Takes the current Python exception into the error state; answers ATLED_E_PYTHON.
+int catch_exception();
+// A C++ function of the binding: what it throws becomes the exception.
+template <class F>
+PyObject* guarded(F&& f) {
+  PyObject* result = nullptr;
+  return guard([&] { result = f(); }) == ATLED_OK ? result : raise();
+}
+
+// ---- tensor_type.cpp ----
+struct PyTensor {
+  PyObject_HEAD
+  atled_tensor* tensor;
+  PyObject* weakrefs;
+};
+extern PyTypeObject* tensor_type;
+bool init_tensor_type(PyObject* module);
+inline bool is_tensor(PyObject* o) { return Py_TYPE(o) == tensor_type || PyType_IsSubtype(Py_TYPE(o), tensor_type); }
+inline atled_tensor* tensor_of(PyObject* o) { return reinterpret_cast<PyTensor*>(o)->tensor; }
+// The Python object of a tensor: the one it has, or a new one. Takes over the caller's reference to t.
+PyObject* wrap(atled_tensor* t);
+// Adds the op callables that are methods to Tensor.
+bool add_methods();
+
+// ---- op_type.cpp ----
+bool init_op_type(PyObject* module);
+// The callable of an op; one per op and form.
+PyObject* op_callable(const Op* op, bool inplace);
+// Calls by values and converts the results; `inplace` and `out` forms through flags. outs has op->nouts entries.
+PyObject* call_values(const Op* op, uint32_t flags, atled_value* args, atled_value* outs);
+// lookup with the error raised; NULL on failure.
+const Op* need_op(const char* name);
+
+// ---- arguments.cpp ----
+// Memory for the lists of one call.
+struct Scratch {
+  static constexpr size_t kWords = 192;
+  int64_t words[kWords];
+  size_t used = 0;
+  void* more[8];
+  size_t blocks = 0;
+  PyObject* keep[8];  // sequences and strings that values point into
+  size_t kept = 0;
+
+  int64_t* take(size_t n);  // NULL with MemoryError set
+  Scratch() {}
+  Scratch(const Scratch&) = delete;
+  ~Scratch();
+};
+// Converts one Python argument by its schema type. Answers 1 when done, 0 when the object has another type (no exception
+// set), -1 with an exception set.
+int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& scratch);
+PyObject* to_python(const atled_value& v);
+bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch);
+
+// ---- subscript.cpp ----
+PyObject* get_item(PyObject* self, PyObject* key);
+int set_item(PyObject* self, PyObject* key, PyObject* value);
+
+// ---- objects.cpp (nanobind) ----
+int dtype_from(PyObject* object);  // -1 when it is no dtype
+PyObject* dtype_object(int dtype);
+bool device_from(PyObject* object, DLDevice* out);  // also from a string; false without exception when it is neither
+PyObject* device_object(DLDevice device);
+atled_generator* generator_from(PyObject* object);  // NULL when it is no Generator
+PyObject* generator_object(atled_generator* generator);
+
+// ---- interop.cpp, construct.cpp ----
+extern PyMethodDef interop_methods[];
+extern PyMethodDef construct_methods[];
+int get_buffer(PyObject* self, Py_buffer* view, int flags);
+void release_buffer(PyObject* self, Py_buffer* view);
+// Zero-copy from a buffer or DLPack; NULL without an exception when the object has neither.
+PyObject* adopt_foreign(PyObject* object);
+PyObject* item(atled_tensor* t);  // the single element as a Python number
+PyObject* tensor_numpy(PyObject* self, PyObject* unused);
+PyObject* tensor_tolist(PyObject* self, PyObject* unused);
+PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs);
+PyObject* tensor_dlpack_device(PyObject* self, PyObject* unused);
+// The DLPack C exchange API, as the capsule that consumers look for on the type.
+PyObject* exchange_api_capsule();
+
+// A function of a Python module of this package, called when needed: import_function("_registry", "load_ops").
+Ref import_function(const char* module, const char* name);
+
+}  // namespace atled::core::python

@@ -1,0 +1,105 @@
+#include "python/python_op.h"
+
+#include <nanobind/stl/string.h>
+
+#include "dispatch/device.h"
+#include "dispatch/registry.h"
+#include "memory/allocator.h"
+#include "python/python.h"
+
+namespace nb = nanobind;
+
+namespace atled::core::python {
+namespace {
+
+// Stores what the Python kernel answered as owned results.
+int store_results(atled_frame* frame, PyObject* answer) {
+  const Op* op = as_op(frame->op);
+  return guard([&] {
+    auto one = [&](PyObject* o, const std::string& type) -> atled_value {
+      if (is_tensor(o)) return value(Tensor::borrow(tensor_of(o)).release());
+      Scratch scratch;
+      atled_value v = none();
+      if (type == "Tensor" || !to_scalar(o, &v, scratch) || v.tag == ATLED_COMPLEX_VALUE)
+        fail(ATLED_E_ARGUMENT, "expected the Python kernel to return %s, got %s", type.c_str(), type_name(o).c_str());
+      return v;
+    };
+    if (op->nouts == 0) return;
+    if (op->out_list || op->nouts > 1) {
+      if (!PyTuple_Check(answer) && !PyList_Check(answer)) fail(ATLED_E_ARGUMENT, "expected the Python kernel to return a tuple, got %s", type_name(answer).c_str());
+      const Py_ssize_t n = PySequence_Size(answer);
+      if (!op->out_list && n != op->nouts) fail(ATLED_E_ARGUMENT, "expected the Python kernel to return %d results, got %zd", op->nouts, n);
+      std::vector<Tensor> list;
+      for (Py_ssize_t i = 0; i < n; ++i) {
+        Ref o(PySequence_GetItem(answer, i));
+        if (!o) throw Raised{catch_exception()};
+        if (op->out_list) {
+          atled_value v = one(o.get(), "Tensor");
+          list.push_back(Tensor::steal(v.u.tensor));
+        } else {
+          frame->outs[i] = one(o.get(), op->out_types[static_cast<size_t>(i)]);
+        }
+      }
+      if (op->out_list) set_out_list(frame, 0, list);
+      return;
+    }
+    frame->outs[0] = one(answer, op->out_types[0]);
+  });
+}
+
+// ctx is the Python function; it gets the arguments by position and answers the results.
+int run_python_kernel(void* ctx, atled_frame* frame) noexcept {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  int status = ATLED_OK;
+  {
+    const Op* op = as_op(frame->op);
+    Ref args(PyTuple_New(op->nargs));
+    for (int i = 0; args && i < op->nargs; ++i) {
+      PyObject* o = to_python(frame->args[i]);
+      if (!o) args = Ref();
+      else PyTuple_SetItem(args.get(), i, o);
+    }
+    Ref answer(args ? PyObject_Call(static_cast<PyObject*>(ctx), args.get(), nullptr) : nullptr);
+    if (!answer)
+      status = catch_exception();
+    else if (op->mutated < 0)
+      status = store_results(frame, answer.get());
+  }
+  PyGILState_Release(gil);
+  return status;
+}
+
+}  // namespace
+
+void bind_python_ops(nb::module_& m) {
+  m.def("define_op", [](const std::string& schema, const std::string& doc, bool composite) -> nb::object {
+    atled_op_def def{};
+    def.size = sizeof def;
+    def.schema = schema.c_str();
+    def.doc = doc.c_str();
+    def.traits = composite ? uint32_t{ATLED_OP_COMPOSITE} : 0u;
+    const atled_op* op = nullptr;
+    if (define_op(&def, &op) != ATLED_OK) {
+      raise();
+      throw nb::python_error();
+    }
+    return nb::steal(op_callable(as_op(op), false));
+  }, nb::arg("schema"), nb::arg("doc") = "", nb::kw_only(), nb::arg("composite") = false,
+        "Registers an op by its schema and returns its callable; composite says that its kernel calls other ops and layers shall see those.");
+  m.def("add_kernel", [](nb::handle op, const std::string& device, nb::object function) {
+    const Op* found = need_op(nb::cast<std::string>(op.attr("qualified_name")).c_str());
+    DLDevice d{ATLED_DEVICE_ANY, 0};
+    if (!found || (device != "any" && parse_device(device.c_str(), &d) != ATLED_OK)) {
+      if (found) raise();
+      throw nb::python_error();
+    }
+    if (add_kernel_entry(found, d.device_type, run_python_kernel, function.ptr()) != ATLED_OK) {
+      raise();
+      throw nb::python_error();
+    }
+    function.inc_ref();  // kernels are never removed
+  }, nb::arg("op"), nb::arg("device"), nb::arg("function"),
+        "Registers a Python function as the kernel of an op for a device, or for \"any\": it gets the arguments by position and returns the results.");
+}
+
+}  // namespace atled::core::python

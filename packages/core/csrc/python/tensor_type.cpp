@@ -1,0 +1,461 @@
+// The Tensor class: a raw C type, so that operators and subscripts cost as little as CPython allows.
+#include <Python.h>
+#include <structmember.h>
+
+#include <cstring>
+
+#include "dispatch/dispatch.h"
+#include "dispatch/registry.h"
+#include "python/python.h"
+
+namespace atled::core::python {
+
+PyTypeObject* tensor_type = nullptr;
+
+PyObject* wrap(atled_tensor* t) {
+  if (PyObject* known = static_cast<PyObject*>(impl(t)->python)) {
+    Py_INCREF(known);
+    release(t);
+    return known;
+  }
+  PyTensor* self = PyObject_New(PyTensor, tensor_type);
+  if (!self) {
+    release(t);
+    return nullptr;
+  }
+  self->tensor = t;
+  self->weakrefs = nullptr;
+  impl(t)->python = self;
+  return reinterpret_cast<PyObject*>(self);
+}
+
+namespace {
+
+void tensor_dealloc(PyObject* o) {
+  PyTensor* self = reinterpret_cast<PyTensor*>(o);
+  PyTypeObject* type = Py_TYPE(o);
+  if (self->weakrefs) PyObject_ClearWeakRefs(o);
+  if (self->tensor) {
+    impl(self->tensor)->python = nullptr;
+    release(self->tensor);
+  }
+  if (type == tensor_type)
+    PyObject_Free(o);
+  else
+    reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(o);
+  Py_DECREF(type);
+}
+
+// Tensor(data): a tensor of this class over the memory of data, or over a new one made from it.
+PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  PyObject* data = nullptr;
+  static const char* names[] = {"data", nullptr};
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Tensor", const_cast<char**>(names), &data)) return nullptr;
+  Ref made;
+  if (!is_tensor(data)) {
+    Ref tensor = import_function("atled.core._core", "tensor");
+    made = Ref(tensor ? PyObject_CallFunctionObjArgs(tensor.get(), data, nullptr) : nullptr);
+    if (!made) return nullptr;
+    data = made.get();
+  }
+  atled_tensor* source = tensor_of(data);
+  TensorImpl* t = nullptr;
+  if (make_view(source, source->dtype, source->dl.ndim, source->dl.shape, source->dl.strides, 0, &t) != ATLED_OK) return raise();
+  t->flags &= static_cast<uint16_t>(~ATLED_TENSOR_VIEW);
+  auto allocate = reinterpret_cast<allocfunc>(PyType_GetSlot(type, Py_tp_alloc));
+  PyTensor* self = reinterpret_cast<PyTensor*>(allocate(type, 0));
+  if (!self) {
+    release(t);
+    return nullptr;
+  }
+  self->tensor = t;
+  self->weakrefs = nullptr;
+  t->python = self;
+  return reinterpret_cast<PyObject*>(self);
+}
+
+// ---- operators ----
+
+struct Slot {
+  const char* name;
+  const Op* op = nullptr;
+  const Op* get() { return op ? op : (op = need_op(name)); }
+};
+
+PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
+  const Op* op = slot.get();
+  if (!op) return nullptr;
+  atled_value values[32], outs[1];
+  Scratch scratch;
+  PyObject* operands[2] = {a, b};
+  for (int i = 0; i < 2; ++i) {
+    if (is_tensor(operands[i])) {
+      values[i] = value(tensor_of(operands[i]));
+    } else if (op->nargs <= i || op->infos[static_cast<size_t>(i)].kind != Kind::kTensorOrScalar || !to_scalar(operands[i], &values[i], scratch)) {
+      if (PyErr_Occurred()) return nullptr;
+      Py_RETURN_NOTIMPLEMENTED;
+    }
+  }
+  for (int i = 2; i < op->nargs; ++i) values[i] = op->args[i].fallback;
+  if (flags) outs[0] = values[0];
+  return call_values(op, flags, values, outs);
+}
+
+PyObject* unary(Slot& slot, PyObject* a) {
+  const Op* op = slot.get();
+  if (!op) return nullptr;
+  atled_value values[32], outs[1];
+  values[0] = value(tensor_of(a));
+  for (int i = 1; i < op->nargs; ++i) values[i] = op->args[i].fallback;
+  return call_values(op, 0, values, outs);
+}
+
+#define ATLED_BINARY(function, op_name)                                 \
+  PyObject* function(PyObject* a, PyObject* b) {                        \
+    static Slot slot{"core::" op_name};                                 \
+    return binary(slot, a, b);                                          \
+  }                                                                     \
+  PyObject* inplace_##function(PyObject* a, PyObject* b) {              \
+    static Slot slot{"core::" op_name};                                 \
+    return binary(slot, a, b, ATLED_CALL_INPLACE);                      \
+  }
+#define ATLED_UNARY(function, op_name)   \
+  PyObject* function(PyObject* a) {      \
+    static Slot slot{"core::" op_name};  \
+    return unary(slot, a);               \
+  }
+
+ATLED_BINARY(number_add, "add")
+ATLED_BINARY(number_subtract, "sub")
+ATLED_BINARY(number_multiply, "mul")
+ATLED_BINARY(number_divide, "div")
+ATLED_BINARY(number_floor_divide, "floor_divide")
+ATLED_BINARY(number_remainder, "remainder")
+ATLED_BINARY(number_and, "bitwise_and")
+ATLED_BINARY(number_or, "bitwise_or")
+ATLED_BINARY(number_xor, "bitwise_xor")
+ATLED_BINARY(number_lshift, "bitwise_left_shift")
+ATLED_BINARY(number_rshift, "bitwise_right_shift")
+ATLED_BINARY(number_power2, "pow")
+ATLED_UNARY(number_negative, "neg")
+ATLED_UNARY(number_positive, "positive")
+ATLED_UNARY(number_absolute, "abs")
+ATLED_UNARY(number_invert, "bitwise_not")
+
+PyObject* number_matmul(PyObject* a, PyObject* b) {
+  static Slot slot{"core::matmul"};
+  return binary(slot, a, b);
+}
+PyObject* number_power(PyObject* a, PyObject* b, PyObject*) { return number_power2(a, b); }
+PyObject* inplace_number_power(PyObject* a, PyObject* b, PyObject*) { return inplace_number_power2(a, b); }
+
+PyObject* compare(PyObject* a, PyObject* b, int operation) {
+  static Slot slots[] = {{"core::lt"}, {"core::le"}, {"core::eq"}, {"core::ne"}, {"core::gt"}, {"core::ge"}};
+  return binary(slots[operation], a, b);
+}
+
+Py_hash_t tensor_hash(PyObject* o) { return static_cast<Py_hash_t>(reinterpret_cast<uintptr_t>(o) >> 4); }
+
+int number_bool(PyObject* o) {
+  if (numel(tensor_of(o)) != 1) {
+    raise(ATLED_E_VALUE, "bool", "expected a tensor of one element, got shape %s; use any() or all()", shape_text(tensor_of(o)).c_str());
+    return -1;
+  }
+  Ref number(item(tensor_of(o)));
+  return number ? PyObject_IsTrue(number.get()) : -1;
+}
+
+PyObject* number_int(PyObject* o) {
+  Ref number(item(tensor_of(o)));
+  return number ? PyNumber_Long(number.get()) : nullptr;
+}
+PyObject* number_float(PyObject* o) {
+  Ref number(item(tensor_of(o)));
+  return number ? PyNumber_Float(number.get()) : nullptr;
+}
+PyObject* number_index(PyObject* o) {
+  const atled_tensor* t = tensor_of(o);
+  if (!is_integer(t->dtype) || numel(t) != 1)
+    return raise(ATLED_E_ARGUMENT, "index", "expected a tensor of one integer, got %s of shape %s", dtype_name(t->dtype), shape_text(t).c_str());
+  return item(tensor_of(o));
+}
+
+// ---- container ----
+
+Py_ssize_t tensor_length(PyObject* o) {
+  const atled_tensor* t = tensor_of(o);
+  if (t->dl.ndim == 0) {
+    raise(ATLED_E_ARGUMENT, "len", "expected a tensor of at least one dimension, got a 0-d tensor");
+    return -1;
+  }
+  return static_cast<Py_ssize_t>(t->dl.shape[0]);
+}
+
+PyObject* tensor_iter(PyObject* o) {
+  static const Op* unbind = nullptr;
+  if (tensor_of(o)->dl.ndim == 0) return raise(ATLED_E_ARGUMENT, "iter", "expected a tensor of at least one dimension, got a 0-d tensor");
+  if (!unbind && !(unbind = need_op("core::unbind"))) return nullptr;
+  Ref rows(PyObject_CallOneArg(Ref(op_callable(unbind, false)).get(), o));
+  return rows ? PyObject_GetIter(rows.get()) : nullptr;
+}
+
+int tensor_contains(PyObject* o, PyObject* key) {
+  Ref same(compare(o, key, Py_EQ));
+  if (!same) return -1;
+  if (!is_tensor(same.get())) return 0;
+  Ref any(PyObject_CallMethod(same.get(), "any", nullptr));
+  return any ? PyObject_IsTrue(any.get()) : -1;
+}
+
+// ---- attributes ----
+
+// What an add-on puts on Tensor is fetched when it is first asked for. Answers 1 when the attribute is there now, 0 when nobody
+// provides it, -1 with the exception of a provider that failed or is not installed.
+int load_attribute(PyObject* name) {
+  Ref load = import_function("atled.core._registry", "tensor_attribute");
+  if (!load) return -1;
+  Ref attribute(PyObject_CallOneArg(load.get(), name));
+  if (!attribute) return -1;
+  return PyObject_SetAttr(reinterpret_cast<PyObject*>(tensor_type), name, attribute.get()) < 0 ? -1 : 1;
+}
+
+bool special(PyObject* name) {
+  const char* text = PyUnicode_AsUTF8AndSize(name, nullptr);
+  return text && text[0] == '_';
+}
+
+PyObject* tensor_getattr(PyObject* o, PyObject* name) {
+  PyObject* found = PyObject_GenericGetAttr(o, name);
+  if (found || !PyErr_ExceptionMatches(PyExc_AttributeError) || special(name)) return found;
+  PyErr_Clear();
+  return load_attribute(name) < 0 ? nullptr : PyObject_GenericGetAttr(o, name);
+}
+
+int tensor_setattr(PyObject* o, PyObject* name, PyObject* new_value) {
+  if (!special(name)) {
+    Ref known(PyObject_GetAttr(reinterpret_cast<PyObject*>(Py_TYPE(o)), name));
+    if (!known) {
+      PyErr_Clear();
+      if (load_attribute(name) < 0) {
+        if (Py_TYPE(o) == tensor_type || !PyErr_ExceptionMatches(PyExc_AttributeError)) return -1;
+        PyErr_Clear();  // a subclass may have attributes of its own
+      }
+    }
+  }
+  return PyObject_GenericSetAttr(o, name, new_value);
+}
+
+PyObject* ints_tuple(int n, const int64_t* items) {
+  PyObject* tuple = PyTuple_New(n);
+  for (int i = 0; tuple && i < n; ++i) PyTuple_SetItem(tuple, i, PyLong_FromLongLong(items[i]));
+  return tuple;
+}
+
+PyObject* get_shape(PyObject* o, void*) { return ints_tuple(tensor_of(o)->dl.ndim, tensor_of(o)->dl.shape); }
+PyObject* get_ndim(PyObject* o, void*) { return PyLong_FromLong(tensor_of(o)->dl.ndim); }
+PyObject* get_dtype(PyObject* o, void*) { return dtype_object(tensor_of(o)->dtype); }
+PyObject* get_device(PyObject* o, void*) { return device_object(tensor_of(o)->dl.device); }
+PyObject* get_itemsize(PyObject* o, void*) { return PyLong_FromLong(itemsize(tensor_of(o)->dtype)); }
+PyObject* get_nbytes(PyObject* o, void*) { return PyLong_FromLongLong(numel(tensor_of(o)) * itemsize(tensor_of(o)->dtype)); }
+PyObject* get_version(PyObject* o, void*) { return PyLong_FromUnsignedLongLong(tensor_of(o)->version->count); }
+PyObject* get_is_cpu(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->dl.device.device_type == kDLCPU); }
+PyObject* get_is_cuda(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->dl.device.device_type == kDLCUDA); }
+PyObject* get_is_meta(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->dl.device.device_type == ATLED_DEVICE_META); }
+PyObject* get_readonly(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->flags & ATLED_TENSOR_READONLY); }
+
+PyObject* transposed(PyObject* o, void*) {
+  static Slot slot{"core::permute"};
+  const atled_tensor* t = tensor_of(o);
+  int64_t dims[ATLED_MAX_NDIM];
+  for (int i = 0; i < t->dl.ndim; ++i) dims[i] = t->dl.ndim - 1 - i;
+  const Op* op = slot.get();
+  if (!op) return nullptr;
+  atled_value values[2] = {value(tensor_of(o)), ints_value(dims, static_cast<size_t>(t->dl.ndim))}, outs[1];
+  return call_values(op, 0, values, outs);
+}
+
+PyObject* matrix_transposed(PyObject* o, void*) {
+  static Slot slot{"core::transpose"};
+  const Op* op = slot.get();
+  if (!op) return nullptr;
+  if (tensor_of(o)->dl.ndim < 2)
+    return raise(ATLED_E_SHAPE, "mT", "expected at least 2 dimensions, got shape %s", shape_text(tensor_of(o)).c_str());
+  atled_value values[3] = {value(tensor_of(o)), value(-2), value(-1)}, outs[1];
+  return call_values(op, 0, values, outs);
+}
+
+PyGetSetDef tensor_getset[] = {
+    {"shape", get_shape, nullptr, "Sizes of the dimensions, a tuple of ints.", nullptr},
+    {"ndim", get_ndim, nullptr, "Number of dimensions.", nullptr},
+    {"dtype", get_dtype, nullptr, "Type of the elements.", nullptr},
+    {"device", get_device, nullptr, "Where the elements are.", nullptr},
+    {"itemsize", get_itemsize, nullptr, "Bytes per element.", nullptr},
+    {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
+    {"T", transposed, nullptr, "The view with the dimensions in reverse order.", nullptr},
+    {"mT", matrix_transposed, nullptr, "The view with the last two dimensions exchanged.", nullptr},
+    {"is_cpu", get_is_cpu, nullptr, "True when the elements are in host memory.", nullptr},
+    {"is_cuda", get_is_cuda, nullptr, "True when the elements are on a CUDA device.", nullptr},
+    {"is_meta", get_is_meta, nullptr, "True when there are no elements, only shape and dtype.", nullptr},
+    {"is_readonly", get_readonly, nullptr, "True when in-place changes are refused.", nullptr},
+    {"_version", get_version, nullptr, "How often the storage was changed in place.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyObject* method_size(PyObject* o, PyObject* args) {
+  const atled_tensor* t = tensor_of(o);
+  PyObject* dim = Py_None;
+  if (!PyArg_ParseTuple(args, "|O:size", &dim)) return nullptr;
+  if (dim == Py_None) return get_shape(o, nullptr);
+  Py_ssize_t i = PyNumber_AsSsize_t(dim, PyExc_IndexError);
+  if (i == -1 && PyErr_Occurred()) return nullptr;
+  return guarded([&] { return PyLong_FromLongLong(t->dl.shape[t->dl.ndim ? wrap_dim(i, t->dl.ndim) : (fail(ATLED_E_BOUNDS, "size: a 0-d tensor has no dimensions"), 0)]); });
+}
+PyObject* method_stride(PyObject* o, PyObject* args) {
+  const atled_tensor* t = tensor_of(o);
+  PyObject* dim = Py_None;
+  if (!PyArg_ParseTuple(args, "|O:stride", &dim)) return nullptr;
+  if (dim == Py_None) return ints_tuple(t->dl.ndim, t->dl.strides);
+  Py_ssize_t i = PyNumber_AsSsize_t(dim, PyExc_IndexError);
+  if (i == -1 && PyErr_Occurred()) return nullptr;
+  return guarded([&] { return PyLong_FromLongLong(t->dl.strides[wrap_dim(i, t->dl.ndim)]); });
+}
+PyObject* method_numel(PyObject* o, PyObject*) { return PyLong_FromLongLong(numel(tensor_of(o))); }
+PyObject* method_item(PyObject* o, PyObject*) { return item(tensor_of(o)); }
+PyObject* method_is_contiguous(PyObject* o, PyObject*) { return PyBool_FromLong(is_contiguous(tensor_of(o))); }
+PyObject* method_data_ptr(PyObject* o, PyObject*) { return PyLong_FromVoidPtr(tensor_of(o)->dl.data); }
+PyObject* method_storage_offset(PyObject* o, PyObject*) {
+  const TensorImpl* t = impl(tensor_of(o));
+  return PyLong_FromLongLong((static_cast<char*>(t->dl.data) - static_cast<char*>(t->storage->data)) / itemsize(t->dtype));
+}
+PyObject* method_is_floating(PyObject* o, PyObject*) { return PyBool_FromLong(is_floating(tensor_of(o)->dtype)); }
+PyObject* method_is_complex(PyObject* o, PyObject*) { return PyBool_FromLong(is_complex(tensor_of(o)->dtype)); }
+PyObject* method_shares(PyObject* o, PyObject* other) {
+  if (!is_tensor(other)) return raise(ATLED_E_ARGUMENT, "shares_storage", "expected a Tensor");
+  return PyBool_FromLong(tensor_of(o)->version == tensor_of(other)->version);
+}
+
+PyObject* tensor_repr(PyObject* o) {
+  Ref format = import_function("atled.core._printing", "tensor_repr");
+  return format ? PyObject_CallOneArg(format.get(), o) : nullptr;
+}
+PyObject* tensor_str(PyObject* o) {
+  Ref format = import_function("atled.core._printing", "tensor_str");
+  return format ? PyObject_CallOneArg(format.get(), o) : nullptr;
+}
+
+template <class F>
+PyCFunction method(F f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
+}
+
+PyMethodDef tensor_methods[] = {
+    {"size", method_size, METH_VARARGS, "size(dim=None): the shape, or one size."},
+    {"stride", method_stride, METH_VARARGS, "stride(dim=None): the strides in elements, or one of them."},
+    {"dim", [](PyObject* o, PyObject*) { return get_ndim(o, nullptr); }, METH_NOARGS, "Number of dimensions."},
+    {"numel", method_numel, METH_NOARGS, "Number of elements."},
+    {"nelement", method_numel, METH_NOARGS, "Number of elements."},
+    {"element_size", [](PyObject* o, PyObject*) { return get_itemsize(o, nullptr); }, METH_NOARGS, "Bytes per element."},
+    {"item", method_item, METH_NOARGS, "The single element as a Python number."},
+    {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists of Python numbers."},
+    {"numpy", tensor_numpy, METH_NOARGS, "A NumPy array over the same memory (CPU only)."},
+    {"is_contiguous", method_is_contiguous, METH_NOARGS, "True when the elements lie in row-major order without gaps."},
+    {"is_floating_point", method_is_floating, METH_NOARGS, "True for float16, bfloat16, float32 and float64."},
+    {"is_complex", method_is_complex, METH_NOARGS, "True for complex64 and complex128."},
+    {"data_ptr", method_data_ptr, METH_NOARGS, "Address of element 0."},
+    {"storage_offset", method_storage_offset, METH_NOARGS, "Position of element 0 in the storage, in elements."},
+    {"shares_storage", method_shares, METH_O, "True when both are views of one storage."},
+    {"__dlpack__", method(tensor_dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule over the same memory."},
+    {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "(device type, device index) as DLPack numbers them."},
+    {nullptr, nullptr, 0, nullptr}};
+
+PyMemberDef tensor_members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(PyTensor, weakrefs), READONLY, nullptr}, {nullptr, 0, 0, 0, nullptr}};
+
+template <class F>
+void* slot(F f) {
+  return reinterpret_cast<void*>(f);
+}
+
+PyType_Slot tensor_slots[] = {{Py_tp_dealloc, slot(tensor_dealloc)},
+                              {Py_tp_new, slot(tensor_new)},
+                              {Py_tp_repr, slot(tensor_repr)},
+                              {Py_tp_str, slot(tensor_str)},
+                              {Py_tp_hash, slot(tensor_hash)},
+                              {Py_tp_richcompare, slot(compare)},
+                              {Py_tp_iter, slot(tensor_iter)},
+                              {Py_tp_getattro, slot(tensor_getattr)},
+                              {Py_tp_setattro, slot(tensor_setattr)},
+                              {Py_tp_methods, tensor_methods},
+                              {Py_tp_members, tensor_members},
+                              {Py_tp_getset, tensor_getset},
+                              {Py_tp_doc, const_cast<char*>("A strided array of one dtype on one device.")},
+                              {Py_nb_add, slot(number_add)},
+                              {Py_nb_subtract, slot(number_subtract)},
+                              {Py_nb_multiply, slot(number_multiply)},
+                              {Py_nb_true_divide, slot(number_divide)},
+                              {Py_nb_floor_divide, slot(number_floor_divide)},
+                              {Py_nb_remainder, slot(number_remainder)},
+                              {Py_nb_power, slot(number_power)},
+                              {Py_nb_matrix_multiply, slot(number_matmul)},
+                              {Py_nb_and, slot(number_and)},
+                              {Py_nb_or, slot(number_or)},
+                              {Py_nb_xor, slot(number_xor)},
+                              {Py_nb_lshift, slot(number_lshift)},
+                              {Py_nb_rshift, slot(number_rshift)},
+                              {Py_nb_inplace_add, slot(inplace_number_add)},
+                              {Py_nb_inplace_subtract, slot(inplace_number_subtract)},
+                              {Py_nb_inplace_multiply, slot(inplace_number_multiply)},
+                              {Py_nb_inplace_true_divide, slot(inplace_number_divide)},
+                              {Py_nb_inplace_floor_divide, slot(inplace_number_floor_divide)},
+                              {Py_nb_inplace_remainder, slot(inplace_number_remainder)},
+                              {Py_nb_inplace_power, slot(inplace_number_power)},
+                              {Py_nb_inplace_and, slot(inplace_number_and)},
+                              {Py_nb_inplace_or, slot(inplace_number_or)},
+                              {Py_nb_inplace_xor, slot(inplace_number_xor)},
+                              {Py_nb_inplace_lshift, slot(inplace_number_lshift)},
+                              {Py_nb_inplace_rshift, slot(inplace_number_rshift)},
+                              {Py_nb_negative, slot(number_negative)},
+                              {Py_nb_positive, slot(number_positive)},
+                              {Py_nb_absolute, slot(number_absolute)},
+                              {Py_nb_invert, slot(number_invert)},
+                              {Py_nb_bool, slot(number_bool)},
+                              {Py_nb_int, slot(number_int)},
+                              {Py_nb_float, slot(number_float)},
+                              {Py_nb_index, slot(number_index)},
+                              {Py_mp_length, slot(tensor_length)},
+                              {Py_mp_subscript, slot(get_item)},
+                              {Py_mp_ass_subscript, slot(set_item)},
+                              {Py_sq_contains, slot(tensor_contains)},
+                              {Py_bf_getbuffer, slot(get_buffer)},
+                              {Py_bf_releasebuffer, slot(release_buffer)},
+                              {0, nullptr}};
+
+PyType_Spec tensor_spec = {"atled.core.Tensor", sizeof(PyTensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, tensor_slots};
+
+}  // namespace
+
+bool init_tensor_type(PyObject* module) {
+  tensor_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&tensor_spec));
+  return tensor_type && PyModule_AddObjectRef(module, "Tensor", reinterpret_cast<PyObject*>(tensor_type)) == 0;
+}
+
+bool add_methods() {
+  PyObject* type = reinterpret_cast<PyObject*>(tensor_type);
+  auto add = [&](const std::string& name, PyObject* callable) {
+    Ref owned(callable);
+    if (!callable || !PyObject_HasAttrString(type, name.c_str())) return callable && PyObject_SetAttrString(type, name.c_str(), callable) == 0;
+    return true;
+  };
+  for (uint32_t id = 0; id < op_count(); ++id) {
+    const Op* op = op_at(id);
+    if ((op->traits & (ATLED_OP_FUNCTION | ATLED_OP_PRIVATE | ATLED_OP_FACTORY)) || op->ns_text != "core") continue;
+    if (op->nargs == 0 || (op->infos[0].kind != Kind::kTensor && op->infos[0].kind != Kind::kTensorOrScalar)) continue;
+    std::vector<std::string> names = op->aliases;
+    names.insert(names.begin(), op->name_text);
+    for (const std::string& name : names) {
+      if (!add(name, op_callable(op, false))) return false;
+      if ((op->traits & ATLED_OP_INPLACE) && !add(name + "_", op_callable(op, true))) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace atled::core::python

@@ -1,0 +1,331 @@
+#include "tensor/tensor.h"
+
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "dispatch/device.h"
+#include "dispatch/error.h"
+#include "memory/allocator.h"
+
+namespace atled::core {
+
+void (*drop_slot)(atled_tensor* t) = nullptr;
+int (*call_site)(char* text, size_t size) = nullptr;
+
+namespace {
+
+constexpr size_t kInlineBytes = 4096;
+constexpr size_t kHeader = (sizeof(Storage) + kAlignment - 1) / kAlignment * kAlignment;
+
+Storage* make_storage(size_t nbytes, DLDevice device) {
+  const bool cpu = device.device_type == kDLCPU;
+  const bool inline_data = cpu && nbytes <= kInlineBytes;
+  void* block = allocate(inline_data ? kHeader + nbytes : sizeof(Storage));
+  if (!block) return nullptr;
+  Storage* s = new (block) Storage;
+  s->inline_data = inline_data;
+  s->nbytes = nbytes;
+  s->device = device;
+  if (inline_data) {
+    s->data = static_cast<char*>(block) + kHeader;
+  } else if (cpu) {
+    s->data = allocate(nbytes);
+  } else if (device_allocate(device, nbytes, &s->data) != ATLED_OK) {
+    deallocate(block, sizeof(Storage));
+    return nullptr;
+  }
+  if (!s->data && device.device_type != ATLED_DEVICE_META) {
+    deallocate(block, sizeof(Storage));
+    return nullptr;
+  }
+  return s;
+}
+
+void release_storage(Storage* s) {
+  if (s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  delete s->change;
+  size_t block_bytes = sizeof(Storage);
+  if (s->foreign) {
+    if (s->foreign->deleter) s->foreign->deleter(s->foreign);
+  } else if (s->inline_data) {
+    block_bytes = kHeader + s->nbytes;
+  } else if (s->device.device_type == kDLCPU) {
+    deallocate(s->data, s->nbytes);
+  } else {
+    device_free(s->device, s->data, s->nbytes);
+  }
+  s->~Storage();
+  deallocate(s, block_bytes);
+}
+
+uint16_t layout_flags(int ndim, const int64_t* shape, const int64_t* strides) {
+  int64_t expected = 1;
+  bool contiguous = true;
+  for (int i = ndim - 1; i >= 0; --i) {
+    if (shape[i] == 0) return ATLED_TENSOR_CONTIGUOUS;
+    if (shape[i] != 1 && strides[i] != expected) contiguous = false;
+    expected *= shape[i];
+  }
+  return contiguous ? ATLED_TENSOR_CONTIGUOUS : 0;
+}
+
+// Takes over one reference to storage.
+TensorImpl* make_tensor(Storage* storage, void* data, int dtype, DLDataType dl_dtype, int ndim, const int64_t* shape,
+                        const int64_t* strides, DLDevice device) {
+  void* block = allocate(sizeof(TensorImpl));
+  if (!block) return nullptr;
+  TensorImpl* t = new (block) TensorImpl;
+  int64_t* dims = t->inline_dims;
+  if (ndim > TensorImpl::kInlineDims) {
+    dims = static_cast<int64_t*>(allocate(sizeof(int64_t) * 2 * static_cast<size_t>(ndim)));
+    if (!dims) {
+      t->~TensorImpl();
+      deallocate(block, sizeof(TensorImpl));
+      return nullptr;
+    }
+  }
+  int64_t* own_strides = dims + (ndim > TensorImpl::kInlineDims ? ndim : TensorImpl::kInlineDims);
+  bool contiguous = strides == nullptr;
+  if (contiguous) {
+    int64_t step = 1;
+    for (int i = ndim - 1; i >= 0; --i) {
+      dims[i] = shape[i];
+      own_strides[i] = step;
+      step *= shape[i] > 1 ? shape[i] : 1;
+    }
+  } else {
+    for (int i = 0; i < ndim; ++i) {
+      dims[i] = shape[i];
+      own_strides[i] = strides[i];
+    }
+  }
+  t->dl = DLTensor{data, device, ndim, dl_dtype, dims, own_strides, 0};
+  t->keys = 0;
+  t->version = &storage->version;
+  t->autograd = nullptr;
+  t->dtype = static_cast<uint8_t>(dtype);
+  t->device_slot = device_slot(device.device_type);
+  t->flags = static_cast<uint16_t>((contiguous ? uint16_t{ATLED_TENSOR_CONTIGUOUS} : layout_flags(ndim, dims, own_strides)) |
+                                   (storage->readonly ? ATLED_TENSOR_READONLY : 0));
+  t->reserved = 0;
+  t->storage = storage;
+  return t;
+}
+
+int out_of_memory(int64_t nbytes) {
+  char text[160];
+  snprintf(text, sizeof text, "expected %lld bytes of memory to be available, but the system refused them",
+           static_cast<long long>(nbytes));
+  return set_error(ATLED_E_MEMORY, text);
+}
+
+}  // namespace
+
+TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t* strides, DLDevice device) noexcept {
+  if (ndim < 0 || ndim > ATLED_MAX_NDIM) {
+    char text[96];
+    snprintf(text, sizeof text, "expected at most %d dimensions, got %d", ATLED_MAX_NDIM, ndim);
+    set_error(ATLED_E_SHAPE, text);
+    return nullptr;
+  }
+  int64_t numel = 1, extent = 1;  // in elements
+  bool empty = false, overflow = false;
+  for (int i = 0; i < ndim; ++i) {
+    if (shape[i] < 0) {
+      char text[96];
+      snprintf(text, sizeof text, "expected sizes >= 0, got %lld for dim %d", static_cast<long long>(shape[i]), i);
+      set_error(ATLED_E_SHAPE, text);
+      return nullptr;
+    }
+    empty |= shape[i] == 0;
+    if (shape[i] != 0) overflow |= __builtin_mul_overflow(numel, shape[i], &numel);
+    int64_t span = 0;
+    if (strides && shape[i] > 1) {
+      overflow |= __builtin_mul_overflow(shape[i] - 1, strides[i], &span);
+      overflow |= __builtin_add_overflow(extent, span, &extent);
+    }
+  }
+  int64_t count = strides ? extent : numel, nbytes = 0;
+  overflow |= __builtin_mul_overflow(count, static_cast<int64_t>(itemsize(dtype)), &nbytes) || nbytes > (int64_t{1} << 46);
+  if (empty) nbytes = 0;
+  if (!empty && overflow) {
+    set_error(ATLED_E_MEMORY, "expected a tensor of less than 2^46 bytes");
+    return nullptr;
+  }
+  Storage* storage = make_storage(static_cast<size_t>(nbytes), device);
+  if (!storage) {
+    if (device.device_type == kDLCPU) out_of_memory(nbytes);
+    return nullptr;
+  }
+  DLDataType dl_dtype{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1};
+  TensorImpl* t = make_tensor(storage, storage->data, dtype, dl_dtype, ndim, shape, strides, device);
+  if (!t) {
+    release_storage(storage);
+    out_of_memory(nbytes);
+  }
+  return t;
+}
+
+int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, const int64_t* strides, int64_t offset,
+              TensorImpl** out) noexcept {
+  Storage* storage = impl(base)->storage;
+  const int64_t item = itemsize(dtype);
+  if (item != itemsize(base->dtype)) return set_error(ATLED_E_DTYPE, "expected a view of a dtype with the same item size");
+  if (ndim < 0 || ndim > ATLED_MAX_NDIM) return set_error(ATLED_E_SHAPE, "expected at most 64 dimensions");
+  int64_t low = offset, high = offset;
+  bool empty = false, overflow = false;
+  for (int i = 0; i < ndim; ++i) {
+    int64_t span = 0;
+    if (shape[i] < 0) return set_error(ATLED_E_SHAPE, "expected sizes >= 0 in a view");
+    if (shape[i] == 0) empty = true;
+    if (shape[i] <= 1) continue;
+    overflow |= __builtin_mul_overflow(shape[i] - 1, strides[i], &span);
+    overflow |= __builtin_add_overflow(span < 0 ? low : high, span, span < 0 ? &low : &high);
+  }
+  char* data = static_cast<char*>(base->dl.data);
+  if (empty) {
+    offset = 0;
+  } else {
+    const char* begin = static_cast<const char*>(storage->data);
+    int64_t before = (data - begin) / item, total = static_cast<int64_t>(storage->nbytes) / item;
+    if (overflow || before + low < 0 || before + high >= total)
+      return set_error(ATLED_E_BOUNDS, "expected a view inside the storage, but its sizes, strides and offset reach outside it");
+  }
+  storage->refs.fetch_add(1, std::memory_order_relaxed);
+  DLDataType dl_dtype{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1};
+  TensorImpl* t =
+      make_tensor(storage, data ? data + offset * item : nullptr, dtype, dl_dtype, ndim, shape, strides, base->dl.device);
+  if (!t) {
+    release_storage(storage);
+    return out_of_memory(sizeof(TensorImpl));
+  }
+  t->flags |= ATLED_TENSOR_VIEW | (base->flags & ATLED_TENSOR_READONLY);
+  *out = t;
+  return ATLED_OK;
+}
+
+void destroy(TensorImpl* t) noexcept {
+  if (t->autograd && drop_slot) drop_slot(t);
+  release_storage(t->storage);
+  if (t->dl.shape != t->inline_dims) deallocate(t->dl.shape, sizeof(int64_t) * 2 * static_cast<size_t>(t->dl.ndim));
+  t->~TensorImpl();
+  deallocate(t, sizeof(TensorImpl));
+}
+
+int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept {
+  const DLTensor& dl = managed->dl_tensor;
+  if (managed->version.major != DLPACK_MAJOR_VERSION) return set_error(ATLED_E_VALUE, "expected a DLPack tensor of version 1.x");
+  int dtype = 0;
+  for (; dtype < ATLED_NUM_DTYPES; ++dtype)
+    if (dtype_infos[dtype].code == dl.dtype.code && dtype_infos[dtype].bits == dl.dtype.bits && dl.dtype.lanes == 1) break;
+  if (dtype == ATLED_NUM_DTYPES) {
+    char text[128];
+    snprintf(text, sizeof text, "expected a DLPack tensor of a dtype that atled has, got code %d, %d bits, %d lanes", dl.dtype.code,
+             dl.dtype.bits, dl.dtype.lanes);
+    return set_error(ATLED_E_DTYPE, text);
+  }
+  if (dl.ndim < 0 || dl.ndim > ATLED_MAX_NDIM) return set_error(ATLED_E_SHAPE, "expected a DLPack tensor of at most 64 dimensions");
+  DLDevice device = dl.device;
+  if (device.device_type == kDLCUDAHost) device = DLDevice{kDLCPU, 0};
+  if (device_known(device) != ATLED_OK) return ATLED_E_DEVICE;
+  void* block = allocate(sizeof(Storage));
+  if (!block) return out_of_memory(sizeof(Storage));
+  // The storage spans exactly the elements, which may lie on both sides of the first one.
+  int64_t low = 0, high = 0;
+  bool empty = false;
+  int64_t contiguous[ATLED_MAX_NDIM], step = 1;
+  for (int i = dl.ndim - 1; i >= 0; --i) {
+    contiguous[i] = step;
+    step *= dl.shape[i];
+    empty |= dl.shape[i] == 0;
+  }
+  const int64_t* strides = dl.strides ? dl.strides : contiguous;
+  for (int i = 0; i < dl.ndim; ++i) (strides[i] < 0 ? low : high) += (dl.shape[i] - 1) * strides[i];
+  const int64_t item = itemsize(dtype);
+  char* first = static_cast<char*>(dl.data) + dl.byte_offset;
+  Storage* s = new (block) Storage;
+  s->data = empty ? first : first + low * item;
+  s->nbytes = empty ? 0 : static_cast<size_t>((high - low + 1) * item);
+  s->device = device;
+  s->readonly = managed->flags & DLPACK_FLAG_BITMASK_READ_ONLY;
+  TensorImpl* t = make_tensor(s, first, dtype, dl.dtype, dl.ndim, dl.shape, strides, device);
+  if (!t) {
+    release_storage(s);
+    return out_of_memory(sizeof(TensorImpl));
+  }
+  s->foreign = managed;
+  *out = t;
+  return ATLED_OK;
+}
+
+namespace {
+struct Exported {
+  DLManagedTensorVersioned managed;
+  atled_tensor* tensor;
+};
+}  // namespace
+
+int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
+  if (t->dl.device.device_type == ATLED_DEVICE_META) return set_error(ATLED_E_DEVICE, "a meta tensor has no data to export");
+  Exported* e = new (std::nothrow) Exported;
+  if (!e) return out_of_memory(sizeof(Exported));
+  retain(t);
+  e->tensor = t;
+  e->managed.version = DLPackVersion{DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
+  e->managed.manager_ctx = e;
+  e->managed.flags = (t->flags & ATLED_TENSOR_READONLY) ? DLPACK_FLAG_BITMASK_READ_ONLY : 0;
+  e->managed.dl_tensor = t->dl;
+  e->managed.deleter = [](DLManagedTensorVersioned* self) {
+    Exported* exported = static_cast<Exported*>(self->manager_ctx);
+    release(exported->tensor);
+    delete exported;
+  };
+  *out = &e->managed;
+  return ATLED_OK;
+}
+
+int bump_version(atled_tensor* t, const char* op) noexcept {
+  __atomic_fetch_add(&t->version->count, 1, __ATOMIC_RELAXED);
+  if (__atomic_load_n(&t->version->watchers, __ATOMIC_RELAXED) == 0) return ATLED_OK;
+  char site[512] = "";
+  try {
+    Storage* s = impl(t)->storage;
+    if (!s->change) s->change = new Change;
+    s->change->text = op;
+    if (call_site && call_site(site, sizeof site) == ATLED_OK && site[0]) s->change->text += std::string(" at ") + site;
+  } catch (const std::bad_alloc&) {
+    return out_of_memory(sizeof(Change));
+  }
+  return ATLED_OK;
+}
+
+int last_change(atled_tensor* t, char* text, size_t size) noexcept {
+  const Change* change = impl(t)->storage->change;
+  snprintf(text, size, "%s", change ? change->text.c_str() : "");
+  return ATLED_OK;
+}
+
+void byte_range(const atled_tensor* t, const char** begin, const char** end) {
+  int64_t low = 0, high = 0;
+  const int64_t item = itemsize(t->dtype);
+  const char* data = static_cast<const char*>(t->dl.data);
+  for (int i = 0; i < t->dl.ndim; ++i) {
+    if (t->dl.shape[i] == 0) {
+      *begin = *end = data;
+      return;
+    }
+    int64_t span = (t->dl.shape[i] - 1) * t->dl.strides[i];
+    (span < 0 ? low : high) += span;
+  }
+  *begin = data + low * item;
+  *end = data + (high + 1) * item;
+}
+
+bool overlaps_itself(const atled_tensor* t) {
+  for (int i = 0; i < t->dl.ndim; ++i)
+    if (t->dl.shape[i] > 1 && t->dl.strides[i] == 0) return true;
+  return false;
+}
+
+}  // namespace atled::core

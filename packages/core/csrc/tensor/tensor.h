@@ -1,0 +1,75 @@
+// Storage and TensorImpl: what stands behind atled_tensor. Both are reference counted and made from the caching allocator;
+// a small storage keeps its bytes in the same block as its header.
+//
+// A TensorImpl is immutable in shape, strides and data once it is handed out; its keys and autograd slot are changed by layers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "atled/abi.h"
+#include "atled/dtype.hpp"
+
+namespace atled::core {
+
+struct Op;
+
+// The last in-place change that somebody watched.
+struct Change {
+  std::string text;  // "add_ at train.py:12"
+};
+
+struct Storage {
+  atled_version version{0, 0};
+  std::atomic<uint32_t> refs{1};
+  bool inline_data = false;  // bytes follow the header
+  bool readonly = false;
+  void* data = nullptr;
+  size_t nbytes = 0;
+  DLDevice device{kDLCPU, 0};
+  DLManagedTensorVersioned* foreign = nullptr;  // memory that somebody else owns
+  Change* change = nullptr;
+};
+
+struct TensorImpl : atled_tensor {
+  static constexpr int kInlineDims = 6;
+
+  std::atomic<uint32_t> refs{1};
+  Storage* storage = nullptr;
+  void* python = nullptr;  // the Python object while one lives; it owns a reference to this
+  int64_t inline_dims[2 * kInlineDims];
+};
+
+inline TensorImpl* impl(atled_tensor* t) { return static_cast<TensorImpl*>(t); }
+inline const TensorImpl* impl(const atled_tensor* t) { return static_cast<const TensorImpl*>(t); }
+
+inline void retain(atled_tensor* t) { impl(t)->refs.fetch_add(1, std::memory_order_relaxed); }
+void destroy(TensorImpl* t) noexcept;
+inline void release(atled_tensor* t) {
+  if (t && impl(t)->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(impl(t));
+}
+
+// Uninitialised memory; sets the error state and returns NULL when it cannot be had or the sizes are impossible.
+TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t* strides, DLDevice device) noexcept;
+// A view of base's storage; checks that every element lies inside it.
+int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, const int64_t* strides, int64_t offset,
+              TensorImpl** out) noexcept;
+int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept;
+int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept;
+
+// Called by the dispatcher for each in-place change.
+int bump_version(atled_tensor* t, const char* op) noexcept;
+int last_change(atled_tensor* t, char* text, size_t size) noexcept;
+
+// The least and the one-past-last byte that the elements of t occupy.
+void byte_range(const atled_tensor* t, const char** begin, const char** end);
+// True when two index tuples may name the same element (a broadcast dimension).
+bool overlaps_itself(const atled_tensor* t);
+
+// Called when a tensor with a non-NULL autograd slot dies.
+extern void (*drop_slot)(atled_tensor* t);
+// Writes "file.py:12" of the user's innermost Python frame; set by the Python binding, NULL without Python.
+extern int (*call_site)(char* text, size_t size);
+
+}  // namespace atled::core

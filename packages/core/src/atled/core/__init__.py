@@ -1,0 +1,62 @@
+"""Tensors, dtypes, devices and operators: an array library that other wheels plug into.
+
+Every registered operator of the namespace ``core`` is a function here and, where that makes sense, a method of ``Tensor``;
+``help(at.log1p)`` shows its schema.
+
+>>> import atled.core as at
+>>> at.tensor([1.0, 2.0]).log1p().shape
+(2,)
+"""
+
+from __future__ import annotations
+
+from typing import Any as _Any
+
+from atled.core import _core, _ops
+from atled.core._core import *  # noqa: F403
+from atled.core._core import __version__ as __version__
+from atled.core._core import default_generator as default_generator
+from atled.core._ops import ops as ops
+
+half = _core.float16
+float = _core.float32
+double = _core.float64
+short = _core.int16
+int = _core.int32
+long = _core.int64
+cfloat = _core.complex64
+cdouble = _core.complex128
+
+e = 2.718281828459045
+pi = 3.141592653589793
+inf = 1e999
+nan = inf - inf
+newaxis = None
+
+_ops.publish(globals())
+
+# Loaded when first asked for: name -> module.
+_LAZY = {
+    "save": "_serialization",
+    "load": "_serialization",
+    "set_printoptions": "_printing",
+    "get_printoptions": "_printing",
+    "printoptions": "_printing",
+    "get_include": "_paths",
+    "get_cmake_dir": "_paths",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'atled.core' has no attribute {name!r}")
+    import importlib
+
+    found = getattr(importlib.import_module(f"atled.core.{module}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(name for name in {*globals(), *_LAZY} if not name.startswith("_"))

@@ -1,0 +1,61 @@
+"""The op callables by namespace: ``ops.core.add``, ``ops.nn.conv2d``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atled.core import _core
+
+
+class Namespace:
+    """The ops of one namespace; an op is looked up when it is first asked for, which loads the wheel that brings it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> _core.Op:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            found = _core._op(f"{self._name}::{name}")
+        except _core.NotImplementedOpError as error:
+            raise AttributeError(str(error)) from None
+        setattr(self, name, found)
+        return found
+
+    def __dir__(self) -> list[str]:
+        return sorted(op.name for op in _core.ops() if op.ns == self._name)
+
+    def __repr__(self) -> str:
+        return f"<ops of {self._name}>"
+
+
+class Ops:
+    """All namespaces of ops: ``ops.<namespace>.<op>``."""
+
+    def __getattr__(self, name: str) -> Namespace:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        namespace = Namespace(name)
+        setattr(self, name, namespace)
+        return namespace
+
+    def __dir__(self) -> list[str]:
+        return sorted({op.ns for op in _core.ops()})
+
+
+ops = Ops()
+
+
+def publish(module: dict[str, Any]) -> None:
+    """Puts the public ops of ``core``, with their in-place forms and other names, into a module's namespace."""
+    for op in _core.ops():
+        traits = op.traits
+        if op.ns != "core" or "private" in traits:
+            continue
+        forms = [("", op)]
+        if "inplace" in traits:
+            forms.append(("_", _core.inplace_form(op)))
+        for name in (op.name, *op.aliases):
+            for suffix, form in forms:
+                module.setdefault(name + suffix, form)
