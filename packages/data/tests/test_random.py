@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
@@ -21,9 +22,7 @@ def test_seeds_are_stable_between_processes() -> None:
 
 
 def test_seeds_differ_in_every_part_of_the_key() -> None:
-    keys = [
-        (stream, seed, epoch, index) for stream in Stream for seed in (0, 1) for epoch in (0, 1) for index in (0, 1)
-    ]
+    keys = list(itertools.product(Stream, (0, 1), (0, 1), (0, 1)))
     seeds = [derive_seed(*key) for key in keys]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)

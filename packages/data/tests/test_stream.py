@@ -56,9 +56,7 @@ def test_workers_take_turns(end: int, workers: int, drop_last: bool) -> None:
         batches = [share[start : start + 2] for start in range(0, len(share), 2)]
         streams.append([batch for batch in batches if len(batch) == 2 or not drop_last])
     expected = [batch for turn in itertools.zip_longest(*streams) for batch in turn if batch is not None]
-    loader = data.DataLoader(
-        Count(end), batch_size=2, num_workers=workers, drop_last=drop_last, persistent_workers=True
-    )
+    loader = data.DataLoader(Count(end), 2, num_workers=workers, drop_last=drop_last, persistent_workers=True)
     assert values(loader) == expected
     assert values(loader) == expected
 
