@@ -3,6 +3,8 @@
 ``atled-ops`` lists the ops of a namespace as the registry knows them; ``atled-package`` what a package exports.
 """
 
+import __future__
+
 import importlib
 import inspect
 import re
@@ -26,6 +28,7 @@ def _is_op(value: object) -> bool:
 def registered(namespace: str) -> list[Any]:
     """The public ops of a namespace, by name."""
     ops = getattr(at.ops, namespace)
+    hasattr(ops, "_")  # asking for any name loads the namespace
     found = {name: getattr(ops, name) for name in dir(ops) if not name.startswith("_")}
     named = {op.name: op for op in found.values() if _is_op(op) and not op.name.endswith("_")}
     return [op for _, op in sorted(named.items()) if "private" not in op.traits]
@@ -112,9 +115,10 @@ class Exports(_Generated):
         name = self.arguments[0]
         module = importlib.import_module(name)
         lines: list[str] = []
-        for export in sorted(module.__all__, key=str.lower):
+        exports = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
+        for export in sorted(exports, key=str.lower):
             value = getattr(module, export)
-            if _is_op(value) or inspect.ismodule(value):
+            if _is_op(value) or inspect.ismodule(value) or isinstance(value, __future__._Feature):
                 continue
             if inspect.isclass(value):
                 lines += [f".. autoclass:: {name}.{export}", "   :members:", ""]
