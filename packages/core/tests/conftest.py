@@ -39,6 +39,8 @@ def make_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         _registry.refresh()
         return folder
 
+    # What one test's distribution became must not be remembered for the next one's of the same name.
+    monkeypatch.setattr(_registry, "_known", dict(_registry._known))
     _registry.refresh()
     yield make
     for module in modules:

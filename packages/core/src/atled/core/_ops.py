@@ -54,8 +54,8 @@ def publish(module: dict[str, Any]) -> None:
         if op.ns != "core" or "private" in traits:
             continue
         forms = [("", op)]
-        if "inplace" in traits:
-            forms.append(("_", _core.inplace_form(op)))
+        if inplace := _core.inplace_form(op):
+            forms.append(("_", inplace))
         for name in (op.name, *op.aliases):
             for suffix, form in forms:
                 module.setdefault(name + suffix, form)

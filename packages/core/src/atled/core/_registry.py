@@ -106,7 +106,7 @@ def _scan() -> dict[str, dict[str, list[Plugin]]]:
                 _broken_metadata.append(f"{name} {version}: {ep.group!r} is no extension point of this atled-core")
                 continue
             fresh = Plugin(match["group"], ep.name, int(match["priority"] or 0), name, version, ep)
-            plugin = _known.setdefault((name, version, *ep), fresh)
+            plugin = _known.setdefault((name, version, ep.group, ep.name, ep.value), fresh)
             found[plugin.group].setdefault(ep.name, []).append(plugin)
     for by_name in found.values():
         for candidates in by_name.values():

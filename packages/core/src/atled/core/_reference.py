@@ -1,0 +1,160 @@
+"""What the registry says of the ops, in a form for readers: shared by the stubs and the reference pages."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+# The bits of an argument's flags, as atled/abi.h numbers them.
+_KEYWORD, _HAS_DEFAULT, _VARIADIC = 1 << 1, 1 << 3, 1 << 4
+
+# Schema type -> Python annotation, in a module where names such as `float` and `dtype` mean something else: what starts
+# with an underscore is defined at the top of the stubs.
+_ANNOTATIONS = {
+    "Tensor": "Tensor",
+    "Tensor(a!)": "Tensor",
+    "Tensor[]": "Sequence[Tensor]",
+    "Tensor?[]": "Sequence[Tensor | None]",
+    "Scalar": "Scalar",
+    "Tensor|Scalar": "Tensor | Scalar",
+    "int": "_int",
+    "float": "_float",
+    "bool": "_bool",
+    "str": "_str",
+    "dtype": "_dtype",
+    "device": "_device | _str",
+    "Generator": "Generator",
+    "int[]": "_int | Sequence[_int]",
+    "float[]": "Sequence[_float]",
+}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of an op, as a Python caller sees it."""
+
+    name: str
+    schema_type: str
+    default: str | None  # its source text
+    keyword_only: bool
+    variadic: bool
+
+    @property
+    def annotation(self) -> str:
+        """Its type in a stub."""
+        text, optional = self.schema_type, self.schema_type.endswith("?")
+        plain = re.sub(r"\[[\d*]+\]", "[]", text.removesuffix("?"))
+        return _ANNOTATIONS[plain] + (" | None" if optional else "")
+
+
+@dataclass(frozen=True)
+class OpReference:
+    """One op: its names, arguments, results and forms."""
+
+    name: str
+    ns: str
+    doc: str
+    schema: str
+    arguments: tuple[Argument, ...]
+    results: tuple[tuple[str, str], ...]  # (name or "", schema type)
+    aliases: tuple[str, ...]
+    traits: frozenset[str]
+
+    @property
+    def is_method(self) -> bool:
+        """Whether Tensor has it as a method."""
+        if self.ns != "core" or self.traits & {"function", "private", "factory"} or not self.arguments:
+            return False
+        return self.arguments[0].schema_type in ("Tensor", "Tensor(a!)", "Tensor|Scalar")
+
+    @property
+    def has_out(self) -> bool:
+        """Whether it takes ``out=``."""
+        return "structured" in self.traits
+
+    @property
+    def has_inplace(self) -> bool:
+        """Whether ``name_`` exists."""
+        return "inplace" in self.traits
+
+    @property
+    def result_class(self) -> str | None:
+        """The name of the class of several named results."""
+        return f"{self.name}_result" if len(self.results) > 1 and self.results[0][0] else None
+
+    @property
+    def returns(self) -> str:
+        """The annotation of the result."""
+        kinds = ["tuple[Tensor, ...]" if kind == "Tensor[]" else _ANNOTATIONS[kind] for _, kind in self.results]
+        if not kinds:
+            return "None"
+        return self.result_class or (kinds[0] if len(kinds) == 1 else f"tuple[{', '.join(kinds)}]")
+
+
+def _source(value: Any) -> str:
+    """A default in Python source; "..." where only the runtime can say."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else "..."
+    if isinstance(value, (tuple, list)) and all(isinstance(item, int) for item in value):
+        return repr(tuple(value))
+    return "..."
+
+
+def describe(op: Any) -> OpReference:
+    """What the registry says of one op (an entry of ``_core.ops()``)."""
+    arguments = tuple(
+        Argument(
+            name=name,
+            schema_type=kind.strip(),
+            default=_source(default) if flags & _HAS_DEFAULT else None,
+            keyword_only=bool(flags & _KEYWORD),
+            variadic=bool(flags & _VARIADIC),
+        )
+        for name, kind, default, flags in op.args
+    )
+    return OpReference(op.name, op.ns, op.doc, op.schema, arguments, op.results, op.aliases, op.traits)
+
+
+def describe_all(ops: Iterable[Any], ns: str) -> list[OpReference]:
+    """All public ops of a namespace, by name."""
+    chosen = [describe(op) for op in ops if op.ns == ns]
+    return sorted((op for op in chosen if "private" not in op.traits), key=lambda op: op.name)
+
+
+def signature(op: OpReference) -> str:
+    """A signature for readers: ``log1p(input, *, out=None)``."""
+    parts: list[str] = []
+    starred = False
+    for argument in op.arguments:
+        if argument.keyword_only and not starred:
+            parts.append("*")
+            starred = True
+        name = f"*{argument.name}" if argument.variadic and argument is op.arguments[-1] else argument.name
+        parts.append(name if argument.default is None else f"{name}={argument.default}")
+    extra = ["out=None"] if op.has_out else []
+    if "factory" in op.traits:
+        extra.append("requires_grad=False")
+    if extra and not starred and not any(part.startswith("*") for part in parts):
+        parts.append("*")
+    return f"{op.name}({', '.join(parts + extra)})"
+
+
+def page(op: OpReference) -> str:
+    """The reStructuredText of an op for the reference: signature, forms, text."""
+    module = "atled.core" if op.ns == "core" else f"atled.core.ops.{op.ns}"
+    summary, _, rest = op.doc.partition("\n")
+    lines = [f".. py:function:: {signature(op)}", f"   :module: {module}", "", f"   {summary}"]
+    forms = [f"``Tensor.{op.name}``"] if op.is_method else []
+    if op.has_inplace:
+        forms.append(f"``{op.name}_`` (in place)")
+    forms += [f"``{alias}``" for alias in op.aliases]
+    if forms:
+        lines += ["", f"   Also {', '.join(forms)}."]
+    lines += [f"   {line}".rstrip() for line in rest.splitlines()]
+    lines += ["", "   .. code-block:: text", "", f"      {op.schema}", ""]
+    return "\n".join(lines)
