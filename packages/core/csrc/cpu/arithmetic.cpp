@@ -72,11 +72,11 @@ void add_scaled(atled_frame* frame, const LoopTable& plain, bool minus) {
 void add(atled_frame* frame) { add_scaled(frame, add_loops, false); }
 void sub(atled_frame* frame) { add_scaled(frame, sub_loops, true); }
 
-const LoopTable div_loops = LoopTable().binary<Div>(Floats{}).binary<Div>(Complexes{});
-const LoopTable trunc_div_loops = LoopTable().binary<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
-const LoopTable floor_div_loops = LoopTable().binary<FloorDivide>(Integers{}).binary<FloatFloorDivide>(Floats{});
-const LoopTable remainder_loops = LoopTable().binary<Remainder>(Integers{}).binary<FloatRemainder>(Floats{});
-const LoopTable fmod_loops = LoopTable().binary<Fmod>(Integers{}).binary<FloatFmod>(Floats{});
+const LoopTable div_loops = LoopTable().binary<Div>(Floats{}).binary_plain<Div>(Complexes{});
+const LoopTable trunc_div_loops = LoopTable().binary_plain<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
+const LoopTable floor_div_loops = LoopTable().binary_plain<FloorDivide>(Integers{}).binary_plain<FloatFloorDivide>(Floats{});
+const LoopTable remainder_loops = LoopTable().binary_plain<Remainder>(Integers{}).binary_plain<FloatRemainder>(Floats{});
+const LoopTable fmod_loops = LoopTable().binary_plain<Fmod>(Integers{}).binary_plain<FloatFmod>(Floats{});
 
 void divide(atled_frame* frame, const LoopTable& table) {
   const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
@@ -107,9 +107,9 @@ const LoopTable square_loops = [] {
   return t.unary<Square>(Unsigned{}).unary<Square>(Floats{}).unary<Square>(Complexes{}).share_signed();
 }();
 const LoopTable cube_loops = LoopTable().unary<Cube>(Floats{});
-const LoopTable reciprocal_loops = LoopTable().unary<Reciprocal>(Floats{}).unary<Reciprocal>(Complexes{});
+const LoopTable reciprocal_loops = LoopTable().unary<Reciprocal>(Floats{}).unary_plain<Reciprocal>(Complexes{});
 const LoopTable pow_loops =
-    LoopTable().binary<IntegerPow>(Integers{}).binary<FloatPow>(Floats{}).binary<FloatPow>(Complexes{});
+    LoopTable().binary_plain<IntegerPow>(Integers{}).binary_plain<FloatPow>(Floats{}).binary_plain<FloatPow>(Complexes{});
 
 // x ** 2 and the like are products.
 const LoopTable* small_power(const atled_value& exponent, int dtype) {
@@ -135,7 +135,7 @@ const LoopTable positive_loops =
 const LoopTable sign_loops = [] {
   LoopTable t;
   t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, NotZero>);
-  return t.unary<Sign>(Integers{}).unary<Sign>(Floats{}).unary<Sign>(Complexes{});
+  return t.unary<Sign>(Integers{}).unary<Sign>(Floats{}).unary_plain<Sign>(Complexes{});
 }();
 const LoopTable abs_loops = [] {
   LoopTable t;

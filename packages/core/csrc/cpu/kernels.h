@@ -39,6 +39,17 @@ struct LoopTable {
     ((loops[dtype_of<T>] = ATLED_PICK(binary<T, T, T, F>)), ...);
     return *this;
   }
+  // Compiled once: for functors that call the library or divide integers, which no level does faster.
+  template <class F, class... T>
+  LoopTable& unary_plain(Types<T...>) {
+    ((loops[dtype_of<T>] = Baseline::unary<T, T, F>), ...);
+    return *this;
+  }
+  template <class F, class... T>
+  LoopTable& binary_plain(Types<T...>) {
+    ((loops[dtype_of<T>] = Baseline::binary<T, T, T, F>), ...);
+    return *this;
+  }
   template <class F, class... T>
   LoopTable& ternary(Types<T...>) {
     ((loops[dtype_of<T>] = ATLED_PICK(ternary<T, T, T, T, F>)), ...);

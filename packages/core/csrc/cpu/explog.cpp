@@ -1,0 +1,53 @@
+#include "functors/explog.h"
+
+#include "cpu/kernels.h"
+
+namespace atled::core {
+
+namespace {
+
+// float in vectors at each level; double and complex as the library has them.
+template <class F>
+LoopTable float_loops() {
+  return LoopTable().unary<F>(Types<float>{}).template unary_plain<F>(Types<double>{});
+}
+template <class F>
+LoopTable complex_loops() {
+  return float_loops<F>().template unary_plain<F>(Complexes{});
+}
+
+const LoopTable exp_loops = complex_loops<Exp>();
+const LoopTable exp2_loops = complex_loops<Exp2>();
+const LoopTable expm1_loops = complex_loops<Expm1>();
+const LoopTable log_loops = complex_loops<Log>();
+const LoopTable log2_loops = complex_loops<Log2>();
+const LoopTable log10_loops = complex_loops<Log10>();
+const LoopTable log1p_loops = complex_loops<Log1p>();
+const LoopTable sqrt_loops = LoopTable().unary<Sqrt>(Floats{}).unary_plain<Sqrt>(Complexes{});
+const LoopTable rsqrt_loops = LoopTable().unary<Rsqrt>(Floats{}).unary_plain<Rsqrt>(Complexes{});
+const LoopTable sigmoid_loops = complex_loops<Sigmoid>();
+const LoopTable erf_loops = float_loops<Erf>();
+const LoopTable erfc_loops = LoopTable().unary_plain<Erfc>(Floats{});
+const LoopTable logaddexp_loops =
+    LoopTable().binary<LogAddExp>(Types<float>{}).binary_plain<LogAddExp>(Types<double>{});
+
+void add_explog() {
+  cpu_kernel("core::exp", run_float, exp_loops);
+  cpu_kernel("core::exp2", run_float, exp2_loops);
+  cpu_kernel("core::expm1", run_float, expm1_loops);
+  cpu_kernel("core::log", run_float, log_loops);
+  cpu_kernel("core::log2", run_float, log2_loops);
+  cpu_kernel("core::log10", run_float, log10_loops);
+  cpu_kernel("core::log1p", run_float, log1p_loops);
+  cpu_kernel("core::sqrt", run_float, sqrt_loops);
+  cpu_kernel("core::rsqrt", run_float, rsqrt_loops);
+  cpu_kernel("core::sigmoid", run_float, sigmoid_loops);
+  cpu_kernel("core::erf", run_float, erf_loops);
+  cpu_kernel("core::erfc", run_float, erfc_loops);
+  cpu_kernel("core::logaddexp", run_float, logaddexp_loops);
+}
+ATLED_KERNELS(add_explog);
+
+}  // namespace
+
+}  // namespace atled::core

@@ -1,0 +1,56 @@
+#include "functors/trig.h"
+
+#include "cpu/kernels.h"
+
+namespace atled::core {
+
+namespace {
+
+template <class F>
+LoopTable library() {
+  return LoopTable().unary_plain<F>(Floats{}).template unary_plain<F>(Complexes{});
+}
+
+template <class Fast, class F>
+LoopTable checked() {
+  LoopTable t = library<F>();
+  t[ATLED_FLOAT32] = ATLED_PICK(unary_checked<float, Fast>);
+  return t;
+}
+
+const LoopTable sin_loops = checked<FastSin, Sin>();
+const LoopTable cos_loops = checked<FastCos, Cos>();
+const LoopTable tan_loops = library<Tan>();
+const LoopTable asin_loops = library<Asin>();
+const LoopTable acos_loops = library<Acos>();
+const LoopTable atan_loops = library<Atan>();
+const LoopTable sinh_loops = library<Sinh>();
+const LoopTable cosh_loops = library<Cosh>();
+const LoopTable tanh_loops = library<Tanh>().unary<Tanh>(Types<float>{});
+const LoopTable asinh_loops = library<Asinh>();
+const LoopTable acosh_loops = library<Acosh>();
+const LoopTable atanh_loops = library<Atanh>();
+const LoopTable atan2_loops = LoopTable().binary_plain<Atan2>(Floats{});
+const LoopTable hypot_loops = LoopTable().binary_plain<Hypot>(Floats{});
+
+void add_trig() {
+  cpu_kernel("core::sin", run_float, sin_loops);
+  cpu_kernel("core::cos", run_float, cos_loops);
+  cpu_kernel("core::tan", run_float, tan_loops);
+  cpu_kernel("core::asin", run_float, asin_loops);
+  cpu_kernel("core::acos", run_float, acos_loops);
+  cpu_kernel("core::atan", run_float, atan_loops);
+  cpu_kernel("core::sinh", run_float, sinh_loops);
+  cpu_kernel("core::cosh", run_float, cosh_loops);
+  cpu_kernel("core::tanh", run_float, tanh_loops);
+  cpu_kernel("core::asinh", run_float, asinh_loops);
+  cpu_kernel("core::acosh", run_float, acosh_loops);
+  cpu_kernel("core::atanh", run_float, atanh_loops);
+  cpu_kernel("core::atan2", run_float, atan2_loops);
+  cpu_kernel("core::hypot", run_float, hypot_loops);
+}
+ATLED_KERNELS(add_trig);
+
+}  // namespace
+
+}  // namespace atled::core

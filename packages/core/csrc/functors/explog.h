@@ -1,0 +1,135 @@
+// Exponentials, logarithms and roots of one element: float by float_math.h, double and complex by the C++ library.
+#pragma once
+
+#include <cmath>
+#include <complex>
+#include <type_traits>
+
+#include "functors/copy.h"
+#include "functors/float_math.h"
+
+namespace atled::core {
+
+template <class T>
+inline constexpr bool is_float = std::is_same_v<T, float>;
+
+struct Exp {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) return fmath::exp(x);
+    else return std::exp(x);
+  }
+};
+struct Exp2 {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) return fmath::exp2(x);
+    else if constexpr (is_complex_type<T>) return std::exp(x * typename T::value_type(0.69314718055994530942));
+    else return std::exp2(x);
+  }
+};
+struct Expm1 {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) {
+      return fmath::expm1(x);
+    } else if constexpr (is_complex_type<T>) {
+      // exp(a) cos(b) - 1 = expm1(a) cos(b) - 2 sin(b / 2)^2
+      using R = typename T::value_type;
+      const R s = std::sin(x.imag() / 2), e = std::exp(x.real());
+      return T(std::expm1(x.real()) * std::cos(x.imag()) - 2 * s * s, e * std::sin(x.imag()));
+    } else {
+      return std::expm1(x);
+    }
+  }
+};
+struct Log {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) return fmath::log(x);
+    else return std::log(x);
+  }
+};
+struct Log2 {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) return fmath::log2(x);
+    else if constexpr (is_complex_type<T>) return std::log(x) / typename T::value_type(0.69314718055994530942);
+    else return std::log2(x);
+  }
+};
+struct Log10 {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) return fmath::log10(x);
+    else return std::log10(x);
+  }
+};
+struct Log1p {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) {
+      return fmath::log1p(x);
+    } else if constexpr (is_complex_type<T>) {
+      // log |1 + x| = log1p(a (2 + a) + b^2) / 2
+      using R = typename T::value_type;
+      const R a = x.real(), b = x.imag();
+      return T(std::log1p(a * (2 + a) + b * b) / 2, std::atan2(b, 1 + a));
+    } else {
+      return std::log1p(x);
+    }
+  }
+};
+struct Sqrt {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return std::sqrt(x);
+  }
+};
+struct Rsqrt {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return T(1) / std::sqrt(x);
+  }
+};
+struct Sigmoid {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) {
+      return fmath::sigmoid(x);
+    } else if constexpr (is_complex_type<T>) {
+      return T(1) / (T(1) + std::exp(-x));
+    } else {
+      const T e = std::exp(-std::fabs(x));
+      return (x < 0 ? e : T(1)) / (T(1) + e);
+    }
+  }
+};
+struct Erf {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) return fmath::erf(x);
+    else return std::erf(x);
+  }
+};
+struct Erfc {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return std::erfc(x);
+  }
+};
+// log(exp(a) + exp(b))
+struct LogAddExp {
+  template <class T>
+  ATLED_FN T operator()(T a, T b) const {
+    const T high = a > b ? a : b, low = a > b ? b : a;
+    const T d = low - high;
+    T rest;
+    if constexpr (is_float<T>) rest = fmath::log1p(fmath::exp(d));
+    else rest = std::log1p(std::exp(d));
+    // Equal infinities: their difference is NaN, their sum themselves.
+    return a == b && a - b != T(0) ? a : (a != a ? a : high + rest);
+  }
+};
+
+}  // namespace atled::core

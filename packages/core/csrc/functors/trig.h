@@ -1,0 +1,64 @@
+// Trigonometric and hyperbolic functions of one element.
+#pragma once
+
+#include <cmath>
+#include <complex>
+
+#include "functors/explog.h"
+
+namespace atled::core {
+
+// float by float_math.h; huge arguments need more bits of pi and take the library's way (see unary_checked).
+struct FastSin {
+  static ATLED_FN bool fast(float x) { return std::fabs(x) <= fmath::kTrigLimit; }
+  static ATLED_FN float slow(float x) { return std::sin(x); }
+  ATLED_FN float operator()(float x) const { return fmath::sin(x); }
+};
+struct FastCos {
+  static ATLED_FN bool fast(float x) { return std::fabs(x) <= fmath::kTrigLimit; }
+  static ATLED_FN float slow(float x) { return std::cos(x); }
+  ATLED_FN float operator()(float x) const { return fmath::cos(x); }
+};
+struct Tanh {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (is_float<T>) return fmath::tanh(x);
+    else return std::tanh(x);
+  }
+};
+
+// The library's function for every type.
+#define ATLED_LIBRARY_FUNCTION(Name, function)  \
+  struct Name {                                 \
+    template <class T>                          \
+    ATLED_FN T operator()(T x) const {          \
+      return std::function(x);                  \
+    }                                           \
+  }
+ATLED_LIBRARY_FUNCTION(Sin, sin);
+ATLED_LIBRARY_FUNCTION(Cos, cos);
+ATLED_LIBRARY_FUNCTION(Tan, tan);
+ATLED_LIBRARY_FUNCTION(Asin, asin);
+ATLED_LIBRARY_FUNCTION(Acos, acos);
+ATLED_LIBRARY_FUNCTION(Atan, atan);
+ATLED_LIBRARY_FUNCTION(Sinh, sinh);
+ATLED_LIBRARY_FUNCTION(Cosh, cosh);
+ATLED_LIBRARY_FUNCTION(Asinh, asinh);
+ATLED_LIBRARY_FUNCTION(Acosh, acosh);
+ATLED_LIBRARY_FUNCTION(Atanh, atanh);
+#undef ATLED_LIBRARY_FUNCTION
+
+struct Atan2 {
+  template <class T>
+  ATLED_FN T operator()(T y, T x) const {
+    return std::atan2(y, x);
+  }
+};
+struct Hypot {
+  template <class T>
+  ATLED_FN T operator()(T a, T b) const {
+    return std::hypot(a, b);
+  }
+};
+
+}  // namespace atled::core

@@ -1,0 +1,35 @@
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+
+namespace {
+
+void real_float_rule(const atled_frame* frame, atled_spec* outs) {
+  float_rule(frame, outs);
+  if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex");
+}
+
+void define_explog() {
+  constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
+  define({"core::exp(Tensor input) -> Tensor", "e to the power of input.", shape<float_rule>, traits});
+  define({"core::exp2(Tensor input) -> Tensor", "2 to the power of input.", shape<float_rule>, traits});
+  define({"core::expm1(Tensor input) -> Tensor", "exp(input) - 1, exact near 0.", shape<float_rule>, traits});
+  define({"core::log(Tensor input) -> Tensor", "The natural logarithm; NaN below 0.", shape<float_rule>, traits});
+  define({"core::log2(Tensor input) -> Tensor", "The logarithm to base 2.", shape<float_rule>, traits});
+  define({"core::log10(Tensor input) -> Tensor", "The logarithm to base 10.", shape<float_rule>, traits});
+  define({"core::log1p(Tensor input) -> Tensor", "log(1 + input), exact near 0.", shape<float_rule>, traits});
+  define({"core::sqrt(Tensor input) -> Tensor", "The square root; NaN below 0.", shape<float_rule>, traits});
+  define({"core::rsqrt(Tensor input) -> Tensor", "1 / sqrt(input).", shape<float_rule>, traits});
+  define({"core::sigmoid(Tensor input) -> Tensor", "1 / (1 + exp(-input)).", shape<float_rule>, traits});
+  define({"core::erf(Tensor input) -> Tensor", "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to input.",
+          shape<real_float_rule>, traits});
+  define({"core::erfc(Tensor input) -> Tensor", "1 - erf(input), exact for large input.", shape<real_float_rule>, traits});
+  define({"core::logaddexp(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
+          "log(exp(input) + exp(other)) without overflow.", shape<real_float_rule>, ATLED_OP_ELEMENTWISE});
+}
+ATLED_OPS(define_explog);
+
+}  // namespace
+
+}  // namespace atled::core
