@@ -184,6 +184,17 @@ void diagonal(atled_frame* f) {
   set_out(f, 0, out.view(input));
 }
 
+void view_dtype(atled_frame* f) {
+  atled_tensor* t = arg_tensor(f, 0);
+  const int dtype = static_cast<int>(arg_int(f, 1));
+  if (itemsize(dtype) != itemsize(t->dtype))
+    fail(ATLED_E_DTYPE, "expected a dtype of %d bytes, as %s has, got %s; use .to(dtype) to convert the values", itemsize(t->dtype),
+         dtype_name(t->dtype), dtype_name(dtype));
+  atled_tensor* out = nullptr;
+  check(api.as_view(t, dtype, t->dl.ndim, t->dl.shape, t->dl.strides, 0, &out));
+  set_out(f, 0, Tensor::steal(out));
+}
+
 void as_strided(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
   const atled_value &size = f->args[1], &stride = f->args[2];
@@ -297,6 +308,7 @@ void add_views() {
   any("core::slice", kernel<slice>);
   any("core::diagonal", kernel<diagonal>);
   any("core::as_strided", kernel<as_strided>);
+  any("core::view_dtype", kernel<view_dtype>);
   any("core::unfold", kernel<unfold>);
   any("core::unbind", kernel<unbind>);
   any("core::split", kernel<split>);

@@ -15,6 +15,10 @@ constexpr ViewOp kOps[] = {
      "The elements in another shape, without a copy; one size may be -1.\n\n"
      "input: any dtype. Returns a view of `shape`; ShapeError when the strides do not allow it (see reshape).\n\n"
      ">>> at.arange(6).view(2, -1).shape\n(2, 3)"},
+    {"view_dtype(Tensor input, dtype dtype) -> Tensor",
+     "The same bytes seen as another dtype of the same item size.\n\n"
+     "input: any dtype. Returns a view; DTypeError when the item sizes differ. Tensor.view(dtype) calls it.",
+     ATLED_OP_VIEW | ATLED_OP_PRIVATE},
     {"permute(Tensor input, int[*] dims) -> Tensor",
      "The dimensions in another order.\n\n"
      "input: any dtype; dims: every dimension once. Returns a view whose dimension i is input's dims[i].\n\n"

@@ -194,6 +194,7 @@ void bind_process(nb::module_& m) {
 NB_MODULE(_core, m) {
   using namespace atled::core;
   using namespace atled::core::python;
+  nb::set_leak_warnings(false);  // dtypes and the default generator live as long as the process
   connect_core();
   install_hooks();
   PyObject* module = m.ptr();

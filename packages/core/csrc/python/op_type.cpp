@@ -57,7 +57,7 @@ PyObject* wrong_type(const PyOp* self, int i, PyObject* object) {
   std::string type = arg.type;
   const char* mend = "";
   Kind kind = self->op->infos[static_cast<size_t>(i)].kind;
-  if ((kind == Kind::kTensor || kind == Kind::kTensorOrScalar) && PySequence_Check(object)) mend = "; make a tensor of it with at.asarray";
+  if ((kind == Kind::kTensor || kind == Kind::kTensorOrScalar) && PySequence_Check(object) && !PyUnicode_Check(object)) mend = "; make a tensor of it with at.asarray";
   return raise(ATLED_E_ARGUMENT, self->op->name, "expected %s to be %s, got %s%s", arg.name, type.c_str(), type_name(object).c_str(), mend);
 }
 

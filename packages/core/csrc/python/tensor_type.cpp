@@ -342,6 +342,23 @@ PyObject* tensor_str(PyObject* o) {
   return format ? PyObject_CallOneArg(format.get(), o) : nullptr;
 }
 
+// view(*shape) or view(dtype): two ops under PyTorch's one name.
+PyObject* method_view(PyObject* o, PyObject* args, PyObject* kwargs) {
+  static const Op* view = nullptr;
+  static const Op* view_dtype = nullptr;
+  if (!view && (!(view = need_op("core::view")) || !(view_dtype = need_op("core::view_dtype")))) return nullptr;
+  PyObject* named = kwargs ? PyDict_GetItemString(kwargs, "dtype") : nullptr;
+  const bool by_dtype = named || (PyTuple_Size(args) == 1 && dtype_from(PyTuple_GetItem(args, 0)) >= 0);
+  Ref op(op_callable(by_dtype ? view_dtype : view, false)), self(PyTuple_Pack(1, o));
+  Ref all(op && self ? PySequence_Concat(self.get(), args) : nullptr);
+  return all ? PyObject_Call(op.get(), all.get(), kwargs) : nullptr;
+}
+
+PyObject* method_format(PyObject* o, PyObject* spec) {
+  Ref format = import_function("atled.core._printing", "tensor_format");
+  return format ? PyObject_CallFunctionObjArgs(format.get(), o, spec, nullptr) : nullptr;
+}
+
 template <class F>
 PyCFunction method(F f) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(f));
@@ -363,6 +380,9 @@ PyMethodDef tensor_methods[] = {
     {"data_ptr", method_data_ptr, METH_NOARGS, "Address of element 0."},
     {"storage_offset", method_storage_offset, METH_NOARGS, "Position of element 0 in the storage, in elements."},
     {"shares_storage", method_shares, METH_O, "True when both are views of one storage."},
+    {"view", method(method_view), METH_VARARGS | METH_KEYWORDS,
+     "view(*shape) or view(dtype): the same elements in another shape, or the same bytes as another dtype, without a copy."},
+    {"__format__", method_format, METH_O, nullptr},
     {"__dlpack__", method(tensor_dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule over the same memory."},
     {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "(device type, device index) as DLPack numbers them."},
     {nullptr, nullptr, 0, nullptr}};

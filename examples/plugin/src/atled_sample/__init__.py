@@ -1,0 +1,6 @@
+"""A sample extension of atled: ``at.ops.sample.soft_clip``."""
+
+from pathlib import Path
+
+# The entry point of the group atled.ops names this; atled opens the library at the first at.ops.sample.<op>.
+LIBRARY = next(Path(__file__).parent.glob("_ops.*"))
