@@ -1,20 +1,12 @@
 #include "functors/arithmetic.h"
 
 #include "cpu/kernels.h"
+#include "functors/logical.h"
 
 namespace atled::core {
 
 namespace {
 
-struct Or {
-  ATLED_FN bool operator()(uint8_t a, uint8_t b) const { return (a | b) != 0; }
-};
-struct And {
-  ATLED_FN bool operator()(uint8_t a, uint8_t b) const { return a != 0 && b != 0; }
-};
-struct NotZero {
-  ATLED_FN bool operator()(uint8_t a) const { return a != 0; }
-};
 
 // Calls run with the scale as the type that dtype (a compute dtype) is scaled in: integers in the unsigned type of their
 // size, where they wrap.
@@ -38,14 +30,14 @@ bool is_one(const atled_value& v) { return v.tag != ATLED_COMPLEX_VALUE && as_do
 
 const LoopTable add_loops = [] {
   LoopTable t;
-  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, Or>);
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalOr>);
   return t.binary<Add>(Unsigned{}).binary<Add>(Floats{}).binary<Add>(Complexes{}).share_signed();
 }();
 const LoopTable sub_loops =
     LoopTable().binary<Sub>(Unsigned{}).binary<Sub>(Floats{}).binary<Sub>(Complexes{}).share_signed();
 const LoopTable mul_loops = [] {
   LoopTable t;
-  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, And>);
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalAnd>);
   return t.binary<Mul>(Unsigned{}).binary<Mul>(Floats{}).binary<Mul>(Complexes{}).share_signed();
 }();
 
@@ -103,7 +95,7 @@ void fmod(atled_frame* frame) { divide(frame, fmod_loops); }
 
 const LoopTable square_loops = [] {
   LoopTable t;
-  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, NotZero>);
+  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, Truth>);
   return t.unary<Square>(Unsigned{}).unary<Square>(Floats{}).unary<Square>(Complexes{}).share_signed();
 }();
 const LoopTable cube_loops = LoopTable().unary<Cube>(Floats{});
@@ -134,12 +126,12 @@ const LoopTable positive_loops =
     LoopTable().unary<Positive>(Unsigned{}).unary<Positive>(Floats{}).unary<Positive>(Complexes{}).share_signed();
 const LoopTable sign_loops = [] {
   LoopTable t;
-  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, NotZero>);
+  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, Truth>);
   return t.unary<Sign>(Integers{}).unary<Sign>(Floats{}).unary_plain<Sign>(Complexes{});
 }();
 const LoopTable abs_loops = [] {
   LoopTable t;
-  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, NotZero>);
+  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, Truth>);
   t.unary<Abs>(Integers{}).unary<Abs>(Floats{});
   t[ATLED_COMPLEX64] = ATLED_PICK(unary<float, std::complex<float>, Abs>);
   t[ATLED_COMPLEX128] = ATLED_PICK(unary<double, std::complex<double>, Abs>);
@@ -154,12 +146,12 @@ void abs(atled_frame* frame) {
 
 const LoopTable maximum_loops = [] {
   LoopTable t;
-  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, Or>);
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalOr>);
   return t.binary<Maximum>(Integers{}).binary<Maximum>(Floats{});
 }();
 const LoopTable minimum_loops = [] {
   LoopTable t;
-  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, And>);
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalAnd>);
   return t.binary<Minimum>(Integers{}).binary<Minimum>(Floats{});
 }();
 const LoopTable lerp_loops = LoopTable().ternary<Lerp>(Floats{}).ternary<Lerp>(Complexes{});

@@ -1,0 +1,48 @@
+#include "functors/rounding.h"
+
+#include "cpu/kernels.h"
+#include "functors/arithmetic.h"
+
+namespace atled::core {
+
+namespace {
+
+template <class F>
+LoopTable whole() {
+  return LoopTable().unary<F>(Floats{}).template unary_plain<Positive>(Unsigned{}).share_signed();
+}
+
+const LoopTable floor_loops = whole<Floor>();
+const LoopTable ceil_loops = whole<Ceil>();
+const LoopTable trunc_loops = whole<Trunc>();
+const LoopTable round_loops = whole<Round>();
+
+template <class T>
+void round_decimals(atled_frame* frame, int64_t decimals, int loop_dtype) {
+  const RoundDecimals<T> f{static_cast<T>(std::pow(10.0, static_cast<double>(decimals < 0 ? -decimals : decimals))),
+                           decimals > 0};
+  Elementwise e;
+  e.output(out_tensor(frame), loop_dtype).input(arg_tensor(frame, 0), loop_dtype);
+  e.run(Baseline::unary<T, T, RoundDecimals<T>>, const_cast<RoundDecimals<T>*>(&f));
+}
+
+void round(atled_frame* frame) {
+  const int64_t decimals = arg_int(frame, 1);
+  const int dtype = compute_dtype(arg_tensor(frame, 0)->dtype);
+  if (decimals != 0 && (is_floating(dtype) || decimals < 0))
+    return dtype == ATLED_FLOAT32 ? round_decimals<float>(frame, decimals, dtype)
+                                  : round_decimals<double>(frame, decimals, ATLED_FLOAT64);
+  Elementwise().output(out_tensor(frame), dtype).input(arg_tensor(frame, 0), dtype).run(find_loop(round_loops, dtype));
+}
+
+void add_rounding() {
+  cpu_kernel("core::floor", run_same, floor_loops);
+  cpu_kernel("core::ceil", run_same, ceil_loops);
+  cpu_kernel("core::trunc", run_same, trunc_loops);
+  cpu_kernel("core::round", kernel<round>);
+}
+ATLED_KERNELS(add_rounding);
+
+}  // namespace
+
+}  // namespace atled::core

@@ -1,0 +1,75 @@
+// Comparisons and tests of one element.
+#pragma once
+
+#include <cmath>
+#include <complex>
+#include <type_traits>
+
+#include "functors/copy.h"
+
+namespace atled::core {
+
+#define ATLED_COMPARISON(Name, sign)            \
+  struct Name {                                 \
+    template <class T>                          \
+    ATLED_FN bool operator()(T a, T b) const {  \
+      return a sign b;                          \
+    }                                           \
+  }
+ATLED_COMPARISON(Eq, ==);
+ATLED_COMPARISON(Ne, !=);
+ATLED_COMPARISON(Lt, <);
+ATLED_COMPARISON(Le, <=);
+ATLED_COMPARISON(Gt, >);
+ATLED_COMPARISON(Ge, >=);
+#undef ATLED_COMPARISON
+
+struct IsNan {
+  template <class T>
+  ATLED_FN bool operator()(T x) const {
+    return x != x;
+  }
+};
+struct IsInf {
+  template <class T>
+  ATLED_FN bool operator()(T x) const {
+    return std::fabs(x) == std::numeric_limits<T>::infinity();
+  }
+  template <class T>
+  ATLED_FN bool operator()(std::complex<T> x) const {
+    return (*this)(x.real()) || (*this)(x.imag());
+  }
+};
+struct IsFinite {
+  template <class T>
+  ATLED_FN bool operator()(T x) const {
+    return std::fabs(x) <= std::numeric_limits<T>::max();
+  }
+  template <class T>
+  ATLED_FN bool operator()(std::complex<T> x) const {
+    return (*this)(x.real()) && (*this)(x.imag());
+  }
+};
+// What the tests answer for every integer.
+template <bool kAnswer>
+struct Always {
+  template <class T>
+  ATLED_FN bool operator()(T) const {
+    return kAnswer;
+  }
+};
+
+// |a - b| <= atol + rtol * |b|
+struct IsClose {
+  double rtol, atol;
+  bool equal_nan;
+  template <class T>
+  ATLED_FN bool operator()(T a, T b) const {
+    const auto difference = std::abs(a - b);
+    const bool finite = difference - difference == 0;
+    const bool near = finite && difference <= atol + rtol * std::abs(b);
+    return a == b || near || (equal_nan && a != a && b != b);
+  }
+};
+
+}  // namespace atled::core

@@ -1,0 +1,47 @@
+// Rounding of one element; integers are whole already.
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+
+#include "functors/copy.h"
+
+namespace atled::core {
+
+struct Floor {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return std::floor(x);
+  }
+};
+struct Ceil {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return std::ceil(x);
+  }
+};
+struct Trunc {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return std::trunc(x);
+  }
+};
+// Half to even.
+struct Round {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return std::nearbyint(x);
+  }
+};
+// To a number of decimal places: scale is 10^|decimals|.
+template <class T>
+struct RoundDecimals {
+  T scale;
+  bool fraction;  // decimals > 0
+  ATLED_FN T operator()(T x) const {
+    const T y = fraction ? std::nearbyint(x * scale) / scale : std::nearbyint(x / scale) * scale;
+    return y - y == T(0) ? y : x;  // x * scale may overflow
+  }
+};
+
+}  // namespace atled::core
