@@ -1,0 +1,58 @@
+#include "cpu/assign.h"
+
+#include <cstring>
+
+#include "cpu/iterator.h"
+#include "cpu/parallel.h"
+#include "tensor/tensor.h"
+
+namespace atled::core {
+
+namespace {
+
+template <class T>
+void copy_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
+  char* out = data[0];
+  const char* in = data[1];
+  if (strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
+    std::memcpy(out, in, static_cast<size_t>(n) * sizeof(T));
+  } else if (strides[0] == sizeof(T) && strides[1] == 0) {
+    const T x = *reinterpret_cast<const T*>(in);
+    for (int64_t i = 0; i < n; ++i) reinterpret_cast<T*>(out)[i] = x;
+  } else {
+    for (int64_t i = 0; i < n; ++i)
+      *reinterpret_cast<T*>(out + i * strides[0]) = *reinterpret_cast<const T*>(in + i * strides[1]);
+  }
+}
+
+}  // namespace
+
+void assign(const atled_tensor* out, const atled_value& value) {
+  const atled_loop loop =
+      visit_size(itemsize(out->dtype), [](auto tag) -> atled_loop { return copy_loop<typename decltype(tag)::type>; });
+  Elementwise().output(out, out->dtype).operand(value, out->dtype).run(loop);
+}
+
+void assign_zero(const atled_tensor* out) {
+  if (!is_contiguous(out)) return assign(out, value(0));
+  char* begin = data<char>(out);
+  parallel(numel(out) * itemsize(out->dtype), 1 << 18,
+           [&](int64_t from, int64_t to) { std::memset(begin + from, 0, static_cast<size_t>(to - from)); });
+}
+
+Tensor contiguous(atled_tensor* t, int dtype) {
+  if (is_contiguous(t) && t->dtype == dtype) return Tensor::borrow(t);
+  Tensor copy = Tensor::empty(dtype, t->dl.ndim, t->dl.shape, t->dl.device);
+  assign(copy, t);
+  return copy;
+}
+
+bool may_overlap(const atled_tensor* a, const atled_tensor* b) {
+  if (a->version != b->version) return false;
+  const char *a_begin, *a_end, *b_begin, *b_end;
+  byte_range(a, &a_begin, &a_end);
+  byte_range(b, &b_begin, &b_end);
+  return a_begin < b_end && b_begin < a_end;
+}
+
+}  // namespace atled::core

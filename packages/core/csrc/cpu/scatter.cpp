@@ -1,0 +1,270 @@
+// gather and the scatters: one element-wise walk over index, in which the other side stands still along dim.
+#include <algorithm>
+#include <limits>
+
+#include "cpu/assign.h"
+#include "cpu/indexed.h"
+#include "cpu/iterator.h"
+#include "cpu/parallel.h"
+#include "dispatch/register.h"
+#include "functors/copy.h"
+
+namespace atled::core {
+namespace {
+
+constexpr int64_t kGrain = 16384;
+
+// The dimension that indices run along: its length, and its stride in bytes.
+struct Line {
+  int64_t n, stride;
+  int64_t offset(int64_t index) const { return (index < 0 ? index + n : index) * stride; }
+};
+
+// t with index's shape, standing still along dim.
+struct Still {
+  Still(atled_tensor* t, const atled_tensor* index, int dim) {
+    Layout layout(t);
+    line = Line{t->dl.ndim ? layout.shape[dim] : 1, t->dl.ndim ? layout.strides[dim] * itemsize(t->dtype) : 0};
+    if (t->dl.ndim > 0) layout.strides[dim] = 0;
+    layout.ndim = index->dl.ndim;
+    for (int d = 0; d < layout.ndim; ++d) {
+      if (t->dl.ndim == 0) layout.strides[d] = 0;
+      layout.shape[d] = index->dl.shape[d];
+    }
+    view = layout.view(t);
+  }
+  Line line;
+  Tensor view;
+};
+
+template <class T>
+void gather_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const Line line = *static_cast<const Line*>(ctx);
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t index = *reinterpret_cast<const int64_t*>(data[2] + i * strides[2]);
+    *reinterpret_cast<T*>(data[0] + i * strides[0]) =
+        *reinterpret_cast<const T*>(data[1] + i * strides[1] + line.offset(index));
+  }
+}
+
+void gather(atled_frame* f) {
+  atled_tensor *input = arg_tensor(f, 0), *index = arg_tensor(f, 2), *out = out_tensor(f);
+  if (numel(index) == 0) return;
+  const int dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
+  Tensor checked = checked_indices(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
+  Still from(input, index, dim);
+  const atled_loop loop =
+      visit_size(itemsize(input->dtype), [](auto tag) -> atled_loop { return gather_loop<typename decltype(tag)::type>; });
+  Elementwise()
+      .output(out, out->dtype)
+      .input(from.view, out->dtype)
+      .input(checked, ATLED_INT64)
+      .run(loop, &from.line, kGrain);
+}
+
+template <class T, class F>
+void scatter_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const Line line = *static_cast<const Line*>(ctx);
+  const F f{};
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t index = *reinterpret_cast<const int64_t*>(data[1] + i * strides[1]);
+    T& to = *reinterpret_cast<T*>(data[0] + i * strides[0] + line.offset(index));
+    to = f(to, *reinterpret_cast<const T*>(data[2] + i * strides[2]));
+  }
+}
+
+struct Replace {
+  template <class T>
+  T operator()(T, T x) const {
+    return x;
+  }
+};
+struct Sum {
+  template <class T>
+  T operator()(T a, T x) const {
+    return static_cast<T>(a + x);
+  }
+};
+struct Product {
+  template <class T>
+  T operator()(T a, T x) const {
+    return static_cast<T>(a * x);
+  }
+};
+struct Largest {
+  template <class T>
+  T operator()(T a, T x) const {
+    return a > x || a != a ? a : x;
+  }
+};
+struct Smallest {
+  template <class T>
+  T operator()(T a, T x) const {
+    return a < x || a != a ? a : x;
+  }
+};
+
+template <class F>
+atled_loop loop_of(int dtype) {
+  return visit_dtype(dtype, [](auto tag) -> atled_loop {
+    using T = typename decltype(tag)::type;
+    if constexpr (is_complex_type<T> && (std::is_same_v<F, Largest> || std::is_same_v<F, Smallest>)) {
+      fail(ATLED_E_DTYPE, "expected real numbers for amax and amin, got complex ones");
+    } else {
+      return scatter_loop<T, F>;
+    }
+  });
+}
+
+Tensor narrowed(atled_tensor* t, int dim, int64_t begin, int64_t end) {
+  Layout layout(t);
+  layout.offset = begin * layout.strides[dim];
+  layout.shape[dim] = end - begin;
+  return layout.view(t);
+}
+
+// Writes source (a tensor of out's dtype at least as large as index, or a number) through the loop. Threads share no element:
+// they divide another dimension than dim.
+void scatter_into(atled_tensor* out, int dim, atled_tensor* index, const atled_value& source, atled_loop loop) {
+  if (numel(index) == 0) return;
+  Still to(out, index, dim);
+  auto run = [&](atled_tensor* view, atled_tensor* where, const atled_value& from) {
+    Elementwise()
+        .output(view, out->dtype)
+        .input(where, ATLED_INT64)
+        .operand(from, out->dtype)
+        .run(loop, &to.line, std::numeric_limits<int64_t>::max());
+  };
+  Tensor cut;
+  atled_value from = source;
+  if (source.tag == ATLED_TENSOR && index->dl.ndim > 0) {
+    Layout layout(source.u.tensor);
+    std::copy(index->dl.shape, index->dl.shape + layout.ndim, layout.shape);
+    cut = layout.view(source.u.tensor);
+    from = value(cut);
+  }
+  int wide = -1;
+  for (int d = 0; d < index->dl.ndim; ++d)
+    if (d != dim && (wide < 0 || index->dl.shape[d] > index->dl.shape[wide])) wide = d;
+  const int64_t count = numel(index);
+  if (wide < 0 || count <= kGrain) return run(to.view, index, from);
+  const int64_t n = index->dl.shape[wide];
+  parallel(n, std::max<int64_t>(1, kGrain / (count / n)), [&](int64_t begin, int64_t end) {
+    Tensor part = cut ? narrowed(cut, wide, begin, end) : Tensor();
+    run(narrowed(to.view, wide, begin, end), narrowed(index, wide, begin, end), cut ? value(part) : from);
+  });
+}
+
+// What the scatters have in common: their checked index, and an output that starts as input.
+struct Call {
+  explicit Call(atled_frame* f) : out(out_tensor(f)) {
+    atled_tensor* input = arg_tensor(f, 0);
+    dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
+    index = checked_indices(arg_tensor(f, 2), input->dl.ndim ? input->dl.shape[dim] : 1, dim);
+    if (out->dl.data != input->dl.data) assign(out, input);
+  }
+  void run(const atled_value& source, atled_loop loop) { scatter_into(out, dim, index, source, loop); }
+  atled_tensor* out;
+  int dim;
+  Tensor index;
+};
+
+bool is_text(const atled_value& v, const char* text) { return v.tag == ATLED_STRING && std::string(v.u.str, v.n) == text; }
+
+void scatter(atled_frame* f) {
+  const atled_value &src = f->args[3], &number = f->args[4], &reduce = f->args[5];
+  if (is_none(src) == is_none(number)) fail(ATLED_E_ARGUMENT, "expected either src or value");
+  const int dtype = out_tensor(f)->dtype;
+  atled_loop loop = nullptr;
+  if (is_none(reduce)) {
+    loop = loop_of<Replace>(dtype);
+  } else if (is_text(reduce, "add")) {
+    loop = loop_of<Sum>(dtype);
+  } else if (is_text(reduce, "multiply")) {
+    loop = loop_of<Product>(dtype);
+  } else {
+    fail(ATLED_E_VALUE, "expected reduce to be None, \"add\" or \"multiply\", got \"%s\"", reduce.u.str);
+  }
+  Call(f).run(is_none(src) ? number : src, loop);
+}
+
+void scatter_add(atled_frame* f) { Call(f).run(f->args[3], loop_of<Sum>(out_tensor(f)->dtype)); }
+
+// Divides by how many values went into each place.
+template <class T>
+void divide_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t count = *reinterpret_cast<const int64_t*>(data[1] + i * strides[1]);
+    T& x = *reinterpret_cast<T*>(data[0] + i * strides[0]);
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      // Rounded down, as PyTorch does it.
+      if (count > 1) {
+        const T c = static_cast<T>(count), q = static_cast<T>(x / c);
+        x = static_cast<T>(q - (x % c != 0 && (x < 0) ? 1 : 0));
+      }
+    } else if constexpr (is_complex_type<T>) {
+      if (count > 1) x /= static_cast<typename T::value_type>(count);
+    } else {
+      if (count > 1) x = static_cast<T>(x / static_cast<T>(static_cast<float>(count)));
+    }
+  }
+}
+
+atled_value least(int dtype) {
+  if (is_floating(dtype)) return value(-std::numeric_limits<double>::infinity());
+  if (!is_signed(dtype)) return value(0);
+  return value(std::numeric_limits<int64_t>::min() >> (64 - 8 * itemsize(dtype)));
+}
+
+atled_value greatest(int dtype) {
+  if (is_floating(dtype)) return value(std::numeric_limits<double>::infinity());
+  if (dtype == ATLED_BOOL) return value(1);
+  const int bits = 8 * itemsize(dtype) - is_signed(dtype);
+  return value(bits >= 63 ? std::numeric_limits<int64_t>::max() : (int64_t{1} << bits) - 1);
+}
+
+void scatter_reduce(atled_frame* f) {
+  const atled_value& reduce = f->args[4];
+  const int dtype = out_tensor(f)->dtype;
+  const bool mean = is_text(reduce, "mean");
+  atled_loop loop = nullptr;
+  atled_value identity = value(0);
+  if (mean || is_text(reduce, "sum")) {
+    loop = loop_of<Sum>(dtype);
+  } else if (is_text(reduce, "prod")) {
+    loop = loop_of<Product>(dtype);
+    identity = value(1);
+  } else if (is_text(reduce, "amax")) {
+    loop = loop_of<Largest>(dtype);
+    identity = least(dtype);
+  } else if (is_text(reduce, "amin")) {
+    loop = loop_of<Smallest>(dtype);
+    identity = greatest(dtype);
+  } else {
+    fail(ATLED_E_VALUE, "expected reduce to be \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\", got \"%s\"", reduce.u.str);
+  }
+  const bool include_self = arg_bool(f, 5);
+  Call call(f);
+  if (!include_self) call.run(identity, loop_of<Replace>(dtype));
+  call.run(f->args[3], loop);
+  if (!mean) return;
+  Tensor counts = Tensor::empty(ATLED_INT64, call.out->dl.ndim, call.out->dl.shape);
+  assign(counts, value(include_self ? 1 : 0));
+  scatter_into(counts, call.dim, call.index, value(1), loop_of<Sum>(ATLED_INT64));
+  const atled_loop divide =
+      visit_dtype(dtype, [](auto tag) -> atled_loop { return divide_loop<typename decltype(tag)::type>; });
+  Elementwise().output(call.out, dtype).input(counts, ATLED_INT64).run(divide);
+}
+
+void add_scatter() {
+  auto cpu = [](const char* op, atled_kernel run) { add_kernel(op, ATLED_DEVICE_CPU, run); };
+  cpu("core::gather", kernel<gather>);
+  cpu("core::scatter", kernel<scatter>);
+  cpu("core::scatter_add", kernel<scatter_add>);
+  cpu("core::scatter_reduce", kernel<scatter_reduce>);
+}
+
+ATLED_KERNELS(add_scatter);
+
+}  // namespace
+}  // namespace atled::core
