@@ -27,7 +27,7 @@ nox.options.error_on_missing_interpreters = True
 
 def install(session: nox.Session, packages: list[Package], *extra: str) -> None:
     """Builds what is stale and installs these packages' wheels with what they declare, and ``extra``."""
-    session.run("python", "ci/wheels.py", silent=False)
+    session.run("python", "ci/wheels.py", *(package.name for package in packages))
     wheels = [str(wheel_of(package)) for package in packages]
     local = ("--find-links", str(DIST))
     session.install(*local, *wheels, *extra)

@@ -14,7 +14,7 @@ import time
 import venv
 from pathlib import Path
 
-from workspace import ROOT, Package, discover, fingerprint, requirement_name
+from workspace import ROOT, Package, discover, fingerprint, requirement_name, with_needed
 
 DIST = ROOT / "dist"
 STAMPS = DIST / "stamps.json"
@@ -97,9 +97,14 @@ def _present(package: Package) -> bool:
 
 
 def main() -> None:
-    """Command line without options."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    build_all(discover())
+    """Command line: packages to build, with what they need; all of them by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("package", nargs="*")
+    names = set(parser.parse_args().package)
+    packages = discover()
+    if unknown := names - {package.name for package in packages}:
+        parser.error(f"expected folders of packages/, got {', '.join(sorted(unknown))}")
+    build_all(with_needed(names, packages) if names else packages)
 
 
 if __name__ == "__main__":

@@ -114,3 +114,18 @@ def discover(root: Path = ROOT) -> list[Package]:
         for name, package in found.items()
     }
     return [found[name] for name in graphlib.TopologicalSorter(graph).static_order()]
+
+
+def with_needed(names: set[str], packages: list[Package]) -> list[Package]:
+    """The named packages and those that they need to be built, installed and tested, in the order of ``packages``."""
+    by_distribution = {package.distribution: package.name for package in packages}
+    wanted, waiting = set[str](), set(names)
+    while waiting:
+        name = waiting.pop()
+        wanted.add(name)
+        (package,) = (p for p in packages if p.name == name)
+        tests = package.test_requirements if name in names else []
+        required = package.build_requirements + package.dependencies + tests
+        ours = {by_distribution.get(requirement_name(requirement)) for requirement in required}
+        waiting |= {found for found in ours if found is not None} - wanted
+    return [package for package in packages if package.name in wanted]

@@ -7,7 +7,7 @@ import pytest
 from newer_core import minor
 from summary import add_up
 from wheels import wheel_of
-from workspace import ROOT, Package, discover, fingerprint, requirement_name
+from workspace import ROOT, Package, discover, fingerprint, requirement_name, with_needed
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,9 @@ def test_the_abi_minor_is_read_from_the_header() -> None:
     assert minor((ROOT / "packages" / "core" / "include" / "atled" / "abi.h").read_text()) >= 1
     with pytest.raises(ValueError, match="expected #define ATLED_ABI_MINOR"):
         minor("")
+
+
+def test_what_a_package_needs_comes_with_it() -> None:
+    packages = discover(ROOT)
+    assert [package.name for package in with_needed({"testing"}, packages)] == ["core", "testing"]
+    assert {"core", "autograd", "nn", "optim", "data"} <= {p.name for p in with_needed({"all"}, packages)}
