@@ -1,0 +1,52 @@
+"""Gradient buckets: which parameters travel together, and a flat tensor for each bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import atled.core as at
+from atled.core import Tensor
+
+__all__ = ["Bucket", "plan"]
+
+_MEBIBYTE = 1024 * 1024
+
+
+class Bucket:
+    """A flat tensor with one view for each of ``tensors``; filled slot by slot, then reduced as a whole."""
+
+    def __init__(self, indices: Sequence[int], tensors: Sequence[Tensor]) -> None:
+        self.indices = tuple(indices)
+        first = tensors[0]
+        self.flat = at.empty((sum(t.numel() for t in tensors),), dtype=first.dtype, device=first.device)
+        self.views: list[Tensor] = []
+        start = 0
+        for tensor in tensors:
+            end = start + tensor.numel()
+            self.views.append(self.flat[start:end].reshape(tuple(tensor.shape)))
+            start = end
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def plan(tensors: Sequence[Tensor], cap_mb: float) -> list[Bucket]:
+    """Distributes tensors over buckets of one dtype and device and at most ``cap_mb`` MiB (a larger tensor goes alone).
+
+    The last tensors come first, for backward makes their gradients first; the first bucket is small (1 MiB), so that
+    communication begins early.
+    """
+    groups: list[list[int]] = []
+    open_groups: dict[tuple[str, str], tuple[list[int], float]] = {}
+    for index in reversed(range(len(tensors))):
+        tensor = tensors[index]
+        kind = (str(tensor.dtype), str(tensor.device))
+        size = tensor.numel() * tensor.element_size()
+        group, room = open_groups.get(kind, ([], 0.0))
+        if not group or size > room:
+            room = min(cap_mb, 1.0 if not groups else cap_mb) * _MEBIBYTE
+            group = []
+            groups.append(group)
+        group.append(index)
+        open_groups[kind] = (group, room - size)
+    return [Bucket(group, [tensors[i] for i in group]) for group in groups]

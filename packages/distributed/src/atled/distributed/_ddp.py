@@ -1,0 +1,140 @@
+"""Data-parallel training: one copy of a module on each rank, gradients averaged over the ranks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from atled.core import InvalidValueError, Tensor
+
+from ._collectives import all_gather_object
+from ._errors import MismatchError
+from ._graph import unused_parameters
+from ._group import ProcessGroup
+from ._reducer import Reducer
+from ._world import group_or_default
+
+__all__ = ["DistributedDataParallel", "ModuleLike"]
+
+
+class ModuleLike(Protocol):
+    """What is asked of a module; ``atled.nn.Module`` has it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def named_parameters(self) -> Iterable[tuple[str, Tensor]]: ...
+    def buffers(self) -> Iterable[Tensor]: ...
+
+
+class DistributedDataParallel:
+    """Wraps a module so that ``backward`` averages its gradients over the ranks of a group.
+
+    Every rank feeds its own part of the batch. Where all parts are of one size and the loss is a mean, the gradients
+    are those of the whole batch. Gradients travel in buckets of ``bucket_cap_mb`` MiB while backward computes the next
+    (Li et al. 2020, "PyTorch Distributed", section 3.2). ``optimizer.step()`` then does the same on each rank.
+
+    ``init_sync`` copies parameters and buffers of rank 0 to all ranks now; ``broadcast_buffers`` copies buffers again
+    before each forward in training mode. Every parameter that requires grad must take part in each loss, or else
+    ``find_unused_parameters`` must be True, which walks the graph of each output.
+
+    Everything that is not found here is the module's: ``state_dict()`` has the module's own keys, and ``module`` is the
+    module itself. Raises MismatchError on all ranks where the modules differ in names, shapes or dtypes.
+
+    >>> from atled import distributed as dist
+    >>> model = dist.DistributedDataParallel(model)  # doctest: +SKIP
+    >>> loss_function(model(inputs), targets).backward()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        module: ModuleLike,
+        *,
+        broadcast_buffers: bool = True,
+        init_sync: bool = True,
+        process_group: ProcessGroup | None = None,
+        bucket_cap_mb: float = 25,
+        find_unused_parameters: bool = False,
+    ) -> None:
+        if not bucket_cap_mb > 0:
+            raise InvalidValueError(f"DistributedDataParallel: expected bucket_cap_mb > 0, got {bucket_cap_mb}")
+        self.module = module
+        self.process_group = group_or_default(process_group, "DistributedDataParallel")
+        self.broadcast_buffers = broadcast_buffers
+        self.find_unused_parameters = find_unused_parameters
+        named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+        if not named:
+            raise InvalidValueError("DistributedDataParallel: expected a module with a parameter that requires grad")
+        self._parameters = [parameter for _, parameter in named]
+        self._check_same()
+        if init_sync:
+            self._broadcast([parameter for _, parameter in module.named_parameters()])
+            self._broadcast(module.buffers())
+        self._reducer = Reducer([name for name, _ in named], self._parameters, self.process_group, bucket_cap_mb)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the module's forward."""
+        self._reducer.check_complete()
+        if self.broadcast_buffers and self._reducer.is_enabled and getattr(self.module, "training", True):
+            self._broadcast(self.module.buffers())
+        output = self.module(*args, **kwargs)
+        if self.find_unused_parameters and self._reducer.is_enabled:
+            unused = unused_parameters(output, self._parameters)
+            if unused is not None:
+                self._reducer.mark_unused(unused)
+        return output
+
+    forward = __call__
+
+    @contextlib.contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """Within it, backward adds to the gradients of this rank alone; the next backward outside averages the sum.
+
+        >>> with model.no_sync():  # doctest: +SKIP
+        ...     loss_function(model(first), targets).backward()
+        """
+        previous = self._reducer.is_enabled
+        self._reducer.is_enabled = False
+        try:
+            yield
+        finally:
+            self._reducer.is_enabled = previous
+
+    def train(self, mode: bool = True) -> DistributedDataParallel:
+        """Sets the module to training or evaluation mode."""
+        self.module.train(mode)  # type: ignore[attr-defined]
+        return self
+
+    def eval(self) -> DistributedDataParallel:
+        """Sets the module to evaluation mode."""
+        return self.train(False)
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what the wrapper itself lacks; "module" is missing while a copy is being made.
+        if name == "module":
+            raise AttributeError(name)
+        return getattr(self.module, name)
+
+    def __repr__(self) -> str:
+        return f"DistributedDataParallel({self.module!r})"
+
+    def _broadcast(self, tensors: Iterable[Tensor]) -> None:
+        for work in [self.process_group.broadcast(tensor, 0) for tensor in tensors]:
+            work.wait()
+
+    def _check_same(self) -> None:
+        lines = [f"{name}: {p.dtype} {tuple(p.shape)}" for name, p in self.module.named_parameters()]
+        lines += [f"buffer: {b.dtype} {tuple(b.shape)}" for b in self.module.buffers()]
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        digests: list[str] = [""] * self.process_group.size
+        all_gather_object(digests, digest, self.process_group)
+        if len(set(digests)) > 1:
+            listings: list[list[str]] = [[] for _ in digests]
+            all_gather_object(listings, lines, self.process_group)
+            rank = next(r for r in range(len(digests)) if digests[r] != digests[0])
+            first, other = set(listings[0]), set(listings[rank])
+            raise MismatchError(
+                "DistributedDataParallel: expected the same module on every rank; only on rank "
+                f"{self.process_group.ranks[0]}: {sorted(first - other)}; only on rank "
+                f"{self.process_group.ranks[rank]}: {sorted(other - first)}"
+            )

@@ -1,0 +1,164 @@
+"""The backend "mpi": collectives on CPU tensors by MPICH, through mpi4py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from atled.core import ArgumentError, DeviceError, DTypeError, InvalidValueError, ShapeError, Tensor
+
+from ._arrays import HostArray, count_change
+from ._group import ProcessGroup, ReduceOp, Work
+from ._mpi_engine import Channel, Engine
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Comm, Op, Request
+
+    from ._store import Store
+
+__all__ = ["MPIProcessGroup", "create"]
+
+Wait = Callable[["Request"], None]
+
+
+def create(store: Store, rank: int, world_size: int, timeout: float) -> ProcessGroup:
+    """The group of all ranks of the job (the entry point ``mpi`` of ``atled.collectives``)."""
+    engine = Engine(store)
+    assert engine.world is not None
+    ranks = tuple(range(world_size))
+    return MPIProcessGroup(engine, Channel(engine.world, "world", ranks, timeout), rank)
+
+
+class MPIProcessGroup(ProcessGroup):
+    """A process group on one MPI communicator."""
+
+    def __init__(self, engine: Engine, channel: Channel, rank: int) -> None:
+        super().__init__(channel.ranks, rank, channel.name)
+        self._engine = engine
+        self._channel = channel
+
+    def broadcast(self, tensor: Tensor, root: int) -> Work:
+        array = _host(tensor, "broadcast", is_output=self.rank != root)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            data = array.bytes()
+            if data.size:
+                wait(comm.Ibcast(data, root))
+                if comm.rank != root:
+                    array.put_bytes(data)
+
+        return self._engine.submit(self._channel, f"broadcast({array}, src={self.ranks[root]})", run)
+
+    def all_reduce(self, tensor: Tensor, op: ReduceOp) -> Work:
+        array = _host(tensor, "all_reduce", is_output=True)
+        array.check_reducible("all_reduce", op)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            numbers = array.numbers()
+            if numbers.size:
+                from mpi4py import MPI
+
+                wait(comm.Iallreduce(MPI.IN_PLACE, numbers, _mpi_op(op, array.dtype)))
+                if op is ReduceOp.AVG:
+                    np.divide(numbers, comm.size, out=numbers)
+                array.put_numbers(numbers)
+
+        return self._engine.submit(self._channel, f"all_reduce({array}, {op.value})", run)
+
+    def all_gather(self, output: Tensor, input: Tensor) -> Work:
+        target, source = _host(output, "all_gather", is_output=True), _host(input, "all_gather")
+        _check_parts("all_gather_into_tensor", "output", target, "input", source, self.size)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            data = target.bytes()
+            if data.size:
+                wait(comm.Iallgather(source.bytes(), data))
+                target.put_bytes(data)
+
+        return self._engine.submit(self._channel, f"all_gather({source})", run)
+
+    def reduce_scatter(self, output: Tensor, input: Tensor, op: ReduceOp) -> Work:
+        target, source = _host(output, "reduce_scatter", is_output=True), _host(input, "reduce_scatter")
+        _check_parts("reduce_scatter_tensor", "input", source, "output", target, self.size)
+        source.check_reducible("reduce_scatter", op)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            numbers = source.numbers()
+            if numbers.size:
+                part = np.empty(numbers.size // comm.size, numbers.dtype)
+                wait(comm.Ireduce_scatter_block(numbers, part, _mpi_op(op, source.dtype)))
+                if op is ReduceOp.AVG:
+                    np.divide(part, comm.size, out=part)
+                target.put_numbers(part)
+
+        return self._engine.submit(self._channel, f"reduce_scatter({source}, {op.value})", run)
+
+    def barrier(self) -> Work:
+        return self._engine.submit(self._channel, "barrier()")
+
+    def new_group(self, ranks: Sequence[int], name: str, timeout: float) -> ProcessGroup | None:
+        members = tuple(ranks)
+        made: list[Comm] = []
+
+        def run(comm: Comm, wait: Wait) -> None:
+            from mpi4py import MPI
+
+            mine = comm.rank
+            color, key = (0, members.index(mine)) if mine in members else (MPI.UNDEFINED, 0)
+            made.append(comm.Split(color, key))
+
+        self._engine.submit(self._channel, f"new_group({list(members)})", run).wait()
+        if self.rank not in members:
+            return None
+        job_ranks = tuple(self.ranks[r] for r in members)
+        return MPIProcessGroup(self._engine, Channel(made[0], name, job_ranks, timeout), members.index(self.rank))
+
+    def close(self) -> None:
+        self._engine.close(self._channel)
+
+    def abort(self, error: BaseException) -> None:
+        self._engine.abort(error)
+
+
+def _host(tensor: Tensor, what: str, is_output: bool = False) -> HostArray:
+    if not isinstance(tensor, Tensor):
+        raise ArgumentError(f"{what}: expected a Tensor, got {type(tensor).__name__}")
+    if tensor.device.type != "cpu":
+        raise DeviceError(f"{what}: backend 'mpi' expects a tensor on cpu, got one on {tensor.device}; move it there")
+    array = HostArray(tensor)
+    if is_output:
+        strides = zip(array.view.strides, array.shape, strict=True)
+        if any(stride == 0 and extent > 1 for stride, extent in strides):
+            raise InvalidValueError(f"{what}: cannot write to an expanded tensor, its elements share memory; clone it")
+        if not array.view.flags.writeable:
+            raise InvalidValueError(f"{what}: cannot write to a read-only tensor; clone it")
+        count_change(tensor)
+    return array
+
+
+def _check_parts(what: str, whole_name: str, whole: HostArray, part_name: str, part: HostArray, size: int) -> None:
+    if whole.dtype != part.dtype:
+        raise DTypeError(
+            f"{what}: expected {whole_name} and {part_name} of one dtype, got {whole.dtype} and {part.dtype}"
+        )
+    if whole.view.size != size * part.view.size:
+        raise ShapeError(
+            f"{what}: expected {whole_name} with {size} times as many elements as {part_name}, got shapes "
+            f"{whole.shape} and {part.shape}"
+        )
+
+
+def _mpi_op(op: ReduceOp, dtype: str) -> Op:
+    from mpi4py import MPI
+
+    if dtype == "bool":
+        return MPI.MAX if op in (ReduceOp.SUM, ReduceOp.MAX) else MPI.MIN
+    return {
+        ReduceOp.SUM: MPI.SUM,
+        ReduceOp.AVG: MPI.SUM,
+        ReduceOp.MIN: MPI.MIN,
+        ReduceOp.MAX: MPI.MAX,
+        ReduceOp.PRODUCT: MPI.PROD,
+    }[op]

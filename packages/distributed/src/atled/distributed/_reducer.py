@@ -1,0 +1,113 @@
+"""Averages gradients over the ranks while backward still computes others."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+
+import atled.core as at
+from atled.core import Tensor
+
+from ._buckets import Bucket, plan
+from ._errors import DistError
+from ._group import ProcessGroup, ReduceOp, Work
+
+__all__ = ["Reducer"]
+
+
+class Reducer:
+    """Hooks every parameter; when a bucket's gradients are complete, starts its all-reduce.
+
+    Buckets start in a fixed order, which is the same on every rank. With the last gradient of a backward it waits for
+    all of them and writes the averages into ``grad``.
+    """
+
+    def __init__(
+        self, names: Sequence[str], parameters: Sequence[Tensor], group: ProcessGroup, bucket_cap_mb: float
+    ) -> None:
+        self.is_enabled = True
+        self._names = list(names)
+        self._parameters = list(parameters)
+        self._group = group
+        self._buckets = plan(parameters, bucket_cap_mb)
+        self._place = {i: (b, slot) for b, bucket in enumerate(self._buckets) for slot, i in enumerate(bucket.indices)}
+        self._reset()
+        # A hook lives in its parameter; a strong reference from there would keep the module alive for ever.
+        this = weakref.ref(self)
+        for index, parameter in enumerate(self._parameters):
+            parameter.register_post_accumulate_grad_hook(_hook(this, index))
+
+    def _reset(self) -> None:
+        self._ready: set[int] = set()
+        self._missing = [len(bucket) for bucket in self._buckets]
+        self._started: list[tuple[Bucket, Work]] = []
+        # Which parameters take part on any rank, where that was asked for.
+        self._used: Tensor | None = None
+        self._used_work: Work | None = None
+
+    def check_complete(self) -> None:
+        """Raises if the last backward reached some parameters but not all of them."""
+        if self._ready:
+            absent = [name for i, name in enumerate(self._names) if i not in self._ready]
+            self._reset()
+            raise DistError(
+                f"DistributedDataParallel: the last backward made no gradient for {', '.join(absent)}; every parameter "
+                "that requires grad must take part in the loss on every rank: set requires_grad=False on the others, "
+                "or pass find_unused_parameters=True"
+            )
+
+    def mark_unused(self, indices: Sequence[int]) -> None:
+        """Lets parameters that take no part in the coming backward join with zeros. Every rank calls it, or none."""
+        used = [int(index not in indices) for index in range(len(self._parameters))]
+        self._used = at.tensor(used, dtype=at.uint8, device=self._parameters[0].device)
+        self._used_work = self._group.all_reduce(self._used, ReduceOp.MAX)
+        for index in indices:
+            bucket, slot = self._place[index]
+            self._buckets[bucket].views[slot].zero_()
+            self._mark(index)
+
+    def gradient_ready(self, index: int) -> None:
+        """Called by the hook of a parameter, when its gradient is complete."""
+        if not self.is_enabled:
+            return
+        if index in self._ready:
+            raise DistError(
+                f"DistributedDataParallel: {self._names[index]} got its gradient twice before one backward had reached "
+                "all parameters; use no_sync() for all but the last backward of a step"
+            )
+        grad = self._parameters[index].grad
+        bucket, slot = self._place[index]
+        self._buckets[bucket].views[slot].copy_(grad.detach())
+        self._mark(index)
+
+    def _mark(self, index: int) -> None:
+        self._ready.add(index)
+        self._missing[self._place[index][0]] -= 1
+        while len(self._started) < len(self._buckets) and self._missing[len(self._started)] == 0:
+            bucket = self._buckets[len(self._started)]
+            self._started.append((bucket, self._group.all_reduce(bucket.flat, ReduceOp.AVG)))
+        if len(self._started) == len(self._buckets):
+            self._finish()
+
+    def _finish(self) -> None:
+        started, used, used_work = self._started, self._used, self._used_work
+        self._reset()
+        if used_work is not None:
+            used_work.wait()
+        for bucket, work in started:
+            work.wait()
+            for index, view in zip(bucket.indices, bucket.views, strict=True):
+                parameter = self._parameters[index]
+                if parameter.grad is not None:
+                    parameter.grad.detach().copy_(view)
+                elif used is None or used[index].item():
+                    parameter.grad = view.clone()
+
+
+def _hook(reducer: weakref.ref[Reducer], index: int) -> Callable[[Tensor], None]:
+    def hook(parameter: Tensor) -> None:
+        alive = reducer()
+        if alive is not None:
+            alive.gradient_ready(index)
+
+    return hook

@@ -1,0 +1,100 @@
+"""Scripts for the launcher: ``jobs.py NAME [ARGUMENT...]`` runs one function on every rank."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from atled import distributed as dist
+
+
+def environment(*arguments):
+    """Prints what the launcher promises."""
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR")
+    values = [os.environ[name] for name in names]
+    sys.stdout.write(" ".join([*values, *sys.argv[2:], str(__name__ == "__main__")]) + "\n")
+
+
+def join():
+    """Joins, meets the others, and leaves without saying so."""
+    dist.init_process_group(timeout=20)
+    dist.barrier()
+    sys.stdout.write(f"{dist.get_rank()} of {dist.get_world_size()}\n")
+
+
+def fail(how):
+    """Rank 1 ends in some bad way while the others wait for it; each rank has a child that would outlive it."""
+    dist.init_process_group(timeout=30)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], **quiet)
+    sys.stdout.write(f"{os.getpid()} {child.pid}\n")
+    sys.stdout.flush()
+    dist.barrier()
+    if dist.get_rank() == 1:
+        end(how)
+    dist.barrier()
+
+
+def end(how):
+    """Ends this process."""
+    if how == "raise":
+        raise ValueError("rank one is tired")
+    if how == "sigkill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "sigsegv":
+        ctypes.string_at(0)
+    if how == "exit":
+        sys.exit(7)
+    if how == "os_exit":
+        os._exit(5)
+    if how == "os_exit_0":
+        os._exit(0)
+    raise AssertionError(how)
+
+
+def deaf(how):
+    """Rank 0 neither waits in a collective nor listens to SIGTERM when rank 1 ends."""
+    dist.init_process_group(timeout=30)
+    if dist.get_rank() == 1:
+        dist.destroy_process_group()
+        end(how)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    dist.destroy_process_group()
+    time.sleep(300)
+
+
+def hang():
+    """Rank 1 never comes to the second barrier."""
+    dist.init_process_group(timeout=2)
+    dist.barrier()
+    if dist.get_rank() == 1:
+        time.sleep(300)
+    dist.barrier()
+
+
+def absent():
+    """Rank 1 never joins."""
+    if os.environ["RANK"] == "1":
+        time.sleep(300)
+    dist.init_process_group(timeout=2)
+
+
+def early():
+    """Rank 1 ends in good order while the others want more of it."""
+    dist.init_process_group(timeout=30)
+    if dist.get_rank() != 1:
+        dist.barrier()
+
+
+def sleep():
+    """Joins, tells who it is, and sleeps."""
+    dist.init_process_group(timeout=30)
+    sys.stdout.write(f"{os.getpid()}\n")
+    sys.stdout.flush()
+    time.sleep(300)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,235 @@
+"""Every collective, for every dtype, reduction and layout, against NumPy on two and three ranks."""
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled import distributed as dist
+
+FLOATING = ["float16", "bfloat16", "float32", "float64"]
+COMPLEX = ["complex64", "complex128"]
+INTEGER = ["uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+DTYPES = ["bool", *INTEGER, *FLOATING, *COMPLEX]
+LAYOUTS = ["contiguous", "transposed", "strided"]
+SHAPES = [(6, 4), (5,), (), (3, 0)]
+# Relative to the exact result: half a unit in the last place, and for 32 and 64 bits the order of summation.
+TOLERANCE = {"float16": 2**-11, "bfloat16": 2**-8, "float32": 1e-6, "float64": 1e-14}
+TOLERANCE |= {"complex64": 1e-6, "complex128": 1e-14}
+
+
+def exact(dtype, shape, rank):
+    """The input of a rank, in a type that holds it exactly."""
+    rng = np.random.default_rng([rank, DTYPES.index(dtype), *shape])
+    if dtype == "bool":
+        return rng.random(shape) < 0.5
+    if dtype in INTEGER:
+        return np.asarray(rng.integers(0, 5, shape), dtype)
+    # Few significant bits, so that bfloat16 holds them too.
+    values = np.asarray(rng.integers(-64, 64, shape) / 16.0)
+    return values + 1j * rng.integers(-64, 64, shape) / 16.0 if dtype in COMPLEX else values
+
+
+def to_tensor(values, dtype, layout="contiguous"):
+    """A tensor with these values in some layout."""
+    values = np.asarray(values)
+    like = np.float32 if dtype == "bfloat16" else dtype
+    if layout == "transposed":
+        tensor = at.asarray(np.array(values.T, like, order="C")).permute(*reversed(range(values.ndim)))
+    elif layout == "strided" and values.ndim:
+        spread = np.zeros((*values.shape[:-1], 2 * values.shape[-1]), like)
+        spread[..., ::2] = values
+        tensor = at.asarray(spread)
+        if dtype == "bfloat16":
+            tensor = tensor.to(at.bfloat16)
+        return tensor[..., ::2]
+    else:
+        tensor = at.asarray(np.array(values, like))
+    return tensor.to(getattr(at, dtype)) if dtype == "bfloat16" else tensor
+
+
+def to_numpy(tensor):
+    """The values, in a type that holds them exactly."""
+    return np.array(tensor.to(at.float32).numpy() if tensor.dtype == at.bfloat16 else tensor.numpy())
+
+
+def cases():
+    """Every combination that has a meaning: (collective, dtype, op, layout, shape)."""
+    for dtype in DTYPES:
+        for layout in LAYOUTS:
+            for shape in SHAPES:
+                yield "broadcast", dtype, None, layout, shape
+                yield "all_gather", dtype, None, layout, shape
+                for op in dist.ReduceOp:
+                    if op is dist.ReduceOp.AVG and dtype not in FLOATING + COMPLEX:
+                        continue
+                    if op in (dist.ReduceOp.MIN, dist.ReduceOp.MAX) and dtype in COMPLEX:
+                        continue
+                    yield "all_reduce", dtype, op.name, layout, shape
+                    yield "reduce_scatter", dtype, op.name, layout, shape
+
+
+def run_all(rank):
+    """All cases on one rank: case -> what the rank holds afterwards."""
+    dist.init_process_group(timeout=60)
+    size = dist.get_world_size()
+    held = {}
+    for case in cases():
+        collective, dtype, op, layout, shape = case
+        tensor = to_tensor(exact(dtype, shape, rank), dtype, layout)
+        if collective == "broadcast":
+            dist.broadcast(tensor, src=size - 1)
+        elif collective == "all_reduce":
+            dist.all_reduce(tensor, dist.ReduceOp[op])
+        elif collective == "all_gather":
+            whole = to_tensor(np.zeros((size, *shape)), dtype, layout)
+            dist.all_gather_into_tensor(whole, tensor)
+            tensor = whole
+        else:
+            parts = np.stack([exact(dtype, shape, rank + 10 * part) for part in range(size)])
+            dist.reduce_scatter_tensor(tensor, to_tensor(parts, dtype, layout), dist.ReduceOp[op])
+        held[case] = to_numpy(tensor)
+    return held
+
+
+def reduced(inputs, op, dtype):
+    """The reduction over ranks, by NumPy and without rounding in between."""
+    stack = np.stack(inputs)
+    if dtype == "bool":
+        return stack.any(0) if op in ("SUM", "MAX") else stack.all(0)
+    if op in ("SUM", "PRODUCT") and dtype in INTEGER:
+        return getattr(stack, {"SUM": "sum", "PRODUCT": "prod"}[op])(0, dtype=dtype)
+    return getattr(stack, {"SUM": "sum", "AVG": "mean", "MIN": "min", "MAX": "max", "PRODUCT": "prod"}[op])(0)
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def job(request):
+    """The number of ranks, and what each of them held after each case."""
+    return request.param, dist.spawn(run_all, nprocs=request.param)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("collective", ["broadcast", "all_gather", "all_reduce", "reduce_scatter"])
+def test_against_numpy(job, collective, dtype):
+    size, held = job
+    checked = 0
+    for case in cases():
+        name, kind, op, _, shape = case
+        if (name, kind) != (collective, dtype):
+            continue
+        inputs = [exact(dtype, shape, rank) for rank in range(size)]
+        for rank in range(size):
+            if collective == "broadcast":
+                expected = inputs[-1]
+            elif collective == "all_gather":
+                expected = np.stack(inputs)
+            elif collective == "all_reduce":
+                expected = reduced(inputs, op, dtype)
+            else:
+                expected = reduced([exact(dtype, shape, other + 10 * rank) for other in range(size)], op, dtype)
+            got = held[rank][case]
+            assert got.shape == expected.shape, case
+            np.testing.assert_allclose(got, expected, rtol=TOLERANCE.get(dtype, 0), atol=0, err_msg=str(case))
+            checked += 1
+    assert checked >= size * len(LAYOUTS) * len(SHAPES)
+
+
+def same_bits(rank):
+    dist.init_process_group(timeout=60)
+    rng = np.random.default_rng(rank)
+    sums = []
+    for size in (7, 1000, 300_000):
+        tensor = at.asarray(rng.standard_normal(size).astype(np.float32))
+        dist.all_reduce(tensor)
+        sums.append(tensor.numpy().tobytes())
+    return sums
+
+
+def test_all_ranks_and_all_runs_get_the_same_bits():
+    runs = [dist.spawn(same_bits, nprocs=3) for _ in range(2)]
+    assert all(sums == runs[0][0] for run in runs for sums in run)
+
+
+def lists_and_objects(rank):
+    dist.init_process_group(timeout=60)
+    size = dist.get_world_size()
+    gathered = [at.zeros((2,)) for _ in range(size)]
+    dist.all_gather(gathered, at.full((2,), float(rank)))
+    scattered = at.zeros((2,))
+    dist.reduce_scatter(scattered, [at.full((2,), float(part + rank)) for part in range(size)])
+    objects = [{"rank": rank}, "x" * (rank + 1)]
+    dist.broadcast_object_list(objects, src=1)
+    everybody = [None] * size
+    dist.all_gather_object(everybody, list(range(rank)))
+    return [t.tolist() for t in gathered], scattered.tolist(), objects, everybody
+
+
+def test_lists_and_objects():
+    for rank, (gathered, scattered, objects, everybody) in enumerate(dist.spawn(lists_and_objects, nprocs=3)):
+        assert gathered == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+        assert scattered == [3.0 * rank + 3.0] * 2
+        assert objects == [{"rank": 1}, "xx"]
+        assert everybody == [[], [0], [0, 1]]
+
+
+def subgroups(rank):
+    dist.init_process_group(timeout=60)
+    group = dist.new_group([2, 0])
+    if rank == 1:
+        assert group is dist.GroupMember.NON_GROUP_MEMBER
+        with pytest.raises(dist.DistError, match="this rank is not in the group"):
+            dist.barrier(group)
+        dist.barrier()
+        return None
+    tensor = at.full((3,), float(rank))
+    dist.broadcast(tensor, src=2, group=group)
+    total = at.full((1,), float(rank + 1))
+    dist.all_reduce(total, group=group)
+    with pytest.raises(ValueError, match=r"src among the ranks of the group, \[2, 0\], got 1"):
+        dist.broadcast(tensor, src=1, group=group)
+    dist.barrier()
+    return dist.get_rank(group), dist.get_world_size(group), tensor.tolist(), total.item()
+
+
+def test_a_group_of_some_ranks():
+    assert dist.spawn(subgroups, nprocs=3) == [(1, 2, [2.0] * 3, 4.0), None, (0, 2, [2.0] * 3, 4.0)]
+
+
+def asynchronous(rank):
+    dist.init_process_group(timeout=60)
+    tensors = [at.full((1000,), float(rank + i)) for i in range(20)]
+    works = [dist.all_reduce(tensor, async_op=True) for tensor in tensors]
+    assert all(work.wait() for work in reversed(works))
+    assert all(work.is_completed() and work.is_success() and work.exception() is None for work in works)
+    return [tensor[0].item() for tensor in tensors]
+
+
+def test_work_can_be_awaited_in_any_order():
+    assert dist.spawn(asynchronous, nprocs=2) == [[2.0 * i + 1 for i in range(20)]] * 2
+
+
+def again(rank):
+    totals = []
+    for turn in range(3):
+        dist.init_process_group(timeout=60)
+        total = at.full((1,), float(turn))
+        dist.all_reduce(total)
+        totals.append(total.item())
+        dist.destroy_process_group()
+        assert not dist.is_initialized()
+    return totals
+
+
+def test_a_process_can_leave_and_join_again():
+    assert dist.spawn(again, nprocs=2) == [[0.0, 2.0, 4.0]] * 2
+
+
+def version_counters(rank):
+    dist.init_process_group(timeout=60)
+    tensor = at.zeros((3,))
+    before = tensor._version
+    dist.all_reduce(tensor)
+    return tensor._version > before
+
+
+def test_collectives_count_as_changes_in_place():
+    assert dist.spawn(version_counters, nprocs=1) == [True]

@@ -1,0 +1,210 @@
+"""The launcher and spawn: the environment of a rank, how jobs end, and that nothing outlives them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import HERE, launch_job, wait_until_dead
+
+from atled import distributed as dist
+
+JOBS = HERE / "jobs.py"
+
+
+def test_ranks_find_the_contract_in_their_environment():
+    ended = launch_job(JOBS, "environment", "--lr", "0.1", ranks=3)
+    assert ended.status == 0, ended.stderr
+    expected = [f"{rank} {rank} 3 3 0 127.0.0.1 --lr 0.1 True" for rank in range(3)]
+    assert sorted(ended.stdout.splitlines()) == expected
+
+
+def test_a_module_runs_like_a_script(monkeypatch):
+    monkeypatch.chdir(HERE)
+    ended = launch_job("-m", "jobs", "environment")
+    assert ended.status == 0, ended.stderr
+    assert sorted(ended.stdout.splitlines()) == [f"{rank} {rank} 2 2 0 127.0.0.1 True" for rank in range(2)]
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_a_job_that_ends_well_leaves_the_group_by_itself(ranks):
+    ended = launch_job(JOBS, "join", ranks=ranks)
+    assert (ended.status, ended.stderr) == (0, "")
+    assert sorted(ended.stdout.splitlines()) == [f"{rank} of {ranks}" for rank in range(ranks)]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "last_line"),
+    [
+        ("raise", 1, "ValueError: rank one is tired"),
+        ("sigkill", 137, "rank 1 failed first: killed by SIGKILL"),
+        ("exit", 7, "rank 1 failed first: ended with status 7"),
+        ("os_exit", 5, "rank 1 failed first: ended with status 5"),
+    ],
+)
+def test_a_failed_rank_ends_the_job_within_ten_seconds(how, status, last_line):
+    ended = launch_job(JOBS, "fail", how, ranks=3)
+    assert ended.seconds < 10
+    assert ended.status == status
+    assert ended.stderr.splitlines()[-1] == last_line
+    pids = [int(word) for word in ended.stdout.split()]
+    assert len(pids) == 6
+    assert wait_until_dead(pids, 1.0) == []
+
+
+def test_the_traceback_shows_the_script_and_nothing_of_the_launcher():
+    ended = launch_job(JOBS, "fail", "raise")
+    first, *rest = ended.stderr.splitlines()
+    assert first == "rank 1 failed first: ended with status 1"
+    assert rest[0] == "Traceback (most recent call last):"
+    assert str(JOBS) in rest[1]
+    assert not any("_worker.py" in line or "runpy" in line for line in rest)
+
+
+def test_a_crash_shows_where_it_happened():
+    ended = launch_job(JOBS, "fail", "sigsegv")
+    assert ended.status == 128 + signal.SIGSEGV
+    assert "rank 1 failed first: killed by SIGSEGV" in ended.stderr
+    assert "in end" in ended.stderr.partition("killed by SIGSEGV")[2]
+
+
+def test_a_rank_that_ends_quietly_too_early_is_a_failure():
+    ended = launch_job(JOBS, "fail", "os_exit_0")
+    assert ended.status == 1
+    assert "RankFailedError: rank 1 failed: the process ended without leaving the group" in ended.stderr
+
+
+def test_a_rank_that_ignores_sigterm_is_killed():
+    ended = launch_job(JOBS, "deaf", "raise")
+    assert ended.seconds < 10
+    assert ended.stderr.splitlines()[-1] == "ValueError: rank one is tired"
+
+
+def test_a_rank_that_hangs_is_named():
+    ended = launch_job(JOBS, "hang")
+    assert ended.status == 1 and ended.seconds < 10
+    assert "DistTimeoutError: barrier() (call 2 of group 'world'): not done within 2 s" in ended.stderr
+    assert "rank 1 has not called it; its last call: barrier() (call 1 of group 'world')" in ended.stderr
+
+
+def test_a_rank_that_does_not_join_is_named():
+    ended = launch_job(JOBS, "absent", ranks=3)
+    assert ended.status == 1 and ended.seconds < 10
+    assert "init_process_group: waited 2 s for 1 of 3 ranks; missing: [1]" in ended.stderr
+
+
+def test_a_rank_that_leaves_while_another_goes_on_is_a_mismatch():
+    ended = launch_job(JOBS, "early")
+    assert ended.status == 1
+    assert "rank 1: destroy_process_group()" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_ranks_end_with_their_launcher(number):
+    command = [sys.executable, "-m", "atled.distributed.run", "--nproc-per-node", "2", JOBS, "sleep"]
+    launcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert launcher.stdout is not None
+    with launcher.stdout:
+        pids = [int(launcher.stdout.readline()) for _ in range(2)]
+        launcher.send_signal(number)
+        assert wait_until_dead(pids) == []
+    assert launcher.wait(10) == (-number if number == signal.SIGKILL else 128 + number)
+
+
+def test_without_a_launcher_the_environment_is_enough():
+    ranks = _start_by_hand("join", world_size=2)
+    outputs = [process.communicate(timeout=30) for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], outputs
+    assert [output for output, _ in outputs] == ["0 of 2\n", "1 of 2\n"]
+
+
+def test_without_a_launcher_a_failure_still_ends_the_others():
+    start = time.monotonic()
+    ranks = _start_by_hand("fail", "sigkill", world_size=3)
+    children = []
+    for process in ranks:
+        output, error = process.communicate(timeout=30)
+        children.append(int(output.split()[1]))
+        if process is not ranks[1]:
+            assert process.returncode == 1
+            assert "RankFailedError: rank 1 failed" in error
+    assert time.monotonic() - start < 15
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+
+
+def _start_by_hand(*words, world_size):
+    from atled.distributed._store import listen
+
+    with listen("127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    contract = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    return [
+        subprocess.Popen(
+            [sys.executable, str(JOBS), *words],
+            env={**os.environ, **contract, "RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(world_size)
+    ]
+
+
+def test_a_script_that_does_not_exist_is_reported():
+    ended = launch_job("no_such_script.py")
+    assert ended.status != 0
+    assert "no_such_script.py" in ended.stderr.splitlines()[-1]
+
+
+def power(rank, base):
+    return base**rank
+
+
+def refuse(rank):
+    if rank == 1:
+        raise ValueError("no")
+    time.sleep(300)
+
+
+def test_spawn_returns_what_the_ranks_return():
+    assert dist.spawn(power, (3,), nprocs=3) == [1, 3, 9]
+
+
+def test_spawn_raises_with_the_traceback_of_the_first_failure():
+    with pytest.raises(dist.RankFailedError, match="spawn: rank 1 failed first") as caught:
+        dist.spawn(refuse, nprocs=2)
+    assert caught.value.rank == 1
+    assert caught.value.traceback.endswith("ValueError: no\n")
+    assert 'raise ValueError("no")' in caught.value.traceback
+
+
+def test_spawn_wants_a_function_that_can_be_pickled():
+    with pytest.raises(dist.DistError, match="fn and args must be picklable"):
+        dist.spawn(lambda rank: rank, nprocs=1)
+
+
+@pytest.mark.parametrize("options", [{"nproc_per_node": 0}, {"nnodes": 2}, {"nnodes": 2, "node_rank": 2}])
+def test_launch_refuses_what_cannot_work(options):
+    with pytest.raises(dist.DistError, match="launch: "):
+        dist.launch([str(JOBS), "join"], **options)
+
+
+def test_two_nodes_on_one_machine():
+    from atled.distributed._store import listen
+
+    with listen("127.0.0.1", 0) as probe:
+        port = str(probe.getsockname()[1])
+    words = ["--nnodes", "2", "--master-port", port, "--nproc-per-node", "1"]
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "atled.distributed.run", *words, "--node-rank", node, JOBS, "join"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for node in ("0", "1")
+    ]
+    assert [node.communicate(timeout=30)[0] for node in nodes] == ["0 of 2\n", "1 of 2\n"]
+    assert [node.returncode for node in nodes] == [0, 0]

@@ -1,0 +1,148 @@
+"""Wrong use: each mistake gets a typed error that says what was expected, on every rank, and no hang."""
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled import distributed as dist
+from atled.distributed import _collectives
+
+
+def mismatches(rank):
+    dist.init_process_group(timeout=30)
+    messages = []
+    calls = [
+        lambda: dist.all_reduce(at.zeros((2 + rank,))),
+        lambda: dist.all_reduce(at.zeros((2,), dtype=[at.float32, at.float64][rank])),
+        lambda: dist.all_reduce(at.zeros((2,)), [dist.ReduceOp.SUM, dist.ReduceOp.MAX][rank]),
+        lambda: dist.broadcast(at.zeros((2,)), src=rank),
+        lambda: [dist.barrier, lambda: dist.all_reduce(at.zeros((1,)))][rank](),
+        lambda: dist.all_reduce(at.zeros((1,) * 30 + (1 + rank,))),
+    ]
+    for call in calls:
+        with pytest.raises(dist.MismatchError) as caught:
+            call()
+        messages.append(str(caught.value))
+    # The group is still in step.
+    total = at.full((1,), 1.0)
+    dist.all_reduce(total)
+    assert total.item() == 2.0
+    return messages
+
+
+def test_ranks_that_call_different_things_are_told_what():
+    first, second = dist.spawn(mismatches, nprocs=2)
+    assert [message.splitlines()[1:] for message in first] == [message.splitlines()[1:] for message in second]
+    assert first[0].splitlines() == [
+        "all_reduce: expected the same call on every rank, got",
+        "  rank 0: all_reduce(float32[2], SUM)",
+        "  rank 1: all_reduce(float32[3], SUM)",
+    ]
+    assert "float64[2], SUM" in first[1] and "float32[2], MAX" in first[2] and "src=1" in first[3]
+    assert first[4].splitlines()[1:] == ["  rank 0: barrier()", "  rank 1: all_reduce(float32[1], SUM)"]
+
+
+def bad_arguments(rank):
+    dist.init_process_group(timeout=30)
+    expanded = at.zeros((1, 3)).expand(4, 3)
+    readonly = np.zeros(3)
+    readonly.flags.writeable = False
+    cases = [
+        (
+            lambda: dist.all_reduce(at.zeros((2,), dtype=at.int32), dist.ReduceOp.AVG),
+            TypeError,
+            "AVG expects a floating",
+        ),
+        (lambda: dist.all_reduce(at.zeros((2,), dtype=at.complex64), dist.ReduceOp.MIN), TypeError, "no order for MIN"),
+        (lambda: dist.all_reduce(expanded), ValueError, "expanded tensor"),
+        (lambda: dist.all_reduce(at.asarray(readonly)), ValueError, "read-only"),
+        (lambda: dist.all_reduce(np.zeros(3)), TypeError, "all_reduce: expected a Tensor, got ndarray"),
+        (lambda: dist.all_reduce(at.zeros((2,)), "sum"), TypeError, "expected a ReduceOp, got 'sum'"),
+        (lambda: dist.broadcast(at.zeros((2,)), src=1), ValueError, r"src among the ranks of the group, \[0\], got 1"),
+        (lambda: dist.all_gather([], at.zeros((2,))), ValueError, "tensor_list of 1 tensors"),
+        (lambda: dist.all_gather([at.zeros((3,))], at.zeros((2,))), ValueError, r"tensor_list\[0\] of shape \(2,\)"),
+        (lambda: dist.all_gather_into_tensor(at.zeros((3,)), at.zeros((2,))), ValueError, "1 times as many elements"),
+        (lambda: dist.reduce_scatter_tensor(at.zeros((2,)), at.zeros((2,), dtype=at.int8)), TypeError, "one dtype"),
+        (lambda: dist.all_gather_object([], 1), ValueError, "a list of 1 elements"),
+        (lambda: dist.new_group([0, 1]), ValueError, "distinct ranks from 0 to 0"),
+        (lambda: dist.new_group([]), ValueError, "distinct ranks"),
+        (lambda: dist.init_process_group(), dist.DistError, "has a group already"),
+        (lambda: dist.barrier(object()), dist.DistError, "not in the group"),
+    ]
+    for call, kind, message in cases:
+        with pytest.raises(kind, match=message):
+            call()
+    dist.all_reduce(at.zeros((2,)))
+
+
+def test_wrong_arguments_are_refused_before_anything_is_sent():
+    dist.spawn(bad_arguments, nprocs=1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        dist.get_rank,
+        dist.barrier,
+        dist.destroy_process_group,
+        dist.new_group,
+        lambda: dist.all_reduce(at.zeros((1,))),
+        lambda: dist.DistributedDataParallel(None),
+    ],
+)
+def test_without_a_group_everything_says_to_make_one(call):
+    with pytest.raises(dist.DistError, match="no process group; call init_process_group first"):
+        call()
+
+
+def test_every_collective_is_exported():
+    assert set(_collectives.__all__) <= set(dist.__all__)
+
+
+CONTRACT = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"RANK": None, "MASTER_PORT": None}, "MASTER_PORT, RANK not set; start the script by python -m atled.distr"),
+        ({"WORLD_SIZE": "two"}, "expected integers in the environment, got WORLD_SIZE='two'"),
+        ({"MASTER_ADDR": "no.such.host.invalid"}, "cannot resolve MASTER_ADDR='no.such.host.invalid'"),
+    ],
+)
+def test_a_wrong_environment_is_explained(monkeypatch, changes, message):
+    monkeypatch.delenv("ATLED_RENDEZVOUS", raising=False)
+    for name, value in (CONTRACT | changes).items():
+        monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
+    with pytest.raises(dist.DistError, match=message):
+        dist.init_process_group(timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backend": "smoke-signals"}, "smoke-signals"),
+        ({"init_method": "file:///tmp/x"}, "expected init_method env:// or tcp://address:port"),
+        ({"init_method": "tcp://127.0.0.1:29500"}, "needs rank and world_size"),
+    ],
+)
+def test_wrong_ways_to_join_are_refused(arguments, message):
+    with pytest.raises(at.AtledError, match=message):
+        dist.init_process_group(**arguments, timeout=1)
+
+
+def test_a_timeout_must_be_positive():
+    with pytest.raises(ValueError, match="expected a positive number of seconds, got 0"):
+        dist.init_process_group(timeout=0)
+
+
+def started_by_somebody_else(rank):
+    from mpi4py import MPI
+
+    assert MPI.COMM_WORLD.size == 1
+    with pytest.raises(dist.DistError, match="has rank 0 of 1, the environment says . of 2"):
+        dist.init_process_group(timeout=30)
+
+
+def test_mpi_started_by_somebody_else_is_explained():
+    dist.spawn(started_by_somebody_else, nprocs=2)

@@ -1,0 +1,128 @@
+"""The rendezvous: the store, gathering, and news of failures, with both ranks in this process."""
+
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from atled.distributed import DistError, DistTimeoutError, RankFailedError, Store
+
+
+def join(address, rank, world_size=2, timeout=5.0):
+    return Store(*address, rank, world_size, timeout)
+
+
+@pytest.fixture
+def stores(address):
+    both = [join(address, 0), join(address, 1)]
+    yield both
+    for store in both:
+        store.leave()
+
+
+def test_a_value_set_by_one_rank_is_seen_by_the_other(stores):
+    stores[0].set("id", bytes(range(256)))
+    assert stores[1].get("id") == bytes(range(256))
+
+
+def test_get_waits_for_set(stores):
+    with ThreadPoolExecutor() as pool:
+        value = pool.submit(stores[1].get, "late")
+        stores[0].set("late", b"come")
+        assert value.result(5) == b"come"
+
+
+def test_get_says_what_nobody_has_set(stores):
+    with pytest.raises(DistTimeoutError, match="nobody has set 'never' after 0.1 s"):
+        stores[0].get("never", timeout=0.1)
+
+
+def test_gather_is_in_rank_order_and_can_be_repeated(stores):
+    with ThreadPoolExecutor() as pool:
+        for turn in range(20):
+            results = list(pool.map(lambda store, turn=turn: store.gather("k", [store.rank, turn]), stores))
+            assert results == [[[0, turn], [1, turn]]] * 2
+
+
+def test_gather_names_who_is_missing(stores):
+    with pytest.raises(DistTimeoutError, match=r"epoch: waited 0.2 s for 1 of 2 ranks; missing: \[0\]"):
+        stores[1].gather("epoch", None, timeout=0.2)
+
+
+def test_ask_collects_what_each_rank_is_doing(stores):
+    stores[0].status = lambda: "thinking"
+    stores[1].status = lambda: ["waiting", 3]
+    assert stores[0].ask() == {0: "thinking", 1: ["waiting", 3]}
+
+
+def test_a_rank_that_fails_is_known_to_the_other_at_once(stores):
+    told = threading.Event()
+    stores[0].on_failure = lambda error: told.set()
+    stores[1].fail("ValueError: x", "Traceback...")
+    assert told.wait(5)
+    error = stores[0].failure
+    assert isinstance(error, RankFailedError)
+    assert (error.rank, error.traceback) == (1, "Traceback...")
+    assert str(error) == "rank 1 failed: ValueError: x\nTraceback..."
+    with pytest.raises(RankFailedError):
+        stores[0].gather("anything", None)
+
+
+def test_a_waiting_call_ends_when_the_other_rank_vanishes(stores):
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(stores[0].get, "never")
+        stores[1]._socket.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(RankFailedError, match="rank 1 failed: the process ended without leaving"):
+            waiting.result(5)
+
+
+def test_leaving_is_no_failure(address):
+    first, second = join(address, 0), join(address, 1)
+    second.leave()
+    first.set("still", b"here")
+    assert first.failure is None
+    first.leave()
+
+
+def test_the_end_of_the_connection_is_a_failure(stores):
+    stores[0]._socket.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(RankFailedError, match="is gone"):
+        stores[0].get("x")
+
+
+@pytest.mark.parametrize(
+    ("rank", "world_size", "reason"),
+    [(0, 2, "rank 0 has joined already"), (1, 3, "has world_size 2, this process says 3"), (2, 2, "0 <= rank < 2")],
+)
+def test_a_process_with_a_wrong_contract_is_refused(address, rank, world_size, reason):
+    first = join(address, 0)
+    with pytest.raises(DistError, match=reason):
+        join(address, rank, world_size)
+    first.leave()
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"GET / HTTP/1.1\r\n\r\n", b"{\n", b'{"op":1}\n', b"[]\n", b"cmd=put\n", b"\xff" * 99]
+)
+def test_garbage_from_a_stranger_harms_nobody(address, stores, garbage):
+    with socket.create_connection(address) as stranger:
+        stranger.sendall(garbage)
+        stranger.shutdown(socket.SHUT_WR)
+        stranger.settimeout(5)
+        while stranger.recv(1000):
+            pass
+    stores[0].set("a", b"b")
+    assert stores[1].get("a") == b"b"
+
+
+def test_nobody_at_the_address_is_said_with_the_variables_to_check():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        free = probe.getsockname()
+    with pytest.raises(DistTimeoutError, match="check MASTER_ADDR and MASTER_PORT"):
+        join(free, 0, timeout=0.2)
+
+
+def test_an_unknown_host_is_said():
+    with pytest.raises(DistError, match="cannot resolve MASTER_ADDR='no.such.host.invalid'"):
+        join(("no.such.host.invalid", 1), 0, timeout=0.2)
