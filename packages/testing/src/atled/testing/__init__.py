@@ -20,13 +20,14 @@ from ._convert import (
     promote,
     to_numpy,
 )
-from ._spec import ROUNDED, Draw, ErrorCase, OpSpec, Sample
+from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, OpSpec, Sample
 
 __all__ = [
     "ALL",
     "BOOL",
     "COMPLEX",
     "FLOATS",
+    "FUNCTION",
     "INTEGERS",
     "NUMBERS",
     "REALS",

@@ -107,6 +107,8 @@ class Draw:
 
 #: Tolerance of a single rounding; products of complex numbers take several.
 ROUNDED = {"default": 1, "complex64": 4, "complex128": 4}
+#: Tolerance of an elementary function.
+FUNCTION = {"default": 4, "float16": 1, "bfloat16": 1, "complex64": 16, "complex128": 16}
 
 Samples = Callable[[Draw], Iterable[Sample]]
 # "promote": among the tensors; "float": that, but integers become float32; "sum": that, but integers become int64;

@@ -1,0 +1,71 @@
+"""Exponentials, logarithms, roots and the error function."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+import atled.core as at
+from atled.testing import BOOL, FLOATS, FUNCTION, REALS, ROUNDED, Draw, ErrorCase, OpSpec, Sample
+from atled.testing.samples import binary, unary
+
+NOT_A_TENSOR = ErrorCase(at.ArgumentError, "expected input to be Tensor, got str", "text")
+COMPLEX = ErrorCase(at.DTypeError, "expected real numbers, got complex", np.ones(2, np.complex64))
+
+
+def near_zero(draw: Draw) -> Iterator[Sample]:
+    """Where exp(x) - 1 and log(1 + x) lose their digits."""
+    yield from unary(draw)
+    if draw.dtype in FLOATS and not draw.smooth:
+        yield Sample((draw(100) * 1e-3).astype(draw(1).dtype))
+
+
+def wide_range(draw: Draw) -> Iterator[Sample]:
+    """From underflow to overflow."""
+    yield from unary(draw)
+    if draw.dtype in ("float32", "float64") and not draw.smooth:
+        edge = 110.0 if draw.dtype == "float32" else 750.0
+        yield Sample(draw(1000, low=-edge, high=edge))
+
+
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x)) if np.iscomplexobj(x) else special.expit(x)
+
+
+def function(name: str, reference: Any, **kwargs: Any) -> OpSpec:
+    fields: dict[str, Any] = {
+        "samples": unary,
+        "result": "float",
+        "ulps": FUNCTION,
+        "errors": (NOT_A_TENSOR,),
+        **kwargs,
+    }
+    return OpSpec(name=name, reference=reference, **fields)
+
+
+SPECS = [
+    function("exp", np.exp, samples=wide_range),
+    function("exp2", np.exp2),
+    function("expm1", np.expm1, samples=near_zero),
+    function("log", np.log, domain=(0.001, 50)),
+    function("log2", np.log2, domain=(0.001, 50)),
+    function("log10", np.log10, domain=(0.001, 50)),
+    function("log1p", np.log1p, domain=(-0.9, 9), samples=near_zero),
+    function("sqrt", np.sqrt, domain=(0, 50), ulps=ROUNDED),
+    function("rsqrt", lambda x: 1 / np.sqrt(x), domain=(0.1, 50)),
+    function("sigmoid", sigmoid),
+    function("erf", special.erf, dtypes=(*BOOL, *REALS), samples=near_zero, errors=(NOT_A_TENSOR, COMPLEX)),
+    function("erfc", special.erfc, dtypes=(*BOOL, *REALS), errors=(NOT_A_TENSOR, COMPLEX)),
+    function(
+        "logaddexp",
+        np.logaddexp,
+        scale=lambda a, b: a + b,
+        samples=binary,
+        dtypes=(*BOOL, *REALS),
+        errors=(
+            ErrorCase(at.DTypeError, "expected real numbers, got complex", *[np.ones(2, np.complex64)] * 2),
+            ErrorCase(at.ShapeError, r"got \(2,\) and \(3,\)", np.ones(2), np.ones(3)),
+        ),
+    ),
+]
