@@ -41,10 +41,10 @@ def _installed(session: nox.Session, package: Package) -> bool:
     return any(Path(session.virtualenv.location).rglob(f"site-packages/{stem}-*.dist-info"))
 
 
-def pytest(session: nox.Session, report: str, *arguments: str) -> None:
-    """Runs pytest from the repository's root, with a report that ci/summary.py adds up."""
+def pytest(report: str, *arguments: str) -> list[str]:
+    """The command that runs pytest from the repository's root, with a report that ci/summary.py adds up."""
     REPORTS.mkdir(parents=True, exist_ok=True)
-    session.run("python", "-m", "pytest", f"--junit-xml={REPORTS / report}.xml", *arguments)
+    return ["python", "-m", "pytest", f"--junit-xml={REPORTS / report}.xml", *arguments]
 
 
 def run_all(session: nox.Session, *commands: list[str]) -> None:
@@ -81,18 +81,12 @@ def tests(session: nox.Session) -> None:
     packages, options = split_posargs(session)
     requirements = {requirement for package in packages for requirement in package.test_requirements}
     install(session, PACKAGES, *sorted(requirements))
-    failed = []
+    commands = [pytest(f"tests-{p.name}", str(p.tests.relative_to(ROOT)), *options) for p in packages]
     if len(packages) == len(TESTED):
-        pytest(session, "tests-ci", "ci/tests", *options)
-    for package in packages:
-        try:
-            pytest(session, f"tests-{package.name}", str(package.tests.relative_to(ROOT)), *options)
-        except nox.command.CommandFailed:
-            failed.append(package.name)
+        commands.insert(0, pytest("tests-ci", "ci/tests", *options))
     if not session.posargs:
-        session.run("python", "ci/summary.py", str(REPORTS), "--prefix", "tests-")
-    if failed:
-        session.error(f"tests failed in: {', '.join(failed)}")
+        commands.append(["python", "ci/summary.py", str(REPORTS), "--prefix", "tests-"])
+    run_all(session, *commands)
 
 
 @nox.session
@@ -101,10 +95,11 @@ def isolated(session: nox.Session, package: str) -> None:
     """Install one wheel alone, with its declared dependencies only, and run its tests."""
     (alone,) = (p for p in PACKAGES if p.name == package)
     install(session, [alone], *alone.test_requirements)
+    commands = [pytest(f"isolated-{package}", str(alone.tests.relative_to(ROOT)), *session.posargs)]
     own = ROOT / "ci" / "isolated" / f"test_{package}_alone.py"
     if own.exists():
-        pytest(session, f"isolated-{package}-alone", str(own))
-    pytest(session, f"isolated-{package}", str(alone.tests), *session.posargs)
+        commands.insert(0, pytest(f"isolated-{package}-alone", str(own.relative_to(ROOT))))
+    run_all(session, *commands)
 
 
 @nox.session
@@ -114,11 +109,14 @@ def abi(session: nox.Session) -> None:
     install(session, PACKAGES, "cmake>=3.26", "ninja>=1.11", "scikit-build-core>=0.11", *core.test_requirements)
     plugin = ROOT / "examples" / "plugin"
     session.install("--no-build-isolation", "--no-deps", "--force-reinstall", str(plugin))
-    pytest(session, "abi-core", str(core.tests / "abi"), *session.posargs)
-    pytest(session, "abi-plugin", str(plugin / "tests"))
-    # The plugin's library stays as it is, and so do autograd's, nn's and optim's.
-    session.run("python", "ci/newer_core.py")
-    pytest(session, "abi-plugin-newer-core", str(plugin / "tests"))
+    run_all(
+        session,
+        pytest("abi-core", str(core.tests / "abi"), *session.posargs),
+        pytest("abi-plugin", str(plugin / "tests")),
+        # The plugin's library stays as it is, and so do autograd's, nn's and optim's.
+        ["python", "ci/newer_core.py"],
+        pytest("abi-plugin-newer-core", str(plugin / "tests")),
+    )
 
 
 @nox.session
