@@ -1,0 +1,124 @@
+#include "cpu/assign.h"
+#include "cpu/kernels.h"
+#include "dispatch/device.h"
+
+namespace atled::core {
+
+namespace {
+
+const Op clone_op{"core::clone"};
+const Op to_copy_op{"core::to_copy"};
+const Op copy_op{"core::copy_"};
+
+atled_value text_value(const char* text) {
+  atled_value v = none();
+  v.u.str = text;
+  v.n = static_cast<uint32_t>(std::strlen(text));
+  v.tag = ATLED_STRING;
+  return v;
+}
+
+Tensor contiguous_copy(atled_tensor* t) { return clone_op(t, text_value("contiguous")); }
+
+bool same_device(DLDevice a, DLDevice b) { return a.device_type == b.device_type && a.device_id == b.device_id; }
+
+// t's elements on another device, row-major.
+Tensor moved(atled_tensor* t, DLDevice device) {
+  const Tensor source = is_contiguous(t) ? Tensor::borrow(t) : contiguous_copy(t);
+  Tensor result = Tensor::empty(t->dtype, t->dl.ndim, t->dl.shape, device);
+  check(device_copy(result->dl.data, device, source->dl.data, source->dl.device,
+                    static_cast<size_t>(numel(t)) * itemsize(t->dtype)));
+  return result;
+}
+
+void expect_broadcastable(const atled_tensor* other, const atled_tensor* input) {
+  int64_t shape[ATLED_MAX_NDIM];
+  int ndim = input->dl.ndim;
+  std::memcpy(shape, input->dl.shape, sizeof(int64_t) * static_cast<size_t>(ndim));
+  const bool fits = other->dl.ndim <= ndim && broadcast_into(shape, ndim, other->dl.shape, other->dl.ndim) &&
+                    std::memcmp(shape, input->dl.shape, sizeof(int64_t) * static_cast<size_t>(ndim)) == 0;
+  if (!fits)
+    fail(ATLED_E_SHAPE, "expected other to broadcast to input's shape %s, got %s", shape_text(input).c_str(),
+         shape_text(other).c_str());
+}
+
+void copy(atled_frame* frame) {
+  atled_tensor *input = arg_tensor(frame, 0), *other = arg_tensor(frame, 1);
+  expect_broadcastable(other, input);
+  Tensor source = Tensor::borrow(other);
+  if (!same_device(other->dl.device, input->dl.device)) source = moved(other, input->dl.device);
+  const bool same = other->dl.data == input->dl.data && other->dtype == input->dtype;
+  if (may_overlap(input, source) && !same) source = contiguous_copy(source);
+  if (same && may_overlap(input, source)) {
+    // The very same elements need no copy; the same start with other strides does.
+    const size_t bytes = sizeof(int64_t) * static_cast<size_t>(input->dl.ndim);
+    if (other->dl.ndim == input->dl.ndim && std::memcmp(other->dl.shape, input->dl.shape, bytes) == 0 &&
+        std::memcmp(other->dl.strides, input->dl.strides, bytes) == 0)
+      return;
+    source = contiguous_copy(source);
+  }
+  assign(input, source);
+}
+
+void fill(atled_frame* frame) {
+  const atled_value& v = frame->args[1];
+  atled_tensor* input = arg_tensor(frame, 0);
+  if (is_scalar(v)) return assign(input, v);
+  if (v.u.tensor->dl.ndim != 0)
+    fail(ATLED_E_SHAPE, "expected value to be a number or a 0-d tensor, got shape %s", shape_text(v.u.tensor).c_str());
+  if (may_overlap(input, v.u.tensor)) return assign(input, contiguous_copy(v.u.tensor));
+  if (!same_device(v.u.tensor->dl.device, input->dl.device)) return assign(input, moved(v.u.tensor, input->dl.device));
+  assign(input, v.u.tensor);
+}
+
+void zero(atled_frame* frame) { assign_zero(arg_tensor(frame, 0)); }
+
+void clone(atled_frame* frame) { assign(out_tensor(frame), arg_tensor(frame, 0)); }
+
+// On any device: what crosses devices goes as bytes, what changes dtype is converted where it lies.
+void to_copy(atled_frame* frame) {
+  atled_tensor *input = arg_tensor(frame, 0), *out = out_tensor(frame);
+  if (same_device(input->dl.device, out->dl.device)) {
+    if (out->dl.device.device_type == kDLCPU) return assign(out, input);
+    return copy_op.inplace(out, input);
+  }
+  const Tensor source = input->dtype == out->dtype ? Tensor::borrow(input) : to_copy_op(input, dtype_value(out->dtype));
+  const Tensor arrived = moved(source, out->dl.device);
+  if (out->dl.device.device_type == kDLCPU) return assign(out, arrived);
+  copy_op.inplace(out, arrived);
+}
+
+void contiguous_kernel(atled_frame* frame) {
+  atled_tensor* input = arg_tensor(frame, 0);
+  set_out(frame, 0, is_contiguous(input) ? Tensor::borrow(input) : contiguous_copy(input));
+}
+
+Tensor converted(atled_tensor* input, const atled_value& dtype, const atled_value& device, bool copy) {
+  const bool changes = (!is_none(dtype) && dtype.u.i != input->dtype) ||
+                       (!is_none(device) && !same_device(device.u.device, input->dl.device));
+  return changes || copy ? to_copy_op(input, dtype, device) : Tensor::borrow(input);
+}
+
+void to(atled_frame* frame) {
+  set_out(frame, 0, converted(arg_tensor(frame, 0), frame->args[1], frame->args[2], arg_bool(frame, 3)));
+}
+
+void astype(atled_frame* frame) {
+  set_out(frame, 0, converted(arg_tensor(frame, 0), frame->args[1], frame->args[3], arg_bool(frame, 2)));
+}
+
+void add_copy() {
+  cpu_kernel("core::copy_", kernel<copy>);
+  cpu_kernel("core::fill_", kernel<fill>);
+  cpu_kernel("core::zero_", kernel<zero>);
+  cpu_kernel("core::clone", kernel<clone>);
+  add_kernel("core::to_copy", ATLED_DEVICE_ANY, kernel<to_copy>);
+  add_kernel("core::contiguous", ATLED_DEVICE_ANY, kernel<contiguous_kernel>);
+  add_kernel("core::to", ATLED_DEVICE_ANY, kernel<to>);
+  add_kernel("core::astype", ATLED_DEVICE_ANY, kernel<astype>);
+}
+ATLED_KERNELS(add_copy);
+
+}  // namespace
+
+}  // namespace atled::core

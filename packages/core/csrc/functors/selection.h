@@ -1,0 +1,44 @@
+// Choosing between elements.
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+
+#include "functors/copy.h"
+
+namespace atled::core {
+
+// Elements are moved, not read: T is any type of the element's size.
+struct Where {
+  template <class T>
+  ATLED_FN T operator()(uint8_t condition, T a, T b) const {
+    return condition ? a : b;
+  }
+};
+// min(max(x, low), high); a NaN anywhere is the result.
+struct Clamp {
+  template <class T>
+  ATLED_FN T operator()(T x, T low, T high) const {
+    if constexpr (std::is_floating_point_v<T>) {
+      const T y = x > low || x != x ? x : low;
+      return y < high || y != y ? y : high;
+    } else {
+      const T y = x > low ? x : low;
+      return y < high ? y : high;
+    }
+  }
+};
+struct Relu {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return x <= T(0) ? T(0) : x;  // NaN stays
+  }
+};
+struct CopySign {
+  template <class T>
+  ATLED_FN T operator()(T magnitude, T sign) const {
+    return std::copysign(magnitude, sign);
+  }
+};
+
+}  // namespace atled::core

@@ -1,0 +1,72 @@
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+
+namespace {
+
+constexpr uint32_t kElementwise = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
+
+// Two Python numbers are fine here: the condition is a tensor.
+int chosen_dtype(const atled_frame* frame) {
+  const atled_value &a = frame->args[1], &b = frame->args[2];
+  if (a.tag == ATLED_TENSOR || b.tag == ATLED_TENSOR) return promoted(frame, 0b110);
+  return promote_scalar(scalar_dtype(a), b);
+}
+
+void where_rule(const atled_frame* frame, atled_spec* outs) {
+  broadcast(frame, 0b111, outs[0]);
+  outs[0].dtype = chosen_dtype(frame);
+  const atled_tensor* condition = arg_tensor(frame, 0);
+  if (condition->dtype != ATLED_BOOL && condition->dtype != ATLED_UINT8)
+    fail(ATLED_E_DTYPE, "expected condition to be bool, got %s", dtype_name(condition->dtype));
+}
+
+void clamp_rule(const atled_frame* frame, atled_spec* outs) {
+  if (arg_is_none(frame, 1) && arg_is_none(frame, 2)) fail(ATLED_E_VALUE, "expected min, max or both, got neither");
+  same_rule(frame, outs);
+  if (outs[0].dtype == ATLED_BOOL || is_complex(outs[0].dtype))
+    fail(ATLED_E_DTYPE, "expected real numbers, got %s", dtype_name(outs[0].dtype));
+}
+
+void masked_fill_rule(const atled_frame* frame, atled_spec* outs) {
+  const atled_tensor *input = arg_tensor(frame, 0), *mask = arg_tensor(frame, 1);
+  if (mask->dtype != ATLED_BOOL) fail(ATLED_E_DTYPE, "expected mask to be bool, got %s", dtype_name(mask->dtype));
+  broadcast(frame, 0b011, outs[0]);
+  outs[0].dtype = input->dtype;
+  const atled_value& v = frame->args[2];
+  const int dtype = is_scalar(v) ? promote_scalar(input->dtype, v) : promote(input->dtype, v.u.tensor->dtype);
+  if (v.tag == ATLED_TENSOR && v.u.tensor->dl.ndim != 0)
+    fail(ATLED_E_SHAPE, "expected value to be a number or a 0-d tensor, got shape %s", shape_text(v.u.tensor).c_str());
+  if ((dtype >= ATLED_FLOAT16) != (input->dtype >= ATLED_FLOAT16) || is_complex(dtype) != is_complex(input->dtype))
+    fail(ATLED_E_DTYPE, "expected value to fit input's %s, got one of a higher kind", dtype_name(input->dtype));
+}
+
+void relu_rule(const atled_frame* frame, atled_spec* outs) {
+  same_rule(frame, outs);
+  if (outs[0].dtype == ATLED_BOOL || is_complex(outs[0].dtype))
+    fail(ATLED_E_DTYPE, "expected real numbers, got %s", dtype_name(outs[0].dtype));
+}
+
+void copysign_rule(const atled_frame* frame, atled_spec* outs) {
+  float_rule(frame, outs);
+  if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex");
+}
+
+void define_selection() {
+  define({"core::where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
+          "input where condition is true, other elsewhere.", shape<where_rule>, ATLED_OP_ELEMENTWISE});
+  define({"core::clamp(Tensor input, Tensor|Scalar? min=None, Tensor|Scalar? max=None) -> Tensor",
+          "input, but no less than min and no more than max; where min > max, max.", shape<clamp_rule>, kElementwise});
+  define({"core::masked_fill(Tensor input, Tensor mask, Tensor|Scalar value) -> Tensor",
+          "value where mask is true, input elsewhere; the dtype is input's.", shape<masked_fill_rule>, kElementwise});
+  define({"core::relu(Tensor input) -> Tensor", "input where it is above 0, else 0.", shape<relu_rule>, kElementwise});
+  define({"core::copysign(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
+          "The magnitude of input with the sign of other.", shape<copysign_rule>, kElementwise});
+  alias("core::clamp", "core::clip");
+}
+ATLED_OPS(define_selection);
+
+}  // namespace
+
+}  // namespace atled::core
