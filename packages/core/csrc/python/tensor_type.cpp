@@ -466,7 +466,7 @@ bool add_methods() {
   };
   for (uint32_t id = 0; id < op_count(); ++id) {
     const Op* op = op_at(id);
-    if ((op->traits & (ATLED_OP_FUNCTION | ATLED_OP_PRIVATE | ATLED_OP_FACTORY)) || op->ns_text != "core") continue;
+    if ((op->traits & (ATLED_OP_FUNCTION | ATLED_OP_PRIVATE)) || op->ns_text != "core") continue;
     if (op->nargs == 0 || (op->infos[0].kind != Kind::kTensor && op->infos[0].kind != Kind::kTensorOrScalar)) continue;
     std::vector<std::string> names = op->aliases;
     names.insert(names.begin(), op->name_text);

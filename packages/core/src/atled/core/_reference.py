@@ -66,7 +66,7 @@ class OpReference:
     @property
     def is_method(self) -> bool:
         """Whether Tensor has it as a method."""
-        if self.ns != "core" or self.traits & {"function", "private", "factory"} or not self.arguments:
+        if self.ns != "core" or self.traits & {"function", "private"} or not self.arguments:
             return False
         return self.arguments[0].schema_type in ("Tensor", "Tensor(a!)", "Tensor|Scalar")
 
