@@ -56,8 +56,8 @@ int negotiate(const atled_request* r) noexcept {
   } else if (!r->api || r->api_size % sizeof(void*) != 0) {
     snprintf(text, sizeof text, "%s %s hands over no table of whole functions (size %u): rebuild it", who, version, r->api_size);
   } else if (r->minor <= static_cast<uint32_t>(minor) && r->api_size != table_size(r->minor)) {
-    snprintf(text, sizeof text, "%s %s hands over a %s table: expected %u bytes for ABI %u.%u, got %u: rebuild it", who, version,
-             r->api_size < table_size(r->minor) ? "truncated" : "oversized", table_size(r->minor), r->major, r->minor, r->api_size);
+    snprintf(text, sizeof text, "%s %s hands over %s table: expected %u bytes for ABI %u.%u, got %u: rebuild it", who, version,
+             r->api_size < table_size(r->minor) ? "a truncated" : "an oversized", table_size(r->minor), r->major, r->minor, r->api_size);
   } else if (r->minor > static_cast<uint32_t>(minor) && r->api_size < sizeof(atled_api)) {
     snprintf(text, sizeof text, "%s %s hands over a truncated table: expected at least %zu bytes for ABI %u.%u, got %u: rebuild it", who,
              version, sizeof(atled_api), r->major, r->minor, r->api_size);

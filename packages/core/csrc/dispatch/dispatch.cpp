@@ -250,7 +250,13 @@ int run_free(atled_frame* frame) {
   KernelEntry entry = need_kernel(op, device);
   if (op->mutated < 0) {
     for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
-    return run_entry(entry, frame, (op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE)) ? 0 : work_of(frame));
+    int status = run_entry(entry, frame, (op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE)) ? 0 : work_of(frame));
+    for (int i = 0; i < op->nouts && status == ATLED_OK; ++i) {
+      if (frame->outs[i].tag != ATLED_NONE || op->out_types[static_cast<size_t>(i)].back() == '?') continue;
+      release_values(frame->outs, op->nouts);
+      fail(ATLED_E_RUNTIME, "its kernel left result %d (%s) empty; the plugin that provides it is at fault", i, op->out_types[static_cast<size_t>(i)].c_str());
+    }
+    return status;
   }
   atled_tensor* target = frame->args[op->mutated].u.tensor;
   check_writable(target, op->args[op->mutated].name);
