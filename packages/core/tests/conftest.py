@@ -1,14 +1,13 @@
 """Fixtures of core's tests: fake distributions that plug into atled."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributions import MakeDistribution
 
 from atled.core import _registry
-
-MakeDistribution = Callable[..., Path]
 
 
 @pytest.fixture

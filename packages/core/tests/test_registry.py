@@ -5,7 +5,7 @@ import sys
 import threading
 
 import pytest
-from conftest import MakeDistribution
+from distributions import MakeDistribution
 
 import atled.core as at
 from atled.core import _registry

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeDistribution
+from distributions import MakeDistribution
 
 import atled.core as at
 from atled.core import _serialization
