@@ -1,0 +1,164 @@
+#include "cpu/kernel.h"
+#include "plugin.h"
+
+namespace atled::nn {
+namespace {
+
+// (n, channels, inner): plane p of channel c starts at (p * channels + c) * inner.
+struct Planes {
+  int64_t n, channels, inner;
+  int64_t at(int64_t p, int64_t c) const { return (p * channels + c) * inner; }
+  double count() const { return static_cast<double>(n * inner); }
+};
+Planes planes_of(const atled_tensor* t) {
+  Planes s{t->dl.shape[0], t->dl.shape[1], 1};
+  for (int i = 2; i < t->dl.ndim; ++i) s.inner *= t->dl.shape[i];
+  return s;
+}
+
+// Calls f(c) for each channel, spread over the threads; each channel is summed in one order.
+template <class F>
+void each_channel(const Planes& s, F&& f) {
+  parallel_for(s.channels, row_grain(s.n * s.inner), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) f(c);
+  });
+}
+
+// A plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no cancellation.
+template <class T, class A>
+void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* var) {
+  const auto sum = ATLED_PICK(sum<T, A>);
+  const auto squares = ATLED_PICK(squares<T, A>);
+  double m = 0, m2 = 0, count = 0;
+  for (int64_t p = 0; p < s.n; ++p) {
+    const T* plane = x + s.at(p, c);
+    const double n = static_cast<double>(s.inner);
+    const A center = sum(plane, s.inner) / static_cast<A>(s.inner);
+    const double plane_squares = squares(plane, s.inner, center), delta = static_cast<double>(center) - m, total = count + n;
+    m += delta * n / total;
+    m2 += plane_squares + delta * delta * count * n / total;
+    count = total;
+  }
+  *mean = m;
+  *var = m2 / count;
+}
+
+template <class T>
+void forward_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 1)), bias = contiguous(arg_tensor(f, 2));
+  const Planes s = planes_of(input);
+  const double eps = arg_double(f, 3);
+  const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
+  T* y = data<T>(out_tensor(f, 0));
+  A *means = data<A>(out_tensor(f, 1)), *vars = data<A>(out_tensor(f, 2));
+  const auto write = ATLED_PICK(scale_shift<T, A>);
+  if (s.n * s.inner == 0) return;
+  each_channel(s, [&](int64_t c) {
+    double mean = 0, var = 0;
+    statistics<T, A>(x, s, c, &mean, &var);
+    means[c] = static_cast<A>(mean);
+    vars[c] = static_cast<A>(var);
+    const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)), shift = b ? static_cast<A>(b[c]) : A(0);
+    for (int64_t p = 0; p < s.n; ++p) write(x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, shift);
+  });
+}
+
+// Statistics may be kept in the input's dtype or wider.
+template <class T>
+void inference_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 3)), bias = contiguous(arg_tensor(f, 4));
+  const Tensor mean = converted(arg_tensor(f, 1), dtype_of<A>), var = converted(arg_tensor(f, 2), dtype_of<A>);
+  const Planes s = planes_of(input);
+  const double eps = arg_double(f, 5);
+  const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
+  const A *means = data<A>(mean), *vars = data<A>(var);
+  T* y = data<T>(out_tensor(f));
+  const auto write = ATLED_PICK(scale_shift<T, A>);
+  parallel_for(s.n * s.channels, row_grain(s.inner), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t c = i % s.channels;
+      const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
+      write(x + i * s.inner, y + i * s.inner, s.inner, means[c], scale, b ? static_cast<A>(b[c]) : A(0));
+    }
+  });
+}
+
+struct GradSums {
+  double g = 0, gx = 0;  // the sums of grad and of grad * (x - mean)
+};
+template <class T, class A>
+GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, A mean) {
+  const auto sums = ATLED_PICK(grad_sums<T, A>);
+  GradSums total;
+  for (int64_t p = 0; p < s.n; ++p) {
+    A a = 0, b = 0;
+    sums(g + s.at(p, c), x + s.at(p, c), s.inner, mean, &a, &b);
+    total.g += a;
+    total.gx += b;
+  }
+  return total;
+}
+
+// weight rstd (g - mean(g) - xhat mean(g xhat)), channels being independent.
+template <class T>
+void backward_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), weight = contiguous(arg_tensor(f, 4));
+  const Tensor mean = converted(arg_tensor(f, 2), dtype_of<A>), var = converted(arg_tensor(f, 3), dtype_of<A>);
+  const Planes s = planes_of(input);
+  const double eps = arg_double(f, 5);
+  const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
+  const A *means = data<A>(mean), *vars = data<A>(var);
+  T* y = data<T>(out_tensor(f));
+  const auto write = ATLED_PICK(combine<T, A>);
+  if (s.n * s.inner == 0) return;
+  each_channel(s, [&](int64_t c) {
+    const GradSums sums = grad_sums_of<T, A>(g, x, s, c, means[c]);
+    const double rstd = 1 / std::sqrt(static_cast<double>(vars[c]) + eps), a = (w ? static_cast<double>(w[c]) : 1.0) * rstd;
+    const A scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.gx / s.count()), shift = static_cast<A>(-a * sums.g / s.count());
+    for (int64_t p = 0; p < s.n; ++p)
+      write(g + s.at(p, c), nullptr, x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, slope, shift);
+  });
+}
+
+template <class T>
+void backward_weight_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1));
+  const Tensor mean = converted(arg_tensor(f, 2), dtype_of<A>), var = converted(arg_tensor(f, 3), dtype_of<A>);
+  const Planes s = planes_of(input);
+  const double eps = arg_double(f, 4);
+  const T *g = data<T>(grad), *x = data<T>(input);
+  const A *means = data<A>(mean), *vars = data<A>(var);
+  T* y = data<T>(out_tensor(f));
+  each_channel(s, [&](int64_t c) {
+    const GradSums sums = grad_sums_of<T, A>(g, x, s, c, means[c]);
+    y[c] = static_cast<T>(static_cast<A>(sums.gx / std::sqrt(static_cast<double>(vars[c]) + eps)));
+  });
+}
+
+void forward(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { forward_as<typename decltype(tag)::type>(f); });
+}
+void inference(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { inference_as<typename decltype(tag)::type>(f); });
+}
+void backward(atled_frame* f) {
+  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
+}
+void backward_weight(atled_frame* f) {
+  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_weight_as<typename decltype(tag)::type>(f); });
+}
+
+}  // namespace
+
+void add_batch_norm() {
+  add_kernel("nn::batch_norm", ATLED_DEVICE_CPU, kernel<forward>);
+  add_kernel("nn::batch_norm_inference", ATLED_DEVICE_CPU, kernel<inference>);
+  add_kernel("nn::batch_norm_backward", ATLED_DEVICE_CPU, kernel<backward>);
+  add_kernel("nn::batch_norm_backward_weight", ATLED_DEVICE_CPU, kernel<backward_weight>);
+}
+
+}  // namespace atled::nn

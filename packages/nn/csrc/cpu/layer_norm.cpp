@@ -1,0 +1,109 @@
+#include <algorithm>
+#include <vector>
+
+#include "cpu/kernel.h"
+#include "plugin.h"
+
+namespace atled::nn {
+namespace {
+
+// The normalised dimensions are n contiguous elements; there are `rows` groups of them.
+struct Rows {
+  int64_t rows, n;
+};
+Rows rows_of(const atled_tensor* input, const atled_value& normalized) {
+  int64_t n = 1, total = 1;
+  for (uint32_t i = 0; i < normalized.n; ++i) n *= normalized.u.ints[i];
+  for (int i = 0; i < input->dl.ndim - static_cast<int>(normalized.n); ++i) total *= input->dl.shape[i];
+  return {total, n};
+}
+
+template <class T>
+void forward_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 2)), bias = contiguous(arg_tensor(f, 3));
+  const Rows r = rows_of(input, f->args[1]);
+  const double eps = arg_double(f, 4);
+  const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
+  T* y = data<T>(out_tensor(f, 0));
+  A *means = data<A>(out_tensor(f, 1)), *rstds = data<A>(out_tensor(f, 2));
+  const auto sum = ATLED_PICK(sum<T, A>);
+  const auto squares = ATLED_PICK(squares<T, A>);
+  const auto write = ATLED_PICK(scale_shift_by<T, A>);
+  parallel_for(r.rows, row_grain(r.n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const T* row = x + i * r.n;
+      const A mean = sum(row, r.n) / static_cast<A>(r.n);
+      const A rstd = static_cast<A>(1.0 / std::sqrt(static_cast<double>(squares(row, r.n, mean)) / static_cast<double>(r.n) + eps));
+      write(row, w, b, y + i * r.n, r.n, mean, rstd);
+      means[i] = mean;
+      rstds[i] = rstd;
+    }
+  });
+}
+
+// rstd (g w - mean(g w) - xhat mean(g w xhat)), rows being independent.
+template <class T>
+void backward_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), mean = contiguous(arg_tensor(f, 3)),
+               rstd = contiguous(arg_tensor(f, 4)), weight = contiguous(arg_tensor(f, 5));
+  const Rows r = rows_of(input, f->args[2]);
+  const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
+  const A *means = data<A>(mean), *rstds = data<A>(rstd);
+  T* y = data<T>(out_tensor(f));
+  const auto sums = ATLED_PICK(weighted_grad_sums<T, A>);
+  const auto write = ATLED_PICK(combine<T, A>);
+  parallel_for(r.rows, row_grain(r.n), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t at = i * r.n;
+      A sum_g = 0, sum_gx = 0;
+      sums(g + at, w, x + at, r.n, means[i], &sum_g, &sum_gx);
+      const A n = static_cast<A>(r.n), s = rstds[i];
+      write(g + at, w, x + at, y + at, r.n, means[i], s, -s * s * s * sum_gx / n, -s * sum_g / n);
+    }
+  });
+}
+
+// Sums over rows in a fixed number of blocks, so that the result does not depend on the number of threads.
+template <class T>
+void backward_weight_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), mean = contiguous(arg_tensor(f, 3)),
+               rstd = contiguous(arg_tensor(f, 4));
+  const Rows r = rows_of(input, f->args[2]);
+  const T *g = data<T>(grad), *x = data<T>(input);
+  const A *means = data<A>(mean), *rstds = data<A>(rstd);
+  T* y = data<T>(out_tensor(f));
+  const int64_t blocks = std::clamp<int64_t>(r.rows * r.n / 65536, 1, 32), per_block = (r.rows + blocks - 1) / blocks;
+  std::vector<A> partial(static_cast<size_t>(blocks * r.n), A(0));
+  const auto add = ATLED_PICK(accumulate_product<T, A>);
+  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block)
+      for (int64_t i = block * per_block; i < std::min(r.rows, (block + 1) * per_block); ++i)
+        add(g + i * r.n, x + i * r.n, partial.data() + block * r.n, r.n, means[i], rstds[i]);
+  });
+  for (int64_t block = 1; block < blocks; ++block)
+    for (int64_t j = 0; j < r.n; ++j) partial[static_cast<size_t>(j)] += partial[static_cast<size_t>(block * r.n + j)];
+  for (int64_t j = 0; j < r.n; ++j) y[j] = static_cast<T>(partial[static_cast<size_t>(j)]);
+}
+
+void forward(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { forward_as<typename decltype(tag)::type>(f); });
+}
+void backward(atled_frame* f) {
+  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
+}
+void backward_weight(atled_frame* f) {
+  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_weight_as<typename decltype(tag)::type>(f); });
+}
+
+}  // namespace
+
+void add_layer_norm() {
+  add_kernel("nn::layer_norm", ATLED_DEVICE_CPU, kernel<forward>);
+  add_kernel("nn::layer_norm_backward", ATLED_DEVICE_CPU, kernel<backward>);
+  add_kernel("nn::layer_norm_backward_weight", ATLED_DEVICE_CPU, kernel<backward_weight>);
+}
+
+}  // namespace atled::nn

@@ -1,0 +1,154 @@
+// The loops of one level: the body of a struct in levels.h, included once for each.
+
+// ---- element-wise: f.value(x), and grad * f.slope(x) ----
+
+template <class T, class F>
+ATLED_TARGET static void values(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const F f = *static_cast<const F*>(ctx);
+  if (strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
+    T* y = reinterpret_cast<T*>(data[0]);
+    const T* x = reinterpret_cast<const T*>(data[1]);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = f.value(x[i]);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<T*>(data[0] + i * strides[0]) = f.value(*reinterpret_cast<const T*>(data[1] + i * strides[1]));
+}
+
+template <class T, class F>
+ATLED_TARGET static void slopes(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const F f = *static_cast<const F*>(ctx);
+  if (strides[0] == sizeof(T) && strides[1] == sizeof(T) && strides[2] == sizeof(T)) {
+    T* y = reinterpret_cast<T*>(data[0]);
+    const T *g = reinterpret_cast<const T*>(data[1]), *x = reinterpret_cast<const T*>(data[2]);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = g[i] * f.slope(x[i]);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const T g = *reinterpret_cast<const T*>(data[1] + i * strides[1]), x = *reinterpret_cast<const T*>(data[2] + i * strides[2]);
+    *reinterpret_cast<T*>(data[0] + i * strides[0]) = g * f.slope(x);
+  }
+}
+
+// ---- sums over contiguous spans; A is what they are computed in ----
+
+template <class T, class A>
+ATLED_TARGET static A sum(const T* x, int64_t n) {
+  A s = 0;
+#pragma omp simd reduction(+ : s)
+  for (int64_t i = 0; i < n; ++i) s += static_cast<A>(x[i]);
+  return s;
+}
+
+// The sum of (x - center)^2.
+template <class T, class A>
+ATLED_TARGET static A squares(const T* x, int64_t n, A center) {
+  A s = 0;
+#pragma omp simd reduction(+ : s)
+  for (int64_t i = 0; i < n; ++i) {
+    const A d = static_cast<A>(x[i]) - center;
+    s += d * d;
+  }
+  return s;
+}
+
+// The sums of g and of g * (x - center).
+template <class T, class A>
+ATLED_TARGET static void grad_sums(const T* g, const T* x, int64_t n, A center, A* sum_g, A* sum_gx) {
+  A s = 0, t = 0;
+#pragma omp simd reduction(+ : s, t)
+  for (int64_t i = 0; i < n; ++i) {
+    const A gi = static_cast<A>(g[i]);
+    s += gi;
+    t += gi * (static_cast<A>(x[i]) - center);
+  }
+  *sum_g = s;
+  *sum_gx = t;
+}
+
+// As grad_sums, with g * w in place of g; w may be NULL.
+template <class T, class A>
+ATLED_TARGET static void weighted_grad_sums(const T* g, const T* w, const T* x, int64_t n, A center, A* sum_g, A* sum_gx) {
+  A s = 0, t = 0;
+  if (!w) {
+#pragma omp simd reduction(+ : s, t)
+    for (int64_t i = 0; i < n; ++i) {
+      const A gi = static_cast<A>(g[i]);
+      s += gi;
+      t += gi * (static_cast<A>(x[i]) - center);
+    }
+  } else {
+#pragma omp simd reduction(+ : s, t)
+    for (int64_t i = 0; i < n; ++i) {
+      const A gi = static_cast<A>(g[i]) * static_cast<A>(w[i]);
+      s += gi;
+      t += gi * (static_cast<A>(x[i]) - center);
+    }
+  }
+  *sum_g = s;
+  *sum_gx = t;
+}
+
+// ---- normalisation of contiguous spans ----
+
+// y = (x - center) * scale + shift
+template <class T, class A>
+ATLED_TARGET static void scale_shift(const T* x, T* y, int64_t n, A center, A scale, A shift) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>((static_cast<A>(x[i]) - center) * scale + shift);
+}
+
+// y = (x - center) * scale * w + b; w and b may be NULL.
+template <class T, class A>
+ATLED_TARGET static void scale_shift_by(const T* x, const T* w, const T* b, T* y, int64_t n, A center, A scale) {
+  if (w && b) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i)
+      y[i] = static_cast<T>((static_cast<A>(x[i]) - center) * scale * static_cast<A>(w[i]) + static_cast<A>(b[i]));
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = static_cast<T>((static_cast<A>(x[i]) - center) * scale * (w ? static_cast<A>(w[i]) : A(1)) + (b ? static_cast<A>(b[i]) : A(0)));
+}
+
+// y = g * w * a + (x - center) * b + c; w may be NULL.
+template <class T, class A>
+ATLED_TARGET static void combine(const T* g, const T* w, const T* x, T* y, int64_t n, A center, A a, A b, A c) {
+  if (!w) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(static_cast<A>(g[i]) * a + (static_cast<A>(x[i]) - center) * b + c);
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i)
+      y[i] = static_cast<T>(static_cast<A>(g[i]) * static_cast<A>(w[i]) * a + (static_cast<A>(x[i]) - center) * b + c);
+  }
+}
+
+// y += g * (x - center) * scale
+template <class T, class A>
+ATLED_TARGET static void accumulate_product(const T* g, const T* x, A* y, int64_t n, A center, A scale) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += static_cast<A>(g[i]) * (static_cast<A>(x[i]) - center) * scale;
+}
+
+// y += x
+template <class T, class A>
+ATLED_TARGET static void accumulate(const T* x, A* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += static_cast<A>(x[i]);
+}
+
+// ---- losses ----
+
+template <class T, class A>
+ATLED_TARGET static A squared_distance(const T* x, const T* y, int64_t n) {
+  A s = 0;
+#pragma omp simd reduction(+ : s)
+  for (int64_t i = 0; i < n; ++i) {
+    const A d = static_cast<A>(x[i]) - static_cast<A>(y[i]);
+    s += d * d;
+  }
+  return s;
+}

@@ -1,0 +1,177 @@
+#include <algorithm>
+#include <vector>
+
+#include "cpu/kernel.h"
+#include "plugin.h"
+
+namespace atled::nn {
+namespace {
+
+// Log-probabilities (n, classes, inner) and what each sample's classes weigh.
+template <class T>
+struct Nll {
+  using A = Wide<T>;
+  int64_t n, classes, inner, ignore;
+  const int64_t* target;
+  const T* weight;
+  A smoothing, share;  // share: of each class in the smoothed part
+
+  Nll(Shape input, const Tensor& targets, const Tensor& weights, int64_t ignore_index, double label_smoothing)
+      : n(input.ndim == 1 ? 1 : input.dims[0]),
+        classes(input.dims[input.ndim == 1 ? 0 : 1]),
+        inner(1),
+        ignore(ignore_index),
+        target(data<int64_t>(targets)),
+        weight(data_or_null<T>(weights)),
+        smoothing(static_cast<A>(label_smoothing)),
+        share(static_cast<A>(label_smoothing / static_cast<double>(classes ? classes : 1))) {
+    for (int i = 2; i < input.ndim; ++i) inner *= input.dims[i];
+    for (int64_t i = 0; i < n * inner; ++i)
+      if (target[i] != ignore && (target[i] < 0 || target[i] >= classes))
+        fail(ATLED_E_BOUNDS, "expected target in [0, %lld) or ignore_index %lld, got %lld at position %lld", static_cast<long long>(classes),
+             static_cast<long long>(ignore), static_cast<long long>(target[i]), static_cast<long long>(i));
+  }
+  A class_weight(int64_t c) const { return weight ? static_cast<A>(weight[c]) : A(1); }
+  A sample_weight(int64_t i) const { return target[i] == ignore ? A(0) : class_weight(target[i]); }
+  // Where class 0 of sample i lies; further classes are `inner` apart.
+  int64_t start(int64_t i) const { return (i / inner) * classes * inner + i % inner; }
+  double total_weight() const {
+    double total = 0;
+    for (int64_t i = 0; i < n * inner; ++i) total += sample_weight(i);
+    return total;
+  }
+};
+
+template <class T>
+void forward_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), target = converted(arg_tensor(f, 1), ATLED_INT64), weight = contiguous(arg_tensor(f, 2));
+  const Reduction reduction = arg_reduction(f, 3);
+  const Nll<T> nll(shape_of(input), target, weight, arg_int(f, 4), arg_double(f, 5));
+  const T* x = data<T>(input);
+  T* out = data<T>(out_tensor(f, 0));
+  const int64_t samples = nll.n * nll.inner;
+  std::vector<A> losses(static_cast<size_t>(samples));
+  parallel_for(samples, nll.smoothing > 0 ? row_grain(nll.classes) : 16384, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      A loss = 0;
+      if (nll.target[i] != nll.ignore) {
+        const T* row = x + nll.start(i);
+        loss = -(A(1) - nll.smoothing) * nll.sample_weight(i) * static_cast<A>(row[nll.target[i] * nll.inner]);
+        if (nll.smoothing > 0)
+          for (int64_t c = 0; c < nll.classes; ++c) loss -= nll.share * nll.class_weight(c) * static_cast<A>(row[c * nll.inner]);
+      }
+      losses[static_cast<size_t>(i)] = loss;
+    }
+  });
+  const double total = nll.total_weight();
+  *data<A>(out_tensor(f, 1)) = static_cast<A>(total);
+  if (reduction == Reduction::kNone) {
+    for (int64_t i = 0; i < samples; ++i) out[i] = static_cast<T>(losses[static_cast<size_t>(i)]);
+    return;
+  }
+  double sum = 0;
+  for (A loss : losses) sum += loss;
+  *out = static_cast<T>(static_cast<A>(reduction == Reduction::kMean ? sum / total : sum));
+}
+
+template <class T>
+void backward_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor grad = contiguous(arg_tensor(f, 0)), target = converted(arg_tensor(f, 1), ATLED_INT64), weight = contiguous(arg_tensor(f, 2)),
+               total = contiguous(arg_tensor(f, 3));
+  const Reduction reduction = arg_reduction(f, 5);
+  const Nll<T> nll(arg_shape(f, 4), target, weight, arg_int(f, 6), arg_double(f, 7));
+  const T* g = data<T>(grad);
+  const A scale = reduction == Reduction::kMean ? A(1) / *data<A>(total) : A(1);
+  T* out = data<T>(out_tensor(f));
+  // Blocks of whole samples: (classes, inner) each.
+  parallel_for(nll.n, row_grain(nll.classes * nll.inner), [&](int64_t begin, int64_t end) {
+    if (nll.smoothing == 0) std::fill(out + begin * nll.classes * nll.inner, out + end * nll.classes * nll.inner, T(0));
+    for (int64_t i = begin * nll.inner; i < end * nll.inner; ++i) {
+      T* row = out + nll.start(i);
+      const bool ignored = nll.target[i] == nll.ignore;
+      const A gi = ignored ? A(0) : -static_cast<A>(g[reduction == Reduction::kNone ? i : 0]) * scale;
+      if (nll.smoothing > 0)
+        for (int64_t c = 0; c < nll.classes; ++c) row[c * nll.inner] = static_cast<T>(gi * nll.share * nll.class_weight(c));
+      if (ignored) continue;
+      T& hit = row[nll.target[i] * nll.inner];
+      hit = static_cast<T>((nll.smoothing > 0 ? static_cast<A>(hit) : A(0)) + gi * (A(1) - nll.smoothing) * nll.sample_weight(i));
+    }
+  });
+}
+
+template <class T>
+void mse_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), target = contiguous(arg_tensor(f, 1));
+  const Reduction reduction = arg_reduction(f, 2);
+  const T *x = data<T>(input), *y = data<T>(target);
+  T* out = data<T>(out_tensor(f));
+  const int64_t n = numel(input);
+  if (reduction == Reduction::kNone) {
+    parallel_for(n, 32768, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const A d = static_cast<A>(x[i]) - static_cast<A>(y[i]);
+        out[i] = static_cast<T>(d * d);
+      }
+    });
+    return;
+  }
+  // Fixed blocks, added in order: the same for any number of threads.
+  constexpr int64_t kBlock = 8192;
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  const auto distance = ATLED_PICK(squared_distance<T, A>);
+  double sum = 0;
+  if (blocks <= 1) {
+    sum = distance(x, y, n);
+  } else {
+    std::vector<A> partial(static_cast<size_t>(blocks));
+    parallel_for(blocks, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b)
+        partial[static_cast<size_t>(b)] = distance(x + b * kBlock, y + b * kBlock, std::min(kBlock, n - b * kBlock));
+    });
+    for (A p : partial) sum += p;
+  }
+  *out = static_cast<T>(static_cast<A>(reduction == Reduction::kMean ? sum / static_cast<double>(n) : sum));
+}
+
+template <class T>
+void mse_backward_as(atled_frame* f) {
+  using A = Wide<T>;
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), target = contiguous(arg_tensor(f, 2));
+  const Reduction reduction = arg_reduction(f, 3);
+  const T *g = data<T>(grad), *x = data<T>(input), *y = data<T>(target);
+  T* out = data<T>(out_tensor(f));
+  const int64_t n = numel(input);
+  const bool each = reduction == Reduction::kNone;
+  const A scale = reduction == Reduction::kMean ? A(2) / static_cast<A>(n) : A(2);
+  parallel_for(n, 32768, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      out[i] = static_cast<T>(scale * static_cast<A>(g[each ? i : 0]) * (static_cast<A>(x[i]) - static_cast<A>(y[i])));
+  });
+}
+
+void nll(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { forward_as<typename decltype(tag)::type>(f); });
+}
+void nll_backward(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
+}
+void mse(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { mse_as<typename decltype(tag)::type>(f); });
+}
+void mse_backward(atled_frame* f) {
+  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { mse_backward_as<typename decltype(tag)::type>(f); });
+}
+
+}  // namespace
+
+void add_loss() {
+  add_kernel("nn::nll_loss", ATLED_DEVICE_CPU, kernel<nll>);
+  add_kernel("nn::nll_loss_backward", ATLED_DEVICE_CPU, kernel<nll_backward>);
+  add_kernel("nn::mse_loss", ATLED_DEVICE_CPU, kernel<mse>);
+  add_kernel("nn::mse_loss_backward", ATLED_DEVICE_CPU, kernel<mse_backward>);
+}
+
+}  // namespace atled::nn

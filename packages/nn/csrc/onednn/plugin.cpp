@@ -1,0 +1,74 @@
+// The CPU kernels of convolution: oneDNN's where it has one, else in float32 (half precision) or directly (float64).
+#include <algorithm>
+
+#include "cpu/convolution.h"
+#include "cpu/kernel.h"
+#include "onednn/convolution.h"
+
+namespace atled::nn {
+namespace {
+
+// Runs one of the three convolutions. `a` and `b` are its inputs, made contiguous; `fast` and `direct` compute from data.
+template <class Fast, class Direct>
+void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out, Fast&& fast, Direct&& direct) {
+  static const Op copy{"core::copy_"};
+  if (numel(out) == 0) return;
+  if (numel(a) == 0 || numel(b) == 0) {  // sums over nothing
+    static const Op fill{"core::fill_"};
+    fill(out, 0);
+    return;
+  }
+  const auto attempt = [&](int dtype, atled_tensor* target) {
+    const Tensor x = converted(a, dtype), y = converted(b, dtype), z = converted(bias, dtype);
+    return fast(dtype, x->dl.data, y->dl.data, z ? z->dl.data : nullptr, target->dl.data);
+  };
+  if (attempt(out->dtype, out)) return;
+  const int wide = compute_dtype(out->dtype);
+  const Tensor target = wide == out->dtype ? Tensor::borrow(out) : Tensor::empty(wide, out->dl.ndim, out->dl.shape);
+  if (wide == out->dtype || !attempt(wide, target)) {
+    const Tensor x = converted(a, wide), y = converted(b, wide), z = converted(bias, wide);
+    if (wide == ATLED_FLOAT64)
+      direct(data<double>(x), data<double>(y), data_or_null<double>(z), data<double>(target));
+    else
+      direct(data<float>(x), data<float>(y), data_or_null<float>(z), data<float>(target));
+  }
+  if (target.get() != out) copy(out, target);
+}
+
+void forward(atled_frame* f) {
+  atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
+  const Convolution s = convolution(shape_of(input), shape_of(weight), f, 3);
+  run(
+      input, weight, arg_tensor(f, 2), out_tensor(f),
+      [&](int dtype, const void* x, const void* w, const void* b, void* y) { return onednn::convolution(s, dtype, x, w, b, y); },
+      [&](auto* x, auto* w, auto* b, auto* y) { direct_convolution(s, x, w, b, y); });
+}
+
+void backward_input(atled_frame* f) {
+  atled_tensor *grad = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
+  const Convolution s = convolution(arg_shape(f, 2), shape_of(weight), f, 3);
+  run(
+      grad, weight, nullptr, out_tensor(f),
+      [&](int dtype, const void* g, const void* w, const void*, void* y) { return onednn::convolution_input(s, dtype, g, w, y); },
+      [&](auto* g, auto* w, auto*, auto* y) { direct_convolution_input(s, g, w, y); });
+}
+
+void backward_weight(atled_frame* f) {
+  atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1);
+  const Convolution s = convolution(shape_of(input), arg_shape(f, 2), f, 3);
+  run(
+      grad, input, nullptr, out_tensor(f),
+      [&](int dtype, const void* g, const void* x, const void*, void* y) { return onednn::convolution_weight(s, dtype, g, x, y); },
+      [&](auto* g, auto* x, auto*, auto* y) { direct_convolution_weight(s, g, x, y); });
+}
+
+void init() {
+  add_kernel("nn::conv2d", ATLED_DEVICE_CPU, kernel<forward>);
+  add_kernel("nn::conv2d_backward_input", ATLED_DEVICE_CPU, kernel<backward_input>);
+  add_kernel("nn::conv2d_backward_weight", ATLED_DEVICE_CPU, kernel<backward_weight>);
+}
+
+}  // namespace
+}  // namespace atled::nn
+
+ATLED_PLUGIN("atled-nn", ATLED_NN_VERSION, atled::nn::init)

@@ -1,0 +1,43 @@
+#include "ops/rules.h"
+#include "plugin.h"
+
+namespace atled::nn {
+namespace {
+
+void append_dim(atled_spec& spec, int dtype, const atled_tensor* indices, int64_t dim) {
+  if (indices->dl.ndim >= ATLED_MAX_NDIM) fail(ATLED_E_SHAPE, "expected input of at most %d dimensions", ATLED_MAX_NDIM - 1);
+  set_spec(spec, dtype, indices->dl.ndim, indices->dl.shape);
+  spec.shape[spec.ndim++] = dim;
+}
+
+void embedding_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *indices = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
+  expect_index(indices, "input");
+  expect_float(weight, "weight");
+  expect_ndim(weight, "weight", 2, "(num_embeddings, embedding_dim)");
+  append_dim(outs[0], weight->dtype, indices, weight->dl.shape[1]);
+}
+
+void embedding_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *grad = arg_tensor(f, 0), *indices = arg_tensor(f, 1);
+  expect_float(grad, "grad");
+  expect_index(indices, "input");
+  atled_spec expected;
+  append_dim(expected, grad->dtype, indices, grad->dl.ndim ? grad->dl.shape[grad->dl.ndim - 1] : 0);
+  expect_shape(grad, "grad", expected.ndim, expected.shape);
+  const int64_t rows = arg_int(f, 2);
+  if (rows < 0) fail(ATLED_E_VALUE, "expected num_embeddings of at least 0, got %lld", static_cast<long long>(rows));
+  set_spec(outs[0], grad->dtype, {rows, grad->dl.shape[grad->dl.ndim - 1]});
+}
+
+}  // namespace
+
+void define_embedding() {
+  define({"nn::embedding(Tensor input, Tensor weight, int? padding_idx=None, bool scale_grad_by_freq=False) -> Tensor",
+          "The rows of weight that input names; padding_idx and scale_grad_by_freq only change the gradient.", shape<embedding_rule>, ATLED_OP_FUNCTION});
+  define({"nn::embedding_backward(Tensor grad, Tensor input, int num_embeddings, int? padding_idx=None, bool scale_grad_by_freq=False) -> Tensor",
+          "Adds each row of grad to the row that input names, but for padding_idx; divided by how often it is named, if asked.",
+          shape<embedding_backward_rule>, ATLED_OP_FUNCTION});
+}
+
+}  // namespace atled::nn

@@ -1,0 +1,88 @@
+#include "ops/rules.h"
+#include "plugin.h"
+
+namespace atled::nn {
+namespace {
+
+// input (C) or (N, C, d1, ...), target () or (N, d1, ...).
+void nll_checks(Shape input, const atled_tensor* target, const atled_tensor* weight) {
+  if (input.ndim < 1) fail(ATLED_E_SHAPE, "expected input of shape (C,) or (N, C, ...), got ()");
+  const int at = input.ndim == 1 ? 0 : 1;
+  int64_t expected[ATLED_MAX_NDIM];
+  for (int i = 0, n = 0; i < input.ndim; ++i)
+    if (i != at) expected[n++] = input.dims[i];
+  expect_index(target, "target");
+  expect_shape(target, "target", input.ndim - 1, expected);
+  expect_vector(weight, "weight", input.dims[at]);
+}
+
+void expect_smoothing(double smoothing) {
+  if (!(smoothing >= 0 && smoothing <= 1)) fail(ATLED_E_VALUE, "expected label_smoothing in [0, 1], got %g", smoothing);
+}
+
+void nll_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *input = arg_tensor(f, 0), *target = arg_tensor(f, 1), *weight = arg_tensor(f, 2);
+  expect_float(input, "input");
+  expect_dtype_of(weight, "weight", input, "input");
+  nll_checks(shape_of(input), target, weight);
+  expect_smoothing(arg_double(f, 5));
+  if (arg_reduction(f, 3) == Reduction::kNone)
+    set_spec(outs[0], input->dtype, target->dl.ndim, target->dl.shape);
+  else
+    set_spec(outs[0], input->dtype, {});
+  set_spec(outs[1], compute_dtype(input->dtype), {});
+}
+
+void nll_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *grad = arg_tensor(f, 0), *target = arg_tensor(f, 1), *total = arg_tensor(f, 3);
+  const Shape input = arg_shape(f, 4);
+  expect_float(grad, "grad");
+  expect_dtype_of(arg_tensor(f, 2), "weight", grad, "grad");
+  nll_checks(input, target, arg_tensor(f, 2));
+  expect_shape(total, "total_weight", 0, nullptr);
+  expect_smoothing(arg_double(f, 7));
+  if (arg_reduction(f, 5) == Reduction::kNone)
+    expect_shape(grad, "grad", target->dl.ndim, target->dl.shape);
+  else
+    expect_shape(grad, "grad", 0, nullptr);
+  if (total->dtype != compute_dtype(grad->dtype))
+    fail(ATLED_E_DTYPE, "expected total_weight of dtype %s, got %s", dtype_name(compute_dtype(grad->dtype)), dtype_name(total->dtype));
+  set_spec(outs[0], grad->dtype, input.ndim, input.dims);
+}
+
+void mse_rule(const atled_frame* f, atled_spec* outs) {
+  float_rule(f, outs);
+  if (arg_reduction(f, 2) != Reduction::kNone) set_spec(outs[0], arg_tensor(f, 0)->dtype, {});
+}
+
+void mse_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1), *target = arg_tensor(f, 2);
+  expect_float(input, "input");
+  expect_dtype_of(grad, "grad", input, "input");
+  expect_dtype_of(target, "target", input, "input");
+  expect_shape(target, "target", input->dl.ndim, input->dl.shape);
+  if (arg_reduction(f, 3) == Reduction::kNone)
+    expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
+  else
+    expect_shape(grad, "grad", 0, nullptr);
+  same_spec(outs[0], input);
+}
+
+}  // namespace
+
+void define_loss() {
+  define({"nn::nll_loss(Tensor input, Tensor target, Tensor? weight=None, str reduction=\"mean\", int ignore_index=-100, "
+          "float label_smoothing=0.0) -> (Tensor output, Tensor total_weight)",
+          "-weight[y] input[y] for log-probabilities input (N, C, ...) and classes y (N, ...); with label smoothing e, (1 - e) of it and e of the mean over the classes. "
+          "\"mean\" divides by total_weight, the sum of weight[y].",
+          shape<nll_rule>, ATLED_OP_FUNCTION});
+  define({"nn::nll_loss_backward(Tensor grad, Tensor target, Tensor? weight, Tensor total_weight, int[] input_shape, str reduction=\"mean\", "
+          "int ignore_index=-100, float label_smoothing=0.0) -> Tensor",
+          "The gradient of nll_loss with respect to its input.", shape<nll_backward_rule>, ATLED_OP_FUNCTION});
+  define({"nn::mse_loss(Tensor input, Tensor target, str reduction=\"mean\") -> Tensor", "(input - target)^2, its mean or its sum.", shape<mse_rule>,
+          ATLED_OP_FUNCTION});
+  define({"nn::mse_loss_backward(Tensor grad, Tensor input, Tensor target, str reduction=\"mean\") -> Tensor",
+          "The gradient of mse_loss with respect to its input.", shape<mse_backward_rule>, ATLED_OP_FUNCTION});
+}
+
+}  // namespace atled::nn

@@ -1,0 +1,156 @@
+#include "ops/rules.h"
+#include "plugin.h"
+
+namespace atled::nn {
+namespace {
+
+// normalized_shape must end input's shape; returns how many leading dimensions are left.
+int leading_dims(const atled_tensor* input, Shape normalized) {
+  const int lead = input->dl.ndim - normalized.ndim;
+  bool ends = normalized.ndim > 0 && lead >= 0;
+  for (int i = 0; ends && i < normalized.ndim; ++i) ends = input->dl.shape[lead + i] == normalized.dims[i];
+  if (!ends)
+    fail(ATLED_E_SHAPE, "expected input's shape to end with normalized_shape, got %s and %s", shape_text(input).c_str(),
+         shape_text(normalized.ndim, normalized.dims).c_str());
+  return lead;
+}
+
+// Statistics keep half-precision inputs' float32, one element for each normalised group.
+void group_spec(atled_spec& spec, const atled_tensor* input, int lead) {
+  set_spec(spec, compute_dtype(input->dtype), input->dl.ndim, input->dl.shape);
+  for (int i = lead; i < input->dl.ndim; ++i) spec.shape[i] = 1;
+}
+
+void layer_norm_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 2), *bias = arg_tensor(f, 3);
+  const Shape normalized = arg_shape(f, 1);
+  expect_float(input, "input");
+  const int lead = leading_dims(input, normalized);
+  expect_shape(weight, "weight", normalized.ndim, normalized.dims);
+  expect_shape(bias, "bias", normalized.ndim, normalized.dims);
+  expect_dtype_of(weight, "weight", input, "input");
+  expect_dtype_of(bias, "bias", input, "input");
+  same_spec(outs[0], input);
+  group_spec(outs[1], input, lead);
+  group_spec(outs[2], input, lead);
+}
+
+void expect_group(const atled_tensor* t, const char* name, const atled_tensor* input, int lead) {
+  atled_spec expected;
+  group_spec(expected, input, lead);
+  expect_shape(t, name, expected.ndim, expected.shape);
+  if (t->dtype != expected.dtype)
+    fail(ATLED_E_DTYPE, "expected %s of dtype %s, got %s", name, dtype_name(expected.dtype), dtype_name(t->dtype));
+}
+
+int backward_checks(const atled_frame* f) {
+  const atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1);
+  expect_float(input, "input");
+  expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
+  expect_dtype_of(grad, "grad", input, "input");
+  const int lead = leading_dims(input, arg_shape(f, 2));
+  expect_group(arg_tensor(f, 3), "mean", input, lead);
+  expect_group(arg_tensor(f, 4), "rstd", input, lead);
+  return lead;
+}
+
+void layer_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
+  backward_checks(f);
+  const Shape normalized = arg_shape(f, 2);
+  expect_shape(arg_tensor(f, 5), "weight", normalized.ndim, normalized.dims);
+  expect_dtype_of(arg_tensor(f, 5), "weight", arg_tensor(f, 1), "input");
+  same_spec(outs[0], arg_tensor(f, 1));
+}
+
+void layer_norm_backward_weight_rule(const atled_frame* f, atled_spec* outs) {
+  backward_checks(f);
+  const Shape normalized = arg_shape(f, 2);
+  set_spec(outs[0], arg_tensor(f, 1)->dtype, normalized.ndim, normalized.dims);
+}
+
+int64_t channels(const atled_tensor* input) {
+  expect_float(input, "input");
+  if (input->dl.ndim < 2) fail(ATLED_E_SHAPE, "expected input of shape (N, C, ...), got %s", shape_text(input).c_str());
+  return input->dl.shape[1];
+}
+
+void expect_affine(const atled_frame* f, int i, const char* name, const atled_tensor* input, int64_t c) {
+  expect_vector(arg_tensor(f, i), name, c);
+  expect_dtype_of(arg_tensor(f, i), name, input, "input");
+}
+
+void expect_statistics(const atled_frame* f, int i, const char* name, const atled_tensor* input, int64_t c) {
+  const atled_tensor* t = arg_tensor(f, i);
+  expect_vector(t, name, c);
+  const int wide = compute_dtype(input->dtype);
+  if (t->dtype != wide && t->dtype != input->dtype)
+    fail(ATLED_E_DTYPE, "expected %s of dtype %s, got %s", name, dtype_name(wide), dtype_name(t->dtype));
+}
+
+void batch_norm_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(f, 0);
+  const int64_t c = channels(input);
+  expect_affine(f, 1, "weight", input, c);
+  expect_affine(f, 2, "bias", input, c);
+  if (numel(input) / (c > 0 ? c : 1) < 2 && numel(input) > 0)
+    fail(ATLED_E_SHAPE, "expected more than one value per channel in training, got %s", shape_text(input).c_str());
+  same_spec(outs[0], input);
+  set_spec(outs[1], compute_dtype(input->dtype), {c});
+  set_spec(outs[2], compute_dtype(input->dtype), {c});
+}
+
+void batch_norm_inference_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(f, 0);
+  const int64_t c = channels(input);
+  expect_statistics(f, 1, "mean", input, c);
+  expect_statistics(f, 2, "var", input, c);
+  expect_affine(f, 3, "weight", input, c);
+  expect_affine(f, 4, "bias", input, c);
+  same_spec(outs[0], input);
+}
+
+int64_t batch_norm_backward_checks(const atled_frame* f) {
+  const atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1);
+  const int64_t c = channels(input);
+  expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
+  expect_dtype_of(grad, "grad", input, "input");
+  expect_statistics(f, 2, "mean", input, c);
+  expect_statistics(f, 3, "var", input, c);
+  return c;
+}
+
+void batch_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const int64_t c = batch_norm_backward_checks(f);
+  expect_affine(f, 4, "weight", arg_tensor(f, 1), c);
+  same_spec(outs[0], arg_tensor(f, 1));
+}
+
+void batch_norm_backward_weight_rule(const atled_frame* f, atled_spec* outs) {
+  const int64_t c = batch_norm_backward_checks(f);
+  set_spec(outs[0], arg_tensor(f, 1)->dtype, {c});
+}
+
+}  // namespace
+
+void define_normalization() {
+  define({"nn::layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> "
+          "(Tensor output, Tensor mean, Tensor rstd)",
+          "(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016), with the mean and 1 / sqrt(var + eps).",
+          shape<layer_norm_rule>, ATLED_OP_FUNCTION});
+  define({"nn::layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? weight=None) -> Tensor",
+          "The gradient of layer_norm with respect to its input.", shape<layer_norm_backward_rule>, ATLED_OP_FUNCTION});
+  define({"nn::layer_norm_backward_weight(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd) -> Tensor",
+          "The gradient of layer_norm with respect to its weight.", shape<layer_norm_backward_weight_rule>, ATLED_OP_FUNCTION});
+  define({"nn::batch_norm(Tensor input, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> (Tensor output, Tensor mean, Tensor var)",
+          "Normalises each channel of (N, C, ...) by the batch's mean and biased variance (Ioffe & Szegedy 2015), which it returns too.",
+          shape<batch_norm_rule>, ATLED_OP_FUNCTION});
+  define({"nn::batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor var, Tensor? weight=None, float eps=1e-05) -> Tensor",
+          "The gradient of batch_norm with respect to its input.", shape<batch_norm_backward_rule>, ATLED_OP_FUNCTION});
+  define({"nn::batch_norm_backward_weight(Tensor grad, Tensor input, Tensor mean, Tensor var, float eps=1e-05) -> Tensor",
+          "The gradient of batch_norm with respect to its weight: the sum of grad times the normalised input.",
+          shape<batch_norm_backward_weight_rule>, ATLED_OP_FUNCTION});
+  define({"nn::batch_norm_inference(Tensor input, Tensor mean, Tensor var, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor",
+          "Normalises each channel of (N, C, ...) by a given mean and variance.", shape<batch_norm_inference_rule>, ATLED_OP_FUNCTION});
+}
+
+}  // namespace atled::nn

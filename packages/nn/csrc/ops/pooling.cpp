@@ -1,0 +1,107 @@
+#include "ops/rules.h"
+#include "plugin.h"
+
+namespace atled::nn {
+namespace {
+
+void pooled(atled_spec& spec, int dtype, Shape input, int64_t oh, int64_t ow) {
+  set_spec(spec, dtype, input.ndim, input.dims);
+  spec.shape[input.ndim - 2] = oh;
+  spec.shape[input.ndim - 1] = ow;
+}
+
+void expect_pooled(const atled_tensor* t, const char* name, Shape input, int64_t oh, int64_t ow) {
+  atled_spec expected;
+  pooled(expected, t->dtype, input, oh, ow);
+  expect_shape(t, name, expected.ndim, expected.shape);
+}
+
+void max_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(f, 0);
+  expect_float(input, "input");
+  const Pooling s = pooling(shape_of(input), f, 1, true);
+  pooled(outs[0], input->dtype, shape_of(input), s.oh, s.ow);
+  pooled(outs[1], ATLED_INT64, shape_of(input), s.oh, s.ow);
+}
+
+void max_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *grad = arg_tensor(f, 0), *indices = arg_tensor(f, 1);
+  const Shape input = arg_shape(f, 2);
+  expect_float(grad, "grad");
+  if (indices->dtype != ATLED_INT64) fail(ATLED_E_DTYPE, "expected indices to be int64, got %s", dtype_name(indices->dtype));
+  if (input.ndim < 3 || grad->dl.ndim != input.ndim)
+    fail(ATLED_E_SHAPE, "expected grad of as many dimensions as input_shape, at least 3, got %s and %s", shape_text(grad).c_str(),
+         shape_text(input.ndim, input.dims).c_str());
+  expect_pooled(grad, "grad", input, grad->dl.shape[input.ndim - 2], grad->dl.shape[input.ndim - 1]);
+  expect_shape(indices, "indices", grad->dl.ndim, grad->dl.shape);
+  set_spec(outs[0], grad->dtype, input.ndim, input.dims);
+}
+
+// Positions of kernel_size and divisor_override in the two average pooling ops.
+void expect_divisor(const atled_frame* f, int i) {
+  if (!arg_is_none(f, i) && arg_int(f, i) == 0) fail(ATLED_E_VALUE, "expected divisor_override to be an integer other than 0, got 0");
+}
+
+void average_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(f, 0);
+  expect_float(input, "input");
+  expect_divisor(f, 6);
+  const Pooling s = pooling(shape_of(input), f, 1, false);
+  pooled(outs[0], input->dtype, shape_of(input), s.oh, s.ow);
+}
+
+void average_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* grad = arg_tensor(f, 0);
+  const Shape input = arg_shape(f, 1);
+  expect_float(grad, "grad");
+  expect_divisor(f, 7);
+  const Pooling s = pooling(input, f, 2, false);
+  expect_pooled(grad, "grad", input, s.oh, s.ow);
+  set_spec(outs[0], grad->dtype, input.ndim, input.dims);
+}
+
+void adaptive_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(f, 0);
+  expect_float(input, "input");
+  const Shape shape = shape_of(input);
+  if (shape.ndim < 3) fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W) or (C, H, W), got %s", shape_text(input).c_str());
+  if (shape.dims[shape.ndim - 2] == 0 || shape.dims[shape.ndim - 1] == 0)
+    fail(ATLED_E_SHAPE, "expected input of at least one row and column, got %s", shape_text(input).c_str());
+  const Pair size = arg_pair(f, 1);
+  expect_at_least(size, 1, "output_size");
+  pooled(outs[0], input->dtype, shape, size.h, size.w);
+}
+
+void adaptive_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* grad = arg_tensor(f, 0);
+  const Shape input = arg_shape(f, 1);
+  expect_float(grad, "grad");
+  if (input.ndim < 3 || grad->dl.ndim != input.ndim)
+    fail(ATLED_E_SHAPE, "expected grad of as many dimensions as input_shape, at least 3, got %s and %s", shape_text(grad).c_str(),
+         shape_text(input.ndim, input.dims).c_str());
+  expect_pooled(grad, "grad", input, grad->dl.shape[input.ndim - 2], grad->dl.shape[input.ndim - 1]);
+  set_spec(outs[0], grad->dtype, input.ndim, input.dims);
+}
+
+}  // namespace
+
+void define_pooling() {
+  define({"nn::max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] dilation=1, "
+          "bool ceil_mode=False) -> (Tensor output, Tensor indices)",
+          "The largest element of each window, and its position h * W + w in the plane; NaN wins over everything.", shape<max_rule>, ATLED_OP_FUNCTION});
+  define({"nn::max_pool2d_backward(Tensor grad, Tensor indices, int[] input_shape) -> Tensor",
+          "Adds each element of grad to the position that indices names.", shape<max_backward_rule>, ATLED_OP_FUNCTION});
+  define({"nn::avg_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, "
+          "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
+          "The mean of each window of the last two dimensions.", shape<average_rule>, ATLED_OP_FUNCTION});
+  define({"nn::avg_pool2d_backward(Tensor grad, int[] input_shape, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, "
+          "bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
+          "The gradient of avg_pool2d.", shape<average_backward_rule>, ATLED_OP_FUNCTION});
+  define({"nn::adaptive_avg_pool2d(Tensor input, int[2] output_size) -> Tensor",
+          "Means over windows chosen so that the output has the given size: rows floor(i H / oh) to ceil((i + 1) H / oh).",
+          shape<adaptive_rule>, ATLED_OP_FUNCTION});
+  define({"nn::adaptive_avg_pool2d_backward(Tensor grad, int[] input_shape) -> Tensor", "The gradient of adaptive_avg_pool2d.",
+          shape<adaptive_backward_rule>, ATLED_OP_FUNCTION});
+}
+
+}  // namespace atled::nn

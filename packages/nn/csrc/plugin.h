@@ -1,0 +1,26 @@
+// The op families of the namespace nn: what each defines (csrc/ops) and the CPU kernels it adds (csrc/cpu).
+#pragma once
+
+namespace atled::nn {
+
+void define_activation();
+void define_convolution();
+void define_dropout();
+void define_embedding();
+void define_linear();
+void define_loss();
+void define_normalization();
+void define_padding();
+void define_pooling();
+
+void add_activation();
+void add_dropout();
+void add_embedding();
+void add_linear();
+void add_loss();
+void add_layer_norm();
+void add_padding();
+void add_batch_norm();
+void add_pooling();
+
+}  // namespace atled::nn
