@@ -7,9 +7,7 @@ import __future__
 
 import importlib
 import inspect
-import re
 from collections.abc import Iterable
-from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -17,65 +15,14 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import atled.core as at
-
-KEYWORD = 2  # ATLED_ARG_KEYWORD
-
-
-def _is_op(value: object) -> bool:
-    return isinstance(value, at.Op)
+from atled.core._reference import OpReference, describe_all, page
 
 
-def registered(namespace: str) -> list[Any]:
+def registered(namespace: str) -> list[OpReference]:
     """The public ops of a namespace, by name."""
     ops = getattr(at.ops, namespace)
     hasattr(ops, "_")  # asking for any name loads the namespace
-    found = {name: getattr(ops, name) for name in dir(ops) if not name.startswith("_")}
-    named = {op.name: op for op in found.values() if _is_op(op) and not op.name.endswith("_")}
-    return [op for _, op in sorted(named.items()) if "private" not in op.traits]
-
-
-def signature(op: Any) -> str:
-    """An op's signature as Python writes it: ``sum(input, dim=None, keepdim=False, *, dtype=None)``."""
-    words = []
-    for name, _, default, flags in op.args:
-        if flags & KEYWORD and "*" not in words:
-            words.append("*")
-        words.append(name if default is ... else f"{name}={default!r}")
-    return f"{op.name}({', '.join(words)})"
-
-
-def prose(text: str) -> list[str]:
-    """A plain doc string as reStructuredText lines: nothing in it is markup but code in backticks and examples."""
-    lines: list[str] = []
-    example = False
-    for line in inspect.cleandoc(text).splitlines():
-        starts = line.lstrip().startswith(">>>")
-        if starts and not example:
-            lines += [""]
-        example = bool(line.strip()) and (starts or example)
-        lines.append(line if example else _escaped(line))
-    return lines
-
-
-def _escaped(line: str) -> str:
-    parts = re.split(r"(`+[^`]+`+)", line)
-    return "".join(
-        f"``{part.strip('`')}``" if part.startswith("`") else re.sub(r"([*_|\\])", r"\\\1", part) for part in parts
-    )
-
-
-def _forms(op: Any) -> str:
-    """What is derived from the op, in a sentence."""
-    forms = []
-    if op.ns == "core" and "function" not in op.traits:
-        forms.append(f"the method ``Tensor.{op.name}``")
-    if "inplace" in op.traits:
-        forms.append(f"in place as ``{op.name}_``")
-    if "structured" in op.traits:
-        forms.append("``out=``")
-    if op.aliases:
-        forms.append("also named " + ", ".join(f"``{alias}``" for alias in op.aliases))
-    return "; ".join(forms)
+    return describe_all((getattr(ops, name) for name in dir(ops)), namespace)
 
 
 class _Generated(SphinxDirective):
@@ -93,19 +40,11 @@ class _Generated(SphinxDirective):
 
 
 class Ops(_Generated):
-    """``atled-ops`` with a namespace: signature, doc string, schema and derived forms of each op."""
+    """``atled-ops`` with a namespace: signature, forms, doc string and schema of each op."""
 
     def run(self) -> list[nodes.Node]:
-        namespace = self.arguments[0]
-        module = "atled.core" if namespace == "core" else f"atled.core.ops.{namespace}"
-        lines: list[str] = []
-        for op in registered(namespace):
-            body = [*prose(op.doc), "", f"Schema: ``{op.schema}``", ""]
-            if forms := _forms(op):
-                body += [forms[0].upper() + forms[1:] + ".", ""]
-            lines += [f".. py:function:: {signature(op)}", f"   :module: {module}", ""]
-            lines += [f"   {line}" if line else "" for line in body]
-        return self.parse(lines)
+        pages = [page(op) for op in registered(self.arguments[0])]
+        return self.parse("\n".join(pages).splitlines())
 
 
 class Exports(_Generated):
@@ -118,7 +57,7 @@ class Exports(_Generated):
         exports = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
         for export in sorted(exports, key=str.lower):
             value = getattr(module, export)
-            if _is_op(value) or inspect.ismodule(value) or isinstance(value, __future__._Feature):
+            if isinstance(value, at.Op) or inspect.ismodule(value) or isinstance(value, __future__._Feature):
                 continue
             if inspect.isclass(value):
                 lines += [f".. autoclass:: {name}.{export}", "   :members:", ""]
