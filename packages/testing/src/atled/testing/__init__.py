@@ -18,6 +18,7 @@ from ._convert import (
     from_numpy,
     numpy_dtype,
     promote,
+    result_dtype,
     to_numpy,
 )
 from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, OpSpec, Sample
@@ -47,6 +48,7 @@ __all__ = [
     "from_numpy",
     "numpy_dtype",
     "promote",
+    "result_dtype",
     "samples",
     "specs",
     "to_numpy",

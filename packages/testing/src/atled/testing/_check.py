@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
+from atled.core import _core
 
 from ._compare import assert_ulps
 from ._convert import (
@@ -19,8 +20,8 @@ from ._convert import (
     dtype_name,
     from_numpy,
     map_arrays,
-    promote,
     real_of,
+    result_dtype,
     to_numpy,
 )
 from ._layouts import LAYOUTS, cycle_layouts
@@ -48,8 +49,9 @@ def check_errors(spec: OpSpec, device: str = "cpu") -> None:
     for case in spec.errors:
         args, kwargs = _call_arguments(case, device)
         where = f"{spec.name}{case}"
+        op = spec.op
         try:
-            spec.op(*args, **kwargs)
+            op(*args, **kwargs)
         except case.error as error:
             message = str(error)
             assert isinstance(error, at.AtledError), f"{where}: {type(error).__name__} is no AtledError: {message}"
@@ -119,12 +121,12 @@ class _Case:
         asked = self.sample.kwargs.get("dtype")
         if asked is not None and rule not in ("bool", "int64"):
             return dtype_name(asked)
-        inputs = [dtype_name(array.dtype) for array in arrays_in((self.sample.args, self.sample.kwargs))]
         if rule not in ("promote", "float", "sum", "real", "input"):
             return rule
-        dtype = inputs[0] if rule == "input" else promote(*inputs)
-        if rule != "input":
-            dtype = _with_scalars(dtype, (*self.sample.args, *self.sample.kwargs.values()))
+        values = (*self.sample.args, *self.sample.kwargs.values())
+        if rule == "input":
+            return dtype_name(next(arrays_in(values)).dtype)
+        dtype = result_dtype(*arrays_in(values), *values)
         if rule == "float" and category(dtype) < 2:
             return "float32"
         if rule == "sum" and category(dtype) < 2:
@@ -132,7 +134,7 @@ class _Case:
         return real_of(dtype) if rule == "real" else dtype
 
     def check_values(self) -> None:
-        args, kwargs = _call_arguments(self.sample, self.device)
+        args, kwargs = self._arguments()
         before = [to_numpy(t) for t in _tensors_in((args, kwargs))]
         outputs = _outputs(self.op(*args, **kwargs))
         if self.spec.check is not None:
@@ -148,14 +150,14 @@ class _Case:
         if "mutates" in self.op.traits or next(arrays_in((self.sample.args, self.sample.kwargs)), None) is None:
             return
         for start in range(len(LAYOUTS)):
-            args, kwargs = _call_arguments(self.sample, self.device, cycle_layouts(start))
+            args, kwargs = self._arguments(cycle_layouts(start))
             self._compare(_outputs(self.op(*args, **kwargs)), f"with odd strides ({LAYOUTS[start].__name__} first): ")
 
     def check_out(self) -> None:
         if "structured" not in self.op.traits:
             return
         for odd in (False, True):
-            args, kwargs = _call_arguments(self.sample, self.device)
+            args, kwargs = self._arguments()
             outs = [self._blank(e.shape, d, odd) for e, d in zip(self.expected, self.dtypes, strict=True)]
             result = self.op(*args, **kwargs, out=outs[0] if len(outs) == 1 else tuple(outs))
             assert all(a is b for a, b in zip(_outputs(result), outs, strict=True)), f"{self.where}out= is not returned"
@@ -169,27 +171,35 @@ class _Case:
             return
         if first.shape != self.expected[0].shape or dtype_name(first.dtype) != self.dtypes[0]:
             return
-        args, kwargs = _call_arguments(self.sample, self.device)
+        args, kwargs = self._arguments()
         self._compare([self.op(*args, **kwargs, out=args[0])], "out= is the first argument: ")
         if first.ndim == 0 or first.shape[0] == 0:
             return
         buffer = from_numpy(np.concatenate([first, first[-1:]]), self.device)
-        args, kwargs = _call_arguments(self.sample, self.device)
+        args, kwargs = self._arguments()
         result = self.op(buffer[:-1], *args[1:], **kwargs, out=buffer[1:])
         self._compare([result], "out= overlaps the first argument: ")
 
     def check_inplace(self) -> None:
         first = self.sample.args[0] if self.sample.args else None
-        if "inplace" not in self.op.traits or not isinstance(first, np.ndarray):
+        inplace = _core.inplace_form(self.op)
+        if inplace is None or not isinstance(first, np.ndarray):
             return
         if first.shape != self.expected[0].shape or dtype_name(first.dtype) != self.dtypes[0]:
             return
         for convert in (from_numpy, LAYOUTS[0], LAYOUTS[1]):
-            args, kwargs = _call_arguments(self.sample, self.device)
+            args, kwargs = self._arguments()
             target = convert(first, self.device)
-            result = getattr(getattr(at.ops, self.spec.ns), self.op.name + "_")(target, *args[1:], **kwargs)
+            result = inplace(target, *args[1:], **kwargs)
             assert result is target, f"{self.where}the in-place form returned something else"
             self._compare([target], f"in place ({getattr(convert, '__name__', 'contiguous')}): ")
+
+    def _arguments(self, convert: Any = from_numpy) -> tuple[Any, Any]:
+        args, kwargs = _call_arguments(self.sample, self.device, convert)
+        # What makes tensors from none is told where to; on the CPU it must know by itself.
+        if "factory" in self.op.traits and self.device != "cpu" and next(_tensors_in((args, kwargs)), None) is None:
+            kwargs["device"] = self.device
+        return args, kwargs
 
     def _blank(self, shape: tuple[int, ...], dtype: str, odd: bool) -> at.Tensor:
         if odd:
@@ -209,20 +219,6 @@ class _Case:
             assert name == self.dtypes[i], f"{part}expected dtype {self.dtypes[i]}, got {name}"
             assert str(output.device).split(":")[0] == self.device.split(":")[0], f"{part}it is on {output.device}"
             assert_ulps(to_numpy(output), expected, self.spec.tolerance(name), self.scales[i], part)
-
-
-def _with_scalars(dtype: str, values: tuple[Any, ...]) -> str:
-    """A Python number is weak: it lifts the dtype only to a higher kind."""
-    for value in values:
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, int) and category(dtype) == 0:
-            dtype = "int64"
-        elif isinstance(value, float) and category(dtype) < 2:
-            dtype = "float32"
-        elif isinstance(value, complex) and category(dtype) < 3:
-            dtype = "complex128" if dtype == "float64" else "complex64"
-    return dtype
 
 
 def _tensors_in(value: Any) -> Iterator[at.Tensor]:

@@ -85,6 +85,22 @@ def _within(a: str, b: str) -> str:
     return np.promote_types(a, b).name
 
 
+def result_dtype(*values: Any) -> str:
+    """The dtype of an operation among arrays and Python numbers, which lift it only to a higher kind."""
+    arrays = [dtype_name(value.dtype) for value in values if isinstance(value, np.ndarray)]
+    dtype = promote(*arrays) if arrays else "bool"
+    for value in values:
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int) and category(dtype) == 0:
+            dtype = "int64"
+        elif isinstance(value, float) and category(dtype) < 2:
+            dtype = "float32"
+        elif isinstance(value, complex) and category(dtype) < 3:
+            dtype = "complex128" if dtype == "float64" else "complex64"
+    return dtype
+
+
 def to_numpy(tensor: at.Tensor) -> Array:
     """The tensor's values in an array of its own, on any device and of any dtype."""
     tensor = tensor.to(device="cpu")
