@@ -7,7 +7,9 @@ import gc
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,33 @@ from atled.data import _transport
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
+class Route:
+    """Both ends of a connection."""
+
+    def __init__(self, left: Connection, right: Connection) -> None:
+        self.sender = _transport.Sender(left)
+        self.receiver = _transport.Receiver(right)
+
+    def through(self, value: Any) -> tuple[_transport.Parcel, Any]:
+        packed = _transport.pack(value)
+        thread = threading.Thread(target=self.sender.send, args=("label", *packed))
+        thread.start()
+        parcel, unpack = self.receiver.receive()
+        thread.join()
+        assert parcel.label == "label"
+        self.sender.release(self.receiver.take_released())
+        return parcel, unpack()
+
+
 def through(value: Any) -> tuple[_transport.Parcel, Any]:
     left, right = Pipe()
-    sender = threading.Thread(target=_transport.send, args=(left, "label", *_transport.pack(value)))
-    sender.start()
-    parcel, unpack = _transport.receive(right)
-    sender.join()
-    assert parcel.label == "label"
-    left.close()
-    right.close()
-    return parcel, unpack()
+    route = Route(left, right)
+    try:
+        return route.through(value)
+    finally:
+        route.sender.close()
+        left.close()
+        right.close()
 
 
 def large(dtype: str = "float32") -> Any:
@@ -86,6 +105,62 @@ def test_a_received_tensor_lies_in_the_shared_file_and_owns_it() -> None:
     assert len(mappings()) == before
 
 
+@pytest.fixture
+def route() -> Iterator[Route]:
+    left, right = Pipe()
+    both = Route(left, right)
+    yield both
+    both.sender.close()
+    left.close()
+    right.close()
+
+
+def test_memory_is_used_again_once_its_last_tensor_is_gone(route: Route) -> None:
+    first, array = route.through(large())
+    row = array[3]
+    del array
+    second, other = route.through(large() + 1)
+    assert (first.is_new, second.is_new) == (True, True)
+    np.testing.assert_array_equal(row, large()[3])
+    del row
+    route.through(None)
+    third, again = route.through(large() + 2)
+    assert (third.file, third.is_new) == (first.file, False)
+    np.testing.assert_array_equal(again, large() + 2)
+    np.testing.assert_array_equal(other, large() + 1)
+
+
+def test_memory_that_a_child_process_inherited_is_not_used_again(route: Route) -> None:
+    first, array = route.through(large())
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(ready[1], b"x")
+        os.read(go[0], 1)
+        os._exit(0 if np.array_equal(array, large()) else 1)
+    os.read(ready[0], 1)
+    del array
+    route.through(None)
+    second, _ = route.through(large() + 1)
+    assert second.file != first.file
+    os.write(go[1], b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    for descriptor in (*ready, *go):
+        os.close(descriptor)
+
+
+def test_sizes_may_change(route: Route) -> None:
+    generator = np.random.default_rng(0)
+    kept: list[Any] = []
+    for number in range(60):
+        array = generator.standard_normal(int(generator.integers(0, 200_000)))
+        kept.append((array, route.through(array)[1]))
+        if number % 4:
+            kept.pop(int(generator.integers(len(kept))))
+        for sent, received in kept:
+            np.testing.assert_array_equal(sent, received)
+
+
 @linux
 def test_nothing_is_left_behind() -> None:
     def descriptors() -> int:
@@ -138,6 +213,6 @@ def test_a_closed_connection_is_an_error() -> None:
     left, right = Pipe()
     left.close()
     with pytest.raises(EOFError):
-        _transport.receive(right)
+        _transport.Receiver(right).receive()
     with pytest.raises(OSError, match=r"."):
-        _transport.send(right, None, *_transport.pack(large()))
+        _transport.Sender(right).send(None, *_transport.pack(large()))

@@ -13,6 +13,7 @@ from ._fetch import Plan
 from ._iterators import LocalIterator, PoolIterator
 from ._random import draw_seed
 from ._sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from ._tensors import pinned
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -167,9 +168,9 @@ class DataLoader:
 
     def finish(self, batch: Any) -> Any:
         """What is left to do with a batch in the main process."""
-        if not self.pin_memory or not at.cuda.is_available():
+        if not self.pin_memory:
             return batch
-        return map_leaves(lambda leaf: leaf.pin_memory() if isinstance(leaf, at.Tensor) else leaf, batch)
+        return map_leaves(lambda leaf: pinned(leaf) if isinstance(leaf, at.Tensor) else leaf, batch)
 
     def _workers(self) -> WorkerPool:
         from ._pool import FallbackWarning, WorkerPool

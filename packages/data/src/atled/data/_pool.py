@@ -20,7 +20,8 @@ from typing import Any
 from . import _transport
 from ._errors import SharedMemoryWarning, WorkerDiedError, WorkerError, WorkerTimeoutError
 from ._fetch import Plan, Task
-from ._worker import Begin, Kind, Label, Setup, run
+from ._tensors import allow_in_processes
+from ._worker import Begin, Kind, Label, Order, Setup, run
 
 # A process may have died although its sentinel is silent, if a child of its own keeps the pipe open: so look, too.
 _LIVENESS_SECONDS = 1.0
@@ -42,6 +43,7 @@ class _Worker:
     id: int
     process: BaseProcess
     connection: Connection
+    receiver: _transport.Receiver
     held: dict[int, Task] = field(default_factory=dict)
 
 
@@ -64,6 +66,7 @@ class WorkerPool:
         # A forked child inherits this object; its finalizer must not touch the parent's workers.
         self._close = weakref.finalize(self, _close_workers, self._workers, os.getpid())
         context = context or multiprocessing.get_context()
+        allow_in_processes()
         try:
             for worker_id in range(num_workers):
                 setup = Setup(plan, worker_id, num_workers, seed, init_fn)
@@ -131,10 +134,10 @@ class WorkerPool:
         """Ends the workers; at most about two seconds, whatever they do."""
         self._close()
 
-    def _send(self, worker: _Worker, order: Begin | Task) -> None:
+    def _send(self, worker: _Worker, work: Begin | Task) -> None:
         # A broken pipe is a dead worker, which the next gathering reports with what it held.
         with contextlib.suppress(OSError):
-            worker.connection.send(order)
+            worker.connection.send(Order(work, worker.receiver.take_released()))
 
     def _gather(self, seconds: float) -> None:
         """Files every parcel that has come, waiting up to ``seconds`` for the first."""
@@ -151,7 +154,7 @@ class WorkerPool:
                 raise self._died(worker)
 
     def _file(self, worker: _Worker) -> None:
-        parcel, unpack = _transport.receive(worker.connection)
+        parcel, unpack = worker.receiver.receive()
         label: Label = parcel.label
         if parcel.fallback is not None:
             self._on_fallback(parcel.fallback)
@@ -211,7 +214,7 @@ def _start(context: BaseContext, setup: Setup) -> _Worker:
     finally:
         # Only the worker may hold its end, or its death would not close the connection.
         remote.close()
-    return _Worker(setup.worker_id, process, connection)
+    return _Worker(setup.worker_id, process, connection, _transport.Receiver(connection))
 
 
 def _close_workers(workers: list[_Worker], owner: int) -> None:

@@ -51,9 +51,7 @@ def draw_seed(generator: at.Generator | None = None) -> int:
 
 def generator(seed: int) -> at.Generator:
     """A new generator that starts from ``seed``."""
-    fresh = at.Generator()
-    fresh.manual_seed(seed)
-    return fresh
+    return at.Generator().manual_seed(seed)
 
 
 def sample_seed() -> int:
@@ -103,12 +101,12 @@ def preserved() -> Iterator[None]:
     """Gives the global generators back as they were found, whatever is seeded inside."""
     import numpy as np
 
-    outer, core_state = _current.seed, at.get_rng_state()
+    outer, core_state = _current.seed, at.default_generator.get_state()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         yield
     finally:
         _current.seed = outer
-        at.set_rng_state(core_state)
+        at.default_generator.set_state(core_state)
         random.setstate(python_state)
         np.random.set_state(numpy_state)

@@ -8,11 +8,11 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import atled.core as at
 
@@ -20,6 +20,7 @@ from . import _transport
 from ._errors import WorkerError
 from ._fetch import Abandoned, EndOfStream, Fetcher, Plan, Task
 from ._random import Stream, derive_seed, seed_everything
+from ._segments import Release
 from ._worker_info import WorkerInfo, set_worker_info
 
 # How often a worker looks whether its parent is still there, and how long it then lets the work in hand take.
@@ -33,6 +34,13 @@ class Begin(NamedTuple):
     generation: int
     seed: int
     epoch: int
+
+
+class Order(NamedTuple):
+    """What the main process sends: work, and which shared memory it has done with."""
+
+    work: Begin | Task
+    releases: Sequence[Release]
 
 
 class Kind(Enum):
@@ -65,8 +73,9 @@ class Setup:
 class _Inbox:
     """Reads orders in a thread of its own, so that a busy worker neither blocks its parent nor outlives it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sender: _transport.Sender) -> None:
         self._connection = connection
+        self._sender = sender
         self._parent = os.getppid()
         self._orders: queue.SimpleQueue[tuple[int, Begin | Task] | None] = queue.SimpleQueue()
         self.generation = 0
@@ -86,10 +95,11 @@ class _Inbox:
         try:
             while True:
                 if self._connection.poll(_PARENT_CHECK_SECONDS):
-                    order = self._connection.recv()
-                    if isinstance(order, Begin):
-                        self.generation = order.generation
-                    self._orders.put((self.generation, order))
+                    order: Order = self._connection.recv()
+                    self._sender.release(order.releases)
+                    if isinstance(order.work, Begin):
+                        self.generation = order.work.generation
+                    self._orders.put((self.generation, order.work))
                 elif os.getppid() != self._parent:
                     break
         except (EOFError, OSError):
@@ -108,22 +118,25 @@ def run(connection: Connection, setup: Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     at.set_num_threads(1)
-    inbox = _Inbox(connection)
+    sender = _transport.Sender(connection)
+    inbox = _Inbox(connection, sender)
     try:
         try:
             fetcher = _start(setup)
         except Exception as error:
-            _send(connection, Label(0, None, Kind.ERROR), _portable(error, setup.worker_id))
+            sender.send(Label(0, None, Kind.ERROR), *_transport.pack(_portable(error, setup.worker_id)))
             return
         while (order := inbox.get()) is not None:
             generation, work = order
             if isinstance(work, Begin):
                 fetcher.begin(work.seed, work.epoch, setup.worker_id)
             else:
-                _serve(connection, inbox, fetcher, generation, work, setup.worker_id)
+                _serve(sender, inbox, fetcher, generation, work, setup.worker_id)
     except OSError:
         # The parent has gone or has hung up: there is nobody to tell.
         pass
+    finally:
+        sender.close()
 
 
 def _start(setup: Setup) -> Fetcher:
@@ -136,7 +149,7 @@ def _start(setup: Setup) -> Fetcher:
 
 
 def _serve(
-    connection: Connection, inbox: _Inbox, fetcher: Fetcher, generation: int, task: Task, worker_id: int
+    sender: _transport.Sender, inbox: _Inbox, fetcher: Fetcher, generation: int, task: Task, worker_id: int
 ) -> None:
     def checkpoint() -> None:
         inbox.check(generation)
@@ -153,11 +166,7 @@ def _serve(
     except Exception as error:
         kind = Kind.ERROR
         payload, buffers = _transport.pack(_portable(error, worker_id, task))
-    _transport.send(connection, Label(generation, task.number, kind), payload, buffers)
-
-
-def _send(connection: Connection, label: Label, value: Any) -> None:
-    _transport.send(connection, label, *_transport.pack(value))
+    sender.send(Label(generation, task.number, kind), payload, buffers)
 
 
 def _portable(error: Exception, worker_id: int, task: Task | None = None) -> Exception:
