@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import HERE, launch_job, wait_until_dead
+from launching import HERE, launch_job, wait_until_dead
 
 from atled import distributed as dist
 

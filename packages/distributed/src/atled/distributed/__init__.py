@@ -19,6 +19,7 @@ from ._store import Store
 from ._world import (
     GroupMember,
     destroy_process_group,
+    get_backend,
     get_rank,
     get_world_size,
     init_process_group,
@@ -46,6 +47,7 @@ __all__ = [
     "broadcast",
     "broadcast_object_list",
     "destroy_process_group",
+    "get_backend",
     "get_rank",
     "get_world_size",
     "init_process_group",

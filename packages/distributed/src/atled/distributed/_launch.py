@@ -146,7 +146,7 @@ class _Rank:
         faults = self._own.with_suffix(".fault")
         text = word["traceback"] or (faults.read_text() if faults.exists() else "")
         if self.status < 0:
-            reason, status = f"killed by {signal.Signals(-self.status).name}", 128 - self.status
+            reason, status = f"killed by {_signal_name(-self.status)}", 128 - self.status
         else:
             reason, status = f"ended with status {self.status}", self.status
         return not word["is_cause"], word["time"], Failure(self.number, status, reason, text)
@@ -190,6 +190,10 @@ def _run(
         _end(ranks, patience=_GRACE_SECONDS)
     failures = [failure for rank in ranks if (failure := rank.failure()) is not None]
     return min(failures)[2] if failures else None
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def _processors() -> int:

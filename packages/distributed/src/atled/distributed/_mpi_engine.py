@@ -73,7 +73,8 @@ class Engine:
         self._abandoned: list[Any] = []
         self.world: Comm | None = None
         store.status = self._status
-        started = FutureWork("MPI_Init")
+        started = FutureWork("init_process_group")
+        store.on_failure = started.finish
         self._thread = threading.Thread(target=self._main, args=(started,), name="atled-mpi", daemon=True)
         self._thread.start()
         started.wait()
@@ -108,24 +109,11 @@ class Engine:
 
         def leave(comm: Comm, wait: Callable[[Request], None]) -> None:
             # Until every rank is through, a slower one may need this one's help to receive what was sent to it.
-            ended = FutureWork("destroy_process_group")
-            threading.Thread(target=self._gather, args=(ended,), daemon=True).start()
-            while not ended.is_completed():
-                comm.Iprobe()
-                time.sleep(1e-4)
-            ended.wait()
+            self._store.gather("destroy_process_group", None, channel.timeout, meanwhile=comm.Iprobe)
 
         self.submit(channel, "destroy_process_group()", leave).wait()
         self._queue.put(None)
         self._thread.join()
-
-    def _gather(self, ended: FutureWork) -> None:
-        try:
-            self._store.gather("destroy_process_group", None)
-        except DistError as error:
-            ended.finish(error)
-        else:
-            ended.finish()
 
     def _main(self, started: FutureWork) -> None:
         try:
@@ -233,6 +221,9 @@ def _init_mpi(store: Store) -> Comm:
     store.gather("init_process_group", None)
     if not MPI.Is_initialized():
         MPI.Init_thread(MPI.THREAD_SERIALIZED)
+    # Programs that this process starts are no ranks.
+    for name in ("PMI_PORT", "PMI_ID"):
+        del os.environ[name]
     world = MPI.COMM_WORLD
     if (world.size, world.rank) != (store.world_size, store.rank):
         vendor = " ".join(map(str, MPI.get_vendor()))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 import socket
 import sys
@@ -280,9 +281,12 @@ class RendezvousServer:
 
 
 def _main() -> None:
-    """``python _rendezvous.py FD WORLD_SIZE``: serves on an inherited listening socket until standard input closes."""
-    server = RendezvousServer(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
-    sys.stdin.buffer.read()
+    """``python _rendezvous.py FD WORLD_SIZE PARENT``: serves on an inherited socket while its parent lives."""
+    descriptor, world_size, parent = map(int, sys.argv[1:])
+    server = RendezvousServer(socket.socket(fileno=descriptor), world_size)
+    # A pipe from the parent would not tell: children that the parent has forked hold it open.
+    while os.getppid() == parent:
+        time.sleep(0.1)
     server.linger()
 
 

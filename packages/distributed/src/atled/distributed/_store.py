@@ -59,10 +59,20 @@ class Store:
         reply = self._call({"op": "get", "key": key}, timeout or self.timeout, f"nobody has set {key!r}")
         return base64.b64decode(reply["value"])
 
-    def gather(self, key: str, value: Any, timeout: float | None = None) -> list[Any]:
-        """Every rank hands in a JSON value; each gets all of them, in rank order, once all have come."""
+    def gather(
+        self,
+        key: str,
+        value: Any,
+        timeout: float | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> list[Any]:
+        """Every rank hands in a JSON value; each gets all of them, in rank order, once all have come.
+
+        ``meanwhile`` is called again and again during the wait.
+        """
+        message = {"op": "gather", "key": key, "value": value}
         try:
-            return list(self._call({"op": "gather", "key": key, "value": value}, timeout or self.timeout)["value"])
+            return list(self._call(message, timeout or self.timeout, meanwhile=meanwhile)["value"])
         except DistTimeoutError:
             present = self._call({"op": "present", "key": key}, 5.0)["value"]
             missing = [rank for rank in range(self.world_size) if rank not in present]
@@ -88,7 +98,13 @@ class Store:
             self._call({"op": "leave"}, 5.0)
         self._close()
 
-    def _call(self, message: dict[str, Any], timeout: float, what: str = "no answer") -> dict[str, Any]:
+    def _call(
+        self,
+        message: dict[str, Any],
+        timeout: float,
+        what: str = "no answer",
+        meanwhile: Callable[[], object] | None = None,
+    ) -> dict[str, Any]:
         with self._changed:
             self._ident += 1
             ident = self._ident
@@ -98,13 +114,20 @@ class Store:
             # The reader learns from the same end of the connection what it means.
             self._reader.join(1.0)
             raise self.failure or DistError(f"rendezvous at {self.address}: {error}") from None
+        deadline = time.monotonic() + timeout
+        while not self._wait_for(ident, timeout if meanwhile is None else 1e-3) and time.monotonic() < deadline:
+            if meanwhile is not None:
+                meanwhile()
         with self._changed:
-            self._changed.wait_for(lambda: ident in self._replies or self.failure is not None, timeout)
             if ident in self._replies:
                 return self._replies.pop(ident)
         if self.failure is not None:
             raise self.failure
         raise DistTimeoutError(f"rendezvous at {self.address}: {what} after {timeout:g} s")
+
+    def _wait_for(self, ident: int, timeout: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: ident in self._replies or self.failure is not None, timeout)
 
     def _send(self, message: dict[str, Any]) -> None:
         with self._sending:
@@ -149,7 +172,9 @@ class Store:
     def _forget(self) -> None:
         # A forked child (a data worker) that kept the socket would hide its parent's death from the rendezvous.
         self._leaving = True
-        self._socket.close()
+        # Not close(), which waits for the reader's file, and that thread is not in the child.
+        with contextlib.suppress(OSError):
+            os.close(self._socket.detach())
 
 
 def _connect(addr: str, port: int, timeout: float) -> socket.socket:
@@ -202,8 +227,8 @@ def start_server(addr: str, port: int, world_size: int) -> subprocess.Popen[byte
     with listen(addr, port) as sock:
         descriptor = sock.fileno()
         return subprocess.Popen(
-            [sys.executable, "-I", script, str(descriptor), str(world_size)],
-            stdin=subprocess.PIPE,
+            [sys.executable, "-I", script, str(descriptor), str(world_size), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[descriptor],
             start_new_session=True,

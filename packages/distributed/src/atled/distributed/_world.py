@@ -23,6 +23,7 @@ from ._store import Store, start_server
 __all__ = [
     "GroupMember",
     "destroy_process_group",
+    "get_backend",
     "get_rank",
     "get_world_size",
     "group_or_default",
@@ -44,15 +45,16 @@ class GroupMember:
 
 
 class _World:
-    def __init__(self, group: ProcessGroup, store: Store) -> None:
+    def __init__(self, group: ProcessGroup, store: Store, backend: str) -> None:
         self.group = group
         self.store = store
+        self.backend = backend
         self.pid = os.getpid()
         self.groups_made = 0
 
 
 _world: _World | None = None
-_server: object | None = None
+_servers: dict[tuple[str, int], object] = {}
 _end_status: int | None = None
 _next_hook = sys.excepthook
 
@@ -83,14 +85,21 @@ def init_process_group(
     if _world is not None:
         raise DistError("init_process_group: this process has a group already; call destroy_process_group first")
     limit = seconds(timeout)
-    factory = cast(ProcessGroupFactory, _registry.load("atled.collectives", backend or "mpi"))
+    name = backend or "mpi"
+    factory = cast(ProcessGroupFactory, _registry.load("atled.collectives", name))
     if store is None:
         rank, world_size, addr, port = _contract(init_method, rank, world_size)
-        if rank == 0 and "ATLED_RENDEZVOUS" not in os.environ:
+        if rank == 0 and not _is_served(init_method):
             _start_server(addr, port, world_size)
         store = Store(addr, port, rank, world_size, limit)
-    group = factory(store, store.rank, store.world_size, limit)
-    _world = _World(group, store)
+    try:
+        group = factory(store, store.rank, store.world_size, limit)
+    except BaseException as error:
+        # The others wait for this rank.
+        store.fail(_summary(error), "".join(traceback.format_exception(error)))
+        store.leave()
+        raise
+    _world = _World(group, store, name)
     store.on_failure = _peer_failed
     if store.failure is not None:
         _peer_failed(store.failure)
@@ -120,8 +129,8 @@ def new_group(
     Returns the group, or ``GroupMember.NON_GROUP_MEMBER`` on ranks outside it. Rank i of the group is ``ranks[i]``.
     """
     world = _require("new_group")
-    if backend not in (None, "mpi"):
-        raise DistError(f"new_group: expected the backend of the job, got {backend!r}")
+    if backend not in (None, world.backend):
+        raise DistError(f"new_group: expected the backend of the job, {world.backend!r}, got {backend!r}")
     everyone = range(world.group.size)
     members = list(everyone if ranks is None else ranks)
     if not members or len(set(members)) != len(members) or not set(members) <= set(everyone):
@@ -130,6 +139,11 @@ def new_group(
     limit = world.store.timeout if timeout is None else seconds(timeout)
     group = world.group.new_group(members, f"group {world.groups_made}", limit)
     return GroupMember.NON_GROUP_MEMBER if group is None else group
+
+
+def get_backend() -> str:
+    """The name of the backend of the job."""
+    return _require("get_backend").backend
 
 
 def get_rank(group: ProcessGroup | None = None) -> int:
@@ -156,8 +170,11 @@ def report_failure(error: BaseException, status: int = 1) -> None:
     global _end_status
     _end_status = status
     if _world is not None and not isinstance(error, RankFailedError):
-        text = "".join(traceback.format_exception(error))
-        _world.store.fail("".join(traceback.format_exception_only(error)).strip(), text)
+        _world.store.fail(_summary(error), "".join(traceback.format_exception(error)))
+
+
+def _summary(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def _require(what: str) -> _World:
@@ -191,10 +208,15 @@ def _contract(init_method: str | None, rank: int, world_size: int) -> tuple[int,
     return rank, world_size, os.environ["MASTER_ADDR"], int(numbers["MASTER_PORT"])
 
 
+def _is_served(init_method: str | None) -> bool:
+    """Whether the launcher serves the rendezvous already."""
+    return "ATLED_RENDEZVOUS" in os.environ and init_method in (None, "env://")
+
+
 def _start_server(addr: str, port: int, world_size: int) -> None:
-    global _server
-    # Held for the life of the process: the server ends when its standard input closes.
-    _server = start_server(addr, port, world_size)
+    # It ends with this process, so a second group of one process meets at the same server.
+    if (addr, port) not in _servers:
+        _servers[addr, port] = start_server(addr, port, world_size)
 
 
 def _peer_failed(error: RankFailedError) -> None:
