@@ -1,0 +1,37 @@
+// Backward runs.
+#pragma once
+
+#include "node.h"
+
+namespace atled::autograd {
+
+struct Root {
+  Edge edge;             // owned by the caller
+  atled_tensor* gradient;  // borrowed
+};
+
+struct Request {
+  std::vector<Root> roots;
+  bool keep_graph = false;    // saved tensors stay
+  bool create_graph = false;  // the run itself is recorded
+  // With targets, gradients go to them and nowhere else; without, they are accumulated into all leaves.
+  bool selective = false;
+  bool accumulate = false;    // the targets are leaves, whose .grad takes the gradient
+  std::vector<Edge> targets;  // owned by the caller
+};
+
+// Answers one gradient for each target (empty when none reached it). Needs the GIL.
+std::vector<Tensor> run_backward(const Request& request);
+
+// g as the gradient of something of that shape and dtype: summed over broadcast dimensions, cast, complex to real.
+Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, const char* from, bool* fresh);
+
+// What stands for a gradient that nothing has arrived for.
+Tensor zeros(const Output& output);
+
+// Adds g to leaf's .grad, never sharing memory with what anybody else holds; then runs its hooks.
+void accumulate(atled_tensor* leaf, Tensor g, bool fresh, bool create_graph);
+// Runs the hooks of one dict on g; a hook may answer another gradient.
+Tensor run_hooks(PyObject* hooks, Tensor g);
+
+}  // namespace atled::autograd

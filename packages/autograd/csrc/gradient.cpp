@@ -1,0 +1,120 @@
+// Gradients themselves: fitting them to what they belong to, hooks, and keeping them in a leaf.
+#include <cstring>
+
+#include "engine.h"
+#include "python/python.h"
+#include "record.h"
+
+namespace atled::autograd {
+
+namespace {
+
+bool same_shape(const atled_tensor* t, int32_t ndim, const int64_t* shape) {
+  if (t->dl.ndim != ndim) return false;
+  for (int i = 0; i < ndim; ++i)
+    if (t->dl.shape[i] != shape[i]) return false;
+  return true;
+}
+
+// What broadcasting did to a tensor of `shape`, undone for its gradient.
+Tensor sum_to(const Tensor& g, int32_t ndim, const int64_t* shape, const char* from) {
+  static const Op sum{"core::sum"}, reshape{"core::reshape"};
+  const int lead = g->dl.ndim - ndim;
+  int64_t dims[ATLED_MAX_NDIM];
+  size_t n = 0;
+  bool inner = false, fits = lead >= 0;
+  for (int i = 0; i < lead; ++i) dims[n++] = i;
+  for (int i = 0; fits && i < ndim; ++i) {
+    const int64_t have = g->dl.shape[lead + i];
+    if (have == shape[i]) continue;
+    fits = shape[i] == 1;
+    inner = true;
+    dims[n++] = lead + i;
+  }
+  if (!fits)
+    fail(ATLED_E_AUTOGRAD, "%s: expected a gradient that broadcasting could have made from shape %s, got %s", from, shape_text(ndim, shape).c_str(),
+         shape_text(g).c_str());
+  if (!inner) return sum(g, ints_value(dims, n), false);
+  Tensor s = sum(g, ints_value(dims, n), true);
+  return lead ? reshape(s, ints_value(shape, static_cast<size_t>(ndim))) : s;
+}
+
+Tensor cast(const Tensor& g, int dtype) {
+  static const Op to{"core::to"}, real{"core::real"};
+  if (is_complex(g->dtype) && !is_complex(dtype)) {
+    Tensor part = real(g);
+    return part->dtype == dtype ? part : cast(part, dtype);
+  }
+  return to(g, dtype_value(dtype));
+}
+
+bool same_strides(const atled_tensor* a, const atled_tensor* b) {
+  for (int i = 0; i < a->dl.ndim; ++i)
+    if (a->dl.shape[i] > 1 && a->dl.strides[i] != b->dl.strides[i]) return false;
+  return true;
+}
+
+}  // namespace
+
+Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, const char* from, bool* fresh) {
+  if (!same_shape(g, ndim, shape)) {
+    g = sum_to(g, ndim, shape, from);
+    *fresh = true;
+  }
+  if (g->dtype != dtype) {
+    g = cast(g, dtype);
+    *fresh = false;  // the real part is a view
+  }
+  return g;
+}
+
+Tensor zeros(const Output& output) {
+  Tensor t = Tensor::empty(output.dtype, output.ndim, output.shape, output.device);
+  if (output.device.device_type == kDLCPU) {
+    memset(data<char>(t), 0, static_cast<size_t>(numel(t)) * static_cast<size_t>(itemsize(output.dtype)));
+    return t;
+  }
+  static const Op fill{"core::fill_"};
+  atled_value out = none();
+  fill.run(0, &out, {value(t), value(0)});
+  return Tensor::steal(out.u.tensor);
+}
+
+Tensor run_hooks(PyObject* hooks, Tensor g) {
+  Ref list = need(PyMapping_Values(hooks));
+  const Py_ssize_t n = PySequence_Size(list.get());
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    Ref hook = need(PySequence_GetItem(list.get(), i)), argument = to_python(g);
+    Ref answer = need(PyObject_CallFunctionObjArgs(hook.get(), argument.get(), nullptr));
+    if (answer.get() == Py_None) continue;
+    atled_tensor* t = tensor_or_null(answer.get());
+    if (!t) fail(ATLED_E_AUTOGRAD, "expected a gradient hook to answer a Tensor or None, got %s", type_name(answer.get()).c_str());
+    g = Tensor::borrow(t);
+  }
+  return g;
+}
+
+void accumulate(atled_tensor* leaf, Tensor g, bool fresh, bool create_graph) {
+  static const Op add{"core::add"}, clone{"core::clone"};
+  Extra& extra = leaf_meta(leaf).more();
+  if (!extra.grad) {
+    if (create_graph)
+      extra.grad = fresh ? std::move(g) : clone(g);
+    else
+      extra.grad = fresh && (is_contiguous(g) || same_strides(g, leaf)) ? std::move(g) : clone(g);
+  } else if (create_graph || requires_grad(extra.grad)) {
+    extra.grad = add(extra.grad, g);
+  } else {
+    add.inplace(extra.grad, g);
+  }
+  if (!extra.post_hooks) return;
+  Ref hooks = Ref::borrow(extra.post_hooks), parameter = to_python(leaf);
+  Ref list = need(PyMapping_Values(hooks.get()));
+  const Py_ssize_t n = PySequence_Size(list.get());
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    Ref hook = need(PySequence_GetItem(list.get(), i));
+    need(PyObject_CallFunctionObjArgs(hook.get(), parameter.get(), nullptr));
+  }
+}
+
+}  // namespace atled::autograd

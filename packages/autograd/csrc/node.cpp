@@ -1,0 +1,145 @@
+#include "node.h"
+
+#include <cstring>
+
+#include "pool.h"
+#include "rule.h"
+
+namespace atled::autograd {
+
+namespace {
+
+std::atomic<uint64_t> next_seq{1};
+
+void release_saved_tensor(atled_tensor* t) {
+  __atomic_fetch_sub(&t->version->watchers, 1, __ATOMIC_RELAXED);
+  api.release(t);
+}
+
+void destroy(Node* node) noexcept {
+  free_saved(node);
+  for (uint32_t i = 0; i < node->edge_count; ++i) release(node->edges[i].node);
+  for (uint32_t i = 0; i < node->output_count; ++i) {
+    if (node->outputs[i].buffer.tensor) api.release(node->outputs[i].buffer.tensor);
+    delete node->outputs[i].meta.extra;
+  }
+  if (node->leaf) {
+    Meta* meta = meta_of(node->leaf);
+    if (meta) {
+      while (meta->lock.exchange(1, std::memory_order_acquire)) {
+      }
+      if (meta->accumulator == node) meta->accumulator = nullptr;
+      meta->lock.store(0, std::memory_order_release);
+    }
+    api.release(node->leaf);
+  }
+  if (node->python) drop_python(node->python);
+  const size_t size = node->size;
+  node->~Node();
+  pool_free(node, size);
+}
+
+// Of this thread: what waits for destruction while one is going on.
+thread_local Node* doomed = nullptr;
+thread_local bool destroying = false;
+
+}  // namespace
+
+Extra::~Extra() {
+  delete view;
+  if (hooks) drop_python(hooks);
+  if (post_hooks) drop_python(post_hooks);
+}
+
+void drop_python(PyObject* object) noexcept {
+  if (!Py_IsInitialized()) return;
+  PyGILState_STATE gil = PyGILState_Ensure();
+  Py_DECREF(object);
+  PyGILState_Release(gil);
+}
+
+void release(Node* node) noexcept {
+  if (!node || node->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  node->next = doomed;
+  doomed = node;
+  if (destroying) return;
+  destroying = true;
+  while (doomed) {
+    Node* first = doomed;
+    doomed = first->next;
+    destroy(first);
+  }
+  destroying = false;
+}
+
+Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, uint32_t saved, size_t words, int64_t** payload) {
+  static_assert(alignof(Output) <= 8 && alignof(Edge) <= 8 && alignof(Saved) <= 8 && sizeof(Node) % 8 == 0, "one block of words");
+  const size_t size = sizeof(Node) + outputs * sizeof(Output) + edges * sizeof(Edge) + saved * sizeof(Saved) + words * 8;
+  if (size > UINT32_MAX) throw std::bad_alloc();
+  char* block = static_cast<char*>(pool_allocate(size));
+  Node* node = new (block) Node;
+  node->kind = kind;
+  node->name = name;
+  node->output_count = outputs;
+  node->edge_count = edges;
+  node->saved_count = static_cast<uint16_t>(saved);
+  node->size = static_cast<uint32_t>(size);
+  node->seq = 0;
+  char* at = block + sizeof(Node);
+  node->outputs = reinterpret_cast<Output*>(at);
+  for (uint32_t i = 0; i < outputs; ++i) new (&node->outputs[i]) Output{};
+  at += outputs * sizeof(Output);
+  node->edges = reinterpret_cast<Edge*>(at);
+  for (uint32_t i = 0; i < edges; ++i) new (&node->edges[i]) Edge{};
+  at += edges * sizeof(Edge);
+  node->saved = reinterpret_cast<Saved*>(at);
+  for (uint32_t i = 0; i < saved; ++i) new (&node->saved[i]) Saved{none(), 0};
+  at += saved * sizeof(Saved);
+  if (payload) *payload = reinterpret_cast<int64_t*>(at);
+  return node;
+}
+
+void number(Node* node) { node->seq = next_seq.fetch_add(1, std::memory_order_relaxed); }
+
+int64_t* describe_output(Node* node, uint32_t i, const atled_tensor* t, int64_t* words) {
+  Output& out = node->outputs[i];
+  out.ndim = t->dl.ndim;
+  out.dtype = t->dtype;
+  out.device = t->dl.device;
+  out.shape = words;
+  for (int d = 0; d < out.ndim; ++d) words[d] = t->dl.shape[d];
+  return words + out.ndim;
+}
+
+void set_history(atled_tensor* t, Node* node, uint32_t i) {
+  Meta* old = meta_of(t);
+  Meta& meta = node->outputs[i].meta;
+  meta.node = node;
+  meta.output = i;
+  meta.flags = kRequiresGrad | kEmbedded;
+  node->outputs[i].has_tensor = true;
+  retain(node);
+  if (old) {
+    meta.flags |= old->flags & kRetainsGrad;
+    if (old->extra) {
+      meta.more().grad = std::move(old->extra->grad);
+      meta.more().view = std::exchange(old->extra->view, nullptr);
+    }
+    drop_slot(t);
+  }
+  check(layer_group->set_slot(t, &meta));
+  check(api.set_keys(t, kKey, 0));
+}
+
+void free_saved(Node* node) noexcept {
+  if (node->state.fetch_or(kFreed, std::memory_order_acq_rel) & kFreed) return;
+  for (uint32_t i = 0; i < node->saved_count; ++i) {
+    const atled_value& v = node->saved[i].value;
+    if (v.tag == ATLED_TENSOR) release_saved_tensor(v.u.tensor);
+    if (v.tag == ATLED_TENSORS)
+      for (uint32_t k = 0; k < v.n; ++k)
+        if (v.u.tensors[k]) release_saved_tensor(v.u.tensors[k]);
+  }
+}
+
+}  // namespace atled::autograd

@@ -1,0 +1,97 @@
+// Ops that gradients need and users do not: reading and writing a region of a tensor that is given by strides.
+//
+// `base_stride` says how the tensor's elements lay in memory when the region was described; size, stride and offset (in
+// elements, from the tensor's element 0) are the region. Both work on values: no result shares memory with an argument.
+#include "atled/plugin.hpp"
+
+namespace atled::autograd {
+
+namespace {
+
+const Op copy{"core::copy_"}, fill{"core::fill_"}, clone{"core::clone"};
+
+struct Layout {
+  size_t ndim;
+  const int64_t* shape;
+  const int64_t* stride;
+  int64_t lowest = 0, highest = 0;  // offsets of the first and last element in memory
+  bool contiguous = true;
+
+  Layout(size_t ndim_, const int64_t* shape_, const atled_value& strides) : ndim(ndim_), shape(shape_), stride(strides.u.ints) {
+    if (strides.n != ndim) fail(ATLED_E_SHAPE, "expected %zu base strides, got %u", ndim, strides.n);
+    int64_t expected = 1;
+    for (size_t i = ndim; i-- > 0;) {
+      const int64_t span = shape[i] > 0 ? (shape[i] - 1) * stride[i] : 0;
+      (span < 0 ? lowest : highest) += span;
+      if (shape[i] != 1 && stride[i] != expected) contiguous = false;
+      expected *= shape[i];
+    }
+  }
+};
+
+void write(atled_tensor* to, atled_tensor* from) {
+  atled_value out = none();
+  if (from)
+    copy.run(0, &out, {value(to), value(from)});
+  else
+    fill.run(0, &out, {value(to), value(0)});
+  api.release(out.u.tensor);
+}
+
+Tensor view(atled_tensor* t, size_t ndim, const int64_t* shape, const int64_t* stride, int64_t offset) {
+  atled_tensor* out = nullptr;
+  check(api.as_view(t, t->dtype, static_cast<int32_t>(ndim), shape, stride, offset, &out));
+  return Tensor::steal(out);
+}
+
+// A tensor with the memory layout of the base, holding `values` (zeros for NULL): `memory` owns it, `base` shows it.
+struct Laid {
+  Tensor memory, base;
+
+  Laid(const Layout& layout, const atled_tensor* like, atled_tensor* values) {
+    if (layout.contiguous) {
+      base = memory = Tensor::empty(like->dtype, static_cast<int>(layout.ndim), layout.shape, like->dl.device);
+    } else {
+      memory = Tensor::empty(like->dtype, {layout.highest - layout.lowest + 1}, like->dl.device);
+      base = view(memory, layout.ndim, layout.shape, layout.stride, -layout.lowest);
+    }
+    write(base, values);
+  }
+};
+
+Tensor region(const Laid& laid, const Layout& layout, const atled_value& size, const atled_value& stride, const atled_value& offset) {
+  if (size.n != stride.n) fail(ATLED_E_SHAPE, "expected as many strides as sizes, got %u and %u", stride.n, size.n);
+  return view(laid.memory, size.n, size.u.ints, stride.u.ints, offset.u.i - layout.lowest);
+}
+
+// strided_get(input, base_stride, size, stride, offset)
+void run_get(atled_frame* frame) {
+  atled_tensor* input = arg_tensor(frame, 0);
+  const Layout layout(static_cast<size_t>(input->dl.ndim), input->dl.shape, frame->args[1]);
+  const Laid laid(layout, input, input);
+  set_out(frame, 0, clone(region(laid, layout, frame->args[2], frame->args[3], frame->args[4])));
+}
+
+// strided_put(input, src, shape, base_stride, size, stride, offset)
+void run_put(atled_frame* frame) {
+  atled_tensor *input = arg_tensor(frame, 0), *src = arg_tensor(frame, 1);
+  if (!input && !src) fail(ATLED_E_ARGUMENT, "expected input, src or both, got neither");
+  const Layout layout(frame->args[2].n, frame->args[2].u.ints, frame->args[3]);
+  const Laid laid(layout, input ? input : src, input);
+  write(region(laid, layout, frame->args[4], frame->args[5], frame->args[6]), src);
+  set_out(frame, 0, layout.contiguous ? laid.base : clone(laid.base));
+}
+
+}  // namespace
+
+void define_ops() {
+  const uint32_t traits = ATLED_OP_PRIVATE | ATLED_OP_FUNCTION;
+  add_kernel(define({"autograd::strided_get(Tensor input, int[] base_stride, int[] size, int[] stride, int offset) -> Tensor",
+                     "The elements of a region, as a new tensor.", nullptr, traits}),
+             ATLED_DEVICE_ANY, kernel<run_get>);
+  add_kernel(define({"autograd::strided_put(Tensor? input, Tensor? src, int[] shape, int[] base_stride, int[] size, int[] stride, int offset) -> Tensor",
+                     "A copy of input (zeros for None) of that shape with a region replaced by src (zeros for None).", nullptr, traits}),
+             ATLED_DEVICE_ANY, kernel<run_put>);
+}
+
+}  // namespace atled::autograd

@@ -1,0 +1,46 @@
+// The extension module atled.autograd._tape.
+#include "python/python.h"
+#include "record.h"
+
+namespace atled::autograd {
+
+void define_ops();  // ops.cpp
+
+namespace {
+
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "atled.autograd._tape", "The tape; see atled.autograd.", -1, nullptr, nullptr, nullptr, nullptr, nullptr};
+
+bool connect_core() {
+  char error[512] = "";
+  auto* core = static_cast<const atled_handshake*>(PyCapsule_Import(ATLED_CAPSULE, 0));
+  if (!core) return false;
+  if (!connect(core, "atled-autograd", ATLED_AUTOGRAD_VERSION, error, sizeof error)) {
+    PyErr_SetString(PyExc_ImportError, error);
+    return false;
+  }
+  const int status = guard([] {
+    check(layer_group->add("autograd", kLevel, on_call, nullptr));
+    check(layer_group->own_slot("atled-autograd", drop_slot));
+    define_ops();
+  });
+  if (status != ATLED_OK) py_group->raise();
+  return status == ATLED_OK;
+}
+
+}  // namespace
+
+}  // namespace atled::autograd
+
+PyMODINIT_FUNC PyInit__tape() {
+  using namespace atled::autograd;
+  if (!connect_core()) return nullptr;
+  PyObject* module = PyModule_Create(&definition);
+  if (!module) return nullptr;
+  bool fine = init_node_type(module);
+  for (PyMethodDef* methods : {tensor_methods, engine_methods, rule_methods, function_methods}) fine = fine && PyModule_AddFunctions(module, methods) == 0;
+  if (!fine) {
+    Py_DECREF(module);
+    return nullptr;
+  }
+  return module;
+}

@@ -1,0 +1,104 @@
+// atled.autograd's Node: what grad_fn answers.
+#include "python/python.h"
+
+namespace atled::autograd {
+
+namespace {
+
+struct NodeObject {
+  PyObject_HEAD
+  Node* node;
+};
+
+PyTypeObject* node_type = nullptr;
+
+Node* node_of(PyObject* object) { return reinterpret_cast<NodeObject*>(object)->node; }
+
+void node_dealloc(PyObject* object) {
+  PyTypeObject* type = Py_TYPE(object);
+  Node* node = node_of(object);
+  node->wrapper = nullptr;
+  release(node);
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+std::string node_name(const Node* node) {
+  if (node->kind != Kind::kRule) return node->kind == Kind::kFunction ? std::string(node->name) + "Backward" : node->name;
+  // log_softmax -> LogSoftmaxBackward
+  std::string name;
+  bool upper = true;
+  for (const char* c = node->name; *c; ++c) {
+    if (*c == '_') {
+      upper = true;
+    } else {
+      name += upper && *c >= 'a' && *c <= 'z' ? static_cast<char>(*c - 32) : *c;
+      upper = false;
+    }
+  }
+  return name + "Backward";
+}
+
+PyObject* node_repr(PyObject* object) { return PyUnicode_FromFormat("<%s %p>", node_name(node_of(object)).c_str(), static_cast<void*>(node_of(object))); }
+
+PyObject* call_name(PyObject* object, PyObject*) { return PyUnicode_FromString(node_name(node_of(object)).c_str()); }
+
+PyObject* next_functions(PyObject* object, void*) {
+  return python_call([&] {
+    const Node* node = node_of(object);
+    Ref tuple = need(PyTuple_New(node->edge_count));
+    for (uint32_t i = 0; i < node->edge_count; ++i) {
+      Ref next = node->edges[i].node ? wrap_node(node->edges[i].node) : Ref::borrow(Py_None);
+      PyTuple_SetItem(tuple.get(), i, need(Py_BuildValue("(OI)", next.get(), node->edges[i].output)).take());
+    }
+    return tuple.take();
+  });
+}
+
+PyObject* sequence_number(PyObject* object, void*) { return PyLong_FromUnsignedLongLong(node_of(object)->seq); }
+PyObject* variable(PyObject* object, void*) {
+  return python_call([&] { return to_python(node_of(object)->leaf).take(); });
+}
+PyObject* byte_count(PyObject* object, void*) { return PyLong_FromUnsignedLong(node_of(object)->size); }
+
+PyMethodDef methods[] = {{"name", call_name, METH_NOARGS, "The op's or Function's name, as in MulBackward."}, {nullptr, nullptr, 0, nullptr}};
+
+PyGetSetDef getset[] = {{"next_functions", next_functions, nullptr, "(Node or None, output number) of each input.", nullptr},
+                        {"variable", variable, nullptr, "The leaf that an AccumulateGrad node belongs to, else None.", nullptr},
+                        {"sequence_number", sequence_number, nullptr, "Above those of all nodes that this one leads to.", nullptr},
+                        {"nbytes", byte_count, nullptr, "Bytes of the node itself, without the tensors it saves.", nullptr},
+                        {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
+PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
+                       {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
+                       {Py_tp_methods, methods},
+                       {Py_tp_getset, getset},
+                       {Py_tp_doc, const_cast<char*>("A recorded call: the history of its results.")},
+                       {0, nullptr}};
+
+PyType_Spec spec = {"atled.autograd.Node", sizeof(NodeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+
+}  // namespace
+
+Ref wrap_node(Node* node) {
+  if (!node) return Ref::borrow(Py_None);
+  if (node->wrapper) return Ref::borrow(node->wrapper);
+  NodeObject* object = PyObject_New(NodeObject, node_type);
+  if (!object) throw_python();
+  retain(node);
+  object->node = node;
+  node->wrapper = reinterpret_cast<PyObject*>(object);
+  return Ref(node->wrapper);
+}
+
+Node* node_from(PyObject* object) {
+  if (Py_TYPE(object) != node_type) fail(ATLED_E_ARGUMENT, "expected a Node, got %s", type_name(object).c_str());
+  return node_of(object);
+}
+
+bool init_node_type(PyObject* module) {
+  node_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  return node_type && PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(node_type)) == 0;
+}
+
+}  // namespace atled::autograd

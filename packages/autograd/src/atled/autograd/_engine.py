@@ -1,0 +1,109 @@
+"""Starting backward runs."""
+
+from collections.abc import Sequence
+
+import atled.core as at
+from atled.autograd import _tape
+
+Tensors = at.Tensor | Sequence[at.Tensor]
+Gradients = at.Tensor | Sequence[at.Tensor | None] | None
+
+
+def _listed(tensors: Tensors) -> list[at.Tensor]:
+    return [tensors] if isinstance(tensors, at.Tensor) else list(tensors)
+
+
+def _seeds(gradients: Gradients, count: int, name: str) -> list[at.Tensor | None]:
+    if gradients is None:
+        return [None] * count
+    given = [gradients] if isinstance(gradients, at.Tensor) else list(gradients)
+    if len(given) != count:
+        raise at.InvalidValueError(f"{name}: expected as many gradients as tensors, {count}, got {len(given)}")
+    return given
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Gradients = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    *,
+    inputs: Tensors | None = None,
+) -> None:
+    """Computes the gradients of ``tensors`` and adds them to the ``grad`` of the leaves that they were made from.
+
+    tensors: roots; one with more than one element needs its gradient in ``grad_tensors``.
+    retain_graph: keep what was saved for another run; default ``create_graph``.
+    create_graph: record this run, so that its results can be differentiated again.
+    inputs: accumulate into these leaves alone.
+    Raises AutogradError for a root that requires no grad, a graph whose saved tensors are gone or were changed.
+
+    >>> import atled.core as at
+    >>> import atled.autograd as autograd
+    >>> x = at.tensor(3.0, requires_grad=True)
+    >>> autograd.backward(x * x)
+    >>> x.grad.item()
+    6.0
+    """
+    roots = _listed(tensors)
+    targets = None if inputs is None else _listed(inputs)
+    if targets is not None and not targets:
+        raise at.InvalidValueError("backward: expected inputs to name at least one tensor, got none")
+    keep = create_graph if retain_graph is None else retain_graph
+    _tape.backward(roots, _seeds(grad_tensors, len(roots), "backward"), keep, create_graph, targets, True)
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Gradients = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    *,
+    materialize_grads: bool = False,
+) -> tuple[at.Tensor | None, ...]:
+    """The gradients of the sum of ``outputs``, weighted by ``grad_outputs``, with respect to ``inputs``; no ``.grad`` changes.
+
+    allow_unused: answer None for an input that no output depends on, rather than raise; default ``materialize_grads``.
+    materialize_grads: answer zeros for such an input.
+    The other arguments are those of `backward`.
+    Raises AutogradError when an input is not part of the graph, and as `backward` does.
+
+    >>> import atled.core as at
+    >>> import atled.autograd as autograd
+    >>> x = at.tensor(3.0, requires_grad=True)
+    >>> (first,) = autograd.grad(x**3, x, create_graph=True)
+    >>> (second,) = autograd.grad(first, x)
+    >>> first.item(), second.item()
+    (27.0, 18.0)
+    """
+    roots, targets = _listed(outputs), _listed(inputs)
+    if allow_unused is False and materialize_grads:
+        raise at.InvalidValueError("grad: expected allow_unused to be True or left out with materialize_grads=True, got False")
+    unused = materialize_grads if allow_unused is None else allow_unused
+    keep = create_graph if retain_graph is None else retain_graph
+    found = _tape.backward(roots, _seeds(grad_outputs, len(roots), "grad"), keep, create_graph, targets, False)
+    for i, gradient in enumerate(found):
+        if gradient is None and not unused:
+            raise at.AutogradError(
+                f"grad: no output depends on input {i} (shape {tuple(targets[i].shape)}); pass allow_unused=True to get None for it"
+            )
+        if gradient is None and materialize_grads:
+            found[i] = at.zeros_like(targets[i])
+    return tuple(found)
+
+
+def tensor_backward(
+    self: at.Tensor,
+    gradient: at.Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensors | None = None,
+) -> None:
+    """Computes the gradients of this tensor and adds them to its leaves' ``grad``; see `atled.autograd.backward`."""
+    if inputs is None:
+        keep = create_graph if retain_graph is None else retain_graph
+        _tape.backward((self,), (gradient,), keep, create_graph, None, True)
+    else:
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)

@@ -1,0 +1,152 @@
+"""Gradients of one's own: Function."""
+
+from typing import Any
+
+import atled.core as at
+from atled.autograd import _tape
+
+
+class FunctionContext:
+    """What forward leaves for backward: saved tensors, and any attribute that it sets.
+
+    needs_input_grad: a bool for each argument of forward.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+
+    def __init__(self, function: "type[Function]", positions: list[int], arguments: int) -> None:
+        self._function = function
+        self._positions = positions  # of the tensors among forward's arguments
+        self._arguments = arguments
+        self._to_save: tuple[at.Tensor | None, ...] = ()
+        self._dirty: tuple[at.Tensor, ...] = ()
+        self._constant: tuple[at.Tensor, ...] = ()
+        self._materialize = True
+        self._node: Any = None
+
+    def save_for_backward(self, *tensors: at.Tensor | None) -> None:
+        """Keeps tensors for `saved_tensors`; their later in-place change is an error there. The last call counts."""
+        for tensor in tensors:
+            if tensor is not None and not isinstance(tensor, at.Tensor):
+                raise at.ArgumentError(f"save_for_backward: expected Tensors and None, got {type(tensor).__name__}")
+        self._to_save = tensors
+
+    def mark_dirty(self, *tensors: at.Tensor) -> None:
+        """Says which arguments forward has changed in place; each must be among its results."""
+        self._dirty = tensors
+
+    def mark_non_differentiable(self, *tensors: at.Tensor) -> None:
+        """Says which results have no gradient."""
+        self._constant = tensors
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for results that nothing used."""
+        self._materialize = value
+
+    @property
+    def saved_tensors(self) -> tuple[at.Tensor | None, ...]:
+        """What `save_for_backward` kept; only while backward runs."""
+        if self._node is None:
+            return self._to_save
+        saved: tuple[at.Tensor | None, ...] = _tape.saved_tensors(self._node)
+        return saved
+
+    def _backward(self, node: Any, gradients: tuple[at.Tensor | None, ...]) -> tuple[at.Tensor | None, ...]:
+        """What the tape calls; answers one gradient for each tensor among forward's arguments."""
+        outer, self._node = self._node, node
+        try:
+            answer = self._function.backward(self, *gradients)
+        finally:
+            self._node = outer
+        given = answer if isinstance(answer, tuple) else (answer,)
+        if len(given) != self._arguments and not (len(given) > self._arguments and all(g is None for g in given[self._arguments :])):
+            raise at.AutogradError(
+                f"{self._function.__name__}.backward: expected {self._arguments} gradients, one for each argument of forward, got {len(given)}"
+            )
+        for i, gradient in enumerate(given):
+            if gradient is not None and i not in self._positions:
+                raise at.AutogradError(f"{self._function.__name__}.backward: expected None for argument {i}, which is no tensor")
+        return tuple(given[i] for i in self._positions)
+
+
+class Function:
+    """A step with a gradient of its own: subclass it with static methods ``forward`` and ``backward``, and call ``apply``.
+
+    Either ``forward(ctx, *args)``, or ``forward(*args)`` with ``setup_context(ctx, inputs, output)``. ``backward(ctx, *gradients)``
+    gets a gradient for each result, and answers one, or None, for each argument. It can be differentiated in its turn when it is made of
+    differentiable steps.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import Function
+    >>> class Cube(Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x * x * x
+    ...
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         (x,) = ctx.saved_tensors
+    ...         return g * 3 * x * x
+    >>> x = at.tensor(2.0, requires_grad=True)
+    >>> Cube.apply(x).backward()
+    >>> x.grad.item()
+    12.0
+    """
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """The step itself; calls in it are not recorded."""
+        raise NotImplementedError("Function.forward: expected a subclass to define it")
+
+    @staticmethod
+    def setup_context(ctx: FunctionContext, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Leaves in ctx what backward needs, for a forward that takes no ctx."""
+        raise NotImplementedError("Function.setup_context")
+
+    @staticmethod
+    def backward(ctx: FunctionContext, *gradients: Any) -> Any:
+        """The gradient of each argument of forward from those of its results."""
+        raise NotImplementedError("Function.backward: expected a subclass to define it")
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Runs forward, and records it when recording is on and an argument requires grad."""
+        positions = [i for i, argument in enumerate(args) if isinstance(argument, at.Tensor)]
+        context = FunctionContext(cls, positions, len(args))
+        needed = tuple(isinstance(argument, at.Tensor) and _tape.requires_grad(argument) for argument in args)
+        enabled = _tape.set_enabled(False)
+        try:
+            context.needs_input_grad = needed
+            if cls.setup_context is Function.setup_context:
+                output = cls.forward(context, *args, **kwargs)
+            else:
+                output = cls.forward(*args, **kwargs)
+                cls.setup_context(context, args, output)
+        finally:
+            _tape.set_enabled(enabled)
+        if not enabled or not any(needed):
+            return output
+        return cls._record(context, [args[i] for i in positions], output)
+
+    @classmethod
+    def _record(cls, context: FunctionContext, inputs: list[at.Tensor], output: Any) -> Any:
+        several = isinstance(output, (tuple, list))
+        results = list(output) if several else [output]
+        tensors = [result if isinstance(result, at.Tensor) else None for result in results]
+        constant = {id(tensor) for tensor in context._constant}
+        differentiable = [
+            tensor is not None and id(tensor) not in constant and tensor.dtype in _DIFFERENTIABLE for tensor in tensors
+        ]
+        for tensor in context._dirty:
+            if all(tensor is not result for result in results):
+                raise at.AutogradError(f"{cls.__name__}: expected each tensor that was marked dirty among the results of forward")
+        seen = _tape.record(context, cls.__name__, inputs, tensors, context._to_save, context._dirty, differentiable)
+        context._to_save = context._dirty = context._constant = ()
+        final = [result if tensor is None else tensor for result, tensor in zip(results, seen, strict=True)]
+        if not several:
+            return final[0]
+        return type(output)(final) if isinstance(output, list) else tuple(final)
+
+
+_DIFFERENTIABLE = (at.float16, at.bfloat16, at.float32, at.float64, at.complex64, at.complex128)

@@ -1,0 +1,154 @@
+"""Where gradient rules are kept, and how they are written.
+
+A rule is a set of functions, one for each tensor argument that has a gradient. The names of a function's parameters say
+what it wants, and only that is saved:
+
+=====================  ==========================================================================================
+``g``                  the gradient of the op's (first) output
+``g_values``           the gradient of the output that the schema names ``values``
+``gs``                 the gradients of all outputs, as a tuple (for ops that answer ``Tensor[]``)
+an argument's name     the argument, as it was given
+``out``, ``values``    the (first) output, or the one of that name
+``input_shape``        the shape of the argument ``input``, without keeping the tensor; so ``_dtype`` and ``_device``
+``needs``              which of the rule's targets need a gradient (joint rules)
+=====================  ==========================================================================================
+
+What broadcasting and promotion did to an argument is undone by the tape: a rule answers the gradient of the broadcast one.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from atled.autograd import _tape, _trace
+from atled.core import _registry
+
+Gradient = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A function for one target, or a joint one for several; None marks targets that have no gradient."""
+
+    targets: tuple[str, ...]
+    function: Gradient | None
+    joint: bool = False
+
+    def row(self) -> tuple[tuple[str, ...], Gradient | None, tuple[str, ...], bool]:
+        """What the tape reads."""
+        names = () if self.function is None else parameter_names(self.function)
+        return self.targets, self.function, names, self.joint
+
+
+@dataclass(frozen=True)
+class Rule:
+    """All that is known of one op's gradient: parts, or a mark with its reason."""
+
+    parts: tuple[Part, ...] = ()
+    mark: str = "rule"  # or "non_differentiable" or "not_implemented"
+    why: str = ""
+
+
+_rules: dict[str, Rule] = {}
+_loaded: set[str] = set()
+
+
+def parameter_names(function: Gradient) -> tuple[str, ...]:
+    """The names that a rule's function asks for; ArgumentError-like TypeError for ``*args``, ``**kwargs`` and keyword-only ones."""
+    parameters = inspect.signature(function).parameters.values()
+    for parameter in parameters:
+        if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            raise TypeError(f"gradient rule: expected plain parameters whose names say what to save, got {parameter}")
+    return tuple(parameter.name for parameter in parameters)
+
+
+class RuleBook:
+    """Registers the rules of one namespace of ops; what an ``atled.gradients`` entry point is called with."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def _put(self, op: str, rule: Rule) -> None:
+        name = op if "::" in op else f"{self.namespace}::{op}"
+        old = _rules.get(name)
+        if old is not None and old.mark == rule.mark == "rule":
+            taken = {target for part in old.parts for target in part.targets}
+            replaced = taken & {target for part in rule.parts for target in part.targets}
+            kept = () if replaced else old.parts
+            rule = Rule((*kept, *rule.parts))
+        _rules[name] = rule
+        if old is not None:
+            _tape.forget(name)
+
+    def __call__(self, op: str, /, **functions: Gradient | None) -> None:
+        """Registers one function for each differentiable argument of ``op``; None says that it has no gradient.
+
+        >>> from atled.autograd import rule
+        >>> rule("core::mul", input=lambda g, other: g * other, other=lambda g, input: g * input)  # doctest: +SKIP
+        """
+        self._put(op, Rule(tuple(Part((argument,), function) for argument, function in functions.items())))
+
+    def joint(self, op: str, arguments: tuple[str, ...], function: Gradient, /) -> None:
+        """Registers one function for several arguments; it answers a tuple with a gradient or None for each."""
+        self._put(op, Rule((Part(arguments, function, joint=True),)))
+
+    def non_differentiable(self, *ops: str) -> None:
+        """Marks ops whose results never have a gradient: the tape leaves their calls alone."""
+        for op in ops:
+            self._put(op, Rule(mark="non_differentiable"))
+
+    def not_implemented(self, op: str, why: str) -> None:
+        """Marks an op that could have a gradient and has none yet; recording it is an error that says why."""
+        self._put(op, Rule(mark="not_implemented", why=why))
+
+
+#: Registers rules of core's ops, or of any op by its full name: ``rule("mine::op", input=lambda g: ...)``.
+rule = RuleBook("core")
+
+
+def load(namespace: str) -> None:
+    """Registers what installed distributions provide for a namespace; does nothing the second time."""
+    if namespace in _loaded:
+        return
+    _loaded.add(namespace)
+    register = _registry.find("atled.gradients", namespace)
+    if callable(register):
+        register(RuleBook(namespace))
+
+
+def find(namespace: str, op: str) -> Rule | None:
+    """The rule of an op, or None."""
+    load(namespace)
+    return _rules.get(f"{namespace}::{op}")
+
+
+def lookup(namespace: str, op: str) -> tuple[Any, ...] | None:
+    """What the tape asks when it meets an op for the first time."""
+    found = find(namespace, op)
+    if found is None:
+        return None
+    if found.mark != "rule":
+        return found.mark, found.why
+    return found.mark, tuple(part.row() for part in found.parts)
+
+
+def load_tape() -> None:
+    """Registers the layer and this package's ops; importing the tape has done so."""
+
+
+_tape.connect(lookup, _trace.trace)
+
+
+def coverage(namespace: str | None = None) -> dict[str, str]:
+    """What each registered op has: ``"rule"``, ``"non_differentiable"``, ``"not_implemented"`` or ``"missing"``.
+
+    Composite ops are left out: the ops that they call are recorded in their place.
+    """
+    table = {}
+    for name in _tape.ops():
+        space, op = name.split("::")
+        if namespace in (None, space):
+            found = find(space, op)
+            table[name] = "missing" if found is None else found.mark
+    return table

@@ -1,0 +1,96 @@
+"""What this package puts on Tensor, through the entry points ``atled.tensor_attributes``."""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import atled.core as at
+from atled.autograd import _tape
+from atled.autograd._engine import tensor_backward as backward  # noqa: F401 - an entry point
+
+_numbers = itertools.count()
+
+
+class RemovableHandle:
+    """What registering a hook answers: ``remove()`` takes the hook away again; also a context manager."""
+
+    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._hooks: dict[int, Callable[..., Any]] | None = hooks
+        self.id = next(_numbers)
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Takes the hook away; once is enough, and again does no harm."""
+        if self._hooks is not None:
+            self._hooks.pop(self.id, None)
+            self._hooks = None
+
+    def __enter__(self) -> "RemovableHandle":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def _get_grad(self: at.Tensor) -> at.Tensor | None:
+    found: at.Tensor | None = _tape.grad(self)
+    if found is None and not _tape.is_leaf(self) and not _tape.retains_grad(self):
+        warnings.warn(
+            "grad of a tensor that is no leaf is not kept: call retain_grad() on it before backward, or look at the leaf",
+            stacklevel=2,
+        )
+    return found
+
+
+grad = property(
+    _get_grad,
+    lambda self, value: _tape.set_grad(self, value),
+    lambda self: _tape.set_grad(self, None),
+    "The gradient that backward has accumulated, or None.",
+)
+requires_grad = property(
+    _tape.requires_grad, lambda self, value: _tape.set_requires_grad(self, value), None, "Whether calls with this tensor are recorded."
+)
+grad_fn = property(_tape.grad_fn, None, None, "The recorded call that made this tensor, or None for a leaf.")
+is_leaf = property(_tape.is_leaf, None, None, "Whether no recorded call made this tensor.")
+output_nr = property(_tape.output_nr, None, None, "Which result of grad_fn this tensor is.")
+retains_grad = property(_tape.retains_grad, None, None, "Whether a tensor that is no leaf keeps its gradient.")
+
+
+def requires_grad_(self: at.Tensor, requires_grad: bool = True) -> at.Tensor:
+    """Starts or stops recording calls with this leaf, and answers it; AutogradError for integers and for results of recorded calls."""
+    return _tape.set_requires_grad(self, requires_grad)
+
+
+def detach(self: at.Tensor) -> at.Tensor:
+    """A tensor over the same memory without history."""
+    return _tape.detach(self)
+
+
+def detach_(self: at.Tensor) -> at.Tensor:
+    """Drops this tensor's history, and answers it; AutogradError for a view."""
+    return _tape.detach_(self)
+
+
+def retain_grad(self: at.Tensor) -> None:
+    """Keeps the gradient of this tensor in ``grad`` though it is no leaf."""
+    _tape.retain_grad(self)
+
+
+def register_hook(self: at.Tensor, hook: Callable[[at.Tensor], at.Tensor | None]) -> RemovableHandle:
+    """Calls ``hook(gradient)`` whenever this tensor's gradient is complete; what it answers, unless None, takes its place.
+
+    >>> import atled.core as at
+    >>> x = at.tensor(2.0, requires_grad=True)
+    >>> handle = x.register_hook(lambda g: g * 10)
+    >>> (x * 3).backward()
+    >>> x.grad.item()
+    30.0
+    """
+    return RemovableHandle(_tape.hooks(self), hook)
+
+
+def register_post_accumulate_grad_hook(self: at.Tensor, hook: Callable[[at.Tensor], None]) -> RemovableHandle:
+    """Calls ``hook(tensor)`` after a gradient was added to this leaf's ``grad``."""
+    return RemovableHandle(_tape.post_hooks(self), hook)
