@@ -1,0 +1,17 @@
+"""Optimizers, learning-rate schedules and gradient clipping.
+
+>>> import atled.core as at
+>>> from atled import optim
+>>> weight = at.tensor([1.0, 2.0])
+>>> optim.SGD([weight], lr=0.5).step(grads=[at.tensor([1.0, 1.0])])
+>>> weight.tolist()
+[0.5, 1.5]
+"""
+
+from atled.optim import lr_scheduler
+from atled.optim._adam import Adam, AdamW
+from atled.optim._clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+from atled.optim._optimizer import Optimizer
+from atled.optim._sgd import SGD
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm_", "clip_grad_value_", "get_total_norm", "lr_scheduler"]

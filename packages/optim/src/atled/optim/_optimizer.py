@@ -1,0 +1,161 @@
+"""What every optimizer has: parameter groups, state, and their way into files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import atled.core as at
+from atled.core import Tensor
+
+Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
+
+
+class Optimizer(ABC):
+    """Base of the optimizers.
+
+    ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dicts with the key ``params`` and settings of their own;
+    ``defaults`` are the settings of groups that do not say otherwise. Subclasses implement ``_update``.
+
+    Errors: ``ArgumentError`` for parameters that are no tensors, come twice or are none at all.
+    """
+
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise at.ArgumentError("optimizer: expected an iterable of tensors or of dicts, got one Tensor; put it in a list")
+        self.defaults = defaults
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        given: list[Any] = list(params)
+        if not given:
+            raise at.ArgumentError("optimizer: expected at least one parameter, got an empty list")
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group: a dict with ``params`` and any settings; the others are the defaults."""
+        group = {**self.defaults, **param_group}
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        if params and isinstance(params[0], tuple):
+            group["param_names"] = [name for name, _ in params]
+            params = [param for _, param in params]
+        known = {id(param) for other in self.param_groups for param in other["params"]}
+        for param in params:
+            if not isinstance(param, Tensor):
+                raise at.ArgumentError(f"optimizer: expected parameters that are Tensors, got {type(param).__name__}")
+            if id(param) in known:
+                raise at.ArgumentError("optimizer: expected each parameter once, got one twice; share it in one group")
+            known.add(id(param))
+        group["params"] = params
+        self._check(group)
+        self.param_groups.append(group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forgets the gradients, or sets them to zero when ``set_to_none`` is false."""
+        for group in self.param_groups:
+            for param in group["params"]:
+                if set_to_none:
+                    param.grad = None
+                elif param.grad is not None:
+                    param.grad.detach_().zero_()
+
+    def step(self, closure: Callable[[], Any] | None = None, *, grads: Sequence[Tensor | None] | None = None) -> Any:
+        """Changes the parameters once, in place.
+
+        The gradients are the parameters' ``grad``, or ``grads``, one per parameter in order over all groups (None skips one), so that
+        tensors which nothing differentiated can be stepped. ``closure`` computes the loss anew first; its value is returned.
+        """
+        loss = None if closure is None else closure()
+        at_grad = 0
+        for group in self.param_groups:
+            params = group["params"]
+            if grads is None:
+                found = [param.grad for param in params]
+            else:
+                found = list(grads[at_grad : at_grad + len(params)])
+                at_grad += len(params)
+                if len(found) != len(params):
+                    raise at.ArgumentError(f"step: expected one gradient per parameter, got only {len(grads)}")
+            if all(grad is not None for grad in found):
+                self._update(group, params, found)
+                continue
+            pairs = [(param, grad) for param, grad in zip(params, found, strict=True) if grad is not None]
+            if pairs:
+                self._update(group, [param for param, _ in pairs], [grad for _, grad in pairs])
+        return loss
+
+    @abstractmethod
+    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        """Steps the parameters of a group that have gradients."""
+
+    def _check(self, group: dict[str, Any]) -> None:
+        """Raises InvalidValueError when a setting makes no sense."""
+        require(group["lr"] >= 0, "lr", "at least 0", group["lr"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """State and settings, with parameters as numbers in order: what ``load_state_dict`` and ``at.save`` take."""
+        number = {id(param): i for i, param in enumerate(self._all())}
+        groups = [
+            {key: value for key, value in group.items() if key != "params"} | {"params": [number[id(p)] for p in group["params"]]}
+            for group in self.param_groups
+        ]
+        return {"state": {number[id(param)]: dict(state) for param, state in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over what ``state_dict`` gave, copying tensors to each parameter's dtype and device.
+
+        Errors: ``InvalidValueError`` when the number of groups, or of parameters in a group, is another.
+        """
+        groups = state_dict["param_groups"]
+        if len(groups) != len(self.param_groups):
+            raise at.InvalidValueError(
+                f"load_state_dict: expected {len(self.param_groups)} parameter groups as in this optimizer, got {len(groups)}"
+            )
+        for i, (own, other) in enumerate(zip(self.param_groups, groups, strict=True)):
+            if len(own["params"]) != len(other["params"]):
+                raise at.InvalidValueError(
+                    f"load_state_dict: expected {len(own['params'])} parameters in group {i}, got {len(other['params'])}"
+                )
+        by_number = dict(zip((n for group in groups for n in group["params"]), self._all(), strict=True))
+        self.state = defaultdict(dict)
+        for number, entries in state_dict["state"].items():
+            param = by_number[int(number)]
+            self.state[param] = {key: self._adopted(key, value, param) for key, value in entries.items()}
+        self.param_groups = [
+            {**{key: value for key, value in other.items() if key != "params"}, "params": own["params"]}
+            for own, other in zip(self.param_groups, groups, strict=True)
+        ]
+
+    def _adopted(self, key: str, value: Any, param: Tensor) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        if key == "step":  # PyTorch keeps it as a tensor
+            return int(value.item())
+        return at.tensor(value, dtype=param.dtype, device=param.device)
+
+    def _all(self) -> list[Tensor]:
+        return [param for group in self.param_groups for param in group["params"]]
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {key}: {value}" for key, value in sorted(group.items()) if key != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def require(condition: bool, name: str, expected: str, got: Any) -> None:
+    """Raises InvalidValueError that names the setting, unless the condition holds."""
+    if not condition:
+        raise at.InvalidValueError(f"optimizer: expected {name} {expected}, got {got}")
+
+
+def buffer_for(state: dict[str, Any], key: str, param: Tensor) -> Tensor:
+    """The state tensor of a parameter, made of zeros at first use."""
+    found: Tensor | None = state.get(key)
+    if found is None:
+        found = state[key] = at.zeros(param.shape, dtype=param.dtype, device=param.device)
+    return found
