@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,10 @@ import numpy as np
 
 import atled.core as at
 from atled import data
+
+# Datasets that are local to a test cannot be pickled, as other start methods would.
+if "fork" in multiprocessing.get_all_start_methods():
+    multiprocessing.set_start_method("fork", force=True)
 
 
 class Augmented(data.Dataset[Any]):

@@ -23,7 +23,7 @@ def test_tensor_dataset_gives_rows() -> None:
 def test_tensor_dataset_takes_whole_batches_like_single_ones() -> None:
     values = at.from_numpy(np.arange(30.0).reshape(10, 3))
     dataset = data.TensorDataset(values, at.from_numpy(np.arange(10)))
-    subset = data.Subset(dataset, [9, 1, 4, 7])
+    subset: data.Subset[Any] = data.Subset(dataset, [9, 1, 4, 7])
     for chosen in (dataset, subset):
         fast = chosen.__getbatch__([3, 0, 1])
         slow = data.default_collate([chosen[index] for index in (3, 0, 1)])
@@ -45,7 +45,7 @@ def test_tensor_dataset_errors(tensors: list[Any], error: type[Exception], messa
 
 def test_concat_is_one_after_the_other() -> None:
     parts = [list("ab"), [], list("cde")]
-    dataset = data.ConcatDataset(parts)
+    dataset: data.ConcatDataset[str] = data.ConcatDataset(parts)
     joined = list("abcde")
     assert len(dataset) == 5
     assert [dataset[index] for index in range(-5, 5)] == [joined[index] for index in range(-5, 5)]
@@ -86,12 +86,13 @@ def test_determinism_is_that_of_the_parts() -> None:
 def test_random_split_is_a_partition(lengths: list[float], sizes: list[int]) -> None:
     parts = data.random_split(range(10), lengths, at.Generator().manual_seed(1))
     assert [len(part) for part in parts] == sizes
-    assert sorted(sample for part in parts for sample in part) == list(range(10))
+    assert sorted(part[index] for part in parts for index in range(len(part))) == list(range(10))
 
 
 def test_random_split_follows_its_generator() -> None:
     def split(seed: int) -> list[int]:
-        return list(data.random_split(range(100), [50, 50], at.Generator().manual_seed(seed))[0])
+        first, _ = data.random_split(range(100), [50, 50], at.Generator().manual_seed(seed))
+        return [first[index] for index in range(50)]
 
     assert split(1) == split(1)
     assert split(1) != split(2)

@@ -23,6 +23,9 @@ import multiprocessing, os, sys, time
 import numpy as np
 from atled import data
 
+if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")
+
 
 class Slow(data.Dataset):
     def __getitem__(self, index):

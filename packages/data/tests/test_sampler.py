@@ -77,7 +77,7 @@ def test_weights_are_probabilities() -> None:
 
 
 def test_weights_without_replacement() -> None:
-    first = Counter()
+    first: Counter[int] = Counter()
     for seed in range(2000):
         drawn = list(data.WeightedRandomSampler([1.0, 0.0, 3.0], 2, False, seeded(seed)))
         assert sorted(drawn) == [0, 2]

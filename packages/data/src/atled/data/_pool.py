@@ -135,9 +135,15 @@ class WorkerPool:
         self._close()
 
     def _send(self, worker: _Worker, work: Begin | Task) -> None:
-        # A broken pipe is a dead worker, which the next gathering reports with what it held.
-        with contextlib.suppress(OSError):
+        try:
             worker.connection.send(Order(work, worker.receiver.take_released()))
+        except OSError:
+            # A dead worker, which the next gathering reports with what it held.
+            pass
+        except BaseException:
+            # An interrupted send leaves half a message behind.
+            self.close()
+            raise
 
     def _gather(self, seconds: float) -> None:
         """Files every parcel that has come, waiting up to ``seconds`` for the first."""

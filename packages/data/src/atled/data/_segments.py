@@ -151,7 +151,7 @@ class Reader:
         import numpy as np
 
         # The array is no more than an object of this batch alone, whose end can be noticed.
-        batch = np.frombuffer(self._kept[number], np.uint8, size)
+        batch: Any = np.frombuffer(self._kept[number], np.uint8, size)
         weakref.finalize(batch, _release, self._released, number, _forks).atexit = False
         return memoryview(batch)
 

@@ -104,6 +104,9 @@ class _Inbox:
                     break
         except (EOFError, OSError):
             pass
+        except Exception:
+            # An order that cannot be unpickled here: the main process reports that the worker has ended.
+            traceback.print_exc()
         self.closed = True
         self._orders.put(None)
         # The work in hand may never end; nobody waits for it now.
