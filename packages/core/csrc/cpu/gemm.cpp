@@ -1,0 +1,288 @@
+#include "cpu/gemm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "cpu/blas.h"
+#include "cpu/levels.h"
+#include "cpu/parallel.h"
+#include "functors/copy.h"
+
+namespace atled::core {
+
+namespace {
+
+constexpr int64_t kTask = 1 << 18;      // multiplications that are worth a thread
+constexpr int64_t kBlasWork = 1 << 13;  // below it, calling OpenBLAS costs more than it gives
+constexpr int64_t kDotChunk = 1 << 15;
+
+// bool: or of ands.
+struct Truth {
+  uint8_t byte = 0;
+  bool operator==(Truth other) const { return byte == other.byte; }
+};
+
+template <class T>
+ATLED_INLINE T plus(T a, T b) {
+  if constexpr (std::is_same_v<T, Truth>) {
+    return T{static_cast<uint8_t>(a.byte | b.byte)};
+  } else {
+    return static_cast<T>(a + b);
+  }
+}
+
+// One product, or some rows of one.
+template <class T>
+struct Part {
+  int64_t m, n, k;
+  const T* x;
+  int64_t x_row, x_column;
+  const T* y;
+  int64_t y_row, y_column;
+  T* c;
+  int64_t c_row;
+  T alpha, beta;
+};
+
+namespace gemm {
+struct Baseline {
+#define ATLED_TARGET
+#include "cpu/gemm.inl"
+#undef ATLED_TARGET
+};
+#if ATLED_X86_LEVELS
+struct Avx2 {
+#define ATLED_TARGET __attribute__((target("avx2,fma")))
+#include "cpu/gemm.inl"
+#undef ATLED_TARGET
+};
+struct Avx512 {
+#define ATLED_TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")))
+#include "cpu/gemm.inl"
+#undef ATLED_TARGET
+};
+#else
+using Avx2 = Baseline;
+using Avx512 = Baseline;
+#endif
+}  // namespace gemm
+
+template <class T>
+void own_product(const Part<T>& p) {
+  switch (cpu_level()) {
+    case kAvx512: return gemm::Avx512::product<T>(p);
+    case kAvx2: return gemm::Avx2::product<T>(p);
+    default: return gemm::Baseline::product<T>(p);
+  }
+}
+
+template <class T>
+T own_dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
+  switch (cpu_level()) {
+    case kAvx512: return gemm::Avx512::dot<T>(x, x_step, y, y_step, n);
+    case kAvx2: return gemm::Avx2::dot<T>(x, x_step, y, y_step, n);
+    default: return gemm::Baseline::dot<T>(x, x_step, y, y_step, n);
+  }
+}
+
+template <class T>
+T number_as(std::complex<double> z) {
+  if constexpr (std::is_same_v<T, Truth>) {
+    return T{static_cast<uint8_t>(z != 0.0)};
+  } else if constexpr (is_complex_type<T>) {
+    return T(static_cast<typename T::value_type>(z.real()), static_cast<typename T::value_type>(z.imag()));
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<T>(static_cast<int64_t>(z.real()));
+  } else {
+    return static_cast<T>(z.real());
+  }
+}
+
+template <class T>
+Part<T> part_of(const Products& p, int64_t batch) {
+  return Part<T>{p.m,
+                 p.n,
+                 p.k,
+                 static_cast<const T*>(p.x.data) + (p.x.offsets ? p.x.offsets[batch] : 0),
+                 p.x.row,
+                 p.x.column,
+                 static_cast<const T*>(p.y.data) + (p.y.offsets ? p.y.offsets[batch] : 0),
+                 p.y.row,
+                 p.y.column,
+                 static_cast<T*>(p.c) + batch * p.m * p.n,
+                 p.n,
+                 number_as<T>(p.alpha),
+                 number_as<T>(p.beta)};
+}
+
+template <class T>
+Part<T> rows_of(Part<T> p, int64_t begin, int64_t end) {
+  p.m = end - begin;
+  p.x += begin * p.x_row;
+  p.c += begin * p.c_row;
+  return p;
+}
+
+template <class T>
+void multiply_own(const Products& p) {
+  const int64_t row_work = std::max<int64_t>(1, p.n * std::max<int64_t>(p.k, 1));
+  if (p.batches == 1 && p.m * row_work <= kTask) return own_product(part_of<T>(p, 0));
+  // Rows in groups of 16, over all batches.
+  const int64_t groups = (p.m + 15) / 16;
+  parallel(p.batches * groups, std::max<int64_t>(1, kTask / (16 * row_work)), [&](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      const int64_t row = g % groups * 16;
+      own_product(rows_of(part_of<T>(p, g / groups), row, std::min(p.m, row + 16)));
+    }
+  });
+}
+
+template <class T>
+void multiply_dot(const Products& p) {
+  parallel(p.batches, std::max<int64_t>(1, kDotChunk / std::max<int64_t>(p.k, 1)), [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const Part<T> one = part_of<T>(p, b);
+      T sum{};
+      if (one.k <= kDotChunk) {
+        sum = own_dot(one.x, one.x_column, one.y, one.y_row, one.k);
+      } else {
+        const int64_t chunks = (one.k + kDotChunk - 1) / kDotChunk;
+        std::vector<T> sums(static_cast<size_t>(chunks));
+        parallel(chunks, 1, [&](int64_t first, int64_t last) {
+          for (int64_t q = first; q < last; ++q) {
+            const int64_t at = q * kDotChunk;
+            sums[static_cast<size_t>(q)] = own_dot(one.x + at * one.x_column, one.x_column, one.y + at * one.y_row,
+                                                   one.y_row, std::min(kDotChunk, one.k - at));
+          }
+        });
+        for (const T& part : sums) sum = plus(sum, part);
+      }
+      own_product(Part<T>{1, 1, 1, &sum, 1, 1, &one.alpha, 1, 1, one.c, 1, number_as<T>(1.0), one.beta});
+    }
+  });
+}
+
+// The stride between lines that BLAS is told; where there is one line, any will do.
+int leading(int64_t lines, int64_t stride, int64_t length) {
+  return static_cast<int>(lines > 1 ? stride : std::max<int64_t>(1, length));
+}
+
+template <class T>
+void blas_product(const Blas<T>& blas, const Part<T>& p) {
+  const bool x_rows = p.x_column == 1 || p.k == 1, y_rows = p.y_column == 1 || p.n == 1;
+  const bool x_plain = x_rows && (p.m == 1 || p.x_row >= p.k), y_plain = y_rows && (p.k == 1 || p.y_row >= p.n);
+  blas.gemm(kRowMajor, x_plain ? kNoTrans : kTrans, y_plain ? kNoTrans : kTrans, static_cast<int>(p.m),
+            static_cast<int>(p.n), static_cast<int>(p.k), Blas<T>::number(p.alpha), p.x,
+            x_plain ? leading(p.m, p.x_row, p.k) : leading(p.k, p.x_column, p.m), p.y,
+            y_plain ? leading(p.k, p.y_row, p.n) : leading(p.n, p.y_column, p.k), Blas<T>::number(p.beta), p.c,
+            static_cast<int>(p.c_row));
+}
+
+// Tiles of c, chosen by the sizes alone.
+template <class T>
+void multiply_tiled(const Blas<T>& blas, const Products& p) {
+  int64_t height = p.m, width = p.n;
+  if (p.m * p.n * p.k > 4 * kTask) {
+    const int64_t area = std::max<int64_t>(192 * 192, p.m * p.n / 64);
+    auto round = [](int64_t size, int64_t limit) { return std::min(limit, (std::max<int64_t>(size, 1) + 63) / 64 * 64); };
+    const int64_t side = static_cast<int64_t>(std::sqrt(static_cast<double>(area)));
+    height = round(side, p.m);
+    width = round(area / height, p.n);
+    height = round(area / width, p.m);
+  }
+  const int64_t down = (p.m + height - 1) / height, across = (p.n + width - 1) / width, tiles = down * across;
+  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, height * width * p.k));
+  parallel(p.batches * tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t row = t % tiles / across * height, column = t % tiles % across * width;
+      Part<T> tile = rows_of(part_of<T>(p, t / tiles), row, std::min(p.m, row + height));
+      tile.y += column * tile.y_column;
+      tile.c += column;
+      tile.n = std::min(width, p.n - column);
+      blas_product(blas, tile);
+    }
+  });
+}
+
+// n = 1: the rows of x against one column; also m = 1, seen as transposed.
+template <class T>
+void multiply_vector(const Blas<T>& blas, const Products& p) {
+  const bool right = p.n == 1;
+  const int64_t rows = right ? p.m : p.n;
+  const int64_t chunk = std::max<int64_t>(64, (kTask / 4 / std::max<int64_t>(p.k, 1) + 63) / 64 * 64);
+  const int64_t chunks = (rows + chunk - 1) / chunk;
+  parallel(p.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const Part<T> one = part_of<T>(p, t / chunks);
+      const int64_t at = t % chunks * chunk, count = std::min(chunk, rows - at);
+      const T *matrix = right ? one.x : one.y, *vector = right ? one.y : one.x;
+      const int64_t row = right ? one.x_row : one.y_column, column = right ? one.x_column : one.y_row;
+      const int64_t step = right ? one.y_row : one.x_column;
+      const bool plain = (column == 1 || p.k == 1) && (rows == 1 || row >= p.k);
+      matrix += at * row;
+      if (plain) {
+        blas.gemv(kRowMajor, kNoTrans, static_cast<int>(count), static_cast<int>(p.k), Blas<T>::number(one.alpha), matrix,
+                  leading(rows, row, p.k), vector, static_cast<int>(step), Blas<T>::number(one.beta), one.c + at, 1);
+      } else {
+        blas.gemv(kRowMajor, kTrans, static_cast<int>(p.k), static_cast<int>(count), Blas<T>::number(one.alpha), matrix,
+                  leading(p.k, column, count), vector, static_cast<int>(step), Blas<T>::number(one.beta), one.c + at, 1);
+      }
+    }
+  });
+}
+
+bool fits_int(const Products& p) {
+  constexpr int64_t limit = std::numeric_limits<int32_t>::max();
+  auto small = [](const Matrices& a) { return std::abs(a.row) < limit && std::abs(a.column) < limit; };
+  return p.m < limit && p.n < limit && p.k < limit && small(p.x) && small(p.y);
+}
+
+template <class T>
+void multiply_as(const Products& p) {
+  if (p.m == 1 && p.n == 1) return multiply_dot<T>(p);
+  if constexpr (std::is_floating_point_v<T> || is_complex_type<T>) {
+    if (wants_blas(p.dtype, p.m, p.n, p.k) && fits_int(p) && blas_layout(p.m, p.k, p.x.row, p.x.column) &&
+        blas_layout(p.k, p.n, p.y.row, p.y.column)) {
+      if (const Blas<T>* library = blas<T>()) {
+        const bool vector = (p.n == 1 && p.y.row > 0) || (p.m == 1 && p.x.column > 0);
+        return vector ? multiply_vector(*library, p) : multiply_tiled(*library, p);
+      }
+    }
+  }
+  multiply_own<T>(p);
+}
+
+}  // namespace
+
+bool wants_blas(int dtype, int64_t m, int64_t n, int64_t k) {
+  return dtype >= ATLED_FLOAT32 && static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) > kBlasWork;
+}
+
+bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t column) {
+  const bool row_major = (column == 1 || columns == 1) && (rows == 1 || row >= columns);
+  const bool column_major = (row == 1 || rows == 1) && (columns == 1 || column >= rows);
+  return row_major || column_major;
+}
+
+void multiply(const Products& p) {
+  if (p.batches * p.m * p.n == 0) return;
+  switch (p.dtype) {
+    case ATLED_BOOL: return multiply_as<Truth>(p);
+    case ATLED_UINT8:
+    case ATLED_INT8: return multiply_as<uint8_t>(p);
+    case ATLED_UINT16:
+    case ATLED_INT16: return multiply_as<uint16_t>(p);
+    case ATLED_UINT32:
+    case ATLED_INT32: return multiply_as<uint32_t>(p);
+    case ATLED_UINT64:
+    case ATLED_INT64: return multiply_as<uint64_t>(p);
+    case ATLED_FLOAT32: return multiply_as<float>(p);
+    case ATLED_FLOAT64: return multiply_as<double>(p);
+    case ATLED_COMPLEX64: return multiply_as<std::complex<float>>(p);
+    default: return multiply_as<std::complex<double>>(p);
+  }
+}
+
+}  // namespace atled::core

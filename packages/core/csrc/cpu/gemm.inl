@@ -1,0 +1,92 @@
+// The own product kernel of one instruction set level: the body of a struct in gemm.cpp, included once for each.
+
+static constexpr int kRows = 4;    // of x at once
+static constexpr int kDepth = 256;  // of k at once
+
+template <class T>
+static constexpr int width() {
+  return sizeof(T) >= 16 ? 4 : 64 / static_cast<int>(sizeof(T));
+}
+
+template <class T>
+ATLED_INLINE static T combine(T sum, T a, T b) {
+  if constexpr (std::is_same_v<T, Truth>) {
+    return T{static_cast<uint8_t>(sum.byte | (a.byte & b.byte))};
+  } else if constexpr (is_complex_type<T>) {
+    return T(sum.real() + a.real() * b.real() - a.imag() * b.imag(), sum.imag() + a.real() * b.imag() + a.imag() * b.real());
+  } else if constexpr (sizeof(T) < 4) {
+    return static_cast<T>(sum + static_cast<T>(static_cast<uint32_t>(a) * b));
+  } else {
+    return sum + a * b;
+  }
+}
+
+// R rows of c, `columns` <= width of them, from R rows of x and a strip of y whose rows are `step` apart.
+template <class T, int R>
+ATLED_INLINE static void strip(const T* x, int64_t x_row, int64_t x_column, const T* y, int64_t step, int64_t depth, T* c,
+                               int64_t c_row, int columns, T alpha, T beta, bool add) {
+  constexpr int W = width<T>();
+  T sums[R][W] = {};
+  for (int64_t k = 0; k < depth; ++k) {
+    const T* line = y + k * step;
+    for (int r = 0; r < R; ++r) {
+      const T a = x[r * x_row + k * x_column];
+      for (int j = 0; j < W; ++j) sums[r][j] = combine(sums[r][j], a, line[j]);
+    }
+  }
+  const T zero{};
+  for (int r = 0; r < R; ++r) {
+    T* to = c + r * c_row;
+    for (int j = 0; j < columns; ++j) {
+      const T scaled = combine(zero, alpha, sums[r][j]);
+      to[j] = add ? plus(to[j], scaled) : beta == zero ? scaled : combine(scaled, beta, to[j]);
+    }
+  }
+}
+
+template <class T>
+ATLED_TARGET static void product(const Part<T>& p) {
+  constexpr int W = width<T>();
+  alignas(64) T packed[kDepth * W];
+  for (int64_t j = 0; j < p.n; j += W) {
+    const int columns = static_cast<int>(p.n - j < W ? p.n - j : W);
+    for (int64_t k = 0; k == 0 || k < p.k; k += kDepth) {
+      const int64_t depth = p.k - k < kDepth ? p.k - k : kDepth;
+      const T* y = p.y + k * p.y_row + j * p.y_column;
+      int64_t step = p.y_row;
+      if (p.y_column != 1 || columns < W) {
+        for (int64_t i = 0; i < depth; ++i) {
+          for (int q = 0; q < columns; ++q) packed[i * W + q] = y[i * p.y_row + q * p.y_column];
+          for (int q = columns; q < W; ++q) packed[i * W + q] = T{};
+        }
+        y = packed;
+        step = W;
+      }
+      int64_t i = 0;
+      const T* x = p.x + k * p.x_column;
+      T* c = p.c + j;
+      for (; i + kRows <= p.m; i += kRows)
+        strip<T, kRows>(x + i * p.x_row, p.x_row, p.x_column, y, step, depth, c + i * p.c_row, p.c_row, columns, p.alpha,
+                        p.beta, k > 0);
+      for (; i < p.m; ++i)
+        strip<T, 1>(x + i * p.x_row, p.x_row, p.x_column, y, step, depth, c + i * p.c_row, p.c_row, columns, p.alpha, p.beta,
+                    k > 0);
+    }
+  }
+}
+
+// The sum of x[i] * y[i].
+template <class T>
+ATLED_TARGET static T dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
+  constexpr int W = 2 * width<T>();
+  T sums[W] = {};
+  int64_t i = 0;
+  if (x_step == 1 && y_step == 1) {
+    for (; i + W <= n; i += W)
+      for (int j = 0; j < W; ++j) sums[j] = combine(sums[j], x[i + j], y[i + j]);
+  }
+  for (; i < n; ++i) sums[i % W] = combine(sums[i % W], x[i * x_step], y[i * y_step]);
+  T total = sums[0];
+  for (int j = 1; j < W; ++j) total = plus(total, sums[j]);
+  return total;
+}

@@ -1,0 +1,198 @@
+// Tensors made from sizes and numbers.
+#include <cmath>
+
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+namespace {
+
+constexpr uint32_t kFactory = ATLED_OP_FACTORY | ATLED_OP_FUNCTION;
+
+int dtype_or(const atled_frame* f, int i, int fallback) {
+  return f->args[i].tag == ATLED_DTYPE ? static_cast<int>(f->args[i].u.i) : fallback;
+}
+
+void set_size(atled_spec& spec, int dtype, const atled_value& size) {
+  if (size.n > ATLED_MAX_NDIM) fail(ATLED_E_SHAPE, "expected at most %d dimensions, got %u", ATLED_MAX_NDIM, size.n);
+  for (uint32_t i = 0; i < size.n; ++i)
+    if (size.u.ints[i] < 0)
+      fail(ATLED_E_SHAPE, "expected sizes >= 0, got %s", shape_text(static_cast<int>(size.n), size.u.ints).c_str());
+  set_spec(spec, dtype, static_cast<int>(size.n), size.u.ints);
+}
+
+// (size, *, dtype, device)
+void size_rule(const atled_frame* f, atled_spec* outs) { set_size(outs[0], dtype_or(f, 1, default_dtype()), f->args[0]); }
+// (size, fill_value, *, dtype, device)
+void full_rule(const atled_frame* f, atled_spec* outs) {
+  set_size(outs[0], dtype_or(f, 2, scalar_dtype(f->args[1])), f->args[0]);
+}
+// (input, *, dtype, device)
+void like_input_rule(const atled_frame* f, atled_spec* outs) {
+  like(arg_tensor(f, 0), outs[0]);
+  outs[0].dtype = dtype_or(f, 1, arg_tensor(f, 0)->dtype);
+}
+// (input, fill_value, *, dtype, device)
+void full_like_rule(const atled_frame* f, atled_spec* outs) {
+  like(arg_tensor(f, 0), outs[0]);
+  outs[0].dtype = dtype_or(f, 2, arg_tensor(f, 0)->dtype);
+}
+// (input, size, *, dtype, device)
+void new_rule(const atled_frame* f, atled_spec* outs) { set_size(outs[0], dtype_or(f, 2, arg_tensor(f, 0)->dtype), f->args[1]); }
+// (input, size, fill_value, *, dtype, device)
+void new_full_rule(const atled_frame* f, atled_spec* outs) {
+  set_size(outs[0], dtype_or(f, 3, arg_tensor(f, 0)->dtype), f->args[1]);
+}
+
+void scalar_rule(const atled_frame* f, atled_spec* outs) { set_spec(outs[0], dtype_or(f, 1, scalar_dtype(f->args[0])), {}); }
+
+void empty_strided_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_value &size = f->args[0], &stride = f->args[1];
+  if (size.n != stride.n) fail(ATLED_E_SHAPE, "expected size and stride of one length, got %u and %u", size.n, stride.n);
+  set_size(outs[0], dtype_or(f, 2, default_dtype()), size);
+  outs[0].has_strides = 1;
+  for (uint32_t i = 0; i < stride.n; ++i) {
+    if (stride.u.ints[i] < 0) fail(ATLED_E_VALUE, "expected strides >= 0, got %lld", (long long)stride.u.ints[i]);
+    outs[0].strides[i] = stride.u.ints[i];
+  }
+}
+
+bool all_integers(const atled_frame* f, int n) {
+  for (int i = 0; i < n; ++i)
+    if (f->args[i].tag == ATLED_FLOAT_VALUE || f->args[i].tag == ATLED_COMPLEX_VALUE) return false;
+  return true;
+}
+
+void expect_real_numbers(const atled_frame* f, int n) {
+  for (int i = 0; i < n; ++i) {
+    if (f->args[i].tag == ATLED_COMPLEX_VALUE)
+      fail(ATLED_E_DTYPE, "expected %s to be a real number, got a complex one", f->op->args[i].name);
+    if (f->args[i].tag == ATLED_FLOAT_VALUE && !std::isfinite(f->args[i].u.f))
+      fail(ATLED_E_VALUE, "expected %s to be finite, got %g", f->op->args[i].name, f->args[i].u.f);
+  }
+}
+
+void arange_rule(const atled_frame* f, atled_spec* outs) {
+  expect_real_numbers(f, 3);
+  const bool one = arg_is_none(f, 1);
+  const atled_value zero = value(0), &start = one ? zero : f->args[0], &end = one ? f->args[0] : f->args[1];
+  const atled_value& step = f->args[2];
+  int64_t n = 0;
+  if (as_double(step) == 0) fail(ATLED_E_VALUE, "expected a step other than 0");
+  if (all_integers(f, 3)) {
+    const int64_t a = start.u.i, b = end.u.i, s = step.u.i;
+    // Unsigned, so that distances beyond 2^63 stay right.
+    const uint64_t distance = s > 0 ? (b > a ? static_cast<uint64_t>(b) - static_cast<uint64_t>(a) : 0)
+                                    : (a > b ? static_cast<uint64_t>(a) - static_cast<uint64_t>(b) : 0);
+    const uint64_t width = s > 0 ? static_cast<uint64_t>(s) : 0 - static_cast<uint64_t>(s);
+    n = static_cast<int64_t>(distance / width + (distance % width != 0));
+    if (n < 0) fail(ATLED_E_VALUE, "expected fewer than 2^63 elements");
+  } else {
+    const double count = std::ceil((as_double(end) - as_double(start)) / as_double(step));
+    if (count >= 9e18) fail(ATLED_E_VALUE, "expected fewer than 2^63 elements, got %g", count);
+    n = count > 0 ? static_cast<int64_t>(count) : 0;
+  }
+  set_spec(outs[0], dtype_or(f, 3, all_integers(f, 3) ? static_cast<int>(ATLED_INT64) : default_dtype()), {n});
+}
+
+void linspace_rule(const atled_frame* f, atled_spec* outs) {
+  const bool complex = f->args[0].tag == ATLED_COMPLEX_VALUE || f->args[1].tag == ATLED_COMPLEX_VALUE;
+  const int64_t steps = arg_int(f, 2);
+  if (steps < 0) fail(ATLED_E_VALUE, "expected steps >= 0, got %lld", (long long)steps);
+  const int dtype_arg = 3;
+  set_spec(outs[0], dtype_or(f, dtype_arg, complex ? default_complex() : default_dtype()), {steps});
+  if (complex && !is_complex(outs[0].dtype))
+    fail(ATLED_E_DTYPE, "expected a complex dtype for complex bounds, got %s", dtype_name(outs[0].dtype));
+}
+
+void logspace_rule(const atled_frame* f, atled_spec* outs) {
+  const int64_t steps = arg_int(f, 2);
+  if (steps < 0) fail(ATLED_E_VALUE, "expected steps >= 0, got %lld", (long long)steps);
+  expect_real_numbers(f, 2);
+  set_spec(outs[0], dtype_or(f, 4, default_dtype()), {steps});
+}
+
+void eye_rule(const atled_frame* f, atled_spec* outs) {
+  const int64_t n = arg_int(f, 0), m = arg_is_none(f, 1) ? n : arg_int(f, 1);
+  if (n < 0 || m < 0) fail(ATLED_E_SHAPE, "expected sizes >= 0, got %lld and %lld", (long long)n, (long long)m);
+  set_spec(outs[0], dtype_or(f, 3, default_dtype()), {n, m});
+}
+
+void matrix_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(f, 0);
+  if (input->dl.ndim < 2) fail(ATLED_E_SHAPE, "expected at least 2 dimensions, got shape %s", shape_text(input).c_str());
+  same_spec(outs[0], input);
+}
+
+void define_filled() {
+  define({"empty(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "A tensor of the given size whose elements are whatever was in memory.\n\n>>> at.empty(2, 3).shape\n(2, 3)",
+          shape<size_rule>, kFactory});
+  define({"zeros(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "Zeros of the given size; dtype is the default float unless given.\n\n>>> at.zeros(2)\ntensor([0., 0.])",
+          shape<size_rule>, kFactory});
+  define({"ones(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "Ones of the given size; dtype is the default float unless given.\n\n>>> at.ones(2)\ntensor([1., 1.])",
+          shape<size_rule>, kFactory});
+  define({"full(int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "One number everywhere; dtype is the number's unless given.\n\n>>> at.full((2,), 7)\ntensor([7, 7])",
+          shape<full_rule>, kFactory});
+  define({"empty_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "A tensor of input's shape and dtype whose elements are whatever was in memory.", shape<like_input_rule>, kFactory});
+  define({"zeros_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "Zeros of input's shape, dtype and device unless given.", shape<like_input_rule>, kFactory});
+  define({"ones_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "Ones of input's shape, dtype and device unless given.", shape<like_input_rule>, kFactory});
+  define({"full_like(Tensor input, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "One number everywhere, in input's shape, dtype and device unless given.", shape<full_like_rule>, kFactory});
+  define({"new_empty(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "empty with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
+  define({"new_zeros(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "zeros with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
+  define({"new_ones(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "ones with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
+  define({"new_full(Tensor input, int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "full with input's dtype and device.", shape<new_full_rule>, ATLED_OP_FACTORY});
+  define({"scalar_tensor(Scalar s, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "A 0-d tensor of one number; dtype is the number's unless given.\n\n>>> at.scalar_tensor(2.5)\ntensor(2.5000)",
+          shape<scalar_rule>, kFactory});
+  define({"empty_strided(int[] size, int[] stride, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "Uninitialised memory with the given size and strides (in elements).", shape<empty_strided_rule>, kFactory});
+}
+
+void define_ranges() {
+  define({"arange(Scalar start=0, Scalar? end=None, Scalar step=1, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "Numbers from start up to but not including end, step apart; arange(end) starts at 0.\n\n"
+          "dtype: int64 for integers, else the default float, unless given. Shape (ceil((end - start) / step),).\n\n"
+          ">>> at.arange(1, 4)\ntensor([1, 2, 3])",
+          shape<arange_rule>, kFactory});
+  define({"linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None, device? device=None, bool endpoint=True) "
+          "-> Tensor",
+          "`steps` numbers spaced evenly from start to end; end itself only with endpoint.\n\n"
+          ">>> at.linspace(0, 1, 3)\ntensor([0.0000, 0.5000, 1.0000])",
+          shape<linspace_rule>, kFactory});
+  define({"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "base to the power of `steps` numbers spaced evenly from start to end.", shape<logspace_rule>, kFactory});
+  define({"eye(int n, int? m=None, *, int k=0, dtype? dtype=None, device? device=None) -> Tensor",
+          "Ones on the k-th diagonal of an n x m matrix (m = n unless given), zeros elsewhere.\n\n"
+          ">>> at.eye(2)\ntensor([[1., 0.],\n        [0., 1.]])",
+          shape<eye_rule>, kFactory});
+  define({"tril(Tensor input, int diagonal=0) -> Tensor",
+          "The lower triangle of each matrix, up to the given diagonal; zeros elsewhere.\n\n"
+          "input: any dtype, at least 2-d.\n\n>>> at.ones(2, 2).tril()\ntensor([[1., 0.],\n        [1., 1.]])",
+          shape<matrix_rule>, ATLED_OP_INPLACE});
+  define({"triu(Tensor input, int diagonal=0) -> Tensor",
+          "The upper triangle of each matrix, from the given diagonal on; zeros elsewhere.\n\n"
+          "input: any dtype, at least 2-d.\n\n>>> at.ones(2, 2).triu()\ntensor([[1., 1.],\n        [0., 1.]])",
+          shape<matrix_rule>, ATLED_OP_INPLACE});
+}
+
+void define_creation() {
+  define_filled();
+  define_ranges();
+}
+
+ATLED_OPS(define_creation);
+
+}  // namespace
+}  // namespace atled::core

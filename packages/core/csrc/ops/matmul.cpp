@@ -1,0 +1,151 @@
+// Matrix products. Everything but matmul, the add... forms and dot is a composite over matmul.
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+namespace {
+
+void expect_rank(const atled_tensor* t, int ndim, const char* name) {
+  if (t->dl.ndim != ndim)
+    fail(ATLED_E_SHAPE, "expected %s of %d dimension%s, got shape %s", name, ndim, ndim == 1 ? "" : "s", shape_text(t).c_str());
+}
+
+[[noreturn]] void fail_inner(const char* where, const atled_tensor* a, const atled_tensor* b) {
+  fail(ATLED_E_SHAPE, "expected %s, got %s and %s", where, shape_text(a).c_str(), shape_text(b).c_str());
+}
+
+void matmul_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *a = arg_tensor(f, 0), *b = arg_tensor(f, 1);
+  const int m = a->dl.ndim, n = b->dl.ndim;
+  if (m == 0 || n == 0) fail_inner("input and other of at least one dimension", a, b);
+  if (a->dl.shape[m - 1] != b->dl.shape[n == 1 ? 0 : n - 2])
+    fail_inner(n == 1 ? "input.shape[-1] == other.shape[-1]" : "input.shape[-1] == other.shape[-2]", a, b);
+  atled_spec& out = outs[0];
+  set_spec(out, a->dtype == b->dtype ? a->dtype : promote(a->dtype, b->dtype), m > 2 ? m - 2 : 0, a->dl.shape);
+  int batch = out.ndim;
+  if (!broadcast_into(out.shape, batch, b->dl.shape, n > 2 ? n - 2 : 0))
+    fail_inner("batch dimensions that broadcast", a, b);
+  if (batch + 2 > ATLED_MAX_NDIM) fail_inner("fewer dimensions", a, b);
+  if (m > 1) out.shape[batch++] = a->dl.shape[m - 2];
+  if (n > 1) out.shape[batch++] = b->dl.shape[n - 1];
+  out.ndim = batch;
+}
+
+void mm_rule(const atled_frame* f, atled_spec* outs) {
+  expect_rank(arg_tensor(f, 0), 2, "input");
+  expect_rank(arg_tensor(f, 1), 2, "mat2");
+  matmul_rule(f, outs);
+}
+
+void bmm_rule(const atled_frame* f, atled_spec* outs) {
+  expect_rank(arg_tensor(f, 0), 3, "input");
+  expect_rank(arg_tensor(f, 1), 3, "mat2");
+  if (arg_tensor(f, 0)->dl.shape[0] != arg_tensor(f, 1)->dl.shape[0])
+    fail_inner("input.shape[0] == mat2.shape[0]", arg_tensor(f, 0), arg_tensor(f, 1));
+  matmul_rule(f, outs);
+}
+
+void mv_rule(const atled_frame* f, atled_spec* outs) {
+  expect_rank(arg_tensor(f, 0), 2, "input");
+  expect_rank(arg_tensor(f, 1), 1, "vec");
+  matmul_rule(f, outs);
+}
+
+void dot_rule(const atled_frame* f, atled_spec* outs) {
+  expect_rank(arg_tensor(f, 0), 1, "input");
+  expect_rank(arg_tensor(f, 1), 1, "tensor");
+  matmul_rule(f, outs);
+}
+
+// (input, a, b, *, beta, alpha) -> a b of the given ranks plus input, which broadcasts.
+template <int A, int B>
+void add_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *input = arg_tensor(f, 0), *a = arg_tensor(f, 1), *b = arg_tensor(f, 2);
+  expect_rank(a, A, f->op->args[1].name);
+  expect_rank(b, B, f->op->args[2].name);
+  if (A == 3 && a->dl.shape[0] != b->dl.shape[0]) fail_inner("batches of one size", a, b);
+  const int inner = B == 1 ? 0 : B - 2;
+  if (a->dl.shape[A - 1] != b->dl.shape[inner]) {
+    const std::string where = std::string(f->op->args[1].name) + ".shape[-1] == " + f->op->args[2].name +
+                              (B == 1 ? ".shape[-1]" : ".shape[-2]");
+    fail_inner(where.c_str(), a, b);
+  }
+  set_spec(outs[0], promoted(f, 7), A - 1, a->dl.shape);
+  if (B > 1) outs[0].shape[outs[0].ndim++] = b->dl.shape[B - 1];
+  int64_t shape[ATLED_MAX_NDIM];
+  int ndim = outs[0].ndim;
+  for (int d = 0; d < ndim; ++d) shape[d] = outs[0].shape[d];
+  bool fits = input->dl.ndim <= ndim && broadcast_into(shape, ndim, input->dl.shape, input->dl.ndim);
+  for (int d = 0; d < ndim && fits; ++d) fits = shape[d] == outs[0].shape[d];
+  if (!fits)
+    fail(ATLED_E_SHAPE, "expected input to broadcast to shape %s, got %s", shape_text(outs[0].ndim, outs[0].shape).c_str(),
+         shape_text(input).c_str());
+  for (int i = 3; i < 5; ++i)
+    if (promote_scalar(outs[0].dtype, f->args[i]) != outs[0].dtype)
+      fail(ATLED_E_DTYPE, "expected %s to fit %s, got a number of a higher kind", f->op->args[i].name,
+           dtype_name(outs[0].dtype));
+}
+
+void define_products() {
+  define({"matmul(Tensor input, Tensor other) -> Tensor",
+          "The matrix product over the last two dimensions; those before broadcast.\n\n"
+          "input (*, m, k), other (*, k, n): any dtypes, which promote. A 1-d input is a row, a 1-d other a column, without that "
+          "dimension in the result. Returns (*, m, n).\n\n"
+          ">>> at.ones(2, 3).matmul(at.ones(3)).shape\n(2,)",
+          shape<matmul_rule>});
+  define({"mm(Tensor input, Tensor mat2) -> Tensor", "The product of two matrices.\n\ninput (m, k), mat2 (k, n). Returns (m, n).",
+          shape<mm_rule>});
+  define({"bmm(Tensor input, Tensor mat2) -> Tensor",
+          "The products of two batches of matrices.\n\ninput (b, m, k), mat2 (b, k, n). Returns (b, m, n).", shape<bmm_rule>});
+  define({"mv(Tensor input, Tensor vec) -> Tensor", "A matrix times a vector.\n\ninput (m, k), vec (k,). Returns (m,).",
+          shape<mv_rule>});
+  define({"dot(Tensor input, Tensor tensor) -> Tensor",
+          "The sum of the products of two vectors' elements (not conjugated).\n\ninput, tensor (n,). Returns a 0-d tensor.\n\n"
+          ">>> at.tensor([1, 2]).dot(at.tensor([3, 4]))\ntensor(11)",
+          shape<dot_rule>});
+  define({"addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+          "beta * input + alpha * (mat1 @ mat2); with beta 0, input's values do not count.\n\n"
+          "mat1 (m, k), mat2 (k, n); input broadcasts to (m, n).",
+          shape<add_rule<2, 2>>, ATLED_OP_INPLACE});
+  define({"addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+          "beta * input + alpha * (mat @ vec).\n\nmat (m, k), vec (k,); input broadcasts to (m,).", shape<add_rule<2, 1>>,
+          ATLED_OP_INPLACE});
+  define({"baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+          "beta * input + alpha * (batch1 @ batch2).\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to (b, m, n).",
+          shape<add_rule<3, 3>>, ATLED_OP_INPLACE});
+}
+
+void define_composites() {
+  constexpr uint32_t composite = ATLED_OP_COMPOSITE;
+  define({"addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+          "beta * input + alpha * the sum of batch1[i] @ batch2[i].\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to "
+          "(m, n).",
+          nullptr, composite});
+  define({"addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+          "beta * input + alpha * outer(vec1, vec2).\n\nvec1 (m,), vec2 (n,); input broadcasts to (m, n).", nullptr, composite});
+  define({"outer(Tensor input, Tensor vec2) -> Tensor",
+          "Every element of one vector times every element of another.\n\ninput (m,), vec2 (n,). Returns (m, n).", nullptr,
+          composite});
+  alias("core::outer", "core::ger");
+  define({"vdot(Tensor input, Tensor other) -> Tensor", "dot with input conjugated.\n\ninput, other (n,). Returns a 0-d tensor.",
+          nullptr, composite});
+  define({"vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor",
+          "The sum of conj(x) * y along a dimension; the others broadcast.", nullptr, composite});
+  define({"inner(Tensor input, Tensor other) -> Tensor",
+          "The sum of products over the last dimension of both.\n\ninput (*, k), other (*', k). Returns (*, *').", nullptr,
+          composite});
+  define({"tensordot(Tensor a, Tensor b, int dims=2, *, int[]? dims_a=None, int[]? dims_b=None) -> Tensor",
+          "The sum of products over the last `dims` dimensions of a and the first of b, or over dims_a and dims_b, pair by pair.\n\n"
+          "Returns a's other dimensions, then b's.\n\n>>> at.ones(2, 3).tensordot(at.ones(3, 4), 1).shape\n(2, 4)",
+          nullptr, composite});
+}
+
+void define_matmul() {
+  define_products();
+  define_composites();
+}
+
+ATLED_OPS(define_matmul);
+
+}  // namespace
+}  // namespace atled::core
