@@ -138,7 +138,9 @@ class Parser {
       if (name == row.name) {
         info.kind = row.kind;
         tag = row.tag;
-        return std::string(start, at_);
+        const char* end = at_;
+        while (end[-1] == ' ') --end;
+        return std::string(start, end);
       }
     }
     at_ = start;
