@@ -13,10 +13,15 @@ import atled.core as at
 from ._convert import Array, from_numpy
 
 
+def packed(array: Array) -> Array:
+    """A row-major copy; NumPy's ascontiguousarray would make 0-d arrays 1-d."""
+    return np.array(array, order="C")
+
+
 def transposed(array: Array, device: str) -> at.Tensor:
     """Dimensions in reverse order in memory."""
     axes = tuple(reversed(range(array.ndim)))
-    return from_numpy(np.ascontiguousarray(array.transpose(axes)), device).permute(axes)
+    return from_numpy(packed(array.transpose(axes)), device).permute(axes)
 
 
 def stepped(array: Array, device: str) -> at.Tensor:
@@ -25,7 +30,7 @@ def stepped(array: Array, device: str) -> at.Tensor:
         return from_numpy(np.stack([array, array]), device)[1]
     wide = np.repeat(array, 2, axis=-1)
     wide = np.concatenate([wide[..., :1], wide], axis=-1)
-    return from_numpy(np.ascontiguousarray(wide), device)[..., 2::2]
+    return from_numpy(packed(wide), device)[..., 2::2]
 
 
 def reversed_(array: Array, device: str) -> at.Tensor:
@@ -33,7 +38,7 @@ def reversed_(array: Array, device: str) -> at.Tensor:
     if device != "cpu" or array.ndim == 0 or array.dtype == ml_dtypes.bfloat16:
         return stepped(array, device)
     flip = (slice(None, None, -1),) * array.ndim
-    return at.from_numpy(np.ascontiguousarray(array[flip])[flip])
+    return at.from_numpy(packed(array[flip])[flip])
 
 
 def expanded(array: Array, device: str) -> at.Tensor:
@@ -45,7 +50,7 @@ def expanded(array: Array, device: str) -> at.Tensor:
             narrow = first
     if narrow is array:
         return transposed(array, device)
-    return from_numpy(np.ascontiguousarray(narrow), device).expand(array.shape)
+    return from_numpy(packed(narrow), device).expand(array.shape)
 
 
 Layout = Callable[[Array, str], at.Tensor]

@@ -22,7 +22,9 @@ class Sample:
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.args, self.kwargs = args, kwargs
+        # NumPy turns 0-d arrays into scalars at every opportunity.
+        self.args = tuple(np.asarray(a) if isinstance(a, np.generic) else a for a in args)
+        self.kwargs = kwargs
 
     def __repr__(self) -> str:
         parts = [_brief(arg) for arg in self.args] + [f"{k}={_brief(v)}" for k, v in self.kwargs.items()]
@@ -67,7 +69,7 @@ class Draw:
         high = self.domain[1] if high is None else high
         kind = category(dtype)
         if kind == 0:
-            return self.rng.random(shape) < 0.5
+            return np.asarray(self.rng.random(shape) < 0.5)
         if kind == 1:
             first = max(int(np.ceil(low)), int(np.iinfo(dtype).min))
             return np.asarray(self.rng.integers(first, max(int(np.floor(high)), first + 1), shape), dtype=dtype)

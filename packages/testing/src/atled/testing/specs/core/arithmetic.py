@@ -125,7 +125,7 @@ SPECS = [
         errors=(
             *BINARY_ERRORS,
             NOT_COMPLEX,
-            ErrorCase(at.InvalidValueError, "zero", np.ones(3, np.int32), np.zeros(3, np.int32)),
+            ErrorCase(at.InvalidValueError, "divisor other than 0", np.ones(3, np.int32), np.zeros(3, np.int32)),
         ),
         differentiable=False,
     ),
@@ -139,7 +139,7 @@ SPECS = [
         errors=(
             *BINARY_ERRORS,
             NOT_COMPLEX,
-            ErrorCase(at.InvalidValueError, "zero", np.ones(3, np.int32), np.zeros(3, np.int32)),
+            ErrorCase(at.InvalidValueError, "divisor other than 0", np.ones(3, np.int32), np.zeros(3, np.int32)),
         ),
     ),
     OpSpec(
@@ -208,7 +208,7 @@ SPECS = [
         scale=lambda a, b, w: a + w * (b + a),
         samples=lerps,
         dtypes=FLOATING,
-        errors=(ErrorCase(at.DTypeError, "floating", np.ones(2, int), np.ones(2, int), 0.5),),
+        errors=(ErrorCase(at.DTypeError, "floating", np.ones(2, int), np.ones(2, int), 1),),
     ),
     OpSpec(
         name="addcmul",

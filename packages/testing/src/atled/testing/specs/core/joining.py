@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import Draw, ErrorCase, OpSpec, Sample
+from atled.testing import Draw, ErrorCase, OpSpec, Sample, result_dtype
 
 from .views import flexible
 
@@ -80,6 +80,10 @@ def op(name: str, reference: Any, samples: Any, *errors: ErrorCase, **kwargs: An
     return OpSpec(name=name, reference=reference, samples=samples, errors=errors, **fields)
 
 
+def promoted(sample: Sample) -> str:
+    return result_dtype(*sample.args[0])
+
+
 SPECS = [
     op(
         "cat",
@@ -89,7 +93,7 @@ SPECS = [
         ErrorCase(at.ShapeError, "0-d", [np.ones(()), np.ones(())]),
         ErrorCase(at.InvalidValueError, "at least one", []),
         ErrorCase(at.BoundsError, "dim", [X, X], 2),
-        result="promote",
+        result=promoted,
     ),
     op(
         "stack",
@@ -97,7 +101,7 @@ SPECS = [
         stacks,
         ErrorCase(at.ShapeError, "equal shapes", [X, np.ones((2, 4), np.float32)]),
         ErrorCase(at.InvalidValueError, "at least one", []),
-        result="promote",
+        result=promoted,
     ),
     op(
         "flip",
