@@ -14,7 +14,9 @@ def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [grad for grad in found if grad is not None]
 
 
-def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
+) -> Tensor:
     """The norm of all elements of all tensors together, a 0-d tensor; ``norm_type`` may be ``inf``.
 
     Errors: ``OperationError`` when ``error_if_nonfinite`` is set and the norm is not finite.

@@ -24,7 +24,9 @@ class Optimizer(ABC):
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
-            raise at.ArgumentError("optimizer: expected an iterable of tensors or of dicts, got one Tensor; put it in a list")
+            raise at.ArgumentError(
+                "optimizer: expected an iterable of tensors or of dicts, got one Tensor; put it in a list"
+            )
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -99,10 +101,14 @@ class Optimizer(ABC):
         """State and settings, with parameters as numbers in order: what ``load_state_dict`` and ``at.save`` take."""
         number = {id(param): i for i, param in enumerate(self._all())}
         groups = [
-            {key: value for key, value in group.items() if key != "params"} | {"params": [number[id(p)] for p in group["params"]]}
+            {key: value for key, value in group.items() if key != "params"}
+            | {"params": [number[id(p)] for p in group["params"]]}
             for group in self.param_groups
         ]
-        return {"state": {number[id(param)]: dict(state) for param, state in self.state.items()}, "param_groups": groups}
+        return {
+            "state": {number[id(param)]: dict(state) for param, state in self.state.items()},
+            "param_groups": groups,
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over what ``state_dict`` gave, copying tensors to each parameter's dtype and device.

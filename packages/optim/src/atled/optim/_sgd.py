@@ -50,7 +50,12 @@ class SGD(Optimizer):
         require(group["momentum"] >= 0, "momentum", "at least 0", group["momentum"])
         require(group["weight_decay"] >= 0, "weight_decay", "at least 0", group["weight_decay"])
         if group["nesterov"]:
-            require(group["momentum"] > 0 and group["dampening"] == 0, "momentum > 0 and dampening 0", "for nesterov", group["momentum"])
+            require(
+                group["momentum"] > 0 and group["dampening"] == 0,
+                "momentum > 0 and dampening 0",
+                "for nesterov",
+                group["momentum"],
+            )
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         settings = {key: group[key] for key in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")}
@@ -63,7 +68,11 @@ class SGD(Optimizer):
             for first in (True, False):
                 chosen = [i for i, new in enumerate(fresh) if new is first]
                 at.ops.optim.sgd_(
-                    [params[i] for i in chosen], [grads[i] for i in chosen], [buffers[i] for i in chosen], first, **settings
+                    [params[i] for i in chosen],
+                    [grads[i] for i in chosen],
+                    [buffers[i] for i in chosen],
+                    first,
+                    **settings,
                 )
             return
         at.ops.optim.sgd_(params, grads, buffers, fresh[0], **settings)

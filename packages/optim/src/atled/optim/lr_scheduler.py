@@ -122,7 +122,9 @@ class CosineAnnealingLR(LRScheduler):
             return self._present()
         now = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
         before = 1 + math.cos(math.pi * (self.last_epoch - 1) / self.T_max)
-        if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # leaving the minimum, where the ratio below is 0 / 0
+        if (self.last_epoch - 1 - self.T_max) % (
+            2 * self.T_max
+        ) == 0:  # leaving the minimum, where the ratio below is 0 / 0
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [lr + (base - self.eta_min) * rise for lr, base in zip(self._present(), self.base_lrs, strict=True)]
         return [(lr - self.eta_min) * now / before + self.eta_min for lr in self._present()]
@@ -163,12 +165,16 @@ class OneCycleLR(LRScheduler):
         if not 0 <= pct_start <= 1:
             raise at.InvalidValueError(f"OneCycleLR: expected pct_start in [0, 1], got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
-            raise at.InvalidValueError(f"OneCycleLR: expected anneal_strategy 'cos' or 'linear', got {anneal_strategy!r}")
+            raise at.InvalidValueError(
+                f"OneCycleLR: expected anneal_strategy 'cos' or 'linear', got {anneal_strategy!r}"
+            )
         self.total_steps, self.anneal_strategy, self.cycle_momentum = total_steps, anneal_strategy, cycle_momentum
         groups = optimizer.param_groups
         tops = [float(max_lr)] * len(groups) if isinstance(max_lr, (int, float)) else [float(lr) for lr in max_lr]
         if len(tops) != len(groups):
-            raise at.InvalidValueError(f"OneCycleLR: expected one max_lr per parameter group ({len(groups)}), got {len(tops)}")
+            raise at.InvalidValueError(
+                f"OneCycleLR: expected one max_lr per parameter group ({len(groups)}), got {len(tops)}"
+            )
         if last_epoch == -1:
             for group, top in zip(groups, tops, strict=True):
                 group["initial_lr"] = top / div_factor
@@ -176,7 +182,9 @@ class OneCycleLR(LRScheduler):
                 group["min_lr"] = group["initial_lr"] / final_div_factor
                 if cycle_momentum:
                     if "momentum" not in group and "betas" not in group:
-                        raise at.InvalidValueError("OneCycleLR: expected an optimizer with momentum or betas, or cycle_momentum=False")
+                        raise at.InvalidValueError(
+                            "OneCycleLR: expected an optimizer with momentum or betas, or cycle_momentum=False"
+                        )
                     group["max_momentum"], group["base_momentum"] = max_momentum, base_momentum
         up = pct_start * total_steps - 1
         lr, momentum = ("initial_lr", "max_lr", "min_lr"), ("max_momentum", "base_momentum")
@@ -187,7 +195,10 @@ class OneCycleLR(LRScheduler):
                 (total_steps - 1.0, lr[0], lr[2], momentum[0], momentum[0]),
             ]
         else:
-            self._phases = [(up, lr[0], lr[1], momentum[0], momentum[1]), (total_steps - 1.0, lr[1], lr[2], momentum[1], momentum[0])]
+            self._phases = [
+                (up, lr[0], lr[1], momentum[0], momentum[1]),
+                (total_steps - 1.0, lr[1], lr[2], momentum[1], momentum[0]),
+            ]
         super().__init__(optimizer, last_epoch)
 
     def _anneal(self, start: float, end: float, done: float) -> float:

@@ -1,0 +1,146 @@
+"""Every optimizer against PyTorch's numbers and, in low precision and odd layouts, against its own formula in NumPy."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from golden import CASES, GRADS
+
+import atled.core as at
+from atled import optim
+
+
+@pytest.mark.parametrize(("name", "settings", "expected"), CASES)
+def test_golden(name: str, settings: dict[str, Any], expected: list[list[float]]) -> None:
+    param = at.tensor([1.0, -2.0, 3.0], dtype=at.float64)
+    optimizer = getattr(optim, name)([param], **settings)
+    for grad, after in zip(GRADS, expected, strict=True):
+        optimizer.step(grads=[at.tensor(grad, dtype=at.float64)])
+        np.testing.assert_allclose(param.numpy(), after, rtol=0, atol=2e-12)
+
+
+def adam_reference(p: np.ndarray, grads: list[np.ndarray], lr: float) -> np.ndarray:
+    m = v = np.zeros_like(p)
+    for t, g in enumerate(grads, 1):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        p = p - lr * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return p
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("dtype", [at.float32, at.float64])
+def test_large_and_strided(dtype: at.dtype, transposed: bool) -> None:
+    """Enough elements for several threads, and parameters that are not row-major."""
+    rng = np.random.default_rng(0)
+    start, grads = rng.standard_normal((300, 501)), [rng.standard_normal((300, 501)) for _ in range(3)]
+    param = at.tensor(start.T, dtype=dtype).T if transposed else at.tensor(start, dtype=dtype)
+    other = at.zeros(7, 3, dtype=dtype)[::2, ::-1]  # neither dense nor forward
+    optimizer = optim.Adam([param, other], lr=0.01)
+    for grad in grads:
+        optimizer.step(grads=[at.asarray(grad).to(dtype), at.ones(4, 3, dtype=dtype)])
+    tolerance = 2e-6 if dtype is at.float32 else 1e-13
+    np.testing.assert_allclose(param.numpy(), adam_reference(start, grads, 0.01), rtol=0, atol=tolerance * 10)
+    np.testing.assert_allclose(other.numpy(), adam_reference(np.zeros((4, 3)), [np.ones((4, 3))] * 3, 0.01), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [at.float16, at.bfloat16])
+def test_half(dtype: at.dtype) -> None:
+    """The step is computed in float32 and rounded once."""
+    param, grad = at.tensor([1.0, -0.5]).to(dtype), at.tensor([0.25, 0.75]).to(dtype)
+    optim.SGD([param], lr=0.125).step(grads=[grad])
+    assert param.dtype is dtype
+    exact = np.array([1.0, -0.5]) - 0.125 * grad.to(at.float64).numpy()
+    np.testing.assert_array_equal(param.to(at.float64).numpy(), at.asarray(exact).to(dtype).to(at.float64).numpy())
+
+
+def test_groups_late_gradients_and_closure() -> None:
+    a, b = at.tensor([1.0]), at.tensor([1.0])
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 1.0}], lr=0.1, momentum=0.5)
+    optimizer.step(grads=[at.tensor([1.0]), None])
+    assert (a.item(), b.item()) == (pytest.approx(0.9), 1.0)
+    assert optimizer.step(lambda: 7, grads=[at.tensor([1.0]), at.tensor([1.0])]) == 7
+    assert (a.item(), b.item()) == (pytest.approx(0.75), 0.0)  # the second step of a, the first of b
+    optimizer.add_param_group({"params": [at.tensor([2.0])], "momentum": 0})
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 1.0, 0.1]
+    assert "Parameter Group 2" in repr(optimizer)
+
+
+def test_one_group_whose_members_get_gradients_at_different_times() -> None:
+    a, b = at.tensor([1.0]), at.tensor([1.0])
+    optimizer = optim.SGD([a, b], lr=0.1, momentum=0.5, dampening=0.5)
+    optimizer.step(grads=[at.tensor([1.0]), None])
+    optimizer.step(grads=[at.tensor([1.0]), at.tensor([1.0])])
+    assert a.item() == pytest.approx(1 - 0.1 * 1.0 - 0.1 * (0.5 + 0.5))
+    assert b.item() == pytest.approx(1 - 0.1 * 1.0)  # its first step is not dampened
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_state_goes_through_a_file(name: str, tmp_path: Any) -> None:
+    """A run that is interrupted, saved and loaded ends where an uninterrupted one does."""
+
+    def steps(optimizer: optim.Optimizer, count: int) -> None:
+        for _ in range(count):
+            optimizer.step(grads=[at.tensor([0.3, -0.2]), at.tensor([1.0])])
+
+    def fresh() -> tuple[list[at.Tensor], optim.Optimizer]:
+        params = [at.tensor([1.0, 2.0]), at.tensor([3.0])]
+        settings = {"momentum": 0.9} if name == "SGD" else {"amsgrad": True}
+        return params, getattr(optim, name)(params, lr=0.05, **settings)
+
+    whole, optimizer = fresh()
+    steps(optimizer, 5)
+    params, first = fresh()
+    steps(first, 2)
+    path = tmp_path / "optimizer.safetensors"
+    at.save({"optimizer": first.state_dict(), "params": params}, path)
+    loaded = at.load(path)
+    resumed, second = fresh()
+    for param, saved in zip(resumed, loaded["params"], strict=True):
+        param.copy_(saved)
+    second.load_state_dict(loaded["optimizer"])
+    steps(second, 3)
+    assert [p.tolist() for p in resumed] == [p.tolist() for p in whole]
+    other = getattr(optim, name)([at.tensor([1.0])], lr=0.1)
+    with pytest.raises(at.InvalidValueError, match="expected 1 parameters in group 0, got 2"):
+        other.load_state_dict(first.state_dict())
+
+
+def test_bad_settings_and_parameters() -> None:
+    param = at.tensor([1.0])
+    for make, message in [
+        (lambda: optim.SGD([param], lr=-1), "expected lr at least 0, got -1"),
+        (lambda: optim.SGD([param], nesterov=True), "for nesterov"),
+        (lambda: optim.Adam([param], betas=(0.9, 1.0)), r"expected betas in \[0, 1\)"),
+        (lambda: optim.Adam([param], eps=-1), "expected eps at least 0"),
+    ]:
+        with pytest.raises(at.InvalidValueError, match=message):
+            make()
+    for params, message in [
+        (param, "got one Tensor"),
+        ([], "empty list"),
+        ([1], "got int"),
+        ([param, param], "got one twice"),
+    ]:
+        with pytest.raises(at.ArgumentError, match=message):
+            optim.SGD(params)
+
+
+def test_bad_gradients_change_nothing() -> None:
+    param = at.tensor([1.0, 2.0])
+    optimizer = optim.SGD([param], lr=0.1)
+    with pytest.raises(at.ShapeError, match=r"sgd_: expected grads\[0\] of shape \(2,\) as its parameter, got \(3,\)"):
+        optimizer.step(grads=[at.zeros(3)])
+    with pytest.raises(at.DTypeError, match=r"expected grads\[0\] of dtype float32"):
+        optimizer.step(grads=[at.zeros(2, dtype=at.float64)])
+    with pytest.raises(at.ArgumentError, match="expected one gradient per parameter"):
+        optimizer.step(grads=[])
+    with pytest.raises(at.DTypeError, match="floating-point dtype, got int64"):
+        optim.SGD([at.tensor([1])]).step(grads=[at.tensor([1])])
+    assert param.tolist() == [1.0, 2.0]
+    assert param._version == 0
+
+
+def test_versions_move() -> None:
+    param = at.tensor([1.0])
+    optim.Adam([param]).step(grads=[at.tensor([1.0])])
+    assert param._version == 1
