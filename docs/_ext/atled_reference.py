@@ -7,7 +7,10 @@ import __future__
 
 import importlib
 import inspect
+import re
+import types
 from collections.abc import Iterable
+from dataclasses import replace
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -22,7 +25,49 @@ def registered(namespace: str) -> list[OpReference]:
     """The public ops of a namespace, by name."""
     ops = getattr(at.ops, namespace)
     hasattr(ops, "_")  # asking for any name loads the namespace
-    return describe_all((getattr(ops, name) for name in dir(ops)), namespace)
+    found = describe_all((getattr(ops, name) for name in dir(ops)), namespace)
+    return [replace(op, doc=prose(op.doc)) for op in found]
+
+
+def prose(text: str) -> str:
+    """An op's plain doc string as reStructuredText: nothing in it is markup but code in backticks and examples."""
+    lines: list[str] = []
+    example = False
+    for line in inspect.cleandoc(text).splitlines():
+        starts = line.lstrip().startswith(">>>")
+        if starts and not example:
+            lines.append("")
+        example = bool(line.strip()) and (starts or example)
+        lines.append(line if example else _escaped(line))
+    return "\n".join(lines)
+
+
+def _escaped(line: str) -> str:
+    parts = re.split(r"(`+[^`]+`+)", line)
+    return "".join(
+        f"``{part.strip('`')}``" if part.startswith("`") else re.sub(r"([*_|\\])", r"\\\1", part) for part in parts
+    )
+
+
+def skip_ops(app: Sphinx, what: str, name: str, value: object, skip: bool, options: object) -> bool | None:
+    """Leaves the ops out of Tensor's members: they have a page of their own."""
+    return True if isinstance(value, at.Op) else None
+
+
+# Some functions written in C begin their doc strings with ``name(arguments): ``.
+_SIGNATURE = re.compile(r"(\w+\(.*?\)(?: or \w+\(.*?\))*): (.)")
+
+
+def tidy(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """Makes prose of C functions' doc strings, and takes the doc strings of ``bool`` and its like off constants."""
+    if isinstance(value, bool | int | float | str | tuple | None):
+        lines.clear()
+    elif lines and what in {"function", "method"} and not inspect.isfunction(value):
+        match = _SIGNATURE.match(lines[0])
+        if match:
+            lines[:1] = [f"``{match[1]}``", "", match[2].upper() + _escaped(lines[0][match.end() :])]
+        else:
+            lines[:] = map(_escaped, lines)
 
 
 class _Generated(SphinxDirective):
@@ -57,7 +102,7 @@ class Exports(_Generated):
         exports = getattr(module, "__all__", None) or [n for n in dir(module) if not n.startswith("_")]
         for export in sorted(exports, key=str.lower):
             value = getattr(module, export)
-            if isinstance(value, at.Op) or inspect.ismodule(value) or isinstance(value, __future__._Feature):
+            if isinstance(value, at.Op | types.ModuleType | __future__._Feature) or value is at.Op:
                 continue
             if inspect.isclass(value):
                 lines += [f".. autoclass:: {name}.{export}", "   :members:", ""]
@@ -70,6 +115,8 @@ class Exports(_Generated):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the directives."""
+    app.connect("autodoc-skip-member", skip_ops)
+    app.connect("autodoc-process-docstring", tidy)
     app.add_directive("atled-ops", Ops)
     app.add_directive("atled-package", Exports)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
