@@ -20,6 +20,7 @@ from ._convert import (
     dtype_name,
     from_numpy,
     map_arrays,
+    numpy_dtype,
     real_of,
     result_dtype,
     to_numpy,
@@ -93,6 +94,8 @@ class _Case:
         rule = spec.result(sample) if callable(spec.result) else spec.result
         self.rules = (rule,) if isinstance(rule, str) else rule
         if spec.reference is not None:
+            dtype = self._dtype(self.rules[0])
+            self.float_dtype = numpy_dtype(dtype) if category(dtype) > 1 else None
             self.expected = self._apply(spec.reference)
             magnitudes = self._apply(spec.scale, np.abs) if spec.scale else []
             self.scales = [np.abs(m) for m in magnitudes] or [None] * len(self.expected)
@@ -105,11 +108,13 @@ class _Case:
 
     def _apply(self, reference: Any, prepare: Any = np.asarray) -> list[Array]:
         """A reference's outputs, computed in the widest dtypes."""
-        floating = any("float" in rule or "complex" in rule for rule in self.rules)
 
         def widen(array: Array) -> Array:
             kind = category(dtype_name(array.dtype))
-            wide: Any = np.complex128 if kind == 3 else np.float64 if kind == 2 or floating else array.dtype
+            if kind < 2 and "float" in self.rules and self.float_dtype is not None:
+                # Integers are first rounded to the float that the op computes in.
+                array, kind = array.astype(self.float_dtype), category(self.float_dtype.name)
+            wide: Any = np.complex128 if kind == 3 else np.float64 if kind == 2 else array.dtype
             return np.asarray(prepare(array.astype(wide)))
 
         args, kwargs = map_arrays(self.sample.args, widen), map_arrays(self.sample.kwargs, widen)

@@ -101,9 +101,9 @@ class Draw:
             limits = np.iinfo(self.dtype)
             return np.array([limits.min, limits.min + 1, 0, 1, limits.max - 1, limits.max], dtype=self.dtype)
         info = np.finfo("float32" if self.dtype == "bfloat16" else real_of(self.dtype))
-        values = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, float(info.tiny), -float(info.tiny)]
+        values = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5]
         if kind == 2:  # what complex functions do at infinity is a matter of convention
-            values += [np.nan, np.inf, -np.inf]
+            values += [float(info.tiny), -float(info.tiny), np.nan, np.inf, -np.inf]
         return np.array(values).astype(numpy_dtype(self.dtype))
 
 
