@@ -130,7 +130,7 @@ def _host(tensor: Tensor, what: str, is_output: bool = False) -> HostArray:
     array = HostArray(tensor)
     if is_output:
         strides = zip(array.view.strides, array.shape, strict=True)
-        if any(stride == 0 and extent > 1 for stride, extent in strides):
+        if array.view.size and any(stride == 0 and extent > 1 for stride, extent in strides):
             raise InvalidValueError(f"{what}: cannot write to an expanded tensor, its elements share memory; clone it")
         if not array.view.flags.writeable:
             raise InvalidValueError(f"{what}: cannot write to a read-only tensor; clone it")
