@@ -133,10 +133,10 @@ def nonzero_divisors(samples: Samples) -> Samples:
     def generate(draw: Draw) -> Iterator[Sample]:
         for sample in samples(draw):
             first, second, *rest = sample.args
-            if category(draw.dtype) < 2 and category(np.asarray(second).dtype.name) < 2:
-                second = (
-                    np.where(second == 0, np.asarray(3, np.asarray(second).dtype), second) if second is not True else 2
-                )
+            if category(draw.dtype) < 2 and isinstance(second, np.ndarray) and second.dtype.kind in "biu":
+                second = np.where(second == 0, np.asarray(3, second.dtype), second)
+            elif isinstance(second, int):
+                second = max(int(second), 2)
             yield Sample(first, second, *rest, **sample.kwargs)
 
     return generate

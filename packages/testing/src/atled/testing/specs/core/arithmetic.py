@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import FLOATS, NUMBERS, REALS, ROUNDED, Draw, ErrorCase, OpSpec, Sample
+from atled.testing import FLOATS, NUMBERS, REALS, ROUNDED, Draw, ErrorCase, OpSpec, Sample, result_dtype
 from atled.testing.samples import binary, binary_finite, nonzero_divisors, ternary, unary
 
 ONES = np.ones((3, 4), np.float32)
@@ -22,7 +22,8 @@ NOT_COMPLEX = ErrorCase(at.DTypeError, "complex", np.ones(2, np.complex64), np.o
 
 def with_alpha(draw: Draw) -> Iterator[Sample]:
     yield from binary(draw)
-    yield Sample(draw(3, 4), draw(4), alpha=2)
+    if draw.dtype != "bool":
+        yield Sample(draw(3, 4), draw(4), alpha=2)
     if draw.dtype in (*FLOATS, "complex64", "complex128"):
         yield Sample(draw(3, 4), draw(4), alpha=-0.5)
     if not draw.smooth:
@@ -44,6 +45,11 @@ def divide(a: Any, b: Any, rounding_mode: str | None = None) -> Any:
         # Exact for integers, and the quotient's rounding never crosses an integer the wrong way for floats.
         return (a - np.fmod(a, b)) // b if np.issubdtype(np.result_type(a, b), np.integer) else np.trunc(a / b)
     return np.true_divide(a, b)
+
+
+def of_operands(sample: Sample) -> str:
+    """The result's dtype: alpha and value have no say in it."""
+    return result_dtype(*sample.args)
 
 
 def division_dtype(sample: Sample) -> str:
@@ -92,6 +98,7 @@ SPECS = [
         reference=lambda a, b, alpha=1: a + alpha * b if alpha != 1 else a + b,
         scale=lambda a, b, alpha=1: np.abs(a) + np.abs(alpha * b),
         samples=with_alpha,
+        result=of_operands,
         ulps=ROUNDED,
         errors=(*BINARY_ERRORS, ErrorCase(at.DTypeError, "alpha", np.ones(2, np.int64), 2, alpha=0.5)),
     ),
@@ -100,6 +107,7 @@ SPECS = [
         reference=lambda a, b, alpha=1: a - alpha * b if alpha != 1 else a - b,
         scale=lambda a, b, alpha=1: np.abs(a) + np.abs(alpha * b),
         samples=lambda draw: (s for s in with_alpha(draw) if s.args[1] is not True),
+        result=of_operands,
         dtypes=NUMBERS,
         ulps=ROUNDED,
         errors=(
@@ -215,6 +223,7 @@ SPECS = [
         reference=lambda x, a, b, value=1: x + value * a * b,
         scale=lambda x, a, b, value=1: x + value * a * b,
         samples=with_value,
+        result=of_operands,
         dtypes=NUMBERS,
     ),
     OpSpec(
@@ -222,6 +231,7 @@ SPECS = [
         reference=lambda x, a, b, value=1: x + value * a / b,
         scale=lambda x, a, b, value=1: x + value * a / b,
         samples=away_from_zero,
+        result=of_operands,
         dtypes=FLOATING,
         errors=(ErrorCase(at.DTypeError, "floating", *[np.ones(2, int)] * 3),),
     ),

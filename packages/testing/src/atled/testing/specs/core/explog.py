@@ -33,6 +33,11 @@ def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x)) if np.iscomplexobj(x) else special.expit(x)
 
 
+def log1p(x: Any) -> Any:
+    """NumPy's own complex log1p loses digits near 0; a wider type has some to spare."""
+    return np.log1p(x.astype(np.clongdouble)).astype(np.complex128) if np.iscomplexobj(x) else np.log1p(x)
+
+
 def function(name: str, reference: Any, **kwargs: Any) -> OpSpec:
     fields: dict[str, Any] = {
         "samples": unary,
@@ -51,12 +56,18 @@ SPECS = [
     function("log", np.log, domain=(0.001, 50)),
     function("log2", np.log2, domain=(0.001, 50)),
     function("log10", np.log10, domain=(0.001, 50)),
-    function("log1p", np.log1p, domain=(-0.9, 9), samples=near_zero),
+    function("log1p", log1p, domain=(-0.9, 9), samples=near_zero),
     function("sqrt", np.sqrt, domain=(0, 50), ulps=ROUNDED),
     function("rsqrt", lambda x: 1 / np.sqrt(x), domain=(0.1, 50)),
-    function("sigmoid", sigmoid),
+    function("sigmoid", sigmoid, ulps={**FUNCTION, "complex64": 64, "complex128": 64}),
     function("erf", special.erf, dtypes=(*BOOL, *REALS), samples=near_zero, errors=(NOT_A_TENSOR, COMPLEX)),
-    function("erfc", special.erfc, dtypes=(*BOOL, *REALS), errors=(NOT_A_TENSOR, COMPLEX)),
+    function(
+        "erfc",
+        special.erfc,
+        dtypes=(*BOOL, *REALS),
+        ulps={**FUNCTION, "float32": 8, "float64": 8},
+        errors=(NOT_A_TENSOR, COMPLEX),
+    ),
     function(
         "logaddexp",
         np.logaddexp,

@@ -254,7 +254,13 @@ SPECS = [
         differentiable=("input",),
     ),
     op("setitem", set_item, assignments, differentiable=("input", "value")),
-    op("setitem_", set_item, assignments, ErrorCase(at.ShapeError, "", X, SPEC, [], np.ones(3)), differentiable=False),
+    op(
+        "setitem_",
+        set_item,
+        assignments,
+        ErrorCase(at.ShapeError, "", X, [0, 1, 3, 1, 3, 0, 0, 0], [], np.ones(3)),
+        differentiable=False,
+    ),
     op(
         "index_put",
         put,

@@ -20,7 +20,7 @@ def truths(draw: Draw) -> Iterator[Sample]:
         x = np.where(draw(*shape, dtype="bool"), x, np.zeros_like(x))
         yield Sample(x, np.where(draw(*other, dtype="bool"), y, np.zeros_like(y)))
     yield Sample(draw(5), False)
-    yield Sample(draw(5), draw(5, dtype="int32"))
+    yield Sample(draw(5), draw(5, dtype="float32"))
     if draw.dtype == "float32":
         yield Sample(np.array([np.nan, -0.0, np.inf, 0.0], np.float32), True)
 

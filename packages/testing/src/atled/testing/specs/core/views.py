@@ -55,6 +55,7 @@ def basic_index(x: Any, spec: list[int]) -> Any:
 
 
 def unfold(x: Any, dimension: int, size: int, step: int) -> Any:
+    dimension %= x.ndim
     windows = np.lib.stride_tricks.sliding_window_view(x, size, dimension)
     return np.take(windows, range(0, windows.shape[dimension], step), dimension)
 
