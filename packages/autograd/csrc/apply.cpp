@@ -1,5 +1,6 @@
 // Running a rule's function for one node: gathers its parameters, chooses program or Python, hands the results to the edges.
 #include <cstring>
+#include <forward_list>
 
 #include "engine.h"
 #include "python/python.h"
@@ -98,15 +99,15 @@ class Parameters {
     return kept_.back();
   }
   atled_tensor** list(size_t n) {
-    lists_.emplace_back(n);
-    return lists_.back().data();
+    lists_.emplace_front(n);
+    return lists_.front().data();
   }
 
   Node* node_;
   const Buffer* gradients_;
   bool record_;
   std::vector<Tensor> kept_;
-  std::deque<std::vector<atled_tensor*>> lists_;
+  std::forward_list<std::vector<atled_tensor*>> lists_;
 };
 
 // (2, 3) from the numbers 2, 3, or ((2,), (3, 1)) from 1, 2, 2, 3, 1.

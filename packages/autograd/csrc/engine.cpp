@@ -121,7 +121,7 @@ class Run {
   void deliver(const Edge& edge, Tensor g, bool fresh, const char* from) {
     if (!wanted(edge)) return;
     const Output& output = edge.node->outputs[edge.output];
-    g = fit_gradient(std::move(g), output.ndim, output.shape, output.dtype, from, &fresh);
+    g = fit_gradient(std::move(g), output.ndim, output.shape, output.dtype, output.device, from, &fresh);
     Buffer& to = buffer(edge.node, edge.output);
     if (!to.tensor) {
       to = {g.release(), fresh};
@@ -191,7 +191,7 @@ class Run {
       Tensor after = run_hooks(hooks.get(), Tensor::steal(std::exchange(g.tensor, nullptr)));
       bool fresh = false;
       const Output& output = node->outputs[i];
-      if (after.get() != before) after = fit_gradient(std::move(after), output.ndim, output.shape, output.dtype, "a hook", &fresh);
+      if (after.get() != before) after = fit_gradient(std::move(after), output.ndim, output.shape, output.dtype, output.device, "a hook", &fresh);
       g = {after.release(), false};
     }
     if (!node->leaf && (meta.flags & kRetainsGrad) && !request_.selective) {

@@ -19,7 +19,16 @@ bool same_shape(const atled_tensor* t, int32_t ndim, const int64_t* shape) {
 // What broadcasting did to a tensor of `shape`, undone for its gradient.
 Tensor sum_to(const Tensor& g, int32_t ndim, const int64_t* shape, const char* from) {
   static const Op sum{"core::sum"}, reshape{"core::reshape"};
-  const int lead = g->dl.ndim - ndim;
+  int lead = g->dl.ndim - ndim;
+  if (lead < 0) {
+    // Assignment lets a value have leading dimensions of size 1 that its place has not.
+    int extra = 0;
+    while (extra < -lead && shape[extra] == 1) ++extra;
+    if (extra == -lead) {
+      bool fresh = false;
+      return reshape(fit_gradient(g, g->dl.ndim, shape + extra, g->dtype, g->dl.device, from, &fresh), ints_value(shape, static_cast<size_t>(ndim)));
+    }
+  }
   int64_t dims[ATLED_MAX_NDIM];
   size_t n = 0;
   bool inner = false, fits = lead >= 0;
@@ -56,7 +65,7 @@ bool same_strides(const atled_tensor* a, const atled_tensor* b) {
 
 }  // namespace
 
-Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, const char* from, bool* fresh) {
+Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, DLDevice device, const char* from, bool* fresh) {
   if (!same_shape(g, ndim, shape)) {
     g = sum_to(g, ndim, shape, from);
     *fresh = true;
@@ -64,6 +73,11 @@ Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, con
   if (g->dtype != dtype) {
     g = cast(g, dtype);
     *fresh = false;  // the real part is a view
+  }
+  if (g->dl.device.device_type != device.device_type || g->dl.device.device_id != device.device_id) {
+    static const Op to{"core::to"};
+    g = to(g, none(), device_value(device));
+    *fresh = true;
   }
   return g;
 }

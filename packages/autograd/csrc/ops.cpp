@@ -82,9 +82,37 @@ void run_put(atled_frame* frame) {
   set_out(frame, 0, layout.contiguous ? laid.base : clone(laid.base));
 }
 
+// put_<view>(input, shape, ...): zeros of that shape with input written into the view that `op` takes of it.
+template <const Op& op>
+void run_put_view(atled_frame* frame) {
+  atled_tensor* input = arg_tensor(frame, 0);
+  const atled_value& shape = frame->args[1];
+  Tensor whole = Tensor::empty(input->dtype, static_cast<int>(shape.n), shape.u.ints, input->dl.device);
+  write(whole, nullptr);
+  atled_value args[8] = {value(whole)}, out = none();
+  for (int i = 2; i < frame->op->nargs; ++i) args[i - 1] = frame->args[i];
+  check(api.call(op.get(), 0, args, &out));
+  const Tensor part = Tensor::steal(out.u.tensor);
+  write(part, input);
+  set_out(frame, 0, whole);
+}
+
+extern const Op select, narrow, slice, diagonal;
+const Op select{"core::select"}, narrow{"core::narrow"}, slice{"core::slice"}, diagonal{"core::diagonal"};
+
+template <const Op& op>
+void define_put_view(const char* schema) {
+  add_kernel(define({schema, "Zeros of that shape, with input in one view of it.", nullptr, ATLED_OP_PRIVATE | ATLED_OP_FUNCTION}), ATLED_DEVICE_ANY,
+             kernel<run_put_view<op>>);
+}
+
 }  // namespace
 
 void define_ops() {
+  define_put_view<select>("autograd::put_select(Tensor input, int[] shape, int dim, int index) -> Tensor");
+  define_put_view<narrow>("autograd::put_narrow(Tensor input, int[] shape, int dim, int start, int length) -> Tensor");
+  define_put_view<slice>("autograd::put_slice(Tensor input, int[] shape, int[] spec) -> Tensor");
+  define_put_view<diagonal>("autograd::put_diagonal(Tensor input, int[] shape, int offset, int dim1, int dim2) -> Tensor");
   const uint32_t traits = ATLED_OP_PRIVATE | ATLED_OP_FUNCTION;
   add_kernel(define({"autograd::strided_get(Tensor input, int[] base_stride, int[] size, int[] stride, int offset) -> Tensor",
                      "The elements of a region, as a new tensor.", nullptr, traits}),

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <complex>
 #include <cstring>
+#include <forward_list>
 
 #include "rule.h"
 
@@ -15,7 +16,7 @@ constexpr uint32_t kMaxOutputs = 8;
 struct Scratch {
   atled_tensor* tensors[64];
   size_t used = 0;
-  std::deque<std::vector<atled_tensor*>> more;
+  std::forward_list<std::vector<atled_tensor*>> more;
   int64_t integers[8];
   size_t integers_used = 0;
 
@@ -24,8 +25,8 @@ struct Scratch {
       used += n;
       return tensors + used - n;
     }
-    more.emplace_back(n);
-    return more.back().data();
+    more.emplace_front(n);
+    return more.front().data();
   }
 };
 
@@ -61,24 +62,43 @@ void fit(atled_value& v, const atled_arg& arg, Scratch& scratch) {
   }
 }
 
-// Arithmetic on two numbers as Python does it, complex ones aside; false when it has to be done otherwise.
-bool arithmetic(char op, const atled_value& a, const atled_value& b, atled_value* out) {
-  if (a.tag == ATLED_COMPLEX_VALUE || b.tag == ATLED_COMPLEX_VALUE)
-    fail(ATLED_E_NOT_IMPLEMENTED, "arithmetic of complex numbers in a traced rule; make one of them a tensor");
-  const bool whole = a.tag != ATLED_FLOAT_VALUE && b.tag != ATLED_FLOAT_VALUE;
-  int64_t i = 0;
-  if (whole && op == '+' && !__builtin_add_overflow(a.u.i, b.u.i, &i)) return *out = value(i), true;
-  if (whole && op == '-' && !__builtin_sub_overflow(a.u.i, b.u.i, &i)) return *out = value(i), true;
-  if (whole && op == '*' && !__builtin_mul_overflow(a.u.i, b.u.i, &i)) return *out = value(i), true;
-  const double x = as_double(a), y = as_double(b);
+// Complex numbers that a program makes; values point to them.
+using Numbers = std::forward_list<std::complex<double>>;
+
+atled_value complex_value(std::complex<double> z, Numbers& numbers) {
+  numbers.push_front(z);
+  atled_value v = none();
+  v.u.complex = reinterpret_cast<const double*>(&numbers.front());
+  v.tag = ATLED_COMPLEX_VALUE;
+  v.n = 2;
+  return v;
+}
+
+std::complex<double> as_complex(const atled_value& v) {
+  return v.tag == ATLED_COMPLEX_VALUE ? std::complex<double>(v.u.complex[0], v.u.complex[1]) : as_double(v);
+}
+
+template <class T>
+T compute(char op, const T& x, const T& y) {
   switch (op) {
-    case '+': *out = value(x + y); break;
-    case '-': *out = value(x - y); break;
-    case '*': *out = value(x * y); break;
-    case '/': *out = value(x / y); break;
-    default: *out = value(std::pow(x, y)); break;
+    case '+': return x + y;
+    case '-': return x - y;
+    case '*': return x * y;
+    case '/': return x / y;
+    default: return std::pow(x, y);
   }
-  return true;
+}
+
+// Arithmetic on two numbers, as Python does it.
+atled_value arithmetic(char op, const atled_value& a, const atled_value& b, Numbers& numbers) {
+  if (a.tag == ATLED_COMPLEX_VALUE || b.tag == ATLED_COMPLEX_VALUE) return complex_value(compute(op, as_complex(a), as_complex(b)), numbers);
+  if (a.tag != ATLED_FLOAT_VALUE && b.tag != ATLED_FLOAT_VALUE) {
+    int64_t i = 0;
+    if (op == '+' && !__builtin_add_overflow(a.u.i, b.u.i, &i)) return value(i);
+    if (op == '-' && !__builtin_sub_overflow(a.u.i, b.u.i, &i)) return value(i);
+    if (op == '*' && !__builtin_mul_overflow(a.u.i, b.u.i, &i)) return value(i);
+  }
+  return value(compute(op, as_double(a), as_double(b)));
 }
 
 atled_value owned(const atled_value& v) {
@@ -87,10 +107,10 @@ atled_value owned(const atled_value& v) {
 }
 
 // A fresh reference to v, or what the builtin makes of it.
-atled_value conjugate(const atled_value& v) {
+atled_value conjugate(const atled_value& v, Numbers& numbers) {
   static const Op conj{"core::conj"};
   if (v.tag == ATLED_TENSOR && is_complex(v.u.tensor->dtype)) return value(conj(v.u.tensor).release());
-  if (v.tag == ATLED_COMPLEX_VALUE) fail(ATLED_E_NOT_IMPLEMENTED, "conj of a complex number in a traced rule; make it a tensor");
+  if (v.tag == ATLED_COMPLEX_VALUE) return complex_value(std::conj(as_complex(v)), numbers);
   return owned(v);
 }
 
@@ -100,18 +120,19 @@ atled_value scale(const atled_value& v, const atled_value& factor) {
   return value(mul(v, factor).release());
 }
 
-void execute(const Instruction& instruction, atled_value* registers) {
+void execute(const Instruction& instruction, atled_value* registers, Numbers& numbers) {
   Scratch scratch;
   atled_value args[32], outs[kMaxOutputs];
   const size_t n = instruction.operands.size();
   for (size_t i = 0; i < n; ++i) args[i] = resolve(instruction.operands[i], registers, scratch);
   atled_value* results = registers + instruction.result;
   switch (instruction.what) {
-    case Instruction::What::kConjugate: *results = conjugate(args[0]); return;
+    case Instruction::What::kConjugate: *results = conjugate(args[0], numbers); return;
     case Instruction::What::kScale: *results = scale(args[0], args[1]); return;
     case Instruction::What::kArithmetic:
-      if (is_scalar(args[0]) && is_scalar(args[1]) && arithmetic(instruction.arithmetic, args[0], args[1], results)) return;
-      break;
+      if (!is_scalar(args[0]) || !is_scalar(args[1])) break;
+      *results = arithmetic(instruction.arithmetic, args[0], args[1], numbers);
+      return;
     case Instruction::What::kCall: break;
   }
   const atled_op* op = instruction.op;
@@ -145,8 +166,9 @@ struct Temporaries {
 
 void run_program(const Program& program, atled_value* registers, Answer* answers) {
   Temporaries temporaries{registers + program.parameters, program.registers - program.parameters};
+  Numbers numbers;
   for (const Instruction& instruction : program.instructions) {
-    execute(instruction, registers);
+    execute(instruction, registers, numbers);
     for (uint32_t i : instruction.last_uses) {
       if (registers[i].tag == ATLED_TENSOR || registers[i].tag == ATLED_TENSORS) api.values_release(&registers[i], 1);
     }

@@ -92,11 +92,10 @@ bool steers(const Rule& rule, const ParamSpec& param) {
   const SaveSpec& save = rule.saves[param.index];
   if (save.what == Save::kOutput) return false;
   const atled_arg& arg = rule.op->args[save.index];
-  if (save.what != Save::kArgument) return save.what != Save::kShape || strcmp(arg.type, "Tensor") != 0;
-  const char* plain[] = {"Tensor", "Tensor(a!)", "Tensor|Scalar", "Scalar", "int", "float", "int[]"};
-  for (const char* type : plain)
-    if (strcmp(arg.type, type) == 0) return false;
-  return true;
+  if (arg.flags & ATLED_ARG_OPTIONAL || arg.tag == ATLED_TENSORS) return true;
+  if (save.what == Save::kShape) return (arg.flags & ATLED_ARG_SCALAR_TOO) != 0;
+  if (save.what != Save::kArgument) return true;
+  return arg.tag == ATLED_BOOL_VALUE || arg.tag == ATLED_STRING || arg.tag == ATLED_DTYPE || arg.tag == ATLED_DEVICE;
 }
 
 std::string text_of(PyObject* object) {

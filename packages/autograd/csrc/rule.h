@@ -7,7 +7,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <string>
 #include <unordered_map>
 #include <vector>

@@ -39,7 +39,12 @@ void append_key(std::string& key, const atled_value& v, bool special) {
       break;
     case ATLED_TENSORS:
       append(key, &v.n, sizeof v.n);
-      for (uint32_t i = 0; special && i < v.n; ++i) tensor(v.u.tensors[i]);
+      for (uint32_t i = 0; i < v.n; ++i) {
+        if (special)
+          tensor(v.u.tensors[i]);
+        else
+          key += v.u.tensors[i] ? '1' : '0';
+      }
       break;
     case ATLED_INT_VALUE:
     case ATLED_FLOAT_VALUE:

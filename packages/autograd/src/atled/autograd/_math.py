@@ -3,7 +3,7 @@
 from typing import Any
 
 import atled.core as at
-from atled.autograd._trace import Proxy, TensorProxy
+from atled.autograd._trace import Proxy, SymbolProxy, TensorProxy, Untraceable
 
 
 def conj(x: Any) -> Any:
@@ -22,3 +22,15 @@ def scale(x: Any, factor: Any) -> Any:
         tracer = x.tracer
         return TensorProxy(tracer, ("r", tracer.emit("scale", "", [tracer.operand(x), tracer.operand(factor)], 1)))
     return x if isinstance(factor, (int, float)) and factor == 1 else x * factor
+
+
+def is_number(x: Any) -> bool:
+    """Whether an argument that may be a tensor or a number is a number; while tracing, only known ones can be asked."""
+    if isinstance(x, SymbolProxy):
+        raise Untraceable("whether a value is a number")
+    return not isinstance(x, (at.Tensor, TensorProxy))
+
+
+def is_complex(dtype: Any) -> bool:
+    """Whether a dtype is complex."""
+    return dtype in (at.complex64, at.complex128)

@@ -55,7 +55,7 @@ class Tracer:
         given = dict(zip((name for name, _, _ in schema), args, strict=False))
         # Loose integers, x.reshape(2, 3), belong to the last list that is given by position.
         if len(args) > len(schema) or (args and isinstance(args[-1], int) and _is_list(schema, len(args) - 1)):
-            at = next((i for i, (_, kind, _) in enumerate(schema) if kind == "int[*]"), None)
+            at = next((i for i, (_, kind, _) in enumerate(schema) if kind.startswith("int[*]")), None)
             if at is not None:
                 given = dict(zip((name for name, _, _ in schema[:at]), args, strict=False))
                 given[schema[at][0]] = tuple(args[at:])
@@ -78,7 +78,7 @@ class Tracer:
 
 
 def _is_list(schema: list[tuple[str, str, bool]], i: int) -> bool:
-    return i < len(schema) and schema[i][1] == "int[*]"
+    return i < len(schema) and schema[i][1].startswith("int[*]")
 
 
 _ARITHMETIC = {"core::add": "+", "core::sub": "-", "core::mul": "*", "core::div": "/", "core::pow": "^"}

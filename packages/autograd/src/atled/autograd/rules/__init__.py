@@ -6,7 +6,18 @@ from collections.abc import Callable
 from atled.autograd._rule import RuleBook
 
 #: As the families are named in core's csrc/ops.
-FAMILIES = ("arithmetic", "explog", "trig")
+FAMILIES = (
+    "arithmetic",
+    "comparison",
+    "creation",
+    "explog",
+    "indexing",
+    "joining",
+    "rounding",
+    "selection",
+    "trig",
+    "views",
+)
 
 
 def register(rule: RuleBook) -> None:

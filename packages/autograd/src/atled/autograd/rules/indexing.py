@@ -1,0 +1,99 @@
+"""Rules of reading and writing by index."""
+
+from typing import Any
+
+import atled.core as at
+from atled.autograd._math import scale
+from atled.autograd._rule import RuleBook
+
+_core = at.ops.core
+
+
+def _region(g: Any, spec: Any, indices: Any) -> Any:
+    """What setitem wrote to: the slice, then the indices into it."""
+    part = _core.slice(g, spec)
+    return _core.index(part, indices) if indices else part
+
+
+def _index_put_input(g: Any, indices: Any, values_shape: Any, accumulate: bool) -> Any:
+    return g if accumulate else _core.index_put(g, indices, g.new_zeros(values_shape))
+
+
+def _scatter_input(g: Any, dim: Any, index: Any, reduce: Any) -> Any:
+    if reduce is not None:
+        raise at.NotImplementedOpError("scatter: its gradient with reduce= is not implemented; use scatter_reduce or scatter_add")
+    return _core.scatter(g, dim, index, value=0)
+
+
+def _scatter_src(g: Any, dim: Any, index: Any, reduce: Any) -> Any:
+    if reduce is not None:
+        raise at.NotImplementedOpError("scatter: its gradient with reduce= is not implemented; use scatter_reduce or scatter_add")
+    return _core.gather(g, dim, index)
+
+
+def _counts(g: Any, dim: Any, index: Any, include_self: bool) -> Any:
+    """How many values each element of a mean was made of."""
+    start = at.ones_like(g) if include_self else at.zeros_like(g)
+    count = _core.scatter_add(start, dim, index, _core.gather(at.ones_like(g), dim, index))
+    return at.where(count == 0, 1, count)
+
+
+def _winners(input: Any, dim: Any, index: Any, src: Any, include_self: bool, out: Any) -> Any:
+    """How many values share the place of each extreme."""
+    own = at.where(input == out, at.ones_like(out), 0) if include_self else at.zeros_like(out)
+    chosen = at.where(src == _core.gather(out, dim, index), at.ones_like(src), 0)
+    count = _core.scatter_add(own, dim, index, chosen)
+    return at.where(count == 0, 1, count)
+
+
+def _scatter_reduce_input(g: Any, input: Any, dim: Any, index: Any, src: Any, reduce: str, include_self: bool, out: Any) -> Any:
+    if reduce == "mean":
+        g = g / _counts(g, dim, index, include_self)
+    elif reduce in ("amax", "amin") and include_self:
+        g = at.where(input == out, g / _winners(input, dim, index, src, include_self, out), 0)
+    elif reduce == "prod":
+        raise at.NotImplementedOpError("scatter_reduce: its gradient with reduce='prod' is not implemented")
+    # Without include_self, only elements that no index names come from input.
+    return g if include_self else _core.scatter(g, dim, index, value=0)
+
+
+def _scatter_reduce_src(g: Any, input: Any, dim: Any, index: Any, src: Any, reduce: str, include_self: bool, out: Any) -> Any:
+    if reduce == "mean":
+        g = g / _counts(g, dim, index, include_self)
+    elif reduce in ("amax", "amin"):
+        g = g / _winners(input, dim, index, src, include_self, out)
+        return at.where(src == _core.gather(out, dim, index), _core.gather(g, dim, index), 0)
+    elif reduce == "prod":
+        raise at.NotImplementedOpError("scatter_reduce: its gradient with reduce='prod' is not implemented")
+    return _core.gather(g, dim, index)
+
+
+def register(rule: RuleBook) -> None:
+    rule("index", input=lambda g, input_shape, indices: _core.index_put(g.new_zeros(input_shape), indices, g, accumulate=True))
+    rule("setitem_", input=lambda g, spec, indices: _core.setitem(g, spec, indices, 0), value=_region)
+    rule("setitem", input=lambda g, spec, indices: _core.setitem(g, spec, indices, 0), value=_region)
+    rule("index_put", input=_index_put_input, values=lambda g, indices: _core.index(g, indices))
+    rule(
+        "index_select",
+        input=lambda g, input_shape, dim, index: _core.index_add(g.new_zeros(input_shape), dim, index, g),
+    )
+    rule(
+        "index_add",
+        input=lambda g: g,
+        source=lambda g, dim, index, alpha: scale(_core.index_select(g, dim, index), alpha),
+    )
+    rule(
+        "index_copy",
+        input=lambda g, dim, index: _core.index_fill(g, dim, index, 0),
+        source=lambda g, dim, index: _core.index_select(g, dim, index),
+    )
+    rule(
+        "index_fill",
+        input=lambda g, dim, index: _core.index_fill(g, dim, index, 0),
+        value=lambda g, dim, index: _core.index_select(g, dim, index),
+    )
+    rule("gather", input=lambda g, input_shape, dim, index: _core.scatter_add(g.new_zeros(input_shape), dim, index, g))
+    rule("scatter", input=_scatter_input, src=_scatter_src)
+    rule("scatter_add", input=lambda g: g, src=lambda g, dim, index: _core.gather(g, dim, index))
+    rule("scatter_reduce", input=_scatter_reduce_input, src=_scatter_reduce_src)
+    rule.non_differentiable("nonzero")

@@ -1,0 +1,35 @@
+"""Rules of choosing between values."""
+
+from typing import Any
+
+import atled.core as at
+from atled.autograd._rule import RuleBook
+
+
+def _clamp_input(g: Any, input: Any, min: Any, max: Any) -> Any:
+    if min is not None:
+        g = at.where(input < min, 0, g)
+    return g if max is None else at.where(input > max, 0, g)
+
+
+def _clamp_min(g: Any, input: Any, min: Any, max: Any) -> Any:
+    g = at.where(input < min, g, 0)
+    # With min > max, max is the answer.
+    return g if max is None else at.where(at.gt(min, max), 0, g)
+
+
+def _clamp_max(g: Any, input: Any, min: Any, max: Any) -> Any:
+    above = input > max
+    return at.where(above if min is None else at.logical_or(above, at.gt(min, max)), g, 0)
+
+
+def register(rule: RuleBook) -> None:
+    rule("where", input=lambda g, condition: at.where(condition, g, 0), other=lambda g, condition: at.where(condition, 0, g))
+    rule("clamp", input=_clamp_input, min=_clamp_min, max=_clamp_max)
+    rule("masked_fill", input=lambda g, mask: at.masked_fill(g, mask, 0), value=lambda g, mask: at.where(mask, g, 0))
+    rule("relu", input=lambda g, out: at.where(out > 0, g, 0))
+    rule(
+        "copysign",
+        input=lambda g, input, out: g * at.where(input == 0, 0, out / at.where(input == 0, 1, input)),
+        other=lambda g: at.zeros_like(g),
+    )

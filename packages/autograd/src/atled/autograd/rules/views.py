@@ -1,0 +1,43 @@
+"""Rules of views."""
+
+from typing import Any
+
+import atled.core as at
+from atled.autograd._rule import RuleBook
+
+_core, _own = at.ops.core, at.ops.autograd
+
+
+def _permute(g: Any, dims: Any) -> Any:
+    order = [d % max(len(dims), 1) for d in dims]
+    return at.permute(g, [order.index(d) for d in range(len(order))])
+
+
+def _unfold(g: Any, input_shape: Any, dimension: int, size: int, step: int) -> Any:
+    # Windows may overlap: each entry says where it came from.
+    count = 1
+    for n in input_shape:
+        count *= n
+    places = at.arange(count, device=g.device).reshape(tuple(input_shape)).unfold(dimension, size, step).reshape(-1)
+    return g.new_zeros((count,)).index_add(0, places, g.reshape(-1)).reshape(tuple(input_shape))
+
+
+def register(rule: RuleBook) -> None:
+    for op in ("view", "squeeze", "unsqueeze"):
+        rule(op, input=lambda g, input_shape: at.reshape(g, input_shape))
+    rule.not_implemented("view_dtype", "the bits of a number are no smooth function of it")
+    rule("permute", input=_permute)
+    rule("transpose", input=lambda g, dim0, dim1: at.transpose(g, dim0, dim1))
+    rule("t", input=lambda g: at.t(g))
+    rule("matrix_transpose", input=lambda g: at.matrix_transpose(g))
+    rule("movedim", input=lambda g, source, destination: at.movedim(g, destination, source))
+    rule("expand", input=lambda g: g)
+    rule("select", input=lambda g, input_shape, dim, index: _own.put_select(g, input_shape, dim, index))
+    rule("narrow", input=lambda g, input_shape, dim, start, length: _own.put_narrow(g, input_shape, dim, start, length))
+    rule("slice", input=lambda g, input_shape, spec: _own.put_slice(g, input_shape, spec))
+    rule("diagonal", input=lambda g, input_shape, offset, dim1, dim2: _own.put_diagonal(g, input_shape, offset, dim1, dim2))
+    rule.not_implemented("as_strided", "its result depends on the memory behind input; use slices, select or expand")
+    rule("unfold", input=_unfold)
+    rule("unbind", input=lambda gs, dim: at.stack(gs, dim))
+    for op in ("split", "split_with_sizes", "chunk"):
+        rule(op, input=lambda gs, dim: at.cat(gs, dim))
