@@ -8,7 +8,7 @@
     python examples/train_digits.py --ranks 2       data-parallel on two processes, with the same global batch
 
 Shows a progress bar and a table of the model, and writes into --out: the curves (curves.png), a checkpoint
-(digits.safetensors) that is loaded into a fresh model and must give the same predictions, and the history (history.json).
+(digits.safetensors) that is loaded into a fresh model and must give the same predictions, and history.json.
 """
 
 import argparse
