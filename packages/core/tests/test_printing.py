@@ -27,7 +27,7 @@ def default_options() -> None:
         ([1.5, 2.0], "float16", "tensor([1.5000, 2.0000], dtype=float16)"),
         ([float("nan"), float("inf"), 1.0], "float32", "tensor([nan, inf,  1.])"),
         ([1e-8, 1.0], "float32", "tensor([1.0000e-08, 1.0000e+00])"),
-        ([1e10, 1.0], "float32", "tensor([1.0000e+10, 1.0000e+00])"),
+        ([1e10, 1.0], "float32", "tensor([1.e+10, 1.e+00])"),
         ([1 + 2j, -0.5j], "complex64", "tensor([ 1.0000+2.0000j, -0.0000-0.5000j])"),
         ([], "float32", "tensor([])"),
         ([], "int64", "tensor([], dtype=int64)"),
@@ -60,9 +60,9 @@ def test_large_tensors_are_cut_as_numpy_cuts_them(dtype: str, shape: tuple[int, 
 
 
 def test_notes_go_to_a_line_of_their_own_where_they_do_not_fit() -> None:
-    text = repr(at.arange(20, dtype=at.int16))
-    assert text.splitlines()[-1] == "       dtype=int16)"
-    assert all(len(line) <= 80 for line in text.splitlines())
+    with at.printoptions(linewidth=40):
+        text = repr(at.arange(10, dtype=at.int16))
+    assert text == "tensor([0, 1, 2, 3, 4, 5, 6, 7, 8, 9],\n       dtype=int16)"
 
 
 def test_views_print_what_they_show() -> None:

@@ -179,7 +179,7 @@ HOSTILE = {
     "header longer than the file": (forge(b"{}", length=1000), "expected a header of 1000 bytes.*truncated"),
     "header length 2^64 - 1": (forge(b"{}", length=2**64 - 1), "no safetensors file"),
     "a pickle": (b"\x80\x04\x95" + b"x" * 40, "no safetensors file"),
-    "a zip": (b"PK\x03\x04" + b"\x00" * 40, "no safetensors file"),
+    "a zip": (b"PK\x03\x04" + b"\x00" * 40, "expected a header"),
     "no object": (forge(b"[1, 2]"), "JSON object"),
     "broken JSON": (forge(b'{"a": '), "valid JSON"),
     "not UTF-8": (forge(b'{"\xff\xfe": 1}'), "valid JSON"),

@@ -33,7 +33,18 @@ def compile_plugin(compiler: str, tmp_path_factory: pytest.TempPathFactory) -> C
         key = (source, *flags)
         if key not in built:
             library = folder / f"{len(built)}_{Path(source).stem}.so"
-            command = [compiler, "-std=c++17", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", *flags]
+            command = [
+                compiler,
+                "-std=c++17",
+                "-O1",
+                "-fPIC",
+                "-shared",
+                "-fvisibility=hidden",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                *flags,
+            ]
             command += [f"-I{at.get_include()}", str(HERE / source), "-o", str(library)]
             subprocess.run(command, check=True)
             built[key] = library

@@ -147,7 +147,12 @@ def test_newer_header_that_targets_an_older_minor_gets_stubs_that_raise() -> Non
     get_error = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(table[14])
 
     class Error(ctypes.Structure):
-        _fields_ = [("kind", ctypes.c_int32), ("message", ctypes.c_char_p), ("op", ctypes.c_char_p), ("python", ctypes.c_void_p)]
+        _fields_ = [
+            ("kind", ctypes.c_int32),
+            ("message", ctypes.c_char_p),
+            ("op", ctypes.c_char_p),
+            ("python", ctypes.c_void_p),
+        ]
 
     state = Error()
     assert get_error(ctypes.byref(state)) == 10

@@ -27,6 +27,9 @@ def test_cxx17(compiler: str, tmp_path: Path) -> None:
 def test_the_check_can_fail(compiler: str, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.cpp"
     wrong.write_text(LAYOUT.read_text().replace("CHECK(sizeof(atled_frame) == 40)", "CHECK(sizeof(atled_frame) == 48)"))
-    done = subprocess.run([compiler, "-std=c++17", f"-I{at.get_include()}", "-c", str(wrong), "-o", str(tmp_path / "x.o")], capture_output=True)
+    done = subprocess.run(
+        [compiler, "-std=c++17", f"-I{at.get_include()}", "-c", str(wrong), "-o", str(tmp_path / "x.o")],
+        capture_output=True,
+    )
     assert done.returncode != 0
     assert b"sizeof(atled_frame) == 48" in done.stderr

@@ -52,7 +52,9 @@ def test_a_plugin_without_its_symbol_and_one_that_is_no_library(compile_plugin: 
 
 def test_a_plugin_for_a_newer_core(compile_plugin: Compile) -> None:
     minor = _core.abi_version()[1] + 1
-    with pytest.raises(at.ABIError, match=rf"atled-throws 0.1.0 needs ABI 0\.{minor} or later.*pip install -U atled-core"):
+    with pytest.raises(
+        at.ABIError, match=rf"atled-throws 0.1.0 needs ABI 0\.{minor} or later.*pip install -U atled-core"
+    ):
         _core.load_plugin(str(compile_plugin("throws.cpp", f"-DATLED_ABI_TARGET_MINOR={minor}")))
 
 
@@ -105,5 +107,7 @@ def test_core_op_tests_on_the_toy_device(compile_plugin: Compile) -> None:
 
 
 def test_core_op_tests_under_the_toy_layer(compile_plugin: Compile) -> None:
-    done = run_op_tests({"ATLED_TEST_PLUGIN": str(compile_plugin("toy_layer.cpp")), "ATLED_TEST_LAYER": "record_thread"})
+    done = run_op_tests(
+        {"ATLED_TEST_PLUGIN": str(compile_plugin("toy_layer.cpp")), "ATLED_TEST_LAYER": "record_thread"}
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

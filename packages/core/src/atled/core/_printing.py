@@ -166,7 +166,6 @@ def _values(tensor: Tensor, options: PrintOptions) -> str:
     formatter: dict[str, Any] = {}
     if options.sci_mode is True:
         formatter["float_kind"] = lambda x: np.format_float_scientific(x, options.precision, unique=False)
-    # NumPy asks of a 0-d array's string what it asks of a row's.
     return np.array2string(
         array,
         max_line_width=options.linewidth,
@@ -174,11 +173,18 @@ def _values(tensor: Tensor, options: PrintOptions) -> str:
         suppress_small=options.sci_mode is False,
         separator=", ",
         prefix="tensor(",
-        floatmode="maxprec_equal",
+        floatmode="maxprec_equal" if _is_whole(array) else "fixed",
         formatter=formatter or None,  # type: ignore[arg-type]
         threshold=0 if tensor.numel() > options.threshold else sys.maxsize,
         edgeitems=options.edgeitems,
     )
+
+
+def _is_whole(array: npt.NDArray[Any]) -> bool:
+    """Whether no finite element has a fraction: such floats are shown as ``1.``"""
+    parts = array.view(array.real.dtype) if array.dtype.kind == "c" else array
+    with np.errstate(invalid="ignore"):
+        return bool(np.all((parts == np.rint(parts)) | ~np.isfinite(parts))) if parts.dtype.kind == "f" else True
 
 
 def _to_numpy(tensor: Tensor, options: PrintOptions) -> npt.NDArray[Any]:

@@ -1,0 +1,53 @@
+"""Every op of core against its specification, on the device that ATLED_TEST_DEVICE names (the CPU unless set)."""
+
+import os
+
+import pytest
+
+import atled.core as at
+from atled.core import _core, _reference
+from atled.testing import OpSpec, check_errors, check_op, specs
+
+DEVICE = os.environ.get("ATLED_TEST_DEVICE", "cpu")
+SPECS = specs.find("core")
+
+
+@pytest.mark.parametrize(
+    ("spec", "dtype"), [pytest.param(s, dtype, id=f"{s}-{dtype}") for s in SPECS.values() for dtype in s.dtypes]
+)
+def test_op(spec: OpSpec, dtype: str) -> None:
+    at.manual_seed(0)
+    check_op(spec, DEVICE, dtype)
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS.values() if s.errors], ids=str)
+def test_errors(spec: OpSpec) -> None:
+    check_errors(spec, DEVICE)
+
+
+def test_registry_and_specifications_agree() -> None:
+    registered = {op.name for op in _core.ops() if op.ns == "core"}
+    assert registered - set(SPECS) == set(), "ops without a specification"
+    assert set(SPECS) - registered == set(), "specifications without an op"
+
+
+def test_every_op_is_documented() -> None:
+    undocumented = [op.name for op in _core.ops() if len(op.doc) < 10]
+    assert undocumented == []
+
+
+def test_every_public_op_is_a_function_and_where_it_can_be_a_method() -> None:
+    for op in _reference.describe_all(_core.ops(), "core"):
+        for name in (op.name, *op.aliases):
+            assert callable(getattr(at, name)), name
+            if op.is_method:
+                assert hasattr(at.Tensor, name), name
+            if op.has_inplace:
+                assert callable(getattr(at, f"{name}_")), name
+
+
+def test_specifications_name_real_arguments() -> None:
+    for name, spec in SPECS.items():
+        arguments = {row[0] for row in spec.op.args}
+        if isinstance(spec.differentiable, tuple):
+            assert set(spec.differentiable) <= arguments, name
