@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <complex>
+#include <vector>
+
+#include "cpu/assign.h"
+#include "cpu/order.h"
+#include "dispatch/register.h"
+#include "functors/copy.h"
+
+namespace atled::core {
+namespace {
+
+// The order of all elements by value, equal ones by place.
+template <class T>
+std::vector<int64_t> order_of(const T* x, int64_t n) {
+  std::vector<int64_t> order(static_cast<size_t>(n));
+  if constexpr (is_complex_type<T>) {
+    using R = typename T::value_type;
+    for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = i;
+    std::stable_sort(order.begin(), order.end(), [x](int64_t a, int64_t b) {
+      const auto ra = key_of<R>(x[a].real(), false), rb = key_of<R>(x[b].real(), false);
+      return ra != rb ? ra < rb : key_of<R>(x[a].imag(), false) < key_of<R>(x[b].imag(), false);
+    });
+  } else {
+    using Item = Keyed<KeyOf<T>>;
+    std::vector<Item> items(static_cast<size_t>(n)), spare(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = Item{key_of(x[i], false), i};
+    sort_keyed(items.data(), spare.data(), n);
+    for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = items[static_cast<size_t>(i)].index;
+  }
+  return order;
+}
+
+Tensor vector_of(const std::vector<int64_t>& numbers) {
+  Tensor t = Tensor::empty(ATLED_INT64, {static_cast<int64_t>(numbers.size())});
+  std::copy(numbers.begin(), numbers.end(), data<int64_t>(t));
+  return t;
+}
+
+// Runs of equal elements, visited in the given order (or as they lie): the first of each, its length, and which run each
+// element is in.
+struct Runs {
+  std::vector<int64_t> firsts, counts;
+  Tensor inverse;
+
+  template <class T>
+  Runs(const T* x, const atled_tensor* like, const int64_t* order) : inverse(Tensor::empty(ATLED_INT64, like->dl.ndim, like->dl.shape)) {
+    const int64_t n = numel(like);
+    int64_t* run = data<int64_t>(inverse);
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t at = order ? order[i] : i, before = i == 0 ? at : order ? order[i - 1] : i - 1;
+      // Not `!=` alone: NaNs are all different.
+      if (i == 0 || !equal(x[at], x[before])) {
+        firsts.push_back(at);
+        counts.push_back(0);
+      }
+      ++counts.back();
+      run[at] = static_cast<int64_t>(firsts.size()) - 1;
+    }
+  }
+
+  template <class T>
+  static bool equal(T a, T b) {
+    if constexpr (is_small_float<T>) {
+      return static_cast<float>(a) == static_cast<float>(b);
+    } else {
+      return a == b;
+    }
+  }
+
+  Tensor values(const atled_tensor* input) const {
+    Tensor out = Tensor::empty(input->dtype, {static_cast<int64_t>(firsts.size())});
+    visit_size(itemsize(input->dtype), [&](auto tag) {
+      using U = typename decltype(tag)::type;
+      for (size_t i = 0; i < firsts.size(); ++i) data<U>(out)[i] = data<U>(input)[firsts[i]];
+    });
+    return out;
+  }
+};
+
+void unique_all(atled_frame* f) {
+  const Tensor whole = contiguous(arg_tensor(f, 0));
+  visit_dtype(whole->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const std::vector<int64_t> order = order_of(data<T>(whole), numel(whole));
+    const Runs runs(data<T>(whole), whole, order.data());
+    set_out(f, 0, runs.values(whole));
+    set_out(f, 1, vector_of(runs.firsts));
+    set_out(f, 2, runs.inverse);
+    set_out(f, 3, vector_of(runs.counts));
+  });
+}
+
+void unique_consecutive_all(atled_frame* f) {
+  const Tensor whole = contiguous(arg_tensor(f, 0));
+  visit_dtype(whole->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const Runs runs(data<T>(whole), whole, nullptr);
+    set_out(f, 0, runs.values(whole));
+    set_out(f, 1, runs.inverse);
+    set_out(f, 2, vector_of(runs.counts));
+  });
+}
+
+// The chosen results of unique_all.
+template <int... I>
+void unique_some(atled_frame* f) {
+  static const Op all{"core::unique_all"};
+  atled_value outs[4] = {none(), none(), none(), none()};
+  all.run(0, outs, {f->args[0]});
+  Tensor owned[4];
+  for (int i = 0; i < 4; ++i) owned[i] = Tensor::steal(outs[i].u.tensor);
+  int at = 0;
+  (set_out(f, at++, owned[I]), ...);
+}
+
+void add_unique() {
+  add_kernel("core::unique_all", ATLED_DEVICE_CPU, kernel<unique_all>);
+  add_kernel("core::unique_consecutive_all", ATLED_DEVICE_CPU, kernel<unique_consecutive_all>);
+  add_kernel("core::unique_values", ATLED_DEVICE_ANY, kernel<unique_some<0>>);
+  add_kernel("core::unique_counts", ATLED_DEVICE_ANY, kernel<unique_some<0, 3>>);
+  add_kernel("core::unique_inverse", ATLED_DEVICE_ANY, kernel<unique_some<0, 2>>);
+}
+
+ATLED_KERNELS(add_unique);
+
+}  // namespace
+}  // namespace atled::core

@@ -1,0 +1,115 @@
+// What one Philox counter (four 32-bit words) becomes; the same on every device.
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+
+#include "atled/philox.h"
+#include "functors/copy.h"
+#include "functors/float_math.h"
+
+namespace atled::core {
+
+// How many elements a counter gives: four of 32 random bits, or two of 64.
+template <class T>
+inline constexpr int per_counter = std::is_same_v<T, double> || std::is_same_v<T, uint64_t> ? 2 : 4;
+
+// [0, 1) in T's own precision, so that rounding never reaches 1.
+template <class T>
+ATLED_FN T unit(uint32_t word) {
+  if constexpr (std::is_same_v<T, Half>) {
+    return Half(static_cast<float>(word >> 21) * 4.8828125e-4f);
+  } else if constexpr (std::is_same_v<T, BFloat16>) {
+    return BFloat16(static_cast<float>(word >> 24) * 3.90625e-3f);
+  } else {
+    return uniform_float(word);
+  }
+}
+
+// from + u * width
+template <class T>
+struct Uniform {
+  using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  Number from, width;
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    if constexpr (std::is_same_v<T, double>) {
+      out[0] = from + uniform_double(r.w[0], r.w[1]) * width;
+      out[1] = from + uniform_double(r.w[2], r.w[3]) * width;
+    } else {
+      for (int j = 0; j < 4; ++j) out[j] = T(from + static_cast<float>(unit<T>(r.w[j])) * width);
+    }
+  }
+};
+
+// mean + deviation * z, where z comes in pairs (Box and Muller, 1958).
+template <class T>
+struct Normal {
+  using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  Number mean, deviation;
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    if constexpr (std::is_same_v<T, double>) {
+      const double radius = deviation * std::sqrt(-2.0 * std::log(1.0 - uniform_double(r.w[0], r.w[1])));
+      const double angle = 6.283185307179586 * uniform_double(r.w[2], r.w[3]);
+      out[0] = mean + radius * std::cos(angle);
+      out[1] = mean + radius * std::sin(angle);
+    } else {
+      for (int j = 0; j < 4; j += 2) {
+        const float radius = deviation * std::sqrt(-2.0f * fmath::log(1.0f - uniform_float(r.w[j])));
+        const float angle = 6.2831853f * uniform_float(r.w[j + 1]);
+        out[j] = T(mean + radius * fmath::cos(angle));
+        out[j + 1] = T(mean + radius * fmath::sin(angle));
+      }
+    }
+  }
+};
+
+// -log(1 - u) / rate
+template <class T>
+struct Exponential {
+  using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  Number rate;
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    if constexpr (std::is_same_v<T, double>) {
+      out[0] = -std::log(1.0 - uniform_double(r.w[0], r.w[1])) / rate;
+      out[1] = -std::log(1.0 - uniform_double(r.w[2], r.w[3])) / rate;
+    } else {
+      for (int j = 0; j < 4; ++j) out[j] = T(-fmath::log(1.0f - uniform_float(r.w[j])) / rate);
+    }
+  }
+};
+
+// The high 64 bits of a product.
+ATLED_FN uint64_t multiply_high(uint64_t a, uint64_t b) {
+  const uint64_t a0 = static_cast<uint32_t>(a), a1 = a >> 32, b0 = static_cast<uint32_t>(b), b1 = b >> 32;
+  const uint64_t middle = a1 * b0 + (a0 * b0 >> 32), low = a0 * b1 + static_cast<uint32_t>(middle);
+  return a1 * b1 + (middle >> 32) + (low >> 32);
+}
+
+// low + [0, range): range up to 2^32 takes one word an element, beyond it (0 is 2^64) two.
+struct SmallInteger {
+  using Element = uint32_t;
+  int64_t low;
+  uint64_t range;
+  template <class T>
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    for (int j = 0; j < 4; ++j) out[j] = Cast<T, int64_t>{}(low + static_cast<int64_t>(r.w[j] * range >> 32));
+  }
+};
+struct LargeInteger {
+  using Element = uint64_t;
+  int64_t low;
+  uint64_t range;
+  template <class T>
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    for (int j = 0; j < 2; ++j) {
+      const uint64_t bits = (static_cast<uint64_t>(r.w[2 * j]) << 32) | r.w[2 * j + 1];
+      const uint64_t pick = range == 0 ? bits : multiply_high(bits, range);
+      out[j] = Cast<T, int64_t>{}(static_cast<int64_t>(static_cast<uint64_t>(low) + pick));
+    }
+  }
+};
+
+// True with probability p: every float p < 1 - 2^-32 is met exactly to within 2^-32.
+ATLED_FN bool happens(uint32_t word, double p) { return word * 2.3283064365386963e-10 < p; }
+
+}  // namespace atled::core
