@@ -33,17 +33,24 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.group) - set(GROUPS):
         parser.error(f"expected groups of {', '.join(GROUPS)}; got {', '.join(sorted(unknown))}")
-    results = []
+    results: list[Result] = []
+    broken: list[str] = []
     for group in arguments.group or GROUPS:
         for row in GROUPS[group]():
-            results.append(measure(row, arguments.rounds))
-            print(f"  {row.name}", file=sys.stderr, flush=True)
+            # One broken row must not cost the others their numbers.
+            try:
+                results.append(measure(row, arguments.rounds))
+                print(f"  {row.name}", file=sys.stderr, flush=True)
+            except Exception as error:
+                broken.append(f"{row.name}: {type(error).__name__}: {error}")
     versions = {name: metadata.version(name) for name in ("atled-core", "numpy", "torch")}
     save_json(results, versions, RESULTS / "latest.json")
     plot(results, RESULTS / "latest.png")
     print(table(results))
     print(f"\nmedians of {arguments.rounds} rounds; saved as {RESULTS / 'latest.json'} and .png")
-    sys.exit(arguments.check and not all(result.within for result in results))
+    if broken:
+        print("\nnot measured:", *broken, sep="\n  ")
+    sys.exit(bool(broken) or (arguments.check and not all(result.within for result in results)))
 
 
 if __name__ == "__main__":
