@@ -113,7 +113,8 @@ def assert_close(
         wrong = ~(close | (np.isnan(a) & np.isnan(e)) if equal_nan else close)
     if np.any(wrong):
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
-        worst = float(np.nanmax(np.abs(a[wrong].astype(wide) - e[wrong].astype(wide))))
+        difference = np.abs(a[wrong].astype(wide) - e[wrong].astype(wide))
+        worst = float(np.max(difference, initial=0, where=~np.isnan(difference)))
         raise AssertionError(
             f"{int(np.sum(wrong))} of {a.size} elements differ by more than rtol={rtol}, atol={atol} "
             f"(at most by {worst:.3g}); at {where} expected {e[where]!r}, got {a[where]!r}"
