@@ -100,6 +100,15 @@ PyObject* from_buffer(PyObject* object) {
   return adopt(&m);
 }
 
+bool is_column_major(const atled_tensor* t) {
+  int64_t step = 1;
+  for (int i = 0; i < t->dl.ndim; ++i) {
+    if (t->dl.shape[i] != 1 && t->dl.strides[i] != step) return numel(t) == 0;
+    step *= t->dl.shape[i];
+  }
+  return true;
+}
+
 // An unversioned DLPack tensor behind the versioned structure.
 struct OldOwner {
   DLManagedTensorVersioned managed{};
@@ -208,7 +217,10 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     PyErr_SetString(PyExc_BufferError, "the tensor is read-only");
     return -1;
   }
-  if (!(flags & PyBUF_STRIDES) && !is_contiguous(t)) {
+  // These flags contain each other: PyBUF_STRIDES has PyBUF_ND's bit, and the contiguous ones have those of PyBUF_STRIDES.
+  auto asked = [flags](int flag) { return (flags & flag) == flag; };
+  const bool row_major = !asked(PyBUF_STRIDES) || asked(PyBUF_C_CONTIGUOUS) || asked(PyBUF_ANY_CONTIGUOUS);
+  if ((row_major && !is_contiguous(t)) || (asked(PyBUF_F_CONTIGUOUS) && !is_column_major(t))) {
     PyErr_SetString(PyExc_BufferError, "the tensor is not contiguous; use .contiguous()");
     return -1;
   }
@@ -227,7 +239,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->ndim = n;
   view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(format) : nullptr;
   view->shape = (flags & PyBUF_ND) ? dims : nullptr;
-  view->strides = (flags & PyBUF_STRIDES) ? dims + n : nullptr;
+  view->strides = asked(PyBUF_STRIDES) ? dims + n : nullptr;
   view->suboffsets = nullptr;
   view->internal = dims;
   return 0;
