@@ -1,7 +1,7 @@
 """Tensors, dtypes, devices and operators: an array library that other wheels plug into.
 
-Every registered operator of the namespace ``core`` is a function here and, where that makes sense, a method of ``Tensor``;
-``help(at.log1p)`` shows its schema.
+Every registered operator of the namespace ``core`` is a function here and, where that makes sense, a method of
+``Tensor``; ``help(at.log1p)`` shows its schema.
 
 >>> import atled.core as at
 >>> at.tensor([1.0, 2.0]).log1p().shape
@@ -9,8 +9,6 @@ Every registered operator of the namespace ``core`` is a function here and, wher
 """
 
 from __future__ import annotations
-
-from typing import Any as _Any
 
 from atled.core import _core, _ops
 from atled.core._core import *  # noqa: F403
@@ -47,7 +45,7 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> _Any:
+def __getattr__(name: str) -> object:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module 'atled.core' has no attribute {name!r}")

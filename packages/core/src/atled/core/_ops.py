@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from atled.core import _core
+
+# Not typing's own: importing that module takes longer than all of atled.core.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Namespace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -80,7 +81,9 @@ def _parameters(op: OpReference, method: bool, variadic: bool, inplace: bool) ->
         if argument.keyword_only and not starred:
             parts.append("*")
             starred = True
-        text = f"{argument.name}: {argument.annotation}"
+        # PyTorch's uniform_ calls an argument `from`, which only a position can give.
+        name = argument.name + "_" * keyword.iskeyword(argument.name)
+        text = f"{name}: {argument.annotation}"
         parts.append(text if argument.default is None else f"{text} = {argument.default}")
     extra: list[str] = []
     if op.has_out and not inplace:
