@@ -168,7 +168,8 @@ def _bytes_of(tensor: Tensor) -> memoryview:
     import numpy as np
 
     # The buffer protocol has no bfloat16; its bits are the upper half of float32's.
-    return memoryview((host.to(at.float32).numpy().view(np.uint32) >> 16).astype(np.uint16))
+    bits = (host.to(at.float32).numpy().view(np.uint32) >> 16).astype(np.uint16)
+    return bits.data
 
 
 def _remaining(file: IO[bytes]) -> int:
