@@ -181,7 +181,7 @@ def test_a_full_dev_shm_is_no_obstacle(program: Any) -> None:
                     file.write(bytes(65536))
             except OSError:
                 pass
-        total = sum(batch.sum().item() for batch in data.DataLoader(Wide(), batch_size=2, num_workers=2))
+        total = sum(batch.numpy().sum() for batch in data.DataLoader(Wide(), batch_size=2, num_workers=2))
         print(total == 100_000 * sum(range(16)))
         """,
         *("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=2m tmpfs /dev/shm && exec "$@"', "-"),
@@ -190,3 +190,4 @@ def test_a_full_dev_shm_is_no_obstacle(program: Any) -> None:
     assert output == "True\n", errors
     assert errors.count("SharedMemoryWarning") == 1
     assert "/dev/shm: No space left on device" in errors
+    assert "program.py:" in errors.splitlines()[0]

@@ -142,9 +142,9 @@ def test_memory_that_a_child_process_inherited_is_not_used_again(route: Route) -
     del array
     route.through(None)
     second, _ = route.through(large() + 1)
-    assert second.file != first.file
     os.write(go[1], b"x")
     assert os.waitpid(child, 0)[1] == 0
+    assert second.file != first.file
     for descriptor in (*ready, *go):
         os.close(descriptor)
 

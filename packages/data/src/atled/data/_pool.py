@@ -10,7 +10,7 @@ import socket
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
@@ -203,7 +203,7 @@ class FallbackWarning:
                 f"DataLoader: no shared memory for a batch ({reason}); batches are copied through a pipe, which is "
                 "slower; make room there (containers: --shm-size), or lower num_workers, prefetch_factor or batch_size",
                 SharedMemoryWarning,
-                stacklevel=2,
+                stacklevel=6,  # the loop over the loader
             )
 
 
@@ -213,7 +213,8 @@ def _start(context: BaseContext, setup: Setup) -> _Worker:
         target=run, args=(remote, setup), name=f"atled-data-worker-{setup.worker_id}", daemon=True
     )
     try:
-        process.start()
+        with _interrupts_blocked(context):
+            process.start()
     except BaseException:
         connection.close()
         raise
@@ -221,6 +222,22 @@ def _start(context: BaseContext, setup: Setup) -> _Worker:
         # Only the worker may hold its end, or its death would not close the connection.
         remote.close()
     return _Worker(setup.worker_id, process, connection, _transport.Receiver(connection))
+
+
+@contextlib.contextmanager
+def _interrupts_blocked(context: BaseContext) -> Iterator[None]:
+    """Keeps Ctrl-C from a new worker until it has made up its mind about it (the mask is inherited).
+
+    A fork server would pass the mask on to processes that are not ours.
+    """
+    if os.name != "posix" or context.get_start_method() == "forkserver":
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _close_workers(workers: list[_Worker], owner: int) -> None:

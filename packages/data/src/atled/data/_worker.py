@@ -120,6 +120,8 @@ def run(connection: Connection, setup: Setup) -> None:
     # whatever handler it inherited.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     at.set_num_threads(1)
     sender = _transport.Sender(connection)
     inbox = _Inbox(connection, sender)
