@@ -1,5 +1,6 @@
 #include "dispatch/device.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -35,6 +36,9 @@ Devices& devices() {
   return *all;
 }
 
+// Read by every call, so not behind the guard of a function's static.
+std::atomic<const uint8_t*> slots{nullptr};
+
 bool host(DLDevice device) { return device.device_type == kDLCPU; }
 
 std::string known_names() {
@@ -45,7 +49,11 @@ std::string known_names() {
 
 }  // namespace
 
-uint8_t device_slot(int32_t type) { return type >= 0 && type < 128 ? devices().slot_of[type] : 255; }
+uint8_t device_slot(int32_t type) {
+  const uint8_t* table = slots.load(std::memory_order_relaxed);
+  if (!table) slots.store(table = devices().slot_of, std::memory_order_relaxed);
+  return type >= 0 && type < 128 ? table[type] : 255;
+}
 
 const atled_device_def* device_def(int32_t type) {
   uint8_t slot = device_slot(type);

@@ -39,7 +39,7 @@ uint64_t keys_of(const atled_value& v) {
 uint64_t wanted_layers(const atled_frame* frame) {
   const Op* op = as_op(frame->op);
   uint64_t keys = thread_state.include;
-  for (uint8_t i : op->tensor_args) keys |= keys_of(frame->args[i]);
+  for (int k = 0; k < op->tensor_arg_count; ++k) keys |= keys_of(frame->args[op->tensor_args[k]]);
   if (frame->flags & ATLED_CALL_OUT)
     for (int i = 0; i < op->nouts; ++i) keys |= keys_of(frame->outs[i]);
   return keys & ~thread_state.exclude & op->layer_mask.load(std::memory_order_relaxed);
@@ -49,7 +49,8 @@ uint64_t wanted_layers(const atled_frame* frame) {
 template <class F>
 void each_tensor(const atled_frame* frame, F&& f) {
   const Op* op = as_op(frame->op);
-  for (uint8_t i : op->tensor_args) {
+  for (int n = 0; n < op->tensor_arg_count; ++n) {
+    const int i = op->tensor_args[n];
     const atled_value& v = frame->args[i];
     if (v.tag == ATLED_TENSOR) {
       f(v.u.tensor, i);
@@ -60,7 +61,8 @@ void each_tensor(const atled_frame* frame, F&& f) {
   }
 }
 
-DLDevice common_device(const atled_frame* frame) {
+// The device that runs the call: that of its tensors, which must be one, or what its device argument says.
+DLDevice find_device(const atled_frame* frame) {
   const Op* op = as_op(frame->op);
   atled_tensor* first = nullptr;
   int first_position = 0;
@@ -87,6 +89,20 @@ DLDevice common_device(const atled_frame* frame) {
   return first ? first->dl.device : DLDevice{kDLCPU, 0};
 }
 
+inline DLDevice common_device(const atled_frame* frame) {
+  const Op* op = as_op(frame->op);
+  // The usual case: one or two tensor arguments, on one device.
+  if (frame->flags == 0 && op->device_arg < 0 && op->tensor_arg_count > 0 && op->tensor_arg_count <= 2) {
+    const atled_value &a = frame->args[op->tensor_args[0]], &b = frame->args[op->tensor_args[op->tensor_arg_count - 1]];
+    const atled_tensor* one = a.tag == ATLED_TENSOR ? a.u.tensor : b.tag == ATLED_TENSOR ? b.u.tensor : nullptr;
+    const atled_tensor* two = b.tag == ATLED_TENSOR ? b.u.tensor : one;
+    if (one && a.tag != ATLED_TENSORS && b.tag != ATLED_TENSORS && one->dl.device.device_type == two->dl.device.device_type &&
+        one->dl.device.device_id == two->dl.device.device_id)
+      return one->dl.device;
+  }
+  return find_device(frame);
+}
+
 int run_entry(const KernelEntry& entry, atled_frame* frame, int64_t work) {
   if (work < kGilWork || !release_gil) return entry.run(entry.ctx, frame);
   void* token = release_gil();
@@ -95,8 +111,10 @@ int run_entry(const KernelEntry& entry, atled_frame* frame, int64_t work) {
   return status;
 }
 
-KernelEntry need_kernel(const Op* op, DLDevice device) {
-  KernelEntry entry = find_kernel(op, device);
+inline KernelEntry need_kernel(const Op* op, DLDevice device) {
+  const uint8_t slot = device_slot(device.device_type);
+  KernelEntry entry = slot < kMaxDevices ? op->kernel(slot) : KernelEntry{};
+  if (!entry.run) entry = find_kernel(op, device);
   if (!entry.run) {
     fail(ATLED_E_NOT_IMPLEMENTED, "expected a kernel for device %s, but there is none; move the arguments, for example to \"cpu\"",
          device_text(device).c_str());
@@ -165,7 +183,12 @@ struct GivenOutputs {
         fail(ATLED_E_DTYPE, "expected %s of a dtype that can hold %s results, got %s", name, dtype_name(spec.dtype), dtype_name(out->dtype));
       check_writable(out, name);
       bool temporary = !elementwise && (out->dtype != spec.dtype || !is_contiguous(out));
-      if (!temporary) each_tensor(frame, [&](atled_tensor* in, int) { temporary = temporary || clashes(out, in, elementwise); });
+      if (!temporary)
+        each_tensor(frame, [&](atled_tensor* in, int position) {
+          // The kernel of an op with an in-place form copes with its output being its first argument.
+          const bool itself = position == 0 && in == out && (frame->flags & ATLED_CALL_INPLACE);
+          temporary = temporary || (!itself && clashes(out, in, elementwise));
+        });
       for (int k = 0; k < i && !temporary; ++k) temporary = clashes(out, targets[k], false);
       targets[i] = Tensor::borrow(out);
       if (temporary) {
@@ -214,6 +237,21 @@ void allocate_outputs(atled_frame* frame, const atled_spec* specs, DLDevice devi
   }
 }
 
+// out= and in-place forms of a structured op.
+int run_given(atled_frame* frame, const atled_spec* specs, DLDevice device, const KernelEntry& entry) {
+  GivenOutputs outputs;
+  outputs.prepare(frame, specs, device);
+  int64_t work = 0;
+  for (int i = 0; i < frame->op->nouts; ++i) work += numel(outputs.targets[i]);
+  int status = entry.run ? run_entry(entry, frame, work) : ATLED_OK;
+  if (status != ATLED_OK) {
+    outputs.abandon(frame);
+    return status;
+  }
+  outputs.finish(frame);
+  return ATLED_OK;
+}
+
 int run_structured(atled_frame* frame) {
   const Op* op = as_op(frame->op);
   const DLDevice device = common_device(frame);
@@ -222,7 +260,7 @@ int run_structured(atled_frame* frame) {
   const bool given = frame->flags & (ATLED_CALL_INPLACE | ATLED_CALL_OUT);
   const bool meta = device.device_type == ATLED_DEVICE_META;
   KernelEntry entry = meta ? KernelEntry{} : need_kernel(op, device);
-  int64_t work = given ? 0 : 1;
+  int64_t work = 1;
   if (!given) {
     allocate_outputs(frame, specs.list, device);
     for (int i = 0; i < specs.list[0].ndim; ++i) work *= specs.list[0].shape[i];
@@ -231,16 +269,7 @@ int run_structured(atled_frame* frame) {
     if (status != ATLED_OK) release_values(frame->outs, op->nouts);
     return status;
   }
-  GivenOutputs outputs;
-  outputs.prepare(frame, specs.list, device);
-  for (int i = 0; i < op->nouts; ++i) work += numel(outputs.targets[i]);
-  int status = meta ? ATLED_OK : run_entry(entry, frame, work);
-  if (status != ATLED_OK) {
-    outputs.abandon(frame);
-    return status;
-  }
-  outputs.finish(frame);
-  return ATLED_OK;
+  return run_given(frame, specs.list, device, entry);
 }
 
 int run_free(atled_frame* frame) {

@@ -39,7 +39,8 @@ struct Op : atled_op {
   std::vector<const char*> out_name_table;
   std::vector<std::string> out_types;  // "Tensor", "Tensor[]", "bool", ...
   std::vector<std::string> aliases;    // other public names
-  std::vector<uint8_t> tensor_args;    // positions that can hold tensors
+  uint8_t tensor_args[32];             // positions that can hold tensors
+  int tensor_arg_count = 0;
   int mutated = -1;                    // position of the Tensor(a!) argument
   int dtype_arg = -1, device_arg = -1;
   bool returns_tensors = true;
@@ -50,6 +51,12 @@ struct Op : atled_op {
   KernelEntry kernels[kMaxDevices];
 
   bool structured() const { return shape != nullptr; }
+
+  // Its own kernel for a device slot, or the one for all devices; run is NULL when there is neither.
+  KernelEntry kernel(uint8_t slot) const {
+    const KernelEntry& own = kernels[slot];
+    return __atomic_load_n(&own.run, __ATOMIC_ACQUIRE) ? own : any;
+  }
 };
 
 inline const Op* as_op(const atled_op* op) { return static_cast<const Op*>(op); }

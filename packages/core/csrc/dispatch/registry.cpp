@@ -160,10 +160,8 @@ int add_fallback(int32_t device_type, atled_kernel run, void* ctx) noexcept {
 
 namespace {
 KernelEntry present_kernel(const Op* op, uint8_t slot) {
-  const KernelEntry& own = op->kernels[slot];
-  if (__atomic_load_n(&own.run, __ATOMIC_ACQUIRE)) return own;
-  if (__atomic_load_n(&op->any.run, __ATOMIC_ACQUIRE)) return op->any;
-  return registry().fallbacks[slot];
+  const KernelEntry entry = op->kernel(slot);
+  return entry.run ? entry : registry().fallbacks[slot];
 }
 }  // namespace
 

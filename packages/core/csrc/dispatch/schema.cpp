@@ -210,7 +210,7 @@ class Parser {
     arg.flags = flags;
     uint8_t position = static_cast<uint8_t>(op_.arg_table.size());
     if (position == 31) error("at most 31 arguments");
-    if (info.kind == Kind::kTensor || info.kind == Kind::kTensorList || info.kind == Kind::kTensorOrScalar) op_.tensor_args.push_back(position);
+    if (info.kind == Kind::kTensor || info.kind == Kind::kTensorList || info.kind == Kind::kTensorOrScalar) op_.tensor_args[op_.tensor_arg_count++] = position;
     if (flags & ATLED_ARG_MUTATED) {
       if (op_.mutated >= 0) error("one Tensor(a!) argument at most");
       op_.mutated = position;

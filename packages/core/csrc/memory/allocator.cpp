@@ -155,14 +155,18 @@ struct CacheOwner {
 };
 
 // NULL while the thread's storage is being torn down; then blocks use the shared lists.
-ThreadCache* thread_cache() {
-  if (thread_state.cache) return thread_state.cache;
+__attribute__((noinline)) ThreadCache* make_thread_cache() {
   static thread_local bool made = false;
   if (made) return nullptr;
   made = true;
   static thread_local CacheOwner owner;
   thread_state.cache = &owner.cache;
   return thread_state.cache;
+}
+
+inline ThreadCache* thread_cache() {
+  ThreadCache* cache = thread_state.cache;
+  return cache ? cache : make_thread_cache();
 }
 
 void count_live(int64_t bytes) {
