@@ -71,10 +71,33 @@ def test_any_number_of_workers_gives_the_same(workers: int, dataset: Any, option
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_every_start_method_gives_the_same(method: str) -> None:
-    expected = two_epochs(Augmented(), batch_size=8, shuffle=True, seed=1)
+@pytest.mark.parametrize(
+    "dataset", [Augmented(), data.TensorDataset(at.arange(40).reshape(20, 2), at.ones(20, dtype=at.bfloat16))]
+)
+def test_every_start_method_gives_the_same(dataset: Any, method: str) -> None:
+    expected = two_epochs(dataset, batch_size=8, shuffle=True, seed=1)
     options: dict[str, Any] = {"num_workers": 2, "multiprocessing_context": method, "persistent_workers": True}
-    assert two_epochs(Augmented(), batch_size=8, shuffle=True, seed=1, **options) == expected
+    assert two_epochs(dataset, batch_size=8, shuffle=True, seed=1, **options) == expected
+
+
+def test_workers_compute_after_the_main_process_used_threads() -> None:
+    class Products(data.Dataset[Any]):
+        def __getitem__(self, index: int) -> Any:
+            square = at.full((200, 200), float(index))
+            return (square @ square)[0, 0] + (at.ones(1_000_000) * 2)[-1]
+
+        def __len__(self) -> int:
+            return 4
+
+    threads = at.get_num_threads()
+    at.set_num_threads(2)
+    try:
+        large = at.ones(4_000_000) * 2
+        loader = data.DataLoader(Products(), batch_size=4, num_workers=2)
+        assert [batch.tolist() for batch in loader] == [[200.0 * index**2 + 2 for index in range(4)]]
+        assert (large + 1)[-1].item() == 3
+    finally:
+        at.set_num_threads(threads)
 
 
 def test_batches_are_those_of_the_reference() -> None:

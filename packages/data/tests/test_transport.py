@@ -68,6 +68,13 @@ def test_values_survive(dtype: str, rows: int) -> None:
         np.testing.assert_array_equal(copy, value)
 
 
+@pytest.mark.parametrize("length", [0, 3, 100_000])
+def test_bfloat16_survives(length: int) -> None:
+    _, tensor = through(at.arange(length).to(at.bfloat16))
+    assert tensor.dtype == at.bfloat16
+    assert tensor.tolist() == at.arange(length).to(at.bfloat16).tolist()
+
+
 def test_scalars_and_other_objects_survive() -> None:
     value = {"scalar": at.tensor(3), "nested": [(1, "a"), None], "array": np.array(["x", "y"])}
     _, result = through(value)
