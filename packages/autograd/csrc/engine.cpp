@@ -214,6 +214,7 @@ class Run {
 
   void apply_rule(Node* node, const Buffer* gradients, Buffer* results) {
     const Rule& rule = *node->rule;
+    if (rule.mark == Rule::Mark::kNotImplemented) fail(ATLED_E_NOT_IMPLEMENTED, "%s: its gradient is not implemented: %s", node->name, rule.why.c_str());
     uint64_t needed = 0;
     for (uint32_t i = 0; i < rule.inputs.size(); ++i) {
       const EdgeRange range = edges_of(node, i);

@@ -44,19 +44,20 @@ uint64_t needed_inputs(const Rule& rule, const atled_frame* frame) {
   for (int a = 0; a < rule.op->nargs; ++a) {
     if (!needs_gradient(frame->args[a])) continue;
     const int input = rule.input_of_argument[a];
-    if (rule.mark == Rule::Mark::kNotImplemented)
-      fail(ATLED_E_NOT_IMPLEMENTED, "%s: its gradient is not implemented: %s", rule.op->name, rule.why.c_str());
     if (input < 0)
       fail(ATLED_E_AUTOGRAD, "%s: its gradient rule has no function for %s, which requires grad; add one (or %s=None when it has no gradient)",
            rule.op->name, rule.op->args[a].name, rule.op->args[a].name);
-    if (rule.inputs[input].function >= 0) needed |= uint64_t{1} << input;
+    if (rule.inputs[input].function >= 0 || rule.mark == Rule::Mark::kNotImplemented) needed |= uint64_t{1} << input;
   }
   return needed;
 }
 
 uint64_t needed_saves(const Rule& rule, uint64_t inputs) {
   uint64_t saves = 0;
-  for (; inputs; inputs &= inputs - 1) saves |= rule.functions[rule.inputs[__builtin_ctzll(inputs)].function].saves;
+  for (; inputs; inputs &= inputs - 1) {
+    const int function = rule.inputs[__builtin_ctzll(inputs)].function;
+    if (function >= 0) saves |= rule.functions[static_cast<size_t>(function)].saves;
+  }
   return saves;
 }
 

@@ -159,6 +159,9 @@ const Rule* make_rule(const atled_op* op) {
   } else if (kind == "not_implemented") {
     rule->mark = Rule::Mark::kNotImplemented;
     rule->why = text_of(PyTuple_GetItem(spec.get(), 1));
+    // Recorded all the same: only a backward run that comes here fails.
+    for (int i = 0; i < op->nargs; ++i)
+      if (op->args[i].tag == ATLED_TENSOR || (op->args[i].tag == ATLED_TENSORS && !rule->has_list)) add_input(*rule, op->args[i].name, -1);
   } else {
     PyObject* entries = PyTuple_GetItem(spec.get(), 1);
     for (Py_ssize_t i = 0; i < PyTuple_Size(entries); ++i) add_function(*rule, PyTuple_GetItem(entries, i));

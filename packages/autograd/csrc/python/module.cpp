@@ -4,7 +4,9 @@
 
 namespace atled::autograd {
 
-void define_ops();  // ops.cpp
+void define_ops();         // ops.cpp
+void define_products();    // products.cpp
+void define_reductions();  // reductions.cpp
 
 namespace {
 
@@ -22,6 +24,8 @@ bool connect_core() {
     check(layer_group->add("autograd", kLevel, on_call, nullptr));
     check(layer_group->own_slot("atled-autograd", drop_slot));
     define_ops();
+    define_products();
+    define_reductions();
   });
   if (status != ATLED_OK) py_group->raise();
   return status == ATLED_OK;

@@ -13,8 +13,12 @@ FAMILIES = (
     "explog",
     "indexing",
     "joining",
+    "matmul",
+    "random",
+    "reduction",
     "rounding",
     "selection",
+    "sorting",
     "trig",
     "views",
 )

@@ -6,7 +6,7 @@ import atled.core as at
 from atled.autograd._math import scale
 from atled.autograd._rule import RuleBook
 
-_core = at.ops.core
+_core, _own = at.ops.core, at.ops.autograd
 
 
 def _region(g: Any, spec: Any, indices: Any) -> Any:
@@ -25,10 +25,15 @@ def _scatter_input(g: Any, dim: Any, index: Any, reduce: Any) -> Any:
     return _core.scatter(g, dim, index, value=0)
 
 
-def _scatter_src(g: Any, dim: Any, index: Any, reduce: Any) -> Any:
+def _added(g: Any, dim: Any, index: Any, src_shape: Any) -> Any:
+    # src may be larger than index; what lies outside was not read.
+    return _own.pad_to(_core.gather(g, dim, index), src_shape)
+
+
+def _scatter_src(g: Any, dim: Any, index: Any, src_shape: Any, reduce: Any) -> Any:
     if reduce is not None:
         raise at.NotImplementedOpError("scatter: its gradient with reduce= is not implemented; use scatter_reduce or scatter_add")
-    return _core.gather(g, dim, index)
+    return _added(g, dim, index, src_shape)
 
 
 def _counts(g: Any, dim: Any, index: Any, include_self: bool) -> Any:
@@ -94,6 +99,7 @@ def register(rule: RuleBook) -> None:
     )
     rule("gather", input=lambda g, input_shape, dim, index: _core.scatter_add(g.new_zeros(input_shape), dim, index, g))
     rule("scatter", input=_scatter_input, src=_scatter_src)
-    rule("scatter_add", input=lambda g: g, src=lambda g, dim, index: _core.gather(g, dim, index))
+    rule("scatter_add", input=lambda g: g, src=_added)
     rule("scatter_reduce", input=_scatter_reduce_input, src=_scatter_reduce_src)
+    rule("bincount", weights=lambda g, input: _core.index_select(g, 0, input))
     rule.non_differentiable("nonzero")

@@ -22,6 +22,28 @@ def _unfold(g: Any, input_shape: Any, dimension: int, size: int, step: int) -> A
     return g.new_zeros((count,)).index_add(0, places, g.reshape(-1)).reshape(tuple(input_shape))
 
 
+def _places(shape: Any, stride: Any, offset: int, device: Any) -> Any:
+    """Where in memory the elements of a tensor lie."""
+    places = at.full((1,) * len(shape), offset, dtype=at.int64, device=device)
+    for d, (n, step) in enumerate(zip(shape, stride, strict=True)):
+        places = places + (at.arange(n, device=device) * step).reshape([n if k == d else 1 for k in range(len(shape))])
+    return places.reshape(-1)
+
+
+def _as_strided(g: Any, input: Any, size: Any, stride: Any, storage_offset: Any) -> Any:
+    own = _places(input.shape, input.stride(), input.storage_offset(), g.device)
+    start = input.storage_offset() if storage_offset is None else storage_offset
+    made = _places(size, stride, start, g.device)
+    if own.numel() == 0:
+        return g.new_zeros(tuple(input.shape))
+    low = min([int(own.min()), *([int(made.min())] if made.numel() else [])])
+    high = max([int(own.max()), *([int(made.max())] if made.numel() else [])])
+    memory = g.new_zeros((high - low + 1,)).index_add(0, made - low, g.reshape(-1))
+    # Elements of an expanded input that share memory share its gradient.
+    owners = g.new_zeros((high - low + 1,)).index_add(0, own - low, g.new_ones((own.numel(),)))
+    return (memory / at.where(owners == 0, 1, owners)).index_select(0, own - low).reshape(tuple(input.shape))
+
+
 def register(rule: RuleBook) -> None:
     for op in ("view", "squeeze", "unsqueeze"):
         rule(op, input=lambda g, input_shape: at.reshape(g, input_shape))
@@ -36,7 +58,7 @@ def register(rule: RuleBook) -> None:
     rule("narrow", input=lambda g, input_shape, dim, start, length: _own.put_narrow(g, input_shape, dim, start, length))
     rule("slice", input=lambda g, input_shape, spec: _own.put_slice(g, input_shape, spec))
     rule("diagonal", input=lambda g, input_shape, offset, dim1, dim2: _own.put_diagonal(g, input_shape, offset, dim1, dim2))
-    rule.not_implemented("as_strided", "its result depends on the memory behind input; use slices, select or expand")
+    rule("as_strided", input=_as_strided)
     rule("unfold", input=_unfold)
     rule("unbind", input=lambda gs, dim: at.stack(gs, dim))
     for op in ("split", "split_with_sizes", "chunk"):

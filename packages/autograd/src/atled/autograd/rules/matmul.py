@@ -1,0 +1,45 @@
+"""Rules of matrix products."""
+
+import atled.core as at
+from atled.autograd._math import conj, scale
+from atled.autograd._rule import RuleBook
+
+_own = at.ops.autograd
+
+
+def register(rule: RuleBook) -> None:
+    rule(
+        "matmul",
+        input=lambda g, other, input_shape: _own.matmul_input(g, other, input_shape),
+        other=lambda g, input, other_shape: _own.matmul_other(g, input, other_shape),
+    )
+    for op in ("mm", "bmm"):
+        rule(
+            op,
+            input=lambda g, mat2, input_shape: _own.matmul_input(g, mat2, input_shape),
+            mat2=lambda g, input, mat2_shape: _own.matmul_other(g, input, mat2_shape),
+        )
+    rule(
+        "mv",
+        input=lambda g, vec, input_shape: _own.matmul_input(g, vec, input_shape),
+        vec=lambda g, input, vec_shape: _own.matmul_other(g, input, vec_shape),
+    )
+    rule("dot", input=lambda g, tensor: g * conj(tensor), tensor=lambda g, input: g * conj(input))
+    rule(
+        "addmm",
+        input=lambda g, beta: scale(g, conj(beta)),
+        mat1=lambda g, mat2, mat1_shape, alpha: scale(_own.matmul_input(g, mat2, mat1_shape), conj(alpha)),
+        mat2=lambda g, mat1, mat2_shape, alpha: scale(_own.matmul_other(g, mat1, mat2_shape), conj(alpha)),
+    )
+    rule(
+        "addmv",
+        input=lambda g, beta: scale(g, conj(beta)),
+        mat=lambda g, vec, mat_shape, alpha: scale(_own.matmul_input(g, vec, mat_shape), conj(alpha)),
+        vec=lambda g, mat, vec_shape, alpha: scale(_own.matmul_other(g, mat, vec_shape), conj(alpha)),
+    )
+    rule(
+        "baddbmm",
+        input=lambda g, beta: scale(g, conj(beta)),
+        batch1=lambda g, batch2, batch1_shape, alpha: scale(_own.matmul_input(g, batch2, batch1_shape), conj(alpha)),
+        batch2=lambda g, batch1, batch2_shape, alpha: scale(_own.matmul_other(g, batch1, batch2_shape), conj(alpha)),
+    )

@@ -1,0 +1,13 @@
+"""Rules of random numbers, which depend on no values."""
+
+import atled.core as at
+from atled.autograd._rule import RuleBook
+
+
+def register(rule: RuleBook) -> None:
+    rule.non_differentiable("rand", "randn", "rand_like", "randn_like", "randint", "randint_like", "randperm", "multinomial")
+    for op in ("bernoulli", "poisson"):
+        rule(op, input=lambda g: at.zeros_like(g))
+    for op in ("uniform_", "normal_", "exponential_", "random_"):
+        rule(op, input=None)
+    rule("bernoulli_", input=None, p=lambda g: at.zeros_like(g))

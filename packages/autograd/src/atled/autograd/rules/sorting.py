@@ -1,0 +1,27 @@
+"""Rules of sorting: values go back to where they came from."""
+
+from typing import Any
+
+import atled.core as at
+from atled.autograd._rule import RuleBook
+
+_core = at.ops.core
+
+
+def _back(g_values: Any, input_shape: Any, indices: Any, dim: Any) -> Any:
+    return _core.scatter_add(g_values.new_zeros(input_shape), dim, indices, g_values)
+
+
+def _kthvalue(g_values: Any, input_shape: Any, indices: Any, dim: Any, keepdim: bool) -> Any:
+    if not keepdim:
+        g_values, indices = at.unsqueeze(g_values, dim), at.unsqueeze(indices, dim)
+    return _back(g_values, input_shape, indices, dim)
+
+
+def register(rule: RuleBook) -> None:
+    rule("sort", input=_back)
+    rule("topk", input=_back)
+    rule("kthvalue", input=_kthvalue)
+    rule.non_differentiable("argsort", "searchsorted")
+    for op in ("unique_all", "unique_consecutive_all"):
+        rule.not_implemented(op, "which of several equal elements a value is, is not defined")
