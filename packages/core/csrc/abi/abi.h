@@ -1,6 +1,9 @@
 // The tables that plugins get, and how they get them.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "atled/abi.h"
 
 namespace atled::core {
@@ -11,6 +14,12 @@ const atled_handshake* handshake() noexcept;
 void connect_core() noexcept;
 // Loads a plugin library and runs its init symbol.
 int load_plugin(const char* path) noexcept;
+// Who has negotiated successfully, in order.
+struct Peer {
+  std::string distribution, version;
+  uint32_t minor, target_minor;
+};
+std::vector<Peer> peers();
 // Set by the Python binding before anything asks for the group "py".
 extern atled_py_group py_table;
 

@@ -1,6 +1,7 @@
 #include <dlfcn.h>
 
 #include <cstdio>
+#include <mutex>
 #include <string>
 
 #include "abi/abi.h"
@@ -33,6 +34,15 @@ uint32_t table_size(uint32_t minor) {
   return size;
 }
 
+struct Peers {
+  std::mutex mutex;
+  std::vector<Peer> list;
+};
+Peers& known() {
+  static Peers* all = new Peers;
+  return *all;
+}
+
 int negotiate(const atled_request* r) noexcept {
   if (!r) return ATLED_E_ABI;
   char text[512] = "";
@@ -63,7 +73,10 @@ int negotiate(const atled_request* r) noexcept {
              version, sizeof(atled_api), r->major, r->minor, r->api_size);
   } else {
     fill_table(r->api, r->api_size, &root_table, sizeof root_table);
-    return ATLED_OK;
+    return guard([&] {
+      std::lock_guard<std::mutex> lock(known().mutex);
+      known().list.push_back({who, version, r->minor, r->target_minor});
+    });
   }
   if (r->error && r->error_size) snprintf(r->error, r->error_size, "%s", text);
   return set_error(ATLED_E_ABI, text);
@@ -74,6 +87,11 @@ const atled_handshake shown{ATLED_MAGIC, ATLED_ABI_MAJOR, ATLED_CORE_MINOR, "atl
 }  // namespace
 
 const atled_handshake* handshake() noexcept { return &shown; }
+
+std::vector<Peer> peers() {
+  std::lock_guard<std::mutex> lock(known().mutex);
+  return known().list;
+}
 
 void connect_core() noexcept { atled::api = root_table; }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "abi/abi.h"
+#include "cpu/levels.h"
 #include "cpu/parallel.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
@@ -150,6 +151,14 @@ void bind_registry(nb::module_& m) {
       if (const char* name = layer_name(level)) names[nb::int_(level)] = name;
     return names;
   }, "Level and name of each registered layer.");
+  m.def("peers", [] {
+    nb::list list;
+    for (const Peer& p : peers()) list.append(nb::make_tuple(p.distribution, p.version, p.minor, p.target_minor));
+    return list;
+  }, "(distribution, version, ABI minor, oldest minor accepted) of each library that has negotiated, in order.");
+  m.def("cpu_level", [] {
+    return cpu_level() == kAvx512 ? "avx512" : cpu_level() == kAvx2 ? "avx2" : "baseline";
+  }, "The instruction set that kernels use: avx512, avx2 or baseline.");
   m.def("abi_version", [] { return nb::make_tuple(handshake()->major, handshake()->minor); }, "(major, minor) of the C ABI.");
 }
 
