@@ -198,7 +198,20 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
                    signature(self).c_str());
     }
     const ArgInfo& info = op->infos[static_cast<size_t>(i)];
-    // Loose integers, x.reshape(2, 3): all that are left belong to the list.
+    // Loose tensors, meshgrid(x, y), and loose integers, x.reshape(2, 3): all that are left belong to the list.
+    if (info.variadic && info.kind == Kind::kTensorList && is_tensor(args[i])) {
+      const size_t count = static_cast<size_t>(given - i);
+      auto items = reinterpret_cast<atled_tensor**>(scratch.take(count));
+      if (!items) return nullptr;
+      for (size_t k = 0; k < count; ++k) {
+        PyObject* object = args[i + static_cast<Py_ssize_t>(k)];
+        if (!is_tensor(object)) return failed(0, static_cast<int>(i), object);
+        items[k] = tensor_of(object);
+      }
+      values[i] = tensors_value(items, count);
+      seen |= 1u << i;
+      break;
+    }
     if (info.variadic && (i + 1 < given || PyLong_Check(args[i])) && PyIndex_Check(args[i]) && !PyTuple_Check(args[i])) {
       const size_t count = static_cast<size_t>(given - i);
       int64_t* items = scratch.take(count);
