@@ -56,18 +56,17 @@ void adam(atled_frame* f) {
       using T = typename decltype(tag)::type;
       walk<T>(list, n, [&](T* const* at, int64_t count) { s.amsgrad ? update<T, true>(s, step, at, count) : update<T, false>(s, step, at, count); });
     });
-    for (int k = 0; k < n; ++k)
-      if (k != 1) check(api.bump_version(list[k], f->op));
   }
+  return_list(f, params);
 }
 
 }  // namespace
 
 void define_adam() {
-  const atled_op* op = define({"optim::adam_(Tensor[] params, Tensor[] grads, Tensor[] means, Tensor[] squares, Tensor[] maxima, int[] steps, *, float lr, "
-                               "float beta1, float beta2, float eps, float weight_decay=0.0, bool decoupled=False, bool maximize=False) -> ()",
+  const atled_op* op = define({"optim::adam_(Tensor(a!)[] params, Tensor[] grads, Tensor(a!)[] means, Tensor(a!)[] squares, Tensor(a!)[] maxima, int[] steps, *, float lr, "
+                               "float beta1, float beta2, float eps, float weight_decay=0.0, bool decoupled=False, bool maximize=False) -> Tensor[]",
                                "One step of Adam on all tensors of a group, in place. maxima is empty without AMSGrad; steps counts from 1; decoupled is "
-                               "AdamW's weight decay. float16 and bfloat16 are computed in float32."});
+                               "AdamW's weight decay. float16 and bfloat16 are computed in float32. Returns params."});
   add_kernel(op, ATLED_DEVICE_CPU, kernel<adam>);
   check(layer_group->skip(op, ~uint64_t{0}));
 }

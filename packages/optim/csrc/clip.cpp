@@ -60,6 +60,7 @@ void scale_by_norm(atled_frame* f) {
   const double value = norm->dtype == ATLED_FLOAT64 ? *data<double>(norm) : static_cast<double>(*data<float>(norm));
   const double factor = arg_double(f, 2) / (value + 1e-6);
   check_params(grads);
+  return_list(f, grads);
   if (factor >= 1) return;
   for (uint32_t i = 0; i < grads.n; ++i) {
     atled_tensor* g = entry(grads, i);
@@ -70,7 +71,6 @@ void scale_by_norm(atled_frame* f) {
         for (int64_t k = 0; k < n; ++k) at[0][k] = T(Compute<T>(at[0][k]) * by);
       });
     });
-    check(api.bump_version(g, f->op));
   }
 }
 
@@ -80,8 +80,8 @@ void define_clip() {
   const atled_op* norm = define({"optim::grad_norm(Tensor[] grads, float norm_type=2.0) -> Tensor",
                                  "The p-norm of all elements of all tensors, a 0-d tensor of float32 (float64 if one of them is); inf is the largest element."});
   add_kernel(norm, ATLED_DEVICE_CPU, kernel<grad_norm>);
-  const atled_op* scale = define({"optim::scale_by_norm_(Tensor[] grads, Tensor norm, float max_norm) -> ()",
-                                  "Multiplies the tensors by min(1, max_norm / (norm + 1e-6)), in place."});
+  const atled_op* scale = define({"optim::scale_by_norm_(Tensor(a!)[] grads, Tensor norm, float max_norm) -> Tensor[]",
+                                  "Multiplies the tensors by min(1, max_norm / (norm + 1e-6)), in place. Returns them."});
   add_kernel(scale, ATLED_DEVICE_CPU, kernel<scale_by_norm>);
   check(layer_group->skip(norm, ~uint64_t{0}));
   check(layer_group->skip(scale, ~uint64_t{0}));

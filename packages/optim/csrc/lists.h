@@ -14,8 +14,10 @@ inline atled_tensor* entry(Tensors list, uint32_t i) { return list.u.tensors[i];
 
 // The list has as many tensors as params, each of its parameter's shape and dtype, on the CPU; entries may be None when optional.
 void check_list(const char* name, Tensors list, Tensors params, bool optional = false);
-// The parameters themselves: floating-point, writable.
+// The parameters themselves: floating-point.
 void check_params(Tensors params);
+// The result of the ops: the tensors that they changed.
+void return_list(atled_frame* f, Tensors list);
 
 // A tensor's elements all lie in one block of memory, in the same order for all of `list`.
 bool same_dense_layout(const atled_tensor* const* list, int n);

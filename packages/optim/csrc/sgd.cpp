@@ -44,18 +44,17 @@ void sgd(atled_frame* f) {
         update<T>(s, momentum, first, streams, n);
       });
     });
-    check(api.bump_version(list[0], f->op));
-    if (momentum) check(api.bump_version(list[2], f->op));
   }
+  return_list(f, params);
 }
 
 }  // namespace
 
 void define_sgd() {
-  const atled_op* op = define({"optim::sgd_(Tensor[] params, Tensor[] grads, Tensor[] buffers, bool first, *, float lr, float momentum=0.0, "
-                               "float dampening=0.0, float weight_decay=0.0, bool nesterov=False, bool maximize=False) -> ()",
+  const atled_op* op = define({"optim::sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(a!)[] buffers, bool first, *, float lr, float momentum=0.0, "
+                               "float dampening=0.0, float weight_decay=0.0, bool nesterov=False, bool maximize=False) -> Tensor[]",
                                "One step of SGD on all tensors of a group, in place. buffers is empty without momentum; first says that they hold "
-                               "nothing yet. float16 and bfloat16 are computed in float32."});
+                               "nothing yet. float16 and bfloat16 are computed in float32. Returns params."});
   add_kernel(op, ATLED_DEVICE_CPU, kernel<sgd>);
   check(layer_group->skip(op, ~uint64_t{0}));  // an optimizer's step is not part of what is differentiated
 }

@@ -1,4 +1,4 @@
-"""The numbers that PyTorch 2.13 gives in float64: parameters after each of four steps, learning rates after each of nine."""
+"""What PyTorch 2.13 gives in float64: parameters after each of four steps, learning rates after each of nine."""
 
 # One parameter [1, -2, 3] and these gradients, one per step.
 GRADS = [[0.5, -1.0, 2.0], [0.1, 0.3, -0.7], [-1.5, 0.2, 0.0], [0.9, 0.9, -0.9]]

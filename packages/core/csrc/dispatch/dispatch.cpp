@@ -272,6 +272,17 @@ int run_structured(atled_frame* frame) {
   return run_given(frame, specs.list, device, entry);
 }
 
+// Calls f(tensor, argument name) for the tensors of every Tensor(a!)[] argument.
+template <class F>
+void each_mutated(const atled_frame* frame, F&& f) {
+  const Op* op = as_op(frame->op);
+  for (uint32_t left = op->mutated_lists; left; left &= left - 1) {
+    const int i = __builtin_ctz(left);
+    for (uint32_t k = 0; k < frame->args[i].n; ++k)
+      if (atled_tensor* t = frame->args[i].u.tensors[k]) f(t, op->args[i].name);
+  }
+}
+
 int run_free(atled_frame* frame) {
   const Op* op = as_op(frame->op);
   if (frame->flags) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
@@ -279,7 +290,9 @@ int run_free(atled_frame* frame) {
   KernelEntry entry = need_kernel(op, device);
   if (op->mutated < 0) {
     for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
+    each_mutated(frame, [&](atled_tensor* t, const char* name) { check_writable(t, name); });
     int status = run_entry(entry, frame, (op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE)) ? 0 : work_of(frame));
+    each_mutated(frame, [&](atled_tensor* t, const char*) { bump_version(t, op->name); });
     for (int i = 0; i < op->nouts && status == ATLED_OK; ++i) {
       if (frame->outs[i].tag != ATLED_NONE || op->out_types[static_cast<size_t>(i)].back() == '?') continue;
       release_values(frame->outs, op->nouts);

@@ -42,6 +42,7 @@ struct Op : atled_op {
   uint8_t tensor_args[32];             // positions that can hold tensors
   int tensor_arg_count = 0;
   int mutated = -1;                    // position of the Tensor(a!) argument
+  uint32_t mutated_lists = 0;          // a bit for each Tensor(a!)[] argument
   int dtype_arg = -1, device_arg = -1;
   bool returns_tensors = true;
   std::atomic<uint64_t> layer_mask{~uint64_t{0}};

@@ -48,7 +48,7 @@ void check_definition(const Op& op) {
   if ((op.traits & (ATLED_OP_INPLACE | ATLED_OP_ELEMENTWISE)) && !op.structured())
     fail(ATLED_E_VALUE, "%s: an element-wise or in-place op needs a shape rule", op.qualified.c_str());
   if (op.structured() && (!op.returns_tensors || list)) fail(ATLED_E_VALUE, "%s: a shape rule is for results of type Tensor", op.qualified.c_str());
-  if (op.structured() && op.mutated >= 0) fail(ATLED_E_VALUE, "%s: Tensor(a!) and a shape rule exclude each other", op.qualified.c_str());
+  if (op.structured() && (op.traits & ATLED_OP_MUTATES)) fail(ATLED_E_VALUE, "%s: Tensor(a!) and a shape rule exclude each other", op.qualified.c_str());
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ int define_op(const atled_op_def* def, const atled_op** out) noexcept {
       parse_schema(def->schema, op);
       op.doc_text = def->doc ? def->doc : "";
       op.doc = op.doc_text.c_str();
-      op.traits = def->traits | (op.mutated >= 0 ? uint32_t{ATLED_OP_MUTATES} : 0u);
+      op.traits = def->traits | (op.mutated >= 0 || op.mutated_lists ? uint32_t{ATLED_OP_MUTATES} : 0u);
       op.shape = def->shape;
       op.shape_ctx = def->ctx;
       op.id = static_cast<uint32_t>(all.ops.size() - 1);

@@ -1,6 +1,6 @@
 // The schema language: `ns::name(Tensor input, Tensor|Scalar other, *, Scalar alpha=1, dtype? dtype=None) -> Tensor`.
 //
-// Types: Tensor, Tensor(a!), Tensor[], Tensor?[], Scalar, Tensor|Scalar, int, float, bool, str, dtype, device, Generator, int[], int[N]
+// Types: Tensor, Tensor(a!), Tensor[], Tensor(a!)[], Tensor?[], Scalar, Tensor|Scalar, int, float, bool, str, dtype, device, Generator, int[], int[N]
 // (one int stands for N), int[*] (loose positional ints too), float[]; `?` behind a type allows None.
 // Results: a type, or (Tensor values, Tensor indices).
 #include <cctype>
@@ -211,7 +211,9 @@ class Parser {
     uint8_t position = static_cast<uint8_t>(op_.arg_table.size());
     if (position == 31) error("at most 31 arguments");
     if (info.kind == Kind::kTensor || info.kind == Kind::kTensorList || info.kind == Kind::kTensorOrScalar) op_.tensor_args[op_.tensor_arg_count++] = position;
-    if (flags & ATLED_ARG_MUTATED) {
+    if ((flags & ATLED_ARG_MUTATED) && info.kind == Kind::kTensorList) {
+      op_.mutated_lists |= 1u << position;
+    } else if (flags & ATLED_ARG_MUTATED) {
       if (op_.mutated >= 0) error("one Tensor(a!) argument at most");
       op_.mutated = position;
     }

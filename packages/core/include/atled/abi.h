@@ -158,7 +158,7 @@ typedef struct atled_value {
 enum {
   ATLED_ARG_OPTIONAL = 1u << 0, /* None is allowed */
   ATLED_ARG_KEYWORD = 1u << 1,  /* keyword only */
-  ATLED_ARG_MUTATED = 1u << 2,  /* Tensor(a!) */
+  ATLED_ARG_MUTATED = 1u << 2,  /* Tensor(a!) or Tensor(a!)[] */
   ATLED_ARG_DEFAULT = 1u << 3,  /* has a default */
   ATLED_ARG_VARIADIC = 1u << 4, /* int[*]: also given as loose positional integers */
   ATLED_ARG_SCALAR_TOO = 1u << 5 /* Tensor|Scalar */
@@ -180,7 +180,7 @@ enum {
   ATLED_OP_RANDOM = 1u << 4,      /* draws from a generator */
   ATLED_OP_FACTORY = 1u << 5,     /* makes tensors from no tensor: takes dtype, device, requires_grad */
   ATLED_OP_FUNCTION = 1u << 6,    /* no method on Tensor */
-  ATLED_OP_MUTATES = 1u << 7,     /* the schema has a Tensor(a!) argument; set by core */
+  ATLED_OP_MUTATES = 1u << 7,     /* the schema has a Tensor(a!) or Tensor(a!)[] argument; set by core */
   ATLED_OP_PRIVATE = 1u << 8,     /* not shown in the public namespace */
   ATLED_OP_ANY_DEVICE = 1u << 9   /* tensor arguments may live on different devices */
 };

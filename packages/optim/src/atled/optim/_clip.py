@@ -27,7 +27,8 @@ def get_total_norm(
     norm = at.ops.optim.grad_norm([tensors] if isinstance(tensors, Tensor) else list(tensors), float(norm_type))
     if error_if_nonfinite and not at.isfinite(norm).item():
         raise at.OperationError(
-            f"clip_grad_norm_: expected a finite norm of order {norm_type}, got {norm.item()}; some gradient is NaN or infinite"
+            f"clip_grad_norm_: expected a finite norm of order {norm_type}, got {norm.item()}; "
+            "some gradient is NaN or infinite"
         )
     return norm
 
@@ -35,7 +36,7 @@ def get_total_norm(
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
-    """Scales all gradients, in place, so that their norm together is at most ``max_norm``; returns the norm before that.
+    """Scales all gradients, in place, so that their norm together is at most ``max_norm``; returns the norm before.
 
     Parameters without a gradient are passed over. Errors: as for ``get_total_norm``.
     """

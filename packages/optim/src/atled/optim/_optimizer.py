@@ -16,8 +16,8 @@ Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, An
 class Optimizer(ABC):
     """Base of the optimizers.
 
-    ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dicts with the key ``params`` and settings of their own;
-    ``defaults`` are the settings of groups that do not say otherwise. Subclasses implement ``_update``.
+    ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dicts with the key ``params`` and settings of
+    their own; ``defaults`` are the settings of groups that do not say otherwise. Subclasses implement ``_update``.
 
     Errors: ``ArgumentError`` for parameters that are no tensors, come twice or are none at all.
     """
@@ -67,8 +67,9 @@ class Optimizer(ABC):
     def step(self, closure: Callable[[], Any] | None = None, *, grads: Sequence[Tensor | None] | None = None) -> Any:
         """Changes the parameters once, in place.
 
-        The gradients are the parameters' ``grad``, or ``grads``, one per parameter in order over all groups (None skips one), so that
-        tensors which nothing differentiated can be stepped. ``closure`` computes the loss anew first; its value is returned.
+        The gradients are the parameters' ``grad``, or ``grads``, one per parameter in order over all groups (None skips
+        one), so that tensors which nothing differentiated can be stepped. ``closure`` computes the loss anew first; its
+        value is returned.
         """
         loss = None if closure is None else closure()
         at_grad = 0
@@ -118,12 +119,13 @@ class Optimizer(ABC):
         groups = state_dict["param_groups"]
         if len(groups) != len(self.param_groups):
             raise at.InvalidValueError(
-                f"load_state_dict: expected {len(self.param_groups)} parameter groups as in this optimizer, got {len(groups)}"
+                f"load_state_dict: expected {len(self.param_groups)} parameter groups, got {len(groups)}"
             )
         for i, (own, other) in enumerate(zip(self.param_groups, groups, strict=True)):
             if len(own["params"]) != len(other["params"]):
                 raise at.InvalidValueError(
-                    f"load_state_dict: expected {len(own['params'])} parameters in group {i}, got {len(other['params'])}"
+                    f"load_state_dict: expected {len(own['params'])} parameters in group {i}, "
+                    f"got {len(other['params'])}"
                 )
         by_number = dict(zip((n for group in groups for n in group["params"]), self._all(), strict=True))
         self.state = defaultdict(dict)

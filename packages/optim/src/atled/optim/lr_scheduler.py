@@ -16,8 +16,8 @@ __all__ = ["CosineAnnealingLR", "LRScheduler", "LinearLR", "OneCycleLR", "StepLR
 class LRScheduler(ABC):
     """Base of the schedules: counts epochs and sets each group's ``lr`` to ``get_lr()``.
 
-    Schedules change the group's present ``lr``, so that several of them on one optimizer multiply. ``last_epoch`` other than -1 goes on
-    from there and expects ``initial_lr`` in every group, as a loaded optimizer has.
+    Schedules change the group's present ``lr``, so that several of them on one optimizer multiply. ``last_epoch`` other
+    than -1 goes on from there and expects ``initial_lr`` in every group, as a loaded optimizer has.
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -29,7 +29,7 @@ class LRScheduler(ABC):
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise at.InvalidValueError(
-                    f"{type(self).__name__}: expected initial_lr in parameter group {i} to go on from epoch {last_epoch}"
+                    f"{type(self).__name__}: expected initial_lr in parameter group {i} to go on from {last_epoch}"
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
@@ -78,7 +78,7 @@ class StepLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """Goes linearly from ``start_factor`` to ``end_factor`` times the initial ``lr`` in ``total_iters`` epochs, then stays."""
+    """Goes linearly from ``start_factor`` to ``end_factor`` times ``lr`` in ``total_iters`` epochs, then stays."""
 
     def __init__(
         self,
@@ -109,9 +109,9 @@ class LinearLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine from the initial ``lr`` to ``eta_min`` in ``T_max`` epochs, and back (Loshchilov & Hutter 2017, eq. 5)."""
+    """Half a cosine from ``lr`` to ``eta_min`` in ``T_max`` epochs, and back (Loshchilov & Hutter 2017, eq. 5)."""
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:  # noqa: N803
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         if T_max < 1:
             raise at.InvalidValueError(f"CosineAnnealingLR: expected T_max >= 1, got {T_max}")
         self.T_max, self.eta_min = T_max, eta_min
@@ -131,10 +131,11 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """One cycle of ``lr``, up to ``max_lr`` and far down, and of momentum the other way round (Smith & Topin 2018).
+    """One cycle of ``lr``, up to ``max_lr`` and far down, and of momentum the other way (Smith & Topin 2018).
 
-    Stepped after every batch, ``total_steps`` (or ``epochs * steps_per_epoch``) times: from ``max_lr / div_factor`` up in the first
-    ``pct_start`` of them, then down to ``max_lr / div_factor / final_div_factor``; with ``three_phase`` down symmetrically first.
+    Stepped after every batch, ``total_steps`` (or ``epochs * steps_per_epoch``) times: from ``max_lr / div_factor`` up
+    in the first ``pct_start`` of them, then down to ``max_lr / div_factor / final_div_factor``; with ``three_phase``
+    down symmetrically first.
 
     Errors: ``InvalidValueError`` for settings outside their ranges and for a step too many.
     """
