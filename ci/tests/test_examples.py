@@ -32,6 +32,8 @@ def blocks(page: Path) -> str:
 def test_examples_run(page: Path, tmp_path: Path) -> None:
     script = tmp_path / "example.py"
     script.write_text(blocks(page))
-    command = [sys.executable, script]
+    # What talks to other ranks is started as its page says, on two.
+    ranks = ["-m", "atled.distributed.run", "--nproc-per-node", "2"] if "init_process_group(" in blocks(page) else []
+    command = [sys.executable, *ranks, script]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
