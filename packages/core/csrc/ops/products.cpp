@@ -51,7 +51,7 @@ void addbmm(atled_frame* f) {
   static const Op bmm{"core::bmm"}, sum{"core::sum"};
   Tensor products = bmm(arg_tensor(f, 1), arg_tensor(f, 2));
   const int64_t batch = 0;
-  set_out(f, 0, scaled_sum(f->args[0], sum(products, ints_value(&batch, 1)), f->args[3], f->args[4]));
+  set_out(f, 0, scaled_sum(f->args[0], sum(products, ints_value(&batch, 1), false, dtype_value(products->dtype)), f->args[3], f->args[4]));
 }
 
 void vdot(atled_frame* f) {
