@@ -107,7 +107,7 @@ CASES: dict[str, Case] = {
     "None for tensor": (lambda: at.exp(None), at.ArgumentError, "exp: expected input to be Tensor, got NoneType"),
     "string for int": (lambda: x().unsqueeze("0"), at.ArgumentError, "unsqueeze: expected dim to be int, got str"),
     "float for int": (lambda: x().unsqueeze(0.5), at.ArgumentError, "unsqueeze: expected dim to be int, got float"),
-    "huge int": (lambda: x().unsqueeze(2**70), at.InvalidValueError, "unsqueeze: .*64 bits"),
+    "huge int": (lambda: x().unsqueeze(2**70), at.InvalidValueError, "expected an integer that fits 64 bits"),
     "no out form": (lambda: at.reshape(x(), (12,), out=x()), at.ArgumentError, "reshape: has no out= form"),
     "out is no tensor": (lambda: at.exp(x(), out=[1]), at.ArgumentError, "exp: expected out to be a Tensor, got list"),
     "two numbers": (lambda: at.add(1, 2), at.ArgumentError, "add: expected a Tensor among the arguments"),
