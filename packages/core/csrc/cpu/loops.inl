@@ -129,3 +129,65 @@ ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t 
   for (int64_t i = 0; i < n; ++i)
     *reinterpret_cast<To*>(out + i * so) = f(*reinterpret_cast<const From*>(in + i * si));
 }
+
+// Reductions: see cpu/reduce.h. Many accumulators hide the latency of one and fill the vectors.
+template <class R>
+ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t stride, int64_t n, const char* param, char* result) {
+  using In = typename R::In;
+  using Acc = typename R::Acc;
+  constexpr int kLanes = sizeof(Acc) >= 16 ? 8 : sizeof(Acc) == 8 ? 16 : 32;
+  const R r = functor<R>(ctx);
+  const Acc p = param ? *reinterpret_cast<const Acc*>(param) : Acc();
+  Acc total = r.identity();
+  int64_t i = 0;
+  if (stride == sizeof(In) && n >= kLanes) {
+    const In* x = reinterpret_cast<const In*>(in);
+    Acc lanes[kLanes];
+    for (int k = 0; k < kLanes; ++k) lanes[k] = r.load(x[k], p);
+    for (i = kLanes; i + kLanes <= n; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) lanes[k] = r.combine(lanes[k], r.load(x[i + k], p));
+    for (int half = kLanes / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k) lanes[k] = r.combine(lanes[k], lanes[k + half]);
+    total = lanes[0];
+  } else if (n >= 4) {
+    Acc a = r.identity(), b = a, c = a, d = a;
+    for (; i + 4 <= n; i += 4) {
+      a = r.combine(a, r.load(*reinterpret_cast<const In*>(in + i * stride), p));
+      b = r.combine(b, r.load(*reinterpret_cast<const In*>(in + (i + 1) * stride), p));
+      c = r.combine(c, r.load(*reinterpret_cast<const In*>(in + (i + 2) * stride), p));
+      d = r.combine(d, r.load(*reinterpret_cast<const In*>(in + (i + 3) * stride), p));
+    }
+    total = r.combine(r.combine(a, b), r.combine(c, d));
+  }
+  for (; i < n; ++i) total = r.combine(total, r.load(*reinterpret_cast<const In*>(in + i * stride), p));
+  *reinterpret_cast<Acc*>(result) = total;
+}
+
+template <class R>
+ATLED_TARGET static void reduce_columns(const void* ctx, const char* in, int64_t row_stride, int64_t n, int64_t column_stride,
+                                        int64_t m, const char* param, int64_t param_step, char* result) {
+  using In = typename R::In;
+  using Acc = typename R::Acc;
+  const R r = functor<R>(ctx);
+  Acc* acc = reinterpret_cast<Acc*>(result);
+  for (int64_t j = 0; j < m; ++j) acc[j] = r.identity();
+  const bool wide = column_stride == sizeof(In);
+  for (int64_t i = 0; i < n; ++i, in += row_stride) {
+    const In* x = reinterpret_cast<const In*>(in);
+    if (param && wide && param_step == sizeof(Acc)) {
+      const Acc* p = reinterpret_cast<const Acc*>(param);
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) acc[j] = r.combine(acc[j], r.load(x[j], p[j]));
+    } else if (param) {
+      for (int64_t j = 0; j < m; ++j)
+        acc[j] = r.combine(acc[j], r.load(*reinterpret_cast<const In*>(in + j * column_stride),
+                                          *reinterpret_cast<const Acc*>(param + j * param_step)));
+    } else if (wide) {
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) acc[j] = r.combine(acc[j], r.load(x[j], Acc()));
+    } else {
+      for (int64_t j = 0; j < m; ++j)
+        acc[j] = r.combine(acc[j], r.load(*reinterpret_cast<const In*>(in + j * column_stride), Acc()));
+    }
+  }
+}

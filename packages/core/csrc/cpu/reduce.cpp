@@ -1,0 +1,269 @@
+#include "cpu/reduce.h"
+
+#include <cstring>
+#include <vector>
+
+#include "cpu/parallel.h"
+
+namespace atled::core {
+
+namespace {
+
+constexpr int64_t kChunk = 65536;      // elements of one output that one piece of work takes
+constexpr int64_t kTileBytes = 2048;   // accumulators of the columns that are reduced together
+constexpr int64_t kNarrow = 8;         // fewer columns are better read one by one
+constexpr int kLevels = 40;            // of pairing: 2^40 blocks
+
+int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+struct Dims {
+  int n = 0;
+  int64_t size[ATLED_MAX_NDIM];
+  int64_t in[ATLED_MAX_NDIM];   // strides in bytes, innermost first
+  int64_t out[ATLED_MAX_NDIM];  // in elements
+
+  void add(int64_t s, int64_t i, int64_t o) {
+    if (s == 1) return;
+    // Kept in order of the input's strides; joined where two are evenly spaced.
+    int k = n++;
+    for (; k > 0 && magnitude(in[k - 1]) > magnitude(i); --k) move(k - 1, k);
+    size[k] = s;
+    in[k] = i;
+    out[k] = o;
+  }
+  void join() {
+    int last = 0;
+    for (int k = 1; k < n; ++k) {
+      if (in[k] == in[last] * size[last] && out[k] == out[last] * size[last]) {
+        size[last] *= size[k];
+      } else {
+        move(k, ++last);
+      }
+    }
+    if (n > 0) n = last + 1;
+  }
+  void move(int from, int to) {
+    size[to] = size[from];
+    in[to] = in[from];
+    out[to] = out[from];
+  }
+  int64_t total(int first = 0) const {
+    int64_t product = 1;
+    for (int k = first; k < n; ++k) product *= size[k];
+    return product;
+  }
+  // The offsets of a flat index over the dimensions from `first` on.
+  void locate(int64_t index, int first, int64_t* in_offset, int64_t* out_offset) const {
+    for (int k = first; k < n; ++k) {
+      const int64_t i = index % size[k];
+      index /= size[k];
+      *in_offset += i * in[k];
+      *out_offset += i * out[k];
+    }
+  }
+};
+
+// Results of consecutive blocks, paired like a binary counter counts.
+class Cascade {
+ public:
+  Cascade(const ReduceLoops& loops, const void* r, int64_t m, char* storage)
+      : loops_(loops), r_(r), m_(m), bytes_(m * loops.width), storage_(storage) {}
+
+  // Where the next block's accumulators go, before push().
+  char* next() { return storage_ + depth_ * bytes_; }
+  void push() {
+    ++depth_;
+    for (uint64_t c = ++count_; (c & 1) == 0; c >>= 1) fold();
+  }
+  // All blocks in one; valid until the next push.
+  const char* total() {
+    if (depth_ == 0) {
+      loops_.start(r_, storage_, m_);
+      depth_ = 1;
+    }
+    while (depth_ > 1) fold();
+    return storage_;
+  }
+
+ private:
+  void fold() {
+    --depth_;
+    loops_.merge(r_, storage_ + (depth_ - 1) * bytes_, storage_ + depth_ * bytes_, m_);
+  }
+  const ReduceLoops& loops_;
+  const void* r_;
+  int64_t m_, bytes_;
+  char* storage_;
+  int depth_ = 0;
+  uint64_t count_ = 0;
+};
+
+class Reduction {
+ public:
+  Reduction(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
+            const void* params)
+      : loops_(loops), r_(r), in_(data<char>(in)), out_(data<char>(out)), params_(static_cast<const char*>(params)),
+        out_item_(itemsize(out->dtype)) {
+    const int64_t item = itemsize(in->dtype);
+    int64_t step = 1;
+    for (int d = in->dl.ndim - 1; d >= 0; --d) {
+      const bool gone = dims >> d & 1;
+      (gone ? gone_ : kept_).add(in->dl.shape[d], in->dl.strides[d] * item, gone ? 0 : step);
+      if (!gone) step *= in->dl.shape[d];
+    }
+    kept_.join();
+    gone_.join();
+    outputs_ = kept_.total();
+    length_ = gone_.total();
+  }
+
+  void run() {
+    if (outputs_ == 0) return;
+    const bool by_columns = kept_.n > 0 && kept_.size[0] >= kNarrow && length_ > 0 &&
+                            (gone_.n == 0 || magnitude(kept_.in[0]) < magnitude(gone_.in[0]));
+    by_columns ? columns() : rows();
+  }
+
+ private:
+  const char* param(int64_t out_index) const { return params_ ? params_ + out_index * loops_.width : nullptr; }
+
+  // One output after the other.
+  void rows() {
+    const int64_t chunks = std::max<int64_t>((length_ + kChunk - 1) / kChunk, 1);
+    std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outputs_ * chunks * loops_.width) : 0);
+    const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, kChunk), 1));
+    parallel(outputs_ * chunks, grain, [&](int64_t begin, int64_t end) {
+      alignas(16) char storage[kLevels * 16];
+      for (int64_t unit = begin; unit < end; ++unit) {
+        int64_t in_offset = 0, out_index = 0;
+        kept_.locate(unit / chunks, 0, &in_offset, &out_index);
+        Cascade sums(loops_, r_, 1, storage);
+        const int64_t from = unit % chunks * kChunk;
+        row_range(in_ + in_offset, from, std::min(from + kChunk, length_), param(out_index), sums);
+        if (chunks == 1) {
+          loops_.finish(r_, sums.total(), param(out_index), 0, out_ + out_index * out_item_, 0, 1);
+        } else {
+          std::memcpy(&partial[static_cast<size_t>(unit * loops_.width)], sums.total(), static_cast<size_t>(loops_.width));
+        }
+      }
+    });
+    if (chunks == 1) return;
+    parallel(outputs_, std::max<int64_t>(1, 4096 / chunks), [&](int64_t begin, int64_t end) {
+      alignas(16) char storage[kLevels * 16];
+      for (int64_t o = begin; o < end; ++o) {
+        int64_t in_offset = 0, out_index = 0;
+        kept_.locate(o, 0, &in_offset, &out_index);
+        Cascade sums(loops_, r_, 1, storage);
+        for (int64_t c = 0; c < chunks; ++c) {
+          std::memcpy(sums.next(), &partial[static_cast<size_t>((o * chunks + c) * loops_.width)], static_cast<size_t>(loops_.width));
+          sums.push();
+        }
+        loops_.finish(r_, sums.total(), param(out_index), 0, out_ + out_index * out_item_, 0, 1);
+      }
+    });
+  }
+
+  // Elements [from, to) of one output, in the order of the dimensions that are reduced.
+  void row_range(const char* base, int64_t from, int64_t to, const char* p, Cascade& sums) const {
+    const int64_t row = gone_.n ? gone_.size[0] : 1, stride = gone_.n ? gone_.in[0] : 0;
+    while (from < to) {
+      int64_t offset = 0, unused = 0;
+      gone_.locate(from / row, 1, &offset, &unused);
+      int64_t i = from % row;
+      const int64_t end = std::min(row, i + (to - from));
+      from += end - i;
+      for (; i < end; i += kRowBlock) {
+        loops_.row(r_, base + offset + i * stride, stride, std::min(kRowBlock, end - i), p, sums.next());
+        sums.push();
+      }
+    }
+  }
+
+  // Many outputs at once, whose inputs lie side by side.
+  void columns() {
+    const int64_t width = kept_.size[0], step = kept_.out[0];
+    const int64_t tile = std::max<int64_t>(kTileBytes / loops_.width, 1);
+    const int64_t tiles = (width + tile - 1) / tile, outer = kept_.total(1);
+    // Only few columns leave threads idle: then the rows are shared out as well.
+    const int64_t share = tiles * outer >= 16 ? length_ : std::max<int64_t>(kColumnRows, kChunk / std::min(width, tile));
+    const int64_t chunks = (length_ + share - 1) / share;
+    const int64_t tile_bytes = tile * loops_.width;
+    std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outer * tiles * chunks * tile_bytes) : 0);
+    const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, share) * std::min(width, tile), 1));
+    auto each_tile = [&](int64_t index, auto&& f) {
+      const int64_t first = index % tiles * tile;
+      int64_t in_offset = first * kept_.in[0], out_index = first * step;
+      kept_.locate(index / tiles, 1, &in_offset, &out_index);
+      f(in_offset, out_index, std::min(tile, width - first));
+    };
+    auto finish = [&](Cascade& sums, int64_t out_index, int64_t m) {
+      loops_.finish(r_, sums.total(), param(out_index), step * loops_.width, out_ + out_index * out_item_, step * out_item_, m);
+    };
+    parallel(outer * tiles * chunks, grain, [&](int64_t begin, int64_t end) {
+      alignas(64) char storage[kLevels * kTileBytes];
+      for (int64_t unit = begin; unit < end; ++unit)
+        each_tile(unit / chunks, [&](int64_t in_offset, int64_t out_index, int64_t m) {
+          Cascade sums(loops_, r_, m, storage);
+          const int64_t from = unit % chunks * share;
+          column_range(in_ + in_offset, from, std::min(from + share, length_), m, param(out_index), step * loops_.width, sums);
+          if (chunks == 1) return finish(sums, out_index, m);
+          std::memcpy(&partial[static_cast<size_t>(unit * tile_bytes)], sums.total(), static_cast<size_t>(m * loops_.width));
+        });
+    });
+    if (chunks == 1) return;
+    parallel(outer * tiles, 1, [&](int64_t begin, int64_t end) {
+      alignas(64) char storage[kLevels * kTileBytes];
+      for (int64_t index = begin; index < end; ++index)
+        each_tile(index, [&](int64_t, int64_t out_index, int64_t m) {
+          Cascade sums(loops_, r_, m, storage);
+          for (int64_t c = 0; c < chunks; ++c) {
+            std::memcpy(sums.next(), &partial[static_cast<size_t>((index * chunks + c) * tile_bytes)],
+                        static_cast<size_t>(m * loops_.width));
+            sums.push();
+          }
+          finish(sums, out_index, m);
+        });
+    });
+  }
+
+  void column_range(const char* base, int64_t from, int64_t to, int64_t m, const char* p, int64_t p_step, Cascade& sums) const {
+    const int64_t row = gone_.n ? gone_.size[0] : 1, stride = gone_.n ? gone_.in[0] : 0;
+    while (from < to) {
+      int64_t offset = 0, unused = 0;
+      gone_.locate(from / row, 1, &offset, &unused);
+      int64_t i = from % row;
+      const int64_t end = std::min(row, i + (to - from));
+      from += end - i;
+      for (; i < end; i += kColumnRows) {
+        loops_.columns(r_, base + offset + i * stride, stride, std::min(kColumnRows, end - i), kept_.in[0], m, p, p_step,
+                       sums.next());
+        sums.push();
+      }
+    }
+  }
+
+  const ReduceLoops& loops_;
+  const void* r_;
+  const char* in_;
+  char* out_;
+  const char* params_;
+  int64_t out_item_;
+  Dims kept_, gone_;
+  int64_t outputs_, length_;
+};
+
+}  // namespace
+
+void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
+            const void* params) {
+  Reduction(in, dims, out, loops, r, params).run();
+}
+
+int64_t reduced_length(const atled_tensor* in, DimSet dims) {
+  int64_t n = 1;
+  for (int d = 0; d < in->dl.ndim; ++d)
+    if (dims >> d & 1) n *= in->dl.shape[d];
+  return n;
+}
+
+}  // namespace atled::core

@@ -1,0 +1,83 @@
+// Reductions over any set of dimensions of a host tensor, in any layout. Partial results are combined in an order that
+// depends on the shape alone: pairwise, so that sums stay accurate, and the same for every number of threads.
+//
+// A reduction is a functor R with
+//   In, Acc, Out                 what is read (as stored), accumulated and written
+//   Acc identity() const
+//   Acc load(In x, Acc p) const  one element; p is its output's parameter (see reduce)
+//   Acc combine(Acc, Acc) const  associative up to rounding
+//   Out finish(Acc, Acc p) const
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/levels.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+
+// A reduction's loops, the types erased. Accumulators lie in arrays of `width` bytes each.
+struct ReduceLoops {
+  int width;
+  // acc[0] from n <= kRowBlock elements `stride` bytes apart; the parameter is param[0].
+  void (*row)(const void* r, const char* in, int64_t stride, int64_t n, const char* param, char* acc);
+  // acc[j] from n rows, for m columns; parameters are `param_step` bytes apart.
+  void (*columns)(const void* r, const char* in, int64_t row_stride, int64_t n, int64_t column_stride, int64_t m,
+                  const char* param, int64_t param_step, char* acc);
+  // acc[j] = combine(acc[j], later[j])
+  void (*merge)(const void* r, char* acc, const char* later, int64_t m);
+  // out[j] = finish(acc[j])
+  void (*finish)(const void* r, const char* acc, const char* param, int64_t param_step, char* out, int64_t out_step,
+                 int64_t m);
+  // acc[j] = identity
+  void (*start)(const void* r, char* acc, int64_t m);
+};
+
+constexpr int64_t kRowBlock = 1024;  // elements of a row that are accumulated before results are paired
+constexpr int64_t kColumnRows = 32;  // the same for columns
+
+template <class R>
+struct ReduceSteps {
+  using Acc = typename R::Acc;
+  using Out = typename R::Out;
+  static void merge(const void* r, char* acc, const char* later, int64_t m) {
+    const R op = Baseline::functor<R>(r);
+    Acc* a = reinterpret_cast<Acc*>(acc);
+    const Acc* b = reinterpret_cast<const Acc*>(later);
+    for (int64_t j = 0; j < m; ++j) a[j] = op.combine(a[j], b[j]);
+  }
+  static void finish(const void* r, const char* acc, const char* param, int64_t param_step, char* out, int64_t out_step,
+                     int64_t m) {
+    const R op = Baseline::functor<R>(r);
+    const Acc* a = reinterpret_cast<const Acc*>(acc);
+    for (int64_t j = 0; j < m; ++j)
+      *reinterpret_cast<Out*>(out + j * out_step) =
+          op.finish(a[j], param ? *reinterpret_cast<const Acc*>(param + j * param_step) : Acc());
+  }
+  static void start(const void* r, char* acc, int64_t m) {
+    const R op = Baseline::functor<R>(r);
+    Acc* a = reinterpret_cast<Acc*>(acc);
+    for (int64_t j = 0; j < m; ++j) a[j] = op.identity();
+  }
+};
+
+// kLevels: whether the loops are compiled for AVX2 as well; wider vectors would only wait for memory.
+template <class R, bool kLevels>
+ReduceLoops reduce_loops() {
+  using S = ReduceSteps<R>;
+  if constexpr (kLevels) {
+    if (cpu_level() >= kAvx2)
+      return {sizeof(typename R::Acc), Avx2::reduce_row<R>, Avx2::reduce_columns<R>, S::merge, S::finish, S::start};
+  }
+  return {sizeof(typename R::Acc), Baseline::reduce_row<R>, Baseline::reduce_columns<R>, S::merge, S::finish, S::start};
+}
+
+// out, contiguous, gets the reduction of `in` over dims. params, if any, holds one accumulator for each output, in order.
+void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
+            const void* params = nullptr);
+
+// How many elements go into each output.
+int64_t reduced_length(const atled_tensor* in, DimSet dims);
+
+}  // namespace atled::core

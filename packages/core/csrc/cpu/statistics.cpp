@@ -1,0 +1,114 @@
+// Means, variances, norms and logsumexp: the reductions of floating tensors.
+#include "cpu/assign.h"
+#include "cpu/kernels.h"
+#include "cpu/reduce.h"
+#include "functors/explog.h"
+#include "functors/reduction.h"
+
+namespace atled::core {
+
+namespace {
+
+DimSet dims_of(const atled_frame* frame, int i) { return reduced_dims(frame->args[i], arg_tensor(frame, 0)->dl.ndim); }
+
+// The input in the result's dtype, or in the complex one that has it as its real part.
+Tensor as_floating(atled_tensor* input, const atled_value& asked) {
+  const int dtype = asked.tag == ATLED_DTYPE ? static_cast<int>(asked.u.i) : float_dtype(input->dtype);
+  return input->dtype == dtype ? Tensor::borrow(input) : contiguous(input, dtype);
+}
+
+// Calls f with the Tag of a floating or complex dtype.
+template <class F>
+void visit_floating(int dtype, F&& f) {
+  visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (!std::is_integral_v<T>) f(tag);
+  });
+}
+template <class F>
+void visit_real(int dtype, F&& f) {
+  visit_floating(dtype, [&](auto tag) {
+    if constexpr (!is_complex_type<typename decltype(tag)::type>) f(tag);
+  });
+}
+
+void mean(atled_frame* frame) {
+  const Tensor input = as_floating(arg_tensor(frame, 0), frame->args[3]);
+  const DimSet dims = dims_of(frame, 1);
+  visit_floating(input->dtype, [&](auto tag) {
+    using R = Mean<typename decltype(tag)::type>;
+    static const ReduceLoops loops = reduce_loops<R, !is_complex_type<typename R::Acc>>();
+    const R r{static_cast<double>(reduced_length(input, dims))};
+    reduce(input, dims, out_tensor(frame), loops, &r);
+  });
+}
+
+void variance(atled_frame* frame, bool root) {
+  const atled_tensor *input = arg_tensor(frame, 0), *out = out_tensor(frame);
+  const DimSet dims = dims_of(frame, 1);
+  const double n = static_cast<double>(reduced_length(input, dims)), divisor = n - arg_double(frame, 2);
+  const Tensor means = Tensor::empty(ATLED_FLOAT64, out->dl.ndim, out->dl.shape);
+  visit_real(input->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    using M = Mean<T, double, double>;
+    static const ReduceLoops mean_loops = reduce_loops<M, !is_small_float<T>>(), loops = reduce_loops<Variance<T>, !is_small_float<T>>();
+    const M m{n};
+    reduce(input, dims, means, mean_loops, &m);
+    const Variance<T> r{divisor > 0 ? divisor : 0.0, root};
+    reduce(input, dims, out, loops, &r, means->dl.data);
+  });
+}
+void var(atled_frame* frame) { variance(frame, false); }
+void std_(atled_frame* frame) { variance(frame, true); }
+
+template <class R>
+void norm_by(const atled_tensor* input, DimSet dims, const atled_tensor* out, const R& r) {
+  static const ReduceLoops loops = reduce_loops<R, std::is_same_v<R, Norm2<float>>>();
+  reduce(input, dims, out, loops, &r);
+}
+
+void norm(atled_frame* frame) {
+  const Tensor input = as_floating(arg_tensor(frame, 0), frame->args[4]);
+  const atled_tensor* out = out_tensor(frame);
+  const DimSet dims = dims_of(frame, 2);
+  const double p = arg_double(frame, 1);
+  visit_floating(input->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if (p == 2) return norm_by(input, dims, out, Norm2<T>());
+    if (p == 1) return norm_by(input, dims, out, Norm1<T>());
+    if (p == 0) return norm_by(input, dims, out, Norm0<T>());
+    if (p == std::numeric_limits<double>::infinity()) return norm_by(input, dims, out, NormMax<T>());
+    if (p == -std::numeric_limits<double>::infinity()) return norm_by(input, dims, out, NormMin<T>());
+    norm_by(input, dims, out, NormP<T>(p));
+  });
+}
+
+void logsumexp(atled_frame* frame) {
+  const atled_tensor* out = out_tensor(frame);
+  const Tensor input = as_floating(arg_tensor(frame, 0), none());
+  const DimSet dims = dims_of(frame, 1);
+  const Tensor largest = Tensor::empty(compute_dtype(input->dtype), out->dl.ndim, out->dl.shape);
+  visit_real(input->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    struct Top : Largest<T> {
+      using Out = OrderAcc<T>;
+      ATLED_FN Out finish(Out a, Out) const { return a; }
+    };
+    static const ReduceLoops tops = reduce_loops<Top, false>(), loops = reduce_loops<LogSumExp<T>, is_float<T>>();
+    reduce(input, dims, largest, tops, nullptr);
+    reduce(input, dims, out, loops, nullptr, largest->dl.data);
+  });
+}
+
+void add_statistics() {
+  cpu_kernel("core::mean", kernel<mean>);
+  cpu_kernel("core::var", kernel<var>);
+  cpu_kernel("core::std", kernel<std_>);
+  cpu_kernel("core::norm", kernel<norm>);
+  cpu_kernel("core::logsumexp", kernel<logsumexp>);
+}
+ATLED_KERNELS(add_statistics);
+
+}  // namespace
+
+}  // namespace atled::core

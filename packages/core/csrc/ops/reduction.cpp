@@ -1,0 +1,90 @@
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+
+namespace {
+
+void rule(const atled_frame* frame, atled_spec* outs, int dtype, int dim = 1, int keepdim = 2) {
+  const atled_tensor* input = arg_tensor(frame, 0);
+  reduced(input, reduced_dims(frame->args[dim], input->dl.ndim), keepdim >= 0 && arg_bool(frame, keepdim), dtype, outs[0]);
+}
+
+void sum_rule(const atled_frame* frame, atled_spec* outs) {
+  rule(frame, outs, sum_dtype(arg_tensor(frame, 0)->dtype, frame->args[3]));
+}
+
+// dtype= or the input's, which must be floating: a mean of integers is asked for with dtype=.
+int floating_result(const atled_frame* frame, const atled_value& asked) {
+  const atled_tensor* input = arg_tensor(frame, 0);
+  const int dtype = asked.tag == ATLED_DTYPE ? static_cast<int>(asked.u.i) : input->dtype;
+  if (dtype < ATLED_FLOAT16)
+    fail(ATLED_E_DTYPE, "expected input to be floating, got %s; cast it or pass dtype=float32 where there is such an argument",
+         dtype_name(dtype));
+  return dtype;
+}
+
+void mean_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, floating_result(frame, frame->args[3])); }
+
+void norm_rule(const atled_frame* frame, atled_spec* outs) {
+  rule(frame, outs, real_dtype(floating_result(frame, frame->args[4])), 2, 3);
+  if (frame->args[1].tag == ATLED_COMPLEX_VALUE) fail(ATLED_E_VALUE, "expected p to be real, got a complex number");
+}
+
+void var_rule(const atled_frame* frame, atled_spec* outs) {
+  const int dtype = floating_result(frame, none());
+  if (is_complex(dtype)) fail(ATLED_E_DTYPE, "expected input to be real, got %s", dtype_name(dtype));
+  rule(frame, outs, dtype, 1, 3);
+}
+
+void extreme_rule(const atled_frame* frame, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(frame, 0);
+  expect_real(input, "input");
+  const DimSet dims = reduced_dims(frame->args[1], input->dl.ndim);
+  for (int d = 0; d < input->dl.ndim; ++d)
+    if ((dims >> d & 1) && input->dl.shape[d] == 0)
+      fail(ATLED_E_SHAPE, "expected at least one element to choose from, got shape %s", shape_text(input).c_str());
+  rule(frame, outs, input->dtype);
+}
+
+void truth_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, ATLED_BOOL); }
+void count_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, ATLED_INT64, 1, -1); }
+
+void logsumexp_rule(const atled_frame* frame, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(frame, 0);
+  expect_real(input, "input");
+  rule(frame, outs, float_dtype(input->dtype));
+}
+
+void define_reduction() {
+  define({"core::sum(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
+          "The sum over dim, or over all dimensions; bool and integers are summed in int64.", shape<sum_rule>});
+  define({"core::prod(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
+          "The product over dim, or over all dimensions; bool and integers are multiplied in int64.", shape<sum_rule>});
+  define({"core::mean(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
+          "The mean over dim, or over all dimensions; of no elements NaN.", shape<mean_rule>});
+  define({"core::amax(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
+          "The largest element over dim, or over all dimensions; NaN if there is one.", shape<extreme_rule>});
+  define({"core::amin(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
+          "The smallest element over dim, or over all dimensions; NaN if there is one.", shape<extreme_rule>});
+  define({"core::any(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
+          "Whether some element over dim is true (not 0), as bool.", shape<truth_rule>});
+  define({"core::all(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
+          "Whether every element over dim is true (not 0), as bool.", shape<truth_rule>});
+  define({"core::count_nonzero(Tensor input, int[]? dim=None) -> Tensor",
+          "How many elements over dim are not 0, as int64.", shape<count_rule>});
+  define({"core::var(Tensor input, int[]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
+          "The variance over dim: squared distances from the mean, summed and divided by n - correction.", shape<var_rule>});
+  define({"core::std(Tensor input, int[]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
+          "The standard deviation over dim: the root of the variance.", shape<var_rule>});
+  define({"core::norm(Tensor input, Scalar p=2, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
+          "The vector p-norm over dim: sum(|input|^p)^(1/p); p may be 0 (how many are not 0), inf or -inf.",
+          shape<norm_rule>});
+  define({"core::logsumexp(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
+          "log(sum(exp(input))) over dim, without overflow.", shape<logsumexp_rule>});
+}
+ATLED_OPS(define_reduction);
+
+}  // namespace
+
+}  // namespace atled::core
