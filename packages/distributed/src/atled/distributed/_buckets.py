@@ -29,6 +29,16 @@ class Bucket:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def fill_from(self, tensors: Sequence[Tensor]) -> None:
+        """Copies its slots from those of ``tensors`` that it holds."""
+        for index, view in zip(self.indices, self.views, strict=True):
+            view.copy_(tensors[index])
+
+    def copy_to(self, tensors: Sequence[Tensor]) -> None:
+        """Copies its slots to those of ``tensors`` that it holds."""
+        for index, view in zip(self.indices, self.views, strict=True):
+            tensors[index].copy_(view)
+
 
 def plan(tensors: Sequence[Tensor], cap_mb: float) -> list[Bucket]:
     """Distributes tensors over buckets of one dtype and device and at most ``cap_mb`` MiB (a larger tensor goes alone).

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from atled.core import InvalidValueError, Tensor
 
+from ._buckets import plan
 from ._collectives import all_gather_object
 from ._errors import MismatchError
 from ._graph import unused_parameters
@@ -68,15 +69,15 @@ class DistributedDataParallel:
         self._parameters = [parameter for _, parameter in named]
         self._check_same()
         if init_sync:
-            self._broadcast([parameter for _, parameter in module.named_parameters()])
-            self._broadcast(module.buffers())
+            self._broadcast_parameters()
+            self._broadcast_buffers()
         self._reducer = Reducer([name for name, _ in named], self._parameters, self.process_group, bucket_cap_mb)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the module's forward."""
         self._reducer.check_complete()
         if self.broadcast_buffers and self._reducer.is_enabled and getattr(self.module, "training", True):
-            self._broadcast(self.module.buffers())
+            self._broadcast_buffers()
         output = self.module(*args, **kwargs)
         if self.find_unused_parameters and self._reducer.is_enabled:
             unused = unused_parameters(output, self._parameters)
@@ -118,9 +119,22 @@ class DistributedDataParallel:
     def __repr__(self) -> str:
         return f"DistributedDataParallel({self.module!r})"
 
-    def _broadcast(self, tensors: Iterable[Tensor]) -> None:
-        for work in [self.process_group.broadcast(tensor, 0) for tensor in tensors]:
+    def _broadcast_parameters(self) -> None:
+        for work in [self.process_group.broadcast(p, 0) for _, p in self.module.named_parameters()]:
             work.wait()
+
+    def _broadcast_buffers(self) -> None:
+        # Together, since normalisation layers bring many small ones before each forward.
+        buffers = list(self.module.buffers())
+        buckets = plan(buffers, float("inf"))
+        if self.process_group.rank == 0:
+            for bucket in buckets:
+                bucket.fill_from(buffers)
+        for work in [self.process_group.broadcast(bucket.flat, 0) for bucket in buckets]:
+            work.wait()
+        if self.process_group.rank != 0:
+            for bucket in buckets:
+                bucket.copy_to(buffers)
 
     def _check_same(self) -> None:
         lines = [f"{name}: {p.dtype} {tuple(p.shape)}" for name, p in self.module.named_parameters()]

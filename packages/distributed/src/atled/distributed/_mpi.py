@@ -9,7 +9,7 @@ import numpy as np
 
 from atled.core import ArgumentError, DeviceError, DTypeError, InvalidValueError, ShapeError, Tensor
 
-from ._arrays import HostArray, count_change
+from ._arrays import HostTensor, raw_bytes, reducible_numbers
 from ._group import ProcessGroup, ReduceOp, Work
 from ._mpi_engine import Channel, Engine
 
@@ -43,11 +43,11 @@ class MPIProcessGroup(ProcessGroup):
         array = _host(tensor, "broadcast", is_output=self.rank != root)
 
         def run(comm: Comm, wait: Wait) -> None:
-            data = array.bytes()
-            if data.size:
-                wait(comm.Ibcast(data, root))
+            flat = array.contiguous()
+            if flat.numel():
+                wait(comm.Ibcast(raw_bytes(flat), root))
                 if comm.rank != root:
-                    array.put_bytes(data)
+                    array.store(flat)
 
         return self._engine.submit(self._channel, f"broadcast({array}, src={self.ranks[root]})", run)
 
@@ -56,14 +56,15 @@ class MPIProcessGroup(ProcessGroup):
         array.check_reducible("all_reduce", op)
 
         def run(comm: Comm, wait: Wait) -> None:
-            numbers = array.numbers()
-            if numbers.size:
+            values = array.widened()
+            if values.numel():
                 from mpi4py import MPI
 
+                numbers = reducible_numbers(values)
                 wait(comm.Iallreduce(MPI.IN_PLACE, numbers, _mpi_op(op, array.dtype)))
                 if op is ReduceOp.AVG:
                     np.divide(numbers, comm.size, out=numbers)
-                array.put_numbers(numbers)
+                array.store(values)
 
         return self._engine.submit(self._channel, f"all_reduce({array}, {op.value})", run)
 
@@ -72,10 +73,10 @@ class MPIProcessGroup(ProcessGroup):
         _check_parts("all_gather_into_tensor", "output", target, "input", source, self.size)
 
         def run(comm: Comm, wait: Wait) -> None:
-            data = target.bytes()
-            if data.size:
-                wait(comm.Iallgather(source.bytes(), data))
-                target.put_bytes(data)
+            whole = target.contiguous()
+            if whole.numel():
+                wait(comm.Iallgather(raw_bytes(source.contiguous()), raw_bytes(whole)))
+                target.store(whole)
 
         return self._engine.submit(self._channel, f"all_gather({source})", run)
 
@@ -85,13 +86,13 @@ class MPIProcessGroup(ProcessGroup):
         source.check_reducible("reduce_scatter", op)
 
         def run(comm: Comm, wait: Wait) -> None:
-            numbers = source.numbers()
-            if numbers.size:
-                part = np.empty(numbers.size // comm.size, numbers.dtype)
-                wait(comm.Ireduce_scatter_block(numbers, part, _mpi_op(op, source.dtype)))
+            values, part = source.widened(), target.widened()
+            if values.numel():
+                numbers = reducible_numbers(part)
+                wait(comm.Ireduce_scatter_block(reducible_numbers(values), numbers, _mpi_op(op, source.dtype)))
                 if op is ReduceOp.AVG:
-                    np.divide(part, comm.size, out=part)
-                target.put_numbers(part)
+                    np.divide(numbers, comm.size, out=numbers)
+                target.store(part)
 
         return self._engine.submit(self._channel, f"reduce_scatter({source}, {op.value})", run)
 
@@ -122,31 +123,31 @@ class MPIProcessGroup(ProcessGroup):
         self._engine.abort(error)
 
 
-def _host(tensor: Tensor, what: str, is_output: bool = False) -> HostArray:
+def _host(tensor: Tensor, what: str, is_output: bool = False) -> HostTensor:
     if not isinstance(tensor, Tensor):
         raise ArgumentError(f"{what}: expected a Tensor, got {type(tensor).__name__}")
     if tensor.device.type != "cpu":
         raise DeviceError(f"{what}: backend 'mpi' expects a tensor on cpu, got one on {tensor.device}; move it there")
-    array = HostArray(tensor)
+    array = HostTensor(tensor)
     if is_output:
-        strides = zip(array.view.strides, array.shape, strict=True)
-        if array.view.size and any(stride == 0 and extent > 1 for stride, extent in strides):
+        strides = zip(tensor.stride(), tensor.shape, strict=True)
+        if tensor.numel() and any(stride == 0 and extent > 1 for stride, extent in strides):
             raise InvalidValueError(f"{what}: cannot write to an expanded tensor, its elements share memory; clone it")
-        if not array.view.flags.writeable:
+        if tensor.is_readonly:
             raise InvalidValueError(f"{what}: cannot write to a read-only tensor; clone it")
-        count_change(tensor)
+        array.count_change()
     return array
 
 
-def _check_parts(what: str, whole_name: str, whole: HostArray, part_name: str, part: HostArray, size: int) -> None:
+def _check_parts(what: str, whole_name: str, whole: HostTensor, part_name: str, part: HostTensor, size: int) -> None:
     if whole.dtype != part.dtype:
         raise DTypeError(
             f"{what}: expected {whole_name} and {part_name} of one dtype, got {whole.dtype} and {part.dtype}"
         )
-    if whole.view.size != size * part.view.size:
+    if whole.tensor.numel() != size * part.tensor.numel():
         raise ShapeError(
             f"{what}: expected {whole_name} with {size} times as many elements as {part_name}, got shapes "
-            f"{whole.shape} and {part.shape}"
+            f"{tuple(whole.tensor.shape)} and {tuple(part.tensor.shape)}"
         )
 
 
