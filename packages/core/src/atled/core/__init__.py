@@ -37,6 +37,7 @@ _ops.publish(globals())
 _LAZY = {
     "save": "_serialization",
     "load": "_serialization",
+    "load_metadata": "_serialization",
     "set_printoptions": "_printing",
     "get_printoptions": "_printing",
     "printoptions": "_printing",

@@ -134,7 +134,9 @@ def signature(op: OpReference) -> str:
         if argument.keyword_only and not starred:
             parts.append("*")
             starred = True
-        name = f"*{argument.name}" if argument.variadic and argument is op.arguments[-1] else argument.name
+        loose = argument.variadic and argument.default is None
+        name = f"*{argument.name}" if loose else argument.name
+        starred = starred or loose
         parts.append(name if argument.default is None else f"{name}={argument.default}")
     extra = ["out=None"] if op.has_out else []
     if "factory" in op.traits:

@@ -1,0 +1,43 @@
+"""The examples in doc strings run and print what they say."""
+
+import doctest
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import atled.core as at
+from atled.core import _core, _reference
+
+OPS = [op for op in _core.ops() if op.ns == "core" and ">>>" in op.doc]
+MODULES = ("_printing", "_serialization", "_registry", "_paths", "_reference")
+
+
+def run(text: str, name: str, names: dict[str, Any]) -> None:
+    example = doctest.DocTestParser().get_doctest(text, {"at": at, **names}, name, None, 0)
+    report: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE, verbose=False)
+    runner.run(example, out=report.append)
+    assert runner.failures == 0, "".join(report)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+def test_example_of_an_op(op: _core.Op) -> None:
+    run(op.doc, op.name, {})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_a_module(name: str, tmp_path: Path) -> None:
+    module = importlib.import_module(f"atled.core.{name}")
+    names = {**vars(module), "folder": tmp_path}
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, name, globs={}):
+        if test.examples:
+            run(test.docstring or "", test.name, names)
+
+
+@pytest.mark.parametrize("op", _reference.describe_all(_core.ops(), "core"), ids=lambda op: op.name)
+def test_the_reference_page_of_an_op(op: _reference.OpReference) -> None:
+    page = _reference.page(op)
+    assert page.startswith(f".. py:function:: {op.name}(") and op.schema in page
+    compile(f"def {_reference.signature(op).replace('...', 'None')}: pass".replace("from=", "from_="), op.name, "exec")
