@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ._collate import default_collate, default_convert
@@ -38,8 +37,7 @@ def _go_on() -> None:
     """The checkpoint of a process that is never told to stop."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What every process of a loader knows: where samples come from and how they become batches.
 
     ``batch_size`` is None where nothing is collated; for a map dataset its value is of no other importance.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass
-class WorkerInfo:
+class WorkerInfo(NamedTuple):
     """Which worker this process is: ``id`` in [0, ``num_workers``), its ``seed`` and its copy of the ``dataset``."""
 
     id: int
