@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any
 
 from ._errors import DistError, RankFailedError
-from ._rendezvous import RendezvousServer
 from ._store import listen
 
 __all__ = ["Failure", "launch", "spawn"]
@@ -206,6 +205,8 @@ def _rendezvous(node_rank: int, addr: str, port: int, world_size: int) -> Iterat
     if node_rank != 0:
         yield port
         return
+    from ._rendezvous import RendezvousServer  # brings asyncio, which ranks have no use for
+
     sock = listen(addr, port)
     server = RendezvousServer(sock, world_size)
     try:

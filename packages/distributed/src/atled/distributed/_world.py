@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import cast
 from urllib.parse import urlsplit
 
-from atled.core import InvalidValueError, _registry
+from atled.core import InvalidValueError
 
 from ._errors import DistError, RankFailedError
 from ._group import ProcessGroup, ProcessGroupFactory, seconds
@@ -84,6 +84,8 @@ def init_process_group(
     global _world
     if _world is not None:
         raise DistError("init_process_group: this process has a group already; call destroy_process_group first")
+    from atled.core import _registry  # reads the metadata of what is installed, which importing must not
+
     limit = seconds(timeout)
     name = backend or "mpi"
     factory = cast(ProcessGroupFactory, _registry.load("atled.collectives", name))
