@@ -114,12 +114,15 @@ class _Rank:
             os.close(read_end)
 
     def has_ended(self) -> bool:
-        """Whether the process has ended. It stays a zombie, so that its number and its group's remain its own."""
+        """Whether the process has ended. Where possible it stays a zombie, which keeps its number and its group's."""
         if self.status is None:
-            state = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if state is not None:
-                self.status = state.si_status if state.si_code == os.CLD_EXITED else -state.si_status
-                self._ended_at = time.time()
+            if hasattr(os, "waitid"):
+                state = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if state is not None:
+                    self.status = state.si_status if state.si_code == os.CLD_EXITED else -state.si_status
+            else:
+                self.status = self._process.poll()
+            self._ended_at = time.time()
         return self.status is not None
 
     def signal(self, number: int) -> None:

@@ -214,7 +214,10 @@ def _init_mpi(store: Store) -> Comm:
 
     mpi4py.rc.initialize = False
     mpi4py.rc.finalize = False
-    from mpi4py import MPI
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise DistError(f"init_process_group: backend 'mpi' cannot load MPICH; pip install mpich: {error}") from error
 
     # Nobody may be missing from here on: inside MPI_Init there is no timeout.
     store.gather("init_process_group", None)
