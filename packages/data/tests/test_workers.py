@@ -201,15 +201,16 @@ def test_leaving_early_ends_busy_workers_soon() -> None:
     assert time.monotonic() - start < 4
 
 
+class Drowsy(data.Dataset[int]):
+    def __getitem__(self, index: int) -> int:
+        time.sleep(0.02)
+        return index
+
+    def __len__(self) -> int:
+        return 100
+
+
 def test_leaving_early_lets_workers_end_after_the_sample_in_hand() -> None:
-    class Drowsy(data.Dataset[int]):
-        def __getitem__(self, index: int) -> int:
-            time.sleep(0.05)
-            return index
-
-        def __len__(self) -> int:
-            return 1000
-
     iterator = iter(data.DataLoader(Drowsy(), batch_sampler=[[0], [1], range(100), range(100)], num_workers=2))
     next(iterator)
     workers = multiprocessing.active_children()
@@ -221,10 +222,10 @@ def test_persistent_workers_drop_what_an_abandoned_pass_left() -> None:
     options: dict[str, Any] = {"batch_size": 5, "shuffle": True, "seed": 0}
     local = data.DataLoader(range(100), **options)
     expected = [flatten(local), flatten(local)][1]
-    loader = data.DataLoader(range(100), num_workers=2, persistent_workers=True, prefetch_factor=5, **options)
+    loader = data.DataLoader(Drowsy(), num_workers=2, persistent_workers=True, prefetch_factor=4, **options)
     first = iter(loader)
     next(first)
-    time.sleep(0.3)  # until all that was loaded ahead is on its way
+    time.sleep(1)  # until all that was loaded ahead is on its way
     pids = {child.pid for child in multiprocessing.active_children()}
     assert flatten(loader) == expected
     assert {child.pid for child in multiprocessing.active_children()} == pids
