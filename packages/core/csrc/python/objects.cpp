@@ -54,7 +54,7 @@ void bind_objects(nb::module_& m) {
       .def_prop_ro("is_complex", [](const Dtype& d) { return is_complex(d.id); })
       .def_prop_ro("is_signed", [](const Dtype& d) { return is_signed(d.id); })
       .def("__repr__", [](const Dtype& d) { return std::string("atled.") + dtype_name(d.id); })
-      .def("__reduce__", [](const Dtype& d) { return nb::make_tuple(nb::module_::import_("atled.core._core").attr("_dtype"), nb::make_tuple(dtype_name(d.id))); });
+      .def("__reduce__", [](const Dtype& d) { return nb::str(dtype_name(d.id)); });  // the name in this module
   dtype_type = reinterpret_cast<PyTypeObject*>(nb::type<Dtype>().ptr());
   nb::dict table;
   for (int id = 0; id < ATLED_NUM_DTYPES; ++id) {

@@ -389,7 +389,7 @@ PyMemberDef op_members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(PyOp, 
 
 PyObject* op_reduce(PyObject* o, PyObject*) {
   PyOp* self = reinterpret_cast<PyOp*>(o);
-  Ref find = import_function("atled.core._core", "_op");
+  Ref find = import_function("atled.core._ops", "find");
   return find ? Py_BuildValue("(O(si))", find.get(), self->op->qualified.c_str(), static_cast<int>((self->flags & ATLED_CALL_INPLACE) != 0)) : nullptr;
 }
 

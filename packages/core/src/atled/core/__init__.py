@@ -10,7 +10,7 @@ Every registered operator of the namespace ``core`` is a function here and, wher
 
 from __future__ import annotations
 
-from atled.core import _core, _ops
+from atled.core import _core, _ops, _tensor
 from atled.core._core import *  # noqa: F403
 from atled.core._core import __version__ as __version__
 from atled.core._core import default_generator as default_generator
@@ -32,6 +32,7 @@ nan = inf - inf
 newaxis = None
 
 _ops.publish(globals())
+_tensor.install()
 
 # Loaded when first asked for: name -> module.
 _LAZY = {

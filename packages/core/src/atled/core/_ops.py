@@ -50,6 +50,11 @@ class Ops:
 ops = Ops()
 
 
+def find(name: str, inplace: bool = False) -> _core.Op:
+    """The callable of an op by its qualified name; pickled ops are found by it."""
+    return _core._op(name, inplace)
+
+
 def publish(module: dict[str, Any]) -> None:
     """Puts the public ops of ``core``, with their in-place forms and other names, into a module's namespace."""
     for op in _core.ops():

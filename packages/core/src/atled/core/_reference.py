@@ -15,7 +15,6 @@ _KEYWORD, _HAS_DEFAULT, _VARIADIC = 1 << 1, 1 << 3, 1 << 4
 # with an underscore is defined at the top of the stubs.
 _ANNOTATIONS = {
     "Tensor": "Tensor",
-    "Tensor(a!)": "Tensor",
     "Tensor[]": "Sequence[Tensor]",
     "Tensor?[]": "Sequence[Tensor | None]",
     "Scalar": "Scalar",
@@ -46,7 +45,7 @@ class Argument:
     def annotation(self) -> str:
         """Its type in a stub."""
         text, optional = self.schema_type, self.schema_type.endswith("?")
-        plain = re.sub(r"\[[\d*]+\]", "[]", text.removesuffix("?"))
+        plain = re.sub(r"\[[\d*]+\]", "[]", text.removesuffix("?")).replace("(a!)", "")
         return _ANNOTATIONS[plain] + (" | None" if optional else "")
 
 

@@ -157,10 +157,11 @@ def _write(obj: Any, file: IO[bytes], metadata: dict[str, str]) -> None:
     header, order = _safetensors.write_header(listed, metadata)
     file.write(header)
     for i in order:
-        file.write(_bytes_of(tensors[listed[i][0]]))
+        file.write(to_bytes(tensors[listed[i][0]]))
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
+def to_bytes(tensor: Tensor) -> memoryview:
+    """The elements in row-major order; a view of the tensor's own memory where that is possible."""
     # An alias that no layer knows of: saving a tensor must leave no trace in a graph.
     host = at.from_dlpack(tensor).to(device="cpu").contiguous()
     if host.dtype != at.bfloat16:
