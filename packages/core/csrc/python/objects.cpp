@@ -56,14 +56,11 @@ void bind_objects(nb::module_& m) {
       .def("__repr__", [](const Dtype& d) { return std::string("atled.") + dtype_name(d.id); })
       .def("__reduce__", [](const Dtype& d) { return nb::str(dtype_name(d.id)); });  // the name in this module
   dtype_type = reinterpret_cast<PyTypeObject*>(nb::type<Dtype>().ptr());
-  nb::dict table;
   for (int id = 0; id < ATLED_NUM_DTYPES; ++id) {
     nb::object o = nb::cast(Dtype{id});
     m.attr(dtype_name(id)) = o;
-    table[dtype_name(id)] = o;
     dtype_objects[id] = o.release().ptr();
   }
-  m.def("_dtype", [table](const std::string& name) -> nb::object { return table[name.c_str()]; });
 
   nb::class_<Device>(m, "device", "Where tensors are: device('cpu'), device('cuda', 1), device('cuda:1').")
       .def("__init__", [](Device* self, const std::string& type, int index) {
