@@ -53,7 +53,6 @@ void forward_as(atled_frame* f) {
   T* y = data<T>(out_tensor(f, 0));
   A *means = data<A>(out_tensor(f, 1)), *vars = data<A>(out_tensor(f, 2));
   const auto write = ATLED_PICK(scale_shift<T, A>);
-  if (s.n * s.inner == 0) return;
   each_channel(s, [&](int64_t c) {
     double mean = 0, var = 0;
     statistics<T, A>(x, s, c, &mean, &var);
@@ -101,7 +100,7 @@ GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, A mean
   return total;
 }
 
-// weight rstd (g - mean(g) - xhat mean(g xhat)), channels being independent.
+// To the input: weight rstd (g - mean(g) - xhat mean(g xhat)), channels being independent.
 template <class T>
 void backward_as(atled_frame* f) {
   using A = Wide<T>;
@@ -111,32 +110,43 @@ void backward_as(atled_frame* f) {
   const double eps = arg_double(f, 5);
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
   const A *means = data<A>(mean), *vars = data<A>(var);
-  T* y = data<T>(out_tensor(f));
+  T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
   const auto write = ATLED_PICK(combine<T, A>);
-  if (s.n * s.inner == 0) return;
   each_channel(s, [&](int64_t c) {
     const GradSums sums = grad_sums_of<T, A>(g, x, s, c, means[c]);
     const double rstd = 1 / std::sqrt(static_cast<double>(vars[c]) + eps), a = (w ? static_cast<double>(w[c]) : 1.0) * rstd;
-    const A scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.gx / s.count()), shift = static_cast<A>(-a * sums.g / s.count());
+    const A scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.gx / s.count()),
+            shift = static_cast<A>(-a * sums.g / s.count());
+    grad_weight[c] = static_cast<T>(static_cast<A>(sums.gx * rstd));
+    grad_bias[c] = static_cast<T>(static_cast<A>(sums.g));
     for (int64_t p = 0; p < s.n; ++p)
       write(g + s.at(p, c), nullptr, x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, slope, shift);
   });
 }
 
+struct Average {
+  double keep, take;
+};
+
 template <class T>
-void backward_weight_as(atled_frame* f) {
-  using A = Wide<T>;
-  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1));
-  const Tensor mean = converted(arg_tensor(f, 2), dtype_of<A>), var = converted(arg_tensor(f, 3), dtype_of<A>);
-  const Planes s = planes_of(input);
-  const double eps = arg_double(f, 4);
-  const T *g = data<T>(grad), *x = data<T>(input);
-  const A *means = data<A>(mean), *vars = data<A>(var);
-  T* y = data<T>(out_tensor(f));
-  each_channel(s, [&](int64_t c) {
-    const GradSums sums = grad_sums_of<T, A>(g, x, s, c, means[c]);
-    y[c] = static_cast<T>(static_cast<A>(sums.gx / std::sqrt(static_cast<double>(vars[c]) + eps)));
-  });
+void update_as(atled_frame* f) {
+  Average average{1 - arg_double(f, 2), arg_double(f, 2) * arg_double(f, 3)};
+  const auto loop = [](void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+    const Average a = *static_cast<const Average*>(ctx);
+    for (int64_t i = 0; i < n; ++i) {
+      const double old = *reinterpret_cast<const T*>(data[1] + i * strides[1]), now = *reinterpret_cast<const T*>(data[2] + i * strides[2]);
+      *reinterpret_cast<T*>(data[0] + i * strides[0]) = static_cast<T>(a.keep * old + a.take * now);
+    }
+  };
+  check(kernel_group->elementwise(f, dtype_of<T>, dtype_of<T>, loop, &average));
+}
+
+void update_average(atled_frame* f) {
+  const atled_tensor *average = arg_tensor(f, 0), *value = arg_tensor(f, 1);
+  expect_float(average, "input");
+  expect_float(value, "value");
+  expect_shape(value, "value", average->dl.ndim, average->dl.shape);
+  compute_dtype(average->dtype) == ATLED_FLOAT64 ? update_as<double>(f) : update_as<float>(f);
 }
 
 void forward(atled_frame* f) {
@@ -148,9 +158,6 @@ void inference(atled_frame* f) {
 void backward(atled_frame* f) {
   visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
 }
-void backward_weight(atled_frame* f) {
-  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_weight_as<typename decltype(tag)::type>(f); });
-}
 
 }  // namespace
 
@@ -158,7 +165,7 @@ void add_batch_norm() {
   add_kernel("nn::batch_norm", ATLED_DEVICE_CPU, kernel<forward>);
   add_kernel("nn::batch_norm_inference", ATLED_DEVICE_CPU, kernel<inference>);
   add_kernel("nn::batch_norm_backward", ATLED_DEVICE_CPU, kernel<backward>);
-  add_kernel("nn::batch_norm_backward_weight", ATLED_DEVICE_CPU, kernel<backward_weight>);
+  add_kernel("nn::update_average", ATLED_DEVICE_CPU, kernel<update_average>);
 }
 
 }  // namespace atled::nn

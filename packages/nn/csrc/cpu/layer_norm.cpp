@@ -42,7 +42,8 @@ void forward_as(atled_frame* f) {
   });
 }
 
-// rstd (g w - mean(g w) - xhat mean(g w xhat)), rows being independent.
+// To the input: rstd (g w - mean(g w) - xhat mean(g w xhat)), rows being independent. To weight and bias: sums over the rows,
+// in a fixed number of blocks, so that they do not depend on the number of threads.
 template <class T>
 void backward_as(atled_frame* f) {
   using A = Wide<T>;
@@ -51,41 +52,32 @@ void backward_as(atled_frame* f) {
   const Rows r = rows_of(input, f->args[2]);
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
   const A *means = data<A>(mean), *rstds = data<A>(rstd);
-  T* y = data<T>(out_tensor(f));
+  T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
   const auto sums = ATLED_PICK(weighted_grad_sums<T, A>);
   const auto write = ATLED_PICK(combine<T, A>);
-  parallel_for(r.rows, row_grain(r.n), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t at = i * r.n;
-      A sum_g = 0, sum_gx = 0;
-      sums(g + at, w, x + at, r.n, means[i], &sum_g, &sum_gx);
-      const A n = static_cast<A>(r.n), s = rstds[i];
-      write(g + at, w, x + at, y + at, r.n, means[i], s, -s * s * s * sum_gx / n, -s * sum_g / n);
+  const auto add_product = ATLED_PICK(accumulate_product<T, A>);
+  const auto add = ATLED_PICK(accumulate<T, A>);
+  const int64_t blocks = std::clamp<int64_t>(r.rows * r.n / 16384, 1, 32), per_block = (r.rows + blocks - 1) / blocks;
+  std::vector<A> partial(static_cast<size_t>(2 * blocks * r.n), A(0));
+  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      A *to_weight = partial.data() + 2 * block * r.n, *to_bias = to_weight + r.n;
+      for (int64_t i = block * per_block; i < std::min(r.rows, (block + 1) * per_block); ++i) {
+        const int64_t at = i * r.n;
+        A sum_g = 0, sum_gx = 0;
+        sums(g + at, w, x + at, r.n, means[i], &sum_g, &sum_gx);
+        const A n = static_cast<A>(r.n), s = rstds[i];
+        write(g + at, w, x + at, y + at, r.n, means[i], s, -s * s * s * sum_gx / n, -s * sum_g / n);
+        add_product(g + at, x + at, to_weight, r.n, means[i], s);
+        add(g + at, to_bias, r.n);
+      }
     }
   });
-}
-
-// Sums over rows in a fixed number of blocks, so that the result does not depend on the number of threads.
-template <class T>
-void backward_weight_as(atled_frame* f) {
-  using A = Wide<T>;
-  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), mean = contiguous(arg_tensor(f, 3)),
-               rstd = contiguous(arg_tensor(f, 4));
-  const Rows r = rows_of(input, f->args[2]);
-  const T *g = data<T>(grad), *x = data<T>(input);
-  const A *means = data<A>(mean), *rstds = data<A>(rstd);
-  T* y = data<T>(out_tensor(f));
-  const int64_t blocks = std::clamp<int64_t>(r.rows * r.n / 65536, 1, 32), per_block = (r.rows + blocks - 1) / blocks;
-  std::vector<A> partial(static_cast<size_t>(blocks * r.n), A(0));
-  const auto add = ATLED_PICK(accumulate_product<T, A>);
-  parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block)
-      for (int64_t i = block * per_block; i < std::min(r.rows, (block + 1) * per_block); ++i)
-        add(g + i * r.n, x + i * r.n, partial.data() + block * r.n, r.n, means[i], rstds[i]);
-  });
-  for (int64_t block = 1; block < blocks; ++block)
-    for (int64_t j = 0; j < r.n; ++j) partial[static_cast<size_t>(j)] += partial[static_cast<size_t>(block * r.n + j)];
-  for (int64_t j = 0; j < r.n; ++j) y[j] = static_cast<T>(partial[static_cast<size_t>(j)]);
+  for (int64_t block = 1; block < blocks; ++block) ATLED_PICK(accumulate<A, A>)(partial.data() + 2 * block * r.n, partial.data(), 2 * r.n);
+  for (int64_t j = 0; j < r.n; ++j) {
+    grad_weight[j] = static_cast<T>(partial[static_cast<size_t>(j)]);
+    grad_bias[j] = static_cast<T>(partial[static_cast<size_t>(r.n + j)]);
+  }
 }
 
 void forward(atled_frame* f) {
@@ -94,16 +86,12 @@ void forward(atled_frame* f) {
 void backward(atled_frame* f) {
   visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
 }
-void backward_weight(atled_frame* f) {
-  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_weight_as<typename decltype(tag)::type>(f); });
-}
 
 }  // namespace
 
 void add_layer_norm() {
   add_kernel("nn::layer_norm", ATLED_DEVICE_CPU, kernel<forward>);
   add_kernel("nn::layer_norm_backward", ATLED_DEVICE_CPU, kernel<backward>);
-  add_kernel("nn::layer_norm_backward_weight", ATLED_DEVICE_CPU, kernel<backward_weight>);
 }
 
 }  // namespace atled::nn

@@ -43,7 +43,7 @@ void expect_group(const atled_tensor* t, const char* name, const atled_tensor* i
     fail(ATLED_E_DTYPE, "expected %s of dtype %s, got %s", name, dtype_name(expected.dtype), dtype_name(t->dtype));
 }
 
-int backward_checks(const atled_frame* f) {
+void backward_checks(const atled_frame* f) {
   const atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1);
   expect_float(input, "input");
   expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
@@ -51,21 +51,17 @@ int backward_checks(const atled_frame* f) {
   const int lead = leading_dims(input, arg_shape(f, 2));
   expect_group(arg_tensor(f, 3), "mean", input, lead);
   expect_group(arg_tensor(f, 4), "rstd", input, lead);
-  return lead;
 }
 
 void layer_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
   backward_checks(f);
+  const atled_tensor *input = arg_tensor(f, 1), *weight = arg_tensor(f, 5);
   const Shape normalized = arg_shape(f, 2);
-  expect_shape(arg_tensor(f, 5), "weight", normalized.ndim, normalized.dims);
-  expect_dtype_of(arg_tensor(f, 5), "weight", arg_tensor(f, 1), "input");
-  same_spec(outs[0], arg_tensor(f, 1));
-}
-
-void layer_norm_backward_weight_rule(const atled_frame* f, atled_spec* outs) {
-  backward_checks(f);
-  const Shape normalized = arg_shape(f, 2);
-  set_spec(outs[0], arg_tensor(f, 1)->dtype, normalized.ndim, normalized.dims);
+  expect_shape(weight, "weight", normalized.ndim, normalized.dims);
+  expect_dtype_of(weight, "weight", input, "input");
+  same_spec(outs[0], input);
+  set_spec(outs[1], input->dtype, normalized.ndim, normalized.dims);
+  set_spec(outs[2], input->dtype, normalized.ndim, normalized.dims);
 }
 
 int64_t channels(const atled_tensor* input) {
@@ -92,7 +88,7 @@ void batch_norm_rule(const atled_frame* f, atled_spec* outs) {
   const int64_t c = channels(input);
   expect_affine(f, 1, "weight", input, c);
   expect_affine(f, 2, "bias", input, c);
-  if (numel(input) / (c > 0 ? c : 1) < 2 && numel(input) > 0)
+  if (c > 0 && numel(input) / c < 2)
     fail(ATLED_E_SHAPE, "expected more than one value per channel in training, got %s", shape_text(input).c_str());
   same_spec(outs[0], input);
   set_spec(outs[1], compute_dtype(input->dtype), {c});
@@ -109,25 +105,17 @@ void batch_norm_inference_rule(const atled_frame* f, atled_spec* outs) {
   same_spec(outs[0], input);
 }
 
-int64_t batch_norm_backward_checks(const atled_frame* f) {
+void batch_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1);
   const int64_t c = channels(input);
   expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
   expect_dtype_of(grad, "grad", input, "input");
   expect_statistics(f, 2, "mean", input, c);
   expect_statistics(f, 3, "var", input, c);
-  return c;
-}
-
-void batch_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
-  const int64_t c = batch_norm_backward_checks(f);
-  expect_affine(f, 4, "weight", arg_tensor(f, 1), c);
-  same_spec(outs[0], arg_tensor(f, 1));
-}
-
-void batch_norm_backward_weight_rule(const atled_frame* f, atled_spec* outs) {
-  const int64_t c = batch_norm_backward_checks(f);
-  set_spec(outs[0], arg_tensor(f, 1)->dtype, {c});
+  expect_affine(f, 4, "weight", input, c);
+  same_spec(outs[0], input);
+  set_spec(outs[1], input->dtype, {c});
+  set_spec(outs[2], input->dtype, {c});
 }
 
 }  // namespace
@@ -137,20 +125,19 @@ void define_normalization() {
           "(Tensor output, Tensor mean, Tensor rstd)",
           "(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016), with the mean and 1 / sqrt(var + eps).",
           shape<layer_norm_rule>, ATLED_OP_FUNCTION});
-  define({"nn::layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? weight=None) -> Tensor",
-          "The gradient of layer_norm with respect to its input.", shape<layer_norm_backward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::layer_norm_backward_weight(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd) -> Tensor",
-          "The gradient of layer_norm with respect to its weight.", shape<layer_norm_backward_weight_rule>, ATLED_OP_FUNCTION});
+  define({"nn::layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? weight=None) -> "
+          "(Tensor input, Tensor weight, Tensor bias)",
+          "The gradients of layer_norm with respect to its input, weight and bias.", shape<layer_norm_backward_rule>, ATLED_OP_FUNCTION});
   define({"nn::batch_norm(Tensor input, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> (Tensor output, Tensor mean, Tensor var)",
           "Normalises each channel of (N, C, ...) by the batch's mean and biased variance (Ioffe & Szegedy 2015), which it returns too.",
           shape<batch_norm_rule>, ATLED_OP_FUNCTION});
-  define({"nn::batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor var, Tensor? weight=None, float eps=1e-05) -> Tensor",
-          "The gradient of batch_norm with respect to its input.", shape<batch_norm_backward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::batch_norm_backward_weight(Tensor grad, Tensor input, Tensor mean, Tensor var, float eps=1e-05) -> Tensor",
-          "The gradient of batch_norm with respect to its weight: the sum of grad times the normalised input.",
-          shape<batch_norm_backward_weight_rule>, ATLED_OP_FUNCTION});
+  define({"nn::batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor var, Tensor? weight=None, float eps=1e-05) -> "
+          "(Tensor input, Tensor weight, Tensor bias)",
+          "The gradients of batch_norm with respect to its input, weight and bias.", shape<batch_norm_backward_rule>, ATLED_OP_FUNCTION});
   define({"nn::batch_norm_inference(Tensor input, Tensor mean, Tensor var, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor",
           "Normalises each channel of (N, C, ...) by a given mean and variance.", shape<batch_norm_inference_rule>, ATLED_OP_FUNCTION});
+  define({"nn::update_average(Tensor(a!) input, Tensor value, float momentum, float scale=1.0) -> Tensor",
+          "Moves a running average in place: (1 - momentum) input + momentum scale value.", nullptr, ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

@@ -1,0 +1,322 @@
+"""Gradient rules of nn's ops, over public differentiable ops. Parameter names say what a rule saves (see atled.autograd)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import atled.core as at
+from atled.core import Tensor, ops
+
+_nn = ops.nn
+
+
+def register(rule: Any) -> None:
+    """Registers all rules; what the entry point of the group ``atled.gradients`` names."""
+    for family in (_linear, _convolution, _pooling, _padding, _normalization, _lookup, _losses, _activations):
+        family(rule)
+
+
+def _linear(rule: Any) -> None:
+    rule(
+        "linear",
+        input=lambda g, weight: at.matmul(g, weight),
+        weight=lambda g, input: at.matmul(_rows(g).t(), _rows(input)),
+        bias=lambda g: _rows(g).sum(0),
+    )
+
+
+def _rows(t: Tensor) -> Tensor:
+    return t if t.ndim == 2 else t.reshape(-1, t.shape[-1])
+
+
+# conv2d, its gradient to the input and its gradient to the weight close under differentiation: each is bilinear, and the
+# derivative of one is the two others.
+def _convolution(rule: Any) -> None:
+    rule(
+        "conv2d",
+        input=lambda g, weight, input_shape, stride, padding, dilation, groups: _nn.conv2d_backward_input(
+            g, weight, input_shape, stride, padding, dilation, groups
+        ),
+        weight=lambda g, input, weight_shape, stride, padding, dilation, groups: _nn.conv2d_backward_weight(
+            g, input, weight_shape, stride, padding, dilation, groups
+        ),
+        bias=lambda g: g.sum((0, 2, 3)),
+    )
+    rule(
+        "conv2d_backward_input",
+        grad=lambda g, weight, stride, padding, dilation, groups: _nn.conv2d(
+            g, weight, None, stride, padding, dilation, groups
+        ),
+        weight=lambda g, grad, weight_shape, stride, padding, dilation, groups: _nn.conv2d_backward_weight(
+            grad, g, weight_shape, stride, padding, dilation, groups
+        ),
+    )
+    rule(
+        "conv2d_backward_weight",
+        grad=lambda g, input, stride, padding, dilation, groups: _nn.conv2d(
+            input, g, None, stride, padding, dilation, groups
+        ),
+        input=lambda g, grad, input_shape, stride, padding, dilation, groups: _nn.conv2d_backward_input(
+            grad, g, input_shape, stride, padding, dilation, groups
+        ),
+    )
+
+
+def _pooling(rule: Any) -> None:
+    rule(
+        "max_pool2d_with_indices",
+        input=lambda g, indices, input_shape: _nn.max_pool2d_backward(g, indices, input_shape),
+    )
+    rule(
+        "max_pool2d_backward",
+        grad=lambda g, indices: at.gather(g.flatten(-2), -1, indices.flatten(-2)).reshape(indices.shape),
+    )
+    rule(
+        "avg_pool2d",
+        input=lambda g, input_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override: (
+            _nn.avg_pool2d_backward(
+                g, input_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+            )
+        ),
+    )
+    rule(
+        "avg_pool2d_backward",
+        grad=lambda g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override: _nn.avg_pool2d(
+            g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        ),
+    )
+    rule("adaptive_avg_pool2d", input=lambda g, input_shape: _nn.adaptive_avg_pool2d_backward(g, input_shape))
+    rule("adaptive_avg_pool2d_backward", grad=lambda g, grad_shape: _nn.adaptive_avg_pool2d(g, grad_shape[-2:]))
+
+
+def _padding(rule: Any) -> None:
+    rule("constant_pad", input=lambda g, pad: _nn.constant_pad(g, [-size for size in pad]))
+
+
+# With the normalised x' = (x - mean) rstd of n elements, the gradient to x of the plain normalisation is
+#     J(a) = rstd (a - mean(a) - x' mean(a x')),
+# a symmetric map of a. The tape sees mean and rstd as constants; the rules below differentiate through them.
+def _curvature(v: Tensor, a: Tensor, plain: Tensor, rstd: Tensor, jv: Tensor, ja: Tensor, dims: Any) -> Tensor:
+    """The gradient to x of sum(v J(a)), in which ``plain`` is x', ``jv`` is J(v) and ``ja`` is J(a)."""
+
+    def mean(t: Tensor) -> Tensor:
+        return t.mean(dims, keepdim=True)
+
+    return -rstd * (plain * mean(v * ja) + mean(a * plain) * jv + mean(v * plain) * ja)
+
+
+def _normalization(rule: Any) -> None:
+    rule.joint(
+        "layer_norm",
+        ("input", "weight", "bias"),
+        lambda g, input, normalized_shape, mean, rstd, weight: _nn.layer_norm_backward(
+            g, input, normalized_shape, mean, rstd, weight
+        ),
+    )
+    rule.joint("layer_norm_backward", ("grad", "input", "weight"), _layer_norm_second)
+    rule.joint(
+        "batch_norm",
+        ("input", "weight", "bias"),
+        lambda g, input, mean, var, weight, eps: _nn.batch_norm_backward(g, input, mean, var, weight, eps),
+    )
+    rule.joint("batch_norm_backward", ("grad", "input", "weight"), _batch_norm_second)
+    rule(
+        "batch_norm_inference",
+        input=lambda g, input, var, weight, eps: g * _per_channel(_scale(var, weight, eps), input),
+        mean=lambda g, input, var, weight, eps: -_channel_sum(g) * _scale(var, weight, eps),
+        var=lambda g, input, mean, var, weight, eps: (
+            _channel_sum(g * (input - _per_channel(mean, input))) * _scale(var, weight, eps) * (-0.5 / (var + eps))
+        ),
+        weight=lambda g, input, mean, var, eps: (
+            _channel_sum(g * (input - _per_channel(mean, input))) * at.rsqrt(var + eps)
+        ),
+        bias=lambda g: _channel_sum(g),
+    )
+    rule.non_differentiable("update_average")
+
+
+def _layer_norm_second(
+    g_input: Tensor,
+    g_weight: Tensor,
+    g_bias: Tensor,
+    grad: Tensor,
+    input: Tensor,
+    normalized_shape: Any,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    dims = list(range(-len(normalized_shape), 0))
+
+    def first(a: Tensor) -> Tensor:
+        return _nn.layer_norm_backward(a, input, normalized_shape, mean, rstd)[0]
+
+    plain = (input - mean) * rstd
+    a = grad if weight is None else grad * weight
+    jv, ja = first(g_input), first(a)
+    to_grad = (jv if weight is None else jv * weight) + g_weight * plain + g_bias
+    to_input = _curvature(g_input, a, plain, rstd, jv, ja, dims) + first(grad * g_weight)
+    if weight is None:
+        return to_grad, to_input, None
+    leading = list(range(grad.ndim - len(normalized_shape)))
+    return to_grad, to_input, (grad * jv).sum(leading) if leading else grad * jv
+
+
+def _batch_norm_second(
+    g_input: Tensor,
+    g_weight: Tensor,
+    g_bias: Tensor,
+    grad: Tensor,
+    input: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    weight: Tensor | None,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    def first(a: Tensor) -> Tensor:
+        return _nn.batch_norm_backward(a, input, mean, var, None, eps)[0]
+
+    def wide(t: Tensor) -> Tensor:
+        return _per_channel(t, input)
+
+    rstd = wide(at.rsqrt(var + eps))
+    plain = (input - wide(mean)) * rstd
+    a = grad if weight is None else grad * wide(weight)
+    jv, ja = first(g_input), first(a)
+    to_grad = (jv if weight is None else jv * wide(weight)) + wide(g_weight) * plain + wide(g_bias)
+    dims = [0, *range(2, input.ndim)]
+    to_input = _curvature(g_input, a, plain, rstd, jv, ja, dims) + first(grad * wide(g_weight))
+    return to_grad, to_input, None if weight is None else _channel_sum(grad * jv)
+
+
+def _per_channel(t: Tensor, like: Tensor) -> Tensor:
+    return t.reshape(-1, *[1] * (like.ndim - 2))
+
+
+def _channel_sum(t: Tensor) -> Tensor:
+    return t.sum([0, *range(2, t.ndim)])
+
+
+def _scale(var: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    rstd = at.rsqrt(var + eps)
+    return rstd if weight is None else rstd * weight
+
+
+def _lookup(rule: Any) -> None:
+    rule(
+        "embedding",
+        weight=lambda g, input, weight_shape, padding_idx, scale_grad_by_freq: _nn.embedding_backward(
+            g, input, weight_shape[0], padding_idx, scale_grad_by_freq
+        ),
+    )
+    rule("embedding_backward", grad=_embedding_second)
+    rule("dropout", input=lambda g, mask, p: _nn.dropout_backward(g, mask, p))
+    rule("dropout_backward", grad=lambda g, mask, p: _nn.dropout_backward(g, mask, p))
+
+
+def _embedding_second(
+    g: Tensor, input: Tensor, num_embeddings: int, padding_idx: int | None, scale_grad_by_freq: bool
+) -> Tensor:
+    result = _nn.embedding(input, g)
+    if padding_idx is not None:
+        result = result * (input != padding_idx % num_embeddings).unsqueeze(-1).to(g.dtype)
+    if scale_grad_by_freq:
+        ones = at.ones(*input.shape, 1, dtype=g.dtype, device=g.device)
+        counts = _nn.embedding_backward(ones, input, num_embeddings)
+        result = result / _nn.embedding(input, counts)
+    return result
+
+
+def _losses(rule: Any) -> None:
+    rule(
+        "nll_loss",
+        input=lambda g, target, weight, total_weight, input_shape, reduction, ignore_index, label_smoothing: (
+            _nn.nll_loss_backward(
+                g, target, weight, total_weight, input_shape, reduction, ignore_index, label_smoothing
+            )
+        ),
+        weight=None,
+    )
+    rule(
+        "nll_loss_backward",
+        grad=lambda g, target, weight, reduction, ignore_index, label_smoothing: _nn.nll_loss(
+            g, target, weight, reduction, ignore_index, label_smoothing
+        )[0],
+        weight=None,
+        total_weight=None,
+    )
+    rule(
+        "mse_loss",
+        input=lambda g, input, target, reduction: _nn.mse_loss_backward(g, input, target, reduction),
+        target=lambda g, input, target, reduction: _nn.mse_loss_backward(g, target, input, reduction),
+    )
+    rule(
+        "mse_loss_backward",
+        grad=lambda g, input, target, reduction: _mse_to_grad(g, input, target, reduction),
+        input=lambda g, grad, input, reduction: g * grad * _mse_scale(input, reduction),
+        target=lambda g, grad, input, reduction: -g * grad * _mse_scale(input, reduction),
+    )
+
+
+def _mse_scale(input: Tensor, reduction: str) -> float:
+    return 2.0 / max(input.numel(), 1) if reduction == "mean" else 2.0
+
+
+def _mse_to_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Tensor:
+    each = g * (input - target) * _mse_scale(input, reduction)
+    return each if reduction == "none" else each.sum()
+
+
+# Each activation has a backward op grad * slope(input); the second derivatives are compositions.
+def _activations(rule: Any) -> None:
+    rule("elu", input=lambda g, input, alpha: _nn.elu_backward(g, input, alpha))
+    rule(
+        "elu_backward",
+        grad=lambda g, input, alpha: _nn.elu_backward(g, input, alpha),
+        input=lambda g, grad, input, alpha: g * grad * at.where(input > 0, 0.0, alpha * at.exp(at.clamp(input, max=0))),
+    )
+    rule("gelu", input=lambda g, input, approximate: _nn.gelu_backward(g, input, approximate))
+    rule(
+        "gelu_backward",
+        grad=lambda g, input, approximate: _nn.gelu_backward(g, input, approximate),
+        input=lambda g, grad, input, approximate: g * grad * _gelu_second(input, approximate),
+    )
+    rule("leaky_relu", input=lambda g, input, negative_slope: _nn.leaky_relu_backward(g, input, negative_slope))
+    rule(
+        "leaky_relu_backward",
+        grad=lambda g, input, negative_slope: _nn.leaky_relu_backward(g, input, negative_slope),
+        input=None,
+    )
+    rule("silu", input=lambda g, input: _nn.silu_backward(g, input))
+    rule(
+        "silu_backward",
+        grad=lambda g, input: _nn.silu_backward(g, input),
+        input=lambda g, grad, input: g * grad * _silu_second(input),
+    )
+    rule("softplus", input=lambda g, input, beta, threshold: _nn.softplus_backward(g, input, beta, threshold))
+    rule(
+        "softplus_backward",
+        grad=lambda g, input, beta, threshold: _nn.softplus_backward(g, input, beta, threshold),
+        input=lambda g, grad, input, beta, threshold: g * grad * _softplus_second(input, beta, threshold),
+    )
+
+
+def _gelu_second(x: Tensor, approximate: str) -> Tensor:
+    if approximate == "none":
+        return 0.3989422804014327 * at.exp(-0.5 * x * x) * (2 - x * x)
+    # x s(u) with u = scale (x + cube x^3): 2 u' s' + x (u'' s' + u'^2 s'').
+    scale, cube = 1.5957691216057308, 0.044715
+    s = at.sigmoid(scale * (x + cube * x * x * x))
+    slope = s * (1 - s)
+    u1, u2 = scale * (1 + 3 * cube * x * x), 6 * scale * cube * x
+    return 2 * u1 * slope + x * (u2 * slope + u1 * u1 * slope * (1 - 2 * s))
+
+
+def _silu_second(x: Tensor) -> Tensor:
+    s = at.sigmoid(x)
+    return s * (1 - s) * (2 + x * (1 - 2 * s))
+
+
+def _softplus_second(x: Tensor, beta: float, threshold: float) -> Tensor:
+    s = at.sigmoid(beta * x)
+    return at.where(beta * x > threshold, 0.0, beta * s * (1 - s))

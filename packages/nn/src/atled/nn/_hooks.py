@@ -1,0 +1,83 @@
+"""Functions that a module calls before and after its forward."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+_ids = itertools.count()
+
+
+class RemovableHandle:
+    """What registering a hook answers; ``remove()`` takes the hook away again, and so does leaving a ``with`` block."""
+
+    def __init__(self, hooks: dict[int, Any]) -> None:
+        self.id = next(_ids)
+        self._hooks: dict[int, Any] | None = hooks
+
+    def remove(self) -> None:
+        """Removes the hook; does nothing the second time."""
+        if self._hooks is not None:
+            self._hooks.pop(self.id, None)
+            self._hooks = None
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+class Hooks:
+    """The forward hooks of one module, in the order of their calls."""
+
+    def __init__(self) -> None:
+        self.before: dict[int, tuple[Callable[..., Any], bool]] = {}
+        self.after: dict[int, tuple[Callable[..., Any], bool, bool]] = {}
+
+    def add(self, table: dict[int, Any], entry: Any, prepend: bool) -> RemovableHandle:
+        """Puts an entry at the end, or the beginning, of one of the tables."""
+        handle = RemovableHandle(table)
+        if prepend:
+            others = dict(table)
+            table.clear()
+            table[handle.id] = entry
+            table.update(others)
+        else:
+            table[handle.id] = entry
+        return handle
+
+    def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The module's forward between its hooks."""
+        called: set[int] = set()
+        try:
+            args, kwargs = self._call_before(module, args, kwargs)
+            result = module.forward(*args, **kwargs)
+            for key, (hook, with_kwargs, _) in list(self.after.items()):
+                called.add(key)
+                changed = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
+                result = result if changed is None else changed
+            return result
+        except BaseException:
+            for key, (hook, with_kwargs, always) in list(self.after.items()):
+                if always and key not in called:
+                    _ = hook(module, args, kwargs, None) if with_kwargs else hook(module, args, None)
+            raise
+
+    def _call_before(
+        self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        for hook, with_kwargs in list(self.before.values()):
+            changed = hook(module, args, kwargs) if with_kwargs else hook(module, args)
+            if changed is None:
+                continue
+            if not with_kwargs:
+                args = changed if isinstance(changed, tuple) else (changed,)
+            elif isinstance(changed, tuple) and len(changed) == 2:
+                args, kwargs = changed
+            else:
+                raise RuntimeError(
+                    f"forward pre-hook: expected None or a tuple (args, kwargs), got {type(changed).__name__}"
+                )
+        return args, kwargs

@@ -1,0 +1,416 @@
+"""The base class of all layers and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import atled.core as at
+
+from . import _state
+from ._hooks import Hooks, RemovableHandle
+from ._parameter import Parameter, detached, gradient, requires_grad, set_requires_grad
+
+_PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
+
+
+class Module:
+    """What computes with parameters of its own: subclass it, make the parts in ``__init__`` and compute in ``forward``.
+
+    Parameters and modules that are assigned to attributes are found by ``parameters()``, ``state_dict()``, ``to()`` and
+    the like; tensors that belong to the module but are not learnt are registered with ``register_buffer``.
+
+    >>> import atled.core as at
+    >>> from atled import nn
+    >>> class Twice(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.layer = nn.Linear(3, 3)
+    ...     def forward(self, x):
+    ...         return self.layer(self.layer(x))
+    >>> Twice()(at.ones(2, 3)).shape
+    (2, 3)
+    """
+
+    # What is registered lives in the instance's __dict__, as other attributes do, so that reading it costs no more. _kinds
+    # says which names they are, in the order of their registration.
+    _kinds: dict[str, str]
+    _transient: set[str]
+    _hooks: Hooks | None = None
+    training: bool
+
+    def __init__(self) -> None:
+        own = self.__dict__
+        own["training"] = True
+        own["_kinds"] = {}
+        own["_transient"] = set()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; subclasses define it. Call the module itself, which also runs its hooks."""
+        raise NotImplementedError(f"{type(self).__name__}: expected the class to define forward(), got none")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs ``forward`` between the hooks that were registered."""
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._hooks.call(self, args, kwargs)
+
+    # ---- attributes ----
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self.register_module(name, value)
+        else:
+            kinds = self.__dict__.get("_kinds")
+            if kinds and name in kinds:
+                _check_kind(name, kinds[name], value)
+                self.__dict__[name] = value
+            else:
+                object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._kinds.pop(name, None)
+        self._transient.discard(name)
+
+    def _register(self, kind: str, name: str, value: Any) -> None:
+        own = self.__dict__
+        if "_kinds" not in own:
+            raise AttributeError(f"{type(self).__name__}: expected super().__init__() before {name!r} is assigned")
+        if not isinstance(name, str):
+            raise TypeError(f"expected the name of a {kind} to be a str, got {type(name).__name__}")
+        if not name or "." in name:
+            raise KeyError(f"expected the name of a {kind} not to be empty nor to contain '.', got {name!r}")
+        if name not in own["_kinds"] and name not in own and hasattr(type(self), name):
+            raise KeyError(f"attribute {name!r} of {type(self).__name__} exists already")
+        # A name that changes its kind takes a new place in the order.
+        if own["_kinds"].get(name, kind) != kind:
+            del own["_kinds"][name]
+        own["_kinds"][name] = kind
+        own["_transient"].discard(name)
+        own[name] = value
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Adds a parameter under a name; None reserves the name."""
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"expected parameter {name!r} to be a Parameter or None, got {type(param).__name__}")
+        self._register(_PARAMETER, name, param)
+
+    def register_buffer(self, name: str, tensor: at.Tensor | None, persistent: bool = True) -> None:
+        """Adds a tensor that is not learnt but belongs to the module; it is in the state dict if persistent."""
+        if tensor is not None and not isinstance(tensor, at.Tensor):
+            raise TypeError(f"expected buffer {name!r} to be a Tensor or None, got {type(tensor).__name__}")
+        self._register(_BUFFER, name, tensor)
+        if not persistent:
+            self._transient.add(name)
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Adds a module under a name; None reserves the name."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"expected module {name!r} to be a Module or None, got {type(module).__name__}")
+        self._register(_MODULE, name, module)
+
+    add_module = register_module
+
+    def _own(self, kind: str) -> dict[str, Any]:
+        own = self.__dict__
+        return {name: own[name] for name, of_kind in own["_kinds"].items() if of_kind == kind}
+
+    @property
+    def _parameters(self) -> dict[str, Parameter | None]:
+        return self._own(_PARAMETER)
+
+    @property
+    def _buffers(self) -> dict[str, at.Tensor | None]:
+        return self._own(_BUFFER)
+
+    @property
+    def _modules(self) -> dict[str, Module | None]:
+        return self._own(_MODULE)
+
+    # ---- what belongs to it ----
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The names and modules that are assigned to attributes, each module once."""
+        seen: set[int] = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """The modules that are assigned to attributes."""
+        return (module for _, module in self.named_children())
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """The module itself and all modules within, with their dotted names."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """The module itself and all modules within, each once."""
+        return (module for _, module in self.named_modules())
+
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, value in module._own(kind).items():
+                if value is None or id(value) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(value))
+                yield (f"{path}.{name}" if path else name), value
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their dotted names, shared ones once."""
+        return self._named(_PARAMETER, prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters, shared ones once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, at.Tensor]]:
+        """All buffers with their dotted names, shared ones once."""
+        return self._named(_BUFFER, prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[at.Tensor]:
+        """All buffers, shared ones once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module with a dotted name; AttributeError where there is none."""
+        module: Module = self
+        for name in filter(None, target.split(".")):
+            found = module.__dict__.get(name) if isinstance(module, Module) else None
+            if not isinstance(found, Module):
+                raise AttributeError(f"{type(module).__name__} has no module {name!r} (of {target!r})")
+            module = found
+        return module
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Replaces the module with a dotted name, or adds it."""
+        path, _, name = target.rpartition(".")
+        self.get_submodule(path).register_module(name, module)
+
+    def _get(self, kind: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if module._kinds.get(name) != kind:
+            raise AttributeError(f"{type(module).__name__} has no {kind} {name!r} (of {target!r})")
+        return module.__dict__[name]
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with a dotted name; AttributeError where there is none."""
+        parameter: Parameter = self._get(_PARAMETER, target)
+        return parameter
+
+    def get_buffer(self, target: str) -> at.Tensor:
+        """The buffer with a dotted name; AttributeError where there is none."""
+        buffer: at.Tensor = self._get(_BUFFER, target)
+        return buffer
+
+    # ---- modes and conversions ----
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode, which dropout and batch normalisation look at, here and in all modules within."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: expected mode to be a bool, got {type(mode).__name__}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Sets evaluation mode: ``train(False)``."""
+        return self.train(False)
+
+    def apply(self, fn: Callable[[Module], object]) -> Self:
+        """Calls a function with every module within, then with the module itself."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Says of all parameters whether they are learnt."""
+        for parameter in self.parameters():
+            set_requires_grad(parameter, requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drops the gradients of all parameters, or fills them with zeros."""
+        for parameter in self.parameters():
+            grad = gradient(parameter)
+            if grad is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+            else:
+                detached(grad).zero_()
+
+    def _convert(self, convert: Callable[[at.Tensor], at.Tensor]) -> Self:
+        """Replaces each parameter and buffer by what `convert` makes of it; shared ones stay shared."""
+        made: dict[int, at.Tensor] = {}
+        for module in self.modules():
+            for name, kind in module._kinds.items():
+                old = module.__dict__[name]
+                if kind == _MODULE or old is None:
+                    continue
+                if id(old) not in made:
+                    made[id(old)] = _converted(old, convert)
+                module.__dict__[name] = made[id(old)]
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Moves to a device and floating parameters and buffers to a dtype: ``to("cuda")``, ``to(at.float64)``, ``to(tensor)``.
+
+        Parameters that change are new objects: make the optimizer afterwards.
+        """
+        device, dtype = _target(args, kwargs)
+
+        def convert(t: at.Tensor) -> at.Tensor:
+            floating = dtype is not None and (t.is_floating_point() or t.is_complex())
+            if device is None:
+                return t.to(dtype) if floating else t
+            return t.to(device, dtype) if floating else t.to(device)
+
+        return self._convert(convert)
+
+    def float(self) -> Self:
+        """Floating parameters and buffers to float32."""
+        return self.to(at.float32)
+
+    def double(self) -> Self:
+        """Floating parameters and buffers to float64."""
+        return self.to(at.float64)
+
+    def half(self) -> Self:
+        """Floating parameters and buffers to float16."""
+        return self.to(at.float16)
+
+    def bfloat16(self) -> Self:
+        """Floating parameters and buffers to bfloat16."""
+        return self.to(at.bfloat16)
+
+    def cpu(self) -> Self:
+        """All parameters and buffers to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | None = None) -> Self:
+        """All parameters and buffers to a CUDA device."""
+        return self.to("cuda" if device is None else f"cuda:{device}")
+
+    # ---- state ----
+
+    def state_dict(
+        self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, at.Tensor]:
+        """All parameters and persistent buffers by their dotted names, as tensors that share their memory."""
+        return _state.collect(self, {} if destination is None else destination, prefix, keep_vars)
+
+    def load_state_dict(
+        self, state_dict: dict[str, at.Tensor], strict: bool = True, assign: bool = False
+    ) -> _state.IncompatibleKeys:
+        """Copies a state dict into the parameters and buffers, or with ``assign`` puts its tensors in their place.
+
+        StateDictError lists all keys that are missing or unexpected (unless ``strict`` is false) and all shapes that differ;
+        nothing has been changed then.
+        """
+        return _state.restore(self, state_dict, strict, assign)
+
+    # ---- hooks ----
+
+    def _own_hooks(self) -> Hooks:
+        if self._hooks is None:
+            self.__dict__["_hooks"] = Hooks()
+        hooks = self._hooks
+        assert hooks is not None
+        return hooks
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(module, args)`` before each forward; it may answer other arguments."""
+        hooks = self._own_hooks()
+        return hooks.add(hooks.before, (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(module, args, output)`` after each forward; it may answer another output."""
+        hooks = self._own_hooks()
+        return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
+
+    # ---- printed form ----
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of the printed form; subclasses define it."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr().split("\n") if self.extra_repr() else []
+        children = [f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()]
+        if not children and len(extra) <= 1:
+            return f"{self._get_name()}({''.join(extra)})"
+        return f"{self._get_name()}(\n" + "".join(f"  {line}\n" for line in extra + children) + ")"
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
+
+
+def _check_kind(name: str, kind: str, value: Any) -> None:
+    wanted = {_PARAMETER: "a Parameter", _BUFFER: "a Tensor", _MODULE: "a Module"}[kind]
+    if value is not None and not (kind == _BUFFER and isinstance(value, at.Tensor)):
+        raise TypeError(f"expected {kind} {name!r} to be {wanted} or None, got {type(value).__name__}")
+
+
+def _converted(old: at.Tensor, convert: Callable[[at.Tensor], at.Tensor]) -> at.Tensor:
+    plain = detached(old)
+    new = convert(plain)
+    if new is plain:
+        return old
+    if not isinstance(old, Parameter):
+        return new
+    parameter = Parameter(new, requires_grad(old))
+    grad = gradient(old)
+    if grad is not None:
+        parameter.grad = convert(detached(grad))
+    return parameter
+
+
+def _target(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+    """The device and the dtype that the arguments of ``to`` ask for."""
+    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
+    kwargs.pop("non_blocking", None)
+    if kwargs:
+        raise at.ArgumentError(f"to: expected device, dtype and non_blocking, got {', '.join(kwargs)}")
+    for argument in args:
+        if isinstance(argument, at.Tensor):
+            device, dtype = argument.device, argument.dtype
+        elif isinstance(argument, at.dtype):
+            dtype = argument
+        elif argument is not None and not isinstance(argument, bool):
+            device = argument
+    kinds = (at.float16, at.bfloat16, at.float32, at.float64, at.complex64, at.complex128)
+    if dtype is not None and dtype not in kinds:
+        raise at.DTypeError(f"to: expected a floating or complex dtype, got {dtype}")
+    return device, dtype

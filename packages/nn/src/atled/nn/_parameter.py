@@ -1,0 +1,80 @@
+"""Parameters: tensors that a module learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import atled.core as at
+from atled.core import _registry
+
+_differentiable: bool | None = None
+
+
+def _autograd_installed() -> bool:
+    """Whether some wheel provides ``Tensor.requires_grad_``; looked up once."""
+    global _differentiable
+    if _differentiable is None:
+        _differentiable = "requires_grad_" in _registry.names("atled.tensor_attributes")
+    return _differentiable
+
+
+def set_requires_grad(tensor: at.Tensor, requires_grad: bool) -> None:
+    """Marks a tensor for differentiation, or remembers the wish where atled-autograd is not installed."""
+    if _autograd_installed():
+        tensor.requires_grad_(requires_grad)
+    elif isinstance(tensor, Parameter):
+        tensor.__dict__["_requires_grad"] = requires_grad
+
+
+def requires_grad(tensor: at.Tensor) -> bool:
+    """Whether a tensor is to be learnt, with or without atled-autograd."""
+    if _autograd_installed():
+        return bool(tensor.requires_grad)
+    return bool(getattr(tensor, "__dict__", {}).get("_requires_grad", False))
+
+
+def gradient(tensor: at.Tensor) -> at.Tensor | None:
+    """``tensor.grad``, and None without atled-autograd."""
+    return tensor.grad if _autograd_installed() else None
+
+
+def detached(tensor: at.Tensor) -> at.Tensor:
+    """A plain tensor over the same memory, which no layer (such as autograd) records."""
+    return at.Tensor(tensor)
+
+
+class Parameter(at.Tensor):
+    """A tensor that becomes part of ``Module.parameters()`` when it is assigned to a module's attribute.
+
+    It shares the memory of ``data`` and requires a gradient, unless ``requires_grad`` is false or atled-autograd is not
+    installed.
+
+    >>> import atled.core as at
+    >>> Parameter(at.ones(2)).shape
+    (2,)
+    """
+
+    def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
+        """A parameter over the memory of ``data``; an empty one for None."""
+        self = at.Tensor.__new__(cls, at.empty(0) if data is None else data)
+        set_requires_grad(self, requires_grad)
+        return self
+
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return f"Parameter containing:\n{at.Tensor.__repr__(self)}"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(detached(self).clone(), requires_grad(self))
+        copied: Parameter = memo[id(self)]
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (detached(self), requires_grad(self))
+
+
+def _rebuild(data: at.Tensor, requires_grad: bool) -> Parameter:
+    return Parameter(data, requires_grad)

@@ -1,0 +1,155 @@
+"""Activation functions."""
+
+from __future__ import annotations
+
+import atled.core as at
+from atled.core import Tensor, ops
+
+_nn = ops.nn
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``max(input, 0)``.
+
+    >>> relu(at.tensor([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+    return at.relu_(input) if inplace else at.relu(input)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """The input, bounded below and above."""
+    return at.clamp_(input, min_val, max_val) if inplace else at.clamp(input, min_val, max_val)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(input, 0), 6)``."""
+    return hardtanh(input, 0.0, 6.0, inplace)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """``x Phi(x)`` with the normal distribution's Phi (Hendrycks & Gimpel 2016), or its ``"tanh"`` approximation."""
+    return _nn.gelu(input, approximate)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x sigmoid(x)`` (Elfwing et al. 2018)."""
+    return input.copy_(_nn.silu(input)) if inplace else _nn.silu(input)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x tanh(log(1 + exp(x)))`` (Misra 2019)."""
+    result = input * at.tanh(_nn.softplus(input))
+    return input.copy_(result) if inplace else result
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """``x`` where it is positive, else ``negative_slope x``."""
+    result = _nn.leaky_relu(input, negative_slope)
+    return input.copy_(result) if inplace else result
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """``x`` where it is positive, else ``weight x``, with one weight or one for each channel (dimension 1)."""
+    if weight.numel() != 1:
+        weight = weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
+    return at.relu(input) - weight * at.relu(-input)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``x`` where it is positive, else ``alpha (exp(x) - 1)`` (Clevert et al. 2016)."""
+    result = _nn.elu(input, alpha)
+    return input.copy_(result) if inplace else result
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017)."""
+    result = alpha * _nn.elu(input / alpha)
+    return input.copy_(result) if inplace else result
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """The self-normalising ``scale elu(x, alpha)`` (Klambauer et al. 2017)."""
+    result = 1.0507009873554805 * _nn.elu(input, 1.6732632423543772)
+    return input.copy_(result) if inplace else result
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """``log(1 + exp(beta x)) / beta``, and ``x`` itself where ``beta x > threshold``."""
+    return _nn.softplus(input, beta, threshold)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """``log(sigmoid(x))``."""
+    return -_nn.softplus(-input)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """``x / (1 + |x|)``."""
+    return input / (1 + at.abs(input))
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """``x - tanh(x)``."""
+    return input - at.tanh(input)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """``min(max(x + 3, 0), 6) / 6``."""
+    result = at.clamp(input + 3, 0, 6) / 6
+    return input.copy_(result) if inplace else result
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """``x hardsigmoid(x)`` (Howard et al. 2019)."""
+    result = input * hardsigmoid(input)
+    return input.copy_(result) if inplace else result
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """``x`` where it is above the threshold, else ``value``."""
+    result = at.where(input > threshold, input, value)
+    return input.copy_(result) if inplace else result
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` where ``|x| > lambd``, else 0."""
+    return at.where(at.abs(input) > lambd, input, 0.0)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """``x`` brought nearer to 0 by ``lambd``."""
+    return input - at.clamp(input, -lambd, lambd)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """``1 / (1 + exp(-x))``."""
+    return at.sigmoid(input)
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return at.tanh(input)
+
+
+def softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
+    """``exp(x) / sum(exp(x))`` along a dimension."""
+    return at.softmax(input, dim, dtype=dtype)
+
+
+def softmin(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
+    """``softmax(-x)``."""
+    return at.softmax(-input, dim, dtype=dtype)
+
+
+def log_softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
+    """``log(softmax(x))``, computed without overflow."""
+    return at.log_softmax(input, dim, dtype=dtype)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """``a sigmoid(b)`` for the two halves of a dimension (Dauphin et al. 2017)."""
+    if input.shape[dim] % 2:
+        raise at.ShapeError(f"glu: expected dimension {dim} of an even size, got {tuple(input.shape)}")
+    a, b = at.chunk(input, 2, dim)
+    return a * at.sigmoid(b)

@@ -1,0 +1,325 @@
+"""Linear maps, convolution, pooling, normalisation, embedding and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import atled.core as at
+from atled.core import Tensor, ops
+
+Size = int | Sequence[int]
+
+_nn = ops.nn
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input @ weight.T + bias`` for input ``(*, in_features)`` and weight ``(out_features, in_features)``.
+
+    >>> linear(at.ones(2, 3), at.ones(4, 3)).shape
+    (2, 4)
+    """
+    return _nn.linear(input, weight, bias)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input1 @ weight[k] @ input2 + bias[k]`` for inputs ``(*, n1)``, ``(*, n2)`` and weight ``(out, n1, n2)``."""
+    out, n1, n2 = weight.shape
+    left = linear(input1, weight.permute(0, 2, 1).reshape(out * n2, n1)).reshape(*input1.shape[:-1], out, n2)
+    result = (left * input2.unsqueeze(-2)).sum(-1)
+    return result if bias is None else result + bias
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Surrounds the last dimensions: ``pad`` holds (before, after) for the last one, then for the one before, and so on.
+
+    Modes: ``"constant"`` (negative sizes crop), ``"reflect"``, ``"replicate"`` and ``"circular"``.
+    """
+    if mode == "constant":
+        return _nn.constant_pad(input, pad, 0 if value is None else value)
+    if mode not in ("reflect", "replicate", "circular"):
+        raise at.InvalidValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
+    for i in range(len(pad) // 2):
+        dim = input.ndim - 1 - i
+        input = _pad_by_index(input, dim, pad[2 * i], pad[2 * i + 1], mode)
+    return input
+
+
+def _pad_by_index(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+    n = input.shape[dim]
+    most = {"reflect": n - 1, "replicate": max(before, after), "circular": n}[mode]
+    if max(before, after) > most or n == 0:
+        raise at.ShapeError(
+            f"pad: expected sizes of at most {most} for dimension {dim} of size {n}, got {before} and {after}"
+        )
+    positions = range(-before, n + after)
+    if mode == "reflect":
+        picked = [-i if i < 0 else (2 * (n - 1) - i if i >= n else i) for i in positions]
+    elif mode == "circular":
+        picked = [i % n for i in positions]
+    else:
+        picked = [min(max(i, 0), n - 1) for i in positions]
+    return at.index_select(input, dim, at.tensor(picked, dtype=at.int64, device=input.device))
+
+
+def _pair(value: Size) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: str | Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlates input ``(N, C, H, W)`` or ``(C, H, W)`` with weight ``(K, C / groups, kh, kw)``.
+
+    ``padding`` is a size, ``"valid"`` (none) or ``"same"`` (stride 1 only: the output is as large as the input).
+
+    >>> conv2d(at.ones(1, 3, 8, 8), at.ones(4, 3, 3, 3), padding="same").shape
+    (1, 4, 8, 8)
+    """
+    if isinstance(padding, str):
+        input, padding = _same_padding("conv2d", input, weight, stride, padding, dilation)
+    if input.ndim == 3:
+        return _nn.conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+    return _nn.conv2d(input, weight, bias, stride, padding, dilation, groups)
+
+
+def _same_padding(
+    op: str, input: Tensor, weight: Tensor, stride: Size, padding: str, dilation: Size
+) -> tuple[Tensor, Size]:
+    if padding == "valid":
+        return input, 0
+    if padding != "same":
+        raise at.InvalidValueError(f"{op}: expected padding 'same', 'valid' or sizes, got {padding!r}")
+    if _pair(stride) != (1, 1):
+        raise at.InvalidValueError(f"{op}: expected stride 1 for padding='same', got {stride}")
+    dh, dw = _pair(dilation)
+    total = dh * (weight.shape[2] - 1), dw * (weight.shape[3] - 1)
+    if total[0] % 2 or total[1] % 2:
+        # The one that is left over goes to the end.
+        input = _nn.constant_pad(input, [0, total[1] % 2, 0, total[0] % 2])
+    return input, (total[0] // 2, total[1] // 2)
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: str | Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlates input ``(N, C, L)`` or ``(C, L)`` with weight ``(K, C / groups, k)``: `conv2d` over one row."""
+
+    def row(size: Size, other: int) -> tuple[int, int]:
+        return other, _pair(size)[0]
+
+    if weight.ndim != 3 or input.ndim not in (2, 3):
+        raise at.ShapeError(
+            f"conv1d: expected input (N, C, L) or (C, L) and weight (K, C / groups, k), "
+            f"got {tuple(input.shape)} and {tuple(weight.shape)}"
+        )
+    given = padding if isinstance(padding, str) else row(padding, 0)
+    result = conv2d(input.unsqueeze(-2), weight.unsqueeze(2), bias, row(stride, 1), given, row(dilation, 1), groups)
+    return result.squeeze(-2)
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest element of each window of the last two dimensions; with its position in the plane, if asked."""
+    output, indices = _nn.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
+    return (output, indices) if return_indices else output
+
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest element of each window of the last dimension; with its position, if asked."""
+    window, step = _pair(kernel_size)[0], _pair(stride or kernel_size)[0]
+    output, indices = _nn.max_pool2d_with_indices(
+        input.unsqueeze(-2), (1, window), (1, step), (0, _pair(padding)[0]), (1, _pair(dilation)[0]), ceil_mode
+    )
+    return (output.squeeze(-2), indices.squeeze(-2)) if return_indices else output.squeeze(-2)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of the last two dimensions."""
+    return _nn.avg_pool2d(input, kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of the last dimension."""
+    window, step = _pair(kernel_size)[0], _pair(stride or kernel_size)[0]
+    pooled = _nn.avg_pool2d(
+        input.unsqueeze(-2), (1, window), (1, step), (0, _pair(padding)[0]), ceil_mode, count_include_pad
+    )
+    return pooled.squeeze(-2)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
+    """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
+    h, w = (output_size, output_size) if isinstance(output_size, int) or output_size is None else output_size
+    return _nn.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
+    """Means over windows chosen so that the last dimension becomes ``output_size``."""
+    return _nn.adaptive_avg_pool2d(input.unsqueeze(-2), (1, _pair(output_size)[0])).squeeze(-2)
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises each channel of ``(N, C, ...)`` (Ioffe & Szegedy 2015).
+
+    In training by the batch's mean and variance, which move the running ones by ``momentum``; else by the running ones.
+    """
+    if not training:
+        if running_mean is None or running_var is None:
+            raise at.ArgumentError("batch_norm: expected running_mean and running_var when training=False, got None")
+        return _nn.batch_norm_inference(input, running_mean, running_var, weight, bias, eps)
+    output, mean, var = _nn.batch_norm(input, weight, bias, eps)
+    if running_mean is not None:
+        _nn.update_average(running_mean, mean, momentum)
+    if running_var is not None:
+        count = input.numel() // input.shape[1]
+        _nn.update_average(running_var, var, momentum, count / (count - 1))
+    return output
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises over the last dimensions, those of ``normalized_shape`` (Ba et al. 2016)."""
+    return _nn.layer_norm(input, normalized_shape, weight, bias, eps)[0]
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """Divides by the root of the mean square over the last dimensions (Zhang & Sennrich 2019)."""
+    if eps is None:
+        eps = 2.220446049250313e-16 if input.dtype == at.float64 else 1.1920928955078125e-07
+    dims = list(range(-len(normalized_shape), 0))
+    result = input * at.rsqrt((input * input).mean(dims, keepdim=True) + eps)
+    return result if weight is None else result * weight
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """Divides by the p-norm along a dimension, at least ``eps``."""
+    norm = (
+        (input * input).sum(dim, keepdim=True).sqrt()
+        if p == 2.0
+        else (at.abs(input) ** p).sum(dim, keepdim=True) ** (1 / p)
+    )
+    return input / at.clamp(norm, min=eps)
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of ``weight`` that the integers in ``input`` name; ``padding_idx``'s row gets no gradient."""
+    if sparse:
+        raise at.NotImplementedOpError("embedding: expected sparse=False, got True; gradients are dense tensors")
+    if max_norm is not None:
+        raise at.NotImplementedOpError(
+            "embedding: expected max_norm=None, got a number; renormalise weight before the call"
+        )
+    return _nn.embedding(input, weight, padding_idx, scale_grad_by_freq)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 zeros with a one where the last dimension is the class; ``num_classes`` -1 takes the largest class + 1."""
+    if num_classes == -1:
+        num_classes = int(tensor.max()) + 1
+    return (tensor.unsqueeze(-1) == at.arange(num_classes, device=tensor.device)).to(at.int64)
+
+
+def dropout(
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: at.Generator | None = None,
+) -> Tensor:
+    """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p``."""
+    if not 0 <= p <= 1:
+        raise at.InvalidValueError(f"dropout: expected p in [0, 1], got {p}")
+    if not training or p == 0:
+        return input
+    result = _nn.dropout(input, p, generator=generator)[0]
+    return input.copy_(result) if inplace else result
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """In training, zeroes whole channels of ``(N, C, ...)`` with probability ``p`` and divides the others by ``1 - p``."""
+    if not training or p == 0:
+        return input
+    kept = dropout(at.ones(*input.shape[:2], *[1] * (input.ndim - 2), dtype=input.dtype, device=input.device), p)
+    result = input * kept
+    return input.copy_(result) if inplace else result
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along a dimension; each norm counts as at least ``eps``."""
+    norms = [at.clamp((x * x).sum(dim).sqrt(), min=eps) for x in (x1, x2)]
+    return (x1 * x2).sum(dim) / (norms[0] * norms[1])
+
+
+def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+    """The p-norm of ``x1 - x2 + eps`` over the last dimension."""
+    d = x1 - x2 + eps
+    return (d * d).sum(-1, keepdim=keepdim).sqrt() if p == 2.0 else (at.abs(d) ** p).sum(-1, keepdim=keepdim) ** (1 / p)

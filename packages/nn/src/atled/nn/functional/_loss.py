@@ -1,0 +1,221 @@
+"""Losses. ``reduction`` is ``"mean"``, ``"sum"`` or ``"none"``."""
+
+from __future__ import annotations
+
+import atled.core as at
+from atled.core import Tensor, ops
+
+_nn = ops.nn
+
+
+def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction == "none":
+        return loss
+    raise at.InvalidValueError(f"{op}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """``-weight[y] input[y]`` for log-probabilities ``(N, C, ...)`` and classes y ``(N, ...)``.
+
+    ``"mean"`` divides by the sum of the weights; targets equal to ``ignore_index`` do not count.
+    """
+    return _nn.nll_loss(input, target, weight, reduction, ignore_index)[0]
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """The cross-entropy of logits ``(N, C, ...)`` with classes ``(N, ...)`` or with probabilities ``(N, C, ...)``.
+
+    ``label_smoothing`` moves that share of each target to the mean over all classes (Szegedy et al. 2016).
+
+    >>> round(cross_entropy(at.zeros(1, 4), at.tensor([2])).item(), 4)
+    1.3863
+    """
+    log_probabilities = at.log_softmax(input, 1 if input.ndim > 1 else 0)
+    if not target.is_floating_point():
+        return _nn.nll_loss(log_probabilities, target, weight, reduction, ignore_index, label_smoothing)[0]
+    return _soft_cross_entropy(log_probabilities, target, weight, reduction, label_smoothing)
+
+
+def _soft_cross_entropy(
+    log_probabilities: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
+) -> Tensor:
+    if target.shape != log_probabilities.shape:
+        raise at.ShapeError(
+            f"cross_entropy: expected probabilities of the input's shape, got {tuple(target.shape)} and {tuple(log_probabilities.shape)}"
+        )
+    dim = 1 if target.ndim > 1 else 0
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / target.shape[dim]
+    if weight is not None:
+        target = target * weight.reshape(-1, *[1] * max(target.ndim - 2, 0))
+    loss = -(log_probabilities * target).sum(dim)
+    if reduction == "mean":
+        return loss.sum() / max(loss.numel(), 1)
+    return _reduce("cross_entropy", loss, reduction)
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """``(input - target)^2``; the two broadcast."""
+    if weight is not None:
+        return _weighted("mse_loss", (input - target) ** 2, weight, reduction)
+    if input.shape != target.shape:
+        input, target = at.broadcast_tensors(input, target)
+    return _nn.mse_loss(input, target, reduction)
+
+
+def _weighted(op: str, loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return (loss * weight).sum() / at.broadcast_to(weight, loss.shape).sum()
+    return _reduce(op, loss * weight, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+    """``|input - target|``."""
+    loss = at.abs(input - target)
+    return _reduce("l1_loss", loss, reduction) if weight is None else _weighted("l1_loss", loss, weight, reduction)
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """``d^2 / (2 beta)`` where ``d = |input - target| < beta``, else ``d - beta / 2`` (Girshick 2015)."""
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    d = at.abs(input - target)
+    return _reduce("smooth_l1_loss", at.where(d < beta, 0.5 / beta * d * d, d - 0.5 * beta), reduction)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964)."""
+    d = at.abs(input - target)
+    return _reduce("huber_loss", at.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """``-(y log p + (1 - y) log(1 - p))`` for probabilities p; logarithms count as at least -100."""
+    _same_shape("binary_cross_entropy", input, target)
+    loss = -(target * at.clamp(at.log(input), min=-100) + (1 - target) * at.clamp(at.log1p(-input), min=-100))
+    return _reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """The binary cross-entropy of ``sigmoid(input)``, computed without overflow; ``pos_weight`` weighs the positives."""
+    _same_shape("binary_cross_entropy_with_logits", input, target)
+    negative = _softplus(-input)
+    if pos_weight is None:
+        loss = (1 - target) * input + negative
+    else:
+        loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * negative
+    return _reduce("binary_cross_entropy_with_logits", loss if weight is None else loss * weight, reduction)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    # Without the cut at 20: the loss keeps its full precision.
+    return _nn.softplus(x, 1.0, 1e30)
+
+
+def _same_shape(op: str, input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        raise at.ShapeError(
+            f"{op}: expected input and target of one shape, got {tuple(input.shape)} and {tuple(target.shape)}"
+        )
+
+
+def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """``target (log target - input)`` for log-probabilities ``input``; ``"batchmean"`` divides the sum by N."""
+    if log_target:
+        loss = at.exp(target) * (target - input)
+    else:
+        positive = target > 0
+        loss = at.where(positive, target * at.log(at.where(positive, target, 1.0)), 0.0) - target * input
+    if reduction == "batchmean":
+        return loss.sum() / input.shape[0]
+    return _reduce("kl_div", loss, reduction)
+
+
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
+    from ._layer import cosine_similarity
+
+    cos = cosine_similarity(input1, input2, dim=-1)
+    loss = at.where(target == 1, 1 - cos, at.relu(cos - margin))
+    return _reduce("cosine_embedding_loss", loss, reduction)
+
+
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
+    """``max(0, -target (input1 - input2) + margin)``."""
+    return _reduce("margin_ranking_loss", at.relu(margin - target * (input1 - input2)), reduction)
+
+
+def triplet_margin_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with p-norm distances (Balntas et al. 2016)."""
+    from ._layer import pairwise_distance
+
+    far = pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        far = at.minimum(far, pairwise_distance(positive, negative, p, eps))
+    return _reduce(
+        "triplet_margin_loss", at.relu(pairwise_distance(anchor, positive, p, eps) - far + margin), reduction
+    )
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """``log(1 + exp(-target input))``."""
+    return _reduce("soft_margin_loss", _softplus(-target * input), reduction)
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative log-likelihood of counts under a Poisson distribution; ``full`` adds Stirling's term."""
+    loss = at.exp(input) - target * input if log_input else input - target * at.log(input + eps)
+    if full:
+        stirling = target * at.log(target) - target + 0.5 * at.log(6.283185307179586 * target)
+        loss = loss + at.where(target > 1, stirling, 0.0)
+    return _reduce("poisson_nll_loss", loss, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Tensor, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
+    """``(log var + (input - target)^2 / var) / 2`` with var at least ``eps`` (Nix & Weigend 1994)."""
+    var = at.clamp(var, min=eps)
+    loss = 0.5 * (at.log(var) + (input - target) ** 2 / var)
+    return _reduce("gaussian_nll_loss", loss + 0.9189385332046727 if full else loss, reduction)

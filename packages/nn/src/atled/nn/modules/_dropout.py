@@ -1,0 +1,42 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+import atled.core as at
+from atled.core import Tensor
+
+from .. import functional as F
+from .._module import Module
+
+
+class _Dropout(Module):
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise at.InvalidValueError(f"{type(self).__name__}: expected p in [0, 1], got {p}")
+        self.p, self.inplace = p, inplace
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p`` (Srivastava et al. 2014).
+
+    >>> import atled.core as at
+    >>> Dropout(0.5).eval()(at.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        return F.dropout(input, self.p, self.training, self.inplace)
+
+
+class Dropout2d(_Dropout):
+    """In training, zeroes whole channels of ``(N, C, H, W)`` with probability ``p`` and divides the others by ``1 - p``."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        return F.dropout2d(input, self.p, self.training, self.inplace)

@@ -1,0 +1,187 @@
+"""Normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import atled.core as at
+from atled.core import Tensor
+
+from .. import functional as F
+from .. import init
+from .._module import Module
+from .._parameter import Parameter
+
+
+class _BatchNorm(Module):
+    _ndims: tuple[int, ...]
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: at.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.register_parameter("weight", Parameter(at.ones(num_features, **like)) if affine else None)
+        self.register_parameter("bias", Parameter(at.zeros(num_features, **like)) if affine else None)
+        track = track_running_stats
+        self.register_buffer("running_mean", at.zeros(num_features, **like) if track else None)
+        self.register_buffer("running_var", at.ones(num_features, **like) if track else None)
+        self.register_buffer("num_batches_tracked", at.zeros((), dtype=at.int64, device=device) if track else None)
+
+    def reset_running_stats(self) -> None:
+        """Forgets all batches."""
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Forgets all batches, and sets weight to 1 and bias to 0."""
+        self.reset_running_stats()
+        if self.weight is not None and self.bias is not None:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input, of the same shape."""
+        if input.ndim not in self._ndims:
+            wanted = " or ".join(f"{n}-d" for n in self._ndims)
+            raise at.ShapeError(f"{type(self).__name__}: expected {wanted} input, got {tuple(input.shape)}")
+        momentum = self.momentum
+        tracking = self.training and self.num_batches_tracked is not None
+        if tracking:
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked.add_(1)
+            if momentum is None:  # the mean over all batches
+                momentum = 1.0 / int(self.num_batches_tracked)
+        # Without running statistics the batch's are used in evaluation too.
+        training = self.training or self.running_mean is None
+        mean, var = (self.running_mean, self.running_var) if tracking or not training else (None, None)
+        return F.batch_norm(input, mean, var, self.weight, self.bias, training, momentum or 0.0, self.eps)
+
+    def extra_repr(self) -> str:
+        """The size and the settings."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class BatchNorm1d(_BatchNorm):
+    """Normalises each channel of ``(N, C)`` or ``(N, C, L)`` over the batch (Ioffe & Szegedy 2015).
+
+    In training by the batch's statistics, which move the running ones by ``momentum``; in evaluation by the running ones.
+    """
+
+    _ndims = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Normalises each channel of ``(N, C, H, W)`` over the batch (Ioffe & Szegedy 2015).
+
+    In training by the batch's statistics, which move the running ones by ``momentum``; in evaluation by the running ones.
+
+    >>> import atled.core as at
+    >>> BatchNorm2d(3)(at.ones(2, 3, 4, 4)).shape
+    (2, 3, 4, 4)
+    """
+
+    _ndims = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Normalises each channel of ``(N, C, D, H, W)`` over the batch (Ioffe & Szegedy 2015)."""
+
+    _ndims = (5,)
+
+
+class LayerNorm(Module):
+    """Normalises over the last dimensions, those of ``normalized_shape`` (Ba et al. 2016).
+
+    >>> import atled.core as at
+    >>> LayerNorm(4)(at.ones(2, 4)).tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: at.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        like: dict[str, Any] = {"device": device, "dtype": dtype}
+        shape = self.normalized_shape
+        self.register_parameter("weight", Parameter(at.ones(shape, **like)) if elementwise_affine else None)
+        self.register_parameter("bias", Parameter(at.zeros(shape, **like)) if elementwise_affine and bias else None)
+
+    def reset_parameters(self) -> None:
+        """Sets weight to 1 and bias to 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input, of the same shape."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The shape and the settings."""
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class RMSNorm(Module):
+    """Divides by the root of the mean square over the last dimensions (Zhang & Sennrich 2019)."""
+
+    weight: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: at.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        ones = at.ones(self.normalized_shape, device=device, dtype=dtype)
+        self.register_parameter("weight", Parameter(ones) if elementwise_affine else None)
+
+    def reset_parameters(self) -> None:
+        """Sets weight to 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised input, of the same shape."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        """The shape and the settings."""
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

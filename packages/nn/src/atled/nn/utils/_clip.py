@@ -1,0 +1,72 @@
+"""Bounding gradients. Nothing here waits for a device: the factor stays a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import atled.core as at
+from atled.core import Tensor
+
+from .._parameter import detached, gradient
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    listed = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [detached(grad) for grad in map(gradient, listed) if grad is not None]
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The p-norm of all elements of all tensors together, as a 0-d tensor; InvalidValueError for NaN and infinity, if asked.
+
+    >>> get_total_norm([at.tensor([3.0]), at.tensor([4.0])]).item()
+    5.0
+    """
+    listed = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not listed:
+        return at.tensor(0.0)
+    if norm_type == float("inf"):
+        total = at.stack([at.abs(t).amax() for t in listed]).amax()
+    elif norm_type == 2.0:
+        total = at.stack([(t * t).sum() for t in listed]).sum().sqrt()
+    else:
+        total = at.stack([(at.abs(t) ** norm_type).sum() for t in listed]).sum() ** (1.0 / norm_type)
+    if error_if_nonfinite and not bool(at.isfinite(total)):
+        raise at.InvalidValueError(f"get_total_norm: expected a finite norm of order {norm_type}, got {total.item()}")
+    return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scales the gradients by ``min(1, max_norm / total_norm)`` in place."""
+    scale = at.clamp(max_norm / (total_norm + 1e-6), max=1.0)
+    for grad in _gradients(parameters):
+        grad.mul_(scale.to(grad.dtype))
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scales the gradients in place so that their norm, all taken together, is at most ``max_norm``; answers the norm before.
+
+    The elements of all gradients count as one vector (Pascanu et al. 2013).
+    """
+    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    total = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(listed, max_norm, total)
+    return total
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
+    """Bounds each element of the gradients by ``±clip_value`` in place."""
+    for grad in _gradients(parameters):
+        grad.clamp_(-clip_value, clip_value)
