@@ -39,7 +39,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     compiler = os.environ.get("CXX", "g++")
     flags = FLAGS.replace(" -shared-libasan", "") if "clang" not in compiler else FLAGS
-    settings = ["build-dir=build/sanitized-{wheel_tag}", "cmake.build-type=RelWithDebInfo", "install.strip=false"]
+    settings = ["build-dir=build/sanitized-{wheel_tag}", "cmake.build-type=Debug", "install.strip=false"]
     # The stubs are written by loading the library, for which its Python would have to be sanitized.
     settings += ["cmake.define.ATLED_STUBS=OFF"]
     chosen = [package for package in packages if package.name in arguments.packages]
