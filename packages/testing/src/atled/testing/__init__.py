@@ -21,7 +21,7 @@ from ._convert import (
     result_dtype,
     to_numpy,
 )
-from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, OpSpec, Sample
+from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, OpSpec, Sample, Samples
 
 __all__ = [
     "ALL",
@@ -39,6 +39,7 @@ __all__ = [
     "ErrorCase",
     "OpSpec",
     "Sample",
+    "Samples",
     "assert_close",
     "assert_ulps",
     "at_dtype",

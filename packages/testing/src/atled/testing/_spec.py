@@ -23,8 +23,8 @@ class Sample:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # NumPy turns 0-d arrays into scalars at every opportunity.
-        self.args = tuple(np.asarray(a) if isinstance(a, np.generic) else a for a in args)
-        self.kwargs = kwargs
+        self.args: tuple[Any, ...] = tuple(np.asarray(a) if isinstance(a, np.generic) else a for a in args)
+        self.kwargs: dict[str, Any] = kwargs
 
     def __repr__(self) -> str:
         parts = [_brief(arg) for arg in self.args] + [f"{k}={_brief(v)}" for k, v in self.kwargs.items()]

@@ -194,7 +194,7 @@ def scatter_reduce(x: Any, dim: int, index: Any, src: Any, reduce: str, include_
     ):
         groups.setdefault(tuple(int(i) for i in where), [x[where]] if include_self else []).append(value)
     out = x.copy()
-    apply = {"sum": np.sum, "prod": np.prod, "amax": np.max, "amin": np.min, "mean": np.mean}[reduce]
+    apply: Any = {"sum": np.sum, "prod": np.prod, "amax": np.max, "amin": np.min, "mean": np.mean}[reduce]
     for where, values in groups.items():
         out[where] = apply(np.array(values))
     return out

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import ALL, BOOL, COMPLEX, FLOATS, REALS, Draw, ErrorCase, OpSpec, Sample
+from atled.testing import ALL, BOOL, COMPLEX, FLOATS, REALS, Draw, ErrorCase, OpSpec, Sample, Samples
 from atled.testing.samples import reductions
 
 X = np.ones((2, 3), np.float32)
@@ -37,7 +37,7 @@ def over(function: Callable[..., Any]) -> Callable[..., Any]:
     return reference
 
 
-def by_name(samples: Callable[[Draw], Iterator[Sample]], **kwargs: Any) -> Callable[[Draw], Iterator[Sample]]:
+def by_name(samples: Samples, **kwargs: Any) -> Samples:
     """Samples whose arguments other than the tensor are all named, with some more of them."""
 
     def generate(draw: Draw) -> Iterator[Sample]:
@@ -48,7 +48,7 @@ def by_name(samples: Callable[[Draw], Iterator[Sample]], **kwargs: Any) -> Calla
     return generate
 
 
-def with_dtype(samples: Callable[[Draw], Iterator[Sample]]) -> Callable[[Draw], Iterator[Sample]]:
+def with_dtype(samples: Samples) -> Samples:
     def generate(draw: Draw) -> Iterator[Sample]:
         yield from samples(draw)
         if not draw.smooth:
@@ -59,7 +59,7 @@ def with_dtype(samples: Callable[[Draw], Iterator[Sample]]) -> Callable[[Draw], 
     return generate
 
 
-def with_nan(samples: Callable[[Draw], Iterator[Sample]]) -> Callable[[Draw], Iterator[Sample]]:
+def with_nan(samples: Samples) -> Samples:
     def generate(draw: Draw) -> Iterator[Sample]:
         yield from samples(draw)
         if draw.dtype in FLOATS and not draw.smooth:

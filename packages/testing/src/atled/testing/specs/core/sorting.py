@@ -94,7 +94,7 @@ def search(
     side: str | None = None,
     sorter: Any = None,
 ) -> Any:
-    where = side or ("right" if right else "left")
+    where: Any = side or ("right" if right else "left")
     if sequence.ndim == 1:
         return np.searchsorted(sequence if sorter is None else sequence[sorter], x, where)
     rows = zip(sequence.reshape(-1, sequence.shape[-1]), x.reshape(-1, x.shape[-1]), strict=True)
