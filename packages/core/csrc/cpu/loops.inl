@@ -191,3 +191,137 @@ ATLED_TARGET static void reduce_columns(const void* ctx, const char* in, int64_t
     }
   }
 }
+
+// The best of a row and where it is: block by block, so that only a block that holds a better one is searched.
+template <class E>
+ATLED_TARGET static void extreme_row(const char* in, int64_t stride, int64_t n, typename E::Acc* value, int64_t* index) {
+  using In = typename E::In;
+  using Acc = typename E::Acc;
+  constexpr int64_t kBlock = 256;
+  constexpr int kLanes = sizeof(Acc) == 8 ? 8 : 16;
+  Acc best = static_cast<Acc>(*reinterpret_cast<const In*>(in));
+  int64_t at = 0, i = 1;
+  if (stride == sizeof(In)) {
+    const In* x = reinterpret_cast<const In*>(in);
+    for (i = 0; i + kBlock <= n; i += kBlock) {
+      Acc lanes[kLanes];
+      for (int k = 0; k < kLanes; ++k) lanes[k] = best;
+      for (int64_t j = i; j < i + kBlock; j += kLanes)
+        for (int k = 0; k < kLanes; ++k) {
+          const Acc y = static_cast<Acc>(x[j + k]);
+          lanes[k] = E::beats(y, lanes[k]) ? y : lanes[k];
+        }
+      bool better = false;
+      for (int k = 0; k < kLanes; ++k) better |= E::beats(lanes[k], best);
+      if (!better) continue;
+      for (int64_t j = i; j < i + kBlock; ++j)
+        if (E::beats(static_cast<Acc>(x[j]), best)) {
+          best = static_cast<Acc>(x[j]);
+          at = j;
+        }
+    }
+  }
+  for (; i < n; ++i) {
+    const Acc y = static_cast<Acc>(*reinterpret_cast<const In*>(in + i * stride));
+    if (E::beats(y, best)) {
+      best = y;
+      at = i;
+    }
+  }
+  *value = best;
+  *index = at;
+}
+
+// One more row for m columns side by side.
+template <class E>
+ATLED_TARGET static void extreme_columns(const char* in, int64_t row, int64_t m, typename E::Acc* value, int64_t* index) {
+  using In = typename E::In;
+  using Acc = typename E::Acc;
+  const In* x = reinterpret_cast<const In*>(in);
+  ATLED_IVDEP
+  for (int64_t j = 0; j < m; ++j) {
+    const Acc y = static_cast<Acc>(x[j]);
+    const bool better = row == 0 || E::beats(y, value[j]);
+    value[j] = better ? y : value[j];
+    index[j] = better ? row : index[j];
+  }
+}
+
+// Softmax of one row in Acc: exp(x - top) is made once, or twice where the output cannot hold it.
+template <class T, class Acc, class F, bool kLog>
+ATLED_TARGET static void softmax_row(T* out, const T* in, int64_t n) {
+  constexpr int kLanes = sizeof(Acc) == 8 ? 8 : 16;
+  constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
+  const F e{};
+  Acc tops[kLanes], sums[kLanes];
+  const Acc lowest = -std::numeric_limits<Acc>::infinity();
+  for (int k = 0; k < kLanes; ++k) tops[k] = lowest;
+  for (int k = 0; k < kLanes; ++k) sums[k] = Acc(0);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int k = 0; k < kLanes; ++k) {
+      const Acc x = static_cast<Acc>(in[i + k]);
+      tops[k] = x > tops[k] || x != x ? x : tops[k];
+    }
+  Acc top = lowest;
+  for (; i < n; ++i) {
+    const Acc x = static_cast<Acc>(in[i]);
+    top = x > top || x != x ? x : top;
+  }
+  for (int k = 0; k < kLanes; ++k) top = tops[k] > top || tops[k] != tops[k] ? tops[k] : top;
+  i = 0;
+  if constexpr (kKeep) {
+    ATLED_IVDEP
+    for (int64_t j = 0; j < n; ++j) out[j] = e(in[j] - top);
+    for (; i + kLanes <= n; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) sums[k] += out[i + k];
+  } else {
+    for (; i + kLanes <= n; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) sums[k] += e(static_cast<Acc>(in[i + k]) - top);
+  }
+  Acc sum = 0;
+  for (; i < n; ++i) sum += kKeep ? static_cast<Acc>(out[i]) : e(static_cast<Acc>(in[i]) - top);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
+  sum += sums[0];
+  if constexpr (kLog) {
+    const Acc rest = std::log(sum);
+    ATLED_IVDEP
+    for (int64_t j = 0; j < n; ++j) out[j] = T((static_cast<Acc>(in[j]) - top) - rest);
+  } else if constexpr (kKeep) {
+    const Acc scale = Acc(1) / sum;
+    ATLED_IVDEP
+    for (int64_t j = 0; j < n; ++j) out[j] = out[j] * scale;
+  } else {
+    const Acc scale = Acc(1) / sum;
+    ATLED_IVDEP
+    for (int64_t j = 0; j < n; ++j) out[j] = T(e(static_cast<Acc>(in[j]) - top) * scale);
+  }
+}
+
+// The same for m columns, `step` elements from row to row; tops and sums are scratch of m.
+template <class T, class Acc, class F, bool kLog>
+ATLED_TARGET static void softmax_columns(T* out, const T* in, int64_t n, int64_t step, int64_t m, Acc* tops, Acc* sums) {
+  const F e{};
+  for (int64_t j = 0; j < m; ++j) tops[j] = -std::numeric_limits<Acc>::infinity();
+  for (int64_t j = 0; j < m; ++j) sums[j] = Acc(0);
+  for (int64_t i = 0; i < n; ++i) {
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) {
+      const Acc x = static_cast<Acc>(in[i * step + j]);
+      tops[j] = x > tops[j] || x != x ? x : tops[j];
+    }
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) sums[j] += e(static_cast<Acc>(in[i * step + j]) - tops[j]);
+  }
+  for (int64_t j = 0; j < m; ++j) sums[j] = kLog ? std::log(sums[j]) : Acc(1) / sums[j];
+  for (int64_t i = 0; i < n; ++i) {
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) {
+      const Acc x = static_cast<Acc>(in[i * step + j]) - tops[j];
+      out[i * step + j] = T(kLog ? x - sums[j] : e(x) * sums[j]);
+    }
+  }
+}

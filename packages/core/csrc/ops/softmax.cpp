@@ -1,0 +1,27 @@
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+
+namespace {
+
+void softmax_rule(const atled_frame* frame, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(frame, 0);
+  const int dtype = arg_is_none(frame, 2) ? float_dtype(input->dtype) : static_cast<int>(frame->args[2].u.i);
+  if (!is_floating(dtype)) fail(ATLED_E_DTYPE, "expected a real floating dtype, got %s", dtype_name(dtype));
+  expect_real(input, "input");
+  wrap_dim(arg_int(frame, 1), input->dl.ndim);
+  set_spec(outs[0], dtype, input->dl.ndim, input->dl.shape);
+}
+
+void define_softmax() {
+  define({"core::softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor",
+          "exp(input) / sum(exp(input)) along dim; computed in float32 or wider.", shape<softmax_rule>});
+  define({"core::log_softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor",
+          "log(softmax(input)) along dim, without under- or overflow; computed in float32 or wider.", shape<softmax_rule>});
+}
+ATLED_OPS(define_softmax);
+
+}  // namespace
+
+}  // namespace atled::core
