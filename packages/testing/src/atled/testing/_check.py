@@ -41,6 +41,7 @@ def check_op(spec: OpSpec, device: str = "cpu", dtype: str = "float32") -> None:
         case.check_values()
         if spec.reference is not None:
             case.check_layouts()
+            case.check_meta()
             case.check_out()
             case.check_inplace()
 
@@ -157,6 +158,16 @@ class _Case:
             args, kwargs = self._arguments(cycle_layouts(start))
             self._compare(_outputs(self.op(*args, **kwargs)), f"with odd strides ({LAYOUTS[start].__name__} first): ")
 
+    def check_meta(self) -> None:
+        """The shape rule alone, on tensors without data."""
+        if "structured" not in self.op.traits or next(arrays_in((self.sample.args, self.sample.kwargs)), None) is None:
+            return
+        args, kwargs = self._arguments(_without_data)
+        for output, expected, dtype in zip(_outputs(self.op(*args, **kwargs)), self.expected, self.dtypes, strict=True):
+            got = (tuple(output.shape), dtype_name(output.dtype), str(output.device))
+            wanted = (expected.shape, dtype, "meta")
+            assert got == wanted, f"{self.where}without data: expected {wanted}, got {got}"
+
     def check_out(self) -> None:
         if "structured" not in self.op.traits:
             return
@@ -223,6 +234,10 @@ class _Case:
             assert name == self.dtypes[i], f"{part}expected dtype {self.dtypes[i]}, got {name}"
             assert str(output.device).split(":")[0] == self.device.split(":")[0], f"{part}it is on {output.device}"
             assert_ulps(to_numpy(output), expected, self.spec.tolerance(name), self.scales[i], part)
+
+
+def _without_data(array: Array, device: str) -> at.Tensor:
+    return at.empty(array.shape, dtype=at_dtype(dtype_name(array.dtype)), device="meta")
 
 
 def _tensors_in(value: Any) -> Iterator[at.Tensor]:
