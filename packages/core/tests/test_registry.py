@@ -190,3 +190,20 @@ def test_importing_core_scans_nothing() -> None:
     unwanted = ("importlib.metadata", "atled.core._registry", "numpy")
     code = f"import sys, atled.core; print([name for name in {unwanted} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_converters_from_other_libraries(make_distribution: MakeDistribution) -> None:
+    make_distribution(
+        "dist-a",
+        {"atled.interop": {"zlib_of_tables": "plugin_a:convert"}},
+        {
+            "plugin_a": "import atled.core as at\ndef convert(table): return at.tensor(table.values)\n",
+            "zlib_of_tables": "class Table:\n    values = [1.0, 2.0]\nclass Child(Table): pass\n",
+        },
+    )
+    import zlib_of_tables  # type: ignore[import-not-found]
+
+    assert at.asarray(zlib_of_tables.Table()).tolist() == [1.0, 2.0]
+    assert at.tensor(zlib_of_tables.Child()).tolist() == [1.0, 2.0]
+    with pytest.raises(at.ArgumentError, match="tensor: expected"):
+        at.tensor(object())

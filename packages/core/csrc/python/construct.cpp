@@ -197,6 +197,13 @@ Ref make(PyObject* data, int dtype) {
   }
   Ref shared(adopt_foreign(data));
   if (shared || PyErr_Occurred()) return shared;
+  if (rank_of(data) == Rank::kNone) {
+    // What a wheel registered in atled.interop for the type's library.
+    Ref convert = import_function("atled.core._registry", "from_foreign");
+    Ref converted(convert ? PyObject_CallOneArg(convert.get(), data) : nullptr);
+    if (!converted) return Ref();
+    if (is_tensor(converted.get())) return converted;
+  }
   if (rank_of(data) == Rank::kNone && PySequence_Check(data) && !PyUnicode_Check(data) && !PyBytes_Check(data)) {
     Ref list(PySequence_List(data));
     return list ? make(list.get(), dtype) : Ref();

@@ -16,9 +16,11 @@ from __future__ import annotations
 import os
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any, cast
 
 from atled.core import _core
 
@@ -265,6 +267,22 @@ def tensor_attribute(name: str) -> object:
         if hint("atled.tensor_attributes", name):
             raise AttributeError(missing("atled.tensor_attributes", name, f"Tensor.{name}"))
     raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+
+
+def from_foreign(value: Any) -> object | None:
+    """The tensor that a converter of the group ``atled.interop`` makes of another library's object, else None.
+
+    A converter is registered under the name of the library's top module (``pandas``), takes the object and returns a
+    tensor, or None when it does not know the type either.
+    """
+    for cls in type(value).__mro__:
+        library = cls.__module__.partition(".")[0]
+        if library == "builtins":
+            continue
+        converter = find("atled.interop", library)
+        if converter is not None:
+            return cast(Callable[[Any], "object | None"], converter)(value)
+    return None
 
 
 def load_ops(namespace: str) -> None:
