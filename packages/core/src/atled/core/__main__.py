@@ -48,7 +48,7 @@ def load_everything() -> None:
 def distributions() -> list[tuple[str, str]]:
     """Name and version of each installed wheel of atled's or that plugs into it."""
     plugging = {plugin.distribution for plugin in _registry.plugins()}
-    found = {}
+    found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name and (name == "atled" or name.startswith("atled-") or name in plugging):

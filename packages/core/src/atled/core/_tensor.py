@@ -42,7 +42,7 @@ def _rebuild(
     tensor = flat.reshape(shape).to(device=device)
     if cls is not _core.Tensor:
         tensor = cls(tensor)
-    return tensor.requires_grad_() if requires_grad else tensor  # type: ignore[no-any-return]
+    return tensor.requires_grad_() if requires_grad else tensor
 
 
 def _array_namespace(self: _core.Tensor, api_version: str | None = None) -> Any:
