@@ -133,7 +133,11 @@ void add_function(Rule& rule, PyObject* entry) {
   for (Py_ssize_t i = 0; i < PyTuple_Size(names); ++i) {
     function.params.push_back(parameter(rule, function, text_of(PyTuple_GetItem(names, i))));
     function.steered = function.steered || steers(rule, function.params.back());
+    const ParamSpec& param = function.params.back();
+    const bool argument = param.what == Param::kSaved && rule.saves[param.index].what == Save::kArgument;
+    if (argument && rule.op->args[rule.saves[param.index].index].flags & ATLED_ARG_SCALAR_TOO) function.either.push_back(static_cast<uint16_t>(i));
   }
+  function.steered = function.steered || function.either.size() > 2;
   if (function.targets.size() > kMaxTargets || function.params.size() > kMaxParameters)
     fail(ATLED_E_AUTOGRAD, "rule of %s: expected at most %zu parameters and %zu targets", qualified(rule.op).c_str(), kMaxParameters, kMaxTargets);
   Py_INCREF(callable);

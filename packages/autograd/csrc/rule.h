@@ -69,11 +69,13 @@ struct Function {
   std::vector<ParamSpec> params;
   std::vector<uint16_t> targets;  // indices into Rule::inputs
   bool joint = false;             // answers a tuple, one gradient for each target
-  bool steered = false;           // some parameter may be None, bool, str, dtype, device or a list
+  bool steered = false;           // some parameter may be None, bool, str, dtype, device or a list; or many may be numbers
   uint64_t saves = 0;             // bit i: needs Rule::saves[i]
   mutable Mode mode = Mode::kUntried;
   mutable std::string why;  // it is called in Python
-  mutable const Program* plain = nullptr;  // when symbolic and not steered
+  std::vector<uint16_t> either;   // parameters that may be tensors or numbers
+  // When symbolic and not steered: by which of `either` (at most two) are tensors.
+  mutable const Program* plain[4] = {};
   mutable std::unordered_map<std::string, const Program*> programs;
 };
 

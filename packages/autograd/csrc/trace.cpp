@@ -286,7 +286,10 @@ void set_trace(PyObject* function) {
 bool set_tracing(bool on) { return std::exchange(tracing, on); }
 
 const Program* program_for(const Node* node, const Function& function, const atled_value* parameters, uint64_t needed) {
-  if (function.plain && tracing) return function.plain;
+  uint32_t tensors = 0;
+  for (size_t i = 0; !function.steered && i < function.either.size(); ++i)
+    if (parameters[function.either[i]].tag == ATLED_TENSOR) tensors |= 1u << i;
+  if (function.plain[tensors] && tracing) return function.plain[tensors];
   using Mode = Function::Mode;
   if (function.mode == Mode::kPython || !tracing) return nullptr;
   Gil gil;  // also guards the programs
@@ -301,11 +304,12 @@ const Program* program_for(const Node* node, const Function& function, const atl
     if (program) {
       if (function.mode == Mode::kUntried) function.mode = Mode::kSymbolic;
       function.programs.emplace(std::move(key), program);
-      if (!special && !function.steered) function.plain = program;
+      if (!special && !function.steered) function.plain[tensors] = program;
       return program;
     }
     // What was traced so far stays right, but its keys are of another kind.
     function.programs.clear();
+    for (const Program*& plain : function.plain) plain = nullptr;
     function.mode = special ? Mode::kPython : Mode::kSpecial;
   }
 }

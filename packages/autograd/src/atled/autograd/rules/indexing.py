@@ -56,10 +56,21 @@ def _scatter_reduce_input(g: Any, input: Any, dim: Any, index: Any, src: Any, re
         g = g / _counts(g, dim, index, include_self)
     elif reduce in ("amax", "amin") and include_self:
         g = at.where(input == out, g / _winners(input, dim, index, src, include_self, out), 0)
-    elif reduce == "prod":
-        raise at.NotImplementedOpError("scatter_reduce: its gradient with reduce='prod' is not implemented")
+    elif reduce == "prod" and include_self:
+        safe = at.where(input == 0, 1, input)
+        g = g * _core.scatter_reduce(safe, dim, index, src, "prod") / safe
     # Without include_self, only elements that no index names come from input.
     return g if include_self else _core.scatter(g, dim, index, value=0)
+
+
+def _factors(g: Any, input: Any, dim: Any, index: Any, src: Any, include_self: bool, out: Any) -> Any:
+    """The gradient of src in a product: the product of the others, also where src is the only zero among them."""
+    zero = src == 0
+    zeros = _core.scatter_add(at.zeros_like(g), dim, index, at.where(zero, at.ones_like(src), 0))
+    alone = at.logical_and(zero, _core.gather(zeros, dim, index) == 1)
+    others = _core.scatter_reduce(input, dim, index, at.where(alone, 1, src), "prod", include_self=include_self)
+    rest = _core.gather(g * out, dim, index) / at.where(zero, 1, src)
+    return at.where(alone, _core.gather(g * others, dim, index), rest)
 
 
 def _scatter_reduce_src(g: Any, input: Any, dim: Any, index: Any, src: Any, reduce: str, include_self: bool, out: Any) -> Any:
@@ -69,7 +80,7 @@ def _scatter_reduce_src(g: Any, input: Any, dim: Any, index: Any, src: Any, redu
         g = g / _winners(input, dim, index, src, include_self, out)
         return at.where(src == _core.gather(out, dim, index), _core.gather(g, dim, index), 0)
     elif reduce == "prod":
-        raise at.NotImplementedOpError("scatter_reduce: its gradient with reduce='prod' is not implemented")
+        return _factors(g, input, dim, index, src, include_self, out)
     return _core.gather(g, dim, index)
 
 

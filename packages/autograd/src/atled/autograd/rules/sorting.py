@@ -13,7 +13,7 @@ def _back(g_values: Any, input_shape: Any, indices: Any, dim: Any) -> Any:
 
 
 def _kthvalue(g_values: Any, input_shape: Any, indices: Any, dim: Any, keepdim: bool) -> Any:
-    if not keepdim:
+    if not keepdim and len(input_shape):
         g_values, indices = at.unsqueeze(g_values, dim), at.unsqueeze(indices, dim)
     return _back(g_values, input_shape, indices, dim)
 

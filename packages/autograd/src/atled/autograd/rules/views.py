@@ -36,8 +36,8 @@ def _as_strided(g: Any, input: Any, size: Any, stride: Any, storage_offset: Any)
     made = _places(size, stride, start, g.device)
     if own.numel() == 0:
         return g.new_zeros(tuple(input.shape))
-    low = min([int(own.min()), *([int(made.min())] if made.numel() else [])])
-    high = max([int(own.max()), *([int(made.max())] if made.numel() else [])])
+    low = min([int(at.amin(own)), *([int(at.amin(made))] if made.numel() else [])])
+    high = max([int(at.amax(own)), *([int(at.amax(made))] if made.numel() else [])])
     memory = g.new_zeros((high - low + 1,)).index_add(0, made - low, g.reshape(-1))
     # Elements of an expanded input that share memory share its gradient.
     owners = g.new_zeros((high - low + 1,)).index_add(0, own - low, g.new_ones((own.numel(),)))

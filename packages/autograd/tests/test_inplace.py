@@ -1,0 +1,186 @@
+"""In-place changes: recorded where that is right, refused where it is not, and never silently wrong."""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import atled.autograd as autograd
+import atled.core as at
+from atled.autograd import gradcheck, gradgradcheck
+
+
+def leaf(*values: float) -> at.Tensor:
+    return at.tensor(list(values), dtype=at.float64, requires_grad=True)
+
+
+def line() -> int:
+    """The line of the caller's call."""
+    return inspect.stack()[1].lineno
+
+
+def test_a_changed_input_names_the_op_the_change_and_the_line() -> None:
+    x = leaf(1, 2)
+    y = x * 1
+    z = y * y
+    y.add_(1); here = line()  # noqa: E702
+    with pytest.raises(at.AutogradError) as caught:
+        z.sum().backward()
+    assert str(caught.value) == (
+        "mul: its gradient needs a tensor of shape (2,) as it was, but it was changed in place by "
+        f"add_ at {__file__}:{here} (version 1, expected 0); change a copy of it (clone()), or use the form that makes a new tensor"
+    )
+
+
+def test_a_changed_output_names_the_op_the_change_and_the_line() -> None:
+    x = leaf(1, 2)
+    y = x.exp()
+    y[0] = 5.0; here = line()  # noqa: E702
+    with pytest.raises(at.AutogradError, match=rf"^exp: its gradient needs .* changed in place by setitem_ at {re.escape(__file__)}:{here} "):
+        y.sum().backward()
+
+
+def test_a_change_through_a_view_or_its_base_is_noticed() -> None:
+    for change in (lambda y: y[0].mul_(2), lambda y: y.reshape(1, 2).mul_(2), lambda y: y.detach().mul_(2)):
+        y = leaf(1, 2) * 1
+        z = y.exp() * y
+        with autograd.no_grad():
+            change(y)
+        with pytest.raises(at.AutogradError, match="changed in place by mul_ at .*test_inplace.py:"):
+            z.sum().backward()
+
+
+def test_a_change_of_what_nobody_needs_is_fine() -> None:
+    x = leaf(1, 2)
+    y = x * 3
+    y.add_(1)
+    y.sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
+def test_a_leaf_refuses() -> None:
+    x = leaf(1, 2)
+    with pytest.raises(at.AutogradError) as caught:
+        x.mul_(2)
+    assert str(caught.value) == (
+        "mul_: expected a tensor with history, got a leaf that requires grad, whose old value a gradient would still be about; "
+        "change it under no_grad(), or a copy of it: clone()"
+    )
+    with pytest.raises(at.AutogradError, match="setitem_: expected a tensor with history, got a leaf"):
+        x[0] = 1.0
+    with pytest.raises(at.AutogradError, match="mul_: expected a tensor with history, got a view of a leaf that requires grad"):
+        x[0].mul_(2)
+    with autograd.no_grad():
+        x.mul_(2)
+    assert x.tolist() == [2, 4] and x.is_leaf and x.requires_grad
+
+
+def test_an_integer_cannot_hold_a_gradient() -> None:
+    with pytest.raises((at.DTypeError, at.AutogradError)):
+        at.arange(2).add_(leaf(1, 2))
+
+
+def test_a_constant_becomes_a_result() -> None:
+    x, y = leaf(2, 3), at.ones(2, dtype=at.float64)
+    y.mul_(x)
+    assert y.requires_grad and not y.is_leaf
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [4, 6]
+
+
+CHANGES: dict[str, Callable[[Any, Any], Any]] = {
+    "mul_ needs its old value": lambda x, w: (x * 1).mul_(w),
+    "mul_ with itself": lambda x, w: (y := x * w).mul_(y),
+    "exp_ needs its new value": lambda x, w: (x * w).exp_(),
+    "div_ chain": lambda x, w: (x * 1).div_(w).pow_(3).sin_(),
+    "setitem number": lambda x, w: assign(x * w, 0, 7.0),
+    "setitem tensor": lambda x, w: assign(x * 1, slice(1, 3), w[:2] * 2),
+    "setitem mask": lambda x, w: assign(x * w, at.tensor([True, False, True]), w[1]),
+    "setitem index": lambda x, w: assign(x * w, at.tensor([2, 0]), w[:2]),
+    "setitem in a constant": lambda x, w: assign(at.zeros(3, dtype=at.float64), slice(0, 2), x[:2] * w[1:]),
+    "copy_": lambda x, w: (x * w).copy_(w * w),
+    "fill_": lambda x, w: (x * w).fill_(w[0]) * x,
+    "zero_": lambda x, w: (x * w).zero_() + x,
+    "view changed": lambda x, w: change_view(x * w, lambda y: y[1:].mul_(w[:2])),
+    "view of a view changed": lambda x, w: change_view(x * w, lambda y: y[1:].reshape(2, 1)[1].exp_()),
+    "view changed twice": lambda x, w: change_view(x * w, lambda y: y[:2].mul_(w[0]).add_(x[1:])),
+    "flipped view changed": lambda x, w: change_view(x * w, lambda y: y.reshape(1, 3).T[1:].mul_(w[0])),
+    "base changed, view used": lambda x, w: base_changed(x * w, w),
+    "view changed, other view used": lambda x, w: other_view(x * w, w),
+    "transposed base": lambda x, w: transposed_base(x, w),
+}
+
+
+def assign(y: Any, key: Any, value: Any) -> Any:
+    y[key] = value
+    return y * y
+
+
+def change_view(y: Any, change: Callable[[Any], Any]) -> Any:
+    view = change(y)
+    return y.sin() * view.sum()
+
+
+def base_changed(y: Any, w: Any) -> Any:
+    view = y[1:]
+    y.mul_(w)
+    return view * view * y[0]
+
+
+def other_view(y: Any, w: Any) -> Any:
+    first, second = y[:2], y[1:]
+    first.mul_(w[1])
+    second.add_(first)
+    return (first * second).sum() + y.exp().sum()
+
+
+def transposed_base(x: Any, w: Any) -> Any:
+    base = x.reshape(3, 1) * w
+    turned = base.t().contiguous().t() * 1 if False else base.t() * 1
+    turned[1].mul_(w)
+    return turned * turned
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_recorded_changes(name: str) -> None:
+    inputs = (leaf(0.5, 1.5, -0.7), leaf(1.2, 0.4, 0.9))
+    assert gradcheck(CHANGES[name], inputs)
+    assert gradgradcheck(CHANGES[name], inputs)
+
+
+def test_what_cannot_be_followed_is_refused() -> None:
+    w = leaf(1, 2)
+    with pytest.raises(at.AutogradError, match=r"mul_: .* got a view whose base is not known to the tape, .* write through the base \(base\[index\] = value\)"):
+        at.zeros(2, 2, dtype=at.float64)[0].mul_(w)
+    left, _ = (w * 1).split(1)
+    with pytest.raises(at.AutogradError, match=r"mul_: expected a view made alone, got one of several"):
+        left.mul_(2)
+
+
+def test_a_view_of_several_whose_base_changed() -> None:
+    y = leaf(1, 2) * 1
+    left, right = y.split(1)
+    y.mul_(2)
+    with pytest.raises(at.AutogradError, match="take the view again"):
+        (left * right).sum().backward()
+
+
+def test_changes_without_recording_leave_histories_alone() -> None:
+    x = leaf(1, 2)
+    y = x * 3
+    with autograd.no_grad():
+        y.fill_(0)
+    y.sum().backward()
+    assert x.grad.tolist() == [3, 3]
+
+
+def test_hooks_belong_to_the_value_before_the_change() -> None:
+    x = leaf(2)
+    y = x * 3
+    seen = []
+    y.register_hook(lambda g: seen.append(g.item()))
+    y.mul_(5)
+    y.backward()
+    assert seen == [5] and x.grad.item() == 15

@@ -1,0 +1,67 @@
+"""Recording and backward from several threads."""
+
+import threading
+from collections.abc import Callable
+
+import atled.autograd as autograd
+import atled.core as at
+
+
+def together(n: int, work: Callable[[int], None]) -> None:
+    failures: list[BaseException] = []
+    barrier = threading.Barrier(n)
+
+    def run(i: int) -> None:
+        try:
+            barrier.wait()
+            work(i)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def test_threads_have_graphs_of_their_own() -> None:
+    results: dict[int, float] = {}
+
+    def work(i: int) -> None:
+        for _ in range(50):
+            x = at.tensor([float(i), 1.0], requires_grad=True)
+            y = x
+            for _ in range(20):
+                y = y * 1.5
+            (y * y).sum().backward()
+            results[i] = x.grad[0].item()
+
+    together(4, work)
+    for i, value in results.items():
+        assert value == 2 * i * 1.5**40
+
+
+def test_threads_share_leaves_and_a_graph() -> None:
+    # Large enough that kernels let go of the GIL in between.
+    x = at.ones(256, 256, requires_grad=True)
+    shared = (x @ x).tanh() * 1e-3
+    gradients: dict[int, float] = {}
+
+    def work(i: int) -> None:
+        for _ in range(5):
+            (g,) = autograd.grad((shared * (i + 1)).sum(), x, retain_graph=True)
+            gradients[i] = g.sum().item()
+
+    together(4, work)
+    for i, value in gradients.items():
+        assert abs(value - gradients[0] * (i + 1)) <= 1e-3 * abs(value)
+
+
+def test_a_graph_of_one_thread_runs_in_another() -> None:
+    x = at.tensor(3.0, requires_grad=True)
+    y = x * x
+    together(1, lambda i: y.backward())
+    assert x.grad.item() == 6
