@@ -17,8 +17,14 @@ struct Key {
   int count = 0;
   int last_index = 0;  // one past the last index tensor
   int dim = 0;         // dimensions of the input used so far
-  Ref keep[kMaxEntries];
+  PyObject* keep[kMaxEntries];  // index tensors made on the way
   int kept = 0;
+
+  Key() {}
+  Key(const Key&) = delete;
+  ~Key() {
+    for (int i = 0; i < kept; ++i) Py_DECREF(keep[i]);
+  }
 
   void add(int64_t kind, int64_t a = 0, int64_t b = 0, int64_t c = 0) {
     int64_t* at = spec + 4 * entries++;
@@ -63,7 +69,7 @@ bool add_truth(Key& key, bool truth) {
   TensorImpl* index = make_empty(ATLED_INT64, 1, shape, nullptr, DLDevice{kDLCPU, 0});
   if (!index) return raise() != nullptr;
   if (truth) data<int64_t>(index)[0] = 0;
-  key.keep[key.kept++] = Ref(wrap(index));
+  key.keep[key.kept++] = wrap(index);
   key.add(2);
   key.indices[key.count++] = index;
   key.last_index = key.count;
@@ -134,7 +140,7 @@ bool add_entry(const atled_tensor* t, Key& key, PyObject* object) {
       made = Ref(PyObject_CallMethod(made.get(), "to", "O", Ref(dtype_object(ATLED_INT64)).get()));
       if (!made) return false;
     }
-    key.keep[key.kept++] = Ref::borrow(made.get());
+    key.keep[key.kept++] = Py_NewRef(made.get());
     return add_tensor(t, key, tensor_of(made.get()));
   }
   raise(ATLED_E_BOUNDS, "index", "expected integers, slices, ..., None, index tensors or masks, got %s", type_name(object).c_str());
