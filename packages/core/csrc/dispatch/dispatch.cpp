@@ -211,7 +211,12 @@ struct GivenOutputs {
         copy.run(0, &copied, {value(targets[i]), value(temporary)});
         release(copied.u.tensor);
       } else {
-        bump_version(targets[i], frame->op->name);
+        const bool inplace = frame->flags & ATLED_CALL_INPLACE;
+        // The name with its underscore is made only for those who want to know.
+        if (inplace && __atomic_load_n(&targets[i]->version->watchers, __ATOMIC_RELAXED))
+          bump_version(targets[i], (std::string(frame->op->name) + "_").c_str());
+        else
+          bump_version(targets[i], frame->op->name);
       }
       frame->outs[i] = value(targets[i].release());
     }
