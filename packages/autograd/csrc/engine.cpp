@@ -58,7 +58,9 @@ class Run {
 
   static bool later(const Node* a, const Node* b) { return a->seq < b->seq; }
 
+  // Once a node has a record on the side, that stays its place in this run.
   bool claim(Node* node) {
+    if (!aside_.empty() && aside_.count(node)) return false;
     uint64_t owner = node->run.load(std::memory_order_relaxed);
     if (owner == id_) return true;
     if (owner != 0 || !node->run.compare_exchange_strong(owner, id_, std::memory_order_acquire)) return false;
@@ -231,7 +233,8 @@ class Run {
   // Functions get zeros, unless they asked for None.
   static Tensor missing(const Node* node, uint32_t i) {
     Ref wanted = need(PyObject_GetAttrString(node->python, "_materialize"));
-    return PyObject_IsTrue(wanted.get()) == 1 ? zeros(node->outputs[i]) : Tensor();
+    const bool tensor = node->outputs[i].shape != nullptr;
+    return tensor && PyObject_IsTrue(wanted.get()) == 1 ? zeros(node->outputs[i]) : Tensor();
   }
 
   // The context's _backward(node, gradients) answers one gradient or None for each edge.

@@ -94,7 +94,7 @@ CHANGES: dict[str, Callable[[Any, Any], Any]] = {
     "mul_ needs its old value": lambda x, w: (x * 1).mul_(w),
     "mul_ with itself": lambda x, w: (y := x * w).mul_(y),
     "exp_ needs its new value": lambda x, w: (x * w).exp_(),
-    "div_ chain": lambda x, w: (x * 1).div_(w).pow_(3).sin_(),
+    "a chain": lambda x, w: (x * 1).add_(w).pow_(3).sin_(),
     "setitem number": lambda x, w: assign(x * w, 0, 7.0),
     "setitem tensor": lambda x, w: assign(x * 1, slice(1, 3), w[:2] * 2),
     "setitem mask": lambda x, w: assign(x * w, at.tensor([True, False, True]), w[1]),
@@ -138,8 +138,8 @@ def other_view(y: Any, w: Any) -> Any:
 
 def transposed_base(x: Any, w: Any) -> Any:
     base = x.reshape(3, 1) * w
-    turned = base.t().contiguous().t() * 1 if False else base.t() * 1
-    turned[1].mul_(w)
+    turned = base.t()
+    turned[1:].mul_(w[0])
     return turned * turned
 
 

@@ -73,9 +73,8 @@ class RuleBook:
         name = op if "::" in op else f"{self.namespace}::{op}"
         old = _rules.get(name)
         if old is not None and old.mark == rule.mark == "rule":
-            taken = {target for part in old.parts for target in part.targets}
-            replaced = taken & {target for part in rule.parts for target in part.targets}
-            kept = () if replaced else old.parts
+            new = {target for part in rule.parts for target in part.targets}
+            kept = (part for part in old.parts if new.isdisjoint(part.targets))
             rule = Rule((*kept, *rule.parts))
         _rules[name] = rule
         if old is not None:
