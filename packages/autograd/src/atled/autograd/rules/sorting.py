@@ -4,6 +4,7 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd._rule import RuleBook
+from atled.autograd.rules.extremes import chosen
 
 _core = at.ops.core
 
@@ -12,16 +13,10 @@ def _back(g_values: Any, input_shape: Any, indices: Any, dim: Any) -> Any:
     return _core.scatter_add(g_values.new_zeros(input_shape), dim, indices, g_values)
 
 
-def _kthvalue(g_values: Any, input_shape: Any, indices: Any, dim: Any, keepdim: bool) -> Any:
-    if not keepdim and len(input_shape):
-        g_values, indices = at.unsqueeze(g_values, dim), at.unsqueeze(indices, dim)
-    return _back(g_values, input_shape, indices, dim)
-
-
 def register(rule: RuleBook) -> None:
     rule("sort", input=_back)
     rule("topk", input=_back)
-    rule("kthvalue", input=_kthvalue)
+    rule("kthvalue", input=chosen)
     rule.non_differentiable("argsort", "searchsorted")
     for op in ("unique_all", "unique_consecutive_all"):
         rule.not_implemented(op, "which of several equal elements a value is, is not defined")
