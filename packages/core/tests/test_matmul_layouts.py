@@ -38,7 +38,7 @@ def operand(shape: tuple[int, ...], layout: str, dtype: str) -> tuple[np.ndarray
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "int32", "int8"])
 @pytest.mark.parametrize(
-    ("left", "right"), itertools.product(["plain", "transposed", "gaps", "reversed", "expanded"], repeat=2)
+    ("left", "right"), list(itertools.product(["plain", "transposed", "gaps", "reversed", "expanded"], repeat=2))
 )
 def test_layouts(dtype: str, left: str, right: str) -> None:
     for _ in range(12):

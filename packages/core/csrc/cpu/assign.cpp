@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/iterator.h"
+#include "cpu/levels.h"
 #include "cpu/parallel.h"
 #include "tensor/tensor.h"
 
@@ -19,6 +20,11 @@ void copy_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
   } else if (strides[0] == sizeof(T) && strides[1] == 0) {
     const T x = *reinterpret_cast<const T*>(in);
     for (int64_t i = 0; i < n; ++i) reinterpret_cast<T*>(out)[i] = x;
+  } else if (strides[0] == sizeof(T) && strides[1] == -static_cast<int64_t>(sizeof(T))) {
+    T* to = reinterpret_cast<T*>(out);
+    const T* from = reinterpret_cast<const T*>(in);
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) to[i] = from[-i];
   } else {
     for (int64_t i = 0; i < n; ++i)
       *reinterpret_cast<T*>(out + i * strides[0]) = *reinterpret_cast<const T*>(in + i * strides[1]);

@@ -46,6 +46,19 @@ struct Part {
   T alpha, beta;
 };
 
+template <class T>
+ATLED_INLINE T number_as(std::complex<double> z) {
+  if constexpr (std::is_same_v<T, Truth>) {
+    return T{static_cast<uint8_t>(z != 0.0)};
+  } else if constexpr (is_complex_type<T>) {
+    return T(static_cast<typename T::value_type>(z.real()), static_cast<typename T::value_type>(z.imag()));
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<T>(static_cast<int64_t>(z.real()));
+  } else {
+    return static_cast<T>(z.real());
+  }
+}
+
 namespace gemm {
 struct Baseline {
 #define ATLED_TARGET
@@ -84,19 +97,6 @@ T own_dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
     case kAvx512: return gemm::Avx512::dot<T>(x, x_step, y, y_step, n);
     case kAvx2: return gemm::Avx2::dot<T>(x, x_step, y, y_step, n);
     default: return gemm::Baseline::dot<T>(x, x_step, y, y_step, n);
-  }
-}
-
-template <class T>
-T number_as(std::complex<double> z) {
-  if constexpr (std::is_same_v<T, Truth>) {
-    return T{static_cast<uint8_t>(z != 0.0)};
-  } else if constexpr (is_complex_type<T>) {
-    return T(static_cast<typename T::value_type>(z.real()), static_cast<typename T::value_type>(z.imag()));
-  } else if constexpr (std::is_integral_v<T>) {
-    return static_cast<T>(static_cast<int64_t>(z.real()));
-  } else {
-    return static_cast<T>(z.real());
   }
 }
 

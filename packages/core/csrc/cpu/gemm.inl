@@ -27,16 +27,32 @@ ATLED_INLINE static void strip(const T* x, int64_t x_row, int64_t x_column, cons
                                int64_t c_row, int columns, T alpha, T beta, bool add) {
   constexpr int W = width<T>();
   T sums[R][W] = {};
-  for (int64_t k = 0; k < depth; ++k) {
-    const T* line = y + k * step;
-    for (int r = 0; r < R; ++r) {
-      const T a = x[r * x_row + k * x_column];
-      for (int j = 0; j < W; ++j) sums[r][j] = combine(sums[r][j], a, line[j]);
+#if defined(__GNUC__)
+  if constexpr (std::is_arithmetic_v<T>) {
+    // Left to itself, the compiler makes vectors of the rows instead.
+    typedef T Line __attribute__((vector_size(sizeof(T) * W)));
+    Line lines[R] = {};
+    for (int64_t k = 0; k < depth; ++k) {
+      Line line;
+      std::memcpy(&line, y + k * step, sizeof line);
+      for (int r = 0; r < R; ++r) lines[r] += x[r * x_row + k * x_column] * line;
     }
+    std::memcpy(sums, lines, sizeof sums);
+  } else
+#endif
+  {
+    for (int64_t k = 0; k < depth; ++k)
+      for (int r = 0; r < R; ++r)
+        for (int j = 0; j < W; ++j) sums[r][j] = combine(sums[r][j], x[r * x_row + k * x_column], y[k * step + j]);
   }
   const T zero{};
+  const bool plain = !add && columns == W && beta == zero && alpha == number_as<T>(1.0);
   for (int r = 0; r < R; ++r) {
     T* to = c + r * c_row;
+    if (plain) {
+      std::memcpy(to, sums[r], sizeof sums[r]);
+      continue;
+    }
     for (int j = 0; j < columns; ++j) {
       const T scaled = combine(zero, alpha, sums[r][j]);
       to[j] = add ? plus(to[j], scaled) : beta == zero ? scaled : combine(scaled, beta, to[j]);

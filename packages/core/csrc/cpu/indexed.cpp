@@ -13,6 +13,7 @@ namespace atled::core {
 namespace {
 
 constexpr int64_t kGrain = 16384;
+constexpr int64_t kTrial = 256;
 
 // Joins neighbouring dimensions that lie evenly in memory; drops those of size 1.
 void simplify(Layout& dims) {
@@ -99,8 +100,15 @@ Tensor true_offsets(atled_tensor* mask, const int64_t* strides) {
         rest /= dims.shape[d];
       }
       const int64_t begin = at % row, stop = std::min(row, begin + end - at);
-      for (int64_t j = begin; j < stop; ++j)
-        if (truth[at + j - begin]) *out++ = base + j * step;
+      for (int64_t j = begin; j < stop; j += kTrial) {
+        // Without a branch, into room for one more than fits.
+        int64_t found[kTrial + 1], count = 0;
+        for (int64_t q = j, last_q = std::min(stop, j + kTrial); q < last_q; ++q) {
+          found[count] = base + q * step;
+          count += truth[at + q - begin] != 0;
+        }
+        out = std::copy(found, found + count, out);
+      }
       at += stop - begin;
     }
   });

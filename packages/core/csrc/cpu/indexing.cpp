@@ -3,6 +3,7 @@
 
 #include "cpu/assign.h"
 #include "cpu/indexed.h"
+#include "cpu/iterator.h"
 #include "dispatch/register.h"
 #include "ops/rules.h"
 
@@ -75,12 +76,39 @@ void write_plain(atled_tensor* target, const atled_value& v) {
   assign(target, view);
 }
 
+template <class T>
+void masked_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
+  const T number = *reinterpret_cast<const T*>(data[2]);
+  for (int64_t i = 0; i < n; ++i) {
+    T& x = *reinterpret_cast<T*>(data[0] + i * strides[0]);
+    x = data[1][i * strides[1]] ? number : x;
+  }
+}
+
+// target[mask] = one number, where the mask covers target or its first dimensions. False when it does not.
+bool write_masked(atled_tensor* target, const atled_value& indices, const atled_value& v) {
+  if (indices.n != 1 || (v.tag == ATLED_TENSOR && numel(v.u.tensor) != 1)) return false;
+  const atled_tensor* mask = indices.u.tensors[0];
+  if (mask->dtype != ATLED_BOOL || mask->dl.ndim > target->dl.ndim) return false;
+  Layout layout(mask);
+  for (int d = 0; d < mask->dl.ndim; ++d)
+    if (mask->dl.shape[d] != target->dl.shape[d]) return false;
+  while (layout.ndim < target->dl.ndim) layout.push(1, 0);
+  const Values number = values_for(v, target, Layout());
+  const atled_loop loop = visit_size(itemsize(target->dtype),
+                                     [](auto tag) -> atled_loop { return masked_loop<typename decltype(tag)::type>; });
+  Tensor view = layout.view(indices.u.tensors[0]);
+  if (may_overlap(view, target)) return false;
+  Elementwise().output(target, target->dtype).input(view, ATLED_BOOL).input(number.tensor, target->dtype).run(loop);
+  return true;
+}
+
 void set_item(atled_tensor* target, const atled_value& spec, const atled_value& indices, const atled_value& v) {
   bool plain = true;
   for (uint32_t i = 0; i < indices.n; ++i) plain &= indices.u.tensors[i] == nullptr;
   Tensor view = spec.n > 0 ? sliced(target, spec).view(target) : Tensor::borrow(target);
   if (plain) return write_plain(view, v);
-  write_indexed(view, indices.u.tensors, indices.n, v, false);
+  if (!write_masked(view, indices, v)) write_indexed(view, indices.u.tensors, indices.n, v, false);
 }
 
 void index(atled_frame* f) {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "atled/dtype.hpp"
+#include "functors/inline.h"
 
 namespace atled::core {
 
@@ -17,7 +17,7 @@ using KeyOf = std::conditional_t<sizeof(T) == 1, uint8_t,
 
 // Equal elements have equal keys (0 and -0 too, and all NaNs).
 template <class T>
-KeyOf<T> key_of(T x, bool descending) {
+ATLED_INLINE KeyOf<T> key_of(T x, bool descending) {
   using K = KeyOf<T>;
   constexpr K sign = static_cast<K>(K{1} << (8 * sizeof(K) - 1));
   K key;
@@ -31,13 +31,9 @@ KeyOf<T> key_of(T x, bool descending) {
     // All exponent bits: those between the sign and the mantissa.
     constexpr K infinity = static_cast<K>(sign - (K{1} << mantissa));
     const K magnitude = static_cast<K>(key & ~sign);
-    if (magnitude > infinity) {
-      key = static_cast<K>(~K{0});
-    } else if (magnitude == 0) {
-      key = sign;
-    } else {
-      key = static_cast<K>(key & sign ? ~key : key | sign);
-    }
+    // Without branches, so that loops become vector code.
+    const K number = static_cast<K>(magnitude == 0 ? sign : key & sign ? ~key : key | sign);
+    key = magnitude > infinity ? static_cast<K>(~K{0}) : number;
   }
   return descending ? static_cast<K>(~key) : key;
 }
@@ -45,7 +41,7 @@ KeyOf<T> key_of(T x, bool descending) {
 template <class K>
 struct Keyed {
   K key;
-  int64_t index;
+  uint32_t index;
   bool operator<(const Keyed& other) const { return key != other.key ? key < other.key : index < other.index; }
 };
 

@@ -10,35 +10,35 @@
 
 namespace atled::core {
 namespace {
+namespace random {
 
 constexpr int64_t kLanes = 64;    // counters at once, so that the compiler makes vectors of them
-constexpr int64_t kGrain = 2048;  // counters that are worth a thread
 
 // out[i] for elements [begin, end) of a draw; begin is a counter's first.
-#define ATLED_DRAW(name, target)                                                                                   \
-  template <int kPer, class T, class F>                                                                            \
-  target void name(T* out, int64_t begin, int64_t end, uint64_t seed, uint64_t offset, F f) {                      \
-    T drawn[kPer][kLanes];                                                                                         \
-    for (; begin < end; begin += kLanes * kPer) {                                                                  \
-      const uint64_t first = offset + static_cast<uint64_t>(begin / kPer);                                         \
-      for (int64_t i = 0; i < kLanes; ++i) {                                                                       \
-        T some[4];                                                                                                 \
-        f(philox(seed, first + static_cast<uint64_t>(i)), some);                                                   \
-        for (int j = 0; j < kPer; ++j) drawn[j][i] = some[j];                                                      \
-      }                                                                                                            \
-      const int64_t count = std::min(end - begin, kLanes * kPer);                                                  \
-      for (int64_t i = 0; i < count; ++i) out[begin + i] = drawn[i % kPer][i / kPer];                              \
-    }                                                                                                              \
-  }
-ATLED_DRAW(draw_baseline, )
+struct Baseline {
+#define ATLED_TARGET
+#include "cpu/random.inl"
+#undef ATLED_TARGET
+};
 #if ATLED_X86_LEVELS
-ATLED_DRAW(draw_avx2, __attribute__((target("avx2,fma"))))
-ATLED_DRAW(draw_avx512, __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512"))))
+struct Avx2 {
+#define ATLED_TARGET __attribute__((target("avx2,fma")))
+#include "cpu/random.inl"
+#undef ATLED_TARGET
+};
+struct Avx512 {
+#define ATLED_TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")))
+#include "cpu/random.inl"
+#undef ATLED_TARGET
+};
 #else
-ATLED_DRAW(draw_avx2, )
-ATLED_DRAW(draw_avx512, )
+using Avx2 = Baseline;
+using Avx512 = Baseline;
 #endif
-#undef ATLED_DRAW
+
+}  // namespace random
+
+constexpr int64_t kGrain = 2048;  // counters that are worth a thread
 
 atled_generator* generator_of(const atled_value& v) { return v.tag == ATLED_GENERATOR ? v.u.generator : nullptr; }
 
@@ -54,7 +54,9 @@ template <int kPer, class T, class F>
 void draw(T* out, int64_t n, const atled_value& generator, F f) {
   const int64_t counters = (n + kPer - 1) / kPer;
   const Stream stream(generator, counters);
-  auto run = cpu_level() == kAvx512 ? draw_avx512<kPer, T, F> : cpu_level() == kAvx2 ? draw_avx2<kPer, T, F> : draw_baseline<kPer, T, F>;
+  auto run = cpu_level() == kAvx512 ? random::Avx512::draw<kPer, T, F>
+             : cpu_level() == kAvx2 ? random::Avx2::draw<kPer, T, F>
+                                    : random::Baseline::draw<kPer, T, F>;
   parallel(counters, kGrain, [&](int64_t begin, int64_t end) {
     run(out, begin * kPer, std::min(n, end * kPer), stream.seed, stream.offset, f);
   });

@@ -13,18 +13,6 @@
 namespace atled::core {
 namespace {
 
-// The lines of a tensor along one dimension, of a contiguous tensor of another length in it too.
-struct Lines {
-  Lines(const atled_tensor* t, int dim) {
-    const int64_t* shape = t->dl.shape;
-    for (int d = 0; d < t->dl.ndim; ++d) (d < dim ? outer : d > dim ? inner : n) *= shape[d];
-  }
-  int64_t outer = 1, n = 1, inner = 1;
-  int64_t count() const { return outer * inner; }
-  // The first element of line i when lines have `length` elements, `inner` apart.
-  int64_t start(int64_t i, int64_t length) const { return i / inner * length * inner + i % inner; }
-};
-
 template <class F>
 void visit_real(int dtype, F&& f) {
   visit_dtype(dtype, [&](auto tag) {
@@ -32,54 +20,82 @@ void visit_real(int dtype, F&& f) {
   });
 }
 
-// values and indices (each may be NULL) of the first `kept` elements of every sorted line.
-void sort_lines(atled_tensor* input, int dim, bool descending, int64_t kept, bool sorted, atled_tensor* values,
-                atled_tensor* indices) {
-  const Tensor whole = contiguous(input);
-  const Lines lines(whole, dim);
-  if (lines.count() == 0 || kept == 0) return;
+// The first `kept` of one line's n elements in order, from keys; `items` has room for n.
+template <class K>
+void first_of(const K* keys, int64_t n, int64_t kept, bool sorted, std::vector<Keyed<K>>& items) {
+  // A buffer of candidates that is thinned out whenever it is full.
+  const int64_t room = std::min(n, std::max<int64_t>(4 * kept, 256));
+  const auto begin = items.begin();
+  int64_t count = 0, i = 0;
+  for (; i < room; ++i) items[static_cast<size_t>(count++)] = {keys[i], static_cast<uint32_t>(i)};
+  for (;;) {
+    if (kept < count) std::nth_element(begin, begin + (kept - 1), begin + count);
+    count = std::min(count, kept);
+    const K bound = items[static_cast<size_t>(kept - 1)].key;
+    for (; i < n && count < room; ++i)
+      if (keys[i] < bound) items[static_cast<size_t>(count++)] = {keys[i], static_cast<uint32_t>(i)};
+    if (i == n) break;
+  }
+  if (kept < count) std::nth_element(begin, begin + (kept - 1), begin + count);
+  if (sorted) std::sort(begin, begin + kept);
+}
+
+// values (may be NULL) and indices of the first `kept` elements of every sorted line; lines lie in the last dimension.
+void sort_rows(atled_tensor* input, bool descending, int64_t kept, bool sorted, atled_tensor* values, atled_tensor* indices) {
+  const int64_t n = input->dl.ndim ? input->dl.shape[input->dl.ndim - 1] : 1, lines = n ? numel(input) / n : 0;
+  if (n > UINT32_MAX) fail(ATLED_E_SHAPE, "expected lines of less than 2^32 elements, got %lld", (long long)n);
+  if (kept == 0) return;
   visit_real(input->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using Item = Keyed<KeyOf<T>>;
-    const T* from = data<T>(whole);
+    using K = KeyOf<T>;
+    const T* from = data<T>(input);
     T* value = values ? data<T>(values) : nullptr;
-    int64_t* index = indices ? data<int64_t>(indices) : nullptr;
-    const int64_t n = lines.n, step = lines.inner;
-    const bool partial = kept < n && kept <= n / 4;
-    parallel(lines.count(), std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end) {
-      // For few of many, a buffer of candidates that is thinned out whenever it is full.
-      const int64_t room = partial ? std::min(n, std::max<int64_t>(4 * kept, 256)) : n;
-      std::vector<Item> items(static_cast<size_t>(room)), spare(static_cast<size_t>(n < 96 ? 0 : room));
+    int64_t* index = data<int64_t>(indices);
+    parallel(lines, std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end) {
+      const bool whole = kept == n;
+      std::vector<K> keys(static_cast<size_t>(n));
+      std::vector<Keyed<K>> items(static_cast<size_t>(n)), spare(static_cast<size_t>(whole && n >= 96 ? n : 0));
       for (int64_t line = begin; line < end; ++line) {
-        const T* in = from + lines.start(line, n);
-        int64_t count = 0;
-        Item bound{};
-        bool bounded = false;
-        for (int64_t i = 0; i < n; ++i) {
-          const Item item{key_of(in[i * step], descending), i};
-          if (bounded && !(item.key < bound.key)) continue;
-          items[static_cast<size_t>(count++)] = item;
-          if (count < room || i + 1 == n || !partial) continue;
-          std::nth_element(items.begin(), items.begin() + (kept - 1), items.begin() + count);
-          bound = items[static_cast<size_t>(kept - 1)];
-          bounded = true;
-          count = kept;
-        }
-        if (kept < count) std::nth_element(items.begin(), items.begin() + (kept - 1), items.begin() + count);
-        if (kept < n) {
-          if (sorted) std::sort(items.begin(), items.begin() + kept);
-        } else {
+        const T* in = from + line * n;
+        for (int64_t i = 0; i < n; ++i) keys[static_cast<size_t>(i)] = key_of(in[i], descending);
+        if (whole) {
+          for (int64_t i = 0; i < n; ++i)
+            items[static_cast<size_t>(i)] = {keys[static_cast<size_t>(i)], static_cast<uint32_t>(i)};
           sort_keyed(items.data(), spare.data(), n);
+        } else {
+          first_of(keys.data(), n, kept, sorted, items);
         }
-        const int64_t to = lines.start(line, kept);
         for (int64_t i = 0; i < kept; ++i) {
           const int64_t at = items[static_cast<size_t>(i)].index;
-          if (value) value[to + i * step] = in[at * step];
-          if (index) index[to + i * step] = at;
+          if (value) value[line * kept + i] = in[at];
+          index[line * kept + i] = at;
         }
       }
     });
   });
+}
+
+Tensor with_last(atled_tensor* t, int dim) {
+  Layout layout(t);
+  if (layout.ndim == 0) return Tensor::borrow(t);
+  const int64_t n = layout.shape[dim], stride = layout.strides[dim];
+  layout.erase(dim);
+  layout.push(n, stride);
+  return layout.view(t);
+}
+
+// The same along any dimension, by way of copies in which it is the last.
+void sort_lines(atled_tensor* input, int dim, bool descending, int64_t kept, bool sorted, atled_tensor* values,
+                atled_tensor* indices) {
+  const Tensor rows = contiguous(with_last(input, dim));
+  if (dim + 1 >= input->dl.ndim) return sort_rows(rows, descending, kept, sorted, values, indices);
+  const Layout shape(with_last(indices, dim));
+  Tensor turned_values, turned_indices;
+  if (values) turned_values = Tensor::empty(values->dtype, shape.ndim, shape.shape);
+  turned_indices = Tensor::empty(ATLED_INT64, shape.ndim, shape.shape);
+  sort_rows(rows, descending, kept, sorted, turned_values, turned_indices);
+  if (values) assign(with_last(values, dim), turned_values);
+  assign(with_last(indices, dim), turned_indices);
 }
 
 int64_t length_of(const atled_tensor* t, int dim) { return t->dl.ndim ? t->dl.shape[dim] : 1; }
@@ -105,20 +121,24 @@ void topk(atled_frame* f) {
 void kthvalue(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
   const int dim = wrap_dim(arg_int(f, 2), input->dl.ndim);
-  const Tensor whole = contiguous(input);
-  const Lines lines(whole, dim);
-  const int64_t n = lines.n, k = arg_int(f, 1) - 1;
+  const Tensor rows = contiguous(with_last(input, dim));
+  const int64_t n = length_of(input, dim), k = arg_int(f, 1) - 1, lines = numel(rows) / n;
   visit_real(input->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using Item = Keyed<KeyOf<T>>;
-    parallel(lines.count(), std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
-      std::vector<Item> items(static_cast<size_t>(n));
+    using K = KeyOf<T>;
+    parallel(lines, std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
+      std::vector<K> keys(static_cast<size_t>(n)), order;
       for (int64_t line = begin; line < end; ++line) {
-        const T* in = data<T>(whole) + lines.start(line, n);
-        for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = Item{key_of(in[i * lines.inner], false), i};
-        std::nth_element(items.begin(), items.begin() + k, items.end());
-        const int64_t at = items[static_cast<size_t>(k)].index;
-        data<T>(out_tensor(f, 0))[line] = in[at * lines.inner];
+        const T* in = data<T>(rows) + line * n;
+        for (int64_t i = 0; i < n; ++i) keys[static_cast<size_t>(i)] = key_of(in[i], false);
+        order = keys;
+        std::nth_element(order.begin(), order.begin() + k, order.end());
+        // Of equal elements, the one that a stable sort would put there.
+        const K key = order[static_cast<size_t>(k)];
+        int64_t left = k, at = 0;
+        for (const K other : keys) left -= other < key;
+        while (keys[static_cast<size_t>(at)] != key || left-- > 0) ++at;
+        data<T>(out_tensor(f, 0))[line] = in[at];
         data<int64_t>(out_tensor(f, 1))[line] = at;
       }
     });

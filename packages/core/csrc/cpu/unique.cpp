@@ -23,8 +23,9 @@ std::vector<int64_t> order_of(const T* x, int64_t n) {
     });
   } else {
     using Item = Keyed<KeyOf<T>>;
+    if (n > UINT32_MAX) fail(ATLED_E_SHAPE, "expected less than 2^32 elements, got %lld", (long long)n);
     std::vector<Item> items(static_cast<size_t>(n)), spare(static_cast<size_t>(n));
-    for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = Item{key_of(x[i], false), i};
+    for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = Item{key_of(x[i], false), static_cast<uint32_t>(i)};
     sort_keyed(items.data(), spare.data(), n);
     for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = items[static_cast<size_t>(i)].index;
   }
