@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import ctypes, sys
 from atled.core import _core
@@ -17,6 +19,7 @@ print(library.overhead_heap_calls_of_one_malloc(), library.overhead_heap_calls(c
 """
 
 
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer has an allocator of its own")
 def test_no_heap_allocation_in_a_boxed_call(compile_plugin: Callable[..., Path]) -> None:
     path = str(compile_plugin("overhead.cpp"))
     command = [sys.executable, "-c", PROGRAM, path]
