@@ -1,4 +1,5 @@
-// Running a rule's function for one node: gathers its parameters, chooses program or Python, hands the results to the edges.
+// Running a rule's function for one node: gathers its parameters, chooses program or Python, hands the results to the
+// edges.
 #include <cstring>
 #include <forward_list>
 
@@ -48,14 +49,17 @@ class Parameters {
  private:
   atled_value get(const ParamSpec& param) {
     switch (param.what) {
-      case Param::kGradient: return value(gradient(param.index));
+      case Param::kGradient:
+        return value(gradient(param.index));
       case Param::kGradients: {
         atled_tensor** all = list(node_->output_count);
         for (uint32_t i = 0; i < node_->output_count; ++i) all[i] = gradient(i);
         return tensors_value(all, node_->output_count);
       }
-      case Param::kNeeds: return none();
-      case Param::kSaved: break;
+      case Param::kNeeds:
+        return none();
+      case Param::kSaved:
+        break;
     }
     return saved(param.index);
   }
@@ -69,7 +73,10 @@ class Parameters {
     const atled_value& v = node_->saved[i].value;
     if (v.tag != ATLED_TENSOR && v.tag != ATLED_TENSORS) return v;
     if (node_->state.load(std::memory_order_relaxed) & kFreed)
-      fail(ATLED_E_AUTOGRAD, "%s: its saved tensors were freed by an earlier backward; pass retain_graph=True to that one to go through the graph again", node_->name);
+      fail(ATLED_E_AUTOGRAD,
+           "%s: its saved tensors were freed by an earlier backward; pass retain_graph=True to that one to go through "
+           "the graph again",
+           node_->name);
     const SaveSpec& spec = node_->rule->saves[i];
     if (v.tag == ATLED_TENSOR) {
       check_version(v.u.tensor, node_->saved[i].version, node_->name);
@@ -88,7 +95,8 @@ class Parameters {
 
   Tensor history_of(atled_tensor* t, const SaveSpec& spec, uint32_t k) {
     const bool differentiable = is_floating(t->dtype) || is_complex(t->dtype);
-    if (spec.what == Save::kOutput) return seen_by_recording(t, node_, differentiable ? from_output(spec.index) : kPlain);
+    if (spec.what == Save::kOutput)
+      return seen_by_recording(t, node_, differentiable ? from_output(spec.index) : kPlain);
     const int input = node_->rule->input_of_argument[spec.index];
     if (input < 0) return Tensor::borrow(t);
     return seen_by_recording(t, node_, edges_of(node_, static_cast<uint32_t>(input)).first + k);
@@ -134,12 +142,15 @@ void take_answer(Answer& answer, PyObject* object, const Node* node) {
     return;
   }
   atled_tensor* t = tensor_or_null(object);
-  if (!t) fail(ATLED_E_AUTOGRAD, "%s: expected its gradient rule to answer a Tensor or None, got %s", node->name, type_name(object).c_str());
+  if (!t)
+    fail(ATLED_E_AUTOGRAD, "%s: expected its gradient rule to answer a Tensor or None, got %s", node->name,
+         type_name(object).c_str());
   api.retain(t);
   answer.value = value(t);
 }
 
-void call_python(const Node* node, const Function& function, const atled_value* values, uint64_t needed, Answer* answers) {
+void call_python(const Node* node, const Function& function, const atled_value* values, uint64_t needed,
+                 Answer* answers) {
   Gil gil;
   const size_t n = function.params.size();
   Ref args = need(PyTuple_New(static_cast<Py_ssize_t>(n)));
@@ -151,8 +162,10 @@ void call_python(const Node* node, const Function& function, const atled_value* 
   if (!function.joint) return take_answer(answers[0], result.get(), node);
   const size_t count = function.targets.size();
   if (!PyTuple_Check(result.get()) || static_cast<size_t>(PyTuple_Size(result.get())) != count)
-    fail(ATLED_E_AUTOGRAD, "%s: expected its joint gradient rule to answer a tuple of %zu gradients", node->name, count);
-  for (size_t i = 0; i < count; ++i) take_answer(answers[i], PyTuple_GetItem(result.get(), static_cast<Py_ssize_t>(i)), node);
+    fail(ATLED_E_AUTOGRAD, "%s: expected its joint gradient rule to answer a tuple of %zu gradients", node->name,
+         count);
+  for (size_t i = 0; i < count; ++i)
+    take_answer(answers[i], PyTuple_GetItem(result.get(), static_cast<Py_ssize_t>(i)), node);
 }
 
 struct Answers {
@@ -169,15 +182,18 @@ void hand_out(const Node* node, uint32_t input, Answer& answer, Buffer* edge_res
   if (answer.value.tag == ATLED_NONE) return;
   if (!node->rule->inputs[input].list) {
     if (answer.value.tag != ATLED_TENSOR)
-      fail(ATLED_E_AUTOGRAD, "%s: expected one gradient for %s, got a list", node->name, node->rule->op->args[node->rule->inputs[input].argument].name);
+      fail(ATLED_E_AUTOGRAD, "%s: expected one gradient for %s, got a list", node->name,
+           node->rule->op->args[node->rule->inputs[input].argument].name);
     edge_results[range.first] = {answer.value.u.tensor, answer.fresh};
     answer.value = none();
     return;
   }
   if (answer.value.tag != ATLED_TENSORS || answer.value.n != range.count)
-    fail(ATLED_E_AUTOGRAD, "%s: expected a list of %u gradients for %s", node->name, range.count, node->rule->op->args[node->rule->inputs[input].argument].name);
+    fail(ATLED_E_AUTOGRAD, "%s: expected a list of %u gradients for %s", node->name, range.count,
+         node->rule->op->args[node->rule->inputs[input].argument].name);
   for (uint32_t k = 0; k < range.count; ++k) {
-    if (node->edges[range.first + k].node) edge_results[range.first + k] = {std::exchange(answer.value.u.tensors[k], nullptr), false};
+    if (node->edges[range.first + k].node)
+      edge_results[range.first + k] = {std::exchange(answer.value.u.tensors[k], nullptr), false};
   }
 }
 
@@ -196,7 +212,8 @@ Ref python_parameter(const Node* node, const Function& function, size_t i, const
   if (param.what == Param::kNeeds) {
     Ref tuple = need(PyTuple_New(static_cast<Py_ssize_t>(function.targets.size())));
     for (size_t k = 0; k < function.targets.size(); ++k)
-      PyTuple_SetItem(tuple.get(), static_cast<Py_ssize_t>(k), PyBool_FromLong(static_cast<long>(needed >> function.targets[k] & 1)));
+      PyTuple_SetItem(tuple.get(), static_cast<Py_ssize_t>(k),
+                      PyBool_FromLong(static_cast<long>(needed >> function.targets[k] & 1)));
     return tuple;
   }
   if (param.what == Param::kSaved && node->rule->saves[param.index].what == Save::kShape) {
@@ -206,7 +223,8 @@ Ref python_parameter(const Node* node, const Function& function, size_t i, const
   return to_python(v);
 }
 
-void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed, Buffer* edge_results) {
+void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed,
+                  Buffer* edge_results) {
   Parameters parameters(node, function, gradients, recording());
   Answers answers;
   if (const Program* program = program_for(node, function, parameters.values, needed)) {

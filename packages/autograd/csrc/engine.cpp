@@ -1,8 +1,9 @@
-// The walk through the graph. Nodes run in falling order of their numbers: a node's number is above those of all nodes it
-// leads to, so every gradient that a node gets has arrived when its turn comes, and nothing has to be counted first.
+// The walk through the graph. Nodes run in falling order of their numbers: a node's number is above those of all nodes
+// it leads to, so every gradient that a node gets has arrived when its turn comes, and nothing has to be counted first.
 //
 // A run keeps the gradients on their way in the nodes themselves: it claims a node by writing its own number into it. A
-// node that another run has claimed (in another thread, or a run that a hook of this one started) gets a record on the side.
+// node that another run has claimed (in another thread, or a run that a hook of this one started) gets a record on the
+// side.
 #include "engine.h"
 
 #include <algorithm>
@@ -168,7 +169,8 @@ class Run {
     if (node->kind == Kind::kAccumulate) {
       if (!request_.selective) {
         const bool fresh = gradients.list[0].fresh;
-        accumulate(node->leaf, Tensor::steal(std::exchange(gradients.list[0].tensor, nullptr)), fresh, request_.create_graph);
+        accumulate(node->leaf, Tensor::steal(std::exchange(gradients.list[0].tensor, nullptr)), fresh,
+                   request_.create_graph);
       }
       return;
     }
@@ -180,7 +182,8 @@ class Run {
       apply_function(node, gradients.list, results.list);
     if (!request_.keep_graph) free_saved(node);
     for (uint32_t i = 0; i < node->edge_count; ++i)
-      if (atled_tensor* g = std::exchange(results.list[i].tensor, nullptr)) deliver(node->edges[i], Tensor::steal(g), results.list[i].fresh, node->name);
+      if (atled_tensor* g = std::exchange(results.list[i].tensor, nullptr))
+        deliver(node->edges[i], Tensor::steal(g), results.list[i].fresh, node->name);
   }
 
   // A gradient is complete: hooks see it, and the tensor keeps it if that was asked for.
@@ -193,7 +196,9 @@ class Run {
       Tensor after = run_hooks(hooks.get(), Tensor::steal(std::exchange(g.tensor, nullptr)));
       bool fresh = false;
       const Output& output = node->outputs[i];
-      if (after.get() != before) after = fit_gradient(std::move(after), output.ndim, output.shape, output.dtype, output.device, "a hook", &fresh);
+      if (after.get() != before)
+        after =
+            fit_gradient(std::move(after), output.ndim, output.shape, output.dtype, output.device, "a hook", &fresh);
       g = {after.release(), false};
     }
     if (!node->leaf && (meta.flags & kRetainsGrad) && !request_.selective) {
@@ -216,7 +221,8 @@ class Run {
 
   void apply_rule(Node* node, const Buffer* gradients, Buffer* results) {
     const Rule& rule = *node->rule;
-    if (rule.mark == Rule::Mark::kNotImplemented) fail(ATLED_E_NOT_IMPLEMENTED, "%s: its gradient is not implemented: %s", node->name, rule.why.c_str());
+    if (rule.mark == Rule::Mark::kNotImplemented)
+      fail(ATLED_E_NOT_IMPLEMENTED, "%s: its gradient is not implemented: %s", node->name, rule.why.c_str());
     uint64_t needed = 0;
     for (uint32_t i = 0; i < rule.inputs.size(); ++i) {
       const EdgeRange range = edges_of(node, i);
@@ -240,10 +246,13 @@ class Run {
   // The context's _backward(node, gradients) answers one gradient or None for each edge.
   void apply_function(Node* node, const Buffer* gradients, Buffer* results) {
     Ref arguments = need(PyTuple_New(node->output_count));
-    for (uint32_t i = 0; i < node->output_count; ++i) PyTuple_SetItem(arguments.get(), i, to_python(gradients[i].tensor ? Tensor::borrow(gradients[i].tensor) : missing(node, i)).take());
+    for (uint32_t i = 0; i < node->output_count; ++i)
+      PyTuple_SetItem(arguments.get(), i,
+                      to_python(gradients[i].tensor ? Tensor::borrow(gradients[i].tensor) : missing(node, i)).take());
     Ref answer = need(PyObject_CallMethod(node->python, "_backward", "OO", wrap_node(node).get(), arguments.get()));
     if (!PyTuple_Check(answer.get()) || PyTuple_Size(answer.get()) != static_cast<Py_ssize_t>(node->edge_count))
-      fail(ATLED_E_AUTOGRAD, "%s.backward: expected %u gradients, one for each argument of forward", node->name, node->edge_count);
+      fail(ATLED_E_AUTOGRAD, "%s.backward: expected %u gradients, one for each argument of forward", node->name,
+           node->edge_count);
     for (uint32_t i = 0; i < node->edge_count; ++i) {
       PyObject* object = PyTuple_GetItem(answer.get(), i);
       if (object == Py_None || !wanted(node->edges[i])) continue;

@@ -6,7 +6,7 @@
 namespace atled::autograd {
 
 struct Root {
-  Edge edge;             // owned by the caller
+  Edge edge;               // owned by the caller
   atled_tensor* gradient;  // borrowed
 };
 
@@ -23,8 +23,10 @@ struct Request {
 // Answers one gradient for each target (empty when none reached it). Needs the GIL.
 std::vector<Tensor> run_backward(const Request& request);
 
-// g as the gradient of something of that shape, dtype and device: summed over broadcast dimensions, cast, complex to real.
-Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, DLDevice device, const char* from, bool* fresh);
+// g as the gradient of something of that shape, dtype and device: summed over broadcast dimensions, cast, complex to
+// real.
+Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, DLDevice device, const char* from,
+                    bool* fresh);
 
 // What stands for a gradient that nothing has arrived for.
 Tensor zeros(const Output& output);

@@ -26,7 +26,8 @@ Tensor sum_to(const Tensor& g, int32_t ndim, const int64_t* shape, const char* f
     while (extra < -lead && shape[extra] == 1) ++extra;
     if (extra == -lead) {
       bool fresh = false;
-      return reshape(fit_gradient(g, g->dl.ndim, shape + extra, g->dtype, g->dl.device, from, &fresh), ints_value(shape, static_cast<size_t>(ndim)));
+      return reshape(fit_gradient(g, g->dl.ndim, shape + extra, g->dtype, g->dl.device, from, &fresh),
+                     ints_value(shape, static_cast<size_t>(ndim)));
     }
   }
   int64_t dims[ATLED_MAX_NDIM];
@@ -41,8 +42,8 @@ Tensor sum_to(const Tensor& g, int32_t ndim, const int64_t* shape, const char* f
     dims[n++] = lead + i;
   }
   if (!fits)
-    fail(ATLED_E_AUTOGRAD, "%s: expected a gradient that broadcasting could have made from shape %s, got %s", from, shape_text(ndim, shape).c_str(),
-         shape_text(g).c_str());
+    fail(ATLED_E_AUTOGRAD, "%s: expected a gradient that broadcasting could have made from shape %s, got %s", from,
+         shape_text(ndim, shape).c_str(), shape_text(g).c_str());
   if (!inner) return sum(g, ints_value(dims, n), false);
   Tensor s = sum(g, ints_value(dims, n), true);
   return lead ? reshape(s, ints_value(shape, static_cast<size_t>(ndim))) : s;
@@ -65,7 +66,8 @@ bool same_strides(const atled_tensor* a, const atled_tensor* b) {
 
 }  // namespace
 
-Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, DLDevice device, const char* from, bool* fresh) {
+Tensor fit_gradient(Tensor g, int32_t ndim, const int64_t* shape, int dtype, DLDevice device, const char* from,
+                    bool* fresh) {
   if (!same_shape(g, ndim, shape)) {
     g = sum_to(g, ndim, shape, from);
     *fresh = true;
@@ -102,7 +104,9 @@ Tensor run_hooks(PyObject* hooks, Tensor g) {
     Ref answer = need(PyObject_CallFunctionObjArgs(hook.get(), argument.get(), nullptr));
     if (answer.get() == Py_None) continue;
     atled_tensor* t = tensor_or_null(answer.get());
-    if (!t) fail(ATLED_E_AUTOGRAD, "expected a gradient hook to answer a Tensor or None, got %s", type_name(answer.get()).c_str());
+    if (!t)
+      fail(ATLED_E_AUTOGRAD, "expected a gradient hook to answer a Tensor or None, got %s",
+           type_name(answer.get()).c_str());
     g = Tensor::borrow(t);
   }
   return g;

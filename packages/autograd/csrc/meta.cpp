@@ -38,10 +38,13 @@ void set_requires_grad(atled_tensor* t, bool wanted) {
   if (wanted == requires_grad(t)) return;
   Meta* meta = meta_of(t);
   if (meta && meta->node)
-    fail(ATLED_E_AUTOGRAD, "requires_grad_: expected a leaf, got the result of %s; use detach() for a tensor without history",
+    fail(ATLED_E_AUTOGRAD,
+         "requires_grad_: expected a leaf, got the result of %s; use detach() for a tensor without history",
          meta->node->name);
   if (wanted && !is_floating(t->dtype) && !is_complex(t->dtype))
-    fail(ATLED_E_AUTOGRAD, "requires_grad_: expected a floating-point or complex tensor, got %s; convert it first, for example with to(float32)",
+    fail(ATLED_E_AUTOGRAD,
+         "requires_grad_: expected a floating-point or complex tensor, got %s; convert it first, for example with "
+         "to(float32)",
          dtype_name(t->dtype));
   Meta& leaf = leaf_meta(t);
   leaf.flags = static_cast<uint8_t>(wanted ? leaf.flags | kRequiresGrad : leaf.flags & ~kRequiresGrad);

@@ -72,9 +72,12 @@ void release(Node* node) noexcept {
   destroying = false;
 }
 
-Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, uint32_t saved, size_t words, int64_t** payload) {
-  static_assert(alignof(Output) <= 8 && alignof(Edge) <= 8 && alignof(Saved) <= 8 && sizeof(Node) % 8 == 0, "one block of words");
-  const size_t size = sizeof(Node) + outputs * sizeof(Output) + edges * sizeof(Edge) + saved * sizeof(Saved) + words * 8;
+Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, uint32_t saved, size_t words,
+                int64_t** payload) {
+  static_assert(alignof(Output) <= 8 && alignof(Edge) <= 8 && alignof(Saved) <= 8 && sizeof(Node) % 8 == 0,
+                "one block of words");
+  const size_t size =
+      sizeof(Node) + outputs * sizeof(Output) + edges * sizeof(Edge) + saved * sizeof(Saved) + words * 8;
   if (size > UINT32_MAX) throw std::bad_alloc();
   char* block = static_cast<char*>(pool_allocate(size));
   Node* node = new (block) Node;

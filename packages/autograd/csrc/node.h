@@ -1,8 +1,8 @@
 // The graph: nodes, the edges between them, and what a tensor's autograd slot points to.
 //
-// A node is one block of memory: header, outputs, edges, saved values, payload (shapes and lists that the values point to).
-// The slot of a recorded tensor points to the `Meta` inside its node's output, so recording allocates one block per call.
-// Nodes are reference counted; destruction is iterative, so that the depth of a graph costs no stack.
+// A node is one block of memory: header, outputs, edges, saved values, payload (shapes and lists that the values point
+// to). The slot of a recorded tensor points to the `Meta` inside its node's output, so recording allocates one block
+// per call. Nodes are reference counted; destruction is iterative, so that the depth of a graph costs no stack.
 // Threads: counts are atomic; everything else of a node is written before the node is shared, but for the scratch of a
 // backward run, which a run claims (see engine.cpp).
 #pragma once
@@ -55,9 +55,9 @@ struct Meta {
   Node* node = nullptr;  // the tensor's history, owned; NULL for a leaf
   uint32_t output = 0;
   uint8_t flags = 0;
-  std::atomic<uint8_t> lock{0};         // guards accumulator
-  Extra* extra = nullptr;               // owned
-  Node* accumulator = nullptr;          // not owned: the accumulator holds the tensor
+  std::atomic<uint8_t> lock{0};  // guards accumulator
+  Extra* extra = nullptr;        // owned
+  Node* accumulator = nullptr;   // not owned: the accumulator holds the tensor
   Extra& more() { return extra ? *extra : *(extra = new Extra); }
 };
 
@@ -92,15 +92,15 @@ struct Node {
   uint16_t saved_count;
   uint32_t output_count, edge_count, size;
   uint64_t seq;
-  const Rule* rule = nullptr;      // kRule
-  const char* name;                // of the op or the Function; lives as long as its owner
-  PyObject* python = nullptr;      // kFunction: the context object, owned
-  atled_tensor* leaf = nullptr;    // kAccumulate, owned
-  PyObject* wrapper = nullptr;     // the Python object of this node while one lives, not owned
-  Node* next = nullptr;            // in the list of nodes to destroy
-  std::atomic<uint64_t> run{0};    // the backward run that has claimed the scratch
-  uint32_t marks = 0;              // scratch of that run
-  uint32_t list_length = 0;        // of the one list argument that has gradients
+  const Rule* rule = nullptr;    // kRule
+  const char* name;              // of the op or the Function; lives as long as its owner
+  PyObject* python = nullptr;    // kFunction: the context object, owned
+  atled_tensor* leaf = nullptr;  // kAccumulate, owned
+  PyObject* wrapper = nullptr;   // the Python object of this node while one lives, not owned
+  Node* next = nullptr;          // in the list of nodes to destroy
+  std::atomic<uint64_t> run{0};  // the backward run that has claimed the scratch
+  uint32_t marks = 0;            // scratch of that run
+  uint32_t list_length = 0;      // of the one list argument that has gradients
   Output* outputs;
   Edge* edges;
   Saved* saved;
@@ -132,9 +132,10 @@ class NodeRef {
   Node* node_ = nullptr;
 };
 
-// Zeroed outputs, edges and saved values. `words` are extra 8-byte words of payload, which `payload` answers. The node gets
-// its number from number(), once its edges are known: a node's number is above those of all nodes it leads to.
-Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, uint32_t saved, size_t words, int64_t** payload);
+// Zeroed outputs, edges and saved values. `words` are extra 8-byte words of payload, which `payload` answers. The node
+// gets its number from number(), once its edges are known: a node's number is above those of all nodes it leads to.
+Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, uint32_t saved, size_t words,
+                int64_t** payload);
 // Notes the shape of an output; `words` must have room for ndim numbers. Answers the words behind it.
 int64_t* describe_output(Node* node, uint32_t i, const atled_tensor* t, int64_t* words);
 // Makes output i of node the history of t, in place of what it had. Keeps t's .grad.

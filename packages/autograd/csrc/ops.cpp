@@ -17,7 +17,8 @@ struct Layout {
   int64_t lowest = 0, highest = 0;  // offsets of the first and last element in memory
   bool contiguous = true;
 
-  Layout(size_t ndim_, const int64_t* shape_, const atled_value& strides) : ndim(ndim_), shape(shape_), stride(strides.u.ints) {
+  Layout(size_t ndim_, const int64_t* shape_, const atled_value& strides)
+      : ndim(ndim_), shape(shape_), stride(strides.u.ints) {
     if (strides.n != ndim) fail(ATLED_E_SHAPE, "expected %zu base strides, got %u", ndim, strides.n);
     int64_t expected = 1;
     for (size_t i = ndim; i-- > 0;) {
@@ -59,7 +60,8 @@ struct Laid {
   }
 };
 
-Tensor region(const Laid& laid, const Layout& layout, const atled_value& size, const atled_value& stride, const atled_value& offset) {
+Tensor region(const Laid& laid, const Layout& layout, const atled_value& size, const atled_value& stride,
+              const atled_value& offset) {
   if (size.n != stride.n) fail(ATLED_E_SHAPE, "expected as many strides as sizes, got %u and %u", stride.n, size.n);
   return view(laid.memory, size.n, size.u.ints, stride.u.ints, offset.u.i - layout.lowest);
 }
@@ -102,8 +104,9 @@ const Op select{"core::select"}, narrow{"core::narrow"}, slice{"core::slice"}, d
 
 template <const Op& op>
 void define_put_view(const char* schema) {
-  add_kernel(define({schema, "Zeros of that shape, with input in one view of it.", nullptr, ATLED_OP_PRIVATE | ATLED_OP_FUNCTION}), ATLED_DEVICE_ANY,
-             kernel<run_put_view<op>>);
+  add_kernel(define({schema, "Zeros of that shape, with input in one view of it.", nullptr,
+                     ATLED_OP_PRIVATE | ATLED_OP_FUNCTION}),
+             ATLED_DEVICE_ANY, kernel<run_put_view<op>>);
 }
 
 }  // namespace
@@ -112,13 +115,17 @@ void define_ops() {
   define_put_view<select>("autograd::put_select(Tensor input, int[] shape, int dim, int index) -> Tensor");
   define_put_view<narrow>("autograd::put_narrow(Tensor input, int[] shape, int dim, int start, int length) -> Tensor");
   define_put_view<slice>("autograd::put_slice(Tensor input, int[] shape, int[] spec) -> Tensor");
-  define_put_view<diagonal>("autograd::put_diagonal(Tensor input, int[] shape, int offset, int dim1, int dim2) -> Tensor");
+  define_put_view<diagonal>(
+      "autograd::put_diagonal(Tensor input, int[] shape, int offset, int dim1, int dim2) -> Tensor");
   const uint32_t traits = ATLED_OP_PRIVATE | ATLED_OP_FUNCTION;
-  add_kernel(define({"autograd::strided_get(Tensor input, int[] base_stride, int[] size, int[] stride, int offset) -> Tensor",
-                     "The elements of a region, as a new tensor.", nullptr, traits}),
-             ATLED_DEVICE_ANY, kernel<run_get>);
-  add_kernel(define({"autograd::strided_put(Tensor? input, Tensor? src, int[] shape, int[] base_stride, int[] size, int[] stride, int offset) -> Tensor",
-                     "A copy of input (zeros for None) of that shape with a region replaced by src (zeros for None).", nullptr, traits}),
+  add_kernel(
+      define({"autograd::strided_get(Tensor input, int[] base_stride, int[] size, int[] stride, int offset) -> Tensor",
+              "The elements of a region, as a new tensor.", nullptr, traits}),
+      ATLED_DEVICE_ANY, kernel<run_get>);
+  add_kernel(define({"autograd::strided_put(Tensor? input, Tensor? src, int[] shape, int[] base_stride, int[] size, "
+                     "int[] stride, int offset) -> Tensor",
+                     "A copy of input (zeros for None) of that shape with a region replaced by src (zeros for None).",
+                     nullptr, traits}),
              ATLED_DEVICE_ANY, kernel<run_put>);
 }
 

@@ -1,12 +1,13 @@
-// The gradients of a matrix product, for all the ranks that matmul takes: composites, so that they can be differentiated.
+// The gradients of a matrix product, for all the ranks that matmul takes: composites, so that they can be
+// differentiated.
 #include "atled/plugin.hpp"
 
 namespace atled::autograd {
 
 namespace {
 
-const Op matmul{"core::matmul"}, mul{"core::mul"}, unsqueeze{"core::unsqueeze"}, squeeze{"core::squeeze"}, transpose{"core::transpose"}, reshape{"core::reshape"},
-    conj{"core::conj"};
+const Op matmul{"core::matmul"}, mul{"core::mul"}, unsqueeze{"core::unsqueeze"}, squeeze{"core::squeeze"},
+    transpose{"core::transpose"}, reshape{"core::reshape"}, conj{"core::conj"};
 
 Tensor conjugate(Tensor t) { return is_complex(t->dtype) ? conj(t) : t; }
 Tensor turned(atled_tensor* t) { return conjugate(transpose(t, -2, -1)); }
@@ -48,9 +49,11 @@ void run_other(atled_frame* frame) {
 
 void define_products() {
   const uint32_t traits = ATLED_OP_PRIVATE | ATLED_OP_FUNCTION | ATLED_OP_COMPOSITE;
-  add_kernel(define({"autograd::matmul_input(Tensor g, Tensor other, int[] shape) -> Tensor", "The gradient of matmul's input.", nullptr, traits}),
+  add_kernel(define({"autograd::matmul_input(Tensor g, Tensor other, int[] shape) -> Tensor",
+                     "The gradient of matmul's input.", nullptr, traits}),
              ATLED_DEVICE_ANY, kernel<run_input>);
-  add_kernel(define({"autograd::matmul_other(Tensor g, Tensor input, int[] shape) -> Tensor", "The gradient of matmul's other.", nullptr, traits}),
+  add_kernel(define({"autograd::matmul_other(Tensor g, Tensor input, int[] shape) -> Tensor",
+                     "The gradient of matmul's other.", nullptr, traits}),
              ATLED_DEVICE_ANY, kernel<run_other>);
 }
 

@@ -31,16 +31,21 @@ struct Scratch {
 };
 
 atled_value element(const atled_value& list, uint32_t index) {
-  if (list.tag != ATLED_TENSORS || index >= list.n) fail(ATLED_E_RUNTIME, "expected a list of more than %u tensors", index);
+  if (list.tag != ATLED_TENSORS || index >= list.n)
+    fail(ATLED_E_RUNTIME, "expected a list of more than %u tensors", index);
   return value(list.u.tensors[index]);
 }
 
 atled_value resolve(const Operand& operand, const atled_value* registers, Scratch& scratch) {
   switch (operand.what) {
-    case Operand::What::kConstant: return operand.constant;
-    case Operand::What::kRegister: return registers[operand.index];
-    case Operand::What::kElement: return element(registers[operand.index], operand.element);
-    case Operand::What::kList: break;
+    case Operand::What::kConstant:
+      return operand.constant;
+    case Operand::What::kRegister:
+      return registers[operand.index];
+    case Operand::What::kElement:
+      return element(registers[operand.index], operand.element);
+    case Operand::What::kList:
+      break;
   }
   atled_tensor** tensors = scratch.take(operand.entries.size());
   size_t n = 0;
@@ -81,17 +86,23 @@ std::complex<double> as_complex(const atled_value& v) {
 template <class T>
 T compute(char op, const T& x, const T& y) {
   switch (op) {
-    case '+': return x + y;
-    case '-': return x - y;
-    case '*': return x * y;
-    case '/': return x / y;
-    default: return std::pow(x, y);
+    case '+':
+      return x + y;
+    case '-':
+      return x - y;
+    case '*':
+      return x * y;
+    case '/':
+      return x / y;
+    default:
+      return std::pow(x, y);
   }
 }
 
 // Arithmetic on two numbers, as Python does it.
 atled_value arithmetic(char op, const atled_value& a, const atled_value& b, Numbers& numbers) {
-  if (a.tag == ATLED_COMPLEX_VALUE || b.tag == ATLED_COMPLEX_VALUE) return complex_value(compute(op, as_complex(a), as_complex(b)), numbers);
+  if (a.tag == ATLED_COMPLEX_VALUE || b.tag == ATLED_COMPLEX_VALUE)
+    return complex_value(compute(op, as_complex(a), as_complex(b)), numbers);
   if (a.tag != ATLED_FLOAT_VALUE && b.tag != ATLED_FLOAT_VALUE) {
     int64_t i = 0;
     if (op == '+' && !__builtin_add_overflow(a.u.i, b.u.i, &i)) return value(i);
@@ -127,13 +138,18 @@ void execute(const Instruction& instruction, atled_value* registers, Numbers& nu
   for (size_t i = 0; i < n; ++i) args[i] = resolve(instruction.operands[i], registers, scratch);
   atled_value* results = registers + instruction.result;
   switch (instruction.what) {
-    case Instruction::What::kConjugate: *results = conjugate(args[0], numbers); return;
-    case Instruction::What::kScale: *results = scale(args[0], args[1]); return;
+    case Instruction::What::kConjugate:
+      *results = conjugate(args[0], numbers);
+      return;
+    case Instruction::What::kScale:
+      *results = scale(args[0], args[1]);
+      return;
     case Instruction::What::kArithmetic:
       if (!is_scalar(args[0]) || !is_scalar(args[1])) break;
       *results = arithmetic(instruction.arithmetic, args[0], args[1], numbers);
       return;
-    case Instruction::What::kCall: break;
+    case Instruction::What::kCall:
+      break;
   }
   const atled_op* op = instruction.op;
   for (size_t i = 0; i < n; ++i) fit(args[i], op->args[i], scratch);

@@ -13,6 +13,10 @@ constexpr uint32_t kMaxArguments = 32;
 
 bool differentiable(const atled_tensor* t) { return is_floating(t->dtype) || is_complex(t->dtype); }
 
+bool carries_gradient(const Rule& rule, const atled_tensor* t, uint32_t output) {
+  return differentiable(t) && !(output < 64 && rule.constant_outputs >> output & 1);
+}
+
 // Calls f(tensor) for every tensor in v.
 template <class F>
 void each(const atled_value& v, F&& f) {
@@ -45,7 +49,9 @@ uint64_t needed_inputs(const Rule& rule, const atled_frame* frame) {
     if (!needs_gradient(frame->args[a])) continue;
     const int input = rule.input_of_argument[a];
     if (input < 0)
-      fail(ATLED_E_AUTOGRAD, "%s: its gradient rule has no function for %s, which requires grad; add one (or %s=None when it has no gradient)",
+      fail(ATLED_E_AUTOGRAD,
+           "%s: its gradient rule has no function for %s, which requires grad; add one (or %s=None when it has no "
+           "gradient)",
            rule.op->name, rule.op->args[a].name, rule.op->args[a].name);
     if (rule.inputs[input].function >= 0 || rule.mark == Rule::Mark::kNotImplemented) needed |= uint64_t{1} << input;
   }
@@ -68,12 +74,17 @@ size_t words_for(const SaveSpec& spec, const atled_value& v) {
     return words;
   }
   switch (v.tag) {
-    case ATLED_TENSORS: return 2 * size_t{v.n};
+    case ATLED_TENSORS:
+      return 2 * size_t{v.n};
     case ATLED_INTS:
-    case ATLED_FLOATS: return v.n;
-    case ATLED_COMPLEX_VALUE: return 2;
-    case ATLED_STRING: return v.n / 8 + 1;
-    default: return 0;
+    case ATLED_FLOATS:
+      return v.n;
+    case ATLED_COMPLEX_VALUE:
+      return 2;
+    case ATLED_STRING:
+      return v.n / 8 + 1;
+    default:
+      return 0;
   }
 }
 
@@ -81,7 +92,9 @@ size_t words_for(const SaveSpec& spec, const atled_value& v) {
 int64_t* save_argument(Saved& saved, const atled_value& v, int64_t* words) {
   atled_value& to = saved.value;
   switch (v.tag) {
-    case ATLED_TENSOR: save_tensor(saved, v.u.tensor); return words;
+    case ATLED_TENSOR:
+      save_tensor(saved, v.u.tensor);
+      return words;
     case ATLED_TENSORS: {
       atled_tensor** tensors = reinterpret_cast<atled_tensor**>(words);
       for (uint32_t i = 0; i < v.n; ++i) {
@@ -109,8 +122,11 @@ int64_t* save_argument(Saved& saved, const atled_value& v, int64_t* words) {
       reinterpret_cast<char*>(words)[v.n] = 0;
       to.u.str = reinterpret_cast<char*>(words);
       return words + v.n / 8 + 1;
-    case ATLED_GENERATOR: return words;  // a gradient draws no numbers
-    default: to = v; return words;
+    case ATLED_GENERATOR:
+      return words;  // a gradient draws no numbers
+    default:
+      to = v;
+      return words;
   }
 }
 
@@ -127,8 +143,12 @@ int64_t* save_shape(Saved& saved, const atled_value& v, int64_t* words) {
 
 void save(const SaveSpec& spec, const atled_frame* frame, const atled_value& argument, Saved& saved, int64_t*& words) {
   switch (spec.what) {
-    case Save::kArgument: words = save_argument(saved, argument, words); break;
-    case Save::kShape: words = save_shape(saved, argument, words); break;
+    case Save::kArgument:
+      words = save_argument(saved, argument, words);
+      break;
+    case Save::kShape:
+      words = save_shape(saved, argument, words);
+      break;
     case Save::kDtype:
       if (argument.tag == ATLED_TENSOR) saved.value = dtype_value(argument.u.tensor->dtype);
       break;
@@ -169,10 +189,14 @@ void check_in_place(const atled_frame* frame, int mutated, bool needed) {
   const char* op = frame->op->name;
   const char* mark = frame->flags & ATLED_CALL_INPLACE ? "_" : "";
   if (requires_grad(t) && !history(t))
-    fail(ATLED_E_AUTOGRAD, "%s%s: expected a tensor with history, got a leaf that requires grad, whose old value a gradient would still be about; "
-         "change it under no_grad(), or a copy of it: clone()", op, mark);
+    fail(ATLED_E_AUTOGRAD,
+         "%s%s: expected a tensor with history, got a leaf that requires grad, whose old value a gradient would still "
+         "be about; "
+         "change it under no_grad(), or a copy of it: clone()",
+         op, mark);
   if (needed && !differentiable(t))
-    fail(ATLED_E_DTYPE, "%s%s: expected a floating-point or complex tensor to hold a result that requires grad, got %s", op, mark, dtype_name(t->dtype));
+    fail(ATLED_E_DTYPE, "%s%s: expected a floating-point or complex tensor to hold a result that requires grad, got %s",
+         op, mark, dtype_name(t->dtype));
   check_view_in_place(t, op, mark);
 }
 
@@ -181,12 +205,15 @@ void refuse_out(const atled_frame* frame) {
   for (int i = 0; i < frame->op->nargs; ++i) needs = needs || needs_gradient(frame->args[i]);
   for (int i = 0; i < frame->op->nouts; ++i) needs = needs || needs_gradient(frame->outs[i]);
   if (needs)
-    fail(ATLED_E_AUTOGRAD, "%s: out= cannot be recorded, and one of the arguments requires grad; drop out=, or call it under no_grad()", frame->op->name);
+    fail(ATLED_E_AUTOGRAD,
+         "%s: out= cannot be recorded, and one of the arguments requires grad; drop out=, or call it under no_grad()",
+         frame->op->name);
 }
 
 bool is_argument(const atled_frame* frame, const atled_tensor* t) {
   bool found = false;
-  for (int a = 0; a < frame->op->nargs; ++a) each(frame->args[a], [&](atled_tensor* argument) { found = found || argument == t; });
+  for (int a = 0; a < frame->op->nargs; ++a)
+    each(frame->args[a], [&](atled_tensor* argument) { found = found || argument == t; });
   return found;
 }
 
@@ -213,7 +240,10 @@ struct Plan {
   size_t words = 0;
 
   Plan(const Rule& rule_, const atled_value* values, uint64_t needed_)
-      : rule(rule_), needed(needed_), saves(needed_saves(rule_, needed_)), edges(static_cast<uint32_t>(rule_.inputs.size())) {
+      : rule(rule_),
+        needed(needed_),
+        saves(needed_saves(rule_, needed_)),
+        edges(static_cast<uint32_t>(rule_.inputs.size())) {
     if (rule.has_list)
       for (const Input& input : rule.inputs)
         if (input.list) {
@@ -229,8 +259,12 @@ struct Plan {
 
 struct Outputs {
   explicit Outputs(const atled_frame* frame)
-      : list(frame->op->out_list ? frame->outs[0].u.tensors : nullptr), values(frame->outs), count(list ? frame->outs[0].n : frame->op->nouts) {}
-  atled_tensor* operator[](uint32_t i) const { return list ? list[i] : values[i].tag == ATLED_TENSOR ? values[i].u.tensor : nullptr; }
+      : list(frame->op->out_list ? frame->outs[0].u.tensors : nullptr),
+        values(frame->outs),
+        count(list ? frame->outs[0].n : frame->op->nouts) {}
+  atled_tensor* operator[](uint32_t i) const {
+    return list ? list[i] : values[i].tag == ATLED_TENSOR ? values[i].u.tensor : nullptr;
+  }
   atled_tensor* const* list;
   const atled_value* values;
   uint32_t count;
@@ -242,7 +276,8 @@ NodeRef build(const Plan& plan, const atled_frame* frame, const atled_value* val
   for (uint32_t i = 0; i < outputs.count; ++i)
     if (outputs[i]) words += static_cast<size_t>(outputs[i]->dl.ndim);
   int64_t* payload = nullptr;
-  NodeRef node(make_node(Kind::kRule, rule.op->name, outputs.count, plan.edges, static_cast<uint32_t>(rule.saves.size()), words, &payload));
+  NodeRef node(make_node(Kind::kRule, rule.op->name, outputs.count, plan.edges,
+                         static_cast<uint32_t>(rule.saves.size()), words, &payload));
   node->rule = &rule;
   node->list_length = plan.list_length;
   gather_edges(node.get(), rule, frame, plan.needed);
@@ -282,20 +317,21 @@ void record(atled_frame* frame) {
   for (uint32_t i = 0; i < outputs.count; ++i) {
     // An op that hands its argument back has done nothing.
     if (outputs[i] && !target && is_argument(frame, outputs[i])) return;
-    any = any || (outputs[i] && differentiable(outputs[i]));
+    any = any || (outputs[i] && carries_gradient(rule, outputs[i], i));
   }
   if (!any) return;
   try {
     NodeRef node = build(plan, frame, old.values, outputs);
     for (uint32_t i = 0; i < outputs.count; ++i) {
       atled_tensor* t = outputs[i];
-      if (!t || !differentiable(t)) continue;
+      if (!t || !carries_gradient(rule, t, i)) continue;
       if (t == target) {
         rebase(t, node.get(), i);
         continue;
       }
       set_history(t, node.get(), i);
-      if (op->traits & ATLED_OP_VIEW && frame->args[0].tag == ATLED_TENSOR) note_view(t, frame->args[0].u.tensor, op->out_list);
+      if (op->traits & ATLED_OP_VIEW && frame->args[0].tag == ATLED_TENSOR)
+        note_view(t, frame->args[0].u.tensor, op->out_list);
     }
   } catch (...) {
     // A call either answers or fails: what it made goes.
@@ -336,9 +372,11 @@ void check_version(const atled_tensor* t, uint64_t version, const char* needed_b
   char change[512] = "";
   api.last_change(const_cast<atled_tensor*>(t), change, sizeof change);
   fail(ATLED_E_AUTOGRAD,
-       "%s: its gradient needs a tensor of shape %s as it was, but it was changed in place%s%s (version %llu, expected %llu); "
+       "%s: its gradient needs a tensor of shape %s as it was, but it was changed in place%s%s (version %llu, expected "
+       "%llu); "
        "change a copy of it (clone()), or use the form that makes a new tensor",
-       needed_by, shape_text(t).c_str(), *change ? " by " : "", change, (unsigned long long)now, (unsigned long long)version);
+       needed_by, shape_text(t).c_str(), *change ? " by " : "", change, (unsigned long long)now,
+       (unsigned long long)version);
 }
 
 }  // namespace atled::autograd

@@ -7,8 +7,8 @@ namespace {
 
 const Op reshape{"core::reshape"}, expand{"core::expand"}, mul{"core::mul"}, put_narrow{"autograd::put_narrow"};
 
-// restore(g, shape, dim, keepdim, mean): g, made from a tensor of that shape by a reduction over dim, in that shape again; with
-// mean, divided by the number of elements that were reduced to one.
+// restore(g, shape, dim, keepdim, mean): g, made from a tensor of that shape by a reduction over dim, in that shape
+// again; with mean, divided by the number of elements that were reduced to one.
 void run_restore(atled_frame* frame) {
   Tensor g = Tensor::borrow(arg_tensor(frame, 0));
   const atled_value &shape = frame->args[1], &dim = frame->args[2];
@@ -50,7 +50,8 @@ void define_reductions() {
   add_kernel(define({"autograd::restore(Tensor g, int[] shape, int[]? dim, bool keepdim, bool mean=False) -> Tensor",
                      "The gradient of a sum or mean.", nullptr, traits}),
              ATLED_DEVICE_ANY, kernel<run_restore>);
-  add_kernel(define({"autograd::pad_to(Tensor input, int[] shape) -> Tensor", "Zeros behind input in each dimension.", nullptr, traits}),
+  add_kernel(define({"autograd::pad_to(Tensor input, int[] shape) -> Tensor", "Zeros behind input in each dimension.",
+                     nullptr, traits}),
              ATLED_DEVICE_ANY, kernel<run_pad_to>);
 }
 

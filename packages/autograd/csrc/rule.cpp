@@ -52,7 +52,8 @@ bool ends_with(const std::string& text, const char* end, std::string* start) {
 
 std::string known_names(const atled_op* op) {
   std::string text = op->out_list ? "gs" : "g";
-  for (int i = 0; i < op->nouts && op->out_names[i][0]; ++i) text += std::string(", g_") + op->out_names[i] + ", " + op->out_names[i];
+  for (int i = 0; i < op->nouts && op->out_names[i][0]; ++i)
+    text += std::string(", g_") + op->out_names[i] + ", " + op->out_names[i];
   if (!op->out_list) text += ", out";
   for (int i = 0; i < op->nargs; ++i) text += std::string(", ") + op->args[i].name;
   return text + ", <argument>_shape, <argument>_dtype, <argument>_device, needs";
@@ -64,10 +65,13 @@ SaveSpec save_for(const atled_op* op, const std::string& name) {
   int i = argument_index(op, name);
   if (i >= 0) return {Save::kArgument, static_cast<uint16_t>(i)};
   if ((i = output_index(op, name)) >= 0) return {Save::kOutput, static_cast<uint16_t>(i)};
-  const std::pair<const char*, Save> suffixes[] = {{"_shape", Save::kShape}, {"_dtype", Save::kDtype}, {"_device", Save::kDevice}};
+  const std::pair<const char*, Save> suffixes[] = {
+      {"_shape", Save::kShape}, {"_dtype", Save::kDtype}, {"_device", Save::kDevice}};
   for (const auto& suffix : suffixes)
-    if (ends_with(name, suffix.first, &start) && (i = argument_index(op, start)) >= 0) return {suffix.second, static_cast<uint16_t>(i)};
-  fail(ATLED_E_AUTOGRAD, "rule of %s: expected parameters among %s; got %s", qualified(op).c_str(), known_names(op).c_str(), name.c_str());
+    if (ends_with(name, suffix.first, &start) && (i = argument_index(op, start)) >= 0)
+      return {suffix.second, static_cast<uint16_t>(i)};
+  fail(ATLED_E_AUTOGRAD, "rule of %s: expected parameters among %s; got %s", qualified(op).c_str(),
+       known_names(op).c_str(), name.c_str());
 }
 
 ParamSpec parameter(Rule& rule, Function& function, const std::string& name) {
@@ -108,10 +112,14 @@ std::string text_of(PyObject* object) {
 uint16_t add_input(Rule& rule, const std::string& argument, int16_t function) {
   const int a = argument_index(rule.op, argument);
   if (a < 0 || (rule.op->args[a].tag != ATLED_TENSOR && rule.op->args[a].tag != ATLED_TENSORS))
-    fail(ATLED_E_AUTOGRAD, "rule of %s: expected functions for its tensor arguments, got one for %s", qualified(rule.op).c_str(), argument.c_str());
-  if (rule.input_of_argument[a] >= 0) fail(ATLED_E_AUTOGRAD, "rule of %s: %s has two functions", qualified(rule.op).c_str(), argument.c_str());
+    fail(ATLED_E_AUTOGRAD, "rule of %s: expected functions for its tensor arguments, got one for %s",
+         qualified(rule.op).c_str(), argument.c_str());
+  if (rule.input_of_argument[a] >= 0)
+    fail(ATLED_E_AUTOGRAD, "rule of %s: %s has two functions", qualified(rule.op).c_str(), argument.c_str());
   const bool list = rule.op->args[a].tag == ATLED_TENSORS;
-  if (list && rule.has_list) fail(ATLED_E_AUTOGRAD, "rule of %s: expected at most one list of tensors with gradients", qualified(rule.op).c_str());
+  if (list && rule.has_list)
+    fail(ATLED_E_AUTOGRAD, "rule of %s: expected at most one list of tensors with gradients",
+         qualified(rule.op).c_str());
   rule.has_list = rule.has_list || list;
   rule.input_of_argument[a] = static_cast<int16_t>(rule.inputs.size());
   rule.inputs.push_back({static_cast<uint16_t>(a), list, function});
@@ -120,7 +128,8 @@ uint16_t add_input(Rule& rule, const std::string& argument, int16_t function) {
 
 // entry: (targets: tuple of names, callable or None, parameter names: tuple, joint: bool)
 void add_function(Rule& rule, PyObject* entry) {
-  PyObject *targets = PyTuple_GetItem(entry, 0), *callable = PyTuple_GetItem(entry, 1), *names = PyTuple_GetItem(entry, 2);
+  PyObject *targets = PyTuple_GetItem(entry, 0), *callable = PyTuple_GetItem(entry, 1),
+           *names = PyTuple_GetItem(entry, 2);
   if (callable == Py_None) {
     for (Py_ssize_t i = 0; i < PyTuple_Size(targets); ++i) add_input(rule, text_of(PyTuple_GetItem(targets, i)), -1);
     return;
@@ -129,17 +138,20 @@ void add_function(Rule& rule, PyObject* entry) {
   Function& function = rule.functions.back();
   function.joint = PyObject_IsTrue(PyTuple_GetItem(entry, 3)) == 1;
   for (Py_ssize_t i = 0; i < PyTuple_Size(targets); ++i)
-    function.targets.push_back(add_input(rule, text_of(PyTuple_GetItem(targets, i)), static_cast<int16_t>(rule.functions.size() - 1)));
+    function.targets.push_back(
+        add_input(rule, text_of(PyTuple_GetItem(targets, i)), static_cast<int16_t>(rule.functions.size() - 1)));
   for (Py_ssize_t i = 0; i < PyTuple_Size(names); ++i) {
     function.params.push_back(parameter(rule, function, text_of(PyTuple_GetItem(names, i))));
     function.steered = function.steered || steers(rule, function.params.back());
     const ParamSpec& param = function.params.back();
     const bool argument = param.what == Param::kSaved && rule.saves[param.index].what == Save::kArgument;
-    if (argument && rule.op->args[rule.saves[param.index].index].flags & ATLED_ARG_SCALAR_TOO) function.either.push_back(static_cast<uint16_t>(i));
+    if (argument && rule.op->args[rule.saves[param.index].index].flags & ATLED_ARG_SCALAR_TOO)
+      function.either.push_back(static_cast<uint16_t>(i));
   }
   function.steered = function.steered || function.either.size() > 2;
   if (function.targets.size() > kMaxTargets || function.params.size() > kMaxParameters)
-    fail(ATLED_E_AUTOGRAD, "rule of %s: expected at most %zu parameters and %zu targets", qualified(rule.op).c_str(), kMaxParameters, kMaxTargets);
+    fail(ATLED_E_AUTOGRAD, "rule of %s: expected at most %zu parameters and %zu targets", qualified(rule.op).c_str(),
+         kMaxParameters, kMaxTargets);
   Py_INCREF(callable);
   function.callable = callable;
 }
@@ -151,8 +163,12 @@ const Rule* make_rule(const atled_op* op) {
   if (!spec) throw_python();
   if (spec.get() == Py_None) {
     if (op->nargs > 32) fail(ATLED_E_AUTOGRAD, "%s: expected at most 32 arguments", op->name);
-    fail(ATLED_E_AUTOGRAD, "%s: an argument requires grad, but no gradient rule is registered for %s; register one: atled.autograd.rule(\"%s\", %s=lambda g, ...: ...), "
-         "or mark it: rule.non_differentiable(\"%s\")", op->name, qualified(op).c_str(), qualified(op).c_str(), op->nargs ? op->args[0].name : "input", qualified(op).c_str());
+    fail(ATLED_E_AUTOGRAD,
+         "%s: an argument requires grad, but no gradient rule is registered for %s; register one: "
+         "atled.autograd.rule(\"%s\", %s=lambda g, ...: ...), "
+         "or mark it: rule.non_differentiable(\"%s\")",
+         op->name, qualified(op).c_str(), qualified(op).c_str(), op->nargs ? op->args[0].name : "input",
+         qualified(op).c_str());
   }
   auto rule = std::make_unique<Rule>();
   rule->op = op;
@@ -165,10 +181,18 @@ const Rule* make_rule(const atled_op* op) {
     rule->why = text_of(PyTuple_GetItem(spec.get(), 1));
     // Recorded all the same: only a backward run that comes here fails.
     for (int i = 0; i < op->nargs; ++i)
-      if (op->args[i].tag == ATLED_TENSOR || (op->args[i].tag == ATLED_TENSORS && !rule->has_list)) add_input(*rule, op->args[i].name, -1);
+      if (op->args[i].tag == ATLED_TENSOR || (op->args[i].tag == ATLED_TENSORS && !rule->has_list))
+        add_input(*rule, op->args[i].name, -1);
   } else {
     PyObject* entries = PyTuple_GetItem(spec.get(), 1);
     for (Py_ssize_t i = 0; i < PyTuple_Size(entries); ++i) add_function(*rule, PyTuple_GetItem(entries, i));
+    PyObject* constants = PyTuple_GetItem(spec.get(), 2);
+    for (Py_ssize_t i = 0; i < PyTuple_Size(constants); ++i) {
+      const std::string name = text_of(PyTuple_GetItem(constants, i));
+      const int output = output_index(op, name);
+      if (output < 0) fail(ATLED_E_AUTOGRAD, "rule of %s: expected the name of an output, got %s", qualified(op).c_str(), name.c_str());
+      rule->constant_outputs |= uint64_t{1} << output;
+    }
   }
   return rule.release();
 }

@@ -1,9 +1,10 @@
-// What the tape knows of an op's gradient: which values a call must save, and the functions that turn them into gradients.
+// What the tape knows of an op's gradient: which values a call must save, and the functions that turn them into
+// gradients.
 //
-// A rule arrives from Python when the tape first meets the op. Each function is traced, on its first use, into a program: a
-// short list of op calls that runs without Python. Tracing first keeps all numbers and shapes symbolic; where the function
-// looks at them, it is traced again for each set of values; where that fails too, it is called anew each time.
-// Rules are never dropped. Their making needs the GIL.
+// A rule arrives from Python when the tape first meets the op. Each function is traced, on its first use, into a
+// program: a short list of op calls that runs without Python. Tracing first keeps all numbers and shapes symbolic;
+// where the function looks at them, it is traced again for each set of values; where that fails too, it is called anew
+// each time. Rules are never dropped. Their making needs the GIL.
 #pragma once
 
 #include <atomic>
@@ -37,7 +38,7 @@ struct Operand {
   uint32_t index = 0;    // of the register
   uint32_t element = 0;  // of its list
   atled_value constant = none();
-  std::vector<int64_t> words;      // what a constant points to
+  std::vector<int64_t> words;  // what a constant points to
   std::string text;
   std::vector<Operand> entries;  // of a list of tensors
 };
@@ -69,11 +70,11 @@ struct Function {
   std::vector<ParamSpec> params;
   std::vector<uint16_t> targets;  // indices into Rule::inputs
   bool joint = false;             // answers a tuple, one gradient for each target
-  bool steered = false;           // some parameter may be None, bool, str, dtype, device or a list; or many may be numbers
-  uint64_t saves = 0;             // bit i: needs Rule::saves[i]
+  bool steered = false;  // some parameter may be None, bool, str, dtype, device or a list; or many may be numbers
+  uint64_t saves = 0;    // bit i: needs Rule::saves[i]
   mutable Mode mode = Mode::kUntried;
-  mutable std::string why;  // it is called in Python
-  std::vector<uint16_t> either;   // parameters that may be tensors or numbers
+  mutable std::string why;       // it is called in Python
+  std::vector<uint16_t> either;  // parameters that may be tensors or numbers
   // When symbolic and not steered: by which of `either` (at most two) are tensors.
   mutable const Program* plain[4] = {};
   mutable std::unordered_map<std::string, const Program*> programs;
@@ -94,6 +95,7 @@ struct Rule {
   std::vector<Function> functions;
   int16_t input_of_argument[32];  // -1 where the rule names none
   bool has_list = false;
+  uint64_t constant_outputs = 0;  // bit i: output i never has a history
 };
 
 // The rule of an op; asks Python when the op is met first. Throws when there is none.
@@ -108,8 +110,9 @@ bool set_tracing(bool on);  // off: every function is called in Python; answers 
 class Ref;
 Ref python_parameter(const Node* node, const Function& function, size_t i, const atled_value& v, uint64_t needed);
 
-// Runs a function of node's rule. gradients: one per output of the node, NULL for one that is not defined. Results go to the
-// edges of the function's targets, owned. Calls are recorded when recording is on. `needed`: bit i for Rule::inputs[i].
+// Runs a function of node's rule. gradients: one per output of the node, NULL for one that is not defined. Results go
+// to the edges of the function's targets, owned. Calls are recorded when recording is on. `needed`: bit i for
+// Rule::inputs[i].
 void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed, Buffer* edge_results);
 
 // What a function gives for one target: owned; a tensor, a list of tensors or none.

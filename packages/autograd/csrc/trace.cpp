@@ -28,8 +28,12 @@ void append_key(std::string& key, const atled_value& v, bool special) {
   };
   switch (v.tag) {
     case ATLED_BOOL_VALUE:
-    case ATLED_DTYPE: append(key, &v.u.i, sizeof v.u.i); break;
-    case ATLED_DEVICE: append(key, &v.u.device, sizeof v.u.device); break;
+    case ATLED_DTYPE:
+      append(key, &v.u.i, sizeof v.u.i);
+      break;
+    case ATLED_DEVICE:
+      append(key, &v.u.device, sizeof v.u.device);
+      break;
     case ATLED_STRING:
       append(key, &v.n, sizeof v.n);
       append(key, v.u.str, v.n);
@@ -58,7 +62,8 @@ void append_key(std::string& key, const atled_value& v, bool special) {
       append(key, &v.n, sizeof v.n);
       if (special) append(key, v.u.ints, v.n * sizeof(int64_t));
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -73,11 +78,14 @@ std::string key_of(const Function& function, const atled_value* parameters, uint
   return key;
 }
 
-// What the tracer is told of a parameter: ("tensor", n, shapes and dtypes or None), ("tensors", ...), ("symbol", ...) or ("value", object).
-Ref describe(const Node* node, const Function& function, size_t i, const atled_value& v, uint64_t needed, bool special) {
+// What the tracer is told of a parameter: ("tensor", n, shapes and dtypes or None), ("tensors", ...), ("symbol", ...)
+// or ("value", object).
+Ref describe(const Node* node, const Function& function, size_t i, const atled_value& v, uint64_t needed,
+             bool special) {
   auto metadata = [&](const atled_tensor* t) -> Ref {
     if (!special || !t) return Ref::borrow(Py_None);
-    Ref shape = to_python(ints_value(t->dl.shape, static_cast<size_t>(t->dl.ndim))), dtype = to_python(dtype_value(t->dtype));
+    Ref shape = to_python(ints_value(t->dl.shape, static_cast<size_t>(t->dl.ndim))),
+        dtype = to_python(dtype_value(t->dtype));
     return need(PyTuple_Pack(2, shape.get(), dtype.get()));
   };
   if (v.tag == ATLED_TENSOR) {
@@ -92,7 +100,8 @@ Ref describe(const Node* node, const Function& function, size_t i, const atled_v
     }
     return need(Py_BuildValue("(sO)", "tensors", list.get()));
   }
-  const bool number = v.tag == ATLED_INT_VALUE || v.tag == ATLED_FLOAT_VALUE || v.tag == ATLED_COMPLEX_VALUE || v.tag == ATLED_INTS || v.tag == ATLED_FLOATS;
+  const bool number = v.tag == ATLED_INT_VALUE || v.tag == ATLED_FLOAT_VALUE || v.tag == ATLED_COMPLEX_VALUE ||
+                      v.tag == ATLED_INTS || v.tag == ATLED_FLOATS;
   if (number && !special) return need(Py_BuildValue("(sO)", "symbol", Py_None));
   Ref object = python_parameter(node, function, i, v, needed);
   return need(Py_BuildValue("(sO)", "value", object.get()));
@@ -191,8 +200,12 @@ void read_operand(PyObject* row, const atled_arg* arg, Operand& operand) {
       }
       break;
     }
-    case 'c': operand.constant = constant(PyTuple_GetItem(row, 1), arg, operand); break;
-    default: operand.constant = arg->fallback; break;
+    case 'c':
+      operand.constant = constant(PyTuple_GetItem(row, 1), arg, operand);
+      break;
+    default:
+      operand.constant = arg->fallback;
+      break;
   }
 }
 
@@ -231,13 +244,15 @@ void plan(Program& program) {
     const Instruction& instruction = program.instructions[i];
     const uint32_t made = instruction.op ? instruction.op->nouts : 1;
     for (uint32_t k = 0; k < made; ++k) last[instruction.result + k] = static_cast<int>(i);
-    for (const Operand& operand : instruction.operands) each_register(operand, [&](uint32_t r) { last[r] = static_cast<int>(i); });
+    for (const Operand& operand : instruction.operands)
+      each_register(operand, [&](uint32_t r) { last[r] = static_cast<int>(i); });
   }
   for (const Operand& result : program.results) each_register(result, [&](uint32_t r) { ++results[r]; });
   for (uint32_t r = program.parameters; r < program.registers; ++r)
     if (last[r] >= 0 && results[r] == 0) program.instructions[static_cast<size_t>(last[r])].last_uses.push_back(r);
   for (const Operand& result : program.results)
-    program.moved.push_back(result.what == Operand::What::kRegister && result.index >= program.parameters && results[result.index] == 1);
+    program.moved.push_back(result.what == Operand::What::kRegister && result.index >= program.parameters &&
+                            results[result.index] == 1);
 }
 
 // (instructions, results, number of registers)
@@ -262,13 +277,15 @@ Program* read_program(PyObject* traced, const Function& function) {
 }
 
 // NULL when the function does what cannot be traced; `why` says what.
-const Program* trace(const Node* node, const Function& function, const atled_value* parameters, uint64_t needed, bool special) {
+const Program* trace(const Node* node, const Function& function, const atled_value* parameters, uint64_t needed,
+                     bool special) {
   Ref rows = need(PyList_New(0));
   for (size_t i = 0; i < function.params.size(); ++i) {
     Ref row = describe(node, function, i, parameters[i], needed, special);
     if (PyList_Append(rows.get(), row.get()) < 0) throw_python();
   }
-  Ref traced = need(PyObject_CallFunction(trace_function, "OOi", function.callable, rows.get(), function.joint ? static_cast<int>(function.targets.size()) : 0));
+  Ref traced = need(PyObject_CallFunction(trace_function, "OOi", function.callable, rows.get(),
+                                          function.joint ? static_cast<int>(function.targets.size()) : 0));
   if (PyUnicode_Check(traced.get())) {
     function.why = PyUnicode_AsUTF8AndSize(traced.get(), nullptr);
     return nullptr;

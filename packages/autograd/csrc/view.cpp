@@ -33,7 +33,8 @@ void note_view(atled_tensor* t, atled_tensor* source, bool several) {
   const Meta* meta = meta_of(source);
   const View* through = meta && meta->extra ? meta->extra->view : nullptr;
   atled_tensor* base = through ? through->base.get() : source;
-  meta_of(t)->more().view = new View{Tensor::borrow(base), history_number(base), several || (through && through->several)};
+  meta_of(t)->more().view =
+      new View{Tensor::borrow(base), history_number(base), several || (through && through->several)};
 }
 
 void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
@@ -42,19 +43,28 @@ void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
   if (!view) {
     if (t->flags & ATLED_TENSOR_VIEW)
       fail(ATLED_E_AUTOGRAD,
-           "%s%s: expected a tensor with memory of its own or a view made while recording, got a view whose base is not known to the tape, so that "
-           "the base's gradient would be wrong; write through the base (base[index] = value), or change a copy (clone())", op, mark);
+           "%s%s: expected a tensor with memory of its own or a view made while recording, got a view whose base is "
+           "not known to the tape, so that "
+           "the base's gradient would be wrong; write through the base (base[index] = value), or change a copy "
+           "(clone())",
+           op, mark);
     return;
   }
   atled_tensor* base = view->base;
   if (view->several)
-    fail(ATLED_E_AUTOGRAD, "%s%s: expected a view made alone, got one of several that one call made (split, unbind, ...); index the base instead, or change a copy (clone())",
+    fail(ATLED_E_AUTOGRAD,
+         "%s%s: expected a view made alone, got one of several that one call made (split, unbind, ...); index the base "
+         "instead, or change a copy (clone())",
          op, mark);
   if (requires_grad(base) && !history(base))
-    fail(ATLED_E_AUTOGRAD, "%s%s: expected a tensor with history, got a view of a leaf that requires grad; change it under no_grad(), or a copy of the leaf: clone()", op, mark);
+    fail(ATLED_E_AUTOGRAD,
+         "%s%s: expected a tensor with history, got a view of a leaf that requires grad; change it under no_grad(), or "
+         "a copy of the leaf: clone()",
+         op, mark);
   if (base->dtype != t->dtype)
-    fail(ATLED_E_NOT_IMPLEMENTED, "%s%s: a view as %s of a %s tensor cannot be changed in place while recording; change a copy (clone())", op, mark, dtype_name(t->dtype),
-         dtype_name(base->dtype));
+    fail(ATLED_E_NOT_IMPLEMENTED,
+         "%s%s: a view as %s of a %s tensor cannot be changed in place while recording; change a copy (clone())", op,
+         mark, dtype_name(t->dtype), dtype_name(base->dtype));
 }
 
 void rebase(atled_tensor* t, Node* node, uint32_t i) {
@@ -63,7 +73,8 @@ void rebase(atled_tensor* t, Node* node, uint32_t i) {
   if (!view) return;
   static const Op put{"autograd::strided_put"};
   atled_tensor* base = view->base;
-  atled_value args[] = {value(base), value(t), shape_of(base), strides_of(base), shape_of(t), strides_of(t), value(offset_in(base, t))};
+  atled_value args[] = {value(base), value(t),      shape_of(base),           strides_of(base),
+                        shape_of(t), strides_of(t), value(offset_in(base, t))};
   atled_value out = value(base);
   NodeRef update = record_call(put.get(), args, &out);
   set_history(base, update.get(), 0);
@@ -76,11 +87,14 @@ void renew_view(atled_tensor* t) {
   const uint64_t now = history_number(known.base);
   if (now == known.base_seq || now == 0) return;
   if (known.several || known.base->dtype != t->dtype)
-    fail(ATLED_E_AUTOGRAD, "expected a view whose base is as it was, got one of several that one call made, or one of another dtype, whose base was changed in place since; "
+    fail(ATLED_E_AUTOGRAD,
+         "expected a view whose base is as it was, got one of several that one call made, or one of another dtype, "
+         "whose base was changed in place since; "
          "take the view again");
   static const Op get{"autograd::strided_get"};
   std::unique_ptr<View> view = take_view(t);
-  atled_value args[] = {value(view->base), strides_of(view->base), shape_of(t), strides_of(t), value(offset_in(view->base, t))};
+  atled_value args[] = {value(view->base), strides_of(view->base), shape_of(t), strides_of(t),
+                        value(offset_in(view->base, t))};
   atled_value out = value(t);
   NodeRef node = record_call(get.get(), args, &out);
   set_history(t, node.get(), 0);

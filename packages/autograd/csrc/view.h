@@ -1,7 +1,9 @@
-// Views and in-place changes of them: what is written through a view is a change of its base, and of all its other views.
+// Views and in-place changes of them: what is written through a view is a change of its base, and of all its other
+// views.
 //
-// A recorded view knows its base. When it is changed in place, the base gets a new history (its old value with the view's
-// elements replaced), and views of that base renew theirs (elements taken from the base) when they are next looked at.
+// A recorded view knows its base. When it is changed in place, the base gets a new history (its old value with the
+// view's elements replaced), and views of that base renew theirs (elements taken from the base) when they are next
+// looked at.
 #pragma once
 
 #include "node.h"

@@ -21,7 +21,11 @@ def test_accumulates_into_leaves() -> None:
 
 
 def test_broadcast_arguments_get_gradients_of_their_own_shape() -> None:
-    row, column, number = leaf(1, 2, 3), at.ones(2, 1, dtype=at.float64, requires_grad=True), at.tensor(2.0, requires_grad=True)
+    row, column, number = (
+        leaf(1, 2, 3),
+        at.ones(2, 1, dtype=at.float64, requires_grad=True),
+        at.tensor(2.0, requires_grad=True),
+    )
     (row * column * number).sum().backward()
     assert row.grad.tolist() == [4, 4, 4]
     assert column.grad.tolist() == [[12], [12]]
@@ -96,7 +100,9 @@ def test_grad_of_an_output_itself() -> None:
 
 def test_unused_inputs() -> None:
     x, y = leaf(2), leaf(5)
-    with pytest.raises(at.AutogradError, match=r"grad: no output depends on input 1 \(shape \(1,\)\); pass allow_unused=True"):
+    with pytest.raises(
+        at.AutogradError, match=r"grad: no output depends on input 1 \(shape \(1,\)\); pass allow_unused=True"
+    ):
         autograd.grad(x * 2, (x, y))
     assert autograd.grad(x * 2, (x, y), allow_unused=True)[1] is None
     zero = autograd.grad(x * 2, (x, y), materialize_grads=True)[1]
@@ -114,7 +120,9 @@ def test_inputs_of_backward_limit_accumulation() -> None:
 
 def test_several_outputs_and_seeds() -> None:
     x = leaf(1, 2)
-    (g,) = autograd.grad([x * 2, x * 3], [x], [at.ones(2, dtype=at.float64), at.tensor([10.0, 100.0], dtype=at.float64)])
+    (g,) = autograd.grad(
+        [x * 2, x * 3], [x], [at.ones(2, dtype=at.float64), at.tensor([10.0, 100.0], dtype=at.float64)]
+    )
     assert g.tolist() == [32, 302]
 
 
@@ -143,7 +151,9 @@ def test_backward_twice() -> None:
     y.backward(retain_graph=True)
     y.backward()
     assert x.grad.item() == 12
-    with pytest.raises(at.AutogradError, match="mul: its saved tensors were freed by an earlier backward; pass retain_graph=True"):
+    with pytest.raises(
+        at.AutogradError, match="mul: its saved tensors were freed by an earlier backward; pass retain_graph=True"
+    ):
         y.backward()
 
 
@@ -157,7 +167,9 @@ def test_a_graph_that_saved_nothing_may_run_again() -> None:
 
 def test_refusals() -> None:
     x = leaf(1, 2)
-    with pytest.raises(at.AutogradError, match=r"expected a tensor with one element, got shape \(2,\); reduce it, or give its gradient"):
+    with pytest.raises(
+        at.AutogradError, match=r"expected a tensor with one element, got shape \(2,\); reduce it, or give its gradient"
+    ):
         (x * 2).backward()
     with pytest.raises(at.AutogradError, match="expected tensor 0 to require grad"):
         at.ones(1).backward()
@@ -203,7 +215,10 @@ def test_an_op_without_a_rule_names_itself_and_the_mend() -> None:
     known = _rule._rules.pop("core::tril")
     autograd._tape.forget("core::tril")
     try:
-        with pytest.raises(at.AutogradError, match=r'no gradient rule is registered for core::tril; register one: atled.autograd.rule\("core::tril", input='):
+        with pytest.raises(
+            at.AutogradError,
+            match=r'no gradient rule is registered for core::tril; register one: atled.autograd.rule\("core::tril"',
+        ):
             at.ones(2, 2, requires_grad=True).tril()
     finally:
         _rule._rules["core::tril"] = known

@@ -180,7 +180,10 @@ def test_mistakes() -> None:
     for answer, message in (
         ((x.detach(),), "Wrong.backward: expected 2 gradients, one for each argument of forward, got 1"),
         ((x.detach(), x.detach()), "Wrong.backward: expected None for argument 1, which is no tensor"),
-        ((at.ones(3), None), r"Wrong: expected a gradient that broadcasting could have made from shape \(2,\), got \(3,\)"),
+        (
+            (at.ones(3), None),
+            r"Wrong: expected a gradient that broadcasting could have made from shape \(2,\), got \(3,\)",
+        ),
     ):
         Wrong.answer = answer
         with pytest.raises(at.AutogradError, match=message):

@@ -32,7 +32,9 @@ def wrong(factor: float, argument: int = 0) -> Any:
 @pytest.mark.parametrize("factor", [1.01, -1.0, 0.0])
 @pytest.mark.parametrize("argument", [0, 1])
 def test_names_the_wrong_argument(factor: float, argument: int) -> None:
-    with pytest.raises(GradcheckError, match=rf"the gradient of input {argument} \(shape \(2,\), float64\) is wrong: .* the tape says"):
+    with pytest.raises(
+        GradcheckError, match=rf"the gradient of input {argument} \(shape \(2,\), float64\) is wrong: .* the tape says"
+    ):
         gradcheck(wrong(factor, argument), (leaf(1, 2), leaf(3, 4)))
 
 
@@ -72,7 +74,10 @@ def test_a_result_that_is_not_recorded_must_be_constant() -> None:
 def test_what_is_checked() -> None:
     with pytest.raises(at.InvalidValueError, match="expected at least one input that requires grad"):
         gradcheck(at.sin, at.ones(2, dtype=at.float64))
-    with pytest.raises(at.DTypeError, match="expected inputs of float64 or complex128, whose finite differences are exact enough, got float32"):
+    with pytest.raises(
+        at.DTypeError,
+        match="expected inputs of float64 or complex128, whose finite differences are exact enough, got float32",
+    ):
         gradcheck(at.sin, leaf(1, dtype=at.float32))
 
 

@@ -84,7 +84,9 @@ def test_hooks_after_accumulation() -> None:
     (x * 3).backward()
     (x * 3).backward()
     assert seen == [3, 6]
-    with pytest.raises(at.AutogradError, match="register_post_accumulate_grad_hook: expected a leaf, got the result of mul"):
+    with pytest.raises(
+        at.AutogradError, match="register_post_accumulate_grad_hook: expected a leaf, got the result of mul"
+    ):
         (x * 1).register_post_accumulate_grad_hook(print)
 
 

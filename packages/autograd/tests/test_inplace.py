@@ -25,20 +25,26 @@ def test_a_changed_input_names_the_op_the_change_and_the_line() -> None:
     x = leaf(1, 2)
     y = x * 1
     z = y * y
-    y.add_(1); here = line()  # noqa: E702
+    y.add_(1)
+    here = line()
     with pytest.raises(at.AutogradError) as caught:
         z.sum().backward()
     assert str(caught.value) == (
         "mul: its gradient needs a tensor of shape (2,) as it was, but it was changed in place by "
-        f"add_ at {__file__}:{here} (version 1, expected 0); change a copy of it (clone()), or use the form that makes a new tensor"
+        f"add_ at {__file__}:{here} (version 1, expected 0); "
+        "change a copy of it (clone()), or use the form that makes a new tensor"
     )
 
 
 def test_a_changed_output_names_the_op_the_change_and_the_line() -> None:
     x = leaf(1, 2)
     y = x.exp()
-    y[0] = 5.0; here = line()  # noqa: E702
-    with pytest.raises(at.AutogradError, match=rf"^exp: its gradient needs .* changed in place by setitem_ at {re.escape(__file__)}:{here} "):
+    y[0] = 5.0
+    here = line()
+    with pytest.raises(
+        at.AutogradError,
+        match=rf"^exp: its gradient needs .* changed in place by setitem_ at {re.escape(__file__)}:{here} ",
+    ):
         y.sum().backward()
 
 
@@ -65,12 +71,15 @@ def test_a_leaf_refuses() -> None:
     with pytest.raises(at.AutogradError) as caught:
         x.mul_(2)
     assert str(caught.value) == (
-        "mul_: expected a tensor with history, got a leaf that requires grad, whose old value a gradient would still be about; "
+        "mul_: expected a tensor with history, got a leaf that requires grad, "
+        "whose old value a gradient would still be about; "
         "change it under no_grad(), or a copy of it: clone()"
     )
     with pytest.raises(at.AutogradError, match="setitem_: expected a tensor with history, got a leaf"):
         x[0] = 1.0
-    with pytest.raises(at.AutogradError, match="mul_: expected a tensor with history, got a view of a leaf that requires grad"):
+    with pytest.raises(
+        at.AutogradError, match="mul_: expected a tensor with history, got a view of a leaf that requires grad"
+    ):
         x[0].mul_(2)
     with autograd.no_grad():
         x.mul_(2)
@@ -152,7 +161,10 @@ def test_recorded_changes(name: str) -> None:
 
 def test_what_cannot_be_followed_is_refused() -> None:
     w = leaf(1, 2)
-    with pytest.raises(at.AutogradError, match=r"mul_: .* got a view whose base is not known to the tape, .* write through the base \(base\[index\] = value\)"):
+    with pytest.raises(
+        at.AutogradError,
+        match=r"mul_: .* got a view whose base is not known .* write through the base \(base\[index\] = value\)",
+    ):
         at.zeros(2, 2, dtype=at.float64)[0].mul_(w)
     left, _ = (w * 1).split(1)
     with pytest.raises(at.AutogradError, match=r"mul_: expected a view made alone, got one of several"):

@@ -9,7 +9,27 @@ import atled.core as at
 from atled.autograd import _tape, rule
 from atled.autograd._math import conj, scale
 
-HOT = ("add", "sub", "mul", "div", "neg", "exp", "log", "tanh", "sigmoid", "sqrt", "relu", "where", "matmul", "sum", "mean", "select", "slice", "transpose", "view")
+HOT = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "neg",
+    "exp",
+    "log",
+    "tanh",
+    "sigmoid",
+    "sqrt",
+    "relu",
+    "where",
+    "matmul",
+    "sum",
+    "mean",
+    "select",
+    "slice",
+    "transpose",
+    "view",
+)
 
 
 @pytest.fixture
@@ -37,7 +57,14 @@ def test_hot_ops_run_as_symbolic_programs() -> None:
     y = at.tensor([[0.5, 0.25], [0.75, 0.1]], requires_grad=True)
     result = (x + y - x * y / x).neg().exp().log().tanh().sigmoid().sqrt().relu()
     result = at.where(x > 0, result, y) @ y
-    result = result.sum(0) + result.mean(1) + result[0] + result.select(0, 1) + result.transpose(0, 1)[0] + result.view(4)[:2]
+    result = (
+        result.sum(0)
+        + result.mean(1)
+        + result[0]
+        + result.select(0, 1)
+        + result.transpose(0, 1)[0]
+        + result.view(4)[:2]
+    )
     result.sum().backward()
     for op in HOT:
         assert set(mode(op)) <= {"symbolic", "untried"} and "symbolic" in mode(op), op
@@ -94,7 +121,9 @@ def test_conj_and_scale_are_free_where_they_have_nothing_to_do() -> None:
 
 def test_names_are_checked_when_a_rule_is_met(cube_of: Any) -> None:
     square = cube_of(lambda g, inputt: g)
-    with pytest.raises(at.AutogradError, match=r"rule of core::square: expected parameters among g, out, input, .*; got inputt"):
+    with pytest.raises(
+        at.AutogradError, match=r"rule of core::square: expected parameters among g, out, input, .*; got inputt"
+    ):
         square(at.ones(1, requires_grad=True))
 
 
@@ -107,7 +136,9 @@ def test_star_parameters_are_refused() -> None:
 
 def test_a_gradient_must_be_a_tensor(cube_of: Any) -> None:
     square = cube_of(lambda g, input: 3)
-    with pytest.raises(at.AutogradError, match="square: expected its gradient rule to answer a Tensor or None, got int"):
+    with pytest.raises(
+        at.AutogradError, match="square: expected its gradient rule to answer a Tensor or None, got int"
+    ):
         square(at.ones(1, requires_grad=True)).backward()
 
 
@@ -126,7 +157,9 @@ def test_joint_rules() -> None:
     try:
         rule.joint("hypot", ("input", "other"), both)
         x, y = at.tensor(3.0, requires_grad=True), at.tensor(4.0, requires_grad=True)
-        assert autograd.gradcheck(at.hypot, (x.detach().to(at.float64).requires_grad_(), y.detach().to(at.float64).requires_grad_()))
+        assert autograd.gradcheck(
+            at.hypot, (x.detach().to(at.float64).requires_grad_(), y.detach().to(at.float64).requires_grad_())
+        )
         at.hypot(x, 4.0).backward()
         assert x.grad.item() == pytest.approx(0.6)
         assert set(seen) == {(True, True), (True, False)}

@@ -27,14 +27,18 @@ int64_t find(const std::vector<atled_tensor*>& list, const atled_tensor* t) {
   return -1;
 }
 
-// record(context, name, inputs, outputs, saved, dirty, differentiable): None stands for what is no tensor. name must live as
-// long as context. Answers the outputs as the caller is to see them.
+// record(context, name, inputs, outputs, saved, dirty, differentiable): None stands for what is no tensor. name must
+// live as long as context. Answers the outputs as the caller is to see them.
 PyObject* record(PyObject*, PyObject* args) {
   return python_call([&] {
-    PyObject *context = nullptr, *inputs_object = nullptr, *outputs_object = nullptr, *saved_object = nullptr, *dirty_object = nullptr, *flags = nullptr;
+    PyObject *context = nullptr, *inputs_object = nullptr, *outputs_object = nullptr, *saved_object = nullptr,
+             *dirty_object = nullptr, *flags = nullptr;
     const char* name = nullptr;
-    if (!PyArg_ParseTuple(args, "OsOOOOO:record", &context, &name, &inputs_object, &outputs_object, &saved_object, &dirty_object, &flags)) throw_python();
-    const std::vector<atled_tensor*> inputs = tensors_in(inputs_object), saved = tensors_in(saved_object), dirty = tensors_in(dirty_object);
+    if (!PyArg_ParseTuple(args, "OsOOOOO:record", &context, &name, &inputs_object, &outputs_object, &saved_object,
+                          &dirty_object, &flags))
+      throw_python();
+    const std::vector<atled_tensor*> inputs = tensors_in(inputs_object), saved = tensors_in(saved_object),
+                                     dirty = tensors_in(dirty_object);
     std::vector<atled_tensor*> outputs = tensors_in(outputs_object);
     std::vector<Tensor> keep;
     size_t words = saved.size();
@@ -48,12 +52,13 @@ PyObject* record(PyObject*, PyObject* args) {
       }
     }
     for (atled_tensor* t : dirty) {
-      if (t && requires_grad(t) && !history(t)) fail(ATLED_E_AUTOGRAD, "%s: a leaf that requires grad was marked dirty; change a copy of it: clone()", name);
+      if (t && requires_grad(t) && !history(t))
+        fail(ATLED_E_AUTOGRAD, "%s: a leaf that requires grad was marked dirty; change a copy of it: clone()", name);
       if (t) check_view_in_place(t, name, "");
     }
     int64_t* payload = nullptr;
-    NodeRef node(make_node(Kind::kFunction, name, static_cast<uint32_t>(outputs.size()), static_cast<uint32_t>(inputs.size()),
-                           static_cast<uint32_t>(saved.size()), words, &payload));
+    NodeRef node(make_node(Kind::kFunction, name, static_cast<uint32_t>(outputs.size()),
+                           static_cast<uint32_t>(inputs.size()), static_cast<uint32_t>(saved.size()), words, &payload));
     for (size_t i = 0; i < inputs.size(); ++i)
       if (inputs[i]) node->edges[i] = gradient_edge(inputs[i]);
     for (size_t i = 0; i < saved.size(); ++i) {
@@ -91,7 +96,10 @@ PyObject* saved_tensors(PyObject*, PyObject* object) {
   return python_call([&] {
     Node* node = node_from(object);
     if (node->saved_count && (node->state.load() & kFreed))
-      fail(ATLED_E_AUTOGRAD, "%s: its saved tensors were freed by an earlier backward; pass retain_graph=True to that one to go through the graph again", node->name);
+      fail(ATLED_E_AUTOGRAD,
+           "%s: its saved tensors were freed by an earlier backward; pass retain_graph=True to that one to go through "
+           "the graph again",
+           node->name);
     const int64_t* origins = reinterpret_cast<const int64_t*>(node->saved + node->saved_count);
     Ref tuple = need(PyTuple_New(node->saved_count));
     for (uint16_t i = 0; i < node->saved_count; ++i) {
@@ -106,6 +114,8 @@ PyObject* saved_tensors(PyObject*, PyObject* object) {
 
 }  // namespace
 
-PyMethodDef function_methods[] = {{"record", record, METH_VARARGS, nullptr}, {"saved_tensors", saved_tensors, METH_O, nullptr}, {nullptr, nullptr, 0, nullptr}};
+PyMethodDef function_methods[] = {{"record", record, METH_VARARGS, nullptr},
+                                  {"saved_tensors", saved_tensors, METH_O, nullptr},
+                                  {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace atled::autograd

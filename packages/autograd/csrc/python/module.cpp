@@ -10,7 +10,15 @@ void define_reductions();  // reductions.cpp
 
 namespace {
 
-PyModuleDef definition = {PyModuleDef_HEAD_INIT, "atled.autograd._tape", "The tape; see atled.autograd.", -1, nullptr, nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT,
+                          "atled.autograd._tape",
+                          "The tape; see atled.autograd.",
+                          -1,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr};
 
 bool connect_core() {
   char error[512] = "";
@@ -41,7 +49,8 @@ PyMODINIT_FUNC PyInit__tape() {
   PyObject* module = PyModule_Create(&definition);
   if (!module) return nullptr;
   bool fine = init_node_type(module);
-  for (PyMethodDef* methods : {tensor_methods, engine_methods, rule_methods, function_methods}) fine = fine && PyModule_AddFunctions(module, methods) == 0;
+  for (PyMethodDef* methods : {tensor_methods, engine_methods, rule_methods, function_methods})
+    fine = fine && PyModule_AddFunctions(module, methods) == 0;
   if (!fine) {
     Py_DECREF(module);
     return nullptr;

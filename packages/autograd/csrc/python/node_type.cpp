@@ -6,8 +6,7 @@ namespace atled::autograd {
 namespace {
 
 struct NodeObject {
-  PyObject_HEAD
-  Node* node;
+  PyObject_HEAD Node* node;
 };
 
 PyTypeObject* node_type = nullptr;
@@ -24,7 +23,8 @@ void node_dealloc(PyObject* object) {
 }
 
 std::string node_name(const Node* node) {
-  if (node->kind != Kind::kRule) return node->kind == Kind::kFunction ? std::string(node->name) + "Backward" : node->name;
+  if (node->kind != Kind::kRule)
+    return node->kind == Kind::kFunction ? std::string(node->name) + "Backward" : node->name;
   // log_softmax -> LogSoftmaxBackward
   std::string name;
   bool upper = true;
@@ -39,7 +39,9 @@ std::string node_name(const Node* node) {
   return name + "Backward";
 }
 
-PyObject* node_repr(PyObject* object) { return PyUnicode_FromFormat("<%s %p>", node_name(node_of(object)).c_str(), static_cast<void*>(node_of(object))); }
+PyObject* node_repr(PyObject* object) {
+  return PyUnicode_FromFormat("<%s %p>", node_name(node_of(object)).c_str(), static_cast<void*>(node_of(object)));
+}
 
 PyObject* call_name(PyObject* object, PyObject*) { return PyUnicode_FromString(node_name(node_of(object)).c_str()); }
 
@@ -61,13 +63,15 @@ PyObject* variable(PyObject* object, void*) {
 }
 PyObject* byte_count(PyObject* object, void*) { return PyLong_FromUnsignedLong(node_of(object)->size); }
 
-PyMethodDef methods[] = {{"name", call_name, METH_NOARGS, "The op's or Function's name, as in MulBackward."}, {nullptr, nullptr, 0, nullptr}};
+PyMethodDef methods[] = {{"name", call_name, METH_NOARGS, "The op's or Function's name, as in MulBackward."},
+                         {nullptr, nullptr, 0, nullptr}};
 
-PyGetSetDef getset[] = {{"next_functions", next_functions, nullptr, "(Node or None, output number) of each input.", nullptr},
-                        {"variable", variable, nullptr, "The leaf that an AccumulateGrad node belongs to, else None.", nullptr},
-                        {"sequence_number", sequence_number, nullptr, "Above those of all nodes that this one leads to.", nullptr},
-                        {"nbytes", byte_count, nullptr, "Bytes of the node itself, without the tensors it saves.", nullptr},
-                        {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef getset[] = {
+    {"next_functions", next_functions, nullptr, "(Node or None, output number) of each input.", nullptr},
+    {"variable", variable, nullptr, "The leaf that an AccumulateGrad node belongs to, else None.", nullptr},
+    {"sequence_number", sequence_number, nullptr, "Above those of all nodes that this one leads to.", nullptr},
+    {"nbytes", byte_count, nullptr, "Bytes of the node itself, without the tensors it saves.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
 PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
                        {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
@@ -76,7 +80,8 @@ PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
                        {Py_tp_doc, const_cast<char*>("A recorded call: the history of its results.")},
                        {0, nullptr}};
 
-PyType_Spec spec = {"atled.autograd.Node", sizeof(NodeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+PyType_Spec spec = {"atled.autograd.Node", sizeof(NodeObject), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
 
 }  // namespace
 

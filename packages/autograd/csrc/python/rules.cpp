@@ -51,8 +51,8 @@ PyObject* programs(PyObject*, PyObject* name) {
         Ref text = need(PyUnicode_FromString(rule.op->args[rule.inputs[target].argument].name));
         if (PyList_Append(targets.get(), text.get()) < 0) throw_python();
       }
-      Ref row = need(Py_BuildValue("(Osns)", targets.get(), modes[static_cast<int>(function.mode)], static_cast<Py_ssize_t>(function.programs.size()),
-                                   function.why.c_str()));
+      Ref row = need(Py_BuildValue("(Osns)", targets.get(), modes[static_cast<int>(function.mode)],
+                                   static_cast<Py_ssize_t>(function.programs.size()), function.why.c_str()));
       if (PyList_Append(list.get(), row.get()) < 0) throw_python();
     }
     return list.take();

@@ -39,8 +39,10 @@ PyObject* put_grad(PyObject*, PyObject* args) {
     atled_tensor* g = tensor_or_null(gradient);
     if (!g) fail(ATLED_E_ARGUMENT, "grad: expected a Tensor or None, got %s", type_name(gradient).c_str());
     if (g == t) fail(ATLED_E_VALUE, "grad: expected a tensor other than the one it belongs to");
-    if (shape_text(g) != shape_text(t)) fail(ATLED_E_SHAPE, "grad: expected shape %s, got %s", shape_text(t).c_str(), shape_text(g).c_str());
-    if (g->dtype != t->dtype) fail(ATLED_E_DTYPE, "grad: expected %s, got %s", dtype_name(t->dtype), dtype_name(g->dtype));
+    if (shape_text(g) != shape_text(t))
+      fail(ATLED_E_SHAPE, "grad: expected shape %s, got %s", shape_text(t).c_str(), shape_text(g).c_str());
+    if (g->dtype != t->dtype)
+      fail(ATLED_E_DTYPE, "grad: expected %s, got %s", dtype_name(t->dtype), dtype_name(g->dtype));
     if (g->dl.device.device_type != t->dl.device.device_type || g->dl.device.device_id != t->dl.device.device_id)
       fail(ATLED_E_DEVICE, "grad: expected a gradient on the tensor's own device");
     leaf_meta(t).more().grad = Tensor::borrow(g);
@@ -69,7 +71,8 @@ PyObject* get_is_leaf(PyObject*, PyObject* object) {
 PyObject* retain_grad(PyObject*, PyObject* object) {
   return python_call([&] {
     atled_tensor* t = tensor_of(object);
-    if (!requires_grad(t)) fail(ATLED_E_AUTOGRAD, "retain_grad: expected a tensor that requires grad, got one that does not");
+    if (!requires_grad(t))
+      fail(ATLED_E_AUTOGRAD, "retain_grad: expected a tensor that requires grad, got one that does not");
     if (history(t)) meta_of(t)->flags |= kRetainsGrad;
     return Ref::borrow(Py_None).take();
   });
@@ -98,7 +101,8 @@ PyObject* hooks_dict(PyObject* object, bool post) {
   return python_call([&] {
     atled_tensor* t = tensor_of(object);
     const char* name = post ? "register_post_accumulate_grad_hook" : "register_hook";
-    if (!requires_grad(t)) fail(ATLED_E_AUTOGRAD, "%s: expected a tensor that requires grad, got one that does not", name);
+    if (!requires_grad(t))
+      fail(ATLED_E_AUTOGRAD, "%s: expected a tensor that requires grad, got one that does not", name);
     Node* node = history(t);
     if (post && node) fail(ATLED_E_AUTOGRAD, "%s: expected a leaf, got the result of %s", name, node->name);
     Extra& extra = leaf_meta(t).more();

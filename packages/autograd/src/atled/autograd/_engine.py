@@ -16,7 +16,7 @@ def _listed(tensors: Tensors) -> list[at.Tensor]:
 def _seeds(gradients: Gradients, count: int, name: str) -> list[at.Tensor | None]:
     if gradients is None:
         return [None] * count
-    given = [gradients] if isinstance(gradients, at.Tensor) else list(gradients)
+    given: list[at.Tensor | None] = [gradients] if isinstance(gradients, at.Tensor) else list(gradients)
     if len(given) != count:
         raise at.InvalidValueError(f"{name}: expected as many gradients as tensors, {count}, got {len(given)}")
     return given
@@ -63,7 +63,9 @@ def grad(
     *,
     materialize_grads: bool = False,
 ) -> tuple[at.Tensor | None, ...]:
-    """The gradients of the sum of ``outputs``, weighted by ``grad_outputs``, with respect to ``inputs``; no ``.grad`` changes.
+    """The gradients of ``outputs``, weighted by ``grad_outputs`` and summed, with respect to ``inputs``.
+
+    No ``.grad`` changes.
 
     allow_unused: answer None for an input that no output depends on, rather than raise; default ``materialize_grads``.
     materialize_grads: answer zeros for such an input.
@@ -80,14 +82,17 @@ def grad(
     """
     roots, targets = _listed(outputs), _listed(inputs)
     if allow_unused is False and materialize_grads:
-        raise at.InvalidValueError("grad: expected allow_unused to be True or left out with materialize_grads=True, got False")
+        raise at.InvalidValueError(
+            "grad: expected allow_unused to be True or left out with materialize_grads=True, got False"
+        )
     unused = materialize_grads if allow_unused is None else allow_unused
     keep = create_graph if retain_graph is None else retain_graph
     found = _tape.backward(roots, _seeds(grad_outputs, len(roots), "grad"), keep, create_graph, targets, False)
     for i, gradient in enumerate(found):
         if gradient is None and not unused:
             raise at.AutogradError(
-                f"grad: no output depends on input {i} (shape {tuple(targets[i].shape)}); pass allow_unused=True to get None for it"
+                f"grad: no output depends on input {i} (shape {tuple(targets[i].shape)}); "
+                "pass allow_unused=True to get None for it"
             )
         if gradient is None and materialize_grads:
             found[i] = at.zeros_like(targets[i])

@@ -59,22 +59,27 @@ class FunctionContext:
         finally:
             self._node = outer
         given = answer if isinstance(answer, tuple) else (answer,)
-        if len(given) != self._arguments and not (len(given) > self._arguments and all(g is None for g in given[self._arguments :])):
+        if len(given) != self._arguments and not (
+            len(given) > self._arguments and all(g is None for g in given[self._arguments :])
+        ):
             raise at.AutogradError(
-                f"{self._function.__name__}.backward: expected {self._arguments} gradients, one for each argument of forward, got {len(given)}"
+                f"{self._function.__name__}.backward: expected {self._arguments} gradients, "
+                f"one for each argument of forward, got {len(given)}"
             )
         for i, gradient in enumerate(given):
             if gradient is not None and i not in self._positions:
-                raise at.AutogradError(f"{self._function.__name__}.backward: expected None for argument {i}, which is no tensor")
+                raise at.AutogradError(
+                    f"{self._function.__name__}.backward: expected None for argument {i}, which is no tensor"
+                )
         return tuple(given[i] for i in self._positions)
 
 
 class Function:
-    """A step with a gradient of its own: subclass it with static methods ``forward`` and ``backward``, and call ``apply``.
+    """A step with a gradient of its own: subclass it with static ``forward`` and ``backward``, and call ``apply``.
 
-    Either ``forward(ctx, *args)``, or ``forward(*args)`` with ``setup_context(ctx, inputs, output)``. ``backward(ctx, *gradients)``
-    gets a gradient for each result, and answers one, or None, for each argument. It can be differentiated in its turn when it is made of
-    differentiable steps.
+    Either ``forward(ctx, *args)``, or ``forward(*args)`` with ``setup_context(ctx, inputs, output)``.
+    ``backward(ctx, *gradients)`` gets a gradient for each result, and answers one, or None, for each argument. It can
+    be differentiated in its turn when it is made of differentiable steps.
 
     >>> import atled.core as at
     >>> from atled.autograd import Function
@@ -140,7 +145,9 @@ class Function:
         ]
         for tensor in context._dirty:
             if all(tensor is not result for result in results):
-                raise at.AutogradError(f"{cls.__name__}: expected each tensor that was marked dirty among the results of forward")
+                raise at.AutogradError(
+                    f"{cls.__name__}: expected each tensor that was marked dirty among the results of forward"
+                )
         seen = _tape.record(context, cls.__name__, inputs, tensors, context._to_save, context._dirty, differentiable)
         context._to_save = context._dirty = context._constant = ()
         final = [result if tensor is None else tensor for result, tensor in zip(results, seen, strict=True)]

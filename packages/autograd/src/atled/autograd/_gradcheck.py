@@ -1,7 +1,8 @@
 """Comparing gradients with finite differences, by random projection.
 
 For random v and u, the derivative of L(t) = Re⟨v, f(x + t·u)⟩ at 0 is Re⟨J*v, u⟩: the left side comes from central
-differences, the right side from one backward run. A wrong Jacobian agrees for almost no v and u, so few of them suffice.
+differences, the right side from one backward run. A wrong Jacobian agrees for almost no v and u, so few of them
+suffice.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,7 +62,15 @@ def _moved(func: Function, inputs: Sequence[Any], i: int, step: Array) -> list[A
 
 
 def _check_input(
-    func: Function, inputs: Sequence[Any], i: int, seeds: list[Array], slope: Array, rng: np.random.Generator, eps: float, atol: float, rtol: float
+    func: Function,
+    inputs: Sequence[Any],
+    i: int,
+    seeds: list[Array],
+    slope: Array,
+    rng: np.random.Generator,
+    eps: float,
+    atol: float,
+    rtol: float,
 ) -> None:
     for _ in range(2):
         direction = _random(rng, inputs[i])
@@ -70,14 +79,18 @@ def _check_input(
         analytic = _product(slope, direction)
         if not abs(analytic - numeric) <= atol + rtol * abs(numeric):
             raise GradcheckError(
-                f"gradcheck: the gradient of input {i} (shape {tuple(inputs[i].shape)}, {inputs[i].dtype.name}) is wrong: "
-                f"along a random direction the tape says {analytic:.8g}, finite differences {numeric:.8g}"
+                f"gradcheck: the gradient of input {i} (shape {tuple(inputs[i].shape)}, {inputs[i].dtype.name}) "
+                f"is wrong: along a random direction the tape says {analytic:.8g}, finite differences {numeric:.8g}"
             )
 
 
 def _slopes(func: Function, inputs: Sequence[Any], chosen: list[int], seeds: list[Array]) -> list[at.Tensor]:
     """What the tape says. An output that is not recorded has to be constant, which the differences show."""
-    outputs = [(output, seed) for output, seed in zip(_outputs(func, inputs), seeds, strict=True) if _tape.requires_grad(output)]
+    outputs = [
+        (output, seed)
+        for output, seed in zip(_outputs(func, inputs), seeds, strict=True)
+        if _tape.requires_grad(output)
+    ]
     targets = [inputs[i] for i in chosen]
     if not outputs:
         return [at.zeros_like(target) for target in targets]
@@ -94,14 +107,17 @@ def _check(func: Function, inputs: Sequence[Any], eps: float, atol: float, rtol:
     for i in chosen:
         if inputs[i].dtype not in (at.float64, at.complex128):
             raise at.DTypeError(
-                f"gradcheck: expected inputs of float64 or complex128, whose finite differences are exact enough, got {inputs[i].dtype.name} for input {i}"
+                "gradcheck: expected inputs of float64 or complex128, whose finite differences are exact enough, "
+                f"got {inputs[i].dtype.name} for input {i}"
             )
     outputs = _outputs(func, inputs)
     seeds = [_random(rng, output) for output in outputs]
     slopes, again = (_slopes(func, inputs, chosen, seeds) for _ in range(2))
     for i, slope, repeated in zip(chosen, slopes, again, strict=True):
         if tuple(slope.shape) != tuple(inputs[i].shape) or slope.dtype != inputs[i].dtype:
-            raise GradcheckError(f"gradcheck: the gradient of input {i} has shape {tuple(slope.shape)} and {slope.dtype.name}")
+            raise GradcheckError(
+                f"gradcheck: the gradient of input {i} has shape {tuple(slope.shape)} and {slope.dtype.name}"
+            )
         if not np.array_equal(_array(slope), _array(repeated), equal_nan=True):
             raise GradcheckError(f"gradcheck: the gradient of input {i} differs from run to run")
         _check_input(func, inputs, i, seeds, _array(slope), rng, eps, atol, rtol)

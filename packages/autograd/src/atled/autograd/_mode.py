@@ -27,7 +27,9 @@ class _Mode:
     def __enter__(self) -> None:
         self._before.append(_tape.set_enabled(self._on))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _tape.set_enabled(self._before.pop())
 
     def _again(self) -> "_Mode":
@@ -77,7 +79,7 @@ def _step(advance: Callable[[Any], Any], value: Any) -> Any:
         return _END
 
 
-class no_grad(_Mode):  # noqa: N801 - a function to its users
+class no_grad(_Mode):
     """Calls inside are not recorded: ``with no_grad():`` or ``@no_grad()`` (or ``@no_grad``).
 
     >>> import atled.core as at
@@ -98,13 +100,13 @@ class no_grad(_Mode):  # noqa: N801 - a function to its users
         return mode(function)
 
 
-class enable_grad(no_grad):  # noqa: N801
+class enable_grad(no_grad):
     """Calls inside are recorded, also within `no_grad`: a context manager and a decorator."""
 
     _on = True
 
 
-class set_grad_enabled(_Mode):  # noqa: N801
+class set_grad_enabled(_Mode):
     """Switches recording on or off, at once: ``set_grad_enabled(False)``; as a context manager, until its end."""
 
     def __init__(self, mode: bool) -> None:

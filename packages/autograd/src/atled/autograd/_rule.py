@@ -13,7 +13,8 @@ an argument's name     the argument, as it was given
 ``needs``              which of the rule's targets need a gradient (joint rules)
 =====================  ==========================================================================================
 
-What broadcasting and promotion did to an argument is undone by the tape: a rule answers the gradient of the broadcast one.
+What broadcasting and promotion did to an argument is undone by the tape: a rule answers the gradient of the broadcast
+one.
 """
 
 import inspect
@@ -48,6 +49,7 @@ class Rule:
     parts: tuple[Part, ...] = ()
     mark: str = "rule"  # or "non_differentiable" or "not_implemented"
     why: str = ""
+    constants: tuple[str, ...] = ()  # outputs that are left out of the graph
 
 
 _rules: dict[str, Rule] = {}
@@ -55,7 +57,7 @@ _loaded: set[str] = set()
 
 
 def parameter_names(function: Gradient) -> tuple[str, ...]:
-    """The names that a rule's function asks for; ArgumentError-like TypeError for ``*args``, ``**kwargs`` and keyword-only ones."""
+    """The names that a rule's function asks for; TypeError for ``*args``, ``**kwargs`` and keyword-only ones."""
     parameters = inspect.signature(function).parameters.values()
     for parameter in parameters:
         if parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -75,7 +77,7 @@ class RuleBook:
         if old is not None and old.mark == rule.mark == "rule":
             new = {target for part in rule.parts for target in part.targets}
             kept = (part for part in old.parts if new.isdisjoint(part.targets))
-            rule = Rule((*kept, *rule.parts))
+            rule = Rule((*kept, *rule.parts), constants=old.constants + rule.constants)
         _rules[name] = rule
         if old is not None:
             _tape.forget(name)
@@ -91,6 +93,10 @@ class RuleBook:
     def joint(self, op: str, arguments: tuple[str, ...], function: Gradient, /) -> None:
         """Registers one function for several arguments; it answers a tuple with a gradient or None for each."""
         self._put(op, Rule((Part(arguments, function, joint=True),)))
+
+    def constant(self, op: str, *outputs: str) -> None:
+        """Says which outputs of an op, by their names in its schema, carry no gradient (saved statistics, masks)."""
+        self._put(op, Rule(constants=outputs))
 
     def non_differentiable(self, *ops: str) -> None:
         """Marks ops whose results never have a gradient: the tape leaves their calls alone."""
@@ -129,7 +135,7 @@ def lookup(namespace: str, op: str) -> tuple[Any, ...] | None:
         return None
     if found.mark != "rule":
         return found.mark, found.why
-    return found.mark, tuple(part.row() for part in found.parts)
+    return found.mark, tuple(part.row() for part in found.parts), found.constants
 
 
 def load_tape() -> None:

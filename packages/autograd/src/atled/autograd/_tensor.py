@@ -37,7 +37,8 @@ def _get_grad(self: at.Tensor) -> at.Tensor | None:
     found: at.Tensor | None = _tape.grad(self)
     if found is None and not _tape.is_leaf(self) and not _tape.retains_grad(self):
         warnings.warn(
-            "grad of a tensor that is no leaf is not kept: call retain_grad() on it before backward, or look at the leaf",
+            "grad of a tensor that is no leaf is not kept: "
+            "call retain_grad() on it before backward, or look at the leaf",
             stacklevel=2,
         )
     return found
@@ -50,7 +51,10 @@ grad = property(
     "The gradient that backward has accumulated, or None.",
 )
 requires_grad = property(
-    _tape.requires_grad, lambda self, value: _tape.set_requires_grad(self, value), None, "Whether calls with this tensor are recorded."
+    _tape.requires_grad,
+    lambda self, value: _tape.set_requires_grad(self, value),
+    None,
+    "Whether calls with this tensor are recorded.",
 )
 grad_fn = property(_tape.grad_fn, None, None, "The recorded call that made this tensor, or None for a leaf.")
 is_leaf = property(_tape.is_leaf, None, None, "Whether no recorded call made this tensor.")
@@ -59,7 +63,10 @@ retains_grad = property(_tape.retains_grad, None, None, "Whether a tensor that i
 
 
 def requires_grad_(self: at.Tensor, requires_grad: bool = True) -> at.Tensor:
-    """Starts or stops recording calls with this leaf, and answers it; AutogradError for integers and for results of recorded calls."""
+    """Starts or stops recording calls with this leaf, and answers it.
+
+    AutogradError for tensors of integers and for results of recorded calls.
+    """
     return _tape.set_requires_grad(self, requires_grad)
 
 
@@ -79,7 +86,7 @@ def retain_grad(self: at.Tensor) -> None:
 
 
 def register_hook(self: at.Tensor, hook: Callable[[at.Tensor], at.Tensor | None]) -> RemovableHandle:
-    """Calls ``hook(gradient)`` whenever this tensor's gradient is complete; what it answers, unless None, takes its place.
+    """Calls ``hook(gradient)`` whenever this tensor's gradient is complete; what it answers takes its place.
 
     >>> import atled.core as at
     >>> x = at.tensor(2.0, requires_grad=True)

@@ -1,9 +1,10 @@
 """Tracing a rule's function into a program: calls it once with stand-ins that write down which ops it calls.
 
-A stand-in for a tensor knows nothing but that it is one (in special mode also its shape and dtype); one for a number or a
-list of integers may only be passed on, or used in arithmetic. Whatever looks closer raises Untraceable.
+A stand-in for a tensor knows nothing but that it is one (in special mode also its shape and dtype); one for a number or
+a list of integers may only be passed on, or used in arithmetic. Whatever looks closer raises Untraceable.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -77,7 +78,7 @@ class Tracer:
         return made[0] if len(made) == 1 else tuple(made)
 
 
-def _is_list(schema: list[tuple[str, str, bool]], i: int) -> bool:
+def _is_list(schema: list[tuple[str, str, int]], i: int) -> bool:
     return i < len(schema) and schema[i][1].startswith("int[*]")
 
 
@@ -171,7 +172,8 @@ class TensorProxy(Proxy):
 
     def __init__(self, tracer: Tracer, where: Operand, metadata: tuple[tuple[int, ...], Any] | None = None) -> None:
         super().__init__(tracer, where)
-        self._shape, self._dtype = metadata if metadata else (None, None)
+        self._shape: tuple[int, ...] | None = metadata[0] if metadata else None
+        self._dtype: Any = metadata[1] if metadata else None
 
     def _known(self, value: Any) -> Any:
         if value is None:
@@ -188,6 +190,14 @@ class TensorProxy(Proxy):
     def ndim(self) -> int:
         """As shape."""
         return len(self.shape)
+
+    def numel(self) -> int:
+        """As shape."""
+        return math.prod(self.shape)
+
+    def dim(self) -> int:
+        """As shape."""
+        return self.ndim
 
     @property
     def dtype(self) -> Any:
@@ -247,7 +257,9 @@ def _parameter(tracer: Tracer, i: int, kind: str, data: Any) -> Any:
     if kind == "tensor":
         return TensorProxy(tracer, ("r", i), data)
     if kind == "tensors":
-        return tuple(None if entry is False else TensorProxy(tracer, ("e", i, k), entry) for k, entry in enumerate(data))
+        return tuple(
+            None if entry is False else TensorProxy(tracer, ("e", i, k), entry) for k, entry in enumerate(data)
+        )
     if kind == "symbol":
         return SymbolProxy(tracer, ("r", i))
     return data

@@ -51,7 +51,9 @@ def register(rule: RuleBook) -> None:
     rule(
         "div",
         input=lambda g, other, rounding_mode: g / conj(other) if rounding_mode is None else at.zeros_like(g),
-        other=lambda g, out, other, rounding_mode: -g * conj(out / other) if rounding_mode is None else at.zeros_like(g),
+        other=lambda g, out, other, rounding_mode: (
+            -g * conj(out / other) if rounding_mode is None else at.zeros_like(g)
+        ),
     )
     rule("floor_divide", input=lambda g: at.zeros_like(g), other=lambda g: at.zeros_like(g))
     rule("remainder", input=lambda g: g, other=lambda g, input, other: -g * at.div(input, other, rounding_mode="floor"))
@@ -63,8 +65,16 @@ def register(rule: RuleBook) -> None:
     rule("sign", input=_sign)
     rule("square", input=lambda g, input: g * conj(input * 2))
     rule("reciprocal", input=lambda g, out: -g * conj(out * out))
-    rule("maximum", input=lambda g, input, other: _greater(g, input, other), other=lambda g, input, other: _greater(g, other, input))
-    rule("minimum", input=lambda g, input, other: _greater(g, other, input), other=lambda g, input, other: _greater(g, input, other))
+    rule(
+        "maximum",
+        input=lambda g, input, other: _greater(g, input, other),
+        other=lambda g, input, other: _greater(g, other, input),
+    )
+    rule(
+        "minimum",
+        input=lambda g, input, other: _greater(g, other, input),
+        other=lambda g, input, other: _greater(g, input, other),
+    )
     rule(
         "lerp",
         input=lambda g, weight: g * conj(1 - weight),

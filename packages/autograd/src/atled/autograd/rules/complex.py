@@ -1,4 +1,4 @@
-"""Rules of complex numbers and their parts. The tape makes real gradients of real arguments, complex ones of complex ones."""
+"""Rules of complex numbers and their parts; the tape gives each gradient its argument's dtype."""
 
 import atled.core as at
 from atled.autograd._rule import RuleBook

@@ -5,7 +5,9 @@ from atled.autograd._rule import RuleBook
 
 
 def register(rule: RuleBook) -> None:
-    rule.non_differentiable("empty", "zeros", "ones", "full", "empty_strided", "scalar_tensor", "arange", "linspace", "logspace", "eye")
+    rule.non_differentiable(
+        "empty", "zeros", "ones", "full", "empty_strided", "scalar_tensor", "arange", "linspace", "logspace", "eye"
+    )
     rule.non_differentiable("empty_like", "zeros_like", "ones_like", "full_like")
     rule.non_differentiable("new_empty", "new_zeros", "new_ones", "new_full")
     rule("tril", input=lambda g, diagonal: at.tril(g, diagonal))

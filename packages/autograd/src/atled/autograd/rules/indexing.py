@@ -21,7 +21,9 @@ def _index_put_input(g: Any, indices: Any, values_shape: Any, accumulate: bool) 
 
 def _scatter_input(g: Any, dim: Any, index: Any, reduce: Any) -> Any:
     if reduce is not None:
-        raise at.NotImplementedOpError("scatter: its gradient with reduce= is not implemented; use scatter_reduce or scatter_add")
+        raise at.NotImplementedOpError(
+            "scatter: its gradient with reduce= is not implemented; use scatter_reduce or scatter_add"
+        )
     return _core.scatter(g, dim, index, value=0)
 
 
@@ -32,7 +34,9 @@ def _added(g: Any, dim: Any, index: Any, src_shape: Any) -> Any:
 
 def _scatter_src(g: Any, dim: Any, index: Any, src_shape: Any, reduce: Any) -> Any:
     if reduce is not None:
-        raise at.NotImplementedOpError("scatter: its gradient with reduce= is not implemented; use scatter_reduce or scatter_add")
+        raise at.NotImplementedOpError(
+            "scatter: its gradient with reduce= is not implemented; use scatter_reduce or scatter_add"
+        )
     return _added(g, dim, index, src_shape)
 
 
@@ -51,7 +55,9 @@ def _winners(input: Any, dim: Any, index: Any, src: Any, include_self: bool, out
     return at.where(count == 0, 1, count)
 
 
-def _scatter_reduce_input(g: Any, input: Any, dim: Any, index: Any, src: Any, reduce: str, include_self: bool, out: Any) -> Any:
+def _scatter_reduce_input(
+    g: Any, input: Any, dim: Any, index: Any, src: Any, reduce: str, include_self: bool, out: Any
+) -> Any:
     if reduce == "mean":
         g = g / _counts(g, dim, index, include_self)
     elif reduce in ("amax", "amin") and include_self:
@@ -73,7 +79,9 @@ def _factors(g: Any, input: Any, dim: Any, index: Any, src: Any, include_self: b
     return at.where(alone, _core.gather(g * others, dim, index), rest)
 
 
-def _scatter_reduce_src(g: Any, input: Any, dim: Any, index: Any, src: Any, reduce: str, include_self: bool, out: Any) -> Any:
+def _scatter_reduce_src(
+    g: Any, input: Any, dim: Any, index: Any, src: Any, reduce: str, include_self: bool, out: Any
+) -> Any:
     if reduce == "mean":
         g = g / _counts(g, dim, index, include_self)
     elif reduce in ("amax", "amin"):
@@ -85,7 +93,10 @@ def _scatter_reduce_src(g: Any, input: Any, dim: Any, index: Any, src: Any, redu
 
 
 def register(rule: RuleBook) -> None:
-    rule("index", input=lambda g, input_shape, indices: _core.index_put(g.new_zeros(input_shape), indices, g, accumulate=True))
+    rule(
+        "index",
+        input=lambda g, input_shape, indices: _core.index_put(g.new_zeros(input_shape), indices, g, accumulate=True),
+    )
     rule("setitem_", input=lambda g, spec, indices: _core.setitem(g, spec, indices, 0), value=_region)
     rule("setitem", input=lambda g, spec, indices: _core.setitem(g, spec, indices, 0), value=_region)
     rule("index_put", input=_index_put_input, values=lambda g, indices: _core.index(g, indices))

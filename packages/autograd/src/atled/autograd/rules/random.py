@@ -5,7 +5,9 @@ from atled.autograd._rule import RuleBook
 
 
 def register(rule: RuleBook) -> None:
-    rule.non_differentiable("rand", "randn", "rand_like", "randn_like", "randint", "randint_like", "randperm", "multinomial")
+    rule.non_differentiable(
+        "rand", "randn", "rand_like", "randn_like", "randint", "randint_like", "randperm", "multinomial"
+    )
     for op in ("bernoulli", "poisson"):
         rule(op, input=lambda g: at.zeros_like(g))
     for op in ("uniform_", "normal_", "exponential_", "random_"):

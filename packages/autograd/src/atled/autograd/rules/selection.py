@@ -24,7 +24,11 @@ def _clamp_max(g: Any, input: Any, min: Any, max: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
-    rule("where", input=lambda g, condition: at.where(condition, g, 0), other=lambda g, condition: at.where(condition, 0, g))
+    rule(
+        "where",
+        input=lambda g, condition: at.where(condition, g, 0),
+        other=lambda g, condition: at.where(condition, 0, g),
+    )
     rule("clamp", input=_clamp_input, min=_clamp_min, max=_clamp_max)
     rule("masked_fill", input=lambda g, mask: at.masked_fill(g, mask, 0), value=lambda g, mask: at.where(mask, g, 0))
     rule("relu", input=lambda g, out: at.where(out > 0, g, 0))

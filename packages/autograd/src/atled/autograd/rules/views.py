@@ -57,7 +57,10 @@ def register(rule: RuleBook) -> None:
     rule("select", input=lambda g, input_shape, dim, index: _own.put_select(g, input_shape, dim, index))
     rule("narrow", input=lambda g, input_shape, dim, start, length: _own.put_narrow(g, input_shape, dim, start, length))
     rule("slice", input=lambda g, input_shape, spec: _own.put_slice(g, input_shape, spec))
-    rule("diagonal", input=lambda g, input_shape, offset, dim1, dim2: _own.put_diagonal(g, input_shape, offset, dim1, dim2))
+    rule(
+        "diagonal",
+        input=lambda g, input_shape, offset, dim1, dim2: _own.put_diagonal(g, input_shape, offset, dim1, dim2),
+    )
     rule("as_strided", input=_as_strided)
     rule("unfold", input=_unfold)
     rule("unbind", input=lambda gs, dim: at.stack(gs, dim))
