@@ -65,5 +65,8 @@ def test_errors() -> None:
             make()
     schedule = lr_scheduler.OneCycleLR(sgd(), 1.0, 2)
     schedule.step()
+    last = schedule.get_last_lr()
+    schedule.step()
+    assert schedule.get_last_lr() == last
     with pytest.raises(at.InvalidValueError, match="at most 2 steps"):
         schedule.step()

@@ -208,9 +208,10 @@ class OneCycleLR(LRScheduler):
         return start + (end - start) * done
 
     def get_lr(self) -> list[float]:
-        step = self.last_epoch
-        if step >= self.total_steps:
+        # A loop that steps after every batch steps once past the last batch; the rate then stays where it ended.
+        if self.last_epoch > self.total_steps:
             raise at.InvalidValueError(f"OneCycleLR: expected at most {self.total_steps} steps, got one more")
+        step = min(self.last_epoch, self.total_steps - 1)
         begin = 0.0
         for phase in self._phases:
             if step <= phase[0] or phase is self._phases[-1]:
