@@ -290,7 +290,8 @@ void each_mutated(const atled_frame* frame, F&& f) {
 
 int run_free(atled_frame* frame) {
   const Op* op = as_op(frame->op);
-  if (frame->flags) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
+  // An op that changes its first argument is its own in-place form.
+  if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE)) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
   const DLDevice device = common_device(frame);
   KernelEntry entry = need_kernel(op, device);
   if (op->mutated < 0) {

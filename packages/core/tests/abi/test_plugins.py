@@ -26,7 +26,7 @@ def throws(compile_plugin: Compile) -> None:
     [
         ("standard", at.OperationError, "standard: thrown in a kernel"),
         ("memory", at.OutOfMemoryError, "memory: out of memory"),
-        ("number", at.OperationError, "number: an unknown C++ exception"),
+        ("number", at.OperationError, r"number: an unknown C\+\+ exception"),
         ("typed", at.ShapeError, "typed: expected a square, got a circle"),
         ("inner", at.ShapeError, r"matmul: expected input.shape\[-1\] == other.shape\[-2\], got \(2, 3\) and \(2, 3\)"),
         ("bad_shape", at.OperationError, "bad_shape: thrown in a shape rule"),
@@ -97,7 +97,9 @@ def test_layer_sees_calls_on_tensors_with_its_key_and_their_death(layer: ctypes.
 
 
 def run_op_tests(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(OP_TESTS), *arguments]
+    # One dtype of each kind: the kernels are core's own, only the way to them is another.
+    chosen = ("-k", "float32 or int64 or bool or complex64")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(OP_TESTS), *chosen, *arguments]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
 
 
