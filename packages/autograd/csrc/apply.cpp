@@ -40,8 +40,8 @@ Tensor with_history(atled_tensor* t, const Edge* edge) {
 // The values of a function's parameters, and what has to live as long.
 class Parameters {
  public:
-  Parameters(Node* node, const Function& function, const Buffer* gradients, bool record)
-      : node_(node), gradients_(gradients), record_(record) {
+  Parameters(Node* node, const Function& function, const Buffer* gradients, bool record, bool shared)
+      : node_(node), gradients_(gradients), record_(record), shared_(shared) {
     for (size_t i = 0; i < function.params.size(); ++i) values[i] = get(function.params[i]);
   }
   atled_value values[kMaxParameters];
@@ -80,7 +80,7 @@ class Parameters {
     const SaveSpec& spec = node_->rule->saves[i];
     if (v.tag == ATLED_TENSOR) {
       check_version(v.u.tensor, node_->saved[i].version, node_->name);
-      return record_ ? value(keep(history_of(v.u.tensor, spec, 0))) : v;
+      return record_ || shared_ ? value(keep(history_of(v.u.tensor, spec, 0))) : v;
     }
     const int64_t* versions = reinterpret_cast<const int64_t*>(v.u.tensors + v.n);
     atled_tensor** all = list(v.n);
@@ -88,7 +88,7 @@ class Parameters {
       all[k] = v.u.tensors[k];
       if (!all[k]) continue;
       check_version(all[k], static_cast<uint64_t>(versions[k]), node_->name);
-      if (record_) all[k] = keep(history_of(all[k], spec, k));
+      if (record_ || shared_) all[k] = keep(history_of(all[k], spec, k));
     }
     return tensors_value(all, v.n);
   }
@@ -113,7 +113,7 @@ class Parameters {
 
   Node* node_;
   const Buffer* gradients_;
-  bool record_;
+  bool record_, shared_;
   std::vector<Tensor> kept_;
   std::forward_list<std::vector<atled_tensor*>> lists_;
 };
@@ -223,9 +223,9 @@ Ref python_parameter(const Node* node, const Function& function, size_t i, const
   return to_python(v);
 }
 
-void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed,
-                  Buffer* edge_results) {
-  Parameters parameters(node, function, gradients, recording());
+void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed, Buffer* edge_results,
+                  bool shared) {
+  Parameters parameters(node, function, gradients, recording(), shared);
   Answers answers;
   if (const Program* program = program_for(node, function, parameters.values, needed)) {
     atled_value few[64];

@@ -180,7 +180,8 @@ class Run {
       apply_rule(node, gradients.list, results.list);
     else
       apply_function(node, gradients.list, results.list);
-    if (!request_.keep_graph) free_saved(node);
+    // A node that another run holds is left for that one to free.
+    if (!request_.keep_graph && claim(node)) free_saved(node);
     for (uint32_t i = 0; i < node->edge_count; ++i)
       if (atled_tensor* g = std::exchange(results.list[i].tensor, nullptr))
         deliver(node->edges[i], Tensor::steal(g), results.list[i].fresh, node->name);
@@ -232,7 +233,7 @@ class Run {
     for (const Function& function : rule.functions) {
       bool any = false;
       for (uint16_t target : function.targets) any = any || (needed >> target & 1);
-      if (any) run_function(node, function, gradients, needed, results);
+      if (any) run_function(node, function, gradients, needed, results, !claim(node));
     }
   }
 

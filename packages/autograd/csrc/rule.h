@@ -113,7 +113,9 @@ Ref python_parameter(const Node* node, const Function& function, size_t i, const
 // Runs a function of node's rule. gradients: one per output of the node, NULL for one that is not defined. Results go
 // to the edges of the function's targets, owned. Calls are recorded when recording is on. `needed`: bit i for
 // Rule::inputs[i].
-void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed, Buffer* edge_results);
+// shared: another run may free meanwhile what the node saved.
+void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed, Buffer* edge_results,
+                  bool shared);
 
 // What a function gives for one target: owned; a tensor, a list of tensors or none.
 struct Answer {
