@@ -19,6 +19,7 @@ ROWS = at.asarray(RNG.integers(0, 50, 20_000))
 LINES = at.asarray(RNG.integers(0, 50, (20_000, 8)))
 SOURCE = tensor(20_000, 8)
 LONG = tensor(300_001)
+BATCH = tensor(40, 60, 50)
 
 CASES: dict[str, Callable[[], at.Tensor]] = {
     "matmul": lambda: X @ Y,
@@ -26,7 +27,7 @@ CASES: dict[str, Callable[[], at.Tensor]] = {
     "matrix by vector": lambda: X @ V,
     "vector by matrix": lambda: V @ Y,
     "dot": lambda: LONG @ LONG,
-    "batches": lambda: tensor_batch @ tensor_batch.mT,
+    "batches": lambda: BATCH @ BATCH.mT,
     "index_add": lambda: at.zeros(50, 8).index_add(0, ROWS, SOURCE),
     "scatter_add": lambda: at.zeros(50, 8).scatter_add(0, LINES, SOURCE),
     "index_put": lambda: at.zeros(50, 8).index_put((ROWS,), SOURCE),
@@ -39,7 +40,6 @@ CASES: dict[str, Callable[[], at.Tensor]] = {
     "poisson": lambda: at.poisson(at.full((10_003,), 3.0)),
     "randperm": lambda: at.randperm(100_003),
 }
-tensor_batch = tensor(40, 60, 50)
 
 
 @pytest.fixture(autouse=True)

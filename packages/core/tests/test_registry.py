@@ -184,6 +184,7 @@ def test_tensor_attributes_are_handed_out(make_distribution: MakeDistribution) -
     attribute = _registry.tensor_attribute("zing")
     assert callable(attribute) and attribute(None) == "zing!"
     assert at.tensor([1.0]).zing() == "zing!"
+    del at.Tensor.zing
 
 
 def test_importing_core_scans_nothing() -> None:

@@ -105,5 +105,6 @@ def test_a_strict_type_checker_understands_it(stubs: Path, tmp_path: Path) -> No
         if "Revealed type" in line
     ]
     assert revealed == ["Tensor", "dtype", "tuple[int, ...]", "Tensor", "Tensor", "Tensor"]
-    errors = [line for line in lines if " error: " in line]
-    assert [line.split("[")[-1] for line in errors] == ["arg-type]", "call-arg]", "call-overload]"], out
+    # The last three statements are wrong, and nothing else is.
+    wrong = sorted({int(line.split(":")[0]) for line in lines if " error: " in line})
+    assert wrong == list(range(len(USE.splitlines()) - 2, len(USE.splitlines()) + 1)), out

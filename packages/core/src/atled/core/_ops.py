@@ -52,7 +52,7 @@ ops = Ops()
 
 def find(name: str, inplace: bool = False) -> _core.Op:
     """The callable of an op by its qualified name; pickled ops are found by it."""
-    return _core._op(name, inplace)
+    return _core._op(name, bool(inplace))
 
 
 def publish(module: dict[str, Any]) -> None:

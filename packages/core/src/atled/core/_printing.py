@@ -182,9 +182,10 @@ def _values(tensor: Tensor, options: PrintOptions) -> str:
 
 def _is_whole(array: npt.NDArray[Any]) -> bool:
     """Whether no finite element has a fraction: such floats are shown as ``1.``"""
-    parts = array.view(array.real.dtype) if array.dtype.kind == "c" else array
+    if array.dtype.kind == "c":
+        return _is_whole(array.real) and _is_whole(array.imag)
     with np.errstate(invalid="ignore"):
-        return bool(np.all((parts == np.rint(parts)) | ~np.isfinite(parts))) if parts.dtype.kind == "f" else True
+        return array.dtype.kind != "f" or bool(np.all((array == np.rint(array)) | ~np.isfinite(array)))
 
 
 def _to_numpy(tensor: Tensor, options: PrintOptions) -> npt.NDArray[Any]:

@@ -109,6 +109,17 @@ def reshapes(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw(0, 3), (-1, 3))
 
 
+def bit_casts(draw: Draw) -> Iterator[Sample]:
+    for dtype in {
+        1: ("uint8", "int8"),
+        2: ("int16", "float16", "bfloat16"),
+        4: ("uint32", "float32"),
+        8: ("float64", "int64"),
+    }[draw(1).dtype.itemsize]:
+        yield Sample(draw(3, 4), dtype=dtype)
+        yield Sample(draw(), dtype=dtype)
+
+
 def tensors(draw: Draw) -> Iterator[Sample]:
     yield Sample([draw(3, 1), draw(4), draw()])
     yield Sample([draw(2, 3)])
@@ -129,6 +140,16 @@ SPECS = [
         check=lambda outs, x, *shape: np.testing.assert_array_equal(outs[0], flexible(np.reshape)(x, *shape)),
         samples=reshapes,
         errors=RESHAPE_ERRORS,
+    ),
+    OpSpec(
+        name="view_dtype",
+        check=lambda outs, x, dtype: np.testing.assert_array_equal(
+            outs[0].view(f"uint{x.itemsize * 8}"), x.view(f"uint{x.itemsize * 8}")
+        ),
+        samples=bit_casts,
+        dtypes=("bool", "int8", "uint16", "bfloat16", "float16", "int32", "float32", "float64", "uint64"),
+        errors=(ErrorCase(at.AtledError, "", X, dtype="int64"),),
+        differentiable=False,
     ),
     view(
         "permute",
