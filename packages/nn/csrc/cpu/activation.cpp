@@ -59,7 +59,8 @@ struct Silu {
 template <class T>
 struct Softplus {
   T beta, threshold;
-  Softplus(const atled_frame* f, int at) : beta(static_cast<T>(arg_double(f, at))), threshold(static_cast<T>(arg_double(f, at + 1))) {}
+  Softplus(const atled_frame* f, int at)
+      : beta(static_cast<T>(arg_double(f, at))), threshold(static_cast<T>(arg_double(f, at + 1))) {}
   ATLED_INLINE T value(T x) const {
     const T z = beta * x, soft = ((z > 0 ? z : T(0)) + log_one_plus(exponential(z > 0 ? -z : z))) / beta;
     return z > threshold ? x : soft;

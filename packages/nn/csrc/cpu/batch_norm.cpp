@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <vector>
+
 #include "cpu/kernel.h"
 #include "plugin.h"
 
@@ -24,7 +27,8 @@ void each_channel(const Planes& s, F&& f) {
   });
 }
 
-// A plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no cancellation.
+// A plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no
+// cancellation.
 template <class T, class A>
 void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* var) {
   const auto sum = ATLED_PICK(sum<T, A>);
@@ -34,7 +38,8 @@ void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* va
     const T* plane = x + s.at(p, c);
     const double n = static_cast<double>(s.inner);
     const A center = sum(plane, s.inner) / static_cast<A>(s.inner);
-    const double plane_squares = squares(plane, s.inner, center), delta = static_cast<double>(center) - m, total = count + n;
+    const double plane_squares = squares(plane, s.inner, center), delta = static_cast<double>(center) - m,
+                 total = count + n;
     m += delta * n / total;
     m2 += plane_squares + delta * delta * count * n / total;
     count = total;
@@ -43,22 +48,91 @@ void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* va
   *var = m2 / count;
 }
 
+// ---- inner == 1: a row holds one element of each channel, so lanes are channels ----
+
+// Calls f(first channel, channels) for blocks of channels, spread over the threads.
+constexpr int64_t kColumns = 256;
+template <class F>
+void each_block(const Planes& s, F&& f) {
+  const int64_t blocks = (s.channels + kColumns - 1) / kColumns;
+  parallel_for(blocks, row_grain(s.n * kColumns), [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) f(b * kColumns, std::min(kColumns, s.channels - b * kColumns));
+  });
+}
+
+template <class T>
+void forward_columns(const Planes& s, double eps, const T* x, const T* w, const T* b, T* y, Wide<T>* means,
+                     Wide<T>* vars) {
+  using A = Wide<T>;
+  each_block(s, [&](int64_t first, int64_t n) {
+    double mean[kColumns] = {}, var[kColumns] = {};
+    A scale[kColumns], shift[kColumns];
+    for (int64_t p = 0; p < s.n; ++p) ATLED_PICK(accumulate<T, double>)(x + p * s.channels + first, mean, n);
+    for (int64_t i = 0; i < n; ++i) mean[i] /= static_cast<double>(s.n);
+    for (int64_t p = 0; p < s.n; ++p) ATLED_PICK(column_squares<T>)(x + p * s.channels + first, mean, var, n);
+    for (int64_t i = 0; i < n; ++i) {
+      var[i] /= static_cast<double>(s.n);
+      means[first + i] = static_cast<A>(mean[i]);
+      vars[first + i] = static_cast<A>(var[i]);
+      scale[i] = static_cast<A>((w ? static_cast<double>(w[first + i]) : 1.0) / std::sqrt(var[i] + eps));
+      shift[i] = b ? static_cast<A>(b[first + i]) : A(0);
+    }
+    for (int64_t p = 0; p < s.n; ++p) {
+      const int64_t at = p * s.channels + first;
+      ATLED_PICK(column_combine<T, A>)(nullptr, x + at, y + at, mean, nullptr, scale, shift, n);
+    }
+  });
+}
+
+template <class T>
+void backward_columns(const Planes& s, double eps, const T* g, const T* x, const T* w, const Wide<T>* means,
+                      const Wide<T>* vars, T* y, T* grad_weight, T* grad_bias) {
+  using A = Wide<T>;
+  each_block(s, [&](int64_t first, int64_t n) {
+    double mean[kColumns], sum_g[kColumns] = {}, sum_gx[kColumns] = {};
+    A scale[kColumns], slope[kColumns], shift[kColumns];
+    std::copy(means + first, means + first + n, mean);
+    for (int64_t p = 0; p < s.n; ++p) {
+      const int64_t at = p * s.channels + first;
+      ATLED_PICK(column_grad_sums<T>)(g + at, x + at, mean, sum_g, sum_gx, n);
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      const double rstd = 1 / std::sqrt(static_cast<double>(vars[first + i]) + eps),
+                   a = (w ? static_cast<double>(w[first + i]) : 1.0) * rstd;
+      scale[i] = static_cast<A>(a);
+      slope[i] = static_cast<A>(-a * rstd * rstd * sum_gx[i] / s.count());
+      shift[i] = static_cast<A>(-a * sum_g[i] / s.count());
+      grad_weight[first + i] = static_cast<T>(static_cast<A>(sum_gx[i] * rstd));
+      grad_bias[first + i] = static_cast<T>(static_cast<A>(sum_g[i]));
+    }
+    for (int64_t p = 0; p < s.n; ++p) {
+      const int64_t at = p * s.channels + first;
+      ATLED_PICK(column_combine<T, A>)(g + at, x + at, y + at, mean, scale, slope, shift, n);
+    }
+  });
+}
+
+// ---- the kernels ----
+
 template <class T>
 void forward_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 1)), bias = contiguous(arg_tensor(f, 2));
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 1)),
+               bias = contiguous(arg_tensor(f, 2));
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 3);
   const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
   T* y = data<T>(out_tensor(f, 0));
   A *means = data<A>(out_tensor(f, 1)), *vars = data<A>(out_tensor(f, 2));
+  if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
   const auto write = ATLED_PICK(scale_shift<T, A>);
   each_channel(s, [&](int64_t c) {
     double mean = 0, var = 0;
     statistics<T, A>(x, s, c, &mean, &var);
     means[c] = static_cast<A>(mean);
     vars[c] = static_cast<A>(var);
-    const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)), shift = b ? static_cast<A>(b[c]) : A(0);
+    const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)),
+            shift = b ? static_cast<A>(b[c]) : A(0);
     for (int64_t p = 0; p < s.n; ++p) write(x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, shift);
   });
 }
@@ -67,7 +141,8 @@ void forward_as(atled_frame* f) {
 template <class T>
 void inference_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 3)), bias = contiguous(arg_tensor(f, 4));
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 3)),
+               bias = contiguous(arg_tensor(f, 4));
   const Tensor mean = converted(arg_tensor(f, 1), dtype_of<A>), var = converted(arg_tensor(f, 2), dtype_of<A>);
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 5);
@@ -78,7 +153,8 @@ void inference_as(atled_frame* f) {
   parallel_for(s.n * s.channels, row_grain(s.inner), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t c = i % s.channels;
-      const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
+      const A scale =
+          static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
       write(x + i * s.inner, y + i * s.inner, s.inner, means[c], scale, b ? static_cast<A>(b[c]) : A(0));
     }
   });
@@ -104,17 +180,20 @@ GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, A mean
 template <class T>
 void backward_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), weight = contiguous(arg_tensor(f, 4));
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
+               weight = contiguous(arg_tensor(f, 4));
   const Tensor mean = converted(arg_tensor(f, 2), dtype_of<A>), var = converted(arg_tensor(f, 3), dtype_of<A>);
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 5);
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
   const A *means = data<A>(mean), *vars = data<A>(var);
   T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
+  if (s.inner == 1) return backward_columns(s, eps, g, x, w, means, vars, y, grad_weight, grad_bias);
   const auto write = ATLED_PICK(combine<T, A>);
   each_channel(s, [&](int64_t c) {
     const GradSums sums = grad_sums_of<T, A>(g, x, s, c, means[c]);
-    const double rstd = 1 / std::sqrt(static_cast<double>(vars[c]) + eps), a = (w ? static_cast<double>(w[c]) : 1.0) * rstd;
+    const double rstd = 1 / std::sqrt(static_cast<double>(vars[c]) + eps),
+                 a = (w ? static_cast<double>(w[c]) : 1.0) * rstd;
     const A scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.gx / s.count()),
             shift = static_cast<A>(-a * sums.g / s.count());
     grad_weight[c] = static_cast<T>(static_cast<A>(sums.gx * rstd));
@@ -134,7 +213,8 @@ void update_as(atled_frame* f) {
   const auto loop = [](void* ctx, char* const* data, const int64_t* strides, int64_t n) {
     const Average a = *static_cast<const Average*>(ctx);
     for (int64_t i = 0; i < n; ++i) {
-      const double old = *reinterpret_cast<const T*>(data[1] + i * strides[1]), now = *reinterpret_cast<const T*>(data[2] + i * strides[2]);
+      const double old = *reinterpret_cast<const T*>(data[1] + i * strides[1]),
+                   now = *reinterpret_cast<const T*>(data[2] + i * strides[2]);
       *reinterpret_cast<T*>(data[0] + i * strides[0]) = static_cast<T>(a.keep * old + a.take * now);
     }
   };

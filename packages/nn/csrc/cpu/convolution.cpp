@@ -24,7 +24,8 @@ ATLED_INLINE void each_row(const Convolution& s, int64_t kh, int64_t kw, F&& f) 
   const Span rows = inside(s.oh, down, s.stride.h, s.h), columns = inside(s.ow, right, s.stride.w, s.w);
   if (columns.first == columns.last) return;
   for (int64_t oh = rows.first; oh < rows.last; ++oh)
-    f(oh * s.ow + columns.first, (oh * s.stride.h + down) * s.w + columns.first * s.stride.w + right, columns.last - columns.first, s.stride.w);
+    f(oh * s.ow + columns.first, (oh * s.stride.h + down) * s.w + columns.first * s.stride.w + right,
+      columns.last - columns.first, s.stride.w);
 }
 
 // Calls f(task) for every task, each about `work` multiplications.

@@ -1,5 +1,5 @@
-// Direct convolution for what no library covers: float64, and every dtype where oneDNN is not built in. Contiguous data;
-// T is float or double; the sums do not depend on the number of threads.
+// Direct convolution for what no library covers: float64, and every dtype where oneDNN is not built in. Contiguous
+// data; T is float or double; the sums do not depend on the number of threads.
 #pragma once
 
 #include "ops/rules.h"

@@ -1,4 +1,5 @@
-#include "atled/philox.h"
+#include <algorithm>
+
 #include "cpu/kernel.h"
 #include "plugin.h"
 
@@ -19,13 +20,16 @@ void forward_as(atled_frame* f) {
   const T* x = data<T>(input);
   T* y = data<T>(out_tensor(f, 0));
   bool* mask = data<bool>(out_tensor(f, 1));
+  const auto random_words = ATLED_PICK(random_words<uint64_t>);
   parallel_for(counters, 4096, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      const Words4 words = philox(seed, offset + static_cast<uint64_t>(c));
-      for (int64_t i = 4 * c, k = 0; k < 4 && i < n; ++k, ++i) {
-        mask[i] = words.w[k] >= threshold;
-        y[i] = mask[i] ? static_cast<T>(static_cast<Wide<T>>(x[i]) * scale) : T(0);
-      }
+    constexpr int64_t kBlock = 256;
+    uint32_t words[4 * kBlock];
+    for (int64_t start = begin; start < end; start += kBlock) {
+      const int64_t block = std::min(kBlock, end - start), first = 4 * start, count = std::min(4 * block, n - first);
+      random_words(seed, offset + static_cast<uint64_t>(start), words, block);
+      for (int64_t k = 0; k < count; ++k) mask[first + k] = words[k % 4 * block + k / 4] >= threshold;
+      for (int64_t k = first; k < first + count; ++k)
+        y[k] = mask[k] ? static_cast<T>(static_cast<Wide<T>>(x[k]) * scale) : T(0);
     }
   });
 }

@@ -25,8 +25,8 @@ int64_t padding_row(const atled_frame* f, int i, int64_t rows) {
   if (arg_is_none(f, i)) return -1;
   const int64_t row = arg_int(f, i);
   if (row < -rows || row >= rows)
-    fail(ATLED_E_BOUNDS, "expected padding_idx in [%lld, %lld), got %lld", -static_cast<long long>(rows), static_cast<long long>(rows),
-         static_cast<long long>(row));
+    fail(ATLED_E_BOUNDS, "expected padding_idx in [%lld, %lld), got %lld", -static_cast<long long>(rows),
+         static_cast<long long>(rows), static_cast<long long>(row));
   return row < 0 ? row + rows : row;
 }
 
@@ -40,7 +40,8 @@ void embedding(atled_frame* f) {
   const char* table = data<char>(weight);
   char* out = data<char>(out_tensor(f));
   parallel_for(numel(indices), row_grain(weight->dl.shape[1]), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) memcpy(out + static_cast<size_t>(i) * bytes, table + static_cast<size_t>(index[i]) * bytes, bytes);
+    for (int64_t i = begin; i < end; ++i)
+      memcpy(out + static_cast<size_t>(i) * bytes, table + static_cast<size_t>(index[i]) * bytes, bytes);
   });
 }
 

@@ -15,11 +15,16 @@ using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <class F>
 void visit_float(int dtype, F&& f) {
   switch (dtype) {
-    case ATLED_FLOAT16: return f(Tag<Half>{});
-    case ATLED_BFLOAT16: return f(Tag<BFloat16>{});
-    case ATLED_FLOAT32: return f(Tag<float>{});
-    case ATLED_FLOAT64: return f(Tag<double>{});
-    default: fail(ATLED_E_DTYPE, "expected float16, bfloat16, float32 or float64, got %s", dtype_name(dtype));
+    case ATLED_FLOAT16:
+      return f(Tag<Half>{});
+    case ATLED_BFLOAT16:
+      return f(Tag<BFloat16>{});
+    case ATLED_FLOAT32:
+      return f(Tag<float>{});
+    case ATLED_FLOAT64:
+      return f(Tag<double>{});
+    default:
+      fail(ATLED_E_DTYPE, "expected float16, bfloat16, float32 or float64, got %s", dtype_name(dtype));
   }
 }
 

@@ -21,7 +21,8 @@ Rows rows_of(const atled_tensor* input, const atled_value& normalized) {
 template <class T>
 void forward_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 2)), bias = contiguous(arg_tensor(f, 3));
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 2)),
+               bias = contiguous(arg_tensor(f, 3));
   const Rows r = rows_of(input, f->args[1]);
   const double eps = arg_double(f, 4);
   const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
@@ -34,7 +35,8 @@ void forward_as(atled_frame* f) {
     for (int64_t i = begin; i < end; ++i) {
       const T* row = x + i * r.n;
       const A mean = sum(row, r.n) / static_cast<A>(r.n);
-      const A rstd = static_cast<A>(1.0 / std::sqrt(static_cast<double>(squares(row, r.n, mean)) / static_cast<double>(r.n) + eps));
+      const A rstd = static_cast<A>(
+          1.0 / std::sqrt(static_cast<double>(squares(row, r.n, mean)) / static_cast<double>(r.n) + eps));
       write(row, w, b, y + i * r.n, r.n, mean, rstd);
       means[i] = mean;
       rstds[i] = rstd;
@@ -42,13 +44,14 @@ void forward_as(atled_frame* f) {
   });
 }
 
-// To the input: rstd (g w - mean(g w) - xhat mean(g w xhat)), rows being independent. To weight and bias: sums over the rows,
-// in a fixed number of blocks, so that they do not depend on the number of threads.
+// To the input: rstd (g w - mean(g w) - xhat mean(g w xhat)), rows being independent. To weight and bias: sums over the
+// rows, in a fixed number of blocks, so that they do not depend on the number of threads.
 template <class T>
 void backward_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), mean = contiguous(arg_tensor(f, 3)),
-               rstd = contiguous(arg_tensor(f, 4)), weight = contiguous(arg_tensor(f, 5));
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
+               mean = contiguous(arg_tensor(f, 3)), rstd = contiguous(arg_tensor(f, 4)),
+               weight = contiguous(arg_tensor(f, 5));
   const Rows r = rows_of(input, f->args[2]);
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
   const A *means = data<A>(mean), *rstds = data<A>(rstd);
@@ -73,7 +76,8 @@ void backward_as(atled_frame* f) {
       }
     }
   });
-  for (int64_t block = 1; block < blocks; ++block) ATLED_PICK(accumulate<A, A>)(partial.data() + 2 * block * r.n, partial.data(), 2 * r.n);
+  for (int64_t block = 1; block < blocks; ++block)
+    ATLED_PICK(accumulate<A, A>)(partial.data() + 2 * block * r.n, partial.data(), 2 * r.n);
   for (int64_t j = 0; j < r.n; ++j) {
     grad_weight[j] = static_cast<T>(partial[static_cast<size_t>(j)]);
     grad_bias[j] = static_cast<T>(partial[static_cast<size_t>(r.n + j)]);

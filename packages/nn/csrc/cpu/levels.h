@@ -1,7 +1,7 @@
 // Loops compiled for several instruction sets, the best chosen at run time.
 //
-// Each level is a struct whose members are the templates of loops.inl, compiled with that level's target attribute, so its
-// code has names of its own. What the loops call must be ATLED_INLINE: it is then compiled for the loop's level.
+// Each level is a struct whose members are the templates of loops.inl, compiled with that level's target attribute, so
+// its code has names of its own. What the loops call must be ATLED_INLINE: it is then compiled for the loop's level.
 #pragma once
 
 #include <cmath>
@@ -12,6 +12,7 @@
 #include <type_traits>
 
 #include "atled/dtype.hpp"
+#include "atled/philox.h"
 
 #if defined(_MSC_VER)
 #define ATLED_INLINE __forceinline
@@ -63,7 +64,8 @@ struct Avx2 {
 #undef ATLED_TARGET
 };
 struct Avx512 {
-#define ATLED_TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2,prefer-vector-width=512")))
+#define ATLED_TARGET \
+  __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2,prefer-vector-width=512")))
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };
@@ -73,9 +75,9 @@ using Avx512 = Baseline;
 #endif
 
 // ATLED_PICK(values<T, F>): the member of this machine's level.
-#define ATLED_PICK(...)                                                                                                    \
-  (::atled::nn::cpu_level() == ::atled::nn::kAvx512 ? ::atled::nn::Avx512::template __VA_ARGS__                            \
-   : ::atled::nn::cpu_level() == ::atled::nn::kAvx2 ? ::atled::nn::Avx2::template __VA_ARGS__                              \
+#define ATLED_PICK(...)                                                                         \
+  (::atled::nn::cpu_level() == ::atled::nn::kAvx512 ? ::atled::nn::Avx512::template __VA_ARGS__ \
+   : ::atled::nn::cpu_level() == ::atled::nn::kAvx2 ? ::atled::nn::Avx2::template __VA_ARGS__   \
                                                     : ::atled::nn::Baseline::template __VA_ARGS__)
 
 }  // namespace atled::nn

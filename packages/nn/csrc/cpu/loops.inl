@@ -152,3 +152,68 @@ ATLED_TARGET static A squared_distance(const T* x, const T* y, int64_t n) {
   }
   return s;
 }
+
+// ---- columns: row after row of (n, channels), one channel for each lane ----
+
+// y += (x - center)^2
+template <class T>
+ATLED_TARGET static void column_squares(const T* x, const double* center, double* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const double d = static_cast<double>(x[i]) - center[i];
+    y[i] += d * d;
+  }
+}
+
+// sum_g += g, sum_gx += g (x - center)
+template <class T>
+ATLED_TARGET static void column_grad_sums(const T* g, const T* x, const double* center, double* sum_g, double* sum_gx, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const double gi = static_cast<double>(g[i]);
+    sum_g[i] += gi;
+    sum_gx[i] += gi * (static_cast<double>(x[i]) - center[i]);
+  }
+}
+
+// y = g a + (x - center) b + c; g may be NULL.
+template <class T, class A>
+ATLED_TARGET static void column_combine(const T* g, const T* x, T* y, const double* center, const A* a, const A* b, const A* c, int64_t n) {
+  if (!g) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>((static_cast<A>(x[i]) - static_cast<A>(center[i])) * b[i] + c[i]);
+    return;
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = static_cast<T>(static_cast<A>(g[i]) * a[i] + (static_cast<A>(x[i]) - static_cast<A>(center[i])) * b[i] + c[i]);
+}
+
+// ---- pooling ----
+
+// Where row r beats what its column has so far (NaN beats everything), it takes the place.
+template <class T, class A>
+ATLED_TARGET static void max_rows(const T* x, A* best, int32_t* row, int32_t r, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const A v = static_cast<A>(x[i]);
+    const bool better = v > best[i] || v != v;
+    best[i] = better ? v : best[i];
+    row[i] = better ? r : row[i];
+  }
+}
+
+// ---- random numbers ----
+
+// The four words of n counters, word k of counter i at words[k * n + i].
+template <class Counter>
+ATLED_TARGET static void random_words(uint64_t seed, Counter offset, uint32_t* words, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const Words4 four = philox(seed, offset + static_cast<Counter>(i));
+    words[i] = four.w[0];
+    words[n + i] = four.w[1];
+    words[2 * n + i] = four.w[2];
+    words[3 * n + i] = four.w[3];
+  }
+}

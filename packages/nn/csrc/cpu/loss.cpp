@@ -28,8 +28,9 @@ struct Nll {
     for (int i = 2; i < input.ndim; ++i) inner *= input.dims[i];
     for (int64_t i = 0; i < n * inner; ++i)
       if (target[i] != ignore && (target[i] < 0 || target[i] >= classes))
-        fail(ATLED_E_BOUNDS, "expected target in [0, %lld) or ignore_index %lld, got %lld at position %lld", static_cast<long long>(classes),
-             static_cast<long long>(ignore), static_cast<long long>(target[i]), static_cast<long long>(i));
+        fail(ATLED_E_BOUNDS, "expected target in [0, %lld) or ignore_index %lld, got %lld at position %lld",
+             static_cast<long long>(classes), static_cast<long long>(ignore), static_cast<long long>(target[i]),
+             static_cast<long long>(i));
   }
   A class_weight(int64_t c) const { return weight ? static_cast<A>(weight[c]) : A(1); }
   A sample_weight(int64_t i) const { return target[i] == ignore ? A(0) : class_weight(target[i]); }
@@ -45,7 +46,8 @@ struct Nll {
 template <class T>
 void forward_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor input = contiguous(arg_tensor(f, 0)), target = converted(arg_tensor(f, 1), ATLED_INT64), weight = contiguous(arg_tensor(f, 2));
+  const Tensor input = contiguous(arg_tensor(f, 0)), target = converted(arg_tensor(f, 1), ATLED_INT64),
+               weight = contiguous(arg_tensor(f, 2));
   const Reduction reduction = arg_reduction(f, 3);
   const Nll<T> nll(shape_of(input), target, weight, arg_int(f, 4), arg_double(f, 5));
   const T* x = data<T>(input);
@@ -59,7 +61,8 @@ void forward_as(atled_frame* f) {
         const T* row = x + nll.start(i);
         loss = -(A(1) - nll.smoothing) * nll.sample_weight(i) * static_cast<A>(row[nll.target[i] * nll.inner]);
         if (nll.smoothing > 0)
-          for (int64_t c = 0; c < nll.classes; ++c) loss -= nll.share * nll.class_weight(c) * static_cast<A>(row[c * nll.inner]);
+          for (int64_t c = 0; c < nll.classes; ++c)
+            loss -= nll.share * nll.class_weight(c) * static_cast<A>(row[c * nll.inner]);
       }
       losses[static_cast<size_t>(i)] = loss;
     }
@@ -78,8 +81,8 @@ void forward_as(atled_frame* f) {
 template <class T>
 void backward_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor grad = contiguous(arg_tensor(f, 0)), target = converted(arg_tensor(f, 1), ATLED_INT64), weight = contiguous(arg_tensor(f, 2)),
-               total = contiguous(arg_tensor(f, 3));
+  const Tensor grad = contiguous(arg_tensor(f, 0)), target = converted(arg_tensor(f, 1), ATLED_INT64),
+               weight = contiguous(arg_tensor(f, 2)), total = contiguous(arg_tensor(f, 3));
   const Reduction reduction = arg_reduction(f, 5);
   const Nll<T> nll(arg_shape(f, 4), target, weight, arg_int(f, 6), arg_double(f, 7));
   const T* g = data<T>(grad);
@@ -93,10 +96,12 @@ void backward_as(atled_frame* f) {
       const bool ignored = nll.target[i] == nll.ignore;
       const A gi = ignored ? A(0) : -static_cast<A>(g[reduction == Reduction::kNone ? i : 0]) * scale;
       if (nll.smoothing > 0)
-        for (int64_t c = 0; c < nll.classes; ++c) row[c * nll.inner] = static_cast<T>(gi * nll.share * nll.class_weight(c));
+        for (int64_t c = 0; c < nll.classes; ++c)
+          row[c * nll.inner] = static_cast<T>(gi * nll.share * nll.class_weight(c));
       if (ignored) continue;
       T& hit = row[nll.target[i] * nll.inner];
-      hit = static_cast<T>((nll.smoothing > 0 ? static_cast<A>(hit) : A(0)) + gi * (A(1) - nll.smoothing) * nll.sample_weight(i));
+      hit = static_cast<T>((nll.smoothing > 0 ? static_cast<A>(hit) : A(0)) +
+                           gi * (A(1) - nll.smoothing) * nll.sample_weight(i));
     }
   });
 }
@@ -139,7 +144,8 @@ void mse_as(atled_frame* f) {
 template <class T>
 void mse_backward_as(atled_frame* f) {
   using A = Wide<T>;
-  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)), target = contiguous(arg_tensor(f, 2));
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
+               target = contiguous(arg_tensor(f, 2));
   const Reduction reduction = arg_reduction(f, 3);
   const T *g = data<T>(grad), *x = data<T>(input), *y = data<T>(target);
   T* out = data<T>(out_tensor(f));

@@ -1,5 +1,5 @@
-// Elementary functions without branches or calls for float, so that loops over them become SIMD code; the C library's for
-// double. Errors are a few units in the last place, measured by the op tests. Included by levels.h.
+// Elementary functions without branches or calls for float, so that loops over them become SIMD code; the C library's
+// for double. Errors are a few units in the last place, measured by the op tests. Included by levels.h.
 #pragma once
 
 namespace atled::nn {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "cpu/kernel.h"
 #include "plugin.h"
@@ -24,57 +25,43 @@ Steps steps(int64_t start, int64_t kernel, int64_t dilation, int64_t size) {
   return {first, std::max(first, last)};
 }
 
+// First down the columns, row by row, then along: the first of equal elements wins, and the last NaN.
 template <class T>
 void max_forward_as(atled_frame* f) {
+  using A = Wide<T>;
   const Tensor input = contiguous(arg_tensor(f, 0));
   const Pooling s = pooling(shape_of(input), f, 1, true);
-  const T* data_in = data<T>(input);
-  T* data_out = data<T>(out_tensor(f, 0));
-  int64_t* data_at = data<int64_t>(out_tensor(f, 1));
-  // The common case: 2 x 2 windows side by side, all inside.
-  const bool plain = s.kernel.h == 2 && s.kernel.w == 2 && s.dilation.h == 1 && s.dilation.w == 1 && s.padding.h == 0 && s.padding.w == 0 &&
-                     (s.oh - 1) * s.stride.h + 2 <= s.h && (s.ow - 1) * s.stride.w + 2 <= s.w;
-  each_plane(s.planes, s.h * s.w, [&](int64_t p) {
-    const T* x = data_in + p * s.h * s.w;
-    T* y = data_out + p * s.oh * s.ow;
-    int64_t* at = data_at + p * s.oh * s.ow;
-    for (int64_t oh = 0; oh < s.oh; ++oh) {
-      const int64_t top = oh * s.stride.h - s.padding.h;
-      if (plain) {
-        const T *a = x + top * s.w, *b = a + s.w;
-        for (int64_t ow = 0; ow < s.ow; ++ow) {
-          const int64_t l = ow * s.stride.w;
-          T best = a[l];
-          int64_t where = top * s.w + l;
-          const auto take = [&](T v, int64_t i) {
-            const bool better = v > best || v != v;
-            best = better ? v : best;
-            where = better ? i : where;
-          };
-          take(a[l + 1], top * s.w + l + 1);
-          take(b[l], top * s.w + s.w + l);
-          take(b[l + 1], top * s.w + s.w + l + 1);
-          y[oh * s.ow + ow] = best;
-          at[oh * s.ow + ow] = where;
-        }
-        continue;
-      }
+  const T* x = data<T>(input);
+  T* y = data<T>(out_tensor(f, 0));
+  int64_t* indices = data<int64_t>(out_tensor(f, 1));
+  const auto max_rows = ATLED_PICK(max_rows<T, A>);
+  parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
+    std::vector<A> best(static_cast<size_t>(s.w));
+    std::vector<int32_t> row(static_cast<size_t>(s.w));
+    for (int64_t out = begin * s.oh; out < end * s.oh; ++out) {
+      const T* plane = x + out / s.oh * s.h * s.w;
+      const int64_t top = out % s.oh * s.stride.h - s.padding.h;
       const Steps rows = steps(top, s.kernel.h, s.dilation.h, s.h);
+      const int64_t first = top + rows.first * s.dilation.h;
+      for (int64_t i = 0; i < s.w; ++i) best[static_cast<size_t>(i)] = static_cast<A>(plane[first * s.w + i]);
+      std::fill(row.begin(), row.end(), static_cast<int32_t>(first));
+      for (int64_t kh = rows.first + 1; kh < rows.last; ++kh) {
+        const int64_t h = top + kh * s.dilation.h;
+        max_rows(plane + h * s.w, best.data(), row.data(), static_cast<int32_t>(h), s.w);
+      }
       for (int64_t ow = 0; ow < s.ow; ++ow) {
         const int64_t left = ow * s.stride.w - s.padding.w;
         const Steps columns = steps(left, s.kernel.w, s.dilation.w, s.w);
-        int64_t where = (top + rows.first * s.dilation.h) * s.w + left + columns.first * s.dilation.w;
-        T best = x[where];
-        for (int64_t kh = rows.first; kh < rows.last; ++kh)
-          for (int64_t kw = columns.first; kw < columns.last; ++kw) {
-            const int64_t i = (top + kh * s.dilation.h) * s.w + left + kw * s.dilation.w;
-            if (x[i] > best || x[i] != x[i]) {
-              best = x[i];
-              where = i;
-            }
-          }
-        y[oh * s.ow + ow] = best;
-        at[oh * s.ow + ow] = where;
+        size_t at = static_cast<size_t>(left + columns.first * s.dilation.w);
+        for (int64_t kw = columns.first + 1; kw < columns.last; ++kw) {
+          const size_t i = static_cast<size_t>(left + kw * s.dilation.w);
+          const bool nan = best[i] != best[i], had_nan = best[at] != best[at];
+          const bool better =
+              nan ? !had_nan || row[i] >= row[at] : best[i] > best[at] || (best[i] == best[at] && row[i] < row[at]);
+          at = better ? i : at;
+        }
+        y[out * s.ow + ow] = static_cast<T>(best[at]);
+        indices[out * s.ow + ow] = row[at] * s.w + static_cast<int64_t>(at);
       }
     }
   });
@@ -86,96 +73,128 @@ void max_backward_as(atled_frame* f) {
   const Shape shape = arg_shape(f, 2);
   int64_t planes = 1;
   for (int i = 0; i < shape.ndim - 2; ++i) planes *= shape.dims[i];
-  const int64_t size = shape.dims[shape.ndim - 2] * shape.dims[shape.ndim - 1], n = planes > 0 ? numel(grad) / planes : 0;
+  const int64_t size = shape.dims[shape.ndim - 2] * shape.dims[shape.ndim - 1],
+                n = planes > 0 ? numel(grad) / planes : 0;
   const T* g = data<T>(grad);
   const int64_t* at = data<int64_t>(indices);
   for (int64_t i = 0; i < n * planes; ++i)
     if (at[i] < 0 || at[i] >= size)
-      fail(ATLED_E_BOUNDS, "expected indices in [0, %lld), got %lld", static_cast<long long>(size), static_cast<long long>(at[i]));
+      fail(ATLED_E_BOUNDS, "expected indices in [0, %lld), got %lld", static_cast<long long>(size),
+           static_cast<long long>(at[i]));
   T* out = data<T>(out_tensor(f));
   each_plane(planes, size, [&](int64_t p) {
     T* y = out + p * size;
     std::fill(y, y + size, T(0));
-    for (int64_t i = p * n; i < (p + 1) * n; ++i) y[at[i]] = static_cast<T>(static_cast<Wide<T>>(y[at[i]]) + static_cast<Wide<T>>(g[i]));
+    for (int64_t i = p * n; i < (p + 1) * n; ++i)
+      y[at[i]] = static_cast<T>(static_cast<Wide<T>>(y[at[i]]) + static_cast<Wide<T>>(g[i]));
   });
 }
 
-// One window's rows and columns inside of the plane, and what its sum is divided by.
-struct Window {
-  int64_t top, bottom, left, right;
+// What one output row or column averages: the inputs [begin, end), counted as `count`.
+struct Range {
+  int64_t begin, end;
+  double count;
+};
+
+// The windows of the two average poolings: the range of each output row and column, and the divisor of all, or 0 to
+// divide by the counts.
+struct Windows {
+  int64_t planes, h, w;
+  std::vector<Range> rows, columns;
   double divisor;
 };
 
-struct AverageWindows {
-  Pooling s;
-  bool count_padding;
-  double divisor;  // 0: by the count
-
-  AverageWindows(Shape input, const atled_frame* f, int kernel)
-      : s(pooling(input, f, kernel, false)),
-        count_padding(arg_bool(f, kernel + 4)),
-        divisor(arg_is_none(f, kernel + 5) ? 0.0 : static_cast<double>(arg_int(f, kernel + 5))) {}
-  Window operator()(int64_t oh, int64_t ow) const {
-    const int64_t top = oh * s.stride.h - s.padding.h, left = ow * s.stride.w - s.padding.w;
+std::vector<Range> sliding(int64_t outputs, int64_t size, int64_t kernel, int64_t stride, int64_t padding,
+                           bool count_padding) {
+  std::vector<Range> ranges;
+  for (int64_t i = 0; i < outputs; ++i) {
+    const int64_t start = i * stride - padding;
     // With ceil_mode a window may reach past the padding; that part never counts.
-    const int64_t end_h = std::min(top + s.kernel.h, s.h + s.padding.h), end_w = std::min(left + s.kernel.w, s.w + s.padding.w);
-    Window window{std::max<int64_t>(top, 0), std::min(end_h, s.h), std::max<int64_t>(left, 0), std::min(end_w, s.w), divisor};
-    if (divisor == 0)
-      window.divisor = static_cast<double>(count_padding ? (end_h - top) * (end_w - left)
-                                                         : (window.bottom - window.top) * (window.right - window.left));
-    return window;
+    const int64_t stop = std::min(start + kernel, size + padding), begin = std::max<int64_t>(start, 0),
+                  end = std::min(stop, size);
+    ranges.push_back({begin, end, static_cast<double>(count_padding ? stop - start : end - begin)});
   }
-};
+  return ranges;
+}
 
-struct AdaptiveWindows {
-  Pooling s;
-
-  AdaptiveWindows(Shape input, Shape output) : s{} {
-    s.planes = 1;
-    for (int i = 0; i < input.ndim - 2; ++i) s.planes *= input.dims[i];
-    s.h = input.dims[input.ndim - 2], s.w = input.dims[input.ndim - 1];
-    s.oh = output.dims[output.ndim - 2], s.ow = output.dims[output.ndim - 1];
+std::vector<Range> adaptive(int64_t outputs, int64_t size) {
+  std::vector<Range> ranges;
+  for (int64_t i = 0; i < outputs; ++i) {
+    const int64_t begin = i * size / outputs, end = ((i + 1) * size + outputs - 1) / outputs;
+    ranges.push_back({begin, end, static_cast<double>(end - begin)});
   }
-  Window operator()(int64_t oh, int64_t ow) const {
-    Window window{oh * s.h / s.oh, ((oh + 1) * s.h + s.oh - 1) / s.oh, ow * s.w / s.ow, ((ow + 1) * s.w + s.ow - 1) / s.ow, 0};
-    window.divisor = static_cast<double>((window.bottom - window.top) * (window.right - window.left));
-    return window;
-  }
-};
+  return ranges;
+}
 
-template <class T, class Windows>
-void average(const Windows& windows, const atled_tensor* input, atled_tensor* out) {
+Windows sliding_windows(Shape input, const atled_frame* f, int kernel) {
+  const Pooling s = pooling(input, f, kernel, false);
+  const bool count_padding = arg_bool(f, kernel + 4);
+  return {s.planes,
+          s.h,
+          s.w,
+          sliding(s.oh, s.h, s.kernel.h, s.stride.h, s.padding.h, count_padding),
+          sliding(s.ow, s.w, s.kernel.w, s.stride.w, s.padding.w, count_padding),
+          arg_is_none(f, kernel + 5) ? 0.0 : static_cast<double>(arg_int(f, kernel + 5))};
+}
+
+Windows adaptive_windows(Shape input, Shape output) {
+  int64_t planes = 1;
+  for (int i = 0; i < input.ndim - 2; ++i) planes *= input.dims[i];
+  const int64_t h = input.dims[input.ndim - 2], w = input.dims[input.ndim - 1];
+  return {planes, h, w, adaptive(output.dims[output.ndim - 2], h), adaptive(output.dims[output.ndim - 1], w), 0.0};
+}
+
+template <class A>
+A factor(const Windows& windows, size_t oh, size_t ow) {
+  return static_cast<A>(1 /
+                        (windows.divisor != 0 ? windows.divisor : windows.rows[oh].count * windows.columns[ow].count));
+}
+
+// Rows are added up first, which is SIMD work, then the columns of the sum.
+template <class T>
+void average(const Windows& s, const atled_tensor* input, atled_tensor* out) {
   using A = Wide<T>;
-  const Pooling& s = windows.s;
-  each_plane(s.planes, s.h * s.w, [&](int64_t p) {
-    const T* x = data<T>(input) + p * s.h * s.w;
-    T* y = data<T>(out) + p * s.oh * s.ow;
-    for (int64_t oh = 0; oh < s.oh; ++oh)
-      for (int64_t ow = 0; ow < s.ow; ++ow) {
-        const Window window = windows(oh, ow);
-        A sum = 0;
-        for (int64_t h = window.top; h < window.bottom; ++h)
-          for (int64_t w = window.left; w < window.right; ++w) sum += static_cast<A>(x[h * s.w + w]);
-        y[oh * s.ow + ow] = static_cast<T>(sum / static_cast<A>(window.divisor));
+  const size_t oh = s.rows.size(), ow = s.columns.size();
+  const auto add = ATLED_PICK(accumulate<T, A>);
+  parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
+    std::vector<A> sums(static_cast<size_t>(s.w));
+    for (int64_t p = begin; p < end; ++p) {
+      const T* x = data<T>(input) + p * s.h * s.w;
+      T* y = data<T>(out) + static_cast<size_t>(p) * oh * ow;
+      for (size_t i = 0; i < oh; ++i) {
+        std::fill(sums.begin(), sums.end(), A(0));
+        for (int64_t h = s.rows[i].begin; h < s.rows[i].end; ++h) add(x + h * s.w, sums.data(), s.w);
+        for (size_t j = 0; j < ow; ++j) {
+          A sum = 0;
+          for (int64_t w = s.columns[j].begin; w < s.columns[j].end; ++w) sum += sums[static_cast<size_t>(w)];
+          y[i * ow + j] = static_cast<T>(sum * factor<A>(s, i, j));
+        }
       }
+    }
   });
 }
 
-template <class T, class Windows>
-void average_backward(const Windows& windows, const atled_tensor* grad, atled_tensor* out) {
+template <class T>
+void average_backward(const Windows& s, const atled_tensor* grad, atled_tensor* out) {
   using A = Wide<T>;
-  const Pooling& s = windows.s;
-  each_plane(s.planes, s.h * s.w, [&](int64_t p) {
-    const T* g = data<T>(grad) + p * s.oh * s.ow;
-    T* y = data<T>(out) + p * s.h * s.w;
-    std::fill(y, y + s.h * s.w, T(0));
-    for (int64_t oh = 0; oh < s.oh; ++oh)
-      for (int64_t ow = 0; ow < s.ow; ++ow) {
-        const Window window = windows(oh, ow);
-        const A share = static_cast<A>(g[oh * s.ow + ow]) / static_cast<A>(window.divisor);
-        for (int64_t h = window.top; h < window.bottom; ++h)
-          for (int64_t w = window.left; w < window.right; ++w) y[h * s.w + w] = static_cast<T>(static_cast<A>(y[h * s.w + w]) + share);
+  const size_t oh = s.rows.size(), ow = s.columns.size(), size = static_cast<size_t>(s.h * s.w);
+  const auto add = ATLED_PICK(accumulate<A, A>);
+  parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
+    std::vector<A> shares(static_cast<size_t>(s.w)), total(size);
+    for (int64_t p = begin; p < end; ++p) {
+      const T* g = data<T>(grad) + static_cast<size_t>(p) * oh * ow;
+      std::fill(total.begin(), total.end(), A(0));
+      for (size_t i = 0; i < oh; ++i) {
+        std::fill(shares.begin(), shares.end(), A(0));
+        for (size_t j = 0; j < ow; ++j) {
+          const A share = static_cast<A>(g[i * ow + j]) * factor<A>(s, i, j);
+          for (int64_t w = s.columns[j].begin; w < s.columns[j].end; ++w) shares[static_cast<size_t>(w)] += share;
+        }
+        for (int64_t h = s.rows[i].begin; h < s.rows[i].end; ++h) add(shares.data(), total.data() + h * s.w, s.w);
       }
+      T* y = data<T>(out) + static_cast<size_t>(p) * size;
+      for (size_t k = 0; k < size; ++k) y[k] = static_cast<T>(total[k]);
+    }
   });
 }
 
@@ -186,8 +205,8 @@ void max_backward(atled_frame* f) {
   visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { max_backward_as<typename decltype(tag)::type>(f); });
 }
 
-// What the four average pooling kernels share: `windows` from the frame, forward or backward by what it runs.
-template <bool backward, class Windows>
+// What the four average pooling kernels share.
+template <bool backward>
 void run_average(const Windows& windows, atled_frame* f) {
   const Tensor given = contiguous(arg_tensor(f, 0));
   visit_float(given->dtype, [&](auto tag) {
@@ -199,10 +218,14 @@ void run_average(const Windows& windows, atled_frame* f) {
   });
 }
 
-void average_forward(atled_frame* f) { run_average<false>(AverageWindows(shape_of(arg_tensor(f, 0)), f, 1), f); }
-void average_gradient(atled_frame* f) { run_average<true>(AverageWindows(arg_shape(f, 1), f, 2), f); }
-void adaptive_forward(atled_frame* f) { run_average<false>(AdaptiveWindows(shape_of(arg_tensor(f, 0)), shape_of(out_tensor(f))), f); }
-void adaptive_gradient(atled_frame* f) { run_average<true>(AdaptiveWindows(shape_of(out_tensor(f)), shape_of(arg_tensor(f, 0))), f); }
+void average_forward(atled_frame* f) { run_average<false>(sliding_windows(shape_of(arg_tensor(f, 0)), f, 1), f); }
+void average_gradient(atled_frame* f) { run_average<true>(sliding_windows(arg_shape(f, 1), f, 2), f); }
+void adaptive_forward(atled_frame* f) {
+  run_average<false>(adaptive_windows(shape_of(arg_tensor(f, 0)), shape_of(out_tensor(f))), f);
+}
+void adaptive_gradient(atled_frame* f) {
+  run_average<true>(adaptive_windows(shape_of(out_tensor(f)), shape_of(arg_tensor(f, 0))), f);
+}
 
 }  // namespace
 

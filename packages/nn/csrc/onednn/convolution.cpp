@@ -13,16 +13,27 @@ using BackwardWeight = dnnl::convolution_backward_weights;
 enum Kind : int64_t { kForward = 1, kForwardBias, kBackwardInput, kBackwardWeight };
 
 Key key_of(Kind kind, const Convolution& s, int dtype) {
-  return {kind, dtype, parallel_group->num_threads(), s.n, s.c, s.h, s.w, s.k, s.kh, s.kw,
-          s.stride.h, s.stride.w, s.padding.h, s.padding.w, s.dilation.h, s.dilation.w, s.groups};
+  return {kind,         dtype,       parallel_group->num_threads(),
+          s.n,          s.c,         s.h,
+          s.w,          s.k,         s.kh,
+          s.kw,         s.stride.h,  s.stride.w,
+          s.padding.h,  s.padding.w, s.dilation.h,
+          s.dilation.w, s.groups};
 }
 
 bool data_type_of(int dtype, memory::data_type& out) {
   switch (dtype) {
-    case ATLED_FLOAT32: out = memory::data_type::f32; return true;
-    case ATLED_BFLOAT16: out = memory::data_type::bf16; return true;
-    case ATLED_FLOAT16: out = memory::data_type::f16; return true;
-    default: return false;
+    case ATLED_FLOAT32:
+      out = memory::data_type::f32;
+      return true;
+    case ATLED_BFLOAT16:
+      out = memory::data_type::bf16;
+      return true;
+    case ATLED_FLOAT16:
+      out = memory::data_type::f16;
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -35,10 +46,12 @@ struct Descriptions {
     using Tag = memory::format_tag;
     const memory::dims in{s.n, s.c, s.h, s.w}, out{s.n, s.k, s.oh, s.ow};
     const bool grouped = s.groups > 1;
-    const memory::dims kernel = grouped ? memory::dims{s.groups, s.k / s.groups, s.c / s.groups, s.kh, s.kw} : memory::dims{s.k, s.c, s.kh, s.kw};
+    const memory::dims kernel = grouped ? memory::dims{s.groups, s.k / s.groups, s.c / s.groups, s.kh, s.kw}
+                                        : memory::dims{s.k, s.c, s.kh, s.kw};
     src = memory::desc(in, type, Tag::nchw), any_src = memory::desc(in, type, Tag::any);
     dst = memory::desc(out, type, Tag::nchw), any_dst = memory::desc(out, type, Tag::any);
-    weight = memory::desc(kernel, type, grouped ? Tag::goihw : Tag::oihw), any_weight = memory::desc(kernel, type, Tag::any);
+    weight = memory::desc(kernel, type, grouped ? Tag::goihw : Tag::oihw),
+    any_weight = memory::desc(kernel, type, Tag::any);
     bias = memory::desc({s.k}, type, Tag::a);
     strides = {s.stride.h, s.stride.w};
     dilates = {s.dilation.h - 1, s.dilation.w - 1};
@@ -50,14 +63,18 @@ struct Descriptions {
   Forward::primitive_desc forward(bool with_bias) const {
     constexpr auto kTraining = dnnl::prop_kind::forward_training;
     constexpr auto kDirect = dnnl::algorithm::convolution_direct;
-    if (with_bias) return {engine(), kTraining, kDirect, any_src, any_weight, bias, any_dst, strides, dilates, padding, padding_end, attributes()};
-    return {engine(), kTraining, kDirect, any_src, any_weight, any_dst, strides, dilates, padding, padding_end, attributes()};
+    if (with_bias)
+      return {engine(), kTraining, kDirect, any_src, any_weight,  bias,
+              any_dst,  strides,   dilates, padding, padding_end, attributes()};
+    return {engine(), kTraining, kDirect, any_src,     any_weight,  any_dst,
+            strides,  dilates,   padding, padding_end, attributes()};
   }
 };
 
 }  // namespace
 
-bool convolution(const Convolution& s, int dtype, const void* input, const void* weight, const void* bias, void* output) {
+bool convolution(const Convolution& s, int dtype, const void* input, const void* weight, const void* bias,
+                 void* output) {
   memory::data_type type;
   if (!data_type_of(dtype, type)) return false;
   const auto job = find_job(key_of(bias ? kForwardBias : kForward, s, dtype), [&] {
@@ -82,8 +99,9 @@ bool convolution_input(const Convolution& s, int dtype, const void* grad, const 
   if (!data_type_of(dtype, type)) return false;
   const auto job = find_job(key_of(kBackwardInput, s, dtype), [&] {
     const Descriptions d(s, type);
-    const BackwardInput::primitive_desc pd(engine(), dnnl::algorithm::convolution_direct, d.any_src, d.any_weight, d.any_dst, d.strides, d.dilates,
-                                           d.padding, d.padding_end, d.forward(false), attributes());
+    const BackwardInput::primitive_desc pd(engine(), dnnl::algorithm::convolution_direct, d.any_src, d.any_weight,
+                                           d.any_dst, d.strides, d.dilates, d.padding, d.padding_end, d.forward(false),
+                                           attributes());
     return std::make_shared<const Job>(BackwardInput(pd), pd.scratchpad_desc(),
                                        std::vector<Operand>{{DNNL_ARG_DIFF_DST, false, d.dst, pd.diff_dst_desc()},
                                                             {DNNL_ARG_WEIGHTS, false, d.weight, pd.weights_desc()},
@@ -98,12 +116,14 @@ bool convolution_weight(const Convolution& s, int dtype, const void* grad, const
   if (!data_type_of(dtype, type)) return false;
   const auto job = find_job(key_of(kBackwardWeight, s, dtype), [&] {
     const Descriptions d(s, type);
-    const BackwardWeight::primitive_desc pd(engine(), dnnl::algorithm::convolution_direct, d.any_src, d.any_weight, d.any_dst, d.strides, d.dilates,
-                                            d.padding, d.padding_end, d.forward(false), attributes());
-    return std::make_shared<const Job>(BackwardWeight(pd), pd.scratchpad_desc(),
-                                       std::vector<Operand>{{DNNL_ARG_DIFF_DST, false, d.dst, pd.diff_dst_desc()},
-                                                            {DNNL_ARG_SRC, false, d.src, pd.src_desc()},
-                                                            {DNNL_ARG_DIFF_WEIGHTS, true, d.weight, pd.diff_weights_desc()}});
+    const BackwardWeight::primitive_desc pd(engine(), dnnl::algorithm::convolution_direct, d.any_src, d.any_weight,
+                                            d.any_dst, d.strides, d.dilates, d.padding, d.padding_end, d.forward(false),
+                                            attributes());
+    return std::make_shared<const Job>(
+        BackwardWeight(pd), pd.scratchpad_desc(),
+        std::vector<Operand>{{DNNL_ARG_DIFF_DST, false, d.dst, pd.diff_dst_desc()},
+                             {DNNL_ARG_SRC, false, d.src, pd.src_desc()},
+                             {DNNL_ARG_DIFF_WEIGHTS, true, d.weight, pd.diff_weights_desc()}});
   });
   if (job) job->run({grad, input, grad_weight});
   return job != nullptr;

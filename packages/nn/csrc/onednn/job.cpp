@@ -105,8 +105,11 @@ void Job::run(std::initializer_list<const void*> data) const {
   std::unordered_map<int, dnnl::memory> arguments;
   char* scratch = size_ ? workspace.at(scratch_) : nullptr;
   const auto reorder = [&](const Slot& slot, const dnnl::memory& from, const dnnl::memory& to) {
-    const dnnl::memory::desc size({static_cast<int64_t>(size_ - scratch_)}, dnnl::memory::data_type::u8, dnnl::memory::format_tag::a);
-    slot.reorder.execute(stream, {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, dnnl::memory(size, engine(), scratch)}});
+    const dnnl::memory::desc size({static_cast<int64_t>(size_ - scratch_)}, dnnl::memory::data_type::u8,
+                                  dnnl::memory::format_tag::a);
+    slot.reorder.execute(
+        stream,
+        {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, dnnl::memory(size, engine(), scratch)}});
   };
   std::vector<std::pair<const Slot*, dnnl::memory>> to_write;
   auto pointer = data.begin();

@@ -8,7 +8,8 @@
 namespace atled::nn {
 namespace {
 
-// Runs one of the three convolutions. `a` and `b` are its inputs, made contiguous; `fast` and `direct` compute from data.
+// Runs one of the three convolutions. `a` and `b` are its inputs, made contiguous; `fast` and `direct` compute from
+// data.
 template <class Fast, class Direct>
 void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out, Fast&& fast, Direct&& direct) {
   static const Op copy{"core::copy_"};
@@ -40,7 +41,9 @@ void forward(atled_frame* f) {
   const Convolution s = convolution(shape_of(input), shape_of(weight), f, 3);
   run(
       input, weight, arg_tensor(f, 2), out_tensor(f),
-      [&](int dtype, const void* x, const void* w, const void* b, void* y) { return onednn::convolution(s, dtype, x, w, b, y); },
+      [&](int dtype, const void* x, const void* w, const void* b, void* y) {
+        return onednn::convolution(s, dtype, x, w, b, y);
+      },
       [&](auto* x, auto* w, auto* b, auto* y) { direct_convolution(s, x, w, b, y); });
 }
 
@@ -49,7 +52,9 @@ void backward_input(atled_frame* f) {
   const Convolution s = convolution(arg_shape(f, 2), shape_of(weight), f, 3);
   run(
       grad, weight, nullptr, out_tensor(f),
-      [&](int dtype, const void* g, const void* w, const void*, void* y) { return onednn::convolution_input(s, dtype, g, w, y); },
+      [&](int dtype, const void* g, const void* w, const void*, void* y) {
+        return onednn::convolution_input(s, dtype, g, w, y);
+      },
       [&](auto* g, auto* w, auto*, auto* y) { direct_convolution_input(s, g, w, y); });
 }
 
@@ -58,7 +63,9 @@ void backward_weight(atled_frame* f) {
   const Convolution s = convolution(shape_of(input), arg_shape(f, 2), f, 3);
   run(
       grad, input, nullptr, out_tensor(f),
-      [&](int dtype, const void* g, const void* x, const void*, void* y) { return onednn::convolution_weight(s, dtype, g, x, y); },
+      [&](int dtype, const void* g, const void* x, const void*, void* y) {
+        return onednn::convolution_weight(s, dtype, g, x, y);
+      },
       [&](auto* g, auto* x, auto*, auto* y) { direct_convolution_weight(s, g, x, y); });
 }
 

@@ -18,18 +18,28 @@ void gelu_rule(const atled_frame* f, atled_spec* outs) {
 }  // namespace
 
 void define_activation() {
-  define({"nn::elu(Tensor input, float alpha=1.0) -> Tensor", "x where x > 0, else alpha (exp(x) - 1) (Clevert et al. 2016).", shape<float_rule>, kTraits | ATLED_OP_INPLACE});
-  define({"nn::elu_backward(Tensor grad, Tensor input, float alpha=1.0) -> Tensor", "grad times the slope of elu at input.", shape<float_rule>, kTraits});
+  define({"nn::elu(Tensor input, float alpha=1.0) -> Tensor",
+          "x where x > 0, else alpha (exp(x) - 1) (Clevert et al. 2016).", shape<float_rule>,
+          kTraits | ATLED_OP_INPLACE});
+  define({"nn::elu_backward(Tensor grad, Tensor input, float alpha=1.0) -> Tensor",
+          "grad times the slope of elu at input.", shape<float_rule>, kTraits});
   define({"nn::gelu(Tensor input, str approximate=\"none\") -> Tensor",
-          "x Phi(x) with the normal distribution's Phi (Hendrycks & Gimpel 2016); \"tanh\" takes its approximation.", shape<gelu_rule>, kTraits});
-  define({"nn::gelu_backward(Tensor grad, Tensor input, str approximate=\"none\") -> Tensor", "grad times the slope of gelu at input.", shape<gelu_rule>, kTraits});
-  define({"nn::leaky_relu(Tensor input, float negative_slope=0.01) -> Tensor", "x where x > 0, else negative_slope x.", shape<float_rule>, kTraits | ATLED_OP_INPLACE});
-  define({"nn::leaky_relu_backward(Tensor grad, Tensor input, float negative_slope=0.01) -> Tensor", "grad times the slope of leaky_relu at input.", shape<float_rule>, kTraits});
-  define({"nn::silu(Tensor input) -> Tensor", "x sigmoid(x) (Elfwing et al. 2018).", shape<float_rule>, kTraits | ATLED_OP_INPLACE});
-  define({"nn::silu_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of silu at input.", shape<float_rule>, kTraits});
+          "x Phi(x) with the normal distribution's Phi (Hendrycks & Gimpel 2016); \"tanh\" takes its approximation.",
+          shape<gelu_rule>, kTraits});
+  define({"nn::gelu_backward(Tensor grad, Tensor input, str approximate=\"none\") -> Tensor",
+          "grad times the slope of gelu at input.", shape<gelu_rule>, kTraits});
+  define({"nn::leaky_relu(Tensor input, float negative_slope=0.01) -> Tensor", "x where x > 0, else negative_slope x.",
+          shape<float_rule>, kTraits | ATLED_OP_INPLACE});
+  define({"nn::leaky_relu_backward(Tensor grad, Tensor input, float negative_slope=0.01) -> Tensor",
+          "grad times the slope of leaky_relu at input.", shape<float_rule>, kTraits});
+  define({"nn::silu(Tensor input) -> Tensor", "x sigmoid(x) (Elfwing et al. 2018).", shape<float_rule>,
+          kTraits | ATLED_OP_INPLACE});
+  define({"nn::silu_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of silu at input.",
+          shape<float_rule>, kTraits});
   define({"nn::softplus(Tensor input, float beta=1.0, float threshold=20.0) -> Tensor",
           "log(1 + exp(beta x)) / beta, and x itself where beta x > threshold.", shape<float_rule>, kTraits});
-  define({"nn::softplus_backward(Tensor grad, Tensor input, float beta=1.0, float threshold=20.0) -> Tensor", "grad times the slope of softplus at input.", shape<float_rule>, kTraits});
+  define({"nn::softplus_backward(Tensor grad, Tensor input, float beta=1.0, float threshold=20.0) -> Tensor",
+          "grad times the slope of softplus at input.", shape<float_rule>, kTraits});
 }
 
 }  // namespace atled::nn

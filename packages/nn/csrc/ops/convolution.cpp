@@ -40,15 +40,20 @@ void backward_weight_rule(const atled_frame* f, atled_spec* outs) {
 }  // namespace
 
 void define_convolution() {
-  define({"nn::conv2d(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] dilation=1, "
-          "int groups=1) -> Tensor",
-          "Cross-correlation of input (N, C, H, W) with weight (K, C / groups, kh, kw), plus a bias per channel.", shape<forward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::conv2d_backward_input(Tensor grad, Tensor weight, int[] input_shape, int[2] stride=1, int[2] padding=0, "
-          "int[2] dilation=1, int groups=1) -> Tensor",
-          "The gradient of conv2d with respect to its input.", shape<backward_input_rule>, ATLED_OP_FUNCTION});
-  define({"nn::conv2d_backward_weight(Tensor grad, Tensor input, int[] weight_shape, int[2] stride=1, int[2] padding=0, "
-          "int[2] dilation=1, int groups=1) -> Tensor",
-          "The gradient of conv2d with respect to its weight.", shape<backward_weight_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::conv2d(Tensor input, Tensor weight, Tensor? bias=None, int[2] stride=1, int[2] padding=0, int[2] "
+       "dilation=1, "
+       "int groups=1) -> Tensor",
+       "Cross-correlation of input (N, C, H, W) with weight (K, C / groups, kh, kw), plus a bias per channel.",
+       shape<forward_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::conv2d_backward_input(Tensor grad, Tensor weight, int[] input_shape, int[2] stride=1, int[2] padding=0, "
+       "int[2] dilation=1, int groups=1) -> Tensor",
+       "The gradient of conv2d with respect to its input.", shape<backward_input_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::conv2d_backward_weight(Tensor grad, Tensor input, int[] weight_shape, int[2] stride=1, int[2] padding=0, "
+       "int[2] dilation=1, int groups=1) -> Tensor",
+       "The gradient of conv2d with respect to its weight.", shape<backward_weight_rule>, ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

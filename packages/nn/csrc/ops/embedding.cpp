@@ -5,7 +5,8 @@ namespace atled::nn {
 namespace {
 
 void append_dim(atled_spec& spec, int dtype, const atled_tensor* indices, int64_t dim) {
-  if (indices->dl.ndim >= ATLED_MAX_NDIM) fail(ATLED_E_SHAPE, "expected input of at most %d dimensions", ATLED_MAX_NDIM - 1);
+  if (indices->dl.ndim >= ATLED_MAX_NDIM)
+    fail(ATLED_E_SHAPE, "expected input of at most %d dimensions", ATLED_MAX_NDIM - 1);
   set_spec(spec, dtype, indices->dl.ndim, indices->dl.shape);
   spec.shape[spec.ndim++] = dim;
 }
@@ -34,10 +35,14 @@ void embedding_backward_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_embedding() {
   define({"nn::embedding(Tensor input, Tensor weight, int? padding_idx=None, bool scale_grad_by_freq=False) -> Tensor",
-          "The rows of weight that input names; padding_idx and scale_grad_by_freq only change the gradient.", shape<embedding_rule>, ATLED_OP_FUNCTION});
-  define({"nn::embedding_backward(Tensor grad, Tensor input, int num_embeddings, int? padding_idx=None, bool scale_grad_by_freq=False) -> Tensor",
-          "Adds each row of grad to the row that input names, but for padding_idx; divided by how often it is named, if asked.",
-          shape<embedding_backward_rule>, ATLED_OP_FUNCTION});
+          "The rows of weight that input names; padding_idx and scale_grad_by_freq only change the gradient.",
+          shape<embedding_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::embedding_backward(Tensor grad, Tensor input, int num_embeddings, int? padding_idx=None, bool "
+       "scale_grad_by_freq=False) -> Tensor",
+       "Adds each row of grad to the row that input names, but for padding_idx; divided by how often it is named, if "
+       "asked.",
+       shape<embedding_backward_rule>, ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

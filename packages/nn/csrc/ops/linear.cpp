@@ -12,7 +12,8 @@ void linear_rule(const atled_frame* f, atled_spec* outs) {
   expect_ndim(weight, "weight", 2, "(out_features, in_features)");
   const int ndim = input->dl.ndim;
   if (ndim == 0 || input->dl.shape[ndim - 1] != weight->dl.shape[1])
-    fail(ATLED_E_SHAPE, "expected input.shape[-1] == weight.shape[1], got %s and %s", shape_text(input).c_str(), shape_text(weight).c_str());
+    fail(ATLED_E_SHAPE, "expected input.shape[-1] == weight.shape[1], got %s and %s", shape_text(input).c_str(),
+         shape_text(weight).c_str());
   expect_vector(bias, "bias", weight->dl.shape[0]);
   same_spec(outs[0], input);
   outs[0].shape[ndim - 1] = weight->dl.shape[0];
@@ -22,7 +23,8 @@ void linear_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_linear() {
   define({"nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
-          "input @ weight.T + bias for input (*, in_features) and weight (out_features, in_features).", shape<linear_rule>, ATLED_OP_FUNCTION});
+          "input @ weight.T + bias for input (*, in_features) and weight (out_features, in_features).",
+          shape<linear_rule>, ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

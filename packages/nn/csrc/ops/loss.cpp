@@ -46,7 +46,8 @@ void nll_backward_rule(const atled_frame* f, atled_spec* outs) {
   else
     expect_shape(grad, "grad", 0, nullptr);
   if (total->dtype != compute_dtype(grad->dtype))
-    fail(ATLED_E_DTYPE, "expected total_weight of dtype %s, got %s", dtype_name(compute_dtype(grad->dtype)), dtype_name(total->dtype));
+    fail(ATLED_E_DTYPE, "expected total_weight of dtype %s, got %s", dtype_name(compute_dtype(grad->dtype)),
+         dtype_name(total->dtype));
   set_spec(outs[0], grad->dtype, input.ndim, input.dims);
 }
 
@@ -71,16 +72,20 @@ void mse_backward_rule(const atled_frame* f, atled_spec* outs) {
 }  // namespace
 
 void define_loss() {
-  define({"nn::nll_loss(Tensor input, Tensor target, Tensor? weight=None, str reduction=\"mean\", int ignore_index=-100, "
-          "float label_smoothing=0.0) -> (Tensor output, Tensor total_weight)",
-          "-weight[y] input[y] for log-probabilities input (N, C, ...) and classes y (N, ...); with label smoothing e, (1 - e) of it and e of the mean over the classes. "
-          "\"mean\" divides by total_weight, the sum of weight[y].",
-          shape<nll_rule>, ATLED_OP_FUNCTION});
-  define({"nn::nll_loss_backward(Tensor grad, Tensor target, Tensor? weight, Tensor total_weight, int[] input_shape, str reduction=\"mean\", "
-          "int ignore_index=-100, float label_smoothing=0.0) -> Tensor",
-          "The gradient of nll_loss with respect to its input.", shape<nll_backward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::mse_loss(Tensor input, Tensor target, str reduction=\"mean\") -> Tensor", "(input - target)^2, its mean or its sum.", shape<mse_rule>,
-          ATLED_OP_FUNCTION});
+  define(
+      {"nn::nll_loss(Tensor input, Tensor target, Tensor? weight=None, str reduction=\"mean\", int ignore_index=-100, "
+       "float label_smoothing=0.0) -> (Tensor output, Tensor total_weight)",
+       "-weight[y] input[y] for log-probabilities input (N, C, ...) and classes y (N, ...); with label smoothing e, (1 "
+       "- e) of it and e of the mean over the classes. "
+       "\"mean\" divides by total_weight, the sum of weight[y].",
+       shape<nll_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::nll_loss_backward(Tensor grad, Tensor target, Tensor? weight, Tensor total_weight, int[] input_shape, str "
+       "reduction=\"mean\", "
+       "int ignore_index=-100, float label_smoothing=0.0) -> Tensor",
+       "The gradient of nll_loss with respect to its input.", shape<nll_backward_rule>, ATLED_OP_FUNCTION});
+  define({"nn::mse_loss(Tensor input, Tensor target, str reduction=\"mean\") -> Tensor",
+          "(input - target)^2, its mean or its sum.", shape<mse_rule>, ATLED_OP_FUNCTION});
   define({"nn::mse_loss_backward(Tensor grad, Tensor input, Tensor target, str reduction=\"mean\") -> Tensor",
           "The gradient of mse_loss with respect to its input.", shape<mse_backward_rule>, ATLED_OP_FUNCTION});
 }

@@ -121,23 +121,39 @@ void batch_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
 }  // namespace
 
 void define_normalization() {
-  define({"nn::layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> "
-          "(Tensor output, Tensor mean, Tensor rstd)",
-          "(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016), with the mean and 1 / sqrt(var + eps).",
-          shape<layer_norm_rule>, ATLED_OP_FUNCTION});
-  define({"nn::layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? weight=None) -> "
-          "(Tensor input, Tensor weight, Tensor bias)",
-          "The gradients of layer_norm with respect to its input, weight and bias.", shape<layer_norm_backward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::batch_norm(Tensor input, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> (Tensor output, Tensor mean, Tensor var)",
-          "Normalises each channel of (N, C, ...) by the batch's mean and biased variance (Ioffe & Szegedy 2015), which it returns too.",
-          shape<batch_norm_rule>, ATLED_OP_FUNCTION});
-  define({"nn::batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor var, Tensor? weight=None, float eps=1e-05) -> "
-          "(Tensor input, Tensor weight, Tensor bias)",
-          "The gradients of batch_norm with respect to its input, weight and bias.", shape<batch_norm_backward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::batch_norm_inference(Tensor input, Tensor mean, Tensor var, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor",
-          "Normalises each channel of (N, C, ...) by a given mean and variance.", shape<batch_norm_inference_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) "
+       "-> "
+       "(Tensor output, Tensor mean, Tensor rstd)",
+       "(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016), with the mean and 1 / "
+       "sqrt(var + eps).",
+       shape<layer_norm_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? "
+       "weight=None) -> "
+       "(Tensor input, Tensor weight, Tensor bias)",
+       "The gradients of layer_norm with respect to its input, weight and bias.", shape<layer_norm_backward_rule>,
+       ATLED_OP_FUNCTION});
+  define(
+      {"nn::batch_norm(Tensor input, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> (Tensor output, "
+       "Tensor mean, Tensor var)",
+       "Normalises each channel of (N, C, ...) by the batch's mean and biased variance (Ioffe & Szegedy 2015), which "
+       "it returns too.",
+       shape<batch_norm_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor var, Tensor? weight=None, float "
+       "eps=1e-05) -> "
+       "(Tensor input, Tensor weight, Tensor bias)",
+       "The gradients of batch_norm with respect to its input, weight and bias.", shape<batch_norm_backward_rule>,
+       ATLED_OP_FUNCTION});
+  define(
+      {"nn::batch_norm_inference(Tensor input, Tensor mean, Tensor var, Tensor? weight=None, Tensor? bias=None, float "
+       "eps=1e-05) -> Tensor",
+       "Normalises each channel of (N, C, ...) by a given mean and variance.", shape<batch_norm_inference_rule>,
+       ATLED_OP_FUNCTION});
   define({"nn::update_average(Tensor(a!) input, Tensor value, float momentum, float scale=1.0) -> Tensor",
-          "Moves a running average in place: (1 - momentum) input + momentum scale value.", nullptr, ATLED_OP_FUNCTION});
+          "Moves a running average in place: (1 - momentum) input + momentum scale value.", nullptr,
+          ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

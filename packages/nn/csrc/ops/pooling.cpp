@@ -28,10 +28,11 @@ void max_backward_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor *grad = arg_tensor(f, 0), *indices = arg_tensor(f, 1);
   const Shape input = arg_shape(f, 2);
   expect_float(grad, "grad");
-  if (indices->dtype != ATLED_INT64) fail(ATLED_E_DTYPE, "expected indices to be int64, got %s", dtype_name(indices->dtype));
+  if (indices->dtype != ATLED_INT64)
+    fail(ATLED_E_DTYPE, "expected indices to be int64, got %s", dtype_name(indices->dtype));
   if (input.ndim < 3 || grad->dl.ndim != input.ndim)
-    fail(ATLED_E_SHAPE, "expected grad of as many dimensions as input_shape, at least 3, got %s and %s", shape_text(grad).c_str(),
-         shape_text(input.ndim, input.dims).c_str());
+    fail(ATLED_E_SHAPE, "expected grad of as many dimensions as input_shape, at least 3, got %s and %s",
+         shape_text(grad).c_str(), shape_text(input.ndim, input.dims).c_str());
   expect_pooled(grad, "grad", input, grad->dl.shape[input.ndim - 2], grad->dl.shape[input.ndim - 1]);
   expect_shape(indices, "indices", grad->dl.ndim, grad->dl.shape);
   set_spec(outs[0], grad->dtype, input.ndim, input.dims);
@@ -39,7 +40,8 @@ void max_backward_rule(const atled_frame* f, atled_spec* outs) {
 
 // Positions of kernel_size and divisor_override in the two average pooling ops.
 void expect_divisor(const atled_frame* f, int i) {
-  if (!arg_is_none(f, i) && arg_int(f, i) == 0) fail(ATLED_E_VALUE, "expected divisor_override to be an integer other than 0, got 0");
+  if (!arg_is_none(f, i) && arg_int(f, i) == 0)
+    fail(ATLED_E_VALUE, "expected divisor_override to be an integer other than 0, got 0");
 }
 
 void average_rule(const atled_frame* f, atled_spec* outs) {
@@ -64,7 +66,8 @@ void adaptive_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor* input = arg_tensor(f, 0);
   expect_float(input, "input");
   const Shape shape = shape_of(input);
-  if (shape.ndim < 3) fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W) or (C, H, W), got %s", shape_text(input).c_str());
+  if (shape.ndim < 3)
+    fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W) or (C, H, W), got %s", shape_text(input).c_str());
   if (shape.dims[shape.ndim - 2] == 0 || shape.dims[shape.ndim - 1] == 0)
     fail(ATLED_E_SHAPE, "expected input of at least one row and column, got %s", shape_text(input).c_str());
   const Pair size = arg_pair(f, 1);
@@ -77,8 +80,8 @@ void adaptive_backward_rule(const atled_frame* f, atled_spec* outs) {
   const Shape input = arg_shape(f, 1);
   expect_float(grad, "grad");
   if (input.ndim < 3 || grad->dl.ndim != input.ndim)
-    fail(ATLED_E_SHAPE, "expected grad of as many dimensions as input_shape, at least 3, got %s and %s", shape_text(grad).c_str(),
-         shape_text(input.ndim, input.dims).c_str());
+    fail(ATLED_E_SHAPE, "expected grad of as many dimensions as input_shape, at least 3, got %s and %s",
+         shape_text(grad).c_str(), shape_text(input.ndim, input.dims).c_str());
   expect_pooled(grad, "grad", input, grad->dl.shape[input.ndim - 2], grad->dl.shape[input.ndim - 1]);
   set_spec(outs[0], grad->dtype, input.ndim, input.dims);
 }
@@ -86,22 +89,30 @@ void adaptive_backward_rule(const atled_frame* f, atled_spec* outs) {
 }  // namespace
 
 void define_pooling() {
-  define({"nn::max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] dilation=1, "
-          "bool ceil_mode=False) -> (Tensor output, Tensor indices)",
-          "The largest element of each window, and its position h * W + w in the plane; NaN wins over everything.", shape<max_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] "
+       "dilation=1, "
+       "bool ceil_mode=False) -> (Tensor output, Tensor indices)",
+       "The largest element of each window, and its position h * W + w in the plane; NaN wins over everything.",
+       shape<max_rule>, ATLED_OP_FUNCTION});
   define({"nn::max_pool2d_backward(Tensor grad, Tensor indices, int[] input_shape) -> Tensor",
-          "Adds each element of grad to the position that indices names.", shape<max_backward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::avg_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, "
-          "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-          "The mean of each window of the last two dimensions.", shape<average_rule>, ATLED_OP_FUNCTION});
-  define({"nn::avg_pool2d_backward(Tensor grad, int[] input_shape, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, "
-          "bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-          "The gradient of avg_pool2d.", shape<average_backward_rule>, ATLED_OP_FUNCTION});
-  define({"nn::adaptive_avg_pool2d(Tensor input, int[2] output_size) -> Tensor",
-          "Means over windows chosen so that the output has the given size: rows floor(i H / oh) to ceil((i + 1) H / oh).",
-          shape<adaptive_rule>, ATLED_OP_FUNCTION});
-  define({"nn::adaptive_avg_pool2d_backward(Tensor grad, int[] input_shape) -> Tensor", "The gradient of adaptive_avg_pool2d.",
-          shape<adaptive_backward_rule>, ATLED_OP_FUNCTION});
+          "Adds each element of grad to the position that indices names.", shape<max_backward_rule>,
+          ATLED_OP_FUNCTION});
+  define(
+      {"nn::avg_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, "
+       "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
+       "The mean of each window of the last two dimensions.", shape<average_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::avg_pool2d_backward(Tensor grad, int[] input_shape, int[2] kernel_size, int[2]? stride=None, int[2] "
+       "padding=0, "
+       "bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
+       "The gradient of avg_pool2d.", shape<average_backward_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::adaptive_avg_pool2d(Tensor input, int[2] output_size) -> Tensor",
+       "Means over windows chosen so that the output has the given size: rows floor(i H / oh) to ceil((i + 1) H / oh).",
+       shape<adaptive_rule>, ATLED_OP_FUNCTION});
+  define({"nn::adaptive_avg_pool2d_backward(Tensor grad, int[] input_shape) -> Tensor",
+          "The gradient of adaptive_avg_pool2d.", shape<adaptive_backward_rule>, ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

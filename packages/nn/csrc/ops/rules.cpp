@@ -6,19 +6,21 @@ namespace atled::nn {
 
 void expect_float(const atled_tensor* t, const char* name) {
   if (!is_floating(t->dtype))
-    fail(ATLED_E_DTYPE, "expected %s to be float16, bfloat16, float32 or float64, got %s; convert it, for example %s.to(float32)", name,
-         dtype_name(t->dtype), name);
+    fail(ATLED_E_DTYPE,
+         "expected %s to be float16, bfloat16, float32 or float64, got %s; convert it, for example %s.to(float32)",
+         name, dtype_name(t->dtype), name);
 }
 
 void expect_dtype_of(const atled_tensor* t, const char* name, const atled_tensor* other, const char* other_name) {
   if (t && t->dtype != other->dtype)
-    fail(ATLED_E_DTYPE, "expected %s of %s's dtype %s, got %s; convert one of them, for example %s.to(%s.dtype)", name, other_name,
-         dtype_name(other->dtype), dtype_name(t->dtype), name, other_name);
+    fail(ATLED_E_DTYPE, "expected %s of %s's dtype %s, got %s; convert one of them, for example %s.to(%s.dtype)", name,
+         other_name, dtype_name(other->dtype), dtype_name(t->dtype), name, other_name);
 }
 
 void expect_index(const atled_tensor* t, const char* name) {
   if (t->dtype != ATLED_INT64 && t->dtype != ATLED_INT32)
-    fail(ATLED_E_DTYPE, "expected %s to be int32 or int64, got %s; convert it: %s.to(int64)", name, dtype_name(t->dtype), name);
+    fail(ATLED_E_DTYPE, "expected %s to be int32 or int64, got %s; convert it: %s.to(int64)", name,
+         dtype_name(t->dtype), name);
 }
 
 void expect_ndim(const atled_tensor* t, const char* name, int ndim, const char* layout) {
@@ -28,7 +30,8 @@ void expect_ndim(const atled_tensor* t, const char* name, int ndim, const char* 
 void expect_shape(const atled_tensor* t, const char* name, int ndim, const int64_t* shape) {
   if (!t) return;
   if (t->dl.ndim != ndim || (ndim > 0 && memcmp(t->dl.shape, shape, sizeof(int64_t) * static_cast<size_t>(ndim)) != 0))
-    fail(ATLED_E_SHAPE, "expected %s of shape %s, got %s", name, shape_text(ndim, shape).c_str(), shape_text(t).c_str());
+    fail(ATLED_E_SHAPE, "expected %s of shape %s, got %s", name, shape_text(ndim, shape).c_str(),
+         shape_text(t).c_str());
 }
 
 void expect_vector(const atled_tensor* t, const char* name, int64_t size) { expect_shape(t, name, 1, &size); }
@@ -47,7 +50,8 @@ void float_rule(const atled_frame* frame, atled_spec* outs) {
 
 Shape arg_shape(const atled_frame* frame, int i) {
   const atled_value& v = frame->args[i];
-  if (v.n > ATLED_MAX_NDIM) fail(ATLED_E_SHAPE, "expected %s of at most %d dimensions, got %u", frame->op->args[i].name, ATLED_MAX_NDIM, v.n);
+  if (v.n > ATLED_MAX_NDIM)
+    fail(ATLED_E_SHAPE, "expected %s of at most %d dimensions, got %u", frame->op->args[i].name, ATLED_MAX_NDIM, v.n);
   for (uint32_t k = 0; k < v.n; ++k)
     if (v.u.ints[k] < 0)
       fail(ATLED_E_VALUE, "expected %s without negative sizes, got %s", frame->op->args[i].name,
@@ -71,15 +75,15 @@ Pair arg_pair(const atled_frame* frame, int i, Pair fallback) {
 
 void expect_at_least(Pair pair, int64_t low, const char* name) {
   if (pair.h < low || pair.w < low)
-    fail(ATLED_E_VALUE, "expected %s of at least %lld, got (%lld, %lld)", name, static_cast<long long>(low), static_cast<long long>(pair.h),
-         static_cast<long long>(pair.w));
+    fail(ATLED_E_VALUE, "expected %s of at least %lld, got (%lld, %lld)", name, static_cast<long long>(low),
+         static_cast<long long>(pair.h), static_cast<long long>(pair.w));
 }
 
 int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil_mode) {
   const int64_t span = dilation * (kernel - 1) + 1, room = size + 2 * padding - span;
   if (room < 0)
-    fail(ATLED_E_SHAPE, "expected the padded input to hold a window of %lld, got a size of %lld + 2 * %lld", static_cast<long long>(span),
-         static_cast<long long>(size), static_cast<long long>(padding));
+    fail(ATLED_E_SHAPE, "expected the padded input to hold a window of %lld, got a size of %lld + 2 * %lld",
+         static_cast<long long>(span), static_cast<long long>(size), static_cast<long long>(padding));
   int64_t count = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
   // The last window must start inside the input or the left padding.
   if (ceil_mode && (count - 1) * stride >= size + padding) --count;
@@ -87,7 +91,8 @@ int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t paddi
 }
 
 Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int first) {
-  if (input.ndim != 4) fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W), got %s", shape_text(input.ndim, input.dims).c_str());
+  if (input.ndim != 4)
+    fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W), got %s", shape_text(input.ndim, input.dims).c_str());
   if (weight.ndim != 4)
     fail(ATLED_E_SHAPE, "expected weight of shape (out_channels, in_channels / groups, kernel_h, kernel_w), got %s",
          shape_text(weight.ndim, weight.dims).c_str());
@@ -102,14 +107,16 @@ Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int
   expect_at_least(s.padding, 0, "padding");
   expect_at_least(s.dilation, 1, "dilation");
   expect_at_least({s.kh, s.kw}, 1, "the kernel's size");
-  if (s.c < 1) fail(ATLED_E_SHAPE, "expected at least one input channel, got %s", shape_text(input.ndim, input.dims).c_str());
+  if (s.c < 1)
+    fail(ATLED_E_SHAPE, "expected at least one input channel, got %s", shape_text(input.ndim, input.dims).c_str());
   if (s.groups < 1) fail(ATLED_E_VALUE, "expected groups of at least 1, got %lld", static_cast<long long>(s.groups));
   if (s.c != weight.dims[1] * s.groups)
     fail(ATLED_E_SHAPE, "expected input.shape[1] == weight.shape[1] * groups, got %s and %s with groups=%lld",
-         shape_text(input.ndim, input.dims).c_str(), shape_text(weight.ndim, weight.dims).c_str(), static_cast<long long>(s.groups));
-  if (s.k % s.groups != 0)
-    fail(ATLED_E_SHAPE, "expected weight.shape[0] to be a multiple of groups, got %lld and %lld", static_cast<long long>(s.k),
+         shape_text(input.ndim, input.dims).c_str(), shape_text(weight.ndim, weight.dims).c_str(),
          static_cast<long long>(s.groups));
+  if (s.k % s.groups != 0)
+    fail(ATLED_E_SHAPE, "expected weight.shape[0] to be a multiple of groups, got %lld and %lld",
+         static_cast<long long>(s.k), static_cast<long long>(s.groups));
   s.oh = window_count(s.h, s.kh, s.stride.h, s.padding.h, s.dilation.h, false);
   s.ow = window_count(s.w, s.kw, s.stride.w, s.padding.w, s.dilation.w, false);
   return s;
@@ -117,7 +124,8 @@ Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int
 
 Pooling pooling(Shape input, const atled_frame* frame, int kernel, bool dilated) {
   if (input.ndim < 3)
-    fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W) or (C, H, W), got %s", shape_text(input.ndim, input.dims).c_str());
+    fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W) or (C, H, W), got %s",
+         shape_text(input.ndim, input.dims).c_str());
   Pooling s{};
   s.planes = 1;
   for (int i = 0; i < input.ndim - 2; ++i) s.planes *= input.dims[i];

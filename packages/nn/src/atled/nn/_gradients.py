@@ -114,12 +114,14 @@ def _normalization(rule: Any) -> None:
         ),
     )
     rule.joint("layer_norm_backward", ("grad", "input", "weight"), _layer_norm_second)
+    rule("layer_norm_backward", mean=None, rstd=None)
     rule.joint(
         "batch_norm",
         ("input", "weight", "bias"),
         lambda g, input, mean, var, weight, eps: _nn.batch_norm_backward(g, input, mean, var, weight, eps),
     )
     rule.joint("batch_norm_backward", ("grad", "input", "weight"), _batch_norm_second)
+    rule("batch_norm_backward", mean=None, var=None)
     rule(
         "batch_norm_inference",
         input=lambda g, input, var, weight, eps: g * _per_channel(_scale(var, weight, eps), input),

@@ -1,0 +1,1 @@
+"""The specifications of nn's ops, a module for each family."""

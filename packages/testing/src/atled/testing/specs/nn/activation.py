@@ -1,0 +1,114 @@
+"""Activations and their slopes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+import atled.core as at
+from atled.testing import FLOATS, Draw, ErrorCase, OpSpec, Sample
+from atled.testing.samples import unary
+
+
+def slopes(draw: Draw) -> Iterator[Sample]:
+    for sample in unary(draw):
+        shape = sample.args[0].shape
+        x = draw(*shape)
+        # Kinks have no derivative to compare with.
+        yield Sample(draw(*shape), np.where(np.abs(x) < 0.05, x + np.asarray(0.1, x.dtype), x) if draw.smooth else x)
+
+
+def sigmoid(x: Any) -> Any:
+    return special.expit(x)
+
+
+def gelu(x: Any, approximate: str = "none") -> Any:
+    if approximate == "none":
+        return x * special.ndtr(x)
+    return x * sigmoid(2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))
+
+
+def gelu_slope(x: Any, approximate: str = "none") -> Any:
+    if approximate == "none":
+        return special.ndtr(x) + x * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    u, du = 2 * np.sqrt(2 / np.pi) * (x + 0.044715 * x**3), 2 * np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * x**2)
+    return sigmoid(u) + x * du * sigmoid(u) * sigmoid(-u)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    return np.where(beta * x > threshold, x, np.logaddexp(0, beta * x) / beta)
+
+
+VALUES = {
+    "elu": elu,
+    "gelu": gelu,
+    "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
+    "silu": lambda x: x * sigmoid(x),
+    "softplus": softplus,
+}
+SLOPES = {
+    "elu": lambda x, alpha=1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
+    "gelu": gelu_slope,
+    "leaky_relu": lambda x, slope=0.01: np.where(x > 0, 1.0, slope),
+    "silu": lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+    "softplus": lambda x, beta=1.0, threshold=20.0: np.where(beta * x > threshold, 1.0, sigmoid(beta * x)),
+}
+PARAMETERS: dict[str, tuple[Any, ...]] = {
+    "elu": (1.5,),
+    "gelu": ("tanh",),
+    "leaky_relu": (0.2,),
+    "silu": (),
+    "softplus": (2.0, 5.0),
+}
+# float32's are polynomials without branches; exp(-x^2 / 2) of gelu's tail loses what squaring x loses.
+ULPS = {"float16": 1, "bfloat16": 1, "float32": 64, "float64": 32}
+X = np.ones(3, np.float32)
+
+
+def values(name: str) -> OpSpec:
+    def samples(draw: Draw) -> Iterator[Sample]:
+        for sample in unary(draw):
+            x = sample.args[0]
+            yield Sample(np.where(np.abs(x) < 0.05, np.asarray(0.1, x.dtype), x) if draw.smooth else x)
+        if PARAMETERS[name]:
+            yield Sample(draw(3, 5), *PARAMETERS[name])
+
+    errors = [ErrorCase(at.DTypeError, "got int64", np.ones(3, np.int64))]
+    if name == "gelu":
+        errors.append(ErrorCase(at.InvalidValueError, "approximate", X, "sigmoid"))
+    return OpSpec(
+        name=f"nn::{name}",
+        reference=VALUES[name],
+        samples=samples,
+        dtypes=FLOATS,
+        ulps=ULPS,
+        errors=errors,
+    )
+
+
+def backward(name: str) -> OpSpec:
+    def samples(draw: Draw) -> Iterator[Sample]:
+        yield from slopes(draw)
+        if PARAMETERS[name]:
+            yield from (Sample(*sample.args, *PARAMETERS[name]) for sample in slopes(draw) if sample.args[0].ndim == 2)
+
+    return OpSpec(
+        name=f"nn::{name}_backward",
+        reference=lambda g, x, *parameters: g * SLOPES[name](x, *parameters),
+        samples=samples,
+        dtypes=FLOATS,
+        scale=lambda g, x, *parameters: g * SLOPES[name](x, *parameters),
+        ulps=ULPS,
+        errors=(
+            ErrorCase(at.ShapeError, "input of shape", X, X[:2]),
+            ErrorCase(at.DTypeError, "dtype float32", X, X.astype(np.float64)),
+        ),
+    )
+
+
+SPECS = [make(name) for name in VALUES for make in (values, backward)]
