@@ -21,7 +21,8 @@ def _reduce(self: _core.Tensor, protocol: int) -> tuple[Any, ...]:
     """For pickle and copy: the class, the elements in row-major order, dtype, shape, device and requires_grad."""
     from atled.core._serialization import to_bytes
 
-    wanted = bool(self.requires_grad) if self.is_floating_point() and _has_gradients() else False
+    differentiable = self.is_floating_point() or self.is_complex()
+    wanted = bool(self.requires_grad) if differentiable and _has_gradients() else False
     arguments = (type(self), bytes(to_bytes(self)), self.dtype, self.shape, str(self.device), wanted)
     return _rebuild, arguments, getattr(self, "__dict__", None) or None
 
