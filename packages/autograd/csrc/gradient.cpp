@@ -1,5 +1,6 @@
 // Gradients themselves: fitting them to what they belong to, hooks, and keeping them in a leaf.
 #include <cstring>
+#include <thread>
 
 #include "engine.h"
 #include "python/python.h"
@@ -112,19 +113,42 @@ Tensor run_hooks(PyObject* hooks, Tensor g) {
   return g;
 }
 
-void accumulate(atled_tensor* leaf, Tensor g, bool fresh, bool create_graph) {
+namespace {
+
+// One run at a time changes a leaf's gradient; a kernel may let go of the GIL in the middle of it.
+class Adding {
+ public:
+  explicit Adding(Extra& extra) : flag_(extra.adding) {
+    while (flag_.exchange(1, std::memory_order_acquire)) {
+      PyThreadState* state = PyEval_SaveThread();
+      std::this_thread::yield();
+      PyEval_RestoreThread(state);
+    }
+  }
+  ~Adding() { flag_.store(0, std::memory_order_release); }
+
+ private:
+  std::atomic<uint8_t>& flag_;
+};
+
+void add_to(Extra& extra, const atled_tensor* leaf, Tensor g, bool fresh, bool create_graph) {
   static const Op add{"core::add"}, clone{"core::clone"};
-  Extra& extra = leaf_meta(leaf).more();
+  const Adding adding(extra);
   if (!extra.grad) {
-    if (create_graph)
-      extra.grad = fresh ? std::move(g) : clone(g);
-    else
-      extra.grad = fresh && (is_contiguous(g) || same_strides(g, leaf)) ? std::move(g) : clone(g);
+    const bool own = fresh && (create_graph || is_contiguous(g) || same_strides(g, leaf));
+    extra.grad = own ? std::move(g) : clone(g);
   } else if (create_graph || requires_grad(extra.grad)) {
     extra.grad = add(extra.grad, g);
   } else {
     add.inplace(extra.grad, g);
   }
+}
+
+}  // namespace
+
+void accumulate(atled_tensor* leaf, Tensor g, bool fresh, bool create_graph) {
+  Extra& extra = leaf_meta(leaf).more();
+  add_to(extra, leaf, std::move(g), fresh, create_graph);
   if (!extra.post_hooks) return;
   Ref hooks = Ref::borrow(extra.post_hooks), parameter = to_python(leaf);
   Ref list = need(PyMapping_Values(hooks.get()));

@@ -43,6 +43,7 @@ struct Extra {
   View* view = nullptr;
   PyObject* hooks = nullptr;       // dict: id -> callable, run on the gradient
   PyObject* post_hooks = nullptr;  // dict: id -> callable, run after accumulation into a leaf
+  std::atomic<uint8_t> adding{0};  // a run is changing grad
   Extra() = default;
   Extra(const Extra&) = delete;
   Extra& operator=(const Extra&) = delete;

@@ -296,7 +296,8 @@ void record(atled_frame* frame) {
   const atled_op* op = frame->op;
   const Rule& rule = rule_of(op);
   if (rule.mark == Rule::Mark::kNonDifferentiable) {
-    check(layer_group->skip(op, kKey));
+    // Its calls need not come here again. A kernel that may call other ops must, for those are not to be recorded.
+    if (op->traits & ATLED_OP_ELEMENTWISE) check(layer_group->skip(op, kKey));
     return check(api.redispatch(frame));
   }
   if (frame->flags & ATLED_CALL_OUT) {

@@ -190,7 +190,9 @@ const Rule* make_rule(const atled_op* op) {
     for (Py_ssize_t i = 0; i < PyTuple_Size(constants); ++i) {
       const std::string name = text_of(PyTuple_GetItem(constants, i));
       const int output = output_index(op, name);
-      if (output < 0) fail(ATLED_E_AUTOGRAD, "rule of %s: expected the name of an output, got %s", qualified(op).c_str(), name.c_str());
+      if (output < 0)
+        fail(ATLED_E_AUTOGRAD, "rule of %s: expected the name of an output, got %s", qualified(op).c_str(),
+             name.c_str());
       rule->constant_outputs |= uint64_t{1} << output;
     }
   }

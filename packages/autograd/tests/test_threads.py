@@ -62,6 +62,17 @@ def test_threads_share_leaves_and_a_graph() -> None:
         assert abs(value - gradients[0] * (i + 1)) <= 1e-3 * abs(value)
 
 
+def test_threads_accumulate_into_one_leaf() -> None:
+    x = at.ones(512, 512, requires_grad=True)
+
+    def work(i: int) -> None:
+        for _ in range(20):
+            (x * 2.0).sum().backward()
+
+    together(4, work)
+    assert x.grad.eq(160).all().item()
+
+
 def test_a_graph_of_one_thread_runs_in_another() -> None:
     x = at.tensor(3.0, requires_grad=True)
     y = x * x
