@@ -10,13 +10,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _format(self: _core.Tensor, spec: str) -> str:
-    """``f"{loss:.3f}"``: a tensor of no dimensions is formatted as its number."""
-    from atled.core._printing import tensor_format
-
-    return tensor_format(self, spec)
-
-
 def _reduce(self: _core.Tensor, protocol: int) -> tuple[Any, ...]:
     """For pickle and copy: the class, the elements in row-major order, dtype, shape, device and requires_grad."""
     from atled.core._serialization import to_bytes
@@ -58,7 +51,6 @@ def _array_namespace(self: _core.Tensor, api_version: str | None = None) -> Any:
 def install() -> None:
     """Puts these on Tensor."""
     for name, function in {
-        "__format__": _format,
         "__reduce_ex__": _reduce,
         "__array_namespace__": _array_namespace,
     }.items():
