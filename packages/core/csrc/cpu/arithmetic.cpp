@@ -7,9 +7,8 @@ namespace atled::core {
 
 namespace {
 
-
-// Calls run with the scale as the type that dtype (a compute dtype) is scaled in: integers in the unsigned type of their
-// size, where they wrap.
+// Calls run with the scale as the type that dtype (a compute dtype) is scaled in: integers in the unsigned type of
+// their size, where they wrap.
 template <bool kIntegers, class Run>
 void with_scale(const atled_value& scale, int dtype, Run&& run) {
   visit_dtype(dtype, [&](auto tag) {
@@ -66,8 +65,10 @@ void sub(atled_frame* frame) { add_scaled(frame, sub_loops, true); }
 
 const LoopTable div_loops = LoopTable().binary<Div>(Floats{}).binary_plain<Div>(Complexes{});
 const LoopTable trunc_div_loops = LoopTable().binary_plain<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
-const LoopTable floor_div_loops = LoopTable().binary_plain<FloorDivide>(Integers{}).binary_plain<FloatFloorDivide>(Floats{});
-const LoopTable remainder_loops = LoopTable().binary_plain<Remainder>(Integers{}).binary_plain<FloatRemainder>(Floats{});
+const LoopTable floor_div_loops =
+    LoopTable().binary_plain<FloorDivide>(Integers{}).binary_plain<FloatFloorDivide>(Floats{});
+const LoopTable remainder_loops =
+    LoopTable().binary_plain<Remainder>(Integers{}).binary_plain<FloatRemainder>(Floats{});
 const LoopTable fmod_loops = LoopTable().binary_plain<Fmod>(Integers{}).binary_plain<FloatFmod>(Floats{});
 
 void divide(atled_frame* frame, const LoopTable& table) {
@@ -100,8 +101,13 @@ const LoopTable square_loops = [] {
 }();
 const LoopTable cube_loops = LoopTable().unary<Cube>(Floats{});
 const LoopTable reciprocal_loops = LoopTable().unary<Reciprocal>(Floats{}).unary_plain<Reciprocal>(Complexes{});
-const LoopTable pow_loops =
-    LoopTable().binary_plain<IntegerPow>(Integers{}).binary_plain<FloatPow>(Floats{}).binary_plain<FloatPow>(Complexes{});
+const LoopTable pow_loops = [] {
+  LoopTable t;
+  t[ATLED_FLOAT32] = ATLED_PICK(binary_checked<float, FastPow>);
+  return t.binary_plain<IntegerPow>(Integers{})
+      .binary_plain<FloatPow>(Types<double>{})
+      .binary_plain<FloatPow>(Complexes{});
+}();
 
 // x ** 2 and the like are products.
 const LoopTable* small_power(const atled_value& exponent, int dtype) {
@@ -121,7 +127,8 @@ void pow(atled_frame* frame) {
   e.operand(frame->args[1], dtype).run(find_loop(pow_loops, promoted_dtype), nullptr, 4096);
 }
 
-const LoopTable neg_loops = LoopTable().unary<Neg>(Unsigned{}).unary<Neg>(Floats{}).unary<Neg>(Complexes{}).share_signed();
+const LoopTable neg_loops =
+    LoopTable().unary<Neg>(Unsigned{}).unary<Neg>(Floats{}).unary<Neg>(Complexes{}).share_signed();
 const LoopTable positive_loops =
     LoopTable().unary<Positive>(Unsigned{}).unary<Positive>(Floats{}).unary<Positive>(Complexes{}).share_signed();
 const LoopTable sign_loops = [] {

@@ -8,8 +8,12 @@ namespace {
 
 template <class F>
 LoopTable equality() {
-  return LoopTable().compare<F>(Unsigned{}).template compare<F>(Types<bool>{}).template compare<F>(Floats{})
-      .template compare<F>(Complexes{}).share_signed();
+  return LoopTable()
+      .compare<F>(Unsigned{})
+      .template compare<F>(Types<bool>{})
+      .template compare<F>(Floats{})
+      .template compare<F>(Complexes{})
+      .share_signed();
 }
 template <class F>
 LoopTable order() {
@@ -17,8 +21,12 @@ LoopTable order() {
 }
 template <class F, bool kInteger>
 LoopTable tests() {
-  return LoopTable().test<Always<kInteger>>(Unsigned{}).template test<Always<kInteger>>(Types<bool>{})
-      .template test<F>(Floats{}).template test<F>(Complexes{}).share_signed();
+  return LoopTable()
+      .test<Always<kInteger>>(Unsigned{})
+      .template test<Always<kInteger>>(Types<bool>{})
+      .template test<F>(Floats{})
+      .template test<F>(Complexes{})
+      .share_signed();
 }
 
 const LoopTable eq_loops = equality<Eq>();
@@ -36,7 +44,8 @@ void isclose(atled_frame* frame) {
   // In float64: the tolerances of integers and narrow floats must not be rounded away.
   const int dtype = is_complex(promoted(frame)) ? ATLED_COMPLEX128 : ATLED_FLOAT64;
   IsClose f{arg_double(frame, 2), arg_double(frame, 3), arg_bool(frame, 4)};
-  if (!(f.rtol >= 0 && f.atol >= 0)) fail(ATLED_E_VALUE, "expected rtol and atol of at least 0, got %g and %g", f.rtol, f.atol);
+  if (!(f.rtol >= 0 && f.atol >= 0))
+    fail(ATLED_E_VALUE, "expected rtol and atol of at least 0, got %g and %g", f.rtol, f.atol);
   Elementwise e;
   e.output(out_tensor(frame), ATLED_BOOL).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
   e.run(isclose_loops[dtype], &f);

@@ -50,14 +50,16 @@ void search_rows(const char* in, const Extent& s, int64_t* indices, typename E::
 template <class E>
 void search_columns(const char* in, const Extent& s, int64_t* indices, typename E::Acc* values) {
   const int64_t item = sizeof(typename E::In), tiles = (s.inner + kTile - 1) / kTile;
-  parallel(s.outer * tiles, std::max<int64_t>(1, 32768 / (s.n * std::min(s.inner, kTile))), [&](int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t first = unit % tiles * kTile, o = unit / tiles;
-      for (int64_t i = 0; i < s.n; ++i)
-        ATLED_PICK(extreme_columns<E>)(in + ((o * s.n + i) * s.inner + first) * item, i, std::min(kTile, s.inner - first),
-                                       values + o * s.inner + first, indices + o * s.inner + first);
-    }
-  });
+  parallel(s.outer * tiles, std::max<int64_t>(1, 32768 / (s.n * std::min(s.inner, kTile))),
+           [&](int64_t begin, int64_t end) {
+             for (int64_t unit = begin; unit < end; ++unit) {
+               const int64_t first = unit % tiles * kTile, o = unit / tiles;
+               for (int64_t i = 0; i < s.n; ++i)
+                 ATLED_PICK(extreme_columns<E>)(in + ((o * s.n + i) * s.inner + first) * item, i,
+                                                std::min(kTile, s.inner - first), values + o * s.inner + first,
+                                                indices + o * s.inner + first);
+             }
+           });
 }
 
 // values may be NULL.

@@ -18,12 +18,15 @@ namespace {
 constexpr int kMax = Elementwise::kMaxOperands;
 constexpr int64_t kBlockBytes = 4096;  // of each operand that is converted; all of them stay in the L1 cache
 constexpr int64_t kShortRow = 32;
+constexpr int64_t kTinyRow = 8;
+constexpr int64_t kTile = 64;  // a side of the squares that transposed operands are read in
 
 int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
 }  // namespace
 
-// The dimensions left after dropping, reordering and joining, innermost first, and what the loop needs to go along them.
+// The dimensions left after dropping, reordering and joining, innermost first, and what the loop needs to go along
+// them.
 class Walk {
  public:
   Walk(const Elementwise& e, char (*numbers)[16]) : count_(e.count_), outputs_(e.outputs_), casts_(false) {
@@ -43,11 +46,20 @@ class Walk {
       sizes_[0] = 1;
       for (int k = 0; k < count_; ++k) strides_[k][0] = 0;
     }
+    plan_tiles();
     block_ = kBlockBytes;
     for (int k = 0; k < count_; ++k) block_ = std::min(block_, kBlockBytes / itemsize(loop_dtype_[k]));
   }
 
-  int64_t total() const { return total_; }
+  // Runs the loop everywhere, spread over threads.
+  void run(atled_loop loop, void* ctx, int64_t grain) const {
+    if (tile_ == 0) return parallel(total_, grain, [&](int64_t begin, int64_t end) { range(loop, ctx, begin, end); });
+    const int64_t bands = (sizes_[1] + tile_ - 1) / tile_, per_band = sizes_[0] * std::min(tile_, sizes_[1]);
+    parallel(total_ / (sizes_[0] * sizes_[1]) * bands, std::max<int64_t>(1, grain / per_band),
+             [&](int64_t begin, int64_t end) {
+               for (int64_t unit = begin; unit < end; ++unit) band(loop, ctx, unit / bands, unit % bands * tile_);
+             });
+  }
 
   void range(atled_loop loop, void* ctx, int64_t begin, int64_t end) const {
     int64_t index[ATLED_MAX_NDIM];
@@ -64,6 +76,61 @@ class Walk {
   }
 
  private:
+  // Two kinds of walk go along squares of the first two dimensions: where an input's memory runs along another
+  // dimension than the output's (a transpose), so that what a cache line holds is used while it is there; and where
+  // rows are short, with the loop along the second dimension.
+  void plan_tiles() {
+    tile_ = 0;
+    if (casts_ || ndim_ < 2 || total_ < 1024) return;
+    if (sizes_[0] < kTinyRow) {
+      across_ = true;
+      if (sizes_[1] >= kTile) tile_ = 8 * kTile;
+      return;
+    }
+    if (sizes_[0] < kShortRow) return;
+    for (int k = outputs_; k < count_; ++k) {
+      int along = 0;
+      for (int j = 1; j < ndim_; ++j)
+        if (strides_[k][j] != 0 && sizes_[j] >= kShortRow && magnitude(strides_[k][j]) < magnitude(strides_[k][along]))
+          along = j;
+      if (along == 0) continue;
+      if (along != 1) exchange(1, along);
+      across_ = false;
+      tile_ = kTile;
+      return;
+    }
+  }
+
+  void exchange(int a, int b) {
+    std::swap(sizes_[a], sizes_[b]);
+    for (int k = 0; k < count_; ++k) std::swap(strides_[k][a], strides_[k][b]);
+  }
+
+  // Rows [first, first + tile) of the second dimension, at one place of the dimensions beyond.
+  void band(atled_loop loop, void* ctx, int64_t outer, int64_t first) const {
+    char* base[kMax];
+    int64_t strides[kMax];
+    const int inner = across_ ? 1 : 0, steps = across_ ? 0 : 1;
+    for (int k = 0; k < count_; ++k) {
+      base[k] = data_[k] + first * strides_[k][1];
+      strides[k] = strides_[k][inner];
+    }
+    for (int j = 2; j < ndim_; ++j) {
+      const int64_t i = outer % sizes_[j];
+      outer /= sizes_[j];
+      for (int k = 0; k < count_; ++k) base[k] += i * strides_[k][j];
+    }
+    const int64_t rows = std::min(tile_, sizes_[1] - first), side = across_ ? sizes_[0] : kTile;
+    char* data[kMax];
+    for (int64_t column = 0; column < sizes_[0]; column += side) {
+      const int64_t columns = std::min(side, sizes_[0] - column);
+      for (int64_t i = 0; i < (across_ ? columns : rows); ++i) {
+        for (int k = 0; k < count_; ++k) data[k] = base[k] + column * strides_[k][0] + i * strides_[k][steps];
+        loop(ctx, data, strides, across_ ? rows : columns);
+      }
+    }
+  }
+
   void set_operand(int k, const Elementwise::Operand& o, const DLTensor& out, char* number) {
     loop_dtype_[k] = o.dtype;
     dtype_[k] = o.dtype;
@@ -225,7 +292,8 @@ class Walk {
 
   int count_, outputs_, ndim_ = 0;
   bool casts_;
-  int64_t total_, block_;
+  bool across_ = false;  // the loop goes along the second dimension
+  int64_t total_, block_, tile_ = 0;
   int dtype_[kMax], loop_dtype_[kMax];
   char* data_[kMax];
   int place_[ATLED_MAX_NDIM];
@@ -309,7 +377,7 @@ void Elementwise::run(atled_loop loop, void* ctx, int64_t grain) {
            shape_text(t).c_str());
   }
   const Walk walk(*this, numbers_);
-  parallel(walk.total(), grain, [&](int64_t begin, int64_t end) { walk.range(loop, ctx, begin, end); });
+  walk.run(loop, ctx, grain);
 }
 
 int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx) {
@@ -334,7 +402,8 @@ T to_integer(const atled_value& v, int dtype) {
     // The limits as doubles: 2^63 and 2^64 are not representable as T, so the upper end is open.
     const double low = static_cast<double>(std::numeric_limits<T>::min());
     const double high = std::ldexp(1.0, std::numeric_limits<T>::digits);
-    if (!(f >= low && f < high)) fail(ATLED_E_VALUE, "expected a number that fits %s, got %g", dtype_name(dtype), v.u.f);
+    if (!(f >= low && f < high))
+      fail(ATLED_E_VALUE, "expected a number that fits %s, got %g", dtype_name(dtype), v.u.f);
     return static_cast<T>(f);
   }
   const int64_t i = v.u.i;

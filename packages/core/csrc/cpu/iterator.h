@@ -1,9 +1,9 @@
 // The element-wise iterator: calls a loop over host tensors of any strides and dtypes that broadcast together.
 //
-// A loop (atled_loop) sees n elements of each operand, outputs first: data[i] and a stride in bytes. The iterator drops,
-// reorders and joins dimensions so that n is large, converts operands whose dtype is not the loop's in small blocks on the
-// stack, and spreads large work over the thread pool. Nothing is allocated. An output may be the very same memory as an
-// input; partial overlap is the dispatcher's to resolve.
+// A loop (atled_loop) sees n elements of each operand, outputs first: data[i] and a stride in bytes. The iterator
+// drops, reorders and joins dimensions so that n is large, converts operands whose dtype is not the loop's in small
+// blocks on the stack, and spreads large work over the thread pool. Nothing is allocated. An output may be the very
+// same memory as an input; partial overlap is the dispatcher's to resolve.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +47,8 @@ class Elementwise {
 // The frame's outputs, then its tensor and scalar arguments in order, as kernel_group.elementwise has it.
 int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx);
 
-// Writes a Python number as one element of dtype. InvalidValueError when an integer or its sign does not fit, DTypeError
-// when a complex number is to become real.
+// Writes a Python number as one element of dtype. InvalidValueError when an integer or its sign does not fit,
+// DTypeError when a complex number is to become real.
 void store_scalar(const atled_value& v, int dtype, void* out);
 
 }  // namespace atled::core

@@ -21,7 +21,8 @@ void run_table(const LoopTable& table, atled_frame* frame, bool to_float, bool t
 
 atled_loop find_loop(const LoopTable& table, int dtype) {
   const atled_loop loop = table[compute_dtype(dtype)];
-  if (!loop) fail(ATLED_E_DTYPE, "expected a dtype that this op is defined for, got %s; cast the input", dtype_name(dtype));
+  if (!loop)
+    fail(ATLED_E_DTYPE, "expected a dtype that this op is defined for, got %s; cast the input", dtype_name(dtype));
   return loop;
 }
 

@@ -3,8 +3,8 @@
 
 #include "cpu/iterator.h"
 #include "cpu/levels.h"
-#include "functors/copy.h"
 #include "dispatch/register.h"
+#include "functors/copy.h"
 #include "ops/rules.h"
 
 namespace atled::core {

@@ -1,7 +1,7 @@
 // Loops compiled for several instruction sets, the best chosen at run time.
 //
-// Each level is a struct whose members are the templates of loops.inl, compiled with that level's target attribute; so its
-// code has names of its own and the linker can never hand it to a lesser machine. What the loops call must be
+// Each level is a struct whose members are the templates of loops.inl, compiled with that level's target attribute; so
+// its code has names of its own and the linker can never hand it to a lesser machine. What the loops call must be
 // ATLED_INLINE: it is then compiled as part of the loop, for the loop's level.
 #pragma once
 
@@ -16,6 +16,7 @@
 #include "functors/inline.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
 #define ATLED_X86_LEVELS 1
 #else
 #define ATLED_X86_LEVELS 0
@@ -44,28 +45,29 @@ struct Baseline {
 };
 
 #if ATLED_X86_LEVELS
+#define ATLED_HALF_INSTRUCTIONS
 struct Avx2 {
 #define ATLED_TARGET __attribute__((target("avx2,fma,f16c,bmi,bmi2")))
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };
 struct Avx512 {
-#define ATLED_TARGET \
-  __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=512")))
+#define ATLED_TARGET                                                                                              \
+  __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=" \
+                        "512")))
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };
+#undef ATLED_HALF_INSTRUCTIONS
 #else
 using Avx2 = Baseline;
 using Avx512 = Baseline;
 #endif
 
 // ATLED_PICK(unary<F, R, A>): the member of this machine's level.
-#define ATLED_PICK(...)                                        \
-  (::atled::core::cpu_level() == ::atled::core::kAvx512        \
-       ? ::atled::core::Avx512::template __VA_ARGS__           \
-       : ::atled::core::cpu_level() == ::atled::core::kAvx2    \
-             ? ::atled::core::Avx2::template __VA_ARGS__       \
-             : ::atled::core::Baseline::template __VA_ARGS__)
+#define ATLED_PICK(...)                                                                               \
+  (::atled::core::cpu_level() == ::atled::core::kAvx512 ? ::atled::core::Avx512::template __VA_ARGS__ \
+   : ::atled::core::cpu_level() == ::atled::core::kAvx2 ? ::atled::core::Avx2::template __VA_ARGS__   \
+                                                        : ::atled::core::Baseline::template __VA_ARGS__)
 
 }  // namespace atled::core

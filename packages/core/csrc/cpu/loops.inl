@@ -54,6 +54,27 @@ ATLED_TARGET static void unary_checked(void*, char* const* data, const int64_t* 
   }
 }
 
+// The same of two operands, which are brought together in blocks first: for functors that cost much more than a copy.
+template <class T, class F>
+ATLED_TARGET static void binary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
+  constexpr int64_t kBlock = 512;
+  const F f{};
+  T x[kBlock], y[kBlock];
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t m = n - begin < kBlock ? n - begin : kBlock;
+    for (int64_t i = 0; i < m; ++i) x[i] = *reinterpret_cast<const T*>(data[1] + (begin + i) * strides[1]);
+    for (int64_t i = 0; i < m; ++i) y[i] = *reinterpret_cast<const T*>(data[2] + (begin + i) * strides[2]);
+    int odd = 0;
+    for (int64_t i = 0; i < m; ++i) odd += !F::fast(x[i], y[i]);
+    if (odd) {
+      for (int64_t i = 0; i < m; ++i) x[i] = F::fast(x[i], y[i]) ? f(x[i], y[i]) : F::slow(x[i], y[i]);
+    } else {
+      for (int64_t i = 0; i < m; ++i) x[i] = f(x[i], y[i]);
+    }
+    for (int64_t i = 0; i < m; ++i) *reinterpret_cast<T*>(data[0] + (begin + i) * strides[0]) = x[i];
+  }
+}
+
 template <class R, class A, class B, class F>
 ATLED_TARGET static void binary(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
   const F f = functor<F>(ctx);
@@ -122,6 +143,22 @@ ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t 
   if (so == sizeof(To) && si == sizeof(From)) {
     To* r = reinterpret_cast<To*>(out);
     const From* x = reinterpret_cast<const From*>(in);
+#ifdef ATLED_HALF_INSTRUCTIONS
+    if constexpr (std::is_same_v<To, float> && std::is_same_v<From, Half>) {
+      int64_t done = 0;
+      for (; done + 8 <= n; done += 8)
+        _mm256_storeu_ps(r + done, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + done))));
+      for (; done < n; ++done) r[done] = f(x[done]);
+      return;
+    }
+    if constexpr (std::is_same_v<To, Half> && std::is_same_v<From, float>) {
+      int64_t done = 0;
+      for (; done + 8 <= n; done += 8)
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(r + done), _mm256_cvtps_ph(_mm256_loadu_ps(x + done), 0));
+      for (; done < n; ++done) r[done] = f(x[done]);
+      return;
+    }
+#endif
     ATLED_IVDEP
     for (int64_t i = 0; i < n; ++i) r[i] = f(x[i]);
     return;

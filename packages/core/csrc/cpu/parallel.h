@@ -13,10 +13,10 @@ int num_threads();
 // InvalidValueError when n < 1. Holds for calls that start later.
 void set_num_threads(int n);
 
-// Calls body(ctx, begin, end) on ranges that make up [0, n), their borders multiples of grain (but for n itself). How many
-// ranges there are depends on the number of threads: a result that must not depend on it is computed per grain.
-// Nested calls, and calls while another thread uses the pool, run inline. What body throws first is thrown here, when all
-// ranges have ended.
+// Calls body(ctx, begin, end) on ranges that make up [0, n), their borders multiples of grain (but for n itself). How
+// many ranges there are depends on the number of threads: a result that must not depend on it is computed per grain.
+// Nested calls, and calls while another thread uses the pool, run inline. What body throws first is thrown here, when
+// all ranges have ended.
 void parallel_run(int64_t n, int64_t grain, atled_range body, void* ctx);
 
 template <class F>

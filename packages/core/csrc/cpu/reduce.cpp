@@ -9,10 +9,11 @@ namespace atled::core {
 
 namespace {
 
-constexpr int64_t kChunk = 65536;      // elements of one output that one piece of work takes
-constexpr int64_t kTileBytes = 2048;   // accumulators of the columns that are reduced together
-constexpr int64_t kNarrow = 8;         // fewer columns are better read one by one
-constexpr int kLevels = 40;            // of pairing: 2^40 blocks
+constexpr int64_t kChunk = 65536;     // elements of one output that one piece of work takes
+constexpr int64_t kTileBytes = 2048;  // accumulators of the columns that are reduced together
+constexpr int64_t kNarrow = 8;        // fewer columns are better read one by one
+constexpr int64_t kShort = 32;        // elements of a row that is not worth a start of its own
+constexpr int kLevels = 40;           // of pairing: 2^40 blocks
 
 int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
@@ -102,7 +103,11 @@ class Reduction {
  public:
   Reduction(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
             const void* params)
-      : loops_(loops), r_(r), in_(data<char>(in)), out_(data<char>(out)), params_(static_cast<const char*>(params)),
+      : loops_(loops),
+        r_(r),
+        in_(data<char>(in)),
+        out_(data<char>(out)),
+        params_(static_cast<const char*>(params)),
         out_item_(itemsize(out->dtype)) {
     const int64_t item = itemsize(in->dtype);
     int64_t step = 1;
@@ -119,8 +124,10 @@ class Reduction {
 
   void run() {
     if (outputs_ == 0) return;
-    const bool by_columns = kept_.n > 0 && kept_.size[0] >= kNarrow && length_ > 0 &&
-                            (gone_.n == 0 || magnitude(kept_.in[0]) < magnitude(gone_.in[0]));
+    // Short rows cost more to begin than to sum, so they are taken as columns, too.
+    const bool side_by_side = gone_.n == 0 || magnitude(kept_.n > 0 ? kept_.in[0] : 0) < magnitude(gone_.in[0]);
+    const bool by_columns =
+        kept_.n > 0 && kept_.size[0] >= kNarrow && length_ > 0 && (side_by_side || length_ <= kShort);
     by_columns ? columns() : rows();
   }
 
@@ -143,7 +150,8 @@ class Reduction {
         if (chunks == 1) {
           loops_.finish(r_, sums.total(), param(out_index), 0, out_ + out_index * out_item_, 0, 1);
         } else {
-          std::memcpy(&partial[static_cast<size_t>(unit * loops_.width)], sums.total(), static_cast<size_t>(loops_.width));
+          std::memcpy(&partial[static_cast<size_t>(unit * loops_.width)], sums.total(),
+                      static_cast<size_t>(loops_.width));
         }
       }
     });
@@ -155,7 +163,8 @@ class Reduction {
         kept_.locate(o, 0, &in_offset, &out_index);
         Cascade sums(loops_, r_, 1, storage);
         for (int64_t c = 0; c < chunks; ++c) {
-          std::memcpy(sums.next(), &partial[static_cast<size_t>((o * chunks + c) * loops_.width)], static_cast<size_t>(loops_.width));
+          std::memcpy(sums.next(), &partial[static_cast<size_t>((o * chunks + c) * loops_.width)],
+                      static_cast<size_t>(loops_.width));
           sums.push();
         }
         loops_.finish(r_, sums.total(), param(out_index), 0, out_ + out_index * out_item_, 0, 1);
@@ -185,11 +194,13 @@ class Reduction {
     const int64_t tile = std::max<int64_t>(kTileBytes / loops_.width, 1);
     const int64_t tiles = (width + tile - 1) / tile, outer = kept_.total(1);
     // Only few columns leave threads idle: then the rows are shared out as well.
-    const int64_t share = tiles * outer >= 16 ? length_ : std::max<int64_t>(kColumnRows, kChunk / std::min(width, tile));
+    const int64_t share =
+        tiles * outer >= 16 ? length_ : std::max<int64_t>(kColumnRows, kChunk / std::min(width, tile));
     const int64_t chunks = (length_ + share - 1) / share;
     const int64_t tile_bytes = tile * loops_.width;
     std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outer * tiles * chunks * tile_bytes) : 0);
-    const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, share) * std::min(width, tile), 1));
+    const int64_t grain =
+        std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, share) * std::min(width, tile), 1));
     auto each_tile = [&](int64_t index, auto&& f) {
       const int64_t first = index % tiles * tile;
       int64_t in_offset = first * kept_.in[0], out_index = first * step;
@@ -197,7 +208,8 @@ class Reduction {
       f(in_offset, out_index, std::min(tile, width - first));
     };
     auto finish = [&](Cascade& sums, int64_t out_index, int64_t m) {
-      loops_.finish(r_, sums.total(), param(out_index), step * loops_.width, out_ + out_index * out_item_, step * out_item_, m);
+      loops_.finish(r_, sums.total(), param(out_index), step * loops_.width, out_ + out_index * out_item_,
+                    step * out_item_, m);
     };
     parallel(outer * tiles * chunks, grain, [&](int64_t begin, int64_t end) {
       alignas(64) char storage[kLevels * kTileBytes];
@@ -205,9 +217,11 @@ class Reduction {
         each_tile(unit / chunks, [&](int64_t in_offset, int64_t out_index, int64_t m) {
           Cascade sums(loops_, r_, m, storage);
           const int64_t from = unit % chunks * share;
-          column_range(in_ + in_offset, from, std::min(from + share, length_), m, param(out_index), step * loops_.width, sums);
+          column_range(in_ + in_offset, from, std::min(from + share, length_), m, param(out_index), step * loops_.width,
+                       sums);
           if (chunks == 1) return finish(sums, out_index, m);
-          std::memcpy(&partial[static_cast<size_t>(unit * tile_bytes)], sums.total(), static_cast<size_t>(m * loops_.width));
+          std::memcpy(&partial[static_cast<size_t>(unit * tile_bytes)], sums.total(),
+                      static_cast<size_t>(m * loops_.width));
         });
     });
     if (chunks == 1) return;
@@ -226,7 +240,8 @@ class Reduction {
     });
   }
 
-  void column_range(const char* base, int64_t from, int64_t to, int64_t m, const char* p, int64_t p_step, Cascade& sums) const {
+  void column_range(const char* base, int64_t from, int64_t to, int64_t m, const char* p, int64_t p_step,
+                    Cascade& sums) const {
     const int64_t row = gone_.n ? gone_.size[0] : 1, stride = gone_.n ? gone_.in[0] : 0;
     while (from < to) {
       int64_t offset = 0, unused = 0;
@@ -235,8 +250,8 @@ class Reduction {
       const int64_t end = std::min(row, i + (to - from));
       from += end - i;
       for (; i < end; i += kColumnRows) {
-        loops_.columns(r_, base + offset + i * stride, stride, std::min(kColumnRows, end - i), kept_.in[0], m, p, p_step,
-                       sums.next());
+        loops_.columns(r_, base + offset + i * stride, stride, std::min(kColumnRows, end - i), kept_.in[0], m, p,
+                       p_step, sums.next());
         sums.push();
       }
     }

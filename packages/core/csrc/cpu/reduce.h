@@ -73,7 +73,8 @@ ReduceLoops reduce_loops() {
   return {sizeof(typename R::Acc), Baseline::reduce_row<R>, Baseline::reduce_columns<R>, S::merge, S::finish, S::start};
 }
 
-// out, contiguous, gets the reduction of `in` over dims. params, if any, holds one accumulator for each output, in order.
+// out, contiguous, gets the reduction of `in` over dims. params, if any, holds one accumulator for each output, in
+// order.
 void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
             const void* params = nullptr);
 

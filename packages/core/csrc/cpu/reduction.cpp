@@ -20,13 +20,18 @@ struct ReduceTable {
 using Fast = Types<float, double, Half, BFloat16, int32_t, int64_t>;
 using Plain = Types<bool, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t>;
 
-const ReduceTable sum_loops = ReduceTable().add<Sum, true>(Fast{}).add<Sum, false>(Plain{}).add<Sum, false>(Complexes{});
-const ReduceTable prod_loops = ReduceTable().add<Prod, false>(Fast{}).add<Prod, false>(Plain{}).add<Prod, false>(Complexes{});
+const ReduceTable sum_loops =
+    ReduceTable().add<Sum, true>(Fast{}).add<Sum, false>(Plain{}).add<Sum, false>(Complexes{});
+const ReduceTable prod_loops =
+    ReduceTable().add<Prod, false>(Fast{}).add<Prod, false>(Plain{}).add<Prod, false>(Complexes{});
 const ReduceTable amax_loops = ReduceTable().add<Largest, true>(Fast{}).add<Largest, false>(Plain{});
 const ReduceTable amin_loops = ReduceTable().add<Smallest, true>(Fast{}).add<Smallest, false>(Plain{});
-const ReduceTable any_loops = ReduceTable().add<AnyTrue, false>(Fast{}).add<AnyTrue, false>(Plain{}).add<AnyTrue, false>(Complexes{});
-const ReduceTable all_loops = ReduceTable().add<AllTrue, false>(Fast{}).add<AllTrue, false>(Plain{}).add<AllTrue, false>(Complexes{});
-const ReduceTable count_loops = ReduceTable().add<CountTrue, false>(Fast{}).add<CountTrue, false>(Plain{}).add<CountTrue, false>(Complexes{});
+const ReduceTable any_loops =
+    ReduceTable().add<AnyTrue, false>(Fast{}).add<AnyTrue, false>(Plain{}).add<AnyTrue, false>(Complexes{});
+const ReduceTable all_loops =
+    ReduceTable().add<AllTrue, false>(Fast{}).add<AllTrue, false>(Plain{}).add<AllTrue, false>(Complexes{});
+const ReduceTable count_loops =
+    ReduceTable().add<CountTrue, false>(Fast{}).add<CountTrue, false>(Plain{}).add<CountTrue, false>(Complexes{});
 
 DimSet dims_of(const atled_frame* frame) { return reduced_dims(frame->args[1], arg_tensor(frame, 0)->dl.ndim); }
 
@@ -42,7 +47,8 @@ void summed(atled_frame* frame) {
   const atled_tensor* out = out_tensor(frame);
   Tensor input = Tensor::borrow(arg_tensor(frame, 0));
   const DimSet dims = dims_of(frame);
-  if (sum_dtype(input->dtype, none()) == out->dtype) return reduce(input, dims, out, kTable.loops[input->dtype], nullptr);
+  if (sum_dtype(input->dtype, none()) == out->dtype)
+    return reduce(input, dims, out, kTable.loops[input->dtype], nullptr);
   if (input->dtype != out->dtype) input = contiguous(input, out->dtype);
   const int dtype = sum_dtype(out->dtype, none());
   if (dtype == out->dtype) return reduce(input, dims, out, kTable.loops[out->dtype], nullptr);

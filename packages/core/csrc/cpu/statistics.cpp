@@ -51,7 +51,8 @@ void variance(atled_frame* frame, bool root) {
   visit_real(input->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     using M = Mean<T, double, double>;
-    static const ReduceLoops mean_loops = reduce_loops<M, !is_small_float<T>>(), loops = reduce_loops<Variance<T>, !is_small_float<T>>();
+    static const ReduceLoops mean_loops = reduce_loops<M, !is_small_float<T>>(),
+                             loops = reduce_loops<Variance<T>, !is_small_float<T>>();
     const M m{n};
     reduce(input, dims, means, mean_loops, &m);
     const Variance<T> r{divisor > 0 ? divisor : 0.0, root};

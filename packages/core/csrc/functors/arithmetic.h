@@ -1,4 +1,5 @@
-// Arithmetic on one element. Integers wrap modulo 2^n: their functors are instantiated for unsigned types where that matters.
+// Arithmetic on one element. Integers wrap modulo 2^n: their functors are instantiated for unsigned types where that
+// matters.
 #pragma once
 
 #include <cmath>
@@ -7,6 +8,7 @@
 #include <type_traits>
 
 #include "functors/copy.h"
+#include "functors/float_math.h"
 
 namespace atled::core {
 
@@ -123,7 +125,8 @@ struct FloatRemainder {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     const T r = std::fmod(a, b);
-    return r != 0 && ((r < 0) != (b < 0)) ? r + b : r;
+    if (r == 0) return std::copysign(T(0), b);
+    return (r < 0) != (b < 0) ? r + b : r;
   }
 };
 struct FloatFmod {
@@ -153,6 +156,15 @@ struct FloatPow {
   ATLED_FN T operator()(T a, T b) const {
     return std::pow(a, b);
   }
+};
+
+// Positive bases and finite exponents by float_math.h; the library knows the other cases.
+struct FastPow {
+  static ATLED_FN bool fast(float a, float b) {
+    return (a > 0.0f) & (a <= std::numeric_limits<float>::max()) & (b - b == 0.0f);
+  }
+  static ATLED_FN float slow(float a, float b) { return std::pow(a, b); }
+  ATLED_FN float operator()(float a, float b) const { return fmath::positive_pow(a, b); }
 };
 
 struct Neg {

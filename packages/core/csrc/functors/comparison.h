@@ -9,12 +9,12 @@
 
 namespace atled::core {
 
-#define ATLED_COMPARISON(Name, sign)            \
-  struct Name {                                 \
-    template <class T>                          \
-    ATLED_FN bool operator()(T a, T b) const {  \
-      return a sign b;                          \
-    }                                           \
+#define ATLED_COMPARISON(Name, sign)           \
+  struct Name {                                \
+    template <class T>                         \
+    ATLED_FN bool operator()(T a, T b) const { \
+      return a sign b;                         \
+    }                                          \
   }
 ATLED_COMPARISON(Eq, ==);
 ATLED_COMPARISON(Ne, !=);

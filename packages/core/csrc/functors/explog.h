@@ -16,16 +16,21 @@ inline constexpr bool is_float = std::is_same_v<T, float>;
 struct Exp {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>) return fmath::exp(x);
-    else return std::exp(x);
+    if constexpr (is_float<T>)
+      return fmath::exp(x);
+    else
+      return std::exp(x);
   }
 };
 struct Exp2 {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>) return fmath::exp2(x);
-    else if constexpr (is_complex_type<T>) return std::exp(x * typename T::value_type(0.69314718055994530942));
-    else return std::exp2(x);
+    if constexpr (is_float<T>)
+      return fmath::exp2(x);
+    else if constexpr (is_complex_type<T>)
+      return std::exp(x * typename T::value_type(0.69314718055994530942));
+    else
+      return std::exp2(x);
   }
 };
 struct Expm1 {
@@ -46,23 +51,30 @@ struct Expm1 {
 struct Log {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>) return fmath::log(x);
-    else return std::log(x);
+    if constexpr (is_float<T>)
+      return fmath::log(x);
+    else
+      return std::log(x);
   }
 };
 struct Log2 {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>) return fmath::log2(x);
-    else if constexpr (is_complex_type<T>) return std::log(x) / typename T::value_type(0.69314718055994530942);
-    else return std::log2(x);
+    if constexpr (is_float<T>)
+      return fmath::log2(x);
+    else if constexpr (is_complex_type<T>)
+      return std::log(x) / typename T::value_type(0.69314718055994530942);
+    else
+      return std::log2(x);
   }
 };
 struct Log10 {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>) return fmath::log10(x);
-    else return std::log10(x);
+    if constexpr (is_float<T>)
+      return fmath::log10(x);
+    else
+      return std::log10(x);
   }
 };
 struct Log1p {
@@ -108,8 +120,10 @@ struct Sigmoid {
 struct Erf {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>) return fmath::erf(x);
-    else return std::erf(x);
+    if constexpr (is_float<T>)
+      return fmath::erf(x);
+    else
+      return std::erf(x);
   }
 };
 struct Erfc {
@@ -125,8 +139,10 @@ struct LogAddExp {
     const T high = a > b ? a : b, low = a > b ? b : a;
     const T d = low - high;
     T rest;
-    if constexpr (is_float<T>) rest = fmath::log1p(fmath::exp(d));
-    else rest = std::log1p(std::exp(d));
+    if constexpr (is_float<T>)
+      rest = fmath::log1p(fmath::exp(d));
+    else
+      rest = std::log1p(std::exp(d));
     // Equal infinities: their difference is NaN, their sum themselves.
     return a == b && a - b != T(0) ? a : (a != a ? a : high + rest);
   }

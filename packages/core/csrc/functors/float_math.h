@@ -1,5 +1,6 @@
 // Elementary functions of float without branches or tables, so that loops over them become vector code. All are within
-// 2.5 ulp of the exact value over all floats, subnormals, infinities and NaN included; tests/test_float_math.py checks it.
+// 2.5 ulp of the exact value over all floats, subnormals, infinities and NaN included; tests/test_float_math.py checks
+// it.
 //
 // The polynomials are minimax fits of the named function, made for these intervals.
 #pragma once
@@ -72,7 +73,8 @@ ATLED_FN float expm1(float x) {
   const Rounded k = rounded(y * kLog2e);
   const float r = (y - k.f * kLn2High) - k.f * kLn2Low;
   const float q =
-      ((((0.000198459573f * r + 0.00139416529f) * r + 0.00833339164f) * r + 0.0416663487f) * r + 0.166666664f) * r + 0.5f;
+      ((((0.000198459573f * r + 0.00139416529f) * r + 0.00833339164f) * r + 0.0416663487f) * r + 0.166666664f) * r +
+      0.5f;
   const float p = r * r * q + r;
   // One half less, so that 2^128 does not overflow before its time.
   const float half = bits_to_float(static_cast<uint32_t>(k.n + 126) << 23);
@@ -224,7 +226,8 @@ ATLED_FN float positive_pow(float x, float y) {
   constexpr double kShift = 6755399441055744.0;
   const double n = (e + kShift) - kShift, r = e - n;
   double z = 1.5309964911292979e-05 + 1.3175709732882762e-06 * r;
-  z = (((z * r + 0.0001540385427383016) * r + 0.0013333451215325279) * r + 0.0096181285361442662) * r + 0.055504109402141961;
+  z = (((z * r + 0.0001540385427383016) * r + 0.0013333451215325279) * r + 0.0096181285361442662) * r +
+      0.055504109402141961;
   z = ((z * r + 0.24022650698927733) * r + 0.69314718054630053) * r + 0.99999999999975719;
   // 2^n in double: no float exponent leaves its normal range.
   const uint64_t bits = static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(n)) + 1023) << 52;

@@ -43,9 +43,10 @@ struct Uniform {
 
 // mean + deviation * z, where z comes in pairs (Box and Muller, 1958).
 template <class T>
-struct Normal {
+class Normal {
+ public:
   using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
-  Number mean, deviation;
+  Normal(Number mean, Number deviation) : mean(mean), deviation(deviation) {}
   ATLED_FN void operator()(const Words4& r, T* out) const {
     if constexpr (std::is_same_v<T, double>) {
       const double radius = deviation * std::sqrt(-2.0 * std::log(1.0 - uniform_double(r.w[0], r.w[1])));
@@ -53,14 +54,25 @@ struct Normal {
       out[0] = mean + radius * std::cos(angle);
       out[1] = mean + radius * std::sin(angle);
     } else {
-      for (int j = 0; j < 4; j += 2) {
-        const float radius = deviation * std::sqrt(-2.0f * fmath::log(1.0f - uniform_float(r.w[j])));
-        const float angle = 6.2831853f * uniform_float(r.w[j + 1]);
-        out[j] = T(mean + radius * fmath::cos(angle));
-        out[j + 1] = T(mean + radius * fmath::sin(angle));
-      }
+      pair(r.w[0], r.w[1], out);
+      pair(r.w[2], r.w[3], out + 2);
     }
   }
+
+ private:
+  // The angle is taken in quarter turns, so that no large argument has to be reduced.
+  ATLED_FN void pair(uint32_t a, uint32_t b, T* out) const {
+    const float radius = deviation * std::sqrt(-2.0f * fmath::log(1.0f - uniform_float(a)));
+    const float turns = 4.0f * uniform_float(b);
+    const int32_t quarter = static_cast<int32_t>(turns + 0.5f);
+    const float rest = (turns - static_cast<float>(quarter)) * 1.57079633f;
+    const float sine = fmath::sin_part(rest), cosine = fmath::cos_part(rest);
+    const float x = quarter & 1 ? sine : cosine, y = quarter & 1 ? cosine : sine;
+    out[0] = T(mean + radius * ((quarter + 1) & 2 ? -x : x));
+    out[1] = T(mean + radius * (quarter & 2 ? -y : y));
+  }
+
+  Number mean, deviation;
 };
 
 // -log(1 - u) / rate

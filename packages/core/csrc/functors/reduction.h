@@ -16,7 +16,8 @@ namespace atled::core {
 template <class T>
 using SumAcc = std::conditional_t<is_small_float<T>, float, std::conditional_t<std::is_integral_v<T>, uint64_t, T>>;
 template <class T>
-using SumOut = std::conditional_t<std::is_integral_v<T>, std::conditional_t<std::is_same_v<T, uint64_t>, uint64_t, int64_t>, T>;
+using SumOut =
+    std::conditional_t<std::is_integral_v<T>, std::conditional_t<std::is_same_v<T, uint64_t>, uint64_t, int64_t>, T>;
 // What comparisons are made in.
 template <class T>
 using OrderAcc = std::conditional_t<is_small_float<T>, float, Stored<T>>;
@@ -204,8 +205,10 @@ struct LogSumExp {
   static ATLED_FN Acc shift(Acc p) { return p - p == Acc(0) ? p : Acc(0); }
   ATLED_FN Acc identity() const { return 0; }
   ATLED_FN Acc load(In x, Acc p) const {
-    if constexpr (std::is_same_v<Acc, float>) return fmath::exp(static_cast<float>(x) - shift(p));
-    else return std::exp(x - shift(p));
+    if constexpr (std::is_same_v<Acc, float>)
+      return fmath::exp(static_cast<float>(x) - shift(p));
+    else
+      return std::exp(x - shift(p));
   }
   ATLED_FN Acc combine(Acc a, Acc b) const { return a + b; }
   ATLED_FN Out finish(Acc a, Acc p) const { return Out(static_cast<Acc>(std::log(a) + shift(p))); }

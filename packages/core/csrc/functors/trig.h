@@ -22,18 +22,20 @@ struct FastCos {
 struct Tanh {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>) return fmath::tanh(x);
-    else return std::tanh(x);
+    if constexpr (is_float<T>)
+      return fmath::tanh(x);
+    else
+      return std::tanh(x);
   }
 };
 
 // The library's function for every type.
-#define ATLED_LIBRARY_FUNCTION(Name, function)  \
-  struct Name {                                 \
-    template <class T>                          \
-    ATLED_FN T operator()(T x) const {          \
-      return std::function(x);                  \
-    }                                           \
+#define ATLED_LIBRARY_FUNCTION(Name, function) \
+  struct Name {                                \
+    template <class T>                         \
+    ATLED_FN T operator()(T x) const {         \
+      return std::function(x);                 \
+    }                                          \
   }
 ATLED_LIBRARY_FUNCTION(Sin, sin);
 ATLED_LIBRARY_FUNCTION(Cos, cos);

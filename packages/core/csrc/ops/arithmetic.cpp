@@ -108,8 +108,7 @@ void define_arithmetic() {
   define({"core::pow(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor",
           "input to the power of exponent, element by element; integers wrap.", shape<pow_rule>, kElementwise});
   define({"core::neg(Tensor input) -> Tensor", "-input.", shape<no_bool>, kElementwise});
-  define({"core::positive(Tensor input) -> Tensor", "+input: a copy of it.", shape<no_bool>,
-          ATLED_OP_ELEMENTWISE});
+  define({"core::positive(Tensor input) -> Tensor", "+input: a copy of it.", shape<no_bool>, ATLED_OP_ELEMENTWISE});
   define({"core::abs(Tensor input) -> Tensor", "The absolute value; of complex numbers the modulus, which is real.",
           shape<abs_rule>, kElementwise});
   define({"core::sign(Tensor input) -> Tensor",

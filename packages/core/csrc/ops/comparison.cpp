@@ -12,18 +12,29 @@ void order_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_comparison() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
-  define({"core::eq(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input == other, as bool.", shape<bool_rule>, traits});
-  define({"core::ne(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input != other, as bool.", shape<bool_rule>, traits});
-  define({"core::lt(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input < other, as bool.", shape<order_rule>, traits});
-  define({"core::le(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input <= other, as bool.", shape<order_rule>, traits});
-  define({"core::gt(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input > other, as bool.", shape<order_rule>, traits});
-  define({"core::ge(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input >= other, as bool.", shape<order_rule>, traits});
-  define({"core::isnan(Tensor input) -> Tensor", "Where input is NaN, as bool.", shape<bool_rule>, ATLED_OP_ELEMENTWISE});
-  define({"core::isinf(Tensor input) -> Tensor", "Where input is infinite, as bool.", shape<bool_rule>, ATLED_OP_ELEMENTWISE});
-  define({"core::isfinite(Tensor input) -> Tensor", "Where input is neither infinite nor NaN, as bool.", shape<bool_rule>, ATLED_OP_ELEMENTWISE});
-  define({"core::isclose(Tensor input, Tensor|Scalar other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
-          "Where |input - other| <= atol + rtol * |other|, as bool; equal infinities are close.", shape<bool_rule>,
+  define({"core::eq(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input == other, as bool.",
+          shape<bool_rule>, traits});
+  define({"core::ne(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input != other, as bool.",
+          shape<bool_rule>, traits});
+  define({"core::lt(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input < other, as bool.",
+          shape<order_rule>, traits});
+  define({"core::le(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input <= other, as bool.",
+          shape<order_rule>, traits});
+  define({"core::gt(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input > other, as bool.",
+          shape<order_rule>, traits});
+  define({"core::ge(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input >= other, as bool.",
+          shape<order_rule>, traits});
+  define(
+      {"core::isnan(Tensor input) -> Tensor", "Where input is NaN, as bool.", shape<bool_rule>, ATLED_OP_ELEMENTWISE});
+  define({"core::isinf(Tensor input) -> Tensor", "Where input is infinite, as bool.", shape<bool_rule>,
           ATLED_OP_ELEMENTWISE});
+  define({"core::isfinite(Tensor input) -> Tensor", "Where input is neither infinite nor NaN, as bool.",
+          shape<bool_rule>, ATLED_OP_ELEMENTWISE});
+  define(
+      {"core::isclose(Tensor input, Tensor|Scalar other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> "
+       "Tensor",
+       "Where |input - other| <= atol + rtol * |other|, as bool; equal infinities are close.", shape<bool_rule>,
+       ATLED_OP_ELEMENTWISE});
   alias("core::ne", "core::not_equal");
   alias("core::lt", "core::less");
   alias("core::le", "core::less_equal");

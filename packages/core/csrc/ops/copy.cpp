@@ -23,13 +23,14 @@ void to_copy_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_copy() {
   define({"core::copy_(Tensor(a!) input, Tensor other, bool non_blocking=False) -> Tensor",
-          "Writes other, which broadcasts to input's shape, into input; converts the dtype, moves between devices.", nullptr,
-          ATLED_OP_ANY_DEVICE});
+          "Writes other, which broadcasts to input's shape, into input; converts the dtype, moves between devices.",
+          nullptr, ATLED_OP_ANY_DEVICE});
   define({"core::fill_(Tensor(a!) input, Tensor|Scalar value) -> Tensor", "Writes value into every element of input.",
           nullptr, ATLED_OP_ANY_DEVICE});
   define({"core::zero_(Tensor(a!) input) -> Tensor", "Writes 0 into every element of input."});
   define({"core::clone(Tensor input, *, str? memory_format=None) -> Tensor",
-          "A copy of input. The order of its dimensions in memory is kept, or row-major with memory_format=\"contiguous\".",
+          "A copy of input. The order of its dimensions in memory is kept, or row-major with "
+          "memory_format=\"contiguous\".",
           shape<clone_rule>, ATLED_OP_ELEMENTWISE});
   define({"core::to_copy(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A copy of input in another dtype or on another device.", shape<to_copy_rule>,
@@ -39,7 +40,7 @@ void define_copy() {
           ATLED_OP_COMPOSITE});
   define({"core::to(Tensor input, dtype? dtype=None, device? device=None, *, bool copy=False) -> Tensor",
           "input in another dtype or on another device: itself where nothing changes, unless copy is set.", nullptr,
-          ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE});
+          ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE | ATLED_OP_PRIVATE});
   define({"core::astype(Tensor input, dtype dtype, *, bool copy=True, device? device=None) -> Tensor",
           "input converted to dtype; with copy=False, input itself where nothing changes.", nullptr,
           ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE});

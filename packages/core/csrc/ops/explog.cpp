@@ -22,9 +22,11 @@ void define_explog() {
   define({"core::sqrt(Tensor input) -> Tensor", "The square root; NaN below 0.", shape<float_rule>, traits});
   define({"core::rsqrt(Tensor input) -> Tensor", "1 / sqrt(input).", shape<float_rule>, traits});
   define({"core::sigmoid(Tensor input) -> Tensor", "1 / (1 + exp(-input)).", shape<float_rule>, traits});
-  define({"core::erf(Tensor input) -> Tensor", "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to input.",
-          shape<real_float_rule>, traits});
-  define({"core::erfc(Tensor input) -> Tensor", "1 - erf(input), exact for large input.", shape<real_float_rule>, traits});
+  define({"core::erf(Tensor input) -> Tensor",
+          "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to input.", shape<real_float_rule>,
+          traits});
+  define(
+      {"core::erfc(Tensor input) -> Tensor", "1 - erf(input), exact for large input.", shape<real_float_rule>, traits});
   define({"core::logaddexp(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "log(exp(input) + exp(other)) without overflow.", shape<real_float_rule>, ATLED_OP_ELEMENTWISE});
 }

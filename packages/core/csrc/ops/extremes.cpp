@@ -28,11 +28,13 @@ void dim_rule(const atled_frame* frame, atled_spec* outs) {
 }
 
 void define_extremes() {
-  define({"core::argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor",
-          "The index along dim of the largest element, the first of several; of all elements in order without dim. int64.",
-          shape<arg_rule>});
+  define(
+      {"core::argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor",
+       "The index along dim of the largest element, the first of several; of all elements in order without dim. int64.",
+       shape<arg_rule>});
   define({"core::argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor",
-          "The index along dim of the smallest element, the first of several; of all elements in order without dim. int64.",
+          "The index along dim of the smallest element, the first of several; of all elements in order without dim. "
+          "int64.",
           shape<arg_rule>});
   define({"core::max_dim(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
           "The largest element along dim and its index, the first of several.", shape<dim_rule>, ATLED_OP_PRIVATE});

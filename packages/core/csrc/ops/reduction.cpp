@@ -7,7 +7,8 @@ namespace {
 
 void rule(const atled_frame* frame, atled_spec* outs, int dtype, int dim = 1, int keepdim = 2) {
   const atled_tensor* input = arg_tensor(frame, 0);
-  reduced(input, reduced_dims(frame->args[dim], input->dl.ndim), keepdim >= 0 && arg_bool(frame, keepdim), dtype, outs[0]);
+  reduced(input, reduced_dims(frame->args[dim], input->dl.ndim), keepdim >= 0 && arg_bool(frame, keepdim), dtype,
+          outs[0]);
 }
 
 void sum_rule(const atled_frame* frame, atled_spec* outs) {
@@ -19,12 +20,15 @@ int floating_result(const atled_frame* frame, const atled_value& asked) {
   const atled_tensor* input = arg_tensor(frame, 0);
   const int dtype = asked.tag == ATLED_DTYPE ? static_cast<int>(asked.u.i) : input->dtype;
   if (dtype < ATLED_FLOAT16)
-    fail(ATLED_E_DTYPE, "expected input to be floating, got %s; cast it or pass dtype=float32 where there is such an argument",
+    fail(ATLED_E_DTYPE,
+         "expected input to be floating, got %s; cast it or pass dtype=float32 where there is such an argument",
          dtype_name(dtype));
   return dtype;
 }
 
-void mean_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, floating_result(frame, frame->args[3])); }
+void mean_rule(const atled_frame* frame, atled_spec* outs) {
+  rule(frame, outs, floating_result(frame, frame->args[3]));
+}
 
 void norm_rule(const atled_frame* frame, atled_spec* outs) {
   rule(frame, outs, real_dtype(floating_result(frame, frame->args[4])), 2, 3);
@@ -74,7 +78,8 @@ void define_reduction() {
   define({"core::count_nonzero(Tensor input, int[]? dim=None) -> Tensor",
           "How many elements over dim are not 0, as int64.", shape<count_rule>});
   define({"core::var(Tensor input, int[]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
-          "The variance over dim: squared distances from the mean, summed and divided by n - correction.", shape<var_rule>});
+          "The variance over dim: squared distances from the mean, summed and divided by n - correction.",
+          shape<var_rule>});
   define({"core::std(Tensor input, int[]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
           "The standard deviation over dim: the root of the variance.", shape<var_rule>});
   define({"core::norm(Tensor input, Scalar p=2, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",

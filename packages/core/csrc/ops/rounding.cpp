@@ -13,8 +13,10 @@ void whole_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_rounding() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
-  define({"core::floor(Tensor input) -> Tensor", "The largest integer that is not above input.", shape<whole_rule>, traits});
-  define({"core::ceil(Tensor input) -> Tensor", "The smallest integer that is not below input.", shape<whole_rule>, traits});
+  define({"core::floor(Tensor input) -> Tensor", "The largest integer that is not above input.", shape<whole_rule>,
+          traits});
+  define({"core::ceil(Tensor input) -> Tensor", "The smallest integer that is not below input.", shape<whole_rule>,
+          traits});
   define({"core::trunc(Tensor input) -> Tensor", "The integer part of input.", shape<whole_rule>, traits});
   define({"core::round(Tensor input, *, int decimals=0) -> Tensor",
           "The nearest number with that many decimals, half to even; negative decimals round to tens, hundreds, ...",

@@ -16,8 +16,8 @@ void define_scan() {
           "The sums of the elements along dim up to each; bool and integers are summed in int64.", shape<scan_rule>,
           ATLED_OP_INPLACE});
   define({"core::cumprod(Tensor input, int dim, *, dtype? dtype=None) -> Tensor",
-          "The products of the elements along dim up to each; bool and integers are multiplied in int64.", shape<scan_rule>,
-          ATLED_OP_INPLACE});
+          "The products of the elements along dim up to each; bool and integers are multiplied in int64.",
+          shape<scan_rule>, ATLED_OP_INPLACE});
 }
 ATLED_OPS(define_scan);
 

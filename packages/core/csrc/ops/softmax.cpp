@@ -18,7 +18,8 @@ void define_softmax() {
   define({"core::softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor",
           "exp(input) / sum(exp(input)) along dim; computed in float32 or wider.", shape<softmax_rule>});
   define({"core::log_softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor",
-          "log(softmax(input)) along dim, without under- or overflow; computed in float32 or wider.", shape<softmax_rule>});
+          "log(softmax(input)) along dim, without under- or overflow; computed in float32 or wider.",
+          shape<softmax_rule>});
 }
 ATLED_OPS(define_softmax);
 

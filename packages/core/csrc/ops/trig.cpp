@@ -15,15 +15,19 @@ void define_trig() {
   define({"core::sin(Tensor input) -> Tensor", "The sine of input in radians.", shape<float_rule>, traits});
   define({"core::cos(Tensor input) -> Tensor", "The cosine of input in radians.", shape<float_rule>, traits});
   define({"core::tan(Tensor input) -> Tensor", "The tangent of input in radians.", shape<float_rule>, traits});
-  define({"core::asin(Tensor input) -> Tensor", "The arc sine in [-pi/2, pi/2]; NaN outside [-1, 1].", shape<float_rule>, traits});
-  define({"core::acos(Tensor input) -> Tensor", "The arc cosine in [0, pi]; NaN outside [-1, 1].", shape<float_rule>, traits});
+  define({"core::asin(Tensor input) -> Tensor", "The arc sine in [-pi/2, pi/2]; NaN outside [-1, 1].",
+          shape<float_rule>, traits});
+  define({"core::acos(Tensor input) -> Tensor", "The arc cosine in [0, pi]; NaN outside [-1, 1].", shape<float_rule>,
+          traits});
   define({"core::atan(Tensor input) -> Tensor", "The arc tangent in [-pi/2, pi/2].", shape<float_rule>, traits});
   define({"core::sinh(Tensor input) -> Tensor", "The hyperbolic sine.", shape<float_rule>, traits});
   define({"core::cosh(Tensor input) -> Tensor", "The hyperbolic cosine.", shape<float_rule>, traits});
   define({"core::tanh(Tensor input) -> Tensor", "The hyperbolic tangent.", shape<float_rule>, traits});
   define({"core::asinh(Tensor input) -> Tensor", "The inverse hyperbolic sine.", shape<float_rule>, traits});
-  define({"core::acosh(Tensor input) -> Tensor", "The inverse hyperbolic cosine; NaN below 1.", shape<float_rule>, traits});
-  define({"core::atanh(Tensor input) -> Tensor", "The inverse hyperbolic tangent; NaN outside [-1, 1].", shape<float_rule>, traits});
+  define({"core::acosh(Tensor input) -> Tensor", "The inverse hyperbolic cosine; NaN below 1.", shape<float_rule>,
+          traits});
+  define({"core::atanh(Tensor input) -> Tensor", "The inverse hyperbolic tangent; NaN outside [-1, 1].",
+          shape<float_rule>, traits});
   define({"core::atan2(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "The angle of the point (other, input) in (-pi, pi].", shape<real_float_rule>, traits});
   define({"core::hypot(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",

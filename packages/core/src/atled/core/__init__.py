@@ -10,11 +10,13 @@ Every registered operator of the namespace ``core`` is a function here and, wher
 
 from __future__ import annotations
 
-from atled.core import _core, _ops, _tensor
+from atled.core import _core, _ops, _overloads, _tensor
 from atled.core._core import *  # noqa: F403
 from atled.core._core import __version__ as __version__
 from atled.core._core import default_generator as default_generator
 from atled.core._ops import ops as ops
+from atled.core._overloads import max as max
+from atled.core._overloads import min as min
 
 half = _core.float16
 float = _core.float32
@@ -33,6 +35,7 @@ newaxis = None
 
 _ops.publish(globals())
 _tensor.install()
+_overloads.install()
 
 # Loaded when first asked for: name -> module.
 _LAZY = {

@@ -1,0 +1,58 @@
+"""float32 functions against float64 ones of NumPy and SciPy, over floats of every size, in units in the last place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import atled.core as at
+import numpy as np
+import pytest
+
+special = pytest.importorskip("scipy.special")
+
+FUNCTIONS: dict[str, tuple[Callable[..., np.ndarray], float]] = {
+    "exp": (np.exp, 1.0),
+    "exp2": (np.exp2, 1.5),
+    "expm1": (np.expm1, 1.5),
+    "log": (np.log, 1.0),
+    "log2": (np.log2, 1.5),
+    "log10": (np.log10, 2.0),
+    "log1p": (np.log1p, 1.0),
+    "sigmoid": (special.expit, 2.5),
+    "tanh": (np.tanh, 1.5),
+    "erf": (special.erf, 1.5),
+    "sin": (np.sin, 1.5),
+    "cos": (np.cos, 1.5),
+    "sqrt": (np.sqrt, 0.51),
+}
+
+
+def ulps(got: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """The distance of float32 results from float64 ones, in the spacing of float32 there."""
+    nearest = exact.astype(np.float32)
+    same = (got == nearest) | (np.isnan(got) & np.isnan(exact))
+    spacing = np.spacing(np.minimum(np.abs(nearest), np.finfo(np.float32).max)).astype(np.float64)
+    return np.where(same, 0.0, np.abs(got.astype(np.float64) - exact) / spacing)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_size_of_float(name: str) -> None:
+    """Every 4099th bit pattern: all exponents, both signs, subnormals, infinities and NaN."""
+    function, bound = FUNCTIONS[name]
+    x = np.arange(0, 2**32, 4099, dtype=np.uint32).view(np.float32)
+    x = np.concatenate([x, np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0], np.float32)])
+    with np.errstate(all="ignore"):
+        exact = function(x.astype(np.float64))
+        got = getattr(at, name)(at.from_numpy(x)).numpy()
+        assert np.max(ulps(got, exact)) <= bound
+
+
+def test_pow_of_positive_bases_is_correctly_rounded() -> None:
+    """Products in double leave nothing but the last rounding."""
+    rng = np.random.default_rng(0)
+    base = np.exp2(rng.uniform(-140, 127, 200_000)).astype(np.float32)
+    exponent = rng.uniform(-3, 3, base.size).astype(np.float32)
+    with np.errstate(all="ignore"):
+        exact = np.power(base.astype(np.float64), exponent.astype(np.float64))
+        got = at.pow(at.from_numpy(base), at.from_numpy(exponent)).numpy()
+        assert np.max(ulps(got, exact)) <= 0.501

@@ -1,0 +1,59 @@
+"""Every instruction set gives the same results, and code of the higher ones stays in its own names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import hashlib
+import atled.core as at
+at.manual_seed(0)
+x = at.randn(3, 1111)
+y = at.randn(3, 1111)
+digest = hashlib.sha256()
+for t in (
+    at.exp(x), at.tanh(x), at.sin(x * 100), at.erf(x), at.log(at.abs(x)), x * y, x / y, x + y.t().contiguous().t(),
+    at.pow(at.abs(x), y), at.where(x > y, x, y), x.to(at.float16).to(at.float32), x.to(at.bfloat16).to(at.float32),
+    x.sum(), x.sum(0), x.sum(1), x.var(1), at.logsumexp(x, 1), at.softmax(x, 1), at.softmax(x, 0), at.argmax(x, 1),
+):
+    digest.update(t.contiguous().numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+def digest(**environment: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    return result.stdout.strip()
+
+
+def test_levels_and_thread_counts_give_the_same_bits() -> None:
+    """Neither the instruction set nor the number of threads shows in a result."""
+    expected = digest()
+    for level in ("baseline", "avx2", "avx512"):
+        assert digest(ATLED_CPU_LEVEL=level) == expected, level
+    for threads in ("1", "3"):
+        assert digest(ATLED_NUM_THREADS=threads) == expected, threads
+
+
+def objects() -> list[Path]:
+    return sorted((Path(__file__).parents[1] / "build").glob("**/csrc/cpu/*.o"))
+
+
+@pytest.mark.skipif(not objects(), reason="needs the object files of a development build")
+def test_wide_instructions_stay_in_their_levels() -> None:
+    """A weak function outside Avx2 and Avx512 that used vector registers could be linked in for a lesser machine."""
+    for path in objects():
+        listing = subprocess.run(
+            ["objdump", "-d", "-C", "--no-show-raw-insn", str(path)], capture_output=True, text=True, check=True
+        ).stdout
+        for function in listing.split("\n\n"):
+            name = function.partition("\n")[0]
+            if "%ymm" in function or "%zmm" in function:
+                assert "Avx2::" in name or "Avx512::" in name, f"{path.name}: {name}"
