@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import atled.core as at
 import numpy as np
 import pytest
+
+import atled.core as at
 
 special = pytest.importorskip("scipy.special")
 
