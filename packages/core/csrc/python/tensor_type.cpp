@@ -354,6 +354,73 @@ PyObject* method_view(PyObject* o, PyObject* args, PyObject* kwargs) {
   return all ? PyObject_Call(op.get(), all.get(), kwargs) : nullptr;
 }
 
+// What `to` reads from its arguments: a dtype, a device, or a tensor that has both, in any order.
+PyObject* converted(PyObject* o, PyObject* dtype, PyObject* device, bool copy) {
+  static Slot slot{"core::to"};
+  const Op* op = slot.get();
+  if (!op) return nullptr;
+  atled_value values[4] = {value(tensor_of(o)), none(), none(), value(copy)}, outs[1];
+  if (dtype) {
+    const int id = dtype_from(dtype);
+    if (id < 0) return raise(ATLED_E_ARGUMENT, "to", "expected dtype to be a dtype, got %s", type_name(dtype).c_str());
+    values[1] = dtype_value(id);
+  }
+  if (device) {
+    DLDevice d;
+    if (!device_from(device, &d)) {
+      return PyErr_Occurred() ? nullptr : raise(ATLED_E_ARGUMENT, "to", "expected device to be a device or its name, got %s", type_name(device).c_str());
+    }
+    values[2] = device_value(d);
+  }
+  return call_values(op, 0, values, outs);
+}
+
+PyObject* method_to(PyObject* o, PyObject* args, PyObject* kwargs) {
+  PyObject *dtype = nullptr, *device = nullptr;
+  Ref other_dtype, other_device;
+  int copy = 0, flags = 0;
+  for (Py_ssize_t i = 0; i < PyTuple_Size(args); ++i) {
+    PyObject* given = PyTuple_GetItem(args, i);
+    if (PyBool_Check(given)) {  // PyTorch's trailing flags: non_blocking, which changes nothing here, then copy
+      copy = flags++ == 1 && given == Py_True;
+    } else if (is_tensor(given)) {
+      other_dtype = Ref(dtype_object(tensor_of(given)->dtype));
+      other_device = Ref(device_object(tensor_of(given)->dl.device));
+      dtype = other_dtype.get();
+      device = other_device.get();
+    } else if (dtype_from(given) >= 0) {
+      dtype = given;
+    } else if (given != Py_None) {
+      device = given;
+    }
+  }
+  PyObject *key = nullptr, *given = nullptr;
+  for (Py_ssize_t at = 0; kwargs && PyDict_Next(kwargs, &at, &key, &given);) {
+    const char* name = PyUnicode_AsUTF8AndSize(key, nullptr);
+    if (!name) return nullptr;
+    if (!strcmp(name, "dtype"))
+      dtype = given == Py_None ? nullptr : given;
+    else if (!strcmp(name, "device"))
+      device = given == Py_None ? nullptr : given;
+    else if (!strcmp(name, "copy"))
+      copy = PyObject_IsTrue(given);
+    else if (strcmp(name, "non_blocking") != 0)
+      return raise(ATLED_E_ARGUMENT, "to", "got an unexpected argument %s; it takes dtype, device, copy and non_blocking", name);
+  }
+  return copy < 0 ? nullptr : converted(o, dtype, device, copy != 0);
+}
+
+template <int kDtype>
+PyObject* method_as(PyObject* o, PyObject*) {
+  Ref dtype(dtype_object(kDtype));
+  return converted(o, dtype.get(), nullptr, false);
+}
+
+PyObject* method_cpu(PyObject* o, PyObject*) {
+  Ref device(device_object(DLDevice{kDLCPU, 0}));
+  return converted(o, nullptr, device.get(), false);
+}
+
 PyObject* method_format(PyObject* o, PyObject* spec) {
   Ref format = import_function("atled.core._printing", "tensor_format");
   return format ? PyObject_CallFunctionObjArgs(format.get(), o, spec, nullptr) : nullptr;
@@ -382,6 +449,22 @@ PyMethodDef tensor_methods[] = {
     {"shares_storage", method_shares, METH_O, "True when both are views of one storage."},
     {"view", method(method_view), METH_VARARGS | METH_KEYWORDS,
      "view(*shape) or view(dtype): the same elements in another shape, or the same bytes as another dtype, without a copy."},
+    {"to", method(method_to), METH_VARARGS | METH_KEYWORDS,
+     "to(dtype), to(device), to(device, dtype) or to(other): the tensor with another dtype or on another device; itself when it has both already, "
+     "unless copy."},
+    {"cpu", method_cpu, METH_NOARGS, "The tensor in host memory."},
+    {"bool", method_as<ATLED_BOOL>, METH_NOARGS, "to(at.bool)"},
+    {"byte", method_as<ATLED_UINT8>, METH_NOARGS, "to(at.uint8)"},
+    {"char", method_as<ATLED_INT8>, METH_NOARGS, "to(at.int8)"},
+    {"short", method_as<ATLED_INT16>, METH_NOARGS, "to(at.int16)"},
+    {"int", method_as<ATLED_INT32>, METH_NOARGS, "to(at.int32)"},
+    {"long", method_as<ATLED_INT64>, METH_NOARGS, "to(at.int64)"},
+    {"half", method_as<ATLED_FLOAT16>, METH_NOARGS, "to(at.float16)"},
+    {"bfloat16", method_as<ATLED_BFLOAT16>, METH_NOARGS, "to(at.bfloat16)"},
+    {"float", method_as<ATLED_FLOAT32>, METH_NOARGS, "to(at.float32)"},
+    {"double", method_as<ATLED_FLOAT64>, METH_NOARGS, "to(at.float64)"},
+    {"cfloat", method_as<ATLED_COMPLEX64>, METH_NOARGS, "to(at.complex64)"},
+    {"cdouble", method_as<ATLED_COMPLEX128>, METH_NOARGS, "to(at.complex128)"},
     {"__format__", method_format, METH_O, nullptr},
     {"__dlpack__", method(tensor_dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule over the same memory."},
     {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "(device type, device index) as DLPack numbers them."},
