@@ -1,5 +1,5 @@
-// OpenBLAS, opened when it is first needed. It runs on the calling thread only: products are divided over core's own pool,
-// which keeps to the number of threads that was asked for and survives a fork.
+// OpenBLAS, opened when it is first needed. It runs on the calling thread only: products are divided over core's own
+// pool, which keeps to the number of threads that was asked for and survives a fork.
 #pragma once
 
 #include <complex>

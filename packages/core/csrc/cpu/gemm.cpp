@@ -85,18 +85,24 @@ using Avx512 = Baseline;
 template <class T>
 void own_product(const Part<T>& p) {
   switch (cpu_level()) {
-    case kAvx512: return gemm::Avx512::product<T>(p);
-    case kAvx2: return gemm::Avx2::product<T>(p);
-    default: return gemm::Baseline::product<T>(p);
+    case kAvx512:
+      return gemm::Avx512::product<T>(p);
+    case kAvx2:
+      return gemm::Avx2::product<T>(p);
+    default:
+      return gemm::Baseline::product<T>(p);
   }
 }
 
 template <class T>
 T own_dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
   switch (cpu_level()) {
-    case kAvx512: return gemm::Avx512::dot<T>(x, x_step, y, y_step, n);
-    case kAvx2: return gemm::Avx2::dot<T>(x, x_step, y, y_step, n);
-    default: return gemm::Baseline::dot<T>(x, x_step, y, y_step, n);
+    case kAvx512:
+      return gemm::Avx512::dot<T>(x, x_step, y, y_step, n);
+    case kAvx2:
+      return gemm::Avx2::dot<T>(x, x_step, y, y_step, n);
+    default:
+      return gemm::Baseline::dot<T>(x, x_step, y, y_step, n);
   }
 }
 
@@ -186,7 +192,9 @@ void multiply_tiled(const Blas<T>& blas, const Products& p) {
   int64_t height = p.m, width = p.n;
   if (p.m * p.n * p.k > 4 * kTask) {
     const int64_t area = std::max<int64_t>(192 * 192, p.m * p.n / 64);
-    auto round = [](int64_t size, int64_t limit) { return std::min(limit, (std::max<int64_t>(size, 1) + 63) / 64 * 64); };
+    auto round = [](int64_t size, int64_t limit) {
+      return std::min(limit, (std::max<int64_t>(size, 1) + 63) / 64 * 64);
+    };
     const int64_t side = static_cast<int64_t>(std::sqrt(static_cast<double>(area)));
     height = round(side, p.m);
     width = round(area / height, p.n);
@@ -223,11 +231,13 @@ void multiply_vector(const Blas<T>& blas, const Products& p) {
       const bool plain = (column == 1 || p.k == 1) && (rows == 1 || row >= p.k);
       matrix += at * row;
       if (plain) {
-        blas.gemv(kRowMajor, kNoTrans, static_cast<int>(count), static_cast<int>(p.k), Blas<T>::number(one.alpha), matrix,
-                  leading(rows, row, p.k), vector, static_cast<int>(step), Blas<T>::number(one.beta), one.c + at, 1);
+        blas.gemv(kRowMajor, kNoTrans, static_cast<int>(count), static_cast<int>(p.k), Blas<T>::number(one.alpha),
+                  matrix, leading(rows, row, p.k), vector, static_cast<int>(step), Blas<T>::number(one.beta),
+                  one.c + at, 1);
       } else {
         blas.gemv(kRowMajor, kTrans, static_cast<int>(p.k), static_cast<int>(count), Blas<T>::number(one.alpha), matrix,
-                  leading(p.k, column, count), vector, static_cast<int>(step), Blas<T>::number(one.beta), one.c + at, 1);
+                  leading(p.k, column, count), vector, static_cast<int>(step), Blas<T>::number(one.beta), one.c + at,
+                  1);
       }
     }
   });
@@ -269,19 +279,28 @@ bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t column) {
 void multiply(const Products& p) {
   if (p.batches * p.m * p.n == 0) return;
   switch (p.dtype) {
-    case ATLED_BOOL: return multiply_as<Truth>(p);
+    case ATLED_BOOL:
+      return multiply_as<Truth>(p);
     case ATLED_UINT8:
-    case ATLED_INT8: return multiply_as<uint8_t>(p);
+    case ATLED_INT8:
+      return multiply_as<uint8_t>(p);
     case ATLED_UINT16:
-    case ATLED_INT16: return multiply_as<uint16_t>(p);
+    case ATLED_INT16:
+      return multiply_as<uint16_t>(p);
     case ATLED_UINT32:
-    case ATLED_INT32: return multiply_as<uint32_t>(p);
+    case ATLED_INT32:
+      return multiply_as<uint32_t>(p);
     case ATLED_UINT64:
-    case ATLED_INT64: return multiply_as<uint64_t>(p);
-    case ATLED_FLOAT32: return multiply_as<float>(p);
-    case ATLED_FLOAT64: return multiply_as<double>(p);
-    case ATLED_COMPLEX64: return multiply_as<std::complex<float>>(p);
-    default: return multiply_as<std::complex<double>>(p);
+    case ATLED_INT64:
+      return multiply_as<uint64_t>(p);
+    case ATLED_FLOAT32:
+      return multiply_as<float>(p);
+    case ATLED_FLOAT64:
+      return multiply_as<double>(p);
+    case ATLED_COMPLEX64:
+      return multiply_as<std::complex<float>>(p);
+    default:
+      return multiply_as<std::complex<double>>(p);
   }
 }
 

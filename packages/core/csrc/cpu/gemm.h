@@ -13,8 +13,8 @@ struct Matrices {
   const int64_t* offsets;
 };
 
-// c[b] = alpha * x[b] y[b] + beta * c[b] for each of `batches` products of m x k by k x n; c is row-major and whole, c[b]
-// begins at b * m * n. With beta 0, c is not read. dtype: any but float16 and bfloat16.
+// c[b] = alpha * x[b] y[b] + beta * c[b] for each of `batches` products of m x k by k x n; c is row-major and whole,
+// c[b] begins at b * m * n. With beta 0, c is not read. dtype: any but float16 and bfloat16.
 struct Products {
   int dtype;
   int64_t batches, m, n, k;

@@ -130,7 +130,8 @@ Indexed::Indexed(const atled_tensor* t, atled_tensor* const* indices, uint32_t c
   find_offsets(entries, shape, ndim);
 }
 
-void Indexed::collect(const atled_tensor* t, atled_tensor* const* indices, uint32_t count, std::vector<Entry>& entries) {
+void Indexed::collect(const atled_tensor* t, atled_tensor* const* indices, uint32_t count,
+                      std::vector<Entry>& entries) {
   int dim = 0;
   const int64_t *shape = t->dl.shape, *strides = t->dl.strides;
   for (uint32_t i = 0; i < count; ++i) {
@@ -146,8 +147,8 @@ void Indexed::collect(const atled_tensor* t, atled_tensor* const* indices, uint3
     } else {
       for (int k = 0; k < uses; ++k)
         if (index->dl.shape[k] != shape[dim + k])
-          fail(ATLED_E_BOUNDS, "expected a mask of shape %s for dim %d, got %s", shape_text(uses, shape + dim).c_str(), dim,
-               shape_text(index).c_str());
+          fail(ATLED_E_BOUNDS, "expected a mask of shape %s for dim %d, got %s", shape_text(uses, shape + dim).c_str(),
+               dim, shape_text(index).c_str());
       entries.push_back({0, 1, true_offsets(index, strides + dim), true});
     }
     dim += uses;
@@ -222,7 +223,9 @@ void Indexed::each_row(int64_t begin, int64_t end, F&& f) const {
   const int64_t* points = point_offsets_ ? data<int64_t>(point_offsets_) : nullptr;
   int64_t row = begin % rows_, point = begin / rows_ % points_, block = begin / rows_ / points_;
   for (int64_t r = begin; r < end; ++r) {
-    f(block_offsets_[static_cast<size_t>(block)] + (points ? points[point] : 0) + row_offsets_[static_cast<size_t>(row)], r);
+    f(block_offsets_[static_cast<size_t>(block)] + (points ? points[point] : 0) +
+          row_offsets_[static_cast<size_t>(row)],
+      r);
     if (++row < rows_) continue;
     row = 0;
     if (++point < points_) continue;
@@ -255,8 +258,8 @@ void Indexed::read(void* out) const {
   });
 }
 
-// Calls f(first row, end row, first column, end column) on parts that no two threads share an element of; the parts of one
-// element come in order. With any_order, or when no element is named twice, every split will do.
+// Calls f(first row, end row, first column, end column) on parts that no two threads share an element of; the parts of
+// one element come in order. With any_order, or when no element is named twice, every split will do.
 template <class F>
 void Indexed::each_disjoint(bool any_order, F&& f) const {
   if (result_size() == 0) return;

@@ -9,17 +9,17 @@
 
 namespace atled::core {
 
-// Indices of any integer dtype as contiguous int64, all of them checked: BoundsError with the dimension and the value when
-// one is outside [-n, n). Negative ones stay negative.
+// Indices of any integer dtype as contiguous int64, all of them checked: BoundsError with the dimension and the value
+// when one is outside [-n, n). Negative ones stay negative.
 Tensor checked_indices(atled_tensor* index, int64_t n, int dim);
 
-// The element offsets of the true places of a mask, laid over dimensions of the given strides; with strides of none, the
-// places are numbered.
+// The element offsets of the true places of a mask, laid over dimensions of the given strides; with strides of none,
+// the places are numbered.
 Tensor true_offsets(atled_tensor* mask, const int64_t* strides);
 
-// t[indices]: an entry is an index tensor (a mask of k dimensions stands for k entries) or NULL for a whole dimension; the
-// dimensions without an entry are whole. All bounds are checked here. Results are placed as NumPy does it: where the first
-// index stood if the index tensors stand side by side, else in front.
+// t[indices]: an entry is an index tensor (a mask of k dimensions stands for k entries) or NULL for a whole dimension;
+// the dimensions without an entry are whole. All bounds are checked here. Results are placed as NumPy does it: where
+// the first index stood if the index tensors stand side by side, else in front.
 class Indexed {
  public:
   Indexed(const atled_tensor* t, atled_tensor* const* indices, uint32_t count);
@@ -54,7 +54,8 @@ class Indexed {
   int dtype_;
   Layout result_;
   bool unique_ = false;  // no element is named twice
-  // The result is blocks x points x rows x run elements: whole dimensions before the index, the index, whole ones after.
+  // The result is blocks x points x rows x run elements: whole dimensions before the index, the index, whole ones
+  // after.
   int64_t blocks_ = 1, points_ = 1, rows_ = 1, run_ = 1, run_stride_ = 1;
   std::vector<int64_t> block_offsets_, row_offsets_;
   Tensor point_offsets_;

@@ -3,7 +3,6 @@
 
 #include "cpu/assign.h"
 #include "cpu/indexed.h"
-#include "cpu/iterator.h"
 #include "dispatch/register.h"
 #include "ops/rules.h"
 
@@ -52,7 +51,8 @@ Values values_for(const atled_value& v, const atled_tensor* target, const Layout
   return {whole, false};
 }
 
-void write_indexed(atled_tensor* target, atled_tensor* const* indices, uint32_t n, const atled_value& v, bool accumulate) {
+void write_indexed(atled_tensor* target, atled_tensor* const* indices, uint32_t n, const atled_value& v,
+                   bool accumulate) {
   const Indexed places(target, indices, n);
   const Values values = values_for(v, target, places.result());
   if (accumulate) {
@@ -76,15 +76,6 @@ void write_plain(atled_tensor* target, const atled_value& v) {
   assign(target, view);
 }
 
-template <class T>
-void masked_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
-  const T number = *reinterpret_cast<const T*>(data[2]);
-  for (int64_t i = 0; i < n; ++i) {
-    T& x = *reinterpret_cast<T*>(data[0] + i * strides[0]);
-    x = data[1][i * strides[1]] ? number : x;
-  }
-}
-
 // target[mask] = one number, where the mask covers target or its first dimensions. False when it does not.
 bool write_masked(atled_tensor* target, const atled_value& indices, const atled_value& v) {
   if (indices.n != 1 || (v.tag == ATLED_TENSOR && numel(v.u.tensor) != 1)) return false;
@@ -94,12 +85,10 @@ bool write_masked(atled_tensor* target, const atled_value& indices, const atled_
   for (int d = 0; d < mask->dl.ndim; ++d)
     if (mask->dl.shape[d] != target->dl.shape[d]) return false;
   while (layout.ndim < target->dl.ndim) layout.push(1, 0);
-  const Values number = values_for(v, target, Layout());
-  const atled_loop loop = visit_size(itemsize(target->dtype),
-                                     [](auto tag) -> atled_loop { return masked_loop<typename decltype(tag)::type>; });
   Tensor view = layout.view(indices.u.tensors[0]);
   if (may_overlap(view, target)) return false;
-  Elementwise().output(target, target->dtype).input(view, ATLED_BOOL).input(number.tensor, target->dtype).run(loop);
+  static const Op fill{"core::masked_fill"};
+  fill.inplace(target, view, values_for(v, target, Layout()).tensor);
   return true;
 }
 
@@ -139,7 +128,8 @@ void index_put(atled_frame* f) {
 
 // The index list that stands for index in one dimension.
 struct OneDim {
-  explicit OneDim(atled_frame* f) : count(static_cast<uint32_t>(wrap_dim(arg_int(f, 1), arg_tensor(f, 0)->dl.ndim)) + 1) {
+  explicit OneDim(atled_frame* f)
+      : count(static_cast<uint32_t>(wrap_dim(arg_int(f, 1), arg_tensor(f, 0)->dl.ndim)) + 1) {
     indices[count - 1] = arg_tensor(f, 2);
   }
   uint32_t count;

@@ -123,8 +123,8 @@ void repeat_indices(atled_frame* f) {
 }
 
 void repeat_interleave(atled_frame* f) {
-  static const Op flatten{"core::flatten"}, unsqueeze{"core::unsqueeze"}, expand{"core::expand"}, reshape{"core::reshape"},
-      indices{"core::repeat_indices"}, select{"core::index_select"};
+  static const Op flatten{"core::flatten"}, unsqueeze{"core::unsqueeze"}, expand{"core::expand"},
+      reshape{"core::reshape"}, indices{"core::repeat_indices"}, select{"core::index_select"};
   Tensor input = Tensor::borrow(arg_tensor(f, 0));
   const atled_value& repeats = f->args[1];
   if (arg_is_none(f, 2) || input->dl.ndim == 0) input = flatten(input);
@@ -151,12 +151,14 @@ void meshgrid(atled_frame* f) {
   static const Op view{"core::reshape"}, expand{"core::expand"};
   const atled_value& tensors = f->args[0];
   const std::string indexing(f->args[1].u.str, f->args[1].n);
-  if (indexing != "ij" && indexing != "xy") fail(ATLED_E_VALUE, "expected indexing \"ij\" or \"xy\", got \"%s\"", indexing.c_str());
+  if (indexing != "ij" && indexing != "xy")
+    fail(ATLED_E_VALUE, "expected indexing \"ij\" or \"xy\", got \"%s\"", indexing.c_str());
   const bool swap = indexing == "xy" && tensors.n > 1;
   Layout grid;
   for (uint32_t i = 0; i < tensors.n; ++i) {
     if (tensors.u.tensors[i]->dl.ndim > 1)
-      fail(ATLED_E_SHAPE, "expected tensors of at most one dimension, got shape %s", shape_text(tensors.u.tensors[i]).c_str());
+      fail(ATLED_E_SHAPE, "expected tensors of at most one dimension, got shape %s",
+           shape_text(tensors.u.tensors[i]).c_str());
     grid.push(numel(tensors.u.tensors[i]), 0);
   }
   if (swap) std::swap(grid.shape[0], grid.shape[1]);

@@ -13,8 +13,7 @@ namespace atled::core {
 namespace {
 
 bool same_shape(const atled_tensor* a, const atled_tensor* b) {
-  return a->dl.ndim == b->dl.ndim &&
-         std::equal(a->dl.shape, a->dl.shape + a->dl.ndim, b->dl.shape);
+  return a->dl.ndim == b->dl.ndim && std::equal(a->dl.shape, a->dl.shape + a->dl.ndim, b->dl.shape);
 }
 
 void equal(atled_frame* f) {
@@ -58,7 +57,8 @@ void bincount(atled_frame* f) {
     fail(ATLED_E_DTYPE, "expected input to be a vector of integers, got %s of shape %s", dtype_name(input->dtype),
          shape_text(input).c_str());
   if (weights && !same_shape(input, weights))
-    fail(ATLED_E_SHAPE, "expected weights of input's shape %s, got %s", shape_text(input).c_str(), shape_text(weights).c_str());
+    fail(ATLED_E_SHAPE, "expected weights of input's shape %s, got %s", shape_text(input).c_str(),
+         shape_text(weights).c_str());
   if (least < 0) fail(ATLED_E_VALUE, "expected minlength >= 0, got %lld", (long long)least);
   const Tensor places = contiguous(input, ATLED_INT64);
   const int64_t* at = data<int64_t>(places);
@@ -125,7 +125,9 @@ void kron(atled_frame* f) {
     right.push(n, 0);
     out.push(m * n, 0);
   }
-  auto shaped = [&](atled_tensor* t, const Layout& to) { return reshape(t, ints_value(to.shape, static_cast<size_t>(to.ndim))); };
+  auto shaped = [&](atled_tensor* t, const Layout& to) {
+    return reshape(t, ints_value(to.shape, static_cast<size_t>(to.ndim)));
+  };
   set_out(f, 0, shaped(mul(shaped(a, left), shaped(b, right)), out));
 }
 
@@ -134,7 +136,8 @@ void diagonal_scatter(atled_frame* f) {
   Tensor out = clone(arg_tensor(f, 0));
   Tensor view = diagonal(out, f->args[2], f->args[3], f->args[4]);
   if (!same_shape(view, arg_tensor(f, 1)))
-    fail(ATLED_E_SHAPE, "expected src of shape %s, got %s", shape_text(view).c_str(), shape_text(arg_tensor(f, 1)).c_str());
+    fail(ATLED_E_SHAPE, "expected src of shape %s, got %s", shape_text(view).c_str(),
+         shape_text(arg_tensor(f, 1)).c_str());
   copy(view, arg_tensor(f, 1));
   set_out(f, 0, out);
 }

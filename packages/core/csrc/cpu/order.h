@@ -12,8 +12,9 @@
 namespace atled::core {
 
 template <class T>
-using KeyOf = std::conditional_t<sizeof(T) == 1, uint8_t,
-                                 std::conditional_t<sizeof(T) == 2, uint16_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>>;
+using KeyOf = std::conditional_t<
+    sizeof(T) == 1, uint8_t,
+    std::conditional_t<sizeof(T) == 2, uint16_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>>;
 
 // Equal elements have equal keys (0 and -0 too, and all NaNs).
 template <class T>
@@ -27,7 +28,10 @@ ATLED_INLINE KeyOf<T> key_of(T x, bool descending) {
   } else if constexpr (std::is_integral_v<T>) {
     if constexpr (std::is_signed_v<T>) key = static_cast<K>(key ^ sign);
   } else {
-    constexpr int mantissa = std::is_same_v<T, Half> ? 10 : std::is_same_v<T, BFloat16> ? 7 : std::is_same_v<T, float> ? 23 : 52;
+    constexpr int mantissa = std::is_same_v<T, Half>       ? 10
+                             : std::is_same_v<T, BFloat16> ? 7
+                             : std::is_same_v<T, float>    ? 23
+                                                           : 52;
     // All exponent bits: those between the sign and the mantissa.
     constexpr K infinity = static_cast<K>(sign - (K{1} << mantissa));
     const K magnitude = static_cast<K>(key & ~sign);

@@ -1,3 +1,5 @@
+#include "functors/random.h"
+
 #include <algorithm>
 #include <limits>
 
@@ -5,14 +7,13 @@
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
 #include "dispatch/register.h"
-#include "functors/random.h"
 #include "ops/layout.h"
 
 namespace atled::core {
 namespace {
 namespace random {
 
-constexpr int64_t kLanes = 64;    // counters at once, so that the compiler makes vectors of them
+constexpr int64_t kLanes = 64;  // counters at once, so that the compiler makes vectors of them
 
 // out[i] for elements [begin, end) of a draw; begin is a counter's first.
 struct Baseline {
@@ -67,13 +68,20 @@ template <class F>
 void visit_floats(const atled_tensor* t, F&& f) {
   const int64_t n = numel(t);
   switch (t->dtype) {
-    case ATLED_FLOAT16: return f(data<Half>(t), n);
-    case ATLED_BFLOAT16: return f(data<BFloat16>(t), n);
-    case ATLED_FLOAT32: return f(data<float>(t), n);
-    case ATLED_FLOAT64: return f(data<double>(t), n);
-    case ATLED_COMPLEX64: return f(data<float>(t), 2 * n);
-    case ATLED_COMPLEX128: return f(data<double>(t), 2 * n);
-    default: fail(ATLED_E_DTYPE, "expected input to be floating, got %s", dtype_name(t->dtype));
+    case ATLED_FLOAT16:
+      return f(data<Half>(t), n);
+    case ATLED_BFLOAT16:
+      return f(data<BFloat16>(t), n);
+    case ATLED_FLOAT32:
+      return f(data<float>(t), n);
+    case ATLED_FLOAT64:
+      return f(data<double>(t), n);
+    case ATLED_COMPLEX64:
+      return f(data<float>(t), 2 * n);
+    case ATLED_COMPLEX128:
+      return f(data<double>(t), 2 * n);
+    default:
+      fail(ATLED_E_DTYPE, "expected input to be floating, got %s", dtype_name(t->dtype));
   }
 }
 
@@ -157,13 +165,18 @@ void exponential_(atled_frame* f) {
 // The largest integer up to which a dtype holds every one.
 int64_t last_integer(int dtype) {
   switch (dtype) {
-    case ATLED_BOOL: return 1;
-    case ATLED_FLOAT16: return int64_t{1} << 11;
-    case ATLED_BFLOAT16: return int64_t{1} << 8;
+    case ATLED_BOOL:
+      return 1;
+    case ATLED_FLOAT16:
+      return int64_t{1} << 11;
+    case ATLED_BFLOAT16:
+      return int64_t{1} << 8;
     case ATLED_FLOAT32:
-    case ATLED_COMPLEX64: return int64_t{1} << 24;
+    case ATLED_COMPLEX64:
+      return int64_t{1} << 24;
     case ATLED_FLOAT64:
-    case ATLED_COMPLEX128: return int64_t{1} << 53;
+    case ATLED_COMPLEX128:
+      return int64_t{1} << 53;
     default: {
       const int bits = 8 * itemsize(dtype) - is_signed(dtype);
       return bits >= 63 ? std::numeric_limits<int64_t>::max() : (int64_t{1} << bits) - 1;
@@ -206,7 +219,8 @@ void draw_truth(const atled_tensor* out, double p, const double* each, const atl
     parallel(counters, kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         const Words4 words = philox(stream.seed, stream.offset + static_cast<uint64_t>(c));
-        for (int64_t i = 4 * c; i < std::min(n, 4 * c + 4); ++i) to[i] = happens(words.w[i - 4 * c], each ? each[i] : p) ? yes : no;
+        for (int64_t i = 4 * c; i < std::min(n, 4 * c + 4); ++i)
+          to[i] = happens(words.w[i - 4 * c], each ? each[i] : p) ? yes : no;
       }
     });
   });

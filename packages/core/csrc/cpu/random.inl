@@ -1,8 +1,8 @@
 // How one instruction set level draws: the body of a struct in random.cpp, included once for each.
 
-// Philox of kLanes counters from `first` on, word by word, so that the compiler makes vectors of the lanes.
-ATLED_TARGET static void words_of(uint64_t seed, uint64_t first, uint32_t (*words)[kLanes]) {
-  for (int64_t i = 0; i < kLanes; ++i) {
+// Philox of `lanes` counters from `first` on, word by word, so that the compiler makes vectors of the lanes.
+ATLED_TARGET static void words_of(uint64_t seed, uint64_t first, int64_t lanes, uint32_t (*words)[kLanes]) {
+  for (int64_t i = 0; i < lanes; ++i) {
     const Words4 r = philox(seed, first + static_cast<uint64_t>(i));
     for (int j = 0; j < 4; ++j) words[j][i] = r.w[j];
   }
@@ -13,8 +13,8 @@ ATLED_TARGET static void draw(T* out, int64_t begin, int64_t end, uint64_t seed,
   uint32_t words[4][kLanes];
   T drawn[kPer][kLanes];
   for (; begin < end; begin += kLanes * kPer) {
-    words_of(seed, offset + static_cast<uint64_t>(begin / kPer), words);
     const int64_t count = end - begin < kLanes * kPer ? end - begin : kLanes * kPer, lanes = (count + kPer - 1) / kPer;
+    words_of(seed, offset + static_cast<uint64_t>(begin / kPer), lanes, words);
     for (int64_t i = 0; i < lanes; ++i) {
       T some[4];
       f(Words4{{words[0][i], words[1][i], words[2][i], words[3][i]}}, some);

@@ -34,14 +34,14 @@ void randperm(atled_frame* f) {
   Tensor order = Tensor::empty(ATLED_INT64, {n});
   int64_t* at = data<int64_t>(order);
   for (int64_t i = 0; i < n; ++i) at[i] = i;
-  for (int64_t i = n - 1; i > 0; --i)
-    std::swap(at[i], at[multiply_high(stream.bits(i), static_cast<uint64_t>(i) + 1)]);
+  for (int64_t i = n - 1; i > 0; --i) std::swap(at[i], at[multiply_high(stream.bits(i), static_cast<uint64_t>(i) + 1)]);
   assign(out_tensor(f), order);
 }
 
 void expect_weights(const double* weights, int64_t n, double sum) {
   for (int64_t i = 0; i < n; ++i)
-    if (!(weights[i] >= 0) || std::isinf(weights[i])) fail(ATLED_E_VALUE, "expected finite weights >= 0, got %g", weights[i]);
+    if (!(weights[i] >= 0) || std::isinf(weights[i]))
+      fail(ATLED_E_VALUE, "expected finite weights >= 0, got %g", weights[i]);
   if (!(sum > 0)) fail(ATLED_E_VALUE, "expected a row of weights whose sum is positive, got %g", sum);
 }
 
@@ -78,7 +78,8 @@ void multinomial(atled_frame* f) {
       if (weight[i] == 0) keys[static_cast<size_t>(i)].first = INFINITY;
     }
     if (possible < samples)
-      fail(ATLED_E_VALUE, "expected at least %lld weights that are not zero, got %lld", (long long)samples, (long long)possible);
+      fail(ATLED_E_VALUE, "expected at least %lld weights that are not zero, got %lld", (long long)samples,
+           (long long)possible);
     std::partial_sort(keys.begin(), keys.begin() + samples, keys.end());
     for (int64_t s = 0; s < samples; ++s) out[s] = keys[static_cast<size_t>(s)].second;
   }
@@ -112,7 +113,8 @@ double poisson_number(double rate, Words words) {
     const double k = std::floor((2 * a / us + b) * u + rate + 0.43);
     if (us >= 0.07 && v <= accept) return k;
     if (k < 0 || (us < 0.013 && v > us)) continue;
-    if (std::log(v) + std::log(inverse) - std::log(a / (us * us) + b) <= -rate + k * log_rate - std::lgamma(k + 1)) return k;
+    if (std::log(v) + std::log(inverse) - std::log(a / (us * us) + b) <= -rate + k * log_rate - std::lgamma(k + 1))
+      return k;
   }
 }
 

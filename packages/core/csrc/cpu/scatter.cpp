@@ -23,8 +23,9 @@ struct Line {
 // t with index's shape, standing still along dim.
 struct Still {
   Still(atled_tensor* t, const atled_tensor* index, int dim) {
+    const bool has_dims = t->dl.ndim > 0;
+    line = Line{has_dims ? t->dl.shape[dim] : 1, has_dims ? t->dl.strides[dim] * itemsize(t->dtype) : 0};
     Layout layout(t);
-    line = Line{t->dl.ndim ? layout.shape[dim] : 1, t->dl.ndim ? layout.strides[dim] * itemsize(t->dtype) : 0};
     if (t->dl.ndim > 0) layout.strides[dim] = 0;
     layout.ndim = index->dl.ndim;
     for (int d = 0; d < layout.ndim; ++d) {
@@ -53,8 +54,8 @@ void gather(atled_frame* f) {
   const int dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
   Tensor checked = checked_indices(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
   Still from(input, index, dim);
-  const atled_loop loop =
-      visit_size(itemsize(input->dtype), [](auto tag) -> atled_loop { return gather_loop<typename decltype(tag)::type>; });
+  const atled_loop loop = visit_size(itemsize(input->dtype),
+                                     [](auto tag) -> atled_loop { return gather_loop<typename decltype(tag)::type>; });
   Elementwise()
       .output(out, out->dtype)
       .input(from.view, out->dtype)
@@ -123,8 +124,8 @@ Tensor narrowed(atled_tensor* t, int dim, int64_t begin, int64_t end) {
   return layout.view(t);
 }
 
-// Writes source (a tensor of out's dtype at least as large as index, or a number) through the loop. Threads share no element:
-// they divide another dimension than dim.
+// Writes source (a tensor of out's dtype at least as large as index, or a number) through the loop. Threads share no
+// element: they divide another dimension than dim.
 void scatter_into(atled_tensor* out, int dim, atled_tensor* index, const atled_value& source, atled_loop loop) {
   if (numel(index) == 0) return;
   Still to(out, index, dim);
@@ -169,7 +170,9 @@ struct Call {
   Tensor index;
 };
 
-bool is_text(const atled_value& v, const char* text) { return v.tag == ATLED_STRING && std::string(v.u.str, v.n) == text; }
+bool is_text(const atled_value& v, const char* text) {
+  return v.tag == ATLED_STRING && std::string(v.u.str, v.n) == text;
+}
 
 void scatter(atled_frame* f) {
   const atled_value &src = f->args[3], &number = f->args[4], &reduce = f->args[5];
@@ -241,7 +244,8 @@ void scatter_reduce(atled_frame* f) {
     loop = loop_of<Smallest>(dtype);
     identity = greatest(dtype);
   } else {
-    fail(ATLED_E_VALUE, "expected reduce to be \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\", got \"%s\"", reduce.u.str);
+    fail(ATLED_E_VALUE, "expected reduce to be \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\", got \"%s\"",
+         reduce.u.str);
   }
   const bool include_self = arg_bool(f, 5);
   Call call(f);

@@ -41,7 +41,8 @@ void first_of(const K* keys, int64_t n, int64_t kept, bool sorted, std::vector<K
 }
 
 // values (may be NULL) and indices of the first `kept` elements of every sorted line; lines lie in the last dimension.
-void sort_rows(atled_tensor* input, bool descending, int64_t kept, bool sorted, atled_tensor* values, atled_tensor* indices) {
+void sort_rows(atled_tensor* input, bool descending, int64_t kept, bool sorted, atled_tensor* values,
+               atled_tensor* indices) {
   const int64_t n = input->dl.ndim ? input->dl.shape[input->dl.ndim - 1] : 1, lines = n ? numel(input) / n : 0;
   if (n > UINT32_MAX) fail(ATLED_E_SHAPE, "expected lines of less than 2^32 elements, got %lld", (long long)n);
   if (kept == 0) return;
@@ -151,14 +152,16 @@ void searchsorted(atled_frame* f) {
   bool right = arg_bool(f, 3);
   if (!is_none(side)) {
     const std::string text(side.u.str, side.n);
-    if (text != "left" && text != "right") fail(ATLED_E_VALUE, "expected side \"left\" or \"right\", got \"%s\"", text.c_str());
+    if (text != "left" && text != "right")
+      fail(ATLED_E_VALUE, "expected side \"left\" or \"right\", got \"%s\"", text.c_str());
     if (right && text == "left") fail(ATLED_E_VALUE, "expected right and side to agree, got True and \"left\"");
     right = text == "right";
   }
   static const Op gather{"core::gather"};
   Tensor sorted = Tensor::borrow(sequence);
   if (!is_none(sorter)) sorted = gather(sequence, -1, sorter.u.tensor);
-  const int dtype = input.tag == ATLED_TENSOR ? promote(sequence->dtype, input.u.tensor->dtype) : promote_scalar(sequence->dtype, input);
+  const int dtype = input.tag == ATLED_TENSOR ? promote(sequence->dtype, input.u.tensor->dtype)
+                                              : promote_scalar(sequence->dtype, input);
   sorted = contiguous(sorted, dtype);
   Tensor wanted = Tensor::empty(dtype, out->dl.ndim, out->dl.shape);
   assign(wanted, input);

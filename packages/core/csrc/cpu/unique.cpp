@@ -38,14 +38,15 @@ Tensor vector_of(const std::vector<int64_t>& numbers) {
   return t;
 }
 
-// Runs of equal elements, visited in the given order (or as they lie): the first of each, its length, and which run each
-// element is in.
+// Runs of equal elements, visited in the given order (or as they lie): the first of each, its length, and which run
+// each element is in.
 struct Runs {
   std::vector<int64_t> firsts, counts;
   Tensor inverse;
 
   template <class T>
-  Runs(const T* x, const atled_tensor* like, const int64_t* order) : inverse(Tensor::empty(ATLED_INT64, like->dl.ndim, like->dl.shape)) {
+  Runs(const T* x, const atled_tensor* like, const int64_t* order)
+      : inverse(Tensor::empty(ATLED_INT64, like->dl.ndim, like->dl.shape)) {
     const int64_t n = numel(like);
     int64_t* run = data<int64_t>(inverse);
     for (int64_t i = 0; i < n; ++i) {

@@ -168,7 +168,8 @@ void slice(atled_frame* f) {
 
 void diagonal(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
-  if (input->dl.ndim < 2) fail(ATLED_E_SHAPE, "expected at least 2 dimensions, got shape %s", shape_text(input).c_str());
+  if (input->dl.ndim < 2)
+    fail(ATLED_E_SHAPE, "expected at least 2 dimensions, got shape %s", shape_text(input).c_str());
   const int64_t offset = arg_int(f, 1);
   const int a = wrap_dim(arg_int(f, 2), input->dl.ndim, "dim1"), b = wrap_dim(arg_int(f, 3), input->dl.ndim, "dim2");
   if (a == b) fail(ATLED_E_VALUE, "expected dim1 and dim2 to differ, got %d twice", a);
@@ -188,8 +189,8 @@ void view_dtype(atled_frame* f) {
   atled_tensor* t = arg_tensor(f, 0);
   const int dtype = static_cast<int>(arg_int(f, 1));
   if (itemsize(dtype) != itemsize(t->dtype))
-    fail(ATLED_E_DTYPE, "expected a dtype of %d bytes, as %s has, got %s; use .to(dtype) to convert the values", itemsize(t->dtype),
-         dtype_name(t->dtype), dtype_name(dtype));
+    fail(ATLED_E_DTYPE, "expected a dtype of %d bytes, as %s has, got %s; use .to(dtype) to convert the values",
+         itemsize(t->dtype), dtype_name(t->dtype), dtype_name(dtype));
   atled_tensor* out = nullptr;
   check(api.as_view(t, dtype, t->dl.ndim, t->dl.shape, t->dl.strides, 0, &out));
   set_out(f, 0, Tensor::steal(out));
@@ -198,7 +199,8 @@ void view_dtype(atled_frame* f) {
 void as_strided(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
   const atled_value &size = f->args[1], &stride = f->args[2];
-  if (size.n != stride.n) fail(ATLED_E_SHAPE, "expected size and stride of one length, got %u and %u", size.n, stride.n);
+  if (size.n != stride.n)
+    fail(ATLED_E_SHAPE, "expected size and stride of one length, got %u and %u", size.n, stride.n);
   Layout out;
   for (uint32_t i = 0; i < size.n; ++i) out.push(size.u.ints[i], stride.u.ints[i]);
   if (!arg_is_none(f, 3)) {

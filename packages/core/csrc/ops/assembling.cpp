@@ -53,7 +53,8 @@ void column_stack(atled_frame* f) {
 Tensor flipped(atled_tensor* t, int64_t dim) { return flip_op(t, ints_value(&dim, 1)); }
 
 void expect_rank(const atled_tensor* t, int ndim) {
-  if (t->dl.ndim < ndim) fail(ATLED_E_SHAPE, "expected at least %d dimensions, got shape %s", ndim, shape_text(t).c_str());
+  if (t->dl.ndim < ndim)
+    fail(ATLED_E_SHAPE, "expected at least %d dimensions, got shape %s", ndim, shape_text(t).c_str());
 }
 
 void fliplr(atled_frame* f) {
@@ -127,7 +128,9 @@ void split_at(atled_frame* f, int dim) {
   const atled_value& cuts = f->args[1];
   const int64_t n = input->dl.shape[dim];
   std::vector<Tensor> pieces;
-  auto take = [&](int64_t begin, int64_t end) { pieces.push_back(narrow_op(input, dim, begin, std::max<int64_t>(0, end - begin))); };
+  auto take = [&](int64_t begin, int64_t end) {
+    pieces.push_back(narrow_op(input, dim, begin, std::max<int64_t>(0, end - begin)));
+  };
   if (cuts.n == 1) {
     const int64_t sections = cuts.u.ints[0];
     if (sections < 1) fail(ATLED_E_VALUE, "expected at least one section, got %lld", (long long)sections);
@@ -182,7 +185,8 @@ void expect_shape(const atled_tensor* src, const Layout& wanted) {
   bool fits = src->dl.ndim == wanted.ndim;
   for (int d = 0; d < wanted.ndim && fits; ++d) fits = src->dl.shape[d] == wanted.shape[d];
   if (!fits)
-    fail(ATLED_E_SHAPE, "expected src of shape %s, got %s", shape_text(wanted.ndim, wanted.shape).c_str(), shape_text(src).c_str());
+    fail(ATLED_E_SHAPE, "expected src of shape %s, got %s", shape_text(wanted.ndim, wanted.shape).c_str(),
+         shape_text(src).c_str());
 }
 
 void select_scatter(atled_frame* f) {
@@ -191,7 +195,8 @@ void select_scatter(atled_frame* f) {
   const int dim = wrap_dim(arg_int(f, 2), input->dl.ndim);
   const int64_t n = input->dl.shape[dim], index = arg_int(f, 3);
   if (index < -n || index >= n)
-    fail(ATLED_E_BOUNDS, "expected index for dim %d in [%lld, %lld), got %lld", dim, -(long long)n, (long long)n, (long long)index);
+    fail(ATLED_E_BOUNDS, "expected index for dim %d in [%lld, %lld), got %lld", dim, -(long long)n, (long long)n,
+         (long long)index);
   Layout wanted(input);
   wanted.erase(dim);
   expect_shape(arg_tensor(f, 1), wanted);
@@ -222,8 +227,8 @@ void masked_scatter(atled_frame* f) {
   if (mask->dtype != ATLED_BOOL) fail(ATLED_E_DTYPE, "expected a mask of bool, got %s", dtype_name(mask->dtype));
   const int64_t count = nonzero(mask)->dl.shape[0];
   if (count > numel(source))
-    fail(ATLED_E_SHAPE, "expected source of at least %lld elements, as many as mask is true, got %lld", (long long)count,
-         (long long)numel(source));
+    fail(ATLED_E_SHAPE, "expected source of at least %lld elements, as many as mask is true, got %lld",
+         (long long)count, (long long)numel(source));
   Tensor values = narrow_op(reshaped(source, {-1}), 0, 0, count);
   atled_tensor* indices[1] = {mask};
   set_out(f, 0, put(input, tensors_value(indices, 1), values));

@@ -22,7 +22,9 @@ void set_size(atled_spec& spec, int dtype, const atled_value& size) {
 }
 
 // (size, *, dtype, device)
-void size_rule(const atled_frame* f, atled_spec* outs) { set_size(outs[0], dtype_or(f, 1, default_dtype()), f->args[0]); }
+void size_rule(const atled_frame* f, atled_spec* outs) {
+  set_size(outs[0], dtype_or(f, 1, default_dtype()), f->args[0]);
+}
 // (size, fill_value, *, dtype, device)
 void full_rule(const atled_frame* f, atled_spec* outs) {
   set_size(outs[0], dtype_or(f, 2, scalar_dtype(f->args[1])), f->args[0]);
@@ -38,17 +40,22 @@ void full_like_rule(const atled_frame* f, atled_spec* outs) {
   outs[0].dtype = dtype_or(f, 2, arg_tensor(f, 0)->dtype);
 }
 // (input, size, *, dtype, device)
-void new_rule(const atled_frame* f, atled_spec* outs) { set_size(outs[0], dtype_or(f, 2, arg_tensor(f, 0)->dtype), f->args[1]); }
+void new_rule(const atled_frame* f, atled_spec* outs) {
+  set_size(outs[0], dtype_or(f, 2, arg_tensor(f, 0)->dtype), f->args[1]);
+}
 // (input, size, fill_value, *, dtype, device)
 void new_full_rule(const atled_frame* f, atled_spec* outs) {
   set_size(outs[0], dtype_or(f, 3, arg_tensor(f, 0)->dtype), f->args[1]);
 }
 
-void scalar_rule(const atled_frame* f, atled_spec* outs) { set_spec(outs[0], dtype_or(f, 1, scalar_dtype(f->args[0])), {}); }
+void scalar_rule(const atled_frame* f, atled_spec* outs) {
+  set_spec(outs[0], dtype_or(f, 1, scalar_dtype(f->args[0])), {});
+}
 
 void empty_strided_rule(const atled_frame* f, atled_spec* outs) {
   const atled_value &size = f->args[0], &stride = f->args[1];
-  if (size.n != stride.n) fail(ATLED_E_SHAPE, "expected size and stride of one length, got %u and %u", size.n, stride.n);
+  if (size.n != stride.n)
+    fail(ATLED_E_SHAPE, "expected size and stride of one length, got %u and %u", size.n, stride.n);
   set_size(outs[0], dtype_or(f, 2, default_dtype()), size);
   outs[0].has_strides = 1;
   for (uint32_t i = 0; i < stride.n; ++i) {
@@ -120,7 +127,8 @@ void eye_rule(const atled_frame* f, atled_spec* outs) {
 
 void matrix_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor* input = arg_tensor(f, 0);
-  if (input->dl.ndim < 2) fail(ATLED_E_SHAPE, "expected at least 2 dimensions, got shape %s", shape_text(input).c_str());
+  if (input->dl.ndim < 2)
+    fail(ATLED_E_SHAPE, "expected at least 2 dimensions, got shape %s", shape_text(input).c_str());
   same_spec(outs[0], input);
 }
 
@@ -138,7 +146,8 @@ void define_filled() {
           "One number everywhere; dtype is the number's unless given.\n\n>>> at.full((2,), 7)\ntensor([7, 7])",
           shape<full_rule>, kFactory});
   define({"empty_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "A tensor of input's shape and dtype whose elements are whatever was in memory.", shape<like_input_rule>, kFactory});
+          "A tensor of input's shape and dtype whose elements are whatever was in memory.", shape<like_input_rule>,
+          kFactory});
   define({"zeros_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
           "Zeros of input's shape, dtype and device unless given.", shape<like_input_rule>, kFactory});
   define({"ones_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
@@ -153,26 +162,31 @@ void define_filled() {
           "ones with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
   define({"new_full(Tensor input, int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
           "full with input's dtype and device.", shape<new_full_rule>, ATLED_OP_FACTORY});
-  define({"scalar_tensor(Scalar s, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "A 0-d tensor of one number; dtype is the number's unless given.\n\n>>> at.scalar_tensor(2.5)\ntensor(2.5000)",
-          shape<scalar_rule>, kFactory});
+  define(
+      {"scalar_tensor(Scalar s, *, dtype? dtype=None, device? device=None) -> Tensor",
+       "A 0-d tensor of one number; dtype is the number's unless given.\n\n>>> at.scalar_tensor(2.5)\ntensor(2.5000)",
+       shape<scalar_rule>, kFactory});
   define({"empty_strided(int[] size, int[] stride, *, dtype? dtype=None, device? device=None) -> Tensor",
           "Uninitialised memory with the given size and strides (in elements).", shape<empty_strided_rule>, kFactory});
 }
 
 void define_ranges() {
-  define({"arange(Scalar start=0, Scalar? end=None, Scalar step=1, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Numbers from start up to but not including end, step apart; arange(end) starts at 0.\n\n"
-          "dtype: int64 for integers, else the default float, unless given. Shape (ceil((end - start) / step),).\n\n"
-          ">>> at.arange(1, 4)\ntensor([1, 2, 3])",
-          shape<arange_rule>, kFactory});
-  define({"linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None, device? device=None, bool endpoint=True) "
-          "-> Tensor",
-          "`steps` numbers spaced evenly from start to end; end itself only with endpoint.\n\n"
-          ">>> at.linspace(0, 1, 3)\ntensor([0.0000, 0.5000, 1.0000])",
-          shape<linspace_rule>, kFactory});
-  define({"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "base to the power of `steps` numbers spaced evenly from start to end.", shape<logspace_rule>, kFactory});
+  define(
+      {"arange(Scalar start=0, Scalar? end=None, Scalar step=1, *, dtype? dtype=None, device? device=None) -> Tensor",
+       "Numbers from start up to but not including end, step apart; arange(end) starts at 0.\n\n"
+       "dtype: int64 for integers, else the default float, unless given. Shape (ceil((end - start) / step),).\n\n"
+       ">>> at.arange(1, 4)\ntensor([1, 2, 3])",
+       shape<arange_rule>, kFactory});
+  define(
+      {"linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None, device? device=None, bool endpoint=True) "
+       "-> Tensor",
+       "`steps` numbers spaced evenly from start to end; end itself only with endpoint.\n\n"
+       ">>> at.linspace(0, 1, 3)\ntensor([0.0000, 0.5000, 1.0000])",
+       shape<linspace_rule>, kFactory});
+  define(
+      {"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None, device? device=None) -> "
+       "Tensor",
+       "base to the power of `steps` numbers spaced evenly from start to end.", shape<logspace_rule>, kFactory});
   define({"eye(int n, int? m=None, *, int k=0, dtype? dtype=None, device? device=None) -> Tensor",
           "Ones on the k-th diagonal of an n x m matrix (m = n unless given), zeros elsewhere.\n\n"
           ">>> at.eye(2)\ntensor([[1., 0.],\n        [0., 1.]])",

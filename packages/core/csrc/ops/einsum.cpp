@@ -74,7 +74,9 @@ void take_diagonals(Term& term) {
         continue;
       }
       const int64_t m = term.tensor->dl.shape[i], n = term.tensor->dl.shape[j];
-      if (m != n) fail(ATLED_E_SHAPE, "expected a repeated subscript to name dimensions of one size, got %lld and %lld", (long long)m, (long long)n);
+      if (m != n)
+        fail(ATLED_E_SHAPE, "expected a repeated subscript to name dimensions of one size, got %lld and %lld",
+             (long long)m, (long long)n);
       term.tensor = diagonal_op(term.tensor, 0, static_cast<int>(i), static_cast<int>(j));
       const int label = term.labels[i];
       term.labels.erase(term.labels.begin() + static_cast<long>(j));
@@ -145,7 +147,8 @@ Term contracted(Term a, Term b, const Labels& kept) {
     }
     const int64_t m = b.tensor->dl.shape[place(b.labels, label)];
     if (m != n && m != 1 && n != 1)
-      fail(ATLED_E_SHAPE, "expected a subscript's dimensions to be of one size, got %lld and %lld", (long long)n, (long long)m);
+      fail(ATLED_E_SHAPE, "expected a subscript's dimensions to be of one size, got %lld and %lld", (long long)n,
+           (long long)m);
     (has(kept, label) ? batch : summed).push_back(label);
     (has(kept, label) ? batch_sizes : summed_sizes).push_back(n == 1 ? m : n);
   }
@@ -159,7 +162,8 @@ Term contracted(Term a, Term b, const Labels& kept) {
   Term out;
   std::vector<int64_t> shape;
   for (const auto* part : {&batch, &rows, &columns}) out.labels.insert(out.labels.end(), part->begin(), part->end());
-  for (const auto* part : {&batch_sizes, &row_sizes, &column_sizes}) shape.insert(shape.end(), part->begin(), part->end());
+  for (const auto* part : {&batch_sizes, &row_sizes, &column_sizes})
+    shape.insert(shape.end(), part->begin(), part->end());
   out.tensor = reshape_op(product, ints_value(shape.data(), shape.size()));
   return out;
 }
@@ -198,13 +202,15 @@ void einsum(atled_frame* f) {
     wanted = parse(equation.substr(arrow + 2), equation, widest, &dots);
     for (size_t i = 0; i < wanted.size(); ++i) {
       if (counts[static_cast<size_t>(wanted[i])] == 0) refuse(equation, "results whose subscripts the operands have");
-      if (std::count(wanted.begin(), wanted.end(), wanted[i]) > 1) refuse(equation, "each subscript of the result once");
+      if (std::count(wanted.begin(), wanted.end(), wanted[i]) > 1)
+        refuse(equation, "each subscript of the result once");
     }
   }
   Term result = terms[0];
   for (size_t i = 1; i < terms.size(); ++i) {
     Labels kept = wanted;
-    for (size_t j = i + 1; j < terms.size(); ++j) kept.insert(kept.end(), terms[j].labels.begin(), terms[j].labels.end());
+    for (size_t j = i + 1; j < terms.size(); ++j)
+      kept.insert(kept.end(), terms[j].labels.begin(), terms[j].labels.end());
     result = contracted(result, terms[i], kept);
   }
   sum_out(result, wanted);

@@ -65,7 +65,8 @@ void index_copy_rule(const atled_frame* f, atled_spec* outs) {
     fail(ATLED_E_SHAPE, "expected source of shape %s, got %s", shape_text(outs[0].ndim, outs[0].shape).c_str(),
          shape_text(source).c_str());
   if (source->dtype != input->dtype)
-    fail(ATLED_E_DTYPE, "expected source of input's dtype %s, got %s", dtype_name(input->dtype), dtype_name(source->dtype));
+    fail(ATLED_E_DTYPE, "expected source of input's dtype %s, got %s", dtype_name(input->dtype),
+         dtype_name(source->dtype));
   same_spec(outs[0], input);
 }
 
@@ -78,21 +79,23 @@ void index_fill_rule(const atled_frame* f, atled_spec* outs) {
 
 void input_rule(const atled_frame* f, atled_spec* outs) { same_spec(outs[0], arg_tensor(f, 0)); }
 
-
 void define_indexing() {
   define({"index(Tensor input, Tensor?[] indices) -> Tensor",
           "The elements named by index tensors and masks: x[i, :, mask] with None for each whole dimension.\n\n"
-          "input: any dtype; indices: integers that broadcast, or masks. Placed as in NumPy. BoundsError when one is outside.",
+          "input: any dtype; indices: integers that broadcast, or masks. Placed as in NumPy. BoundsError when one is "
+          "outside.",
           nullptr, ATLED_OP_PRIVATE});
   define({"setitem_(Tensor(a!) input, int[] spec, Tensor?[] indices, Tensor|Scalar value) -> Tensor",
-          "input[spec][indices] = value; spec as in slice. The value broadcasts and is cast.", nullptr, ATLED_OP_PRIVATE});
+          "input[spec][indices] = value; spec as in slice. The value broadcasts and is cast.", nullptr,
+          ATLED_OP_PRIVATE});
   define({"setitem(Tensor input, int[] spec, Tensor?[] indices, Tensor|Scalar value) -> Tensor",
           "A copy of input in which input[spec][indices] is value.", shape<input_rule>, ATLED_OP_PRIVATE});
-  define({"index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
-          "input with values at the places named by index tensors and masks, or added there.\n\n"
-          "values: input's dtype, broadcast to input[indices]. With accumulate, a place named twice gets both values.\n\n"
-          ">>> at.zeros(3).index_put((at.tensor([0, 0]),), at.ones(2), accumulate=True)\ntensor([2., 0., 0.])",
-          shape<input_rule>, ATLED_OP_INPLACE});
+  define(
+      {"index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
+       "input with values at the places named by index tensors and masks, or added there.\n\n"
+       "values: input's dtype, broadcast to input[indices]. With accumulate, a place named twice gets both values.\n\n"
+       ">>> at.zeros(3).index_put((at.tensor([0, 0]),), at.ones(2), accumulate=True)\ntensor([2., 0., 0.])",
+       shape<input_rule>, ATLED_OP_INPLACE});
   define({"index_select(Tensor input, int dim, Tensor index) -> Tensor",
           "The slices of a dimension that index names, in its order.\n\n"
           "input: any dtype; index: integers, at most 1-d. BoundsError when one is outside.\n\n"
@@ -106,34 +109,42 @@ void define_indexing() {
           "input with the slices of a dimension that index names replaced by source's.\n\n"
           "source: input's dtype and shape, but index's length in dim.",
           shape<index_copy_rule>, ATLED_OP_INPLACE});
-  define({"index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
-          "input with one value in the slices of a dimension that index names.\n\ninput: any dtype; value: one element.",
-          shape<index_fill_rule>, ATLED_OP_INPLACE});
+  define(
+      {"index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
+       "input with one value in the slices of a dimension that index names.\n\ninput: any dtype; value: one element.",
+       shape<index_fill_rule>, ATLED_OP_INPLACE});
   define({"gather(Tensor input, int dim, Tensor index) -> Tensor",
           "out[i][j] = input[index[i][j]][j] for dim 0, and so on for every rank and dim.\n\n"
           "input: any dtype; index: integers, no larger than input but in dim. Returns index's shape.\n\n"
           ">>> at.tensor([[1, 2], [3, 4]]).gather(1, at.tensor([[1], [0]]))\ntensor([[2],\n        [3]])",
           shape<gather_rule>});
-  define({"scatter(Tensor input, int dim, Tensor index, Tensor|Scalar? src=None, *, Scalar? value=None, str? reduce=None) "
-          "-> Tensor",
-          "input with src written at the places that index names: out[index[i][j]][j] = src[i][j] for dim 0.\n\n"
-          "src: input's dtype, at least index's shape, or a number; reduce: None, \"add\" or \"multiply\". Where a place is "
-          "named twice, the last value stays.\n\n"
-          ">>> at.zeros(3).scatter(0, at.tensor([2]), 1.0)\ntensor([0., 0., 1.])",
-          shape<scatter_rule>, ATLED_OP_INPLACE});
+  define(
+      {"scatter(Tensor input, int dim, Tensor index, Tensor|Scalar? src=None, *, Scalar? value=None, str? reduce=None) "
+       "-> Tensor",
+       "input with src written at the places that index names: out[index[i][j]][j] = src[i][j] for dim 0.\n\n"
+       "src: input's dtype, at least index's shape, or a number; reduce: None, \"add\" or \"multiply\". Where a place "
+       "is "
+       "named twice, the last value stays.\n\n"
+       ">>> at.zeros(3).scatter(0, at.tensor([2]), 1.0)\ntensor([0., 0., 1.])",
+       shape<scatter_rule>, ATLED_OP_INPLACE});
   define({"scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor",
-          "input with src added at the places that index names (see scatter).\n\nsrc: input's dtype, at least index's shape.",
+          "input with src added at the places that index names (see scatter).\n\nsrc: input's dtype, at least index's "
+          "shape.",
           shape<scatter_rule>, ATLED_OP_INPLACE});
-  define({"scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor",
-          "input with src reduced into the places that index names (see scatter).\n\n"
-          "reduce: \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\"; without include_self, what input held there does not count.",
-          shape<scatter_rule>, ATLED_OP_INPLACE});
+  define(
+      {"scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> "
+       "Tensor",
+       "input with src reduced into the places that index names (see scatter).\n\n"
+       "reduce: \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\"; without include_self, what input held there does "
+       "not count.",
+       shape<scatter_rule>, ATLED_OP_INPLACE});
   define({"take(Tensor input, Tensor index, *, int? axis=None) -> Tensor",
           "The elements at positions of the flattened input; with axis, the slices of that dimension.\n\n"
           "index: integers of any shape; with axis, one dimension. Returns index's shape, or as index_select.",
           nullptr, ATLED_OP_COMPOSITE});
   define({"take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor",
-          "gather after broadcasting input and indices to each other in all dimensions but dim; with None, of the flattened "
+          "gather after broadcasting input and indices to each other in all dimensions but dim; with None, of the "
+          "flattened "
           "two.\n\nReturns what argsort's indices need to sort: x.take_along_dim(x.argsort(1), 1).",
           nullptr, ATLED_OP_COMPOSITE});
   alias("core::take_along_dim", "core::take_along_axis");

@@ -25,7 +25,8 @@ void cat_rule(const atled_frame* f, atled_spec* outs) {
   for (uint32_t i = 0; i < tensors.n && !first; ++i)
     if (!is_nothing(tensors.u.tensors[i])) first = tensors.u.tensors[i];
   if (!first) first = tensors.u.tensors[0];
-  if (first->dl.ndim == 0) fail(ATLED_E_SHAPE, "expected tensors of at least one dimension, got a 0-d tensor; use stack");
+  if (first->dl.ndim == 0)
+    fail(ATLED_E_SHAPE, "expected tensors of at least one dimension, got a 0-d tensor; use stack");
   const int dim = wrap_dim(arg_int(f, 1), first->dl.ndim);
   set_spec(outs[0], joined_dtype(tensors), first->dl.ndim, first->dl.shape);
   outs[0].shape[dim] = 0;
@@ -100,7 +101,8 @@ void tile_rule(const atled_frame* f, atled_spec* outs) { repeated_spec(f, outs[0
 void define_joining() {
   define({"cat(Tensor[] tensors, int dim=0) -> Tensor",
           "The tensors one behind another along a dimension.\n\n"
-          "tensors: shapes that agree but for dim; dtypes promote.\n\n>>> at.cat([at.zeros(1), at.ones(2)])\ntensor([0., 1., 1.])",
+          "tensors: shapes that agree but for dim; dtypes promote.\n\n>>> at.cat([at.zeros(1), "
+          "at.ones(2)])\ntensor([0., 1., 1.])",
           shape<cat_rule>, ATLED_OP_FUNCTION});
   alias("core::cat", "core::concat");
   alias("core::cat", "core::concatenate");
@@ -112,18 +114,22 @@ void define_joining() {
           "The elements in reverse order along dims (None: all of them).\n\n"
           "input: any dtype. Returns a copy.\n\n>>> at.arange(3).flip(0)\ntensor([2, 1, 0])",
           shape<flip_rule>});
-  define({"roll(Tensor input, int[] shifts, int[]? dims=None) -> Tensor",
-          "The elements moved on by shifts along dims; what falls off one end enters at the other.\n\n"
-          "input: any dtype; without dims, the flattened input is moved.\n\n>>> at.arange(3).roll(1)\ntensor([2, 0, 1])",
-          shape<roll_rule>});
+  define(
+      {"roll(Tensor input, int[] shifts, int[]? dims=None) -> Tensor",
+       "The elements moved on by shifts along dims; what falls off one end enters at the other.\n\n"
+       "input: any dtype; without dims, the flattened input is moved.\n\n>>> at.arange(3).roll(1)\ntensor([2, 0, 1])",
+       shape<roll_rule>});
   define({"repeat(Tensor input, int[*] repeats) -> Tensor",
-          "input laid out side by side, repeats[d] times along dimension d (more repeats than dimensions add some in front).\n\n"
+          "input laid out side by side, repeats[d] times along dimension d (more repeats than dimensions add some in "
+          "front).\n\n"
           ">>> at.arange(2).repeat(2)\ntensor([0, 1, 0, 1])",
           shape<repeat_rule>});
   define({"tile(Tensor input, int[*] dims) -> Tensor",
-          "repeat, with counts for the last dimensions only if they are fewer.\n\n>>> at.arange(2).tile(2)\ntensor([0, 1, 0, 1])",
+          "repeat, with counts for the last dimensions only if they are fewer.\n\n>>> at.arange(2).tile(2)\ntensor([0, "
+          "1, 0, 1])",
           shape<tile_rule>});
-  define({"repeat_indices(Tensor repeats) -> Tensor", "Each i repeats[i] times, in order: int64.", nullptr, ATLED_OP_PRIVATE});
+  define({"repeat_indices(Tensor repeats) -> Tensor", "Each i repeats[i] times, in order: int64.", nullptr,
+          ATLED_OP_PRIVATE});
   define({"repeat_interleave(Tensor input, Tensor|Scalar repeats, int? dim=None, *, int? output_size=None) -> Tensor",
           "Each entry of a dimension repeated in place; without dim, of the flattened input.\n\n"
           "repeats: one count, or an integer tensor of one per entry.\n\n"

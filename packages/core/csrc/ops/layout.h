@@ -1,5 +1,5 @@
-// Shape, strides and offset of a view in the making, and the arithmetic that views share. Nothing here allocates but the
-// view itself; all throw Error.
+// Shape, strides and offset of a view in the making, and the arithmetic that views share. Nothing here allocates but
+// the view itself; all throw Error.
 #pragma once
 
 #include <cstdint>
@@ -107,8 +107,8 @@ inline bool strides_for(const atled_tensor* input, Layout& out) {
   return to < 0;
 }
 
-// Basic indexing: spec holds (kind, a, b, c) for each entry, with kind 0 slice(start, stop, step) and 1 index, both already
-// normalised against their dimension, 2 new axis, 3 whole dimension. Dimensions without an entry stay whole.
+// Basic indexing: spec holds (kind, a, b, c) for each entry, with kind 0 slice(start, stop, step) and 1 index, both
+// already normalised against their dimension, 2 new axis, 3 whole dimension. Dimensions without an entry stay whole.
 inline Layout sliced(const atled_tensor* input, const atled_value& spec) {
   Layout out;
   const int64_t *shape = input->dl.shape, *strides = input->dl.strides;
@@ -125,8 +125,8 @@ inline Layout sliced(const atled_tensor* input, const atled_value& spec) {
     ++dim;
     if (kind == 1) {
       if (a < 0 || a >= n)
-        fail(ATLED_E_BOUNDS, "expected an index for dim %d in [%lld, %lld), got %lld", dim - 1, -(long long)n, (long long)n,
-             (long long)a);
+        fail(ATLED_E_BOUNDS, "expected an index for dim %d in [%lld, %lld), got %lld", dim - 1, -(long long)n,
+             (long long)n, (long long)a);
       out.offset += a * stride;
     } else if (kind == 3) {
       out.push(n, stride);

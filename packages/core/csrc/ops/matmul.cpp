@@ -7,7 +7,8 @@ namespace {
 
 void expect_rank(const atled_tensor* t, int ndim, const char* name) {
   if (t->dl.ndim != ndim)
-    fail(ATLED_E_SHAPE, "expected %s of %d dimension%s, got shape %s", name, ndim, ndim == 1 ? "" : "s", shape_text(t).c_str());
+    fail(ATLED_E_SHAPE, "expected %s of %d dimension%s, got shape %s", name, ndim, ndim == 1 ? "" : "s",
+         shape_text(t).c_str());
 }
 
 [[noreturn]] void fail_inner(const char* where, const atled_tensor* a, const atled_tensor* b) {
@@ -78,8 +79,8 @@ void add_rule(const atled_frame* f, atled_spec* outs) {
   bool fits = input->dl.ndim <= ndim && broadcast_into(shape, ndim, input->dl.shape, input->dl.ndim);
   for (int d = 0; d < ndim && fits; ++d) fits = shape[d] == outs[0].shape[d];
   if (!fits)
-    fail(ATLED_E_SHAPE, "expected input to broadcast to shape %s, got %s", shape_text(outs[0].ndim, outs[0].shape).c_str(),
-         shape_text(input).c_str());
+    fail(ATLED_E_SHAPE, "expected input to broadcast to shape %s, got %s",
+         shape_text(outs[0].ndim, outs[0].shape).c_str(), shape_text(input).c_str());
   for (int i = 3; i < 5; ++i)
     if (promote_scalar(outs[0].dtype, f->args[i]) != outs[0].dtype)
       fail(ATLED_E_DTYPE, "expected %s to fit %s, got a number of a higher kind", f->op->args[i].name,
@@ -89,18 +90,21 @@ void add_rule(const atled_frame* f, atled_spec* outs) {
 void define_products() {
   define({"matmul(Tensor input, Tensor other) -> Tensor",
           "The matrix product over the last two dimensions; those before broadcast.\n\n"
-          "input (*, m, k), other (*, k, n): any dtypes, which promote. A 1-d input is a row, a 1-d other a column, without that "
+          "input (*, m, k), other (*, k, n): any dtypes, which promote. A 1-d input is a row, a 1-d other a column, "
+          "without that "
           "dimension in the result. Returns (*, m, n).\n\n"
           ">>> at.ones(2, 3).matmul(at.ones(3)).shape\n(2,)",
           shape<matmul_rule>});
-  define({"mm(Tensor input, Tensor mat2) -> Tensor", "The product of two matrices.\n\ninput (m, k), mat2 (k, n). Returns (m, n).",
-          shape<mm_rule>});
+  define({"mm(Tensor input, Tensor mat2) -> Tensor",
+          "The product of two matrices.\n\ninput (m, k), mat2 (k, n). Returns (m, n).", shape<mm_rule>});
   define({"bmm(Tensor input, Tensor mat2) -> Tensor",
-          "The products of two batches of matrices.\n\ninput (b, m, k), mat2 (b, k, n). Returns (b, m, n).", shape<bmm_rule>});
+          "The products of two batches of matrices.\n\ninput (b, m, k), mat2 (b, k, n). Returns (b, m, n).",
+          shape<bmm_rule>});
   define({"mv(Tensor input, Tensor vec) -> Tensor", "A matrix times a vector.\n\ninput (m, k), vec (k,). Returns (m,).",
           shape<mv_rule>});
   define({"dot(Tensor input, Tensor tensor) -> Tensor",
-          "The sum of the products of two vectors' elements (not conjugated).\n\ninput, tensor (n,). Returns a 0-d tensor.\n\n"
+          "The sum of the products of two vectors' elements (not conjugated).\n\ninput, tensor (n,). Returns a 0-d "
+          "tensor.\n\n"
           ">>> at.tensor([1, 2]).dot(at.tensor([3, 4]))\ntensor(11)",
           shape<dot_rule>});
   define({"addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
@@ -108,34 +112,38 @@ void define_products() {
           "mat1 (m, k), mat2 (k, n); input broadcasts to (m, n).",
           shape<add_rule<2, 2>>, ATLED_OP_INPLACE});
   define({"addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * (mat @ vec).\n\nmat (m, k), vec (k,); input broadcasts to (m,).", shape<add_rule<2, 1>>,
-          ATLED_OP_INPLACE});
+          "beta * input + alpha * (mat @ vec).\n\nmat (m, k), vec (k,); input broadcasts to (m,).",
+          shape<add_rule<2, 1>>, ATLED_OP_INPLACE});
   define({"baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * (batch1 @ batch2).\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to (b, m, n).",
+          "beta * input + alpha * (batch1 @ batch2).\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to (b, m, "
+          "n).",
           shape<add_rule<3, 3>>, ATLED_OP_INPLACE});
 }
 
 void define_composites() {
   constexpr uint32_t composite = ATLED_OP_COMPOSITE;
   define({"addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * the sum of batch1[i] @ batch2[i].\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to "
+          "beta * input + alpha * the sum of batch1[i] @ batch2[i].\n\nbatch1 (b, m, k), batch2 (b, k, n); input "
+          "broadcasts to "
           "(m, n).",
           nullptr, composite});
   define({"addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * outer(vec1, vec2).\n\nvec1 (m,), vec2 (n,); input broadcasts to (m, n).", nullptr, composite});
-  define({"outer(Tensor input, Tensor vec2) -> Tensor",
-          "Every element of one vector times every element of another.\n\ninput (m,), vec2 (n,). Returns (m, n).", nullptr,
+          "beta * input + alpha * outer(vec1, vec2).\n\nvec1 (m,), vec2 (n,); input broadcasts to (m, n).", nullptr,
           composite});
-  alias("core::outer", "core::ger");
-  define({"vdot(Tensor input, Tensor other) -> Tensor", "dot with input conjugated.\n\ninput, other (n,). Returns a 0-d tensor.",
+  define({"outer(Tensor input, Tensor vec2) -> Tensor",
+          "Every element of one vector times every element of another.\n\ninput (m,), vec2 (n,). Returns (m, n).",
           nullptr, composite});
+  alias("core::outer", "core::ger");
+  define({"vdot(Tensor input, Tensor other) -> Tensor",
+          "dot with input conjugated.\n\ninput, other (n,). Returns a 0-d tensor.", nullptr, composite});
   define({"vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor",
           "The sum of conj(x) * y along a dimension; the others broadcast.", nullptr, composite});
   define({"inner(Tensor input, Tensor other) -> Tensor",
-          "The sum of products over the last dimension of both.\n\ninput (*, k), other (*', k). Returns (*, *').", nullptr,
-          composite});
+          "The sum of products over the last dimension of both.\n\ninput (*, k), other (*', k). Returns (*, *').",
+          nullptr, composite});
   define({"tensordot(Tensor a, Tensor b, int dims=2, *, int[]? dims_a=None, int[]? dims_b=None) -> Tensor",
-          "The sum of products over the last `dims` dimensions of a and the first of b, or over dims_a and dims_b, pair by pair.\n\n"
+          "The sum of products over the last `dims` dimensions of a and the first of b, or over dims_a and dims_b, "
+          "pair by pair.\n\n"
           "Returns a's other dimensions, then b's.\n\n>>> at.ones(2, 3).tensordot(at.ones(3, 4), 1).shape\n(2, 4)",
           nullptr, composite});
 }

@@ -24,13 +24,15 @@ void diag_embed_rule(const atled_frame* f, atled_spec* outs) {
 
 void indices_rule(const atled_frame* f, atled_spec* outs, bool lower) {
   const int64_t rows = arg_int(f, 0), columns = arg_int(f, 1), offset = arg_int(f, 2);
-  if (rows < 0 || columns < 0) fail(ATLED_E_SHAPE, "expected sizes >= 0, got %lld and %lld", (long long)rows, (long long)columns);
+  if (rows < 0 || columns < 0)
+    fail(ATLED_E_SHAPE, "expected sizes >= 0, got %lld and %lld", (long long)rows, (long long)columns);
   int64_t count = 0;
   for (int64_t i = 0; i < rows; ++i) {
     const int64_t border = std::min(columns, std::max<int64_t>(0, i + offset + (lower ? 1 : 0)));
     count += lower ? border : columns - border;
   }
-  set_spec(outs[0], f->args[3].tag == ATLED_DTYPE ? static_cast<int>(f->args[3].u.i) : static_cast<int>(ATLED_INT64), {2, count});
+  set_spec(outs[0], f->args[3].tag == ATLED_DTYPE ? static_cast<int>(f->args[3].u.i) : static_cast<int>(ATLED_INT64),
+           {2, count});
 }
 void tril_indices_rule(const atled_frame* f, atled_spec* outs) { indices_rule(f, outs, true); }
 void triu_indices_rule(const atled_frame* f, atled_spec* outs) { indices_rule(f, outs, false); }
@@ -46,8 +48,10 @@ void define_matrices() {
           "Matrices with input's last dimension on a diagonal and zeros elsewhere.\n\ninput: any dtype, at least 1-d.",
           shape<diag_embed_rule>});
   define({"diag(Tensor input, int diagonal=0) -> Tensor",
-          "The diagonal of a matrix (a copy), or a matrix with a vector on its diagonal.\n\ninput: 1-d or 2-d.", nullptr, composite});
-  define({"diagflat(Tensor input, int offset=0) -> Tensor", "A matrix with the flattened input on its diagonal.", nullptr, composite});
+          "The diagonal of a matrix (a copy), or a matrix with a vector on its diagonal.\n\ninput: 1-d or 2-d.",
+          nullptr, composite});
+  define({"diagflat(Tensor input, int offset=0) -> Tensor", "A matrix with the flattened input on its diagonal.",
+          nullptr, composite});
   define({"trace(Tensor input) -> Tensor",
           "The sum of a matrix's diagonal.\n\ninput: 2-d.\n\n>>> at.eye(3).trace()\ntensor(3.)", nullptr, composite});
   define({"kron(Tensor input, Tensor other) -> Tensor",
@@ -58,25 +62,32 @@ void define_matrices() {
   define({"triu_indices(int row, int col, int offset=0, *, dtype? dtype=None, device? device=None) -> Tensor",
           "The row and column of each element of an upper triangle: int64 of shape (2, n).", shape<triu_indices_rule>,
           ATLED_OP_FACTORY | ATLED_OP_FUNCTION});
-  define({"hstack(Tensor[] tensors) -> Tensor", "The tensors side by side: along dimension 1, or 0 for vectors.", nullptr, function});
-  define({"vstack(Tensor[] tensors) -> Tensor", "The tensors on top of each other: along dimension 0, vectors as rows.", nullptr,
-          function});
+  define({"hstack(Tensor[] tensors) -> Tensor", "The tensors side by side: along dimension 1, or 0 for vectors.",
+          nullptr, function});
+  define({"vstack(Tensor[] tensors) -> Tensor", "The tensors on top of each other: along dimension 0, vectors as rows.",
+          nullptr, function});
   alias("core::vstack", "core::row_stack");
-  define({"dstack(Tensor[] tensors) -> Tensor", "The tensors behind each other: along dimension 2.", nullptr, function});
-  define({"column_stack(Tensor[] tensors) -> Tensor", "The tensors side by side, vectors as columns.", nullptr, function});
+  define(
+      {"dstack(Tensor[] tensors) -> Tensor", "The tensors behind each other: along dimension 2.", nullptr, function});
+  define(
+      {"column_stack(Tensor[] tensors) -> Tensor", "The tensors side by side, vectors as columns.", nullptr, function});
   define({"fliplr(Tensor input) -> Tensor", "flip of dimension 1.", nullptr, composite});
   define({"flipud(Tensor input) -> Tensor", "flip of dimension 0.", nullptr, composite});
   define({"rot90(Tensor input, int k=1, int[] dims=[0, 1]) -> Tensor",
           "input turned k times by 90 degrees, from the first of dims to the second.", nullptr, composite});
-  define({"block_diag(Tensor[*] tensors) -> Tensor", "Matrices along the diagonal of one, zeros elsewhere.", nullptr, function});
-  define({"cartesian_prod(Tensor[*] tensors) -> Tensor", "All combinations of the vectors' elements, a row for each.", nullptr,
+  define({"block_diag(Tensor[*] tensors) -> Tensor", "Matrices along the diagonal of one, zeros elsewhere.", nullptr,
           function});
+  define({"cartesian_prod(Tensor[*] tensors) -> Tensor", "All combinations of the vectors' elements, a row for each.",
+          nullptr, function});
   define({"tensor_split(Tensor input, int[] indices_or_sections, int dim=0) -> Tensor[]",
-          "Pieces along a dimension, cut at the indices; or, with one number, that many of nearly equal size.", nullptr, composite});
-  define({"hsplit(Tensor input, int[] indices_or_sections) -> Tensor[]", "tensor_split of dimension 1, or 0 for vectors.", nullptr,
+          "Pieces along a dimension, cut at the indices; or, with one number, that many of nearly equal size.", nullptr,
           composite});
-  define({"vsplit(Tensor input, int[] indices_or_sections) -> Tensor[]", "tensor_split of dimension 0.", nullptr, composite});
-  define({"dsplit(Tensor input, int[] indices_or_sections) -> Tensor[]", "tensor_split of dimension 2.", nullptr, composite});
+  define({"hsplit(Tensor input, int[] indices_or_sections) -> Tensor[]",
+          "tensor_split of dimension 1, or 0 for vectors.", nullptr, composite});
+  define({"vsplit(Tensor input, int[] indices_or_sections) -> Tensor[]", "tensor_split of dimension 0.", nullptr,
+          composite});
+  define({"dsplit(Tensor input, int[] indices_or_sections) -> Tensor[]", "tensor_split of dimension 2.", nullptr,
+          composite});
   define({"select_scatter(Tensor input, Tensor src, int dim, int index) -> Tensor",
           "A copy of input with src as the slice at one index of a dimension.", nullptr, composite});
   define({"diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor",

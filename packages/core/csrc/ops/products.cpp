@@ -18,7 +18,9 @@ const Op unsqueeze_op{"core::unsqueeze"};
 const Op squeeze_op{"core::squeeze"};
 const Op movedim_op{"core::movedim"};
 
-Tensor reshaped(atled_tensor* t, const Layout& to) { return reshape_op(t, ints_value(to.shape, static_cast<size_t>(to.ndim))); }
+Tensor reshaped(atled_tensor* t, const Layout& to) {
+  return reshape_op(t, ints_value(to.shape, static_cast<size_t>(to.ndim)));
+}
 
 Tensor conjugated(atled_tensor* t) { return is_complex(t->dtype) ? conj_op(t) : Tensor::borrow(t); }
 
@@ -51,7 +53,9 @@ void addbmm(atled_frame* f) {
   static const Op bmm{"core::bmm"}, sum{"core::sum"};
   Tensor products = bmm(arg_tensor(f, 1), arg_tensor(f, 2));
   const int64_t batch = 0;
-  set_out(f, 0, scaled_sum(f->args[0], sum(products, ints_value(&batch, 1), false, dtype_value(products->dtype)), f->args[3], f->args[4]));
+  set_out(f, 0,
+          scaled_sum(f->args[0], sum(products, ints_value(&batch, 1), false, dtype_value(products->dtype)), f->args[3],
+                     f->args[4]));
 }
 
 void vdot(atled_frame* f) {
@@ -84,8 +88,8 @@ Tensor contract(atled_tensor* a, atled_tensor* b, const int* over_a, const int* 
     }
   for (int i = 0; i < n; ++i) {
     if (a->dl.shape[over_a[i]] != b->dl.shape[over_b[i]])
-      fail(ATLED_E_SHAPE, "expected a.shape[%d] == b.shape[%d], got %s and %s", over_a[i], over_b[i], shape_text(a).c_str(),
-           shape_text(b).c_str());
+      fail(ATLED_E_SHAPE, "expected a.shape[%d] == b.shape[%d], got %s and %s", over_a[i], over_b[i],
+           shape_text(a).c_str(), shape_text(b).c_str());
     order_a[at++] = over_a[i];
     order_b[i] = over_b[i];
     depth *= a->dl.shape[over_a[i]];

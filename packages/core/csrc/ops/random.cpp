@@ -38,7 +38,8 @@ void float_like_rule(const atled_frame* f, atled_spec* outs) {
 void randint_rule(const atled_frame* f, atled_spec* outs) {
   const atled_value &high = f->args[1], &size = f->args[2];
   if (is_none(size) && is_none(high)) fail(ATLED_E_ARGUMENT, "expected a size");
-  if (!is_none(size) && !is_none(high) && high.n != 1) fail(ATLED_E_ARGUMENT, "expected high to be one integer, got %u", high.n);
+  if (!is_none(size) && !is_none(high) && high.n != 1)
+    fail(ATLED_E_ARGUMENT, "expected high to be one integer, got %u", high.n);
   set_size(outs[0], dtype_or(f, 4, ATLED_INT64), is_none(size) ? high : size);
 }
 
@@ -68,7 +69,8 @@ void multinomial_rule(const atled_frame* f, atled_spec* outs) {
   if (samples < 1) fail(ATLED_E_VALUE, "expected num_samples >= 1, got %lld", (long long)samples);
   const int64_t categories = input->dl.shape[input->dl.ndim - 1];
   if (!arg_bool(f, 2) && samples > categories)
-    fail(ATLED_E_VALUE, "expected num_samples <= %lld without replacement, got %lld", (long long)categories, (long long)samples);
+    fail(ATLED_E_VALUE, "expected num_samples <= %lld without replacement, got %lld", (long long)categories,
+         (long long)samples);
   if (input->dl.ndim == 1) return set_spec(outs[0], ATLED_INT64, {samples});
   set_spec(outs[0], ATLED_INT64, {input->dl.shape[0], samples});
 }
@@ -81,7 +83,8 @@ void poisson_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_draws() {
   define({"rand(int[*] size, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
-          "Numbers uniform in [0, 1).\n\ndtype: floating (the default float) or complex.\n\n>>> at.rand(2, 3).shape\n(2, 3)",
+          "Numbers uniform in [0, 1).\n\ndtype: floating (the default float) or complex.\n\n>>> at.rand(2, "
+          "3).shape\n(2, 3)",
           shape<float_size_rule>, kFactory});
   define({"randn(int[*] size, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
           "Numbers from the normal distribution of mean 0 and variance 1 (complex: 1/2 in each part).\n\n"
@@ -91,20 +94,24 @@ void define_draws() {
           "rand in input's shape, dtype and device unless given.", shape<float_like_rule>, kFactory});
   define({"randn_like(Tensor input, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
           "randn in input's shape, dtype and device unless given.", shape<float_like_rule>, kFactory});
-  define({"randint(int low=0, int[]? high=None, int[]? size=None, *, Generator? generator=None, dtype? dtype=None, "
-          "device? device=None) -> Tensor",
-          "Integers uniform in [low, high); randint(high, size) starts at 0.\n\n"
-          "dtype: int64 unless given.\n\n>>> at.randint(0, 10, (2, 3)).shape\n(2, 3)",
-          shape<randint_rule>, kFactory});
-  define({"randint_like(Tensor input, int low=0, int? high=None, *, Generator? generator=None, dtype? dtype=None, "
-          "device? device=None) -> Tensor",
-          "randint in input's shape, dtype and device unless given; randint_like(input, high) starts at 0.",
-          shape<randint_like_rule>, kFactory});
+  define(
+      {"randint(int low=0, int[]? high=None, int[]? size=None, *, Generator? generator=None, dtype? dtype=None, "
+       "device? device=None) -> Tensor",
+       "Integers uniform in [low, high); randint(high, size) starts at 0.\n\n"
+       "dtype: int64 unless given.\n\n>>> at.randint(0, 10, (2, 3)).shape\n(2, 3)",
+       shape<randint_rule>, kFactory});
+  define(
+      {"randint_like(Tensor input, int low=0, int? high=None, *, Generator? generator=None, dtype? dtype=None, "
+       "device? device=None) -> Tensor",
+       "randint in input's shape, dtype and device unless given; randint_like(input, high) starts at 0.",
+       shape<randint_like_rule>, kFactory});
   define({"randperm(int n, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
-          "The integers 0 to n - 1 in random order; int64 unless given.\n\n>>> at.randperm(4).sort().values\ntensor([0, 1, 2, 3])",
+          "The integers 0 to n - 1 in random order; int64 unless given.\n\n>>> "
+          "at.randperm(4).sort().values\ntensor([0, 1, 2, 3])",
           shape<randperm_rule>, kFactory});
   define({"bernoulli(Tensor input, float? p=None, *, Generator? generator=None) -> Tensor",
-          "1 with the probability that each element of input says, or p, else 0.\n\ninput: floating, in [0, 1]; with p, any dtype.",
+          "1 with the probability that each element of input says, or p, else 0.\n\ninput: floating, in [0, 1]; with "
+          "p, any dtype.",
           shape<bernoulli_rule>, ATLED_OP_RANDOM});
   define({"multinomial(Tensor input, int num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor",
           "Indices drawn with the weights that each row of input holds.\n\n"
@@ -113,27 +120,32 @@ void define_draws() {
   define({"poisson(Tensor input, *, Generator? generator=None) -> Tensor",
           "Numbers from the Poisson distributions whose rates input holds.\n\ninput: floating, not negative.",
           shape<poisson_rule>, ATLED_OP_RANDOM | ATLED_OP_FUNCTION});
-  define({"normal(Tensor|Scalar mean=0.0, Tensor|Scalar std=1.0, int[]? size=None, *, Generator? generator=None, "
-          "dtype? dtype=None, device? device=None) -> Tensor",
-          "Normal numbers of the given means and deviations, which broadcast; with two numbers, size is needed.",
-          nullptr, ATLED_OP_COMPOSITE | kFactory});
+  define(
+      {"normal(Tensor|Scalar mean=0.0, Tensor|Scalar std=1.0, int[]? size=None, *, Generator? generator=None, "
+       "dtype? dtype=None, device? device=None) -> Tensor",
+       "Normal numbers of the given means and deviations, which broadcast; with two numbers, size is needed.", nullptr,
+       ATLED_OP_COMPOSITE | kFactory});
 }
 
 void define_fills() {
   define({"uniform_(Tensor(a!) input, float from=0, float to=1, *, Generator? generator=None) -> Tensor",
-          "Fills input with numbers uniform in [from, to).\n\ninput: floating. Returns input.", nullptr, ATLED_OP_RANDOM});
+          "Fills input with numbers uniform in [from, to).\n\ninput: floating. Returns input.", nullptr,
+          ATLED_OP_RANDOM});
   define({"normal_(Tensor(a!) input, float mean=0, float std=1, *, Generator? generator=None) -> Tensor",
-          "Fills input with normal numbers.\n\ninput: floating or complex; std >= 0. Returns input.", nullptr, ATLED_OP_RANDOM});
+          "Fills input with normal numbers.\n\ninput: floating or complex; std >= 0. Returns input.", nullptr,
+          ATLED_OP_RANDOM});
   define({"exponential_(Tensor(a!) input, float lambd=1, *, Generator? generator=None) -> Tensor",
-          "Fills input with numbers from the exponential distribution of rate lambd > 0.\n\ninput: floating. Returns input.",
+          "Fills input with numbers from the exponential distribution of rate lambd > 0.\n\ninput: floating. Returns "
+          "input.",
           nullptr, ATLED_OP_RANDOM});
   define({"random_(Tensor(a!) input, int from=0, int? to=None, *, Generator? generator=None) -> Tensor",
-          "Fills input with integers uniform in [from, to); without to, random_(to) starts at 0 and random_() takes all that "
+          "Fills input with integers uniform in [from, to); without to, random_(to) starts at 0 and random_() takes "
+          "all that "
           "input's dtype holds exactly.",
           nullptr, ATLED_OP_RANDOM});
   define({"bernoulli_(Tensor(a!) input, Tensor|Scalar p=0.5, *, Generator? generator=None) -> Tensor",
-          "Fills input with 1 with probability p (a number, or a tensor that broadcasts), else 0. Returns input.", nullptr,
-          ATLED_OP_RANDOM});
+          "Fills input with 1 with probability p (a number, or a tensor that broadcasts), else 0. Returns input.",
+          nullptr, ATLED_OP_RANDOM});
 }
 
 void define_random() {

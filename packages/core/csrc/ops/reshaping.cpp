@@ -32,7 +32,8 @@ void reshape(atled_frame* f) {
 
 void flatten(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
-  const int from = wrap_dim(arg_int(f, 1), input->dl.ndim, "start_dim"), to = wrap_dim(arg_int(f, 2), input->dl.ndim, "end_dim");
+  const int from = wrap_dim(arg_int(f, 1), input->dl.ndim, "start_dim"),
+            to = wrap_dim(arg_int(f, 2), input->dl.ndim, "end_dim");
   if (from > to) fail(ATLED_E_VALUE, "expected start_dim <= end_dim, got %d and %d", from, to);
   Layout out;
   int64_t joined = 1;

@@ -22,7 +22,8 @@ void topk_rule(const atled_frame* f, atled_spec* outs) {
   expect_order(input);
   const int dim = wrap_dim(arg_int(f, 2), input->dl.ndim);
   const int64_t k = arg_int(f, 1), n = input->dl.ndim ? input->dl.shape[dim] : 1;
-  if (k < 0 || k > n) fail(ATLED_E_VALUE, "expected k in [0, %lld] for dim %d, got %lld", (long long)n, dim, (long long)k);
+  if (k < 0 || k > n)
+    fail(ATLED_E_VALUE, "expected k in [0, %lld] for dim %d, got %lld", (long long)n, dim, (long long)k);
   for (int i = 0; i < 2; ++i) {
     same_spec(outs[i], input);
     if (input->dl.ndim) outs[i].shape[dim] = k;
@@ -35,7 +36,8 @@ void kthvalue_rule(const atled_frame* f, atled_spec* outs) {
   expect_order(input);
   const int dim = wrap_dim(arg_int(f, 2), input->dl.ndim);
   const int64_t k = arg_int(f, 1), n = input->dl.ndim ? input->dl.shape[dim] : 1;
-  if (k < 1 || k > n) fail(ATLED_E_VALUE, "expected k in [1, %lld] for dim %d, got %lld", (long long)n, dim, (long long)k);
+  if (k < 1 || k > n)
+    fail(ATLED_E_VALUE, "expected k in [1, %lld] for dim %d, got %lld", (long long)n, dim, (long long)k);
   const DimSet over = input->dl.ndim ? DimSet{1} << dim : 0;
   reduced(input, over, arg_bool(f, 3), input->dtype, outs[0]);
   reduced(input, over, arg_bool(f, 3), ATLED_INT64, outs[1]);
@@ -49,7 +51,8 @@ void searchsorted_rule(const atled_frame* f, atled_spec* outs) {
   if (sorted->dl.ndim == 0) fail(ATLED_E_SHAPE, "expected sorted_sequence of at least one dimension, got a 0-d tensor");
   if (input.tag != ATLED_TENSOR) {
     if (sorted->dl.ndim != 1)
-      fail(ATLED_E_SHAPE, "expected sorted_sequence of one dimension for a number, got shape %s", shape_text(sorted).c_str());
+      fail(ATLED_E_SHAPE, "expected sorted_sequence of one dimension for a number, got shape %s",
+           shape_text(sorted).c_str());
     return set_spec(outs[0], dtype, {});
   }
   const atled_tensor* t = input.u.tensor;
@@ -63,40 +66,52 @@ void searchsorted_rule(const atled_frame* f, atled_spec* outs) {
 }
 
 void define_sorting() {
-  define({"sort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> (Tensor values, Tensor indices)",
-          "The elements of each line along a dimension in order, and where they were.\n\n"
-          "input: real. Equal elements keep their order (stable or not). Returns values of input's dtype and int64 indices.\n\n"
-          ">>> at.tensor([3, 1, 2]).sort().values\ntensor([1, 2, 3])",
-          shape<sort_rule>});
+  define(
+      {"sort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> (Tensor values, Tensor indices)",
+       "The elements of each line along a dimension in order, and where they were.\n\n"
+       "input: real. Equal elements keep their order (stable or not). Returns values of input's dtype and int64 "
+       "indices.\n\n"
+       ">>> at.tensor([3, 1, 2]).sort().values\ntensor([1, 2, 3])",
+       shape<sort_rule>});
   define({"argsort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> Tensor",
-          "The indices that sort each line along a dimension: int64.\n\n>>> at.tensor([3, 1, 2]).argsort()\ntensor([1, 2, 0])",
+          "The indices that sort each line along a dimension: int64.\n\n>>> at.tensor([3, 1, 2]).argsort()\ntensor([1, "
+          "2, 0])",
           shape<sort_rule>});
-  define({"topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
-          "The k largest (or smallest) elements of each line along a dimension, in order, and where they are.\n\n"
-          "input: real. Of equal elements, the first ones.\n\n>>> at.tensor([3, 1, 2]).topk(2).values\ntensor([3, 2])",
-          shape<topk_rule>});
+  define(
+      {"topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
+       "The k largest (or smallest) elements of each line along a dimension, in order, and where they are.\n\n"
+       "input: real. Of equal elements, the first ones.\n\n>>> at.tensor([3, 1, 2]).topk(2).values\ntensor([3, 2])",
+       shape<topk_rule>});
   define({"kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
           "The k-th smallest element (from 1) of each line along a dimension, and where it is.\n\n"
           ">>> at.tensor([3, 1, 2]).kthvalue(2).values\ntensor(2)",
           shape<kthvalue_rule>});
-  define({"msort(Tensor input) -> Tensor", "The elements in order along the first dimension.", nullptr, ATLED_OP_COMPOSITE});
-  define({"searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? side=None, "
-          "Tensor? sorter=None) -> Tensor",
-          "Where input's elements belong in a sorted sequence: before equal ones, or behind them with right (side \"right\").\n\n"
-          "sorted_sequence: one dimension, or input's shape but for the last; sorter: indices that sort it. Returns int64 or "
-          "int32.\n\n>>> at.searchsorted(at.tensor([1, 3]), at.tensor([0, 3]))\ntensor([0, 1])",
-          shape<searchsorted_rule>, ATLED_OP_FUNCTION});
+  define({"msort(Tensor input) -> Tensor", "The elements in order along the first dimension.", nullptr,
+          ATLED_OP_COMPOSITE});
+  define(
+      {"searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? "
+       "side=None, "
+       "Tensor? sorter=None) -> Tensor",
+       "Where input's elements belong in a sorted sequence: before equal ones, or behind them with right (side "
+       "\"right\").\n\n"
+       "sorted_sequence: one dimension, or input's shape but for the last; sorter: indices that sort it. Returns int64 "
+       "or "
+       "int32.\n\n>>> at.searchsorted(at.tensor([1, 3]), at.tensor([0, 3]))\ntensor([0, 1])",
+       shape<searchsorted_rule>, ATLED_OP_FUNCTION});
   define({"bucketize(Tensor|Scalar input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
           "searchsorted with the sequence last: which bucket each element falls into.", nullptr,
           ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
   define({"unique_all(Tensor input) -> (Tensor values, Tensor indices, Tensor inverse_indices, Tensor counts)",
-          "The different elements in order, where each occurs first, which one each element is, and how often each occurs.\n\n"
+          "The different elements in order, where each occurs first, which one each element is, and how often each "
+          "occurs.\n\n"
           "input: any dtype; NaNs count as different. inverse_indices has input's shape."});
   define({"unique_consecutive_all(Tensor input) -> (Tensor values, Tensor inverse_indices, Tensor counts)",
           "The flattened input without repetitions of the element before.", nullptr, ATLED_OP_PRIVATE});
   define({"unique_values(Tensor input) -> Tensor", "The different elements in order.", nullptr, ATLED_OP_COMPOSITE});
-  define({"unique_counts(Tensor input) -> (Tensor values, Tensor counts)", "The different elements in order, and how often each "
-          "occurs.", nullptr, ATLED_OP_COMPOSITE});
+  define({"unique_counts(Tensor input) -> (Tensor values, Tensor counts)",
+          "The different elements in order, and how often each "
+          "occurs.",
+          nullptr, ATLED_OP_COMPOSITE});
   define({"unique_inverse(Tensor input) -> (Tensor values, Tensor inverse_indices)",
           "The different elements in order, and which one each element is.", nullptr, ATLED_OP_COMPOSITE});
 }

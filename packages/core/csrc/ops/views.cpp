@@ -24,7 +24,8 @@ constexpr ViewOp kOps[] = {
      "input: any dtype; dims: every dimension once. Returns a view whose dimension i is input's dims[i].\n\n"
      ">>> at.zeros(2, 3, 4).permute(2, 0, 1).shape\n(4, 2, 3)"},
     {"transpose(Tensor input, int dim0, int dim1) -> Tensor",
-     "Two dimensions swapped.\n\ninput: any dtype. Returns a view.\n\n>>> at.zeros(2, 3).transpose(0, 1).shape\n(3, 2)"},
+     "Two dimensions swapped.\n\ninput: any dtype. Returns a view.\n\n>>> at.zeros(2, 3).transpose(0, 1).shape\n(3, "
+     "2)"},
     {"squeeze(Tensor input, int[]? dim=None) -> Tensor",
      "Without dimensions of size 1: all of them, or those in `dim` (which stay if they are larger).\n\n"
      "input: any dtype. Returns a view.\n\n>>> at.zeros(1, 3, 1).squeeze().shape\n(3,)"},
@@ -67,7 +68,8 @@ constexpr ViewOp kOps[] = {
     {"chunk(Tensor input, int chunks, int dim=0) -> Tensor[]",
      "At most `chunks` pieces of equal size along a dimension (the last may be smaller).\n\n"
      "input: any dtype. Returns views.\n\n>>> len(at.arange(5).chunk(2))\n2"},
-    {"t(Tensor input) -> Tensor", "A matrix transposed; 0-d and 1-d as they are.\n\ninput: at most 2-d. Returns a view."},
+    {"t(Tensor input) -> Tensor",
+     "A matrix transposed; 0-d and 1-d as they are.\n\ninput: at most 2-d. Returns a view."},
     {"matrix_transpose(Tensor input) -> Tensor",
      "The last two dimensions swapped.\n\ninput: at least 2-d. Returns a view."},
     {"movedim(Tensor input, int[] source, int[] destination) -> Tensor",
@@ -98,10 +100,11 @@ constexpr ViewOp kOps[] = {
     {"atleast_1d(Tensor input) -> Tensor", "input with at least one dimension.", ATLED_OP_COMPOSITE},
     {"atleast_2d(Tensor input) -> Tensor", "input with at least two dimensions, new ones in front.",
      ATLED_OP_COMPOSITE},
-    {"atleast_3d(Tensor input) -> Tensor", "input with at least three dimensions: (n,) becomes (1, n, 1), (m, n) (m, n, 1).",
-     ATLED_OP_COMPOSITE},
+    {"atleast_3d(Tensor input) -> Tensor",
+     "input with at least three dimensions: (n,) becomes (1, n, 1), (m, n) (m, n, 1).", ATLED_OP_COMPOSITE},
     {"broadcast_tensors(Tensor[*] tensors) -> Tensor[]",
-     "The tensors expanded to their common shape.\n\ntensors: any dtypes. Returns views.", ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION},
+     "The tensors expanded to their common shape.\n\ntensors: any dtypes. Returns views.",
+     ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION},
 };
 
 void define_views() {
