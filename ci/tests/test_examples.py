@@ -16,8 +16,8 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# What an extension would define is shown in parts, which do not run by themselves.
-PARTIAL = {"extending.md"}
+# Rules, and what an extension would define, are shown in parts, which do not run by themselves.
+PARTIAL = {"autograd.md", "extending.md"}
 
 
 def blocks(page: Path) -> str:
