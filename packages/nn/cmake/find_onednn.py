@@ -1,4 +1,4 @@
-"""Prints the paths of oneDNN's library, headers and licences as the installed wheels' metadata has them, as a CMake list."""
+"""Prints where the installed wheels have oneDNN: library, headers and licences, as a CMake list."""
 
 import sys
 from importlib import metadata

@@ -1,13 +1,14 @@
-"""Gradient rules of nn's ops, over public differentiable ops. Parameter names say what a rule saves (see atled.autograd)."""
+"""Gradient rules of nn's ops, over public differentiable ops; parameter names say what a rule saves."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import atled.core as at
-from atled.core import Tensor, ops
+from atled.core import Tensor
 
-_nn = ops.nn
+from ._ops import one as _one
+from ._ops import several as _several
 
 
 def register(rule: Any) -> None:
@@ -29,34 +30,34 @@ def _rows(t: Tensor) -> Tensor:
     return t if t.ndim == 2 else t.reshape(-1, t.shape[-1])
 
 
-# conv2d, its gradient to the input and its gradient to the weight close under differentiation: each is bilinear, and the
-# derivative of one is the two others.
+# conv2d, its gradient to the input and its gradient to the weight close under differentiation: each is bilinear, and
+# the derivative of one is the two others.
 def _convolution(rule: Any) -> None:
     rule(
         "conv2d",
-        input=lambda g, weight, input_shape, stride, padding, dilation, groups: _nn.conv2d_backward_input(
+        input=lambda g, weight, input_shape, stride, padding, dilation, groups: _one.conv2d_backward_input(
             g, weight, input_shape, stride, padding, dilation, groups
         ),
-        weight=lambda g, input, weight_shape, stride, padding, dilation, groups: _nn.conv2d_backward_weight(
+        weight=lambda g, input, weight_shape, stride, padding, dilation, groups: _one.conv2d_backward_weight(
             g, input, weight_shape, stride, padding, dilation, groups
         ),
         bias=lambda g: g.sum((0, 2, 3)),
     )
     rule(
         "conv2d_backward_input",
-        grad=lambda g, weight, stride, padding, dilation, groups: _nn.conv2d(
+        grad=lambda g, weight, stride, padding, dilation, groups: _one.conv2d(
             g, weight, None, stride, padding, dilation, groups
         ),
-        weight=lambda g, grad, weight_shape, stride, padding, dilation, groups: _nn.conv2d_backward_weight(
+        weight=lambda g, grad, weight_shape, stride, padding, dilation, groups: _one.conv2d_backward_weight(
             grad, g, weight_shape, stride, padding, dilation, groups
         ),
     )
     rule(
         "conv2d_backward_weight",
-        grad=lambda g, input, stride, padding, dilation, groups: _nn.conv2d(
+        grad=lambda g, input, stride, padding, dilation, groups: _one.conv2d(
             input, g, None, stride, padding, dilation, groups
         ),
-        input=lambda g, grad, input_shape, stride, padding, dilation, groups: _nn.conv2d_backward_input(
+        input=lambda g, grad, input_shape, stride, padding, dilation, groups: _one.conv2d_backward_input(
             grad, g, input_shape, stride, padding, dilation, groups
         ),
     )
@@ -65,7 +66,7 @@ def _convolution(rule: Any) -> None:
 def _pooling(rule: Any) -> None:
     rule(
         "max_pool2d_with_indices",
-        input=lambda g, indices, input_shape: _nn.max_pool2d_backward(g, indices, input_shape),
+        input=lambda g, indices, input_shape: _one.max_pool2d_backward(g, indices, input_shape),
     )
     rule(
         "max_pool2d_backward",
@@ -74,23 +75,23 @@ def _pooling(rule: Any) -> None:
     rule(
         "avg_pool2d",
         input=lambda g, input_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override: (
-            _nn.avg_pool2d_backward(
+            _one.avg_pool2d_backward(
                 g, input_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
             )
         ),
     )
     rule(
         "avg_pool2d_backward",
-        grad=lambda g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override: _nn.avg_pool2d(
+        grad=lambda g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override: _one.avg_pool2d(
             g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         ),
     )
-    rule("adaptive_avg_pool2d", input=lambda g, input_shape: _nn.adaptive_avg_pool2d_backward(g, input_shape))
-    rule("adaptive_avg_pool2d_backward", grad=lambda g, grad_shape: _nn.adaptive_avg_pool2d(g, grad_shape[-2:]))
+    rule("adaptive_avg_pool2d", input=lambda g, input_shape: _one.adaptive_avg_pool2d_backward(g, input_shape))
+    rule("adaptive_avg_pool2d_backward", grad=lambda g, grad_shape: _one.adaptive_avg_pool2d(g, grad_shape[-2:]))
 
 
 def _padding(rule: Any) -> None:
-    rule("constant_pad", input=lambda g, pad: _nn.constant_pad(g, [-size for size in pad]))
+    rule("constant_pad", input=lambda g, pad: _one.constant_pad(g, [-size for size in pad]))
 
 
 # With the normalised x' = (x - mean) rstd of n elements, the gradient to x of the plain normalisation is
@@ -109,7 +110,7 @@ def _normalization(rule: Any) -> None:
     rule.joint(
         "layer_norm",
         ("input", "weight", "bias"),
-        lambda g, input, normalized_shape, mean, rstd, weight: _nn.layer_norm_backward(
+        lambda g, input, normalized_shape, mean, rstd, weight: _several.layer_norm_backward(
             g, input, normalized_shape, mean, rstd, weight
         ),
     )
@@ -118,7 +119,7 @@ def _normalization(rule: Any) -> None:
     rule.joint(
         "batch_norm",
         ("input", "weight", "bias"),
-        lambda g, input, mean, var, weight, eps: _nn.batch_norm_backward(g, input, mean, var, weight, eps),
+        lambda g, input, mean, var, weight, eps: _several.batch_norm_backward(g, input, mean, var, weight, eps),
     )
     rule.joint("batch_norm_backward", ("grad", "input", "weight"), _batch_norm_second)
     rule("batch_norm_backward", mean=None, var=None)
@@ -151,7 +152,7 @@ def _layer_norm_second(
     dims = list(range(-len(normalized_shape), 0))
 
     def first(a: Tensor) -> Tensor:
-        return _nn.layer_norm_backward(a, input, normalized_shape, mean, rstd)[0]
+        return _several.layer_norm_backward(a, input, normalized_shape, mean, rstd)[0]
 
     plain = (input - mean) * rstd
     a = grad if weight is None else grad * weight
@@ -176,7 +177,7 @@ def _batch_norm_second(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     def first(a: Tensor) -> Tensor:
-        return _nn.batch_norm_backward(a, input, mean, var, None, eps)[0]
+        return _several.batch_norm_backward(a, input, mean, var, None, eps)[0]
 
     def wide(t: Tensor) -> Tensor:
         return _per_channel(t, input)
@@ -207,25 +208,25 @@ def _scale(var: Tensor, weight: Tensor | None, eps: float) -> Tensor:
 def _lookup(rule: Any) -> None:
     rule(
         "embedding",
-        weight=lambda g, input, weight_shape, padding_idx, scale_grad_by_freq: _nn.embedding_backward(
+        weight=lambda g, input, weight_shape, padding_idx, scale_grad_by_freq: _one.embedding_backward(
             g, input, weight_shape[0], padding_idx, scale_grad_by_freq
         ),
     )
     rule("embedding_backward", grad=_embedding_second)
-    rule("dropout", input=lambda g, mask, p: _nn.dropout_backward(g, mask, p))
-    rule("dropout_backward", grad=lambda g, mask, p: _nn.dropout_backward(g, mask, p))
+    rule("dropout", input=lambda g, mask, p: _one.dropout_backward(g, mask, p))
+    rule("dropout_backward", grad=lambda g, mask, p: _one.dropout_backward(g, mask, p))
 
 
 def _embedding_second(
     g: Tensor, input: Tensor, num_embeddings: int, padding_idx: int | None, scale_grad_by_freq: bool
 ) -> Tensor:
-    result = _nn.embedding(input, g)
+    result = _one.embedding(input, g)
     if padding_idx is not None:
         result = result * (input != padding_idx % num_embeddings).unsqueeze(-1).to(g.dtype)
     if scale_grad_by_freq:
         ones = at.ones(*input.shape, 1, dtype=g.dtype, device=g.device)
-        counts = _nn.embedding_backward(ones, input, num_embeddings)
-        result = result / _nn.embedding(input, counts)
+        counts = _one.embedding_backward(ones, input, num_embeddings)
+        result = result / _one.embedding(input, counts)
     return result
 
 
@@ -233,7 +234,7 @@ def _losses(rule: Any) -> None:
     rule(
         "nll_loss",
         input=lambda g, target, weight, total_weight, input_shape, reduction, ignore_index, label_smoothing: (
-            _nn.nll_loss_backward(
+            _one.nll_loss_backward(
                 g, target, weight, total_weight, input_shape, reduction, ignore_index, label_smoothing
             )
         ),
@@ -241,7 +242,7 @@ def _losses(rule: Any) -> None:
     )
     rule(
         "nll_loss_backward",
-        grad=lambda g, target, weight, reduction, ignore_index, label_smoothing: _nn.nll_loss(
+        grad=lambda g, target, weight, reduction, ignore_index, label_smoothing: _several.nll_loss(
             g, target, weight, reduction, ignore_index, label_smoothing
         )[0],
         weight=None,
@@ -249,8 +250,8 @@ def _losses(rule: Any) -> None:
     )
     rule(
         "mse_loss",
-        input=lambda g, input, target, reduction: _nn.mse_loss_backward(g, input, target, reduction),
-        target=lambda g, input, target, reduction: _nn.mse_loss_backward(g, target, input, reduction),
+        input=lambda g, input, target, reduction: _one.mse_loss_backward(g, input, target, reduction),
+        target=lambda g, input, target, reduction: _one.mse_loss_backward(g, target, input, reduction),
     )
     rule(
         "mse_loss_backward",
@@ -271,34 +272,34 @@ def _mse_to_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Te
 
 # Each activation has a backward op grad * slope(input); the second derivatives are compositions.
 def _activations(rule: Any) -> None:
-    rule("elu", input=lambda g, input, alpha: _nn.elu_backward(g, input, alpha))
+    rule("elu", input=lambda g, input, alpha: _one.elu_backward(g, input, alpha))
     rule(
         "elu_backward",
-        grad=lambda g, input, alpha: _nn.elu_backward(g, input, alpha),
+        grad=lambda g, input, alpha: _one.elu_backward(g, input, alpha),
         input=lambda g, grad, input, alpha: g * grad * at.where(input > 0, 0.0, alpha * at.exp(at.clamp(input, max=0))),
     )
-    rule("gelu", input=lambda g, input, approximate: _nn.gelu_backward(g, input, approximate))
+    rule("gelu", input=lambda g, input, approximate: _one.gelu_backward(g, input, approximate))
     rule(
         "gelu_backward",
-        grad=lambda g, input, approximate: _nn.gelu_backward(g, input, approximate),
+        grad=lambda g, input, approximate: _one.gelu_backward(g, input, approximate),
         input=lambda g, grad, input, approximate: g * grad * _gelu_second(input, approximate),
     )
-    rule("leaky_relu", input=lambda g, input, negative_slope: _nn.leaky_relu_backward(g, input, negative_slope))
+    rule("leaky_relu", input=lambda g, input, negative_slope: _one.leaky_relu_backward(g, input, negative_slope))
     rule(
         "leaky_relu_backward",
-        grad=lambda g, input, negative_slope: _nn.leaky_relu_backward(g, input, negative_slope),
+        grad=lambda g, input, negative_slope: _one.leaky_relu_backward(g, input, negative_slope),
         input=None,
     )
-    rule("silu", input=lambda g, input: _nn.silu_backward(g, input))
+    rule("silu", input=lambda g, input: _one.silu_backward(g, input))
     rule(
         "silu_backward",
-        grad=lambda g, input: _nn.silu_backward(g, input),
+        grad=lambda g, input: _one.silu_backward(g, input),
         input=lambda g, grad, input: g * grad * _silu_second(input),
     )
-    rule("softplus", input=lambda g, input, beta, threshold: _nn.softplus_backward(g, input, beta, threshold))
+    rule("softplus", input=lambda g, input, beta, threshold: _one.softplus_backward(g, input, beta, threshold))
     rule(
         "softplus_backward",
-        grad=lambda g, input, beta, threshold: _nn.softplus_backward(g, input, beta, threshold),
+        grad=lambda g, input, beta, threshold: _one.softplus_backward(g, input, beta, threshold),
         input=lambda g, grad, input, beta, threshold: g * grad * _softplus_second(input, beta, threshold),
     )
 

@@ -32,8 +32,8 @@ class Module:
     (2, 3)
     """
 
-    # What is registered lives in the instance's __dict__, as other attributes do, so that reading it costs no more. _kinds
-    # says which names they are, in the order of their registration.
+    # What is registered lives in the instance's __dict__, as other attributes do, so that reading it costs no more.
+    # _kinds says which names they are, in the order of their registration.
     _kinds: dict[str, str]
     _transient: set[str]
     _hooks: Hooks | None = None
@@ -277,9 +277,10 @@ class Module:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Moves to a device and floating parameters and buffers to a dtype: ``to("cuda")``, ``to(at.float64)``, ``to(tensor)``.
+        """Moves to a device, and floating parameters and buffers to a dtype.
 
-        Parameters that change are new objects: make the optimizer afterwards.
+        The arguments are a device, a dtype, both, or a tensor that has them. Parameters that change are new
+        objects: make the optimizer afterwards.
         """
         device, dtype = _target(args, kwargs)
 
@@ -328,8 +329,8 @@ class Module:
     ) -> _state.IncompatibleKeys:
         """Copies a state dict into the parameters and buffers, or with ``assign`` puts its tensors in their place.
 
-        StateDictError lists all keys that are missing or unexpected (unless ``strict`` is false) and all shapes that differ;
-        nothing has been changed then.
+        StateDictError lists all keys that are missing or unexpected (unless ``strict`` is false) and all shapes that
+        differ; nothing has been changed then.
         """
         return _state.restore(self, state_dict, strict, assign)
 

@@ -56,7 +56,7 @@ class Parameter(at.Tensor):
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         """A parameter over the memory of ``data``; an empty one for None."""
-        self = at.Tensor.__new__(cls, at.empty(0) if data is None else data)
+        self = at.Tensor.__new__(cls, at.empty(0) if data is None else data)  # type: ignore[call-arg]
         set_requires_grad(self, requires_grad)
         return self
 

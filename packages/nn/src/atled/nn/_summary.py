@@ -90,8 +90,8 @@ def _shape(output: Any) -> str:
 def summary(model: Module, input: Any) -> Summary:
     """Calls the model once, in evaluation mode, and tables each module's output shape and own parameters.
 
-    ``input`` is a tensor, or a tuple of all arguments. Shared modules and parameters count once. Outputs' memory is that of
-    the modules that have none within.
+    ``input`` is a tensor, or a tuple of all arguments. Shared modules and parameters count once. Outputs'
+    memory is that of the modules that have none within.
 
     >>> import atled.core as at
     >>> from atled import nn

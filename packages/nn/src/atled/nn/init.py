@@ -178,7 +178,7 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Rows, or columns if there are fewer, that are orthonormal (Saxe et al. 2014); further dimensions count as columns."""
+    """Orthonormal rows, or columns if there are fewer (Saxe et al. 2014); all further dimensions count as one."""
     import numpy as np
 
     if tensor.ndim < 2:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import atled.core as at
-from atled.core import Tensor, ops
+from atled.core import Tensor
 
-_nn = ops.nn
+from .._ops import one as _one
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -29,23 +29,23 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """``x Phi(x)`` with the normal distribution's Phi (Hendrycks & Gimpel 2016), or its ``"tanh"`` approximation."""
-    return _nn.gelu(input, approximate)
+    return _one.gelu(input, approximate)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``x sigmoid(x)`` (Elfwing et al. 2018)."""
-    return input.copy_(_nn.silu(input)) if inplace else _nn.silu(input)
+    return input.copy_(_one.silu(input)) if inplace else _one.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x tanh(log(1 + exp(x)))`` (Misra 2019)."""
-    result = input * at.tanh(_nn.softplus(input))
+    result = input * at.tanh(_one.softplus(input))
     return input.copy_(result) if inplace else result
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, else ``negative_slope x``."""
-    result = _nn.leaky_relu(input, negative_slope)
+    result = _one.leaky_relu(input, negative_slope)
     return input.copy_(result) if inplace else result
 
 
@@ -58,30 +58,30 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, else ``alpha (exp(x) - 1)`` (Clevert et al. 2016)."""
-    result = _nn.elu(input, alpha)
+    result = _one.elu(input, alpha)
     return input.copy_(result) if inplace else result
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017)."""
-    result = alpha * _nn.elu(input / alpha)
+    result = alpha * _one.elu(input / alpha)
     return input.copy_(result) if inplace else result
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """The self-normalising ``scale elu(x, alpha)`` (Klambauer et al. 2017)."""
-    result = 1.0507009873554805 * _nn.elu(input, 1.6732632423543772)
+    result = 1.0507009873554805 * _one.elu(input, 1.6732632423543772)
     return input.copy_(result) if inplace else result
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """``log(1 + exp(beta x)) / beta``, and ``x`` itself where ``beta x > threshold``."""
-    return _nn.softplus(input, beta, threshold)
+    return _one.softplus(input, beta, threshold)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
     """``log(sigmoid(x))``."""
-    return -_nn.softplus(-input)
+    return -_one.softplus(-input)
 
 
 def softsign(input: Tensor) -> Tensor:

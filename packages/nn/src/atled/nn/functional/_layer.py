@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import atled.core as at
-from atled.core import Tensor, ops
+from atled.core import Tensor
+
+from .._ops import one as _one
+from .._ops import several as _several
 
 Size = int | Sequence[int]
-
-_nn = ops.nn
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -18,7 +19,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(at.ones(2, 3), at.ones(4, 3)).shape
     (2, 4)
     """
-    return _nn.linear(input, weight, bias)
+    return _one.linear(input, weight, bias)
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -30,12 +31,12 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Surrounds the last dimensions: ``pad`` holds (before, after) for the last one, then for the one before, and so on.
+    """Surrounds the last dimensions: ``pad`` holds (before, after) for the last one, then for the one before, ...
 
     Modes: ``"constant"`` (negative sizes crop), ``"reflect"``, ``"replicate"`` and ``"circular"``.
     """
     if mode == "constant":
-        return _nn.constant_pad(input, pad, 0 if value is None else value)
+        return _one.constant_pad(input, pad, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise at.InvalidValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
     for i in range(len(pad) // 2):
@@ -86,8 +87,8 @@ def conv2d(
     if isinstance(padding, str):
         input, padding = _same_padding("conv2d", input, weight, stride, padding, dilation)
     if input.ndim == 3:
-        return _nn.conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
-    return _nn.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        return _one.conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+    return _one.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
 def _same_padding(
@@ -103,7 +104,7 @@ def _same_padding(
     total = dh * (weight.shape[2] - 1), dw * (weight.shape[3] - 1)
     if total[0] % 2 or total[1] % 2:
         # The one that is left over goes to the end.
-        input = _nn.constant_pad(input, [0, total[1] % 2, 0, total[0] % 2])
+        input = _one.constant_pad(input, [0, total[1] % 2, 0, total[0] % 2])
     return input, (total[0] // 2, total[1] // 2)
 
 
@@ -141,7 +142,7 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """The largest element of each window of the last two dimensions; with its position in the plane, if asked."""
-    output, indices = _nn.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
+    output, indices = _several.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
     return (output, indices) if return_indices else output
 
 
@@ -156,7 +157,7 @@ def max_pool1d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """The largest element of each window of the last dimension; with its position, if asked."""
     window, step = _pair(kernel_size)[0], _pair(stride or kernel_size)[0]
-    output, indices = _nn.max_pool2d_with_indices(
+    output, indices = _several.max_pool2d_with_indices(
         input.unsqueeze(-2), (1, window), (1, step), (0, _pair(padding)[0]), (1, _pair(dilation)[0]), ceil_mode
     )
     return (output.squeeze(-2), indices.squeeze(-2)) if return_indices else output.squeeze(-2)
@@ -172,7 +173,7 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window of the last two dimensions."""
-    return _nn.avg_pool2d(input, kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
+    return _one.avg_pool2d(input, kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 def avg_pool1d(
@@ -185,7 +186,7 @@ def avg_pool1d(
 ) -> Tensor:
     """The mean of each window of the last dimension."""
     window, step = _pair(kernel_size)[0], _pair(stride or kernel_size)[0]
-    pooled = _nn.avg_pool2d(
+    pooled = _one.avg_pool2d(
         input.unsqueeze(-2), (1, window), (1, step), (0, _pair(padding)[0]), ceil_mode, count_include_pad
     )
     return pooled.squeeze(-2)
@@ -194,12 +195,12 @@ def avg_pool1d(
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
     """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
     h, w = (output_size, output_size) if isinstance(output_size, int) or output_size is None else output_size
-    return _nn.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
+    return _one.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
     """Means over windows chosen so that the last dimension becomes ``output_size``."""
-    return _nn.adaptive_avg_pool2d(input.unsqueeze(-2), (1, _pair(output_size)[0])).squeeze(-2)
+    return _one.adaptive_avg_pool2d(input.unsqueeze(-2), (1, _pair(output_size)[0])).squeeze(-2)
 
 
 def batch_norm(
@@ -219,13 +220,13 @@ def batch_norm(
     if not training:
         if running_mean is None or running_var is None:
             raise at.ArgumentError("batch_norm: expected running_mean and running_var when training=False, got None")
-        return _nn.batch_norm_inference(input, running_mean, running_var, weight, bias, eps)
-    output, mean, var = _nn.batch_norm(input, weight, bias, eps)
+        return _one.batch_norm_inference(input, running_mean, running_var, weight, bias, eps)
+    output, mean, var = _several.batch_norm(input, weight, bias, eps)
     if running_mean is not None:
-        _nn.update_average(running_mean, mean, momentum)
+        _one.update_average(running_mean, mean, momentum)
     if running_var is not None:
         count = input.numel() // input.shape[1]
-        _nn.update_average(running_var, var, momentum, count / (count - 1))
+        _one.update_average(running_var, var, momentum, count / (count - 1))
     return output
 
 
@@ -237,7 +238,7 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises over the last dimensions, those of ``normalized_shape`` (Ba et al. 2016)."""
-    return _nn.layer_norm(input, normalized_shape, weight, bias, eps)[0]
+    return _several.layer_norm(input, normalized_shape, weight, bias, eps)[0]
 
 
 def rms_norm(
@@ -277,7 +278,7 @@ def embedding(
         raise at.NotImplementedOpError(
             "embedding: expected max_norm=None, got a number; renormalise weight before the call"
         )
-    return _nn.embedding(input, weight, padding_idx, scale_grad_by_freq)
+    return _one.embedding(input, weight, padding_idx, scale_grad_by_freq)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -300,12 +301,12 @@ def dropout(
         raise at.InvalidValueError(f"dropout: expected p in [0, 1], got {p}")
     if not training or p == 0:
         return input
-    result = _nn.dropout(input, p, generator=generator)[0]
+    result = _several.dropout(input, p, generator=generator)[0]
     return input.copy_(result) if inplace else result
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training, zeroes whole channels of ``(N, C, ...)`` with probability ``p`` and divides the others by ``1 - p``."""
+    """In training, zeroes whole channels of ``(N, C, ...)`` with probability ``p`` and scales the others up."""
     if not training or p == 0:
         return input
     kept = dropout(at.ones(*input.shape[:2], *[1] * (input.ndim - 2), dtype=input.dtype, device=input.device), p)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atled.core as at
-from atled.core import Tensor, ops
+from atled.core import Tensor
 
-_nn = ops.nn
+from .._ops import one as _one
+from .._ops import several as _several
 
 
 def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
@@ -25,7 +26,7 @@ def nll_loss(
 
     ``"mean"`` divides by the sum of the weights; targets equal to ``ignore_index`` do not count.
     """
-    return _nn.nll_loss(input, target, weight, reduction, ignore_index)[0]
+    return _several.nll_loss(input, target, weight, reduction, ignore_index)[0]
 
 
 def cross_entropy(
@@ -45,7 +46,7 @@ def cross_entropy(
     """
     log_probabilities = at.log_softmax(input, 1 if input.ndim > 1 else 0)
     if not target.is_floating_point():
-        return _nn.nll_loss(log_probabilities, target, weight, reduction, ignore_index, label_smoothing)[0]
+        return _several.nll_loss(log_probabilities, target, weight, reduction, ignore_index, label_smoothing)[0]
     return _soft_cross_entropy(log_probabilities, target, weight, reduction, label_smoothing)
 
 
@@ -54,7 +55,8 @@ def _soft_cross_entropy(
 ) -> Tensor:
     if target.shape != log_probabilities.shape:
         raise at.ShapeError(
-            f"cross_entropy: expected probabilities of the input's shape, got {tuple(target.shape)} and {tuple(log_probabilities.shape)}"
+            f"cross_entropy: expected probabilities of the input's shape {tuple(log_probabilities.shape)}, "
+            f"got {tuple(target.shape)}"
         )
     dim = 1 if target.ndim > 1 else 0
     if label_smoothing:
@@ -73,7 +75,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Ten
         return _weighted("mse_loss", (input - target) ** 2, weight, reduction)
     if input.shape != target.shape:
         input, target = at.broadcast_tensors(input, target)
-    return _nn.mse_loss(input, target, reduction)
+    return _one.mse_loss(input, target, reduction)
 
 
 def _weighted(op: str, loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
@@ -118,7 +120,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """The binary cross-entropy of ``sigmoid(input)``, computed without overflow; ``pos_weight`` weighs the positives."""
+    """The binary cross-entropy of ``sigmoid(input)``, without overflow; ``pos_weight`` weighs the positives."""
     _same_shape("binary_cross_entropy_with_logits", input, target)
     negative = _softplus(-input)
     if pos_weight is None:
@@ -130,7 +132,7 @@ def binary_cross_entropy_with_logits(
 
 def _softplus(x: Tensor) -> Tensor:
     # Without the cut at 20: the loss keeps its full precision.
-    return _nn.softplus(x, 1.0, 1e30)
+    return _one.softplus(x, 1.0, 1e30)
 
 
 def _same_shape(op: str, input: Tensor, target: Tensor) -> None:

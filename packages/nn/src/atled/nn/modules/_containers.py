@@ -37,7 +37,8 @@ class _Numbered(Module):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(*self._list()[index]) if isinstance(self, Sequential) else type(self)(self._list()[index])
+            part = Sequential() if isinstance(self, Sequential) else ModuleList()
+            return part.extend(self._list()[index])
         return self._list()[_position(index, len(self))]
 
     def __setitem__(self, index: int, module: Module) -> None:

@@ -49,7 +49,8 @@ class _Convolution(Module):
         name, n = type(self).__name__, self._dims
         if groups <= 0 or in_channels % groups or out_channels % groups:
             raise at.InvalidValueError(
-                f"{name}: expected groups to divide in_channels and out_channels, got {groups}, {in_channels} and {out_channels}"
+                f"{name}: expected groups to divide in_channels and out_channels, "
+                f"got {groups}, {in_channels} and {out_channels}"
             )
         if isinstance(padding, str) and padding not in ("same", "valid"):
             raise at.InvalidValueError(f"{name}: expected padding 'same', 'valid' or sizes, got {padding!r}")
@@ -121,7 +122,9 @@ class Conv1d(_Convolution):
 
 
 class Conv2d(_Convolution):
-    """Cross-correlation of input ``(N, C, H, W)`` or ``(C, H, W)`` with weight ``(out_channels, in_channels / groups, kh, kw)``.
+    """Cross-correlation of input ``(N, C, H, W)`` or ``(C, H, W)`` with a weight.
+
+    The weight has the shape ``(out_channels, in_channels / groups, kh, kw)``.
 
     >>> import atled.core as at
     >>> Conv2d(3, 8, 3, stride=2)(at.ones(1, 3, 9, 9)).shape

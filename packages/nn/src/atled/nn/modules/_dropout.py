@@ -22,7 +22,7 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p`` (Srivastava et al. 2014).
+    """In training, zeroes each element with probability ``p`` and scales the others up (Srivastava et al. 2014).
 
     >>> import atled.core as at
     >>> Dropout(0.5).eval()(at.ones(2)).tolist()
@@ -35,7 +35,7 @@ class Dropout(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """In training, zeroes whole channels of ``(N, C, H, W)`` with probability ``p`` and divides the others by ``1 - p``."""
+    """In training, zeroes whole channels of ``(N, C, H, W)`` with probability ``p`` and scales the others up."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""

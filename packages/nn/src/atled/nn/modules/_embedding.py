@@ -54,7 +54,7 @@ class Embedding(Module):
         else:
             if tuple(_weight.shape) != (num_embeddings, embedding_dim):
                 raise at.ShapeError(
-                    f"Embedding: expected a table of shape ({num_embeddings}, {embedding_dim}), got {tuple(_weight.shape)}"
+                    f"Embedding: expected a table ({num_embeddings}, {embedding_dim}), got {tuple(_weight.shape)}"
                 )
             self.weight = Parameter(_weight, not _freeze)
 

@@ -6,14 +6,13 @@ import math
 from typing import Any
 
 import atled.core as at
-from atled.core import Tensor, ops
+from atled.core import Tensor
 
 from .. import functional as F
 from .. import init
 from .._module import Module
+from .._ops import one as _one
 from .._parameter import Parameter
-
-_nn = ops.nn
 
 
 class Identity(Module):
@@ -59,7 +58,7 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The map of the last dimension."""
-        return _nn.linear(input, self.weight, self.bias)
+        return _one.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The sizes."""

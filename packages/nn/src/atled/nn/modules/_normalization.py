@@ -85,7 +85,7 @@ class _BatchNorm(Module):
 class BatchNorm1d(_BatchNorm):
     """Normalises each channel of ``(N, C)`` or ``(N, C, L)`` over the batch (Ioffe & Szegedy 2015).
 
-    In training by the batch's statistics, which move the running ones by ``momentum``; in evaluation by the running ones.
+    In training by the batch's statistics, which move the running ones by ``momentum``; else by the running ones.
     """
 
     _ndims = (2, 3)
@@ -94,7 +94,7 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     """Normalises each channel of ``(N, C, H, W)`` over the batch (Ioffe & Szegedy 2015).
 
-    In training by the batch's statistics, which move the running ones by ``momentum``; in evaluation by the running ones.
+    In training by the batch's statistics, which move the running ones by ``momentum``; else by the running ones.
 
     >>> import atled.core as at
     >>> BatchNorm2d(3)(at.ones(2, 3, 4, 4)).shape

@@ -21,7 +21,7 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """The p-norm of all elements of all tensors together, as a 0-d tensor; InvalidValueError for NaN and infinity, if asked.
+    """The p-norm of all elements of all tensors together, 0-d; InvalidValueError for NaN and infinity, if asked.
 
     >>> get_total_norm([at.tensor([3.0]), at.tensor([4.0])]).item()
     5.0
@@ -56,7 +56,7 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scales the gradients in place so that their norm, all taken together, is at most ``max_norm``; answers the norm before.
+    """Scales the gradients in place so that their common norm is at most ``max_norm``; answers it as it was.
 
     The elements of all gradients count as one vector (Pascanu et al. 2013).
     """

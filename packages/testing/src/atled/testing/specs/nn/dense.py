@@ -142,7 +142,7 @@ def mse_backward(g: Any, x: Any, y: Any, reduction: str = "mean") -> Any:
 
 
 X, Y = np.ones((3, 4), np.float32), np.array([0, 1, 2])
-I = np.array([0, 4])
+INDICES = np.array([0, 4])
 
 SPECS = [
     OpSpec(
@@ -173,8 +173,8 @@ SPECS = [
         result=lambda sample: dtype_name(sample.args[1].dtype),
         differentiable=("weight",),
         errors=(
-            ErrorCase(at.BoundsError, r"input in \[0, 3\), got 4 at position 1", I, X),
-            ErrorCase(at.BoundsError, "padding_idx", I, X, 3),
+            ErrorCase(at.BoundsError, r"input in \[0, 3\), got 4 at position 1", INDICES, X),
+            ErrorCase(at.BoundsError, "padding_idx", INDICES, X, 3),
             ErrorCase(at.DTypeError, "int32 or int64", X, X),
         ),
     ),
@@ -187,7 +187,7 @@ SPECS = [
         scale=embedding_backward,
         ulps=SUMS,
         differentiable=("grad",),
-        errors=(ErrorCase(at.ShapeError, "grad of shape", X, I, 5),),
+        errors=(ErrorCase(at.ShapeError, "grad of shape", X, INDICES, 5),),
     ),
     OpSpec(
         name="nn::dropout",

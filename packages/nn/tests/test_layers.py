@@ -1,0 +1,216 @@
+"""Layers, losses and initialisers against NumPy and SciPy."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import signal, special
+
+import atled.core as at
+from atled import nn
+from atled.nn import functional as F
+
+RNG = np.random.default_rng(7)
+
+
+def draw(*shape: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return RNG.standard_normal(shape)
+
+
+def test_conv2d_agrees_with_scipy() -> None:
+    x, w = draw(1, 2, 7, 6), draw(3, 2, 3, 2)
+    expected = [sum(signal.correlate2d(x[0, c], w[k, c], "valid") for c in range(2)) for k in range(3)]
+    for dtype, tolerance in ((at.float32, 1e-5), (at.float64, 1e-12)):
+        result = F.conv2d(at.from_numpy(x).to(dtype), at.from_numpy(w).to(dtype))
+        np.testing.assert_allclose(result.numpy()[0], np.array(expected), atol=tolerance)
+
+
+@pytest.mark.parametrize("kernel", [2, 3, (4, 1)])
+def test_same_padding_keeps_the_size(kernel: Any) -> None:
+    layer = nn.Conv2d(1, 1, kernel, padding="same", bias=False, dtype=at.float64)
+    x = draw(1, 1, 6, 5)
+    kh, kw = layer.kernel_size
+    around = ((kh - 1) // 2, kh - 1 - (kh - 1) // 2), ((kw - 1) // 2, kw - 1 - (kw - 1) // 2)
+    expected = signal.correlate2d(np.pad(x[0, 0], around), at.Tensor(layer.weight).numpy()[0, 0], "valid")
+    np.testing.assert_allclose(at.Tensor(layer(at.from_numpy(x))).numpy()[0, 0], expected, atol=1e-12)
+
+
+def test_conv1d_and_unbatched_input() -> None:
+    x, w = draw(2, 9), draw(3, 2, 4)
+    expected = np.array([sum(np.correlate(x[c], w[k, c], "valid") for c in range(2)) for k in range(3)])
+    result = F.conv1d(at.from_numpy(x), at.from_numpy(w))
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-12)
+    assert nn.Conv2d(2, 3, 3)(at.ones(2, 5, 5)).shape == (3, 3, 3)
+    assert nn.Conv1d(2, 3, 3, stride=2)(at.ones(4, 2, 9)).shape == (4, 3, 4)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_padding_modes(mode: str) -> None:
+    x = draw(1, 2, 4, 5)
+    numpy_mode = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
+    expected = np.pad(x, ((0, 0), (0, 0), (2, 1), (1, 3)), mode=numpy_mode)  # type: ignore[call-overload]
+    np.testing.assert_array_equal(F.pad(at.from_numpy(x), (1, 3, 2, 1), mode).numpy(), expected)
+
+
+def test_batch_norm_tracks_and_uses_running_statistics() -> None:
+    layer = nn.BatchNorm2d(3, momentum=0.3, dtype=at.float64)
+    x = draw(4, 3, 2, 5)
+    layer(at.from_numpy(x))
+    mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), ddof=1)
+    np.testing.assert_allclose(layer.running_mean.numpy(), 0.3 * mean, rtol=1e-12)
+    np.testing.assert_allclose(layer.running_var.numpy(), 0.7 + 0.3 * var, rtol=1e-12)
+    assert layer.num_batches_tracked.item() == 1
+    layer.eval()
+    expected = (x - 0.3 * mean[:, None, None]) / np.sqrt(0.7 + 0.3 * var[:, None, None] + 1e-5)
+    np.testing.assert_allclose(at.Tensor(layer(at.from_numpy(x))).numpy(), expected, rtol=1e-10)
+    with pytest.raises(at.ShapeError, match="expected 4-d input"):
+        layer(at.ones(2, 3))
+
+
+def test_batch_norm_can_average_over_all_batches() -> None:
+    layer = nn.BatchNorm1d(2, momentum=None, dtype=at.float64)
+    batches = [draw(5, 2) for _ in range(3)]
+    for batch in batches:
+        layer(at.from_numpy(batch))
+    np.testing.assert_allclose(layer.running_mean.numpy(), np.mean([b.mean(0) for b in batches], 0), rtol=1e-10)
+
+
+def test_layer_norm_and_rms_norm() -> None:
+    x = draw(3, 8)
+    normed = at.Tensor(nn.LayerNorm(8, dtype=at.float64)(at.from_numpy(x))).numpy()
+    np.testing.assert_allclose(normed.mean(-1), 0, atol=1e-12)
+    np.testing.assert_allclose(normed.std(-1), 1, atol=1e-4)
+    rms = at.Tensor(nn.RMSNorm(8, dtype=at.float64)(at.from_numpy(x))).numpy()
+    np.testing.assert_allclose((rms**2).mean(-1), 1, rtol=1e-10)
+
+
+def test_cross_entropy_is_stable_and_matches_scipy() -> None:
+    x, y = draw(5, 4) * 1000, np.array([0, 3, 1, 2, 2])
+    expected = -special.log_softmax(x, 1)[np.arange(5), y]
+    for reduction, value in (("none", expected), ("sum", expected.sum()), ("mean", expected.mean())):
+        loss = F.cross_entropy(at.from_numpy(x), at.from_numpy(y), reduction=reduction)
+        np.testing.assert_allclose(loss.numpy(), value, rtol=1e-12)
+    hard = np.eye(4)[y]
+    soft = F.cross_entropy(at.from_numpy(x), at.from_numpy(hard), label_smoothing=0.1)
+    classes = F.cross_entropy(at.from_numpy(x), at.from_numpy(y), label_smoothing=0.1)
+    smooth = 0.9 * hard + 0.025
+    np.testing.assert_allclose(soft.item(), -(special.log_softmax(x, 1) * smooth).sum(1).mean(), rtol=1e-12)
+    np.testing.assert_allclose(classes.item(), soft.item(), rtol=1e-12)
+
+
+def test_binary_cross_entropy_with_logits() -> None:
+    x, y, w = draw(6) * 50, RNG.random(6), RNG.random(6) + 0.5
+    expected = -(w * y * -np.logaddexp(0, -x) + (1 - y) * -np.logaddexp(0, x))
+    loss = F.binary_cross_entropy_with_logits(
+        *map(at.from_numpy, (x, y)), pos_weight=at.from_numpy(w), reduction="none"
+    )
+    np.testing.assert_allclose(loss.numpy(), expected, rtol=1e-10)
+    with pytest.raises(at.ShapeError, match="one shape"):
+        F.binary_cross_entropy_with_logits(at.ones(2), at.ones(3))
+
+
+def test_simple_losses() -> None:
+    x, y = draw(3, 4), draw(3, 4)
+    a, b = at.from_numpy(x), at.from_numpy(y)
+    d = np.abs(x - y)
+    np.testing.assert_allclose(F.l1_loss(a, b).item(), d.mean())
+    np.testing.assert_allclose(F.mse_loss(a, b[0]).item(), ((x - y[0]) ** 2).mean())
+    np.testing.assert_allclose(F.huber_loss(a, b, delta=0.7).item(), special.huber(0.7, d).mean())
+    np.testing.assert_allclose(F.smooth_l1_loss(a, b, beta=0.7).item(), special.huber(0.7, d).mean() / 0.7)
+    p, q = special.softmax(x, 1), special.softmax(y, 1)
+    kl = F.kl_div(at.from_numpy(np.log(p)), at.from_numpy(q), reduction="batchmean")
+    np.testing.assert_allclose(kl.item(), special.rel_entr(q, p).sum() / 3, rtol=1e-10)
+    with pytest.raises(at.InvalidValueError, match="reduction"):
+        F.l1_loss(a, b, reduction="average")
+
+
+def test_embedding_and_padding_row() -> None:
+    layer = nn.Embedding(5, 3, padding_idx=-1)
+    assert layer.padding_idx == 4
+    assert layer(at.tensor([4])).tolist() == [[0.0, 0.0, 0.0]]
+    with pytest.raises(at.BoundsError, match="position 1"):
+        layer(at.tensor([0, 5]))
+
+
+def test_dropout_follows_the_generator_and_the_mode() -> None:
+    layer = nn.Dropout(0.4)
+    x = at.ones(1000)
+    at.manual_seed(3)
+    first = layer(x)
+    at.manual_seed(3)
+    assert first.tolist() == layer(x).tolist()
+    np.testing.assert_allclose(np.unique(first.numpy()), [0, 1 / 0.6], rtol=1e-6)
+    assert layer.eval()(x) is x
+    with pytest.raises(at.InvalidValueError, match="p in"):
+        nn.Dropout(1.5)
+
+
+def test_dropout_does_not_depend_on_the_number_of_threads() -> None:
+    x = at.ones(300_001)
+    threads = at.get_num_threads()
+    results = []
+    try:
+        for n in (1, 2, 4):
+            at.set_num_threads(n)
+            at.manual_seed(5)
+            results.append(F.dropout(x, 0.3).numpy().copy())
+    finally:
+        at.set_num_threads(threads)
+    assert all((r == results[0]).all() for r in results)
+
+
+@pytest.mark.parametrize(
+    ("fill", "std"),
+    [
+        (lambda t: nn.init.xavier_normal_(t, 2.0), 2 * math.sqrt(2 / (300 + 200))),
+        (lambda t: nn.init.xavier_uniform_(t), math.sqrt(2 / (300 + 200))),
+        (lambda t: nn.init.kaiming_normal_(t, nonlinearity="relu"), math.sqrt(2 / 300)),
+        (lambda t: nn.init.kaiming_uniform_(t, mode="fan_out", nonlinearity="relu"), math.sqrt(2 / 200)),
+        (lambda t: nn.init.normal_(t, 0.0, 0.3), 0.3),
+    ],
+)
+def test_random_initialisers_have_the_right_spread(fill: Any, std: float) -> None:
+    at.manual_seed(0)
+    values = fill(at.empty(200, 300)).numpy()
+    assert abs(values.std() / std - 1) < 0.02
+    assert abs(values.mean()) < 0.02 * std * 5
+
+
+def test_other_initialisers() -> None:
+    q = nn.init.orthogonal_(at.empty(3, 5, dtype=at.float64)).numpy()
+    np.testing.assert_allclose(q @ q.T, np.eye(3), atol=1e-12)
+    assert nn.init.eye_(at.empty(2, 3)).tolist() == [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    truncated = nn.init.trunc_normal_(at.empty(10_000), a=-0.5, b=1.0).numpy()
+    assert truncated.min() >= -0.5 and truncated.max() <= 1
+    x = draw(1, 3, 4, 4)
+    weight = nn.init.dirac_(at.empty(3, 3, 3, 3, dtype=at.float64))
+    np.testing.assert_allclose(F.conv2d(at.from_numpy(x), weight, padding=1).numpy(), x)
+    assert (nn.init.sparse_(at.empty(10, 4), 0.5).numpy() == 0).sum(0).tolist() == [5, 5, 5, 5]
+    assert nn.init.calculate_gain("tanh") == 5 / 3
+    with pytest.raises(at.InvalidValueError, match="nonlinearity"):
+        nn.init.calculate_gain("cosine")
+
+
+def test_parameters_as_a_vector() -> None:
+    layer = nn.Linear(2, 3)
+    vector = nn.utils.parameters_to_vector(layer.parameters())
+    assert vector.shape == (9,)
+    nn.utils.vector_to_parameters(at.arange(9.0), layer.parameters())
+    assert layer.bias.tolist() == [6.0, 7.0, 8.0]
+    with pytest.raises(at.ShapeError, match="expected 9 elements, got 8"):
+        nn.utils.vector_to_parameters(at.arange(8.0), layer.parameters())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_convolution_works_in_a_forked_child() -> None:
+    x, w = at.ones(8, 16, 32, 32), at.ones(16, 16, 3, 3)
+    before = F.conv2d(x, w).numpy().copy()
+    pid = os.fork()
+    if pid == 0:
+        same = bool((F.conv2d(x, w).numpy() == before).all())
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

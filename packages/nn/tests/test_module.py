@@ -1,0 +1,238 @@
+"""Module: registration, state dicts, conversions, hooks and the printed form."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled import nn
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 4)
+        self.norm = nn.BatchNorm1d(4)
+        self.scale = nn.Parameter(at.ones(1))
+        self.register_buffer("table", at.arange(3.0))
+        self.register_buffer("scratch", at.zeros(2), persistent=False)
+
+    def forward(self, x: Any) -> Any:
+        return self.norm(self.first(x)) * self.scale
+
+
+KEYS = [
+    "scale",
+    "table",
+    "first.weight",
+    "first.bias",
+    "norm.weight",
+    "norm.bias",
+    "norm.running_mean",
+    "norm.running_var",
+    "norm.num_batches_tracked",
+]
+
+
+def test_what_belongs_to_a_module() -> None:
+    block = Block()
+    assert list(dict(block.named_parameters())) == ["scale", "first.weight", "first.bias", "norm.weight", "norm.bias"]
+    assert [name for name, _ in block.named_children()] == ["first", "norm"]
+    assert [name for name, _ in block.named_modules()] == ["", "first", "norm"]
+    assert "scratch" in dict(block.named_buffers())
+    assert block.get_parameter("first.weight") is block.first.weight
+    assert block.get_submodule("norm") is block.norm
+    with pytest.raises(AttributeError, match="no parameter 'missing'"):
+        block.get_parameter("first.missing")
+
+
+def test_shared_parameters_count_once() -> None:
+    block = Block()
+    block.second = nn.Linear(3, 4)
+    block.second.weight = block.first.weight
+    assert len(list(block.parameters())) == 6
+    assert len(list(block.named_parameters(remove_duplicate=False))) == 7
+    moved = block.double()
+    assert moved.second.weight is moved.first.weight
+    assert moved.first.weight.dtype == at.float64
+
+
+def test_assignments_are_checked() -> None:
+    block = Block()
+    with pytest.raises(TypeError, match="'scale' to be a Parameter or None, got Tensor"):
+        block.scale = at.ones(1)
+    with pytest.raises(TypeError, match="'norm' to be a Module or None, got int"):
+        block.norm = 3
+    block.table = at.zeros(3)
+    assert "table" in dict(block.named_buffers())
+    block.norm = None
+    assert "norm" not in dict(block.named_children())
+    with pytest.raises(KeyError, match="not to be empty nor to contain"):
+        block.register_buffer("a.b", None)
+    with pytest.raises(KeyError, match="exists already"):
+        block.register_buffer("forward", None)
+
+    class Forgetful(nn.Module):
+        def __init__(self) -> None:
+            self.layer = nn.Identity()
+
+    with pytest.raises(AttributeError, match=re.escape("super().__init__()")):
+        Forgetful()
+
+
+def test_state_dict_has_pytorchs_keys_and_shares_memory() -> None:
+    block = Block()
+    state = block.state_dict()
+    assert list(state) == KEYS
+    assert type(state["scale"]) is at.Tensor
+    state["scale"].fill_(5)
+    assert block.scale.item() == 5
+
+
+def test_load_state_dict_copies_and_assigns() -> None:
+    source, target = Block(), Block()
+    weight = target.first.weight
+    assert repr(target.load_state_dict(source.state_dict())) == "<All keys matched successfully>"
+    assert target.first.weight is weight
+    np.testing.assert_array_equal(weight.tolist(), source.first.weight.tolist())
+    other = {**source.state_dict(), "first.weight": at.zeros(4, 3)}
+    target.load_state_dict(other, assign=True)
+    assert target.first.weight is not weight
+    assert isinstance(target.first.weight, nn.Parameter)
+    assert target.first.weight.shares_storage(other["first.weight"])
+
+
+def test_load_state_dict_lists_everything_and_changes_nothing() -> None:
+    block = Block()
+    state = {key: value.clone() + 1 for key, value in block.state_dict().items()}
+    before = block.first.bias.tolist()
+    del state["norm.bias"]
+    state["extra"] = at.zeros(1)
+    state["first.weight"] = at.zeros(4, 2)
+    with pytest.raises(nn.StateDictError) as caught:
+        block.load_state_dict(state)
+    message = str(caught.value)
+    assert "unexpected keys: extra" in message
+    assert "missing keys: norm.bias" in message
+    assert "size mismatch for first.weight: expected (4, 3), got (4, 2)" in message
+    assert isinstance(caught.value, RuntimeError)
+    assert block.first.bias.tolist() == before
+    state["first.weight"] = at.zeros(4, 3)
+    assert block.load_state_dict(state, strict=False) == (["norm.bias"], ["extra"])
+
+
+def test_train_and_eval_reach_everything() -> None:
+    block = Block().eval()
+    assert not block.training and not block.norm.training
+    assert block.train().norm.training
+    with pytest.raises(ValueError, match="mode to be a bool"):
+        block.train(1)  # type: ignore[arg-type]
+
+
+def test_to_converts_floats_only() -> None:
+    block = Block().to(at.float64)
+    assert block.scale.dtype == at.float64
+    assert block.norm.num_batches_tracked.dtype == at.int64
+    assert block.half().first.weight.dtype == at.float16
+    with pytest.raises(at.DTypeError, match="floating or complex"):
+        block.to(at.int32)
+
+
+def test_apply_visits_children_first() -> None:
+    seen: list[str] = []
+    Block().apply(lambda module: seen.append(type(module).__name__))
+    assert seen == ["Linear", "BatchNorm1d", "Block"]
+
+
+def test_hooks_run_in_order_and_can_be_removed() -> None:
+    calls: list[str] = []
+    layer = nn.Identity()
+    before = layer.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+    after = layer.register_forward_hook(lambda module, args, output: output * 10)
+    layer.register_forward_hook(lambda module, args, output: calls.append("first"), prepend=True)
+    layer.register_forward_hook(lambda module, args, kwargs, output: calls.append("kwargs"), with_kwargs=True)
+    assert layer(at.tensor(1.0)).item() == 20
+    assert calls == ["first", "kwargs"]
+    before.remove()
+    after.remove()
+    after.remove()
+    assert layer(at.tensor(1.0)).item() == 1
+
+
+def test_always_called_hooks_run_after_an_error() -> None:
+    class Broken(nn.Module):
+        def forward(self) -> None:
+            raise ValueError("broken")
+
+    calls: list[Any] = []
+    layer = Broken()
+    layer.register_forward_hook(lambda module, args, output: calls.append(output), always_call=True)
+    with pytest.raises(ValueError, match="broken"):
+        layer()
+    assert calls == [None]
+
+
+def test_copies_are_independent() -> None:
+    block = Block()
+    twin = copy.deepcopy(block)
+    twin.scale.data_ptr()
+    nn.init.zeros_(twin.scale)
+    assert block.scale.item() == 1
+    assert isinstance(twin.scale, nn.Parameter)
+
+
+def test_printed_form() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ModuleList([nn.ReLU()]), nn.Dropout(0.2))
+    assert repr(model) == (
+        "Sequential(\n"
+        "  (0): Conv2d(1, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
+        "  (1): ModuleList(\n"
+        "    (0): ReLU()\n"
+        "  )\n"
+        "  (2): Dropout(p=0.2, inplace=False)\n"
+        ")"
+    )
+
+
+def test_containers() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    model.append(nn.Linear(3, 1))
+    assert len(model) == 3 and isinstance(model[-1], nn.Linear) and len(model[:2]) == 2
+    model.insert(1, nn.Tanh())
+    assert [type(m).__name__ for m in model] == ["Linear", "Tanh", "ReLU", "Linear"]
+    del model[1]
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    named = nn.Sequential({"a": nn.ReLU(), "b": nn.Tanh()})
+    assert isinstance(named.b, nn.Tanh)
+    table = nn.ModuleDict({"x": nn.ReLU()})
+    table["y"] = nn.Tanh()
+    assert list(table) == ["x", "y"] and "x" in table and len(table) == 2
+    values = nn.ParameterList([at.ones(1), at.zeros(2)])
+    assert [name for name, _ in values.named_parameters()] == ["0", "1"]
+    assert list(nn.ParameterDict({"p": at.ones(1)}).state_dict()) == ["p"]
+    with pytest.raises(IndexError, match="expected an index"):
+        model[7]
+
+
+def test_summary() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 4))
+    model[4].requires_grad_(False)
+    assert str(nn.summary(model, at.zeros(1, 1, 5, 5))) == (
+        "Layer              Output shape  Parameters\n"
+        "-------------------------------------------\n"
+        "Sequential         (1, 4)                 0\n"
+        "  0 (Conv2d)       (1, 2, 3, 3)          20\n"
+        "  1 (BatchNorm2d)  (1, 2, 3, 3)           4\n"
+        "  2 (ReLU)         (1, 2, 3, 3)           0\n"
+        "  3 (Flatten)      (1, 18)                0\n"
+        "  4 (Linear)       (1, 4)                76\n"
+        "-------------------------------------------\n"
+        "Parameters: 100 (24 trainable, 76 frozen)\n"
+        "Memory: 400 B parameters, 24 B buffers, 100 B input, 304 B outputs"
+    )
+    assert model.training and not model[0]._hooks.after

@@ -1,0 +1,81 @@
+"""Training needs atled-autograd; inference does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled import nn
+
+WITHOUT_AUTOGRAD = """
+from importlib import metadata
+
+
+found = metadata.distributions
+metadata.distributions = lambda **kw: (d for d in found(**kw) if d.metadata["Name"] != "atled-autograd")
+import sys
+sys.modules["atled.autograd"] = None
+import atled.core as at
+from atled import nn
+
+model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 3))
+assert model.eval()(at.ones(2, 1, 8, 8)).shape == (2, 3)
+model.requires_grad_(False).zero_grad()
+assert "(0 trainable" in str(nn.summary(model, at.ones(1, 1, 8, 8)))
+assert nn.utils.clip_grad_norm_(model.parameters(), 1.0).item() == 0
+try:
+    model(at.ones(2, 1, 8, 8)).sum().backward()
+except AttributeError as error:
+    assert "pip install atled-autograd" in str(error), error
+else:
+    raise AssertionError("backward without atled-autograd")
+"""
+
+
+def test_inference_without_autograd() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_AUTOGRAD], check=True)
+
+
+def test_parameters_require_gradients_and_learn() -> None:
+    pytest.importorskip("atled.autograd")
+    at.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
+    assert all(p.requires_grad and p.is_leaf for p in model.parameters())
+    x = at.from_numpy(np.random.default_rng(0).standard_normal((64, 2)).astype(np.float32))
+    y = (x[:, :1] * x[:, 1:]).clone()
+    losses = []
+    for _ in range(300):
+        loss = nn.functional.mse_loss(model(x), y)
+        model.zero_grad()
+        loss.backward()
+        for parameter in model.parameters():
+            at.Tensor(parameter).sub_(parameter.grad, alpha=0.1)
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_clipping() -> None:
+    pytest.importorskip("atled.autograd")
+    layer = nn.Linear(3, 4)
+    (layer(at.ones(2, 3)).sum() * 10).backward()
+    grads = np.concatenate([p.grad.numpy().ravel() for p in layer.parameters()])
+    total = nn.utils.clip_grad_norm_(layer.parameters(), 1.5)
+    np.testing.assert_allclose(total.item(), np.linalg.norm(grads), rtol=1e-6)
+    clipped = np.concatenate([p.grad.numpy().ravel() for p in layer.parameters()])
+    np.testing.assert_allclose(clipped, grads * 1.5 / np.linalg.norm(grads), rtol=1e-5)
+    nn.utils.clip_grad_value_(layer.parameters(), 0.1)
+    assert max(p.grad.numpy().max() for p in layer.parameters()) <= 0.1 + 1e-7
+    assert nn.utils.get_total_norm([at.tensor([3.0, -7.0])], float("inf")).item() == 7
+
+
+def test_frozen_parameters_have_no_gradient() -> None:
+    pytest.importorskip("atled.autograd")
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    model[0].requires_grad_(False)
+    model(at.ones(1, 2)).sum().backward()
+    assert model[0].weight.grad is None
+    assert model[1].weight.grad is not None
