@@ -1,6 +1,5 @@
 // soft_clip(x, limit) = x / (1 + |x| / limit): squashes each element smoothly into (-limit, limit).
 #include <atled/plugin.hpp>
-
 #include <cmath>
 
 namespace {
@@ -10,7 +9,8 @@ void soft_clip_shape(const atled_frame* frame, atled_spec* outs) {
   const atled_tensor* input = atled::arg_tensor(frame, 0);
   const double limit = atled::arg_double(frame, 1);
   if (!atled::is_floating(input->dtype))
-    atled::fail(ATLED_E_DTYPE, "expected input of a floating-point dtype, got %s; use input.to(float32)", atled::dtype_name(input->dtype));
+    atled::fail(ATLED_E_DTYPE, "expected input of a floating-point dtype, got %s; use input.to(float32)",
+                atled::dtype_name(input->dtype));
   if (!(limit > 0)) atled::fail(ATLED_E_VALUE, "expected limit > 0, got %g", limit);
   atled::same_spec(outs[0], input);
 }
@@ -30,7 +30,8 @@ void soft_clip_cpu(atled_frame* frame) {
   double limit = atled::arg_double(frame, 1);
   const bool wide = atled::arg_tensor(frame, 0)->dtype == ATLED_FLOAT64;
   const int dtype = wide ? ATLED_FLOAT64 : ATLED_FLOAT32;
-  atled::check(atled::kernel_group->elementwise(frame, dtype, dtype, wide ? soft_clip_loop<double> : soft_clip_loop<float>, &limit));
+  atled::check(atled::kernel_group->elementwise(frame, dtype, dtype,
+                                                wide ? soft_clip_loop<double> : soft_clip_loop<float>, &limit));
 }
 
 void init() {

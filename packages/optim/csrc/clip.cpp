@@ -1,4 +1,5 @@
-// Clipping by the norm of all gradients together (Pascanu et al. 2013). The norm stays a tensor, so that no device is waited for.
+// Clipping by the norm of all gradients together (Pascanu et al. 2013). The norm stays a tensor, so that no device is
+// waited for.
 #include <cmath>
 #include <limits>
 
@@ -17,7 +18,8 @@ void grad_norm(atled_frame* f) {
   double total = 0;
   static const atled::Op contiguous{"core::contiguous"};
   for (uint32_t i = 0; i < grads.n; ++i) {
-    if (!is_floating(entry(grads, i)->dtype)) fail(ATLED_E_DTYPE, "expected gradients of a floating-point dtype, got %s", dtype_name(entry(grads, i)->dtype));
+    if (!is_floating(entry(grads, i)->dtype))
+      fail(ATLED_E_DTYPE, "expected gradients of a floating-point dtype, got %s", dtype_name(entry(grads, i)->dtype));
     if (entry(grads, i)->dtype == ATLED_FLOAT64) dtype = ATLED_FLOAT64;
     Tensor g = is_contiguous(entry(grads, i)) ? Tensor::borrow(entry(grads, i)) : contiguous(entry(grads, i));
     const int64_t n = numel(g), blocks = (n + kGrain - 1) / kGrain;
@@ -56,7 +58,8 @@ void scale_by_norm(atled_frame* f) {
   Tensors grads = f->args[0];
   const atled_tensor* norm = arg_tensor(f, 1);
   if (numel(norm) != 1 || (norm->dtype != ATLED_FLOAT32 && norm->dtype != ATLED_FLOAT64))
-    fail(ATLED_E_ARGUMENT, "expected norm to be one float32 or float64, got %s of shape %s", dtype_name(norm->dtype), shape_text(norm).c_str());
+    fail(ATLED_E_ARGUMENT, "expected norm to be one float32 or float64, got %s of shape %s", dtype_name(norm->dtype),
+         shape_text(norm).c_str());
   const double value = norm->dtype == ATLED_FLOAT64 ? *data<double>(norm) : static_cast<double>(*data<float>(norm));
   const double factor = arg_double(f, 2) / (value + 1e-6);
   check_params(grads);
@@ -78,10 +81,12 @@ void scale_by_norm(atled_frame* f) {
 
 void define_clip() {
   const atled_op* norm = define({"optim::grad_norm(Tensor[] grads, float norm_type=2.0) -> Tensor",
-                                 "The p-norm of all elements of all tensors, a 0-d tensor of float32 (float64 if one of them is); inf is the largest element."});
+                                 "The p-norm of all elements of all tensors, a 0-d tensor of float32 (float64 if one "
+                                 "of them is); inf is the largest element."});
   add_kernel(norm, ATLED_DEVICE_CPU, kernel<grad_norm>);
-  const atled_op* scale = define({"optim::scale_by_norm_(Tensor(a!)[] grads, Tensor norm, float max_norm) -> Tensor[]",
-                                  "Multiplies the tensors by min(1, max_norm / (norm + 1e-6)), in place. Returns them."});
+  const atled_op* scale =
+      define({"optim::scale_by_norm_(Tensor(a!)[] grads, Tensor norm, float max_norm) -> Tensor[]",
+              "Multiplies the tensors by min(1, max_norm / (norm + 1e-6)), in place. Returns them."});
   add_kernel(scale, ATLED_DEVICE_CPU, kernel<scale_by_norm>);
   check(layer_group->skip(norm, ~uint64_t{0}));
   check(layer_group->skip(scale, ~uint64_t{0}));

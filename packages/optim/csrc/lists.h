@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atled/plugin.hpp>
-
 #include <string>
 #include <vector>
 
@@ -12,7 +11,8 @@ using Tensors = const atled_value&;
 
 inline atled_tensor* entry(Tensors list, uint32_t i) { return list.u.tensors[i]; }
 
-// The list has as many tensors as params, each of its parameter's shape and dtype, on the CPU; entries may be None when optional.
+// The list has as many tensors as params, each of its parameter's shape and dtype, on the CPU; entries may be None when
+// optional.
 void check_list(const char* name, Tensors list, Tensors params, bool optional = false);
 // The parameters themselves: floating-point.
 void check_params(Tensors params);
@@ -25,8 +25,8 @@ bool same_dense_layout(const atled_tensor* const* list, int n);
 constexpr int kMaxStreams = 6;
 constexpr int64_t kGrain = 16384;
 
-// Calls flat(pointers, count) on stretches of the tensors of one parameter, `n` of them, in parallel where it pays. The pointers
-// are of type T; what is not flat in memory is walked through row by row, with strides folded away by element.
+// Calls flat(pointers, count) on stretches of the tensors of one parameter, `n` of them, in parallel where it pays. The
+// pointers are of type T; what is not flat in memory is walked through row by row, with strides folded away by element.
 template <class T, class F>
 void walk(atled_tensor* const* list, int n, F&& flat) {
   const atled_tensor* first = list[0];
@@ -48,7 +48,8 @@ void walk(atled_tensor* const* list, int n, F&& flat) {
     flat(at, 1);
     for (int d = ndim - 1; d >= 0; --d) {
       const bool carry = ++index[d] == first->dl.shape[d];
-      for (int k = 0; k < n; ++k) at[k] += carry ? -list[k]->dl.strides[d] * (first->dl.shape[d] - 1) : list[k]->dl.strides[d];
+      for (int k = 0; k < n; ++k)
+        at[k] += carry ? -list[k]->dl.strides[d] * (first->dl.shape[d] - 1) : list[k]->dl.strides[d];
       if (!carry) break;
       index[d] = 0;
     }
@@ -63,10 +64,14 @@ using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 template <class F>
 void visit_floating(int dtype, F&& f) {
   switch (dtype) {
-    case ATLED_FLOAT16: return f(Tag<Half>{});
-    case ATLED_BFLOAT16: return f(Tag<BFloat16>{});
-    case ATLED_FLOAT32: return f(Tag<float>{});
-    default: return f(Tag<double>{});
+    case ATLED_FLOAT16:
+      return f(Tag<Half>{});
+    case ATLED_BFLOAT16:
+      return f(Tag<BFloat16>{});
+    case ATLED_FLOAT32:
+      return f(Tag<float>{});
+    default:
+      return f(Tag<double>{});
   }
 }
 

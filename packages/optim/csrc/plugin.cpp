@@ -9,7 +9,9 @@ namespace atled::optim {
 void check_params(Tensors params) {
   for (uint32_t i = 0; i < params.n; ++i) {
     const atled_tensor* p = entry(params, i);
-    if (!is_floating(p->dtype)) fail(ATLED_E_DTYPE, "expected parameters of a floating-point dtype, got %s for parameter %u", dtype_name(p->dtype), i);
+    if (!is_floating(p->dtype))
+      fail(ATLED_E_DTYPE, "expected parameters of a floating-point dtype, got %s for parameter %u",
+           dtype_name(p->dtype), i);
   }
 }
 
@@ -24,10 +26,14 @@ void check_list(const char* name, Tensors list, Tensors params, bool optional) {
   for (uint32_t i = 0; i < list.n; ++i) {
     const atled_tensor *t = entry(list, i), *p = entry(params, i);
     if (!t && optional) continue;
-    if (t->dtype != p->dtype) fail(ATLED_E_DTYPE, "expected %s[%u] of dtype %s as its parameter, got %s", name, i, dtype_name(p->dtype), dtype_name(t->dtype));
+    if (t->dtype != p->dtype)
+      fail(ATLED_E_DTYPE, "expected %s[%u] of dtype %s as its parameter, got %s", name, i, dtype_name(p->dtype),
+           dtype_name(t->dtype));
     bool same = t->dl.ndim == p->dl.ndim;
     for (int d = 0; same && d < t->dl.ndim; ++d) same = t->dl.shape[d] == p->dl.shape[d];
-    if (!same) fail(ATLED_E_SHAPE, "expected %s[%u] of shape %s as its parameter, got %s", name, i, shape_text(p).c_str(), shape_text(t).c_str());
+    if (!same)
+      fail(ATLED_E_SHAPE, "expected %s[%u] of shape %s as its parameter, got %s", name, i, shape_text(p).c_str(),
+           shape_text(t).c_str());
   }
 }
 

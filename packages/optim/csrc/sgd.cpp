@@ -30,7 +30,8 @@ void update(const Settings& s, bool has_buffer, bool first, T* const* at, int64_
 
 void sgd(atled_frame* f) {
   Tensors params = f->args[0], grads = f->args[1], buffers = f->args[2];
-  const Settings s{arg_double(f, 4), arg_double(f, 5), arg_double(f, 6), arg_double(f, 7), arg_bool(f, 8), arg_bool(f, 9)};
+  const Settings s{arg_double(f, 4), arg_double(f, 5), arg_double(f, 6),
+                   arg_double(f, 7), arg_bool(f, 8),   arg_bool(f, 9)};
   const bool first = arg_bool(f, 3), momentum = buffers.n > 0;
   check_params(params);
   check_list("grads", grads, params);
@@ -51,10 +52,13 @@ void sgd(atled_frame* f) {
 }  // namespace
 
 void define_sgd() {
-  const atled_op* op = define({"optim::sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(a!)[] buffers, bool first, *, float lr, float momentum=0.0, "
-                               "float dampening=0.0, float weight_decay=0.0, bool nesterov=False, bool maximize=False) -> Tensor[]",
-                               "One step of SGD on all tensors of a group, in place. buffers is empty without momentum; first says that they hold "
-                               "nothing yet. float16 and bfloat16 are computed in float32. Returns params."});
+  const atled_op* op =
+      define({"optim::sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(a!)[] buffers, bool first, *, float lr, float "
+              "momentum=0.0, "
+              "float dampening=0.0, float weight_decay=0.0, bool nesterov=False, bool maximize=False) -> Tensor[]",
+              "One step of SGD on all tensors of a group, in place. buffers is empty without momentum; first says that "
+              "they hold "
+              "nothing yet. float16 and bfloat16 are computed in float32. Returns params."});
   add_kernel(op, ATLED_DEVICE_CPU, kernel<sgd>);
   check(layer_group->skip(op, ~uint64_t{0}));  // an optimizer's step is not part of what is differentiated
 }

@@ -51,25 +51,31 @@ int negotiate(const atled_request* r) noexcept {
   const int major = ATLED_ABI_MAJOR, minor = ATLED_CORE_MINOR;
   if (r->magic != ATLED_MAGIC) {
     // Nothing else in the request can be trusted, not even where to write the message.
-    return set_error(ATLED_E_ABI, "a plugin's handshake has a bad magic number: it was not built with atled/abi.h, or is damaged; reinstall it");
+    return set_error(
+        ATLED_E_ABI,
+        "a plugin's handshake has a bad magic number: it was not built with atled/abi.h, or is damaged; reinstall it");
   }
   if (r->major != static_cast<uint32_t>(major)) {
     snprintf(text, sizeof text,
-             "%s %s was built for ABI %u.%u, but atled-core %s has ABI %d.%d: pip install -U atled-core %s", who, version, r->major, r->minor,
-             ATLED_CORE_VERSION, major, minor, who);
+             "%s %s was built for ABI %u.%u, but atled-core %s has ABI %d.%d: pip install -U atled-core %s", who,
+             version, r->major, r->minor, ATLED_CORE_VERSION, major, minor, who);
   } else if (r->target_minor > static_cast<uint32_t>(minor)) {
-    snprintf(text, sizeof text, "%s %s needs ABI %d.%u or later, but atled-core %s has ABI %d.%d: pip install -U atled-core", who, version,
+    snprintf(text, sizeof text,
+             "%s %s needs ABI %d.%u or later, but atled-core %s has ABI %d.%d: pip install -U atled-core", who, version,
              major, r->target_minor, ATLED_CORE_VERSION, major, minor);
   } else if (r->target_minor > r->minor) {
-    snprintf(text, sizeof text, "%s %s asks for ABI %d.%u but was built with the header of %d.%u: rebuild it", who, version, major,
-             r->target_minor, major, r->minor);
+    snprintf(text, sizeof text, "%s %s asks for ABI %d.%u but was built with the header of %d.%u: rebuild it", who,
+             version, major, r->target_minor, major, r->minor);
   } else if (!r->api || r->api_size % sizeof(void*) != 0) {
-    snprintf(text, sizeof text, "%s %s hands over no table of whole functions (size %u): rebuild it", who, version, r->api_size);
+    snprintf(text, sizeof text, "%s %s hands over no table of whole functions (size %u): rebuild it", who, version,
+             r->api_size);
   } else if (r->minor <= static_cast<uint32_t>(minor) && r->api_size != table_size(r->minor)) {
-    snprintf(text, sizeof text, "%s %s hands over %s table: expected %u bytes for ABI %u.%u, got %u: rebuild it", who, version,
-             r->api_size < table_size(r->minor) ? "a truncated" : "an oversized", table_size(r->minor), r->major, r->minor, r->api_size);
+    snprintf(text, sizeof text, "%s %s hands over %s table: expected %u bytes for ABI %u.%u, got %u: rebuild it", who,
+             version, r->api_size < table_size(r->minor) ? "a truncated" : "an oversized", table_size(r->minor),
+             r->major, r->minor, r->api_size);
   } else if (r->minor > static_cast<uint32_t>(minor) && r->api_size < sizeof(atled_api)) {
-    snprintf(text, sizeof text, "%s %s hands over a truncated table: expected at least %zu bytes for ABI %u.%u, got %u: rebuild it", who,
+    snprintf(text, sizeof text,
+             "%s %s hands over a truncated table: expected at least %zu bytes for ABI %u.%u, got %u: rebuild it", who,
              version, sizeof(atled_api), r->major, r->minor, r->api_size);
   } else {
     fill_table(r->api, r->api_size, &root_table, sizeof root_table);
@@ -82,7 +88,8 @@ int negotiate(const atled_request* r) noexcept {
   return set_error(ATLED_E_ABI, text);
 }
 
-const atled_handshake shown{ATLED_MAGIC, ATLED_ABI_MAJOR, ATLED_CORE_MINOR, "atled-core", ATLED_CORE_VERSION, negotiate};
+const atled_handshake shown{ATLED_MAGIC,  ATLED_ABI_MAJOR,    ATLED_CORE_MINOR,
+                            "atled-core", ATLED_CORE_VERSION, negotiate};
 
 }  // namespace
 
@@ -100,12 +107,14 @@ int load_plugin(const char* path) noexcept {
     void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) fail(ATLED_E_PLUGIN, "plugin %s cannot be loaded: %s", path, dlerror());
     auto init = reinterpret_cast<atled_plugin_init_fn>(dlsym(library, ATLED_INIT_SYMBOL));
-    if (!init) fail(ATLED_E_PLUGIN, "plugin %s exports no %s: use ATLED_PLUGIN of atled/plugin.hpp", path, ATLED_INIT_SYMBOL);
+    if (!init)
+      fail(ATLED_E_PLUGIN, "plugin %s exports no %s: use ATLED_PLUGIN of atled/plugin.hpp", path, ATLED_INIT_SYMBOL);
     clear_error();
     int status = init(&shown);
     if (status == ATLED_OK) return;
     atled_error error;
-    if (get_error(&error) == ATLED_OK) fail(ATLED_E_PLUGIN, "plugin %s answered status %d without an error", path, status);
+    if (get_error(&error) == ATLED_OK)
+      fail(ATLED_E_PLUGIN, "plugin %s answered status %d without an error", path, status);
     throw Raised{status};
   });
 }

@@ -33,8 +33,8 @@ int empty(const atled_spec* spec, DLDevice device, atled_tensor** out) noexcept 
   return t ? ATLED_OK : get_error(&error);
 }
 
-int as_view(atled_tensor* base, int32_t dtype, int32_t ndim, const int64_t* shape, const int64_t* strides, int64_t offset,
-            atled_tensor** out) noexcept {
+int as_view(atled_tensor* base, int32_t dtype, int32_t ndim, const int64_t* shape, const int64_t* strides,
+            int64_t offset, atled_tensor** out) noexcept {
   TensorImpl* t = nullptr;
   int status = make_view(base, dtype, ndim, shape, strides, offset, &t);
   *out = t;
@@ -71,8 +71,12 @@ int change_word(uint64_t& word, uint64_t set, uint64_t clear, uint64_t* old) noe
   return ATLED_OK;
 }
 
-int include(uint64_t set, uint64_t clear, uint64_t* old) noexcept { return change_word(thread_state.include, set, clear, old); }
-int exclude(uint64_t set, uint64_t clear, uint64_t* old) noexcept { return change_word(thread_state.exclude, set, clear, old); }
+int include(uint64_t set, uint64_t clear, uint64_t* old) noexcept {
+  return change_word(thread_state.include, set, clear, old);
+}
+int exclude(uint64_t set, uint64_t clear, uint64_t* old) noexcept {
+  return change_word(thread_state.exclude, set, clear, old);
+}
 
 int skip(const atled_op* op, uint64_t layers) noexcept {
   const_cast<Op*>(as_op(op))->layer_mask.fetch_and(~layers);
@@ -120,9 +124,9 @@ struct OwnGroup {
 
 }  // namespace
 
-const atled_api root_table{retain,     release,      empty,     as_view,   from_dlpack, export_dlpack,  set_keys,
-                           bump,       last_change,  find_op,   call,      redispatch,  release_values, set_error,
-                           get_error,  clear_error,  get_group, publish_group};
+const atled_api root_table{retain,         release,   empty,       as_view,     from_dlpack, export_dlpack,
+                           set_keys,       bump,      last_change, find_op,     call,        redispatch,
+                           release_values, set_error, get_error,   clear_error, get_group,   publish_group};
 
 int get_group(const char* name, uint32_t version, void* table, size_t size) noexcept {
   const OwnGroup own[] = {
@@ -144,7 +148,9 @@ int get_group(const char* name, uint32_t version, void* table, size_t size) noex
   std::lock_guard<std::mutex> lock(published().mutex);
   auto found = published().tables.find({name, version});
   if (found == published().tables.end())
-    return set_error(ATLED_E_ABI, (std::string("group ") + name + " version " + std::to_string(version) + " is published by no loaded wheel").c_str());
+    return set_error(ATLED_E_ABI, (std::string("group ") + name + " version " + std::to_string(version) +
+                                   " is published by no loaded wheel")
+                                      .c_str());
   fill_table(table, size, found->second.data(), found->second.size());
   return ATLED_OK;
 }
@@ -153,7 +159,9 @@ int publish_group(const char* name, uint32_t version, const void* table, size_t 
   return guard([&] {
     std::lock_guard<std::mutex> lock(published().mutex);
     const char* bytes = static_cast<const char*>(table);
-    if (!published().tables.emplace(std::make_pair(std::string(name), version), std::vector<char>(bytes, bytes + size)).second)
+    if (!published()
+             .tables.emplace(std::make_pair(std::string(name), version), std::vector<char>(bytes, bytes + size))
+             .second)
       fail(ATLED_E_PLUGIN, "group %s version %u is published already", name, version);
   });
 }

@@ -52,9 +52,10 @@ struct Avx2 {
 #undef ATLED_TARGET
 };
 struct Avx512 {
-#define ATLED_TARGET                                                                                              \
-  __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=" \
-                        "512")))
+#define ATLED_TARGET                                                                                   \
+  __attribute__((                                                                                      \
+      target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=" \
+             "512")))
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };

@@ -66,8 +66,11 @@ int add_device(const atled_device_def* def) noexcept {
   if (def->size < offsetof(atled_device_def, copy) || !def->name || def->type <= 0 || def->type >= 128)
     return set_error(ATLED_E_PLUGIN, "device: expected a table with size, a name and a type in [1, 128)");
   if (all.slot_of[def->type] != 255)
-    return set_error(ATLED_E_PLUGIN, (std::string("device ") + def->name + ": its type number is taken by " + all.names[all.slot_of[def->type]]).c_str());
-  if (all.count == kMaxDevices) return set_error(ATLED_E_PLUGIN, "device: expected at most 16 device types in a process");
+    return set_error(ATLED_E_PLUGIN, (std::string("device ") + def->name + ": its type number is taken by " +
+                                      all.names[all.slot_of[def->type]])
+                                         .c_str());
+  if (all.count == kMaxDevices)
+    return set_error(ATLED_E_PLUGIN, "device: expected at most 16 device types in a process");
   int slot = all.count;
   memcpy(&all.defs[slot], def, def->size < sizeof(atled_device_def) ? def->size : sizeof(atled_device_def));
   all.names[slot] = def->name;
@@ -80,14 +83,16 @@ int add_device(const atled_device_def* def) noexcept {
 int device_known(DLDevice device) noexcept {
   uint8_t slot = device_slot(device.device_type);
   if (slot == 255) {
-    std::string text = "expected one of the devices " + known_names() + ", got device type " + std::to_string(device.device_type);
+    std::string text =
+        "expected one of the devices " + known_names() + ", got device type " + std::to_string(device.device_type);
     return set_error(ATLED_E_DEVICE, text.c_str());
   }
   int32_t count = 1;
   const atled_device_def& def = devices().defs[slot];
   if (def.count && def.count(def.self, &count) != ATLED_OK) return ATLED_E_DEVICE;
   if (device.device_id < 0 || device.device_id >= count) {
-    std::string text = "expected " + devices().names[slot] + " index in [0, " + std::to_string(count) + "), got " + std::to_string(device.device_id);
+    std::string text = "expected " + devices().names[slot] + " index in [0, " + std::to_string(count) + "), got " +
+                       std::to_string(device.device_id);
     return set_error(ATLED_E_DEVICE, text.c_str());
   }
   return ATLED_OK;
@@ -101,7 +106,8 @@ int device_allocate(DLDevice device, size_t nbytes, void** out) noexcept {
   }
   if (device.device_type == ATLED_DEVICE_META) return ATLED_OK;
   const atled_device_def* def = device_def(device.device_type);
-  if (!def || !def->allocate) return device_known(device) ? ATLED_E_DEVICE : set_error(ATLED_E_DEVICE, "the device cannot allocate");
+  if (!def || !def->allocate)
+    return device_known(device) ? ATLED_E_DEVICE : set_error(ATLED_E_DEVICE, "the device cannot allocate");
   return def->allocate(def->self, device.device_id, nbytes, nullptr, out);
 }
 
@@ -119,7 +125,8 @@ int device_copy(void* dst, DLDevice dst_device, const void* src, DLDevice src_de
   }
   const atled_device_def* def = device_def(host(dst_device) ? src_device.device_type : dst_device.device_type);
   if (!def || !def->copy)
-    return set_error(ATLED_E_DEVICE, ("cannot copy from " + device_text(src_device) + " to " + device_text(dst_device)).c_str());
+    return set_error(ATLED_E_DEVICE,
+                     ("cannot copy from " + device_text(src_device) + " to " + device_text(dst_device)).c_str());
   return def->copy(def->self, dst, dst_device, src, src_device, nbytes, nullptr);
 }
 
@@ -142,7 +149,8 @@ int parse_device(const char* text, DLDevice* out) noexcept {
     char* end = nullptr;
     long value = strtol(text + colon + 1, &end, 10);
     if (*end != 0 || end == text + colon + 1 || value < 0 || value > 1024)
-      return set_error(ATLED_E_VALUE, ("expected a device such as \"cpu\" or \"cuda:0\", got \"" + name + "\"").c_str());
+      return set_error(ATLED_E_VALUE,
+                       ("expected a device such as \"cpu\" or \"cuda:0\", got \"" + name + "\"").c_str());
     index = static_cast<int32_t>(value);
     name.resize(colon);
   }
@@ -155,7 +163,8 @@ int parse_device(const char* text, DLDevice* out) noexcept {
     }
     if (attempt == 0 && load_device && load_device(name.c_str()) != ATLED_OK) return ATLED_E_DEVICE;
   }
-  return set_error(ATLED_E_DEVICE, ("expected one of the devices " + known_names() + ", got \"" + std::string(text) + "\"").c_str());
+  return set_error(ATLED_E_DEVICE,
+                   ("expected one of the devices " + known_names() + ", got \"" + std::string(text) + "\"").c_str());
 }
 
 }  // namespace atled::core

@@ -70,8 +70,8 @@ DLDevice find_device(const atled_frame* frame) {
     const DLDevice &a = first->dl.device, &b = t->dl.device;
     if (a.device_type == b.device_type && a.device_id == b.device_id) return;
     const char* first_name = op->args[first_position].name;
-    fail(ATLED_E_DEVICE, "%s is on %s, %s on %s; move one of them, for example %s.to(%s.device)", first_name, device_text(a).c_str(), name,
-         device_text(b).c_str(), first_name, name);
+    fail(ATLED_E_DEVICE, "%s is on %s, %s on %s; move one of them, for example %s.to(%s.device)", first_name,
+         device_text(a).c_str(), name, device_text(b).c_str(), first_name, name);
   };
   const bool any_device = op->traits & ATLED_OP_ANY_DEVICE;
   each_tensor(frame, [&](atled_tensor* t, int position) {
@@ -82,7 +82,8 @@ DLDevice find_device(const atled_frame* frame) {
       agree(t, op->args[position].name);
     }
   });
-  if (op->device_arg >= 0 && frame->args[op->device_arg].tag == ATLED_DEVICE) return frame->args[op->device_arg].u.device;
+  if (op->device_arg >= 0 && frame->args[op->device_arg].tag == ATLED_DEVICE)
+    return frame->args[op->device_arg].u.device;
   if (first && !any_device && (frame->flags & ATLED_CALL_OUT))
     for (int i = 0; i < op->nouts; ++i) agree(frame->outs[i].u.tensor, "out");
   if (!first && (frame->flags & ATLED_CALL_OUT)) return frame->outs[0].u.tensor->dl.device;
@@ -96,7 +97,8 @@ inline DLDevice common_device(const atled_frame* frame) {
     const atled_value &a = frame->args[op->tensor_args[0]], &b = frame->args[op->tensor_args[op->tensor_arg_count - 1]];
     const atled_tensor* one = a.tag == ATLED_TENSOR ? a.u.tensor : b.tag == ATLED_TENSOR ? b.u.tensor : nullptr;
     const atled_tensor* two = b.tag == ATLED_TENSOR ? b.u.tensor : one;
-    if (one && a.tag != ATLED_TENSORS && b.tag != ATLED_TENSORS && one->dl.device.device_type == two->dl.device.device_type &&
+    if (one && a.tag != ATLED_TENSORS && b.tag != ATLED_TENSORS &&
+        one->dl.device.device_type == two->dl.device.device_type &&
         one->dl.device.device_id == two->dl.device.device_id)
       return one->dl.device;
   }
@@ -116,7 +118,8 @@ inline KernelEntry need_kernel(const Op* op, DLDevice device) {
   KernelEntry entry = slot < kMaxDevices ? op->kernel(slot) : KernelEntry{};
   if (!entry.run) entry = find_kernel(op, device);
   if (!entry.run) {
-    fail(ATLED_E_NOT_IMPLEMENTED, "expected a kernel for device %s, but there is none; move the arguments, for example to \"cpu\"",
+    fail(ATLED_E_NOT_IMPLEMENTED,
+         "expected a kernel for device %s, but there is none; move the arguments, for example to \"cpu\"",
          device_text(device).c_str());
   }
   return entry;
@@ -129,9 +132,12 @@ int64_t work_of(const atled_frame* frame) {
 }
 
 void check_writable(const atled_tensor* t, const char* name) {
-  if (t->flags & ATLED_TENSOR_READONLY) fail(ATLED_E_VALUE, "%s is read-only; write into a copy: %s.clone()", name, name);
+  if (t->flags & ATLED_TENSOR_READONLY)
+    fail(ATLED_E_VALUE, "%s is read-only; write into a copy: %s.clone()", name, name);
   if (overlaps_itself(t) && numel(t) > 0)
-    fail(ATLED_E_VALUE, "%s has elements that share memory (it was expanded), so it cannot be written; write into a copy: %s.clone()", name, name);
+    fail(ATLED_E_VALUE,
+         "%s has elements that share memory (it was expanded), so it cannot be written; write into a copy: %s.clone()",
+         name, name);
 }
 
 // Results may be written as `to` without losing their kind (bool < integer < float < complex).
@@ -154,7 +160,8 @@ bool clashes(const atled_tensor* out, const atled_tensor* in, bool elementwise) 
 }
 
 struct Specs {
-  explicit Specs(int n) : list(n <= 1 ? &one : static_cast<atled_spec*>(malloc(sizeof(atled_spec) * static_cast<size_t>(n)))) {
+  explicit Specs(int n)
+      : list(n <= 1 ? &one : static_cast<atled_spec*>(malloc(sizeof(atled_spec) * static_cast<size_t>(n)))) {
     if (!list) throw std::bad_alloc();
   }
   ~Specs() {
@@ -177,10 +184,13 @@ struct GivenOutputs {
     for (int i = 0; i < op->nouts; ++i) {
       atled_tensor* out = frame->outs[i].u.tensor;
       const atled_spec& spec = specs[i];
-      if (out->dl.ndim != spec.ndim || memcmp(out->dl.shape, spec.shape, sizeof(int64_t) * static_cast<size_t>(spec.ndim)) != 0)
-        fail(ATLED_E_SHAPE, "expected %s of shape %s, got %s", name, shape_text(spec.ndim, spec.shape).c_str(), shape_text(out).c_str());
+      if (out->dl.ndim != spec.ndim ||
+          memcmp(out->dl.shape, spec.shape, sizeof(int64_t) * static_cast<size_t>(spec.ndim)) != 0)
+        fail(ATLED_E_SHAPE, "expected %s of shape %s, got %s", name, shape_text(spec.ndim, spec.shape).c_str(),
+             shape_text(out).c_str());
       if (!same_kind_cast(spec.dtype, out->dtype))
-        fail(ATLED_E_DTYPE, "expected %s of a dtype that can hold %s results, got %s", name, dtype_name(spec.dtype), dtype_name(out->dtype));
+        fail(ATLED_E_DTYPE, "expected %s of a dtype that can hold %s results, got %s", name, dtype_name(spec.dtype),
+             dtype_name(out->dtype));
       check_writable(out, name);
       bool temporary = !elementwise && (out->dtype != spec.dtype || !is_contiguous(out));
       if (!temporary)
@@ -291,7 +301,8 @@ void each_mutated(const atled_frame* frame, F&& f) {
 int run_free(atled_frame* frame) {
   const Op* op = as_op(frame->op);
   // An op that changes its first argument is its own in-place form.
-  if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE)) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
+  if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE))
+    fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
   const DLDevice device = common_device(frame);
   KernelEntry entry = need_kernel(op, device);
   if (op->mutated < 0) {
@@ -302,7 +313,8 @@ int run_free(atled_frame* frame) {
     for (int i = 0; i < op->nouts && status == ATLED_OK; ++i) {
       if (frame->outs[i].tag != ATLED_NONE || op->out_types[static_cast<size_t>(i)].back() == '?') continue;
       release_values(frame->outs, op->nouts);
-      fail(ATLED_E_RUNTIME, "its kernel left result %d (%s) empty; the plugin that provides it is at fault", i, op->out_types[static_cast<size_t>(i)].c_str());
+      fail(ATLED_E_RUNTIME, "its kernel left result %d (%s) empty; the plugin that provides it is at fault", i,
+           op->out_types[static_cast<size_t>(i)].c_str());
     }
     return status;
   }
@@ -356,7 +368,8 @@ int redispatch(atled_frame* frame) noexcept {
 
 int run_kernel(atled_frame* frame, int32_t device_type) noexcept {
   KernelEntry entry = find_kernel(as_op(frame->op), DLDevice{device_type, 0});
-  if (!entry.run) return set_error(ATLED_E_NOT_IMPLEMENTED, (as_op(frame->op)->qualified + " has no kernel for that device").c_str());
+  if (!entry.run)
+    return set_error(ATLED_E_NOT_IMPLEMENTED, (as_op(frame->op)->qualified + " has no kernel for that device").c_str());
   return entry.run(entry.ctx, frame);
 }
 
@@ -373,9 +386,12 @@ void release_values(atled_value* values, uint32_t n) noexcept {
 }
 
 int add_layer(const char* name, uint32_t level, atled_kernel handler, void* ctx) noexcept {
-  if (level > 63 || !name || !handler) return set_error(ATLED_E_PLUGIN, "layer: expected a name, a level in [0, 63] and a handler");
+  if (level > 63 || !name || !handler)
+    return set_error(ATLED_E_PLUGIN, "layer: expected a name, a level in [0, 63] and a handler");
   if (layers[level].handler)
-    return set_error(ATLED_E_PLUGIN, (std::string("layer ") + name + ": level " + std::to_string(level) + " is taken by " + layers[level].name).c_str());
+    return set_error(ATLED_E_PLUGIN, (std::string("layer ") + name + ": level " + std::to_string(level) +
+                                      " is taken by " + layers[level].name)
+                                         .c_str());
   layers[level] = Layer{name, handler, ctx};
   return ATLED_OK;
 }
@@ -383,7 +399,10 @@ int add_layer(const char* name, uint32_t level, atled_kernel handler, void* ctx)
 const char* layer_name(uint32_t level) { return level < 64 ? layers[level].name : nullptr; }
 
 int own_slot(const char* owner, void (*drop)(atled_tensor* t)) noexcept {
-  if (drop_slot) return set_error(ATLED_E_PLUGIN, ("autograd slot: expected one owner, but it belongs to " + slot_owner + ", asked for by " + owner).c_str());
+  if (drop_slot)
+    return set_error(
+        ATLED_E_PLUGIN,
+        ("autograd slot: expected one owner, but it belongs to " + slot_owner + ", asked for by " + owner).c_str());
   slot_owner = owner;
   drop_slot = drop;
   return ATLED_OK;

@@ -14,7 +14,19 @@ namespace atled::core {
 
 // How the Python callable and the dispatcher treat an argument.
 enum class Kind : uint8_t {
-  kTensor, kTensorList, kScalar, kTensorOrScalar, kInt, kFloat, kBool, kString, kDtype, kDevice, kGenerator, kInts, kFloats
+  kTensor,
+  kTensorList,
+  kScalar,
+  kTensorOrScalar,
+  kInt,
+  kFloat,
+  kBool,
+  kString,
+  kDtype,
+  kDevice,
+  kGenerator,
+  kInts,
+  kFloats
 };
 
 struct ArgInfo {
@@ -32,7 +44,7 @@ struct KernelEntry {
 
 struct Op : atled_op {
   std::string ns_text, name_text, schema_text, doc_text, qualified;
-  std::vector<std::string> strings;          // behind args, defaults and result names
+  std::vector<std::string> strings;            // behind args, defaults and result names
   std::deque<std::vector<int64_t>> int_lists;  // defaults
   std::vector<atled_arg> arg_table;
   std::vector<ArgInfo> infos;
@@ -41,8 +53,8 @@ struct Op : atled_op {
   std::vector<std::string> aliases;    // other public names
   uint8_t tensor_args[32];             // positions that can hold tensors
   int tensor_arg_count = 0;
-  int mutated = -1;                    // position of the Tensor(a!) argument
-  uint32_t mutated_lists = 0;          // a bit for each Tensor(a!)[] argument
+  int mutated = -1;            // position of the Tensor(a!) argument
+  uint32_t mutated_lists = 0;  // a bit for each Tensor(a!)[] argument
   int dtype_arg = -1, device_arg = -1;
   bool returns_tensors = true;
   std::atomic<uint64_t> layer_mask{~uint64_t{0}};

@@ -20,5 +20,7 @@ void alias(const char* op, const char* other_name);
 
 }  // namespace atled::core
 
-#define ATLED_OPS(run) static const ::atled::core::RegisterOps run##_registered { run, #run }
-#define ATLED_KERNELS(run) static const ::atled::core::RegisterKernels run##_registered { run, #run }
+#define ATLED_OPS(run) \
+  static const ::atled::core::RegisterOps run##_registered { run, #run }
+#define ATLED_KERNELS(run) \
+  static const ::atled::core::RegisterKernels run##_registered { run, #run }

@@ -47,8 +47,10 @@ void check_definition(const Op& op) {
   const bool list = op.out_list != 0;
   if ((op.traits & (ATLED_OP_INPLACE | ATLED_OP_ELEMENTWISE)) && !op.structured())
     fail(ATLED_E_VALUE, "%s: an element-wise or in-place op needs a shape rule", op.qualified.c_str());
-  if (op.structured() && (!op.returns_tensors || list)) fail(ATLED_E_VALUE, "%s: a shape rule is for results of type Tensor", op.qualified.c_str());
-  if (op.structured() && (op.traits & ATLED_OP_MUTATES)) fail(ATLED_E_VALUE, "%s: Tensor(a!) and a shape rule exclude each other", op.qualified.c_str());
+  if (op.structured() && (!op.returns_tensors || list))
+    fail(ATLED_E_VALUE, "%s: a shape rule is for results of type Tensor", op.qualified.c_str());
+  if (op.structured() && (op.traits & ATLED_OP_MUTATES))
+    fail(ATLED_E_VALUE, "%s: Tensor(a!) and a shape rule exclude each other", op.qualified.c_str());
 }
 
 }  // namespace
@@ -65,13 +67,15 @@ int register_builtin_ops() noexcept {
 
 int define_op(const atled_op_def* def, const atled_op** out) noexcept {
   return guard([&] {
-    if (def->size < sizeof(atled_op_def)) fail(ATLED_E_ABI, "op definition: expected a structure of %zu bytes, got %u", sizeof(atled_op_def), def->size);
+    if (def->size < sizeof(atled_op_def))
+      fail(ATLED_E_ABI, "op definition: expected a structure of %zu bytes, got %u", sizeof(atled_op_def), def->size);
     Op parsed_name;
     parse_schema(def->schema, parsed_name);
     Registry& all = registry();
     std::unique_lock<std::shared_mutex> lock(all.mutex);
     if (all.by_name.count(parsed_name.qualified))
-      fail(ATLED_E_PLUGIN, "op %s is defined already; two plugins provide it: uninstall one of them", parsed_name.qualified.c_str());
+      fail(ATLED_E_PLUGIN, "op %s is defined already; two plugins provide it: uninstall one of them",
+           parsed_name.qualified.c_str());
     Op& op = all.ops.emplace_back();
     try {
       parse_schema(def->schema, op);
@@ -123,7 +127,10 @@ int find_op(const char* name, const atled_op** out) noexcept {
     if (colons == std::string::npos) text = "core::" + text;
     if (ns != "core" && load_ops) check(load_ops(ns.c_str()));
     const Op* op = lookup_op(text);
-    if (!op) fail(ATLED_E_NOT_IMPLEMENTED, "expected the name of a registered op, got %s; is the wheel that provides %s:: installed?", text.c_str(), ns.c_str());
+    if (!op)
+      fail(ATLED_E_NOT_IMPLEMENTED,
+           "expected the name of a registered op, got %s; is the wheel that provides %s:: installed?", text.c_str(),
+           ns.c_str());
     *out = op;
   });
 }
@@ -142,10 +149,13 @@ int add_kernel_entry(const atled_op* op_, int32_t device_type, atled_kernel run,
   Op* op = const_cast<Op*>(as_op(op_));
   uint8_t slot = device_slot(device_type);
   if (device_type != ATLED_DEVICE_ANY && slot == 255)
-    return set_error(ATLED_E_DEVICE, ("kernel of " + op->qualified + ": expected a known device type, got " + std::to_string(device_type)).c_str());
+    return set_error(
+        ATLED_E_DEVICE,
+        ("kernel of " + op->qualified + ": expected a known device type, got " + std::to_string(device_type)).c_str());
   std::unique_lock<std::shared_mutex> lock(registry().mutex);
   KernelEntry& entry = device_type == ATLED_DEVICE_ANY ? op->any : op->kernels[slot];
-  if (entry.run) return set_error(ATLED_E_PLUGIN, ("kernel of " + op->qualified + ": there is one already for this device").c_str());
+  if (entry.run)
+    return set_error(ATLED_E_PLUGIN, ("kernel of " + op->qualified + ": there is one already for this device").c_str());
   entry.ctx = ctx;
   __atomic_store_n(&entry.run, run, __ATOMIC_RELEASE);
   return ATLED_OK;

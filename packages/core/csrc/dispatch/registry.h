@@ -23,7 +23,8 @@ KernelEntry find_kernel(const Op* op, DLDevice device) noexcept;
 // Runs what ATLED_OPS and ATLED_KERNELS noted; called once, when the library starts.
 int register_builtin_ops() noexcept;
 
-// Ask Python's plugin registry; set by the binding. Each answers ATLED_OK when it loaded something or had nothing to load.
+// Ask Python's plugin registry; set by the binding. Each answers ATLED_OK when it loaded something or had nothing to
+// load.
 extern int (*load_ops)(const char* ns);
 extern int (*load_kernels)(const char* device, const char* ns);
 

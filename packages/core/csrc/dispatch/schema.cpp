@@ -1,8 +1,8 @@
 // The schema language: `ns::name(Tensor input, Tensor|Scalar other, *, Scalar alpha=1, dtype? dtype=None) -> Tensor`.
 //
-// Types: Tensor, Tensor(a!), Tensor[], Tensor(a!)[], Tensor?[], Scalar, Tensor|Scalar, int, float, bool, str, dtype, device, Generator, int[], int[N]
-// (one int stands for N), int[*] (loose positional ints too), float[]; `?` behind a type allows None.
-// Results: a type, or (Tensor values, Tensor indices).
+// Types: Tensor, Tensor(a!), Tensor[], Tensor(a!)[], Tensor?[], Scalar, Tensor|Scalar, int, float, bool, str, dtype,
+// device, Generator, int[], int[N] (one int stands for N), int[*] (loose positional ints too), float[]; `?` behind a
+// type allows None. Results: a type, or (Tensor values, Tensor indices).
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
@@ -72,7 +72,8 @@ class Parser {
 
  private:
   [[noreturn]] void error(const char* expected) {
-    fail(ATLED_E_VALUE, "schema \"%s\": expected %s at column %d", begin_, expected, static_cast<int>(at_ - begin_) + 1);
+    fail(ATLED_E_VALUE, "schema \"%s\": expected %s at column %d", begin_, expected,
+         static_cast<int>(at_ - begin_) + 1);
   }
   void skip() {
     while (*at_ == ' ' || *at_ == '\n') ++at_;
@@ -177,7 +178,8 @@ class Parser {
     double number = strtod(at_, &end);
     if (end == at_) error("a default");
     bool whole = true;
-    for (const char* c = at_; c < end; ++c) whole = whole && (isdigit(static_cast<unsigned char>(*c)) || *c == '-' || *c == '+');
+    for (const char* c = at_; c < end; ++c)
+      whole = whole && (isdigit(static_cast<unsigned char>(*c)) || *c == '-' || *c == '+');
     at_ = end;
     if (info.kind == Kind::kInts) {
       op_.int_lists.emplace_back(static_cast<size_t>(info.fixed ? info.fixed : 1), static_cast<int64_t>(number));
@@ -210,7 +212,8 @@ class Parser {
     arg.flags = flags;
     uint8_t position = static_cast<uint8_t>(op_.arg_table.size());
     if (position == 31) error("at most 31 arguments");
-    if (info.kind == Kind::kTensor || info.kind == Kind::kTensorList || info.kind == Kind::kTensorOrScalar) op_.tensor_args[op_.tensor_arg_count++] = position;
+    if (info.kind == Kind::kTensor || info.kind == Kind::kTensorList || info.kind == Kind::kTensorOrScalar)
+      op_.tensor_args[op_.tensor_arg_count++] = position;
     if ((flags & ATLED_ARG_MUTATED) && info.kind == Kind::kTensorList) {
       op_.mutated_lists |= 1u << position;
     } else if (flags & ATLED_ARG_MUTATED) {

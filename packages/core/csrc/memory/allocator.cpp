@@ -16,8 +16,8 @@ namespace {
 
 // Classes: 64, 128, 192, 256, then four steps per power of two (at most 25 % slack) up to 2^46.
 constexpr int kClasses = 4 + 38 * 4;
-constexpr size_t kSmallLimit = 1 << 16;      // blocks up to here are cached per thread
-constexpr size_t kMapLimit = 1 << 20;        // blocks from here come from mmap
+constexpr size_t kSmallLimit = 1 << 16;        // blocks up to here are cached per thread
+constexpr size_t kMapLimit = 1 << 20;          // blocks from here come from mmap
 constexpr size_t kThreadCacheBytes = 1 << 18;  // per class
 
 int size_class(size_t nbytes) {
@@ -170,7 +170,8 @@ inline ThreadCache* thread_cache() {
 }
 
 void count_live(int64_t bytes) {
-  uint64_t live = counters.live.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_relaxed) + static_cast<uint64_t>(bytes);
+  uint64_t live =
+      counters.live.fetch_add(static_cast<uint64_t>(bytes), std::memory_order_relaxed) + static_cast<uint64_t>(bytes);
   uint64_t peak = counters.peak.load(std::memory_order_relaxed);
   while (live > peak && !counters.peak.compare_exchange_weak(peak, live, std::memory_order_relaxed)) {
   }
@@ -238,7 +239,8 @@ void trim() noexcept {
 namespace {
 struct ForkGuard {
   ForkGuard() {
-    pthread_atfork([] { shared().mutex().lock(); }, [] { shared().mutex().unlock(); }, [] { shared().mutex().unlock(); });
+    pthread_atfork([] { shared().mutex().lock(); }, [] { shared().mutex().unlock(); },
+                   [] { shared().mutex().unlock(); });
   }
 } fork_guard;
 }  // namespace

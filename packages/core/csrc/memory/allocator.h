@@ -1,6 +1,6 @@
-// The caching CPU allocator: blocks of a size class go back to a list and come out again, so that a fresh output does not
-// pay page faults on every call. Small classes have a list per thread, which costs a few nanoseconds; what overflows, and
-// every large block, goes through lists that all threads share.
+// The caching CPU allocator: blocks of a size class go back to a list and come out again, so that a fresh output does
+// not pay page faults on every call. Small classes have a list per thread, which costs a few nanoseconds; what
+// overflows, and every large block, goes through lists that all threads share.
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,6 @@ namespace atled::core {
 
 namespace {
 
-
 enum Kind { kBool, kInt, kFloat, kComplex };
 
 Kind kind_of(int dtype) {

@@ -210,7 +210,8 @@ int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& sc
         return 1;
       }
       return info.kind == Kind::kTensorOrScalar && to_scalar(object, out, scratch) ? 1 : 0;
-    case Kind::kScalar: return to_scalar(object, out, scratch) ? 1 : 0;
+    case Kind::kScalar:
+      return to_scalar(object, out, scratch) ? 1 : 0;
     case Kind::kInt: {
       int64_t i = 0;
       int status = to_int(object, &i);
@@ -233,7 +234,8 @@ int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& sc
       *out = value(object == Py_True);
       return 1;
     }
-    case Kind::kString: return to_string(object, out);
+    case Kind::kString:
+      return to_string(object, out);
     case Kind::kDtype: {
       int dtype = dtype_from(object);
       if (dtype < 0) return 0;
@@ -254,24 +256,37 @@ int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& sc
       out->tag = ATLED_GENERATOR;
       return 1;
     }
-    case Kind::kInts: return to_ints(info, object, out, scratch);
-    case Kind::kFloats: return to_floats(object, out, scratch);
-    case Kind::kTensorList: return to_tensors(info, object, out, scratch);
+    case Kind::kInts:
+      return to_ints(info, object, out, scratch);
+    case Kind::kFloats:
+      return to_floats(object, out, scratch);
+    case Kind::kTensorList:
+      return to_tensors(info, object, out, scratch);
   }
   return 0;
 }
 
 PyObject* to_python(const atled_value& v) {
   switch (v.tag) {
-    case ATLED_TENSOR: retain(v.u.tensor); return wrap(v.u.tensor);
-    case ATLED_INT_VALUE: return PyLong_FromLongLong(v.u.i);
-    case ATLED_FLOAT_VALUE: return PyFloat_FromDouble(v.u.f);
-    case ATLED_BOOL_VALUE: return PyBool_FromLong(v.u.i != 0);
-    case ATLED_COMPLEX_VALUE: return PyComplex_FromDoubles(v.u.complex[0], v.u.complex[1]);
-    case ATLED_DTYPE: return dtype_object(static_cast<int>(v.u.i));
-    case ATLED_DEVICE: return device_object(v.u.device);
-    case ATLED_STRING: return PyUnicode_FromStringAndSize(v.u.str, v.n);
-    case ATLED_GENERATOR: return generator_object(v.u.generator);
+    case ATLED_TENSOR:
+      retain(v.u.tensor);
+      return wrap(v.u.tensor);
+    case ATLED_INT_VALUE:
+      return PyLong_FromLongLong(v.u.i);
+    case ATLED_FLOAT_VALUE:
+      return PyFloat_FromDouble(v.u.f);
+    case ATLED_BOOL_VALUE:
+      return PyBool_FromLong(v.u.i != 0);
+    case ATLED_COMPLEX_VALUE:
+      return PyComplex_FromDoubles(v.u.complex[0], v.u.complex[1]);
+    case ATLED_DTYPE:
+      return dtype_object(static_cast<int>(v.u.i));
+    case ATLED_DEVICE:
+      return device_object(v.u.device);
+    case ATLED_STRING:
+      return PyUnicode_FromStringAndSize(v.u.str, v.n);
+    case ATLED_GENERATOR:
+      return generator_object(v.u.generator);
     case ATLED_INTS:
     case ATLED_FLOATS:
     case ATLED_TENSORS: {
@@ -296,7 +311,8 @@ PyObject* to_python(const atled_value& v) {
       }
       return tuple;
     }
-    default: return Py_NewRef(Py_None);
+    default:
+      return Py_NewRef(Py_None);
   }
 }
 

@@ -24,7 +24,9 @@ struct Shape {
 
 bool is_list(PyObject* o) { return PyList_Check(o) || PyTuple_Check(o); }
 Py_ssize_t list_size(PyObject* o) { return PyList_Check(o) ? PyList_Size(o) : PyTuple_Size(o); }
-PyObject* list_item(PyObject* o, Py_ssize_t i) { return PyList_Check(o) ? PyList_GetItem(o, i) : PyTuple_GetItem(o, i); }
+PyObject* list_item(PyObject* o, Py_ssize_t i) {
+  return PyList_Check(o) ? PyList_GetItem(o, i) : PyTuple_GetItem(o, i);
+}
 
 Rank rank_of(PyObject* o) {
   if (PyBool_Check(o)) return Rank::kBool;
@@ -51,7 +53,8 @@ bool infer(PyObject* o, Shape& shape, int depth) {
       shape.dims[depth] = n;
       if (n == 0) shape.ndim = depth + 1;
     } else if (depth >= shape.ndim || shape.dims[depth] != n) {
-      raise(ATLED_E_SHAPE, "tensor", "expected nested lists of equal lengths, got a list of %zd at depth %d where %s", n, depth,
+      raise(ATLED_E_SHAPE, "tensor", "expected nested lists of equal lengths, got a list of %zd at depth %d where %s",
+            n, depth,
             depth >= shape.ndim ? "others have numbers" : ("others have " + std::to_string(shape.dims[depth])).c_str());
       return false;
     }
@@ -62,7 +65,9 @@ bool infer(PyObject* o, Shape& shape, int depth) {
   if (shape.ndim < 0) {
     shape.ndim = depth;
   } else if (depth != shape.ndim) {
-    raise(ATLED_E_SHAPE, "tensor", "expected nested lists of equal depth, got a number at depth %d where others are at depth %d", depth, shape.ndim);
+    raise(ATLED_E_SHAPE, "tensor",
+          "expected nested lists of equal depth, got a number at depth %d where others are at depth %d", depth,
+          shape.ndim);
     return false;
   }
   Rank rank = rank_of(o);
@@ -76,10 +81,14 @@ bool infer(PyObject* o, Shape& shape, int depth) {
 
 int dtype_of_rank(Rank rank) {
   switch (rank) {
-    case Rank::kBool: return ATLED_BOOL;
-    case Rank::kInt: return ATLED_INT64;
-    case Rank::kComplex: return default_dtype() == ATLED_FLOAT64 ? ATLED_COMPLEX128 : ATLED_COMPLEX64;
-    default: return default_dtype();
+    case Rank::kBool:
+      return ATLED_BOOL;
+    case Rank::kInt:
+      return ATLED_INT64;
+    case Rank::kComplex:
+      return default_dtype() == ATLED_FLOAT64 ? ATLED_COMPLEX128 : ATLED_COMPLEX64;
+    default:
+      return default_dtype();
   }
 }
 
@@ -118,14 +127,16 @@ bool store(PyObject* o, T* out) {
       }
     }
     if (!fits) {
-      raise(ATLED_E_VALUE, "tensor", "expected integers that fit %s, got one outside its range", dtype_name(dtype_of<T>));
+      raise(ATLED_E_VALUE, "tensor", "expected integers that fit %s, got one outside its range",
+            dtype_name(dtype_of<T>));
       return false;
     }
     *out = static_cast<T>(i);
     return true;
   } else if constexpr (std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>) {
     if (PyComplex_Check(o)) {
-      *out = T(static_cast<typename T::value_type>(PyComplex_RealAsDouble(o)), static_cast<typename T::value_type>(PyComplex_ImagAsDouble(o)));
+      *out = T(static_cast<typename T::value_type>(PyComplex_RealAsDouble(o)),
+               static_cast<typename T::value_type>(PyComplex_ImagAsDouble(o)));
       return true;
     }
     Ref number;
@@ -182,7 +193,8 @@ PyObject* from_sequence(PyObject* data, int dtype) {
 // A list among whose leaves stand arrays: stacked.
 bool holds_arrays(PyObject* o) {
   while (is_list(o) && list_size(o) > 0) o = list_item(o, 0);
-  return !is_list(o) && ((is_tensor(o) && tensor_of(o)->dl.ndim > 0) || (!is_tensor(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && PySequence_Check(o)));
+  return !is_list(o) && ((is_tensor(o) && tensor_of(o)->dl.ndim > 0) ||
+                         (!is_tensor(o) && !PyUnicode_Check(o) && !PyBytes_Check(o) && PySequence_Check(o)));
 }
 
 Ref make(PyObject* data, int dtype) {
@@ -214,15 +226,19 @@ Ref make(PyObject* data, int dtype) {
 // `to` with dtype and device, when they differ from what t has.
 Ref moved(Ref t, int dtype, PyObject* device) {
   if (!t) return t;
-  if (dtype >= 0 && tensor_of(t.get())->dtype != dtype) t = Ref(PyObject_CallMethod(t.get(), "to", "O", Ref(dtype_object(dtype)).get()));
+  if (dtype >= 0 && tensor_of(t.get())->dtype != dtype)
+    t = Ref(PyObject_CallMethod(t.get(), "to", "O", Ref(dtype_object(dtype)).get()));
   if (t && device != Py_None) {
     DLDevice wanted;
     if (!device_from(device, &wanted)) {
-      if (!PyErr_Occurred()) raise(ATLED_E_ARGUMENT, "tensor", "expected device to be a device or its name, got %s", type_name(device).c_str());
+      if (!PyErr_Occurred())
+        raise(ATLED_E_ARGUMENT, "tensor", "expected device to be a device or its name, got %s",
+              type_name(device).c_str());
       return Ref();
     }
     const DLDevice has = tensor_of(t.get())->dl.device;
-    if (wanted.device_type != has.device_type || wanted.device_id != has.device_id) t = Ref(PyObject_CallMethod(t.get(), "to", "O", device));
+    if (wanted.device_type != has.device_type || wanted.device_id != has.device_id)
+      t = Ref(PyObject_CallMethod(t.get(), "to", "O", device));
   }
   return t;
 }
@@ -231,7 +247,9 @@ bool parse_dtype(PyObject* object, int* dtype, const char* function) {
   *dtype = -1;
   if (object == Py_None) return true;
   *dtype = dtype_from(object);
-  if (*dtype < 0) raise(ATLED_E_ARGUMENT, function, "expected dtype to be a dtype such as at.float32, got %s", type_name(object).c_str());
+  if (*dtype < 0)
+    raise(ATLED_E_ARGUMENT, function, "expected dtype to be a dtype such as at.float32, got %s",
+          type_name(object).c_str());
   return *dtype >= 0;
 }
 
@@ -239,12 +257,14 @@ PyObject* tensor_function(PyObject*, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"data", "dtype", "device", "requires_grad", "pin_memory", nullptr};
   PyObject *data = nullptr, *dtype_arg = Py_None, *device = Py_None;
   int requires_grad = 0, pin = 0, dtype = -1;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOpp:tensor", const_cast<char**>(names), &data, &dtype_arg, &device, &requires_grad, &pin) ||
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OOpp:tensor", const_cast<char**>(names), &data, &dtype_arg,
+                                   &device, &requires_grad, &pin) ||
       !parse_dtype(dtype_arg, &dtype, "tensor"))
     return nullptr;
   Ref t;
   if (is_tensor(data)) {
-    t = Ref(PyObject_HasAttrString(data, "requires_grad") ? PyObject_CallMethod(data, "detach", nullptr) : Py_NewRef(data));
+    t = Ref(PyObject_HasAttrString(data, "requires_grad") ? PyObject_CallMethod(data, "detach", nullptr)
+                                                          : Py_NewRef(data));
     PyErr_Clear();
     if (!t) t = Ref::borrow(data);
     t = Ref(PyObject_CallMethod(t.get(), "clone", nullptr));
@@ -262,7 +282,8 @@ PyObject* asarray_function(PyObject*, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"obj", "dtype", "device", "copy", "requires_grad", nullptr};
   PyObject *data = nullptr, *dtype_arg = Py_None, *device = Py_None, *copy = Py_None;
   int requires_grad = 0, dtype = -1;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OOO$p:asarray", const_cast<char**>(names), &data, &dtype_arg, &device, &copy, &requires_grad) ||
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OOO$p:asarray", const_cast<char**>(names), &data, &dtype_arg,
+                                   &device, &copy, &requires_grad) ||
       !parse_dtype(dtype_arg, &dtype, "asarray"))
     return nullptr;
   Ref t = is_tensor(data) ? Ref::borrow(data) : make(data, dtype);
@@ -273,7 +294,8 @@ PyObject* asarray_function(PyObject*, PyObject* args, PyObject* kwargs) {
   t = moved(std::move(t), dtype, device);
   if (!t) return nullptr;
   const bool copied = fresh || tensor_of(t.get())->dl.data != memory;
-  if (copy == Py_False && copied) return raise(ATLED_E_VALUE, "asarray", "cannot do without a copy, which copy=False forbids");
+  if (copy == Py_False && copied)
+    return raise(ATLED_E_VALUE, "asarray", "cannot do without a copy, which copy=False forbids");
   if (copy == Py_True && !copied) t = Ref(PyObject_CallMethod(t.get(), "clone", nullptr));
   if (t && requires_grad) t = Ref(PyObject_CallMethod(t.get(), "requires_grad_", nullptr));
   return t.release();
@@ -332,7 +354,8 @@ bool on_host(atled_tensor* t, Ref* copy, const char* what) {
 }  // namespace
 
 PyObject* item(atled_tensor* t) {
-  if (numel(t) != 1) return raise(ATLED_E_VALUE, "item", "expected a tensor of one element, got shape %s", shape_text(t).c_str());
+  if (numel(t) != 1)
+    return raise(ATLED_E_VALUE, "item", "expected a tensor of one element, got shape %s", shape_text(t).c_str());
   Ref copy;
   if (!on_host(t, &copy, "item")) return nullptr;
   return number((copy ? tensor_of(copy.get()) : t)->dl.data, t->dtype);
@@ -347,11 +370,15 @@ PyObject* tensor_tolist(PyObject* self, PyObject*) {
 }
 
 PyMethodDef construct_methods[] = {
-    {"tensor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(tensor_function)), METH_VARARGS | METH_KEYWORDS,
-     "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False): a new tensor with a copy of data, numbers in nested lists, an "
+    {"tensor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(tensor_function)),
+     METH_VARARGS | METH_KEYWORDS,
+     "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False): a new tensor with a copy of "
+     "data, numbers in nested lists, an "
      "array or a tensor."},
-    {"asarray", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(asarray_function)), METH_VARARGS | METH_KEYWORDS,
-     "asarray(obj, dtype=None, device=None, copy=None, *, requires_grad=False): a tensor over obj's memory where that is possible, else a copy."},
+    {"asarray", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(asarray_function)),
+     METH_VARARGS | METH_KEYWORDS,
+     "asarray(obj, dtype=None, device=None, copy=None, *, requires_grad=False): a tensor over obj's memory where that "
+     "is possible, else a copy."},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace atled::core::python

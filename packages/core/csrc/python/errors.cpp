@@ -40,7 +40,8 @@ bool init_errors(PyObject* module) {
       {ATLED_E_AUTOGRAD, "AutogradError", &PyExc_RuntimeError, "Differentiation cannot go on."},
       {ATLED_E_FORMAT, "FormatError", &PyExc_ValueError, "A file does not have the format it should have."},
   };
-  base_class = PyErr_NewExceptionWithDoc("atled.core.AtledError", "What every error of atled also is.", nullptr, nullptr);
+  base_class =
+      PyErr_NewExceptionWithDoc("atled.core.AtledError", "What every error of atled also is.", nullptr, nullptr);
   if (!base_class || PyModule_AddObjectRef(module, "AtledError", base_class) < 0) return false;
   for (const Row& row : rows) {
     Ref bases(PyTuple_Pack(2, base_class, *row.base));

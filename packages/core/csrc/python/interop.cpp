@@ -10,7 +10,8 @@ namespace atled::core::python {
 namespace {
 
 // Struct-module codes in the order of the dtypes; bfloat16 has none.
-constexpr const char* kFormats[ATLED_NUM_DTYPES] = {"?", "B", "b", "H", "h", "I", "i", "Q", "q", "e", nullptr, "f", "d", "Zf", "Zd"};
+constexpr const char* kFormats[ATLED_NUM_DTYPES] = {"?", "B", "b",     "H", "h", "I",  "i", "Q",
+                                                    "q", "e", nullptr, "f", "d", "Zf", "Zd"};
 
 int dtype_of_format(const char* format, Py_ssize_t size) {
   if (!format) return ATLED_UINT8;
@@ -20,24 +21,31 @@ int dtype_of_format(const char* format, Py_ssize_t size) {
   if (!strcmp(format, "Zd")) return ATLED_COMPLEX128;
   if (format[0] == 0 || format[1] != 0) return -1;
   switch (format[0]) {
-    case '?': return ATLED_BOOL;
-    case 'e': return ATLED_FLOAT16;
-    case 'f': return ATLED_FLOAT32;
-    case 'd': return ATLED_FLOAT64;
+    case '?':
+      return ATLED_BOOL;
+    case 'e':
+      return ATLED_FLOAT16;
+    case 'f':
+      return ATLED_FLOAT32;
+    case 'd':
+      return ATLED_FLOAT64;
     case 'c':
     case 'B':
     case 'H':
     case 'I':
     case 'L':
     case 'Q':
-    case 'N': return size == 1 ? ATLED_UINT8 : size == 2 ? ATLED_UINT16 : size == 4 ? ATLED_UINT32 : ATLED_UINT64;
+    case 'N':
+      return size == 1 ? ATLED_UINT8 : size == 2 ? ATLED_UINT16 : size == 4 ? ATLED_UINT32 : ATLED_UINT64;
     case 'b':
     case 'h':
     case 'i':
     case 'l':
     case 'q':
-    case 'n': return size == 1 ? ATLED_INT8 : size == 2 ? ATLED_INT16 : size == 4 ? ATLED_INT32 : ATLED_INT64;
-    default: return -1;
+    case 'n':
+      return size == 1 ? ATLED_INT8 : size == 2 ? ATLED_INT16 : size == 4 ? ATLED_INT32 : ATLED_INT64;
+    default:
+      return -1;
   }
 }
 
@@ -95,8 +103,13 @@ PyObject* from_buffer(PyObject* object) {
   m.manager_ctx = owner;
   m.deleter = drop_buffer;
   m.flags = view.readonly ? DLPACK_FLAG_BITMASK_READ_ONLY : 0;
-  m.dl_tensor = DLTensor{view.buf, DLDevice{kDLCPU, 0}, view.ndim, DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1},
-                         owner->dims, owner->dims + ATLED_MAX_NDIM, 0};
+  m.dl_tensor = DLTensor{view.buf,
+                         DLDevice{kDLCPU, 0},
+                         view.ndim,
+                         DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1},
+                         owner->dims,
+                         owner->dims + ATLED_MAX_NDIM,
+                         0};
   return adopt(&m);
 }
 
@@ -138,13 +151,16 @@ PyObject* from_capsule(PyObject* capsule) {
     owner->managed.dl_tensor = old->dl_tensor;
     return adopt(&owner->managed);
   }
-  return raise(ATLED_E_ARGUMENT, "from_dlpack", "expected an unused DLPack capsule, got %s", type_name(capsule).c_str());
+  return raise(ATLED_E_ARGUMENT, "from_dlpack", "expected an unused DLPack capsule, got %s",
+               type_name(capsule).c_str());
 }
 
 PyObject* from_dlpack(PyObject*, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"x", "device", "copy", nullptr};
   PyObject *object = nullptr, *device = Py_None, *copy = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OO:from_dlpack", const_cast<char**>(names), &object, &device, &copy)) return nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OO:from_dlpack", const_cast<char**>(names), &object, &device,
+                                   &copy))
+    return nullptr;
   Ref result;
   if (PyCapsule_CheckExact(object)) {
     result = Ref(from_capsule(object));
@@ -152,9 +168,11 @@ PyObject* from_dlpack(PyObject*, PyObject* args, PyObject* kwargs) {
     Ref exporter(PyObject_GetAttrString(object, "__dlpack__"));
     if (!exporter) {
       PyErr_Clear();
-      return raise(ATLED_E_ARGUMENT, "from_dlpack", "expected an object with __dlpack__ or a DLPack capsule, got %s", type_name(object).c_str());
+      return raise(ATLED_E_ARGUMENT, "from_dlpack", "expected an object with __dlpack__ or a DLPack capsule, got %s",
+                   type_name(object).c_str());
     }
-    Ref empty(PyTuple_New(0)), named(Py_BuildValue("{s(ii)}", "max_version", DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION));
+    Ref empty(PyTuple_New(0)),
+        named(Py_BuildValue("{s(ii)}", "max_version", DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION));
     Ref capsule(PyObject_Call(exporter.get(), empty.get(), named.get()));
     if (!capsule && PyErr_ExceptionMatches(PyExc_TypeError)) {  // an exporter from before DLPack 1.0
       PyErr_Clear();
@@ -173,14 +191,17 @@ PyObject* from_dlpack(PyObject*, PyObject* args, PyObject* kwargs) {
 PyObject* from_numpy(PyObject*, PyObject* object) {
   PyObject* t = from_buffer(object);
   if (t || PyErr_Occurred()) return t;
-  return raise(ATLED_E_DTYPE, "from_numpy", "expected an array in native byte order of a dtype that atled has, got %s", type_name(object).c_str());
+  return raise(ATLED_E_DTYPE, "from_numpy", "expected an array in native byte order of a dtype that atled has, got %s",
+               type_name(object).c_str());
 }
 
 PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"buffer", "dtype", "count", "offset", nullptr};
   PyObject *object = nullptr, *dtype_arg = nullptr;
   Py_ssize_t count = -1, offset = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|nn:frombuffer", const_cast<char**>(names), &object, &dtype_arg, &count, &offset)) return nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|nn:frombuffer", const_cast<char**>(names), &object, &dtype_arg,
+                                   &count, &offset))
+    return nullptr;
   int dtype = dtype_from(dtype_arg);
   if (dtype < 0) return raise(ATLED_E_ARGUMENT, "frombuffer", "expected dtype to be a dtype");
   Ref bytes(PyMemoryView_FromObject(object));
@@ -189,9 +210,12 @@ PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
   if (!raw) return PyErr_Occurred() ? nullptr : raise(ATLED_E_VALUE, "frombuffer", "expected a contiguous buffer");
   atled_tensor* t = tensor_of(raw.get());
   const int64_t total = t->dl.shape[0], item = itemsize(dtype);
-  if (offset < 0 || offset > total || (count < 0 && (total - offset) % item != 0) || (count >= 0 && count > (total - offset) / item)) {
-    return raise(ATLED_E_VALUE, "frombuffer", "expected %s elements of %lld bytes from offset %zd to fill the buffer of %lld bytes",
-                 count < 0 ? "whole" : std::to_string(count).c_str(), static_cast<long long>(item), offset, static_cast<long long>(total));
+  if (offset < 0 || offset > total || (count < 0 && (total - offset) % item != 0) ||
+      (count >= 0 && count > (total - offset) / item)) {
+    return raise(ATLED_E_VALUE, "frombuffer",
+                 "expected %s elements of %lld bytes from offset %zd to fill the buffer of %lld bytes",
+                 count < 0 ? "whole" : std::to_string(count).c_str(), static_cast<long long>(item), offset,
+                 static_cast<long long>(total));
   }
   DLManagedTensorVersioned* managed = nullptr;
   if (export_dlpack(t, &managed) != ATLED_OK) return raise();
@@ -210,14 +234,16 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->obj = nullptr;
   const char* format = kFormats[t->dtype];
   if (t->dl.device.device_type != kDLCPU || !format) {
-    PyErr_SetString(PyExc_BufferError, "this tensor cannot be exported as a buffer: it is not on cpu, or is of dtype bfloat16; use .to()");
+    PyErr_SetString(PyExc_BufferError,
+                    "this tensor cannot be exported as a buffer: it is not on cpu, or is of dtype bfloat16; use .to()");
     return -1;
   }
   if ((flags & PyBUF_WRITABLE) && (t->flags & ATLED_TENSOR_READONLY)) {
     PyErr_SetString(PyExc_BufferError, "the tensor is read-only");
     return -1;
   }
-  // These flags contain each other: PyBUF_STRIDES has PyBUF_ND's bit, and the contiguous ones have those of PyBUF_STRIDES.
+  // These flags contain each other: PyBUF_STRIDES has PyBUF_ND's bit, and the contiguous ones have those of
+  // PyBUF_STRIDES.
   auto asked = [flags](int flag) { return (flags & flag) == flag; };
   const bool row_major = !asked(PyBUF_STRIDES) || asked(PyBUF_C_CONTIGUOUS) || asked(PyBUF_ANY_CONTIGUOUS);
   if ((row_major && !is_contiguous(t)) || (asked(PyBUF_F_CONTIGUOUS) && !is_column_major(t))) {
@@ -250,11 +276,14 @@ void release_buffer(PyObject*, Py_buffer* view) { delete[] static_cast<Py_ssize_
 PyObject* tensor_numpy(PyObject* self, PyObject*) {
   atled_tensor* t = tensor_of(self);
   if (t->dl.device.device_type != kDLCPU)
-    return raise(ATLED_E_DEVICE, "numpy", "expected a tensor on cpu, got %s; use .to(\"cpu\") first", device_text(t->dl.device).c_str());
+    return raise(ATLED_E_DEVICE, "numpy", "expected a tensor on cpu, got %s; use .to(\"cpu\") first",
+                 device_text(t->dl.device).c_str());
   if (t->keys) {
     Ref needs(PyObject_GetAttrString(self, "requires_grad"));
     if (!needs) return nullptr;
-    if (needs.get() == Py_True) return raise(ATLED_E_AUTOGRAD, "numpy", "the tensor requires grad, which NumPy cannot record; use .detach().numpy()");
+    if (needs.get() == Py_True)
+      return raise(ATLED_E_AUTOGRAD, "numpy",
+                   "the tensor requires grad, which NumPy cannot record; use .detach().numpy()");
   }
   Ref as_array = import_function("numpy", "asarray");
   if (!as_array) return nullptr;
@@ -262,7 +291,8 @@ PyObject* tensor_numpy(PyObject* self, PyObject*) {
   Ref type = import_function("ml_dtypes", "bfloat16");
   if (!type) {
     PyErr_Clear();
-    return raise(ATLED_E_DTYPE, "numpy", "NumPy has no bfloat16; use .to(at.float32).numpy(), or pip install ml_dtypes");
+    return raise(ATLED_E_DTYPE, "numpy",
+                 "NumPy has no bfloat16; use .to(at.float32).numpy(), or pip install ml_dtypes");
   }
   Ref bits(PyObject_CallMethod(self, "view", "O", Ref(dtype_object(ATLED_UINT16)).get()));
   Ref array(bits ? PyObject_CallOneArg(as_array.get(), bits.get()) : nullptr);
@@ -277,7 +307,9 @@ PyObject* tensor_dlpack_device(PyObject* self, PyObject*) {
 PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"stream", "max_version", "dl_device", "copy", nullptr};
   PyObject *stream = Py_None, *version = Py_None, *device = Py_None, *copy = Py_None;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:__dlpack__", const_cast<char**>(names), &stream, &version, &device, &copy)) return nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:__dlpack__", const_cast<char**>(names), &stream, &version,
+                                   &device, &copy))
+    return nullptr;
   Ref source = Ref::borrow(self);
   if (copy == Py_True) {
     source = Ref(PyObject_CallMethod(self, "clone", nullptr));
@@ -312,7 +344,8 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
   }
   if (t->flags & ATLED_TENSOR_READONLY) {
     managed->deleter(managed);
-    PyErr_SetString(PyExc_BufferError, "__dlpack__: a read-only tensor needs a consumer of DLPack 1.0 or later (max_version)");
+    PyErr_SetString(PyExc_BufferError,
+                    "__dlpack__: a read-only tensor needs a consumer of DLPack 1.0 or later (max_version)");
     return nullptr;
   }
   auto* old = new DLManagedTensor;
@@ -332,7 +365,8 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
 
 namespace {
 
-// DLPack 1.2's DLPackExchangeAPI (https://dmlc.github.io/dlpack/latest/python_spec.html): C functions instead of a Python call per tensor.
+// DLPack 1.2's DLPackExchangeAPI (https://dmlc.github.io/dlpack/latest/python_spec.html): C functions instead of a
+// Python call per tensor.
 struct ExchangeHeader {
   DLPackVersion version;
   struct ExchangeHeader* prev_api;
@@ -340,7 +374,8 @@ struct ExchangeHeader {
 using SetError = void (*)(void* ctx, const char* kind, const char* message);
 struct ExchangeApi {
   ExchangeHeader header;
-  int (*managed_tensor_allocator)(DLTensor* prototype, DLManagedTensorVersioned** out, void* error_ctx, SetError set_error);
+  int (*managed_tensor_allocator)(DLTensor* prototype, DLManagedTensorVersioned** out, void* error_ctx,
+                                  SetError set_error);
   int (*managed_tensor_from_py_object_no_sync)(void* object, DLManagedTensorVersioned** out);
   int (*managed_tensor_to_py_object_no_sync)(DLManagedTensorVersioned* tensor, void** out);
   int (*dltensor_from_py_object_no_sync)(void* object, DLTensor* out);
@@ -349,7 +384,9 @@ struct ExchangeApi {
 
 int exchange_allocate(DLTensor* prototype, DLManagedTensorVersioned** out, void* ctx, SetError report) {
   int dtype = 0;
-  while (dtype < ATLED_NUM_DTYPES && (dtype_infos[dtype].code != prototype->dtype.code || dtype_infos[dtype].bits != prototype->dtype.bits)) ++dtype;
+  while (dtype < ATLED_NUM_DTYPES &&
+         (dtype_infos[dtype].code != prototype->dtype.code || dtype_infos[dtype].bits != prototype->dtype.bits))
+    ++dtype;
   if (dtype == ATLED_NUM_DTYPES || prototype->dtype.lanes != 1) {
     report(ctx, "TypeError", "atled has no such dtype");
     return -1;
@@ -396,7 +433,8 @@ int exchange_stream(DLDeviceType type, int32_t index, void** out) {
   return def && def->current_stream ? def->current_stream(def->self, index, out) : 0;
 }
 
-ExchangeApi exchange_api{{{1, 2}, nullptr}, exchange_allocate, exchange_from, exchange_to, exchange_borrow, exchange_stream};
+ExchangeApi exchange_api{{{1, 2}, nullptr}, exchange_allocate, exchange_from,
+                         exchange_to,       exchange_borrow,   exchange_stream};
 
 }  // namespace
 
@@ -414,10 +452,13 @@ PyObject* adopt_foreign(PyObject* object) {
 }
 
 PyMethodDef interop_methods[] = {
-    {"from_dlpack", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(from_dlpack)), METH_VARARGS | METH_KEYWORDS,
+    {"from_dlpack", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(from_dlpack)),
+     METH_VARARGS | METH_KEYWORDS,
      "from_dlpack(x, *, device=None, copy=None): a tensor over the memory of an object that speaks DLPack."},
-    {"from_numpy", from_numpy, METH_O, "from_numpy(array): a tensor over the memory of a NumPy array or another buffer."},
-    {"frombuffer", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(frombuffer)), METH_VARARGS | METH_KEYWORDS,
+    {"from_numpy", from_numpy, METH_O,
+     "from_numpy(array): a tensor over the memory of a NumPy array or another buffer."},
+    {"frombuffer", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(frombuffer)),
+     METH_VARARGS | METH_KEYWORDS,
      "frombuffer(buffer, dtype, count=-1, offset=0): a 1-d tensor over the bytes of a buffer."},
     {nullptr, nullptr, 0, nullptr}};
 

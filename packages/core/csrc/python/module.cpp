@@ -65,7 +65,8 @@ int find_call_site(char* text, size_t size) {
       Ref code(PyObject_GetAttrString(frame.get(), "f_code"));
       Ref file(code ? PyObject_GetAttrString(code.get(), "co_filename") : nullptr);
       const char* path = file ? PyUnicode_AsUTF8AndSize(file.get(), nullptr) : nullptr;
-      snprintf(text, size, "%s:%d", path ? path : "?", PyFrame_GetLineNumber(reinterpret_cast<PyFrameObject*>(frame.get())));
+      snprintf(text, size, "%s:%d", path ? path : "?",
+               PyFrame_GetLineNumber(reinterpret_cast<PyFrameObject*>(frame.get())));
       break;
     }
     frame = Ref(PyObject_GetAttrString(frame.get(), "f_back"));
@@ -126,72 +127,105 @@ nb::object find(const std::string& name, bool inplace) {
 
 void bind_registry(nb::module_& m) {
   m.def("_op", &find, nb::arg("name"), nb::arg("inplace") = false, "The callable of an op by its qualified name.");
-  m.def("ops", [] {
-    nb::list list;
-    for (uint32_t id = 0; id < op_count(); ++id) list.append(callable(op_at(id), false));
-    return list;
-  }, "The callables of all registered ops, in order of registration.");
-  m.def("has_op", [](const std::string& name) { return lookup_op(name) != nullptr; }, nb::arg("name"),
-        "True when an op of that qualified name, or alias, is registered already.");
-  m.def("inplace_form", [](nb::handle op) -> nb::object {
-    const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
-    return found && (found->traits & ATLED_OP_INPLACE) ? callable(found, true) : nb::none();
-  }, nb::arg("op"), "The callable of name_, or None.");
-  m.def("has_kernel", [](nb::handle op, const std::string& device) {
-    const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
-    DLDevice d;
-    check_or_raise(parse_device(device.c_str(), &d));
-    return find_kernel(found, d).run != nullptr;
-  }, nb::arg("op"), nb::arg("device"), "True when the op has a kernel for the device.");
-  m.def("load_plugin", [](const std::string& path) { check_or_raise(load_plugin(path.c_str())); }, nb::arg("path"),
-        "Loads a plugin library and lets it register what it brings.");
-  m.def("layers", [] {
-    nb::dict names;
-    for (uint32_t level = 0; level < 64; ++level)
-      if (const char* name = layer_name(level)) names[nb::int_(level)] = name;
-    return names;
-  }, "Level and name of each registered layer.");
-  m.def("peers", [] {
-    nb::list list;
-    for (const Peer& p : peers()) list.append(nb::make_tuple(p.distribution, p.version, p.minor, p.target_minor));
-    return list;
-  }, "(distribution, version, ABI minor, oldest minor accepted) of each library that has negotiated, in order.");
-  m.def("cpu_level", [] {
-    return cpu_level() == kAvx512 ? "avx512" : cpu_level() == kAvx2 ? "avx2" : "baseline";
-  }, "The instruction set that kernels use: avx512, avx2 or baseline.");
-  m.def("abi_version", [] { return nb::make_tuple(handshake()->major, handshake()->minor); }, "(major, minor) of the C ABI.");
+  m.def(
+      "ops",
+      [] {
+        nb::list list;
+        for (uint32_t id = 0; id < op_count(); ++id) list.append(callable(op_at(id), false));
+        return list;
+      },
+      "The callables of all registered ops, in order of registration.");
+  m.def(
+      "has_op", [](const std::string& name) { return lookup_op(name) != nullptr; }, nb::arg("name"),
+      "True when an op of that qualified name, or alias, is registered already.");
+  m.def(
+      "inplace_form",
+      [](nb::handle op) -> nb::object {
+        const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
+        return found && (found->traits & ATLED_OP_INPLACE) ? callable(found, true) : nb::none();
+      },
+      nb::arg("op"), "The callable of name_, or None.");
+  m.def(
+      "has_kernel",
+      [](nb::handle op, const std::string& device) {
+        const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
+        DLDevice d;
+        check_or_raise(parse_device(device.c_str(), &d));
+        return find_kernel(found, d).run != nullptr;
+      },
+      nb::arg("op"), nb::arg("device"), "True when the op has a kernel for the device.");
+  m.def(
+      "load_plugin", [](const std::string& path) { check_or_raise(load_plugin(path.c_str())); }, nb::arg("path"),
+      "Loads a plugin library and lets it register what it brings.");
+  m.def(
+      "layers",
+      [] {
+        nb::dict names;
+        for (uint32_t level = 0; level < 64; ++level)
+          if (const char* name = layer_name(level)) names[nb::int_(level)] = name;
+        return names;
+      },
+      "Level and name of each registered layer.");
+  m.def(
+      "peers",
+      [] {
+        nb::list list;
+        for (const Peer& p : peers()) list.append(nb::make_tuple(p.distribution, p.version, p.minor, p.target_minor));
+        return list;
+      },
+      "(distribution, version, ABI minor, oldest minor accepted) of each library that has negotiated, in order.");
+  m.def(
+      "cpu_level", [] { return cpu_level() == kAvx512 ? "avx512"
+                               : cpu_level() == kAvx2 ? "avx2"
+                                                      : "baseline"; },
+      "The instruction set that kernels use: avx512, avx2 or baseline.");
+  m.def(
+      "abi_version", [] { return nb::make_tuple(handshake()->major, handshake()->minor); },
+      "(major, minor) of the C ABI.");
 }
 
 void bind_process(nb::module_& m) {
   nb::object generator = m.attr("default_generator");
-  m.def("manual_seed", [generator](nb::int_ seed) { return generator.attr("manual_seed")(seed); }, nb::arg("seed"),
-        "Seeds the default generator; returns it.");
-  m.def("get_default_dtype", [] { return nb::steal(dtype_object(default_dtype())); }, "The dtype of floating-point results that nothing else decides.");
-  m.def("set_default_dtype", [](nb::handle dtype) {
-    int id = dtype_from(dtype.ptr());
-    if (id < 0) {
-      raise(ATLED_E_ARGUMENT, "set_default_dtype", "expected a dtype, got %s", type_name(dtype.ptr()).c_str());
-      rethrow();
-    }
-    if (guard([&] { set_default_dtype(id); }) != ATLED_OK) check_or_raise(ATLED_E_DTYPE);
-  }, nb::arg("dtype"), "Sets the default floating-point dtype.");
+  m.def(
+      "manual_seed", [generator](nb::int_ seed) { return generator.attr("manual_seed")(seed); }, nb::arg("seed"),
+      "Seeds the default generator; returns it.");
+  m.def(
+      "get_default_dtype", [] { return nb::steal(dtype_object(default_dtype())); },
+      "The dtype of floating-point results that nothing else decides.");
+  m.def(
+      "set_default_dtype",
+      [](nb::handle dtype) {
+        int id = dtype_from(dtype.ptr());
+        if (id < 0) {
+          raise(ATLED_E_ARGUMENT, "set_default_dtype", "expected a dtype, got %s", type_name(dtype.ptr()).c_str());
+          rethrow();
+        }
+        if (guard([&] { set_default_dtype(id); }) != ATLED_OK) check_or_raise(ATLED_E_DTYPE);
+      },
+      nb::arg("dtype"), "Sets the default floating-point dtype.");
   m.def("get_num_threads", &num_threads, "How many threads one op may use.");
-  m.def("set_num_threads", [](int n) {
-    if (n < 1) {
-      raise(ATLED_E_VALUE, "set_num_threads", "expected at least 1, got %d", n);
-      rethrow();
-    }
-    set_num_threads(n);
-  }, nb::arg("num_threads"), "Sets how many threads one op may use.");
-  m.def("memory_stats", [] {
-    MemoryStats s = memory_stats();
-    nb::dict d;
-    d["live_bytes"] = s.live_bytes;
-    d["peak_bytes"] = s.peak_bytes;
-    d["cached_bytes"] = s.cached_bytes;
-    d["system_calls"] = s.system_calls;
-    return d;
-  }, "What the CPU allocator holds: live, peak and cached bytes, and blocks asked of the system.");
+  m.def(
+      "set_num_threads",
+      [](int n) {
+        if (n < 1) {
+          raise(ATLED_E_VALUE, "set_num_threads", "expected at least 1, got %d", n);
+          rethrow();
+        }
+        set_num_threads(n);
+      },
+      nb::arg("num_threads"), "Sets how many threads one op may use.");
+  m.def(
+      "memory_stats",
+      [] {
+        MemoryStats s = memory_stats();
+        nb::dict d;
+        d["live_bytes"] = s.live_bytes;
+        d["peak_bytes"] = s.peak_bytes;
+        d["cached_bytes"] = s.cached_bytes;
+        d["system_calls"] = s.system_calls;
+        return d;
+      },
+      "What the CPU allocator holds: live, peak and cached bytes, and blocks asked of the system.");
   m.def("reset_peak_memory", &reset_peak, "Makes peak_bytes start from what is live now.");
   m.def("trim_memory", &trim, "Gives cached memory back to the system.");
 }
@@ -212,12 +246,15 @@ NB_MODULE(_core, m) {
   if (!init_tensor_type(module) || !init_op_type(module)) rethrow();
   check_or_raise(register_builtin_ops());
   if (!add_methods()) rethrow();
-  if (PyModule_AddFunctions(module, construct_methods) < 0 || PyModule_AddFunctions(module, interop_methods) < 0) rethrow();
+  if (PyModule_AddFunctions(module, construct_methods) < 0 || PyModule_AddFunctions(module, interop_methods) < 0)
+    rethrow();
   bind_registry(m);
   bind_process(m);
   bind_python_ops(m);
   m.attr("__version__") = handshake()->version;
   m.attr("_abi") = nb::steal(PyCapsule_New(const_cast<atled_handshake*>(handshake()), ATLED_CAPSULE, nullptr));
   nb::object api = nb::steal(exchange_api_capsule());
-  if (!api.is_valid() || PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), "__dlpack_c_exchange_api__", api.ptr()) < 0) rethrow();
+  if (!api.is_valid() ||
+      PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), "__dlpack_c_exchange_api__", api.ptr()) < 0)
+    rethrow();
 }

@@ -1,4 +1,6 @@
 // dtype, device and Generator: bound with nanobind, looked at from the raw parts through a few C functions.
+#include "python/objects.h"
+
 #include <nanobind/nanobind.h>
 #include <nanobind/operators.h>
 #include <nanobind/stl/string.h>
@@ -6,7 +8,6 @@
 #include "dispatch/device.h"
 #include "dispatch/error.h"
 #include "dispatch/generator.h"
-#include "python/objects.h"
 #include "python/python.h"
 
 namespace nb = nanobind;
@@ -48,8 +49,10 @@ std::string name_of(const Device& d) {
 
 void bind_objects(nb::module_& m) {
   nb::class_<Dtype>(m, "dtype", "The type of a tensor's elements: at.float32 and its like.")
-      .def_prop_ro("name", [](const Dtype& d) { return std::string(dtype_name(d.id)); }, "Such as 'float32'.")
-      .def_prop_ro("itemsize", [](const Dtype& d) { return itemsize(d.id); }, "Bytes per element.")
+      .def_prop_ro(
+          "name", [](const Dtype& d) { return std::string(dtype_name(d.id)); }, "Such as 'float32'.")
+      .def_prop_ro(
+          "itemsize", [](const Dtype& d) { return itemsize(d.id); }, "Bytes per element.")
       .def_prop_ro("is_floating_point", [](const Dtype& d) { return is_floating(d.id); })
       .def_prop_ro("is_complex", [](const Dtype& d) { return is_complex(d.id); })
       .def_prop_ro("is_signed", [](const Dtype& d) { return is_signed(d.id); })
@@ -63,51 +66,80 @@ void bind_objects(nb::module_& m) {
   }
 
   nb::class_<Device>(m, "device", "Where tensors are: device('cpu'), device('cuda', 1), device('cuda:1').")
-      .def("__init__", [](Device* self, const std::string& type, int index) {
-        new (self) Device(make_device(index == 0 ? type : type + ":" + std::to_string(index)));
-      }, nb::arg("type"), nb::arg("index") = 0)
-      .def("__init__", [](Device* self, const Device& other) { new (self) Device(other); }, nb::arg("device"))
-      .def_prop_ro("type", [](const Device& d) { return name_of(d); }, "Such as 'cpu' or 'cuda'.")
-      .def_prop_ro("index", [](const Device& d) { return d.value.device_id; }, "Which device of the type.")
+      .def(
+          "__init__",
+          [](Device* self, const std::string& type, int index) {
+            new (self) Device(make_device(index == 0 ? type : type + ":" + std::to_string(index)));
+          },
+          nb::arg("type"), nb::arg("index") = 0)
+      .def(
+          "__init__", [](Device* self, const Device& other) { new (self) Device(other); }, nb::arg("device"))
+      .def_prop_ro(
+          "type", [](const Device& d) { return name_of(d); }, "Such as 'cpu' or 'cuda'.")
+      .def_prop_ro(
+          "index", [](const Device& d) { return d.value.device_id; }, "Which device of the type.")
       .def("__repr__", [](const Device& d) { return "device('" + device_text(d.value) + "')"; })
       .def("__str__", [](const Device& d) { return device_text(d.value); })
-      .def("__eq__", [](const Device& a, nb::handle b) {
-        DLDevice other;
-        if (!device_from(b.ptr(), &other)) {
-          PyErr_Clear();
-          return false;
-        }
-        return a.value.device_type == other.device_type && a.value.device_id == other.device_id;
-      })
+      .def("__eq__",
+           [](const Device& a, nb::handle b) {
+             DLDevice other;
+             if (!device_from(b.ptr(), &other)) {
+               PyErr_Clear();
+               return false;
+             }
+             return a.value.device_type == other.device_type && a.value.device_id == other.device_id;
+           })
       .def("__hash__", [](const Device& d) { return d.value.device_type * 1031 + d.value.device_id; })
-      .def("__reduce__", [](const Device& d) { return nb::make_tuple(nb::type<Device>(), nb::make_tuple(device_text(d.value))); });
+      .def("__reduce__",
+           [](const Device& d) { return nb::make_tuple(nb::type<Device>(), nb::make_tuple(device_text(d.value))); });
   device_type = reinterpret_cast<PyTypeObject*>(nb::type<Device>().ptr());
 
-  nb::class_<Generator>(m, "Generator", "A stream of random numbers (Philox4x32-10): the same seed gives the same numbers on every device.")
-      .def("__init__", [](Generator* self, nb::handle) { new (self) Generator; self->seed = default_generator().seed; }, nb::arg("device") = nb::none())
-      .def("manual_seed", [](nb::object self, nb::int_ seed) {
-        Generator& g = nb::cast<Generator&>(self);
-        std::lock_guard<std::mutex> lock(g.mutex);
-        g.seed = PyLong_AsUnsignedLongLongMask(seed.ptr());
-        g.offset = 0;
-        return self;
-      }, nb::arg("seed"), "Starts the stream of a seed; returns the generator.")
-      .def("initial_seed", [](const Generator& g) { return g.seed; }, "The seed of the stream.")
-      .def("seed", [](Generator& g) {
-        std::lock_guard<std::mutex> lock(g.mutex);
-        nb::object bits = nb::module_::import_("os").attr("urandom")(8);
-        g.seed = nb::cast<uint64_t>(nb::module_::import_("builtins").attr("int").attr("from_bytes")(bits, "little"));
-        g.offset = 0;
-        return g.seed;
-      }, "Starts a stream with a seed from the system; returns the seed.")
-      .def("get_state", [](const Generator& g) { return nb::make_tuple(g.seed, g.offset); }, "(seed, position): set_state takes it.")
-      .def("set_state", [](nb::object self, nb::tuple state) {
-        Generator& g = nb::cast<Generator&>(self);
-        std::lock_guard<std::mutex> lock(g.mutex);
-        g.seed = nb::cast<uint64_t>(state[0]);
-        g.offset = nb::cast<uint64_t>(state[1]);
-        return self;
-      }, nb::arg("state"), "Goes back to a state of get_state; returns the generator.")
+  nb::class_<Generator>(
+      m, "Generator",
+      "A stream of random numbers (Philox4x32-10): the same seed gives the same numbers on every device.")
+      .def(
+          "__init__",
+          [](Generator* self, nb::handle) {
+            new (self) Generator;
+            self->seed = default_generator().seed;
+          },
+          nb::arg("device") = nb::none())
+      .def(
+          "manual_seed",
+          [](nb::object self, nb::int_ seed) {
+            Generator& g = nb::cast<Generator&>(self);
+            std::lock_guard<std::mutex> lock(g.mutex);
+            g.seed = PyLong_AsUnsignedLongLongMask(seed.ptr());
+            g.offset = 0;
+            return self;
+          },
+          nb::arg("seed"), "Starts the stream of a seed; returns the generator.")
+      .def(
+          "initial_seed", [](const Generator& g) { return g.seed; }, "The seed of the stream.")
+      .def(
+          "seed",
+          [](Generator& g) {
+            std::lock_guard<std::mutex> lock(g.mutex);
+            nb::object bits = nb::module_::import_("os").attr("urandom")(8);
+            g.seed =
+                nb::cast<uint64_t>(nb::module_::import_("builtins").attr("int").attr("from_bytes")(bits, "little"));
+            g.offset = 0;
+            return g.seed;
+          },
+          "Starts a stream with a seed from the system; returns the seed.")
+      .def(
+          "get_state", [](const Generator& g) { return nb::make_tuple(g.seed, g.offset); },
+          "(seed, position): set_state takes it.")
+      .def(
+          "set_state",
+          [](nb::object self, nb::tuple state) {
+            Generator& g = nb::cast<Generator&>(self);
+            std::lock_guard<std::mutex> lock(g.mutex);
+            g.seed = nb::cast<uint64_t>(state[0]);
+            g.offset = nb::cast<uint64_t>(state[1]);
+            return self;
+          },
+          nb::arg("state"), "Goes back to a state of get_state; returns the generator.")
       .def_prop_ro("device", [](const Generator&) { return Device{{kDLCPU, 0}}; });
   generator_type = reinterpret_cast<PyTypeObject*>(nb::type<Generator>().ptr());
   // The default generator is a Generator with nothing added, so the object may be seen as one.

@@ -1,7 +1,9 @@
-// The one callable behind every op: a C type that parses arguments by schema into boxed values and calls the dispatcher.
+// The one callable behind every op: a C type that parses arguments by schema into boxed values and calls the
+// dispatcher.
 //
-// Beside the schema's own arguments it takes out= (structured ops), requires_grad= (factories), and the array API's names
-// axis and keepdims for dim and keepdim. An argument of a foreign type with __atled_call__(op, args, kwargs) takes the call over.
+// Beside the schema's own arguments it takes out= (structured ops), requires_grad= (factories), and the array API's
+// names axis and keepdims for dim and keepdim. An argument of a foreign type with __atled_call__(op, args, kwargs)
+// takes the call over.
 #include <Python.h>
 #include <structmember.h>
 
@@ -18,8 +20,7 @@ namespace atled::core::python {
 namespace {
 
 struct PyOp {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   const Op* op;
   uint32_t flags;
   uint32_t positional;  // how many arguments may be given by position
@@ -57,8 +58,10 @@ PyObject* wrong_type(const PyOp* self, int i, PyObject* object) {
   std::string type = arg.type;
   const char* mend = "";
   Kind kind = self->op->infos[static_cast<size_t>(i)].kind;
-  if ((kind == Kind::kTensor || kind == Kind::kTensorOrScalar) && PySequence_Check(object) && !PyUnicode_Check(object)) mend = "; make a tensor of it with at.asarray";
-  return raise(ATLED_E_ARGUMENT, self->op->name, "expected %s to be %s, got %s%s", arg.name, type.c_str(), type_name(object).c_str(), mend);
+  if ((kind == Kind::kTensor || kind == Kind::kTensorOrScalar) && PySequence_Check(object) && !PyUnicode_Check(object))
+    mend = "; make a tensor of it with at.asarray";
+  return raise(ATLED_E_ARGUMENT, self->op->name, "expected %s to be %s, got %s%s", arg.name, type.c_str(),
+               type_name(object).c_str(), mend);
 }
 
 // A foreign object among the arguments that handles the call itself; sets *handled.
@@ -159,10 +162,12 @@ bool given_outputs(const PyOp* self, PyObject* out, atled_value* outs) {
   }
   if (PyTuple_Check(out) && PyTuple_Size(out) == op->nouts) {
     int i = 0;
-    for (; i < op->nouts && is_tensor(PyTuple_GetItem(out, i)); ++i) outs[i] = value(tensor_of(PyTuple_GetItem(out, i)));
+    for (; i < op->nouts && is_tensor(PyTuple_GetItem(out, i)); ++i)
+      outs[i] = value(tensor_of(PyTuple_GetItem(out, i)));
     if (i == op->nouts) return true;
   }
-  raise(ATLED_E_ARGUMENT, op->name, op->nouts == 1 ? "expected out to be a Tensor, got %s" : "expected out to be a tuple of %2$d Tensors, got %1$s",
+  raise(ATLED_E_ARGUMENT, op->name,
+        op->nouts == 1 ? "expected out to be a Tensor, got %s" : "expected out to be a tuple of %2$d Tensors, got %1$s",
         type_name(out).c_str(), op->nouts);
   return false;
 }
@@ -194,8 +199,8 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
   Py_ssize_t given = nargs;
   for (Py_ssize_t i = 0; i < given; ++i) {
     if (i >= static_cast<Py_ssize_t>(self->positional)) {
-      return raise(ATLED_E_ARGUMENT, op->name, "expected at most %u positional arguments, got %zd; its signature is %s", self->positional, nargs,
-                   signature(self).c_str());
+      return raise(ATLED_E_ARGUMENT, op->name, "expected at most %u positional arguments, got %zd; its signature is %s",
+                   self->positional, nargs, signature(self).c_str());
     }
     const ArgInfo& info = op->infos[static_cast<size_t>(i)];
     // Loose tensors, meshgrid(x, y), and loose integers, x.reshape(2, 3): all that are left belong to the list.
@@ -212,7 +217,8 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
       seen |= 1u << i;
       break;
     }
-    if (info.variadic && (i + 1 < given || PyLong_Check(args[i])) && PyIndex_Check(args[i]) && !PyTuple_Check(args[i])) {
+    if (info.variadic && (i + 1 < given || PyLong_Check(args[i])) && PyIndex_Check(args[i]) &&
+        !PyTuple_Check(args[i])) {
       const size_t count = static_cast<size_t>(given - i);
       int64_t* items = scratch.take(count);
       if (!items) return nullptr;
@@ -245,10 +251,11 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
           requires_grad = object;
           continue;
         }
-        return raise(ATLED_E_ARGUMENT, op->name, "got an unexpected argument %s; its signature is %s", PyUnicode_AsUTF8AndSize(key, nullptr),
-                     signature(self).c_str());
+        return raise(ATLED_E_ARGUMENT, op->name, "got an unexpected argument %s; its signature is %s",
+                     PyUnicode_AsUTF8AndSize(key, nullptr), signature(self).c_str());
       }
-      if (seen & (1u << i)) return raise(ATLED_E_ARGUMENT, op->name, "got several values for argument %s", op->args[i].name);
+      if (seen & (1u << i))
+        return raise(ATLED_E_ARGUMENT, op->name, "got several values for argument %s", op->args[i].name);
       int status = take(i, object);
       if (status <= 0) return failed(status, i, object);
     }
@@ -261,7 +268,8 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
           values[i] = ints_value(scratch.words, 0);
           continue;
         }
-        return raise(ATLED_E_ARGUMENT, op->name, "missing argument %s; its signature is %s", op->args[i].name, signature(self).c_str());
+        return raise(ATLED_E_ARGUMENT, op->name, "missing argument %s; its signature is %s", op->args[i].name,
+                     signature(self).c_str());
       }
       values[i] = op->args[i].fallback;
     }
@@ -318,7 +326,9 @@ PyObject* get_module(PyObject* o, void*) {
   return op->ns_text == "core" ? PyUnicode_FromString("atled.core") : PyUnicode_FromFormat("atled.core.ops.%s", op->ns);
 }
 PyObject* get_schema(PyObject* o, void*) { return PyUnicode_FromString(op_of(o)->schema); }
-PyObject* get_doc(PyObject* o, void*) { return PyUnicode_FromFormat("%s\n\n%s", signature(reinterpret_cast<PyOp*>(o)).c_str(), op_of(o)->doc); }
+PyObject* get_doc(PyObject* o, void*) {
+  return PyUnicode_FromFormat("%s\n\n%s", signature(reinterpret_cast<PyOp*>(o)).c_str(), op_of(o)->doc);
+}
 PyObject* get_summary(PyObject* o, void*) { return PyUnicode_FromString(op_of(o)->doc); }
 PyObject* get_id(PyObject* o, void*) { return PyLong_FromUnsignedLong(op_of(o)->id); }
 
@@ -339,14 +349,17 @@ PyObject* get_args(PyObject* o, void*) {
 PyObject* get_results(PyObject* o, void*) {
   const Op* op = op_of(o);
   Ref list(PyTuple_New(op->nouts));
-  for (int i = 0; list && i < op->nouts; ++i) PyTuple_SetItem(list.get(), i, Py_BuildValue("(ss)", op->out_names[i], op->out_types[static_cast<size_t>(i)].c_str()));
+  for (int i = 0; list && i < op->nouts; ++i)
+    PyTuple_SetItem(list.get(), i,
+                    Py_BuildValue("(ss)", op->out_names[i], op->out_types[static_cast<size_t>(i)].c_str()));
   return list.release();
 }
 
 PyObject* get_aliases(PyObject* o, void*) {
   const Op* op = op_of(o);
   Ref list(PyTuple_New(static_cast<Py_ssize_t>(op->aliases.size())));
-  for (size_t i = 0; list && i < op->aliases.size(); ++i) PyTuple_SetItem(list.get(), static_cast<Py_ssize_t>(i), PyUnicode_FromString(op->aliases[i].c_str()));
+  for (size_t i = 0; list && i < op->aliases.size(); ++i)
+    PyTuple_SetItem(list.get(), static_cast<Py_ssize_t>(i), PyUnicode_FromString(op->aliases[i].c_str()));
   return list.release();
 }
 
@@ -354,9 +367,10 @@ PyObject* get_traits(PyObject* o, void*) {
   constexpr struct {
     uint32_t bit;
     const char* name;
-  } rows[] = {{ATLED_OP_ELEMENTWISE, "elementwise"}, {ATLED_OP_INPLACE, "inplace"},   {ATLED_OP_VIEW, "view"},         {ATLED_OP_COMPOSITE, "composite"},
-              {ATLED_OP_RANDOM, "random"},           {ATLED_OP_FACTORY, "factory"},   {ATLED_OP_FUNCTION, "function"}, {ATLED_OP_MUTATES, "mutates"},
-              {ATLED_OP_PRIVATE, "private"},         {ATLED_OP_ANY_DEVICE, "any_device"}};
+  } rows[] = {{ATLED_OP_ELEMENTWISE, "elementwise"}, {ATLED_OP_INPLACE, "inplace"}, {ATLED_OP_VIEW, "view"},
+              {ATLED_OP_COMPOSITE, "composite"},     {ATLED_OP_RANDOM, "random"},   {ATLED_OP_FACTORY, "factory"},
+              {ATLED_OP_FUNCTION, "function"},       {ATLED_OP_MUTATES, "mutates"}, {ATLED_OP_PRIVATE, "private"},
+              {ATLED_OP_ANY_DEVICE, "any_device"}};
   const Op* op = op_of(o);
   Ref set(PyFrozenSet_New(nullptr)), list(PyList_New(0));
   for (const auto& row : rows) {
@@ -369,28 +383,32 @@ PyObject* get_traits(PyObject* o, void*) {
   return PyFrozenSet_New(list.get());
 }
 
-PyGetSetDef op_getset[] = {{"name", get_name, nullptr, "The name, with the trailing underscore of an in-place form.", nullptr},
-                           {"__name__", get_name, nullptr, nullptr, nullptr},
-                           {"__qualname__", get_name, nullptr, nullptr, nullptr},
-                           {"__module__", get_module, nullptr, nullptr, nullptr},
-                           {"ns", get_ns, nullptr, "The namespace.", nullptr},
-                           {"qualified_name", get_qualified, nullptr, "namespace::name", nullptr},
-                           {"schema", get_schema, nullptr, "The schema as it was registered.", nullptr},
-                           {"__doc__", get_doc, nullptr, nullptr, nullptr},
-                           {"doc", get_summary, nullptr, "The doc string as it was registered.", nullptr},
-                           {"id", get_id, nullptr, "Dense number in order of registration.", nullptr},
-                           {"args", get_args, nullptr, "(name, type, default or ..., flags) of each argument.", nullptr},
-                           {"results", get_results, nullptr, "(name or '', type) of each result.", nullptr},
-                           {"aliases", get_aliases, nullptr, "Other public names.", nullptr},
-                           {"traits", get_traits, nullptr, "frozenset of trait names.", nullptr},
-                           {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef op_getset[] = {
+    {"name", get_name, nullptr, "The name, with the trailing underscore of an in-place form.", nullptr},
+    {"__name__", get_name, nullptr, nullptr, nullptr},
+    {"__qualname__", get_name, nullptr, nullptr, nullptr},
+    {"__module__", get_module, nullptr, nullptr, nullptr},
+    {"ns", get_ns, nullptr, "The namespace.", nullptr},
+    {"qualified_name", get_qualified, nullptr, "namespace::name", nullptr},
+    {"schema", get_schema, nullptr, "The schema as it was registered.", nullptr},
+    {"__doc__", get_doc, nullptr, nullptr, nullptr},
+    {"doc", get_summary, nullptr, "The doc string as it was registered.", nullptr},
+    {"id", get_id, nullptr, "Dense number in order of registration.", nullptr},
+    {"args", get_args, nullptr, "(name, type, default or ..., flags) of each argument.", nullptr},
+    {"results", get_results, nullptr, "(name or '', type) of each result.", nullptr},
+    {"aliases", get_aliases, nullptr, "Other public names.", nullptr},
+    {"traits", get_traits, nullptr, "frozenset of trait names.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
-PyMemberDef op_members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(PyOp, vectorcall), READONLY, nullptr}, {nullptr, 0, 0, 0, nullptr}};
+PyMemberDef op_members[] = {{"__vectorcalloffset__", T_PYSSIZET, offsetof(PyOp, vectorcall), READONLY, nullptr},
+                            {nullptr, 0, 0, 0, nullptr}};
 
 PyObject* op_reduce(PyObject* o, PyObject*) {
   PyOp* self = reinterpret_cast<PyOp*>(o);
   Ref find = import_function("atled.core._ops", "find");
-  return find ? Py_BuildValue("(O(si))", find.get(), self->op->qualified.c_str(), static_cast<int>((self->flags & ATLED_CALL_INPLACE) != 0)) : nullptr;
+  return find ? Py_BuildValue("(O(si))", find.get(), self->op->qualified.c_str(),
+                              static_cast<int>((self->flags & ATLED_CALL_INPLACE) != 0))
+              : nullptr;
 }
 
 PyMethodDef op_methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
@@ -404,8 +422,10 @@ PyType_Slot op_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(op_dealloc)},
                           {Py_tp_members, op_members},
                           {0, nullptr}};
 
-PyType_Spec op_spec = {"atled.core.Op", sizeof(PyOp), 0,
-                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION, op_slots};
+PyType_Spec op_spec = {
+    "atled.core.Op", sizeof(PyOp), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    op_slots};
 
 std::unordered_map<uint64_t, PyObject*>& callables() {
   static auto* all = new std::unordered_map<uint64_t, PyObject*>;

@@ -54,8 +54,7 @@ PyObject* guarded(F&& f) {
 
 // ---- tensor_type.cpp ----
 struct PyTensor {
-  PyObject_HEAD
-  atled_tensor* tensor;
+  PyObject_HEAD atled_tensor* tensor;
   PyObject* weakrefs;
 };
 extern PyTypeObject* tensor_type;
@@ -92,8 +91,8 @@ struct Scratch {
   Scratch(const Scratch&) = delete;
   ~Scratch();
 };
-// Converts one Python argument by its schema type. Answers 1 when done, 0 when the object has another type (no exception
-// set), -1 with an exception set.
+// Converts one Python argument by its schema type. Answers 1 when done, 0 when the object has another type (no
+// exception set), -1 with an exception set.
 int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& scratch);
 PyObject* to_python(const atled_value& v);
 bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch);

@@ -26,9 +26,11 @@ int store_results(atled_frame* frame, PyObject* answer) {
     };
     if (op->nouts == 0) return;
     if (op->out_list || op->nouts > 1) {
-      if (!PyTuple_Check(answer) && !PyList_Check(answer)) fail(ATLED_E_ARGUMENT, "expected the Python kernel to return a tuple, got %s", type_name(answer).c_str());
+      if (!PyTuple_Check(answer) && !PyList_Check(answer))
+        fail(ATLED_E_ARGUMENT, "expected the Python kernel to return a tuple, got %s", type_name(answer).c_str());
       const Py_ssize_t n = PySequence_Size(answer);
-      if (!op->out_list && n != op->nouts) fail(ATLED_E_ARGUMENT, "expected the Python kernel to return %d results, got %zd", op->nouts, n);
+      if (!op->out_list && n != op->nouts)
+        fail(ATLED_E_ARGUMENT, "expected the Python kernel to return %d results, got %zd", op->nouts, n);
       std::vector<Tensor> list;
       for (Py_ssize_t i = 0; i < n; ++i) {
         Ref o(PySequence_GetItem(answer, i));
@@ -56,8 +58,10 @@ int run_python_kernel(void* ctx, atled_frame* frame) noexcept {
     Ref args(PyTuple_New(op->nargs));
     for (int i = 0; args && i < op->nargs; ++i) {
       PyObject* o = to_python(frame->args[i]);
-      if (!o) args = Ref();
-      else PyTuple_SetItem(args.get(), i, o);
+      if (!o)
+        args = Ref();
+      else
+        PyTuple_SetItem(args.get(), i, o);
     }
     Ref answer(args ? PyObject_Call(static_cast<PyObject*>(ctx), args.get(), nullptr) : nullptr);
     if (!answer)
@@ -72,34 +76,42 @@ int run_python_kernel(void* ctx, atled_frame* frame) noexcept {
 }  // namespace
 
 void bind_python_ops(nb::module_& m) {
-  m.def("define_op", [](const std::string& schema, const std::string& doc, bool composite) -> nb::object {
-    atled_op_def def{};
-    def.size = sizeof def;
-    def.schema = schema.c_str();
-    def.doc = doc.c_str();
-    def.traits = composite ? uint32_t{ATLED_OP_COMPOSITE} : 0u;
-    const atled_op* op = nullptr;
-    if (define_op(&def, &op) != ATLED_OK) {
-      raise();
-      throw nb::python_error();
-    }
-    return nb::steal(op_callable(as_op(op), false));
-  }, nb::arg("schema"), nb::arg("doc") = "", nb::kw_only(), nb::arg("composite") = false,
-        "Registers an op by its schema and returns its callable; composite says that its kernel calls other ops and layers shall see those.");
-  m.def("add_kernel", [](nb::handle op, const std::string& device, nb::object function) {
-    const Op* found = need_op(nb::cast<std::string>(op.attr("qualified_name")).c_str());
-    DLDevice d{ATLED_DEVICE_ANY, 0};
-    if (!found || (device != "any" && parse_device(device.c_str(), &d) != ATLED_OK)) {
-      if (found) raise();
-      throw nb::python_error();
-    }
-    if (add_kernel_entry(found, d.device_type, run_python_kernel, function.ptr()) != ATLED_OK) {
-      raise();
-      throw nb::python_error();
-    }
-    function.inc_ref();  // kernels are never removed
-  }, nb::arg("op"), nb::arg("device"), nb::arg("function"),
-        "Registers a Python function as the kernel of an op for a device, or for \"any\": it gets the arguments by position and returns the results.");
+  m.def(
+      "define_op",
+      [](const std::string& schema, const std::string& doc, bool composite) -> nb::object {
+        atled_op_def def{};
+        def.size = sizeof def;
+        def.schema = schema.c_str();
+        def.doc = doc.c_str();
+        def.traits = composite ? uint32_t{ATLED_OP_COMPOSITE} : 0u;
+        const atled_op* op = nullptr;
+        if (define_op(&def, &op) != ATLED_OK) {
+          raise();
+          throw nb::python_error();
+        }
+        return nb::steal(op_callable(as_op(op), false));
+      },
+      nb::arg("schema"), nb::arg("doc") = "", nb::kw_only(), nb::arg("composite") = false,
+      "Registers an op by its schema and returns its callable; composite says that its kernel calls other ops and "
+      "layers shall see those.");
+  m.def(
+      "add_kernel",
+      [](nb::handle op, const std::string& device, nb::object function) {
+        const Op* found = need_op(nb::cast<std::string>(op.attr("qualified_name")).c_str());
+        DLDevice d{ATLED_DEVICE_ANY, 0};
+        if (!found || (device != "any" && parse_device(device.c_str(), &d) != ATLED_OK)) {
+          if (found) raise();
+          throw nb::python_error();
+        }
+        if (add_kernel_entry(found, d.device_type, run_python_kernel, function.ptr()) != ATLED_OK) {
+          raise();
+          throw nb::python_error();
+        }
+        function.inc_ref();  // kernels are never removed
+      },
+      nb::arg("op"), nb::arg("device"), nb::arg("function"),
+      "Registers a Python function as the kernel of an op for a device, or for \"any\": it gets the arguments by "
+      "position and returns the results.");
 }
 
 }  // namespace atled::core::python

@@ -1,7 +1,8 @@
 // x[...] and x[...] = v: Python keys become the ops slice, index and setitem_.
 //
-// A key turns into a flat list of four-int entries for `slice`: (0, start, stop, step), (1, index), (2) for a new axis and (3)
-// where an index tensor stands, and into the list of index tensors for `index`, aligned with the dimensions that slice leaves.
+// A key turns into a flat list of four-int entries for `slice`: (0, start, stop, step), (1, index), (2) for a new axis
+// and (3) where an index tensor stands, and into the list of index tensors for `index`, aligned with the dimensions
+// that slice leaves.
 #include "dispatch/error.h"
 #include "python/python.h"
 
@@ -15,8 +16,8 @@ struct Key {
   int entries = 0;
   atled_tensor* indices[kMaxEntries];  // NULL: a full dimension
   int count = 0;
-  int last_index = 0;  // one past the last index tensor
-  int dim = 0;         // dimensions of the input used so far
+  int last_index = 0;           // one past the last index tensor
+  int dim = 0;                  // dimensions of the input used so far
   PyObject* keep[kMaxEntries];  // index tensors made on the way
   int kept = 0;
 
@@ -38,7 +39,8 @@ struct Key {
 
 bool too_many(const atled_tensor* t, int wanted) {
   if (wanted <= t->dl.ndim) return false;
-  raise(ATLED_E_BOUNDS, "index", "expected at most %d indices for shape %s, got %d", t->dl.ndim, shape_text(t).c_str(), wanted);
+  raise(ATLED_E_BOUNDS, "index", "expected at most %d indices for shape %s, got %d", t->dl.ndim, shape_text(t).c_str(),
+        wanted);
   return true;
 }
 
@@ -82,8 +84,8 @@ bool add_integer(const atled_tensor* t, Key& key, PyObject* object) {
   if (i == -1 && PyErr_Occurred()) return false;
   const int64_t size = t->dl.shape[key.dim];
   if (i < -size || i >= size) {
-    raise(ATLED_E_BOUNDS, "index", "expected an index for dim %d in [%lld, %lld), got %lld", key.dim, static_cast<long long>(-size),
-          static_cast<long long>(size), static_cast<long long>(i));
+    raise(ATLED_E_BOUNDS, "index", "expected an index for dim %d in [%lld, %lld), got %lld", key.dim,
+          static_cast<long long>(-size), static_cast<long long>(size), static_cast<long long>(i));
     return false;
   }
   key.add(1, i < 0 ? i + size : i);
@@ -143,7 +145,8 @@ bool add_entry(const atled_tensor* t, Key& key, PyObject* object) {
     key.keep[key.kept++] = Py_NewRef(made.get());
     return add_tensor(t, key, tensor_of(made.get()));
   }
-  raise(ATLED_E_BOUNDS, "index", "expected integers, slices, ..., None, index tensors or masks, got %s", type_name(object).c_str());
+  raise(ATLED_E_BOUNDS, "index", "expected integers, slices, ..., None, index tensors or masks, got %s",
+        type_name(object).c_str());
   return false;
 }
 
@@ -190,15 +193,19 @@ PyObject* get_item(PyObject* self, PyObject* object) {
   bool direct = key.last_index > 0;
   for (int i = 0; i < key.entries && direct; ++i) {
     const int64_t* e = key.spec + 4 * i;
-    direct = e[0] == 3 || (e[0] == 0 && e[3] == 1 && e[1] == 0 && i < tensor_of(self)->dl.ndim && e[2] == tensor_of(self)->dl.shape[i]);
+    direct = e[0] == 3 || (e[0] == 0 && e[3] == 1 && e[1] == 0 && i < tensor_of(self)->dl.ndim &&
+                           e[2] == tensor_of(self)->dl.shape[i]);
   }
   Ref view;
   if (!direct) {
-    atled_value values[2] = {value(tensor_of(self)), ints_value(key.spec, static_cast<size_t>(4 * key.entries))}, outs[1];
+    atled_value values[2] = {value(tensor_of(self)), ints_value(key.spec, static_cast<size_t>(4 * key.entries))},
+                outs[1];
     view = Ref(call_values(slice, 0, values, outs));
     if (!view || key.last_index == 0) return view.release();
   }
-  atled_value values[2] = {value(tensor_of(direct ? self : view.get())), tensors_value(key.indices, static_cast<size_t>(key.last_index))}, outs[1];
+  atled_value values[2] = {value(tensor_of(direct ? self : view.get())),
+                           tensors_value(key.indices, static_cast<size_t>(key.last_index))},
+              outs[1];
   return call_values(index, 0, values, outs);
 }
 

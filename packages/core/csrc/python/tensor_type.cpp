@@ -60,7 +60,8 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   }
   atled_tensor* source = tensor_of(data);
   TensorImpl* t = nullptr;
-  if (make_view(source, source->dtype, source->dl.ndim, source->dl.shape, source->dl.strides, 0, &t) != ATLED_OK) return raise();
+  if (make_view(source, source->dtype, source->dl.ndim, source->dl.shape, source->dl.strides, 0, &t) != ATLED_OK)
+    return raise();
   t->flags &= static_cast<uint16_t>(~ATLED_TENSOR_VIEW);
   auto allocate = reinterpret_cast<allocfunc>(PyType_GetSlot(type, Py_tp_alloc));
   PyTensor* self = reinterpret_cast<PyTensor*>(allocate(type, 0));
@@ -91,7 +92,8 @@ PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
   for (int i = 0; i < 2; ++i) {
     if (is_tensor(operands[i])) {
       values[i] = value(tensor_of(operands[i]));
-    } else if (op->nargs <= i || op->infos[static_cast<size_t>(i)].kind != Kind::kTensorOrScalar || !to_scalar(operands[i], &values[i], scratch)) {
+    } else if (op->nargs <= i || op->infos[static_cast<size_t>(i)].kind != Kind::kTensorOrScalar ||
+               !to_scalar(operands[i], &values[i], scratch)) {
       if (PyErr_Occurred()) return nullptr;
       Py_RETURN_NOTIMPLEMENTED;
     }
@@ -110,19 +112,19 @@ PyObject* unary(Slot& slot, PyObject* a) {
   return call_values(op, 0, values, outs);
 }
 
-#define ATLED_BINARY(function, op_name)                                 \
-  PyObject* function(PyObject* a, PyObject* b) {                        \
-    static Slot slot{"core::" op_name};                                 \
-    return binary(slot, a, b);                                          \
-  }                                                                     \
-  PyObject* inplace_##function(PyObject* a, PyObject* b) {              \
-    static Slot slot{"core::" op_name};                                 \
-    return binary(slot, a, b, ATLED_CALL_INPLACE);                      \
+#define ATLED_BINARY(function, op_name)                    \
+  PyObject* function(PyObject* a, PyObject* b) {           \
+    static Slot slot{"core::" op_name};                    \
+    return binary(slot, a, b);                             \
+  }                                                        \
+  PyObject* inplace_##function(PyObject* a, PyObject* b) { \
+    static Slot slot{"core::" op_name};                    \
+    return binary(slot, a, b, ATLED_CALL_INPLACE);         \
   }
-#define ATLED_UNARY(function, op_name)   \
-  PyObject* function(PyObject* a) {      \
-    static Slot slot{"core::" op_name};  \
-    return unary(slot, a);               \
+#define ATLED_UNARY(function, op_name)  \
+  PyObject* function(PyObject* a) {     \
+    static Slot slot{"core::" op_name}; \
+    return unary(slot, a);              \
   }
 
 ATLED_BINARY(number_add, "add")
@@ -158,7 +160,8 @@ Py_hash_t tensor_hash(PyObject* o) { return static_cast<Py_hash_t>(reinterpret_c
 
 int number_bool(PyObject* o) {
   if (numel(tensor_of(o)) != 1) {
-    raise(ATLED_E_VALUE, "bool", "expected a tensor of one element, got shape %s; use any() or all()", shape_text(tensor_of(o)).c_str());
+    raise(ATLED_E_VALUE, "bool", "expected a tensor of one element, got shape %s; use any() or all()",
+          shape_text(tensor_of(o)).c_str());
     return -1;
   }
   Ref number(item(tensor_of(o)));
@@ -176,7 +179,8 @@ PyObject* number_float(PyObject* o) {
 PyObject* number_index(PyObject* o) {
   const atled_tensor* t = tensor_of(o);
   if (!is_integer(t->dtype) || numel(t) != 1)
-    return raise(ATLED_E_ARGUMENT, "index", "expected a tensor of one integer, got %s of shape %s", dtype_name(t->dtype), shape_text(t).c_str());
+    return raise(ATLED_E_ARGUMENT, "index", "expected a tensor of one integer, got %s of shape %s",
+                 dtype_name(t->dtype), shape_text(t).c_str());
   return item(tensor_of(o));
 }
 
@@ -193,7 +197,8 @@ Py_ssize_t tensor_length(PyObject* o) {
 
 PyObject* tensor_iter(PyObject* o) {
   static const Op* unbind = nullptr;
-  if (tensor_of(o)->dl.ndim == 0) return raise(ATLED_E_ARGUMENT, "iter", "expected a tensor of at least one dimension, got a 0-d tensor");
+  if (tensor_of(o)->dl.ndim == 0)
+    return raise(ATLED_E_ARGUMENT, "iter", "expected a tensor of at least one dimension, got a 0-d tensor");
   if (!unbind && !(unbind = need_op("core::unbind"))) return nullptr;
   Ref rows(PyObject_CallOneArg(Ref(op_callable(unbind, false)).get(), o));
   return rows ? PyObject_GetIter(rows.get()) : nullptr;
@@ -209,8 +214,8 @@ int tensor_contains(PyObject* o, PyObject* key) {
 
 // ---- attributes ----
 
-// What an add-on puts on Tensor is fetched when it is first asked for. Answers 1 when the attribute is there now, 0 when nobody
-// provides it, -1 with the exception of a provider that failed or is not installed.
+// What an add-on puts on Tensor is fetched when it is first asked for. Answers 1 when the attribute is there now, 0
+// when nobody provides it, -1 with the exception of a provider that failed or is not installed.
 int load_attribute(PyObject* name) {
   Ref load = import_function("atled.core._registry", "tensor_attribute");
   if (!load) return -1;
@@ -256,11 +261,15 @@ PyObject* get_ndim(PyObject* o, void*) { return PyLong_FromLong(tensor_of(o)->dl
 PyObject* get_dtype(PyObject* o, void*) { return dtype_object(tensor_of(o)->dtype); }
 PyObject* get_device(PyObject* o, void*) { return device_object(tensor_of(o)->dl.device); }
 PyObject* get_itemsize(PyObject* o, void*) { return PyLong_FromLong(itemsize(tensor_of(o)->dtype)); }
-PyObject* get_nbytes(PyObject* o, void*) { return PyLong_FromLongLong(numel(tensor_of(o)) * itemsize(tensor_of(o)->dtype)); }
+PyObject* get_nbytes(PyObject* o, void*) {
+  return PyLong_FromLongLong(numel(tensor_of(o)) * itemsize(tensor_of(o)->dtype));
+}
 PyObject* get_version(PyObject* o, void*) { return PyLong_FromUnsignedLongLong(tensor_of(o)->version->count); }
 PyObject* get_is_cpu(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->dl.device.device_type == kDLCPU); }
 PyObject* get_is_cuda(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->dl.device.device_type == kDLCUDA); }
-PyObject* get_is_meta(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->dl.device.device_type == ATLED_DEVICE_META); }
+PyObject* get_is_meta(PyObject* o, void*) {
+  return PyBool_FromLong(tensor_of(o)->dl.device.device_type == ATLED_DEVICE_META);
+}
 PyObject* get_readonly(PyObject* o, void*) { return PyBool_FromLong(tensor_of(o)->flags & ATLED_TENSOR_READONLY); }
 
 PyObject* transposed(PyObject* o, void*) {
@@ -307,7 +316,11 @@ PyObject* method_size(PyObject* o, PyObject* args) {
   if (dim == Py_None) return get_shape(o, nullptr);
   Py_ssize_t i = PyNumber_AsSsize_t(dim, PyExc_IndexError);
   if (i == -1 && PyErr_Occurred()) return nullptr;
-  return guarded([&] { return PyLong_FromLongLong(t->dl.shape[t->dl.ndim ? wrap_dim(i, t->dl.ndim) : (fail(ATLED_E_BOUNDS, "size: a 0-d tensor has no dimensions"), 0)]); });
+  return guarded([&] {
+    return PyLong_FromLongLong(
+        t->dl.shape[t->dl.ndim ? wrap_dim(i, t->dl.ndim)
+                               : (fail(ATLED_E_BOUNDS, "size: a 0-d tensor has no dimensions"), 0)]);
+  });
 }
 PyObject* method_stride(PyObject* o, PyObject* args) {
   const atled_tensor* t = tensor_of(o);
@@ -324,7 +337,8 @@ PyObject* method_is_contiguous(PyObject* o, PyObject*) { return PyBool_FromLong(
 PyObject* method_data_ptr(PyObject* o, PyObject*) { return PyLong_FromVoidPtr(tensor_of(o)->dl.data); }
 PyObject* method_storage_offset(PyObject* o, PyObject*) {
   const TensorImpl* t = impl(tensor_of(o));
-  return PyLong_FromLongLong((static_cast<char*>(t->dl.data) - static_cast<char*>(t->storage->data)) / itemsize(t->dtype));
+  return PyLong_FromLongLong((static_cast<char*>(t->dl.data) - static_cast<char*>(t->storage->data)) /
+                             itemsize(t->dtype));
 }
 PyObject* method_is_floating(PyObject* o, PyObject*) { return PyBool_FromLong(is_floating(tensor_of(o)->dtype)); }
 PyObject* method_is_complex(PyObject* o, PyObject*) { return PyBool_FromLong(is_complex(tensor_of(o)->dtype)); }
@@ -368,7 +382,9 @@ PyObject* converted(PyObject* o, PyObject* dtype, PyObject* device, bool copy) {
   if (device) {
     DLDevice d;
     if (!device_from(device, &d)) {
-      return PyErr_Occurred() ? nullptr : raise(ATLED_E_ARGUMENT, "to", "expected device to be a device or its name, got %s", type_name(device).c_str());
+      return PyErr_Occurred() ? nullptr
+                              : raise(ATLED_E_ARGUMENT, "to", "expected device to be a device or its name, got %s",
+                                      type_name(device).c_str());
     }
     values[2] = device_value(d);
   }
@@ -405,7 +421,8 @@ PyObject* method_to(PyObject* o, PyObject* args, PyObject* kwargs) {
     else if (!strcmp(name, "copy"))
       copy = PyObject_IsTrue(given);
     else if (strcmp(name, "non_blocking") != 0)
-      return raise(ATLED_E_ARGUMENT, "to", "got an unexpected argument %s; it takes dtype, device, copy and non_blocking", name);
+      return raise(ATLED_E_ARGUMENT, "to",
+                   "got an unexpected argument %s; it takes dtype, device, copy and non_blocking", name);
   }
   return copy < 0 ? nullptr : converted(o, dtype, device, copy != 0);
 }
@@ -437,7 +454,8 @@ PyMethodDef tensor_methods[] = {
     {"dim", [](PyObject* o, PyObject*) { return get_ndim(o, nullptr); }, METH_NOARGS, "Number of dimensions."},
     {"numel", method_numel, METH_NOARGS, "Number of elements."},
     {"nelement", method_numel, METH_NOARGS, "Number of elements."},
-    {"element_size", [](PyObject* o, PyObject*) { return get_itemsize(o, nullptr); }, METH_NOARGS, "Bytes per element."},
+    {"element_size", [](PyObject* o, PyObject*) { return get_itemsize(o, nullptr); }, METH_NOARGS,
+     "Bytes per element."},
     {"item", method_item, METH_NOARGS, "The single element as a Python number."},
     {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists of Python numbers."},
     {"numpy", tensor_numpy, METH_NOARGS, "A NumPy array over the same memory (CPU only)."},
@@ -448,9 +466,11 @@ PyMethodDef tensor_methods[] = {
     {"storage_offset", method_storage_offset, METH_NOARGS, "Position of element 0 in the storage, in elements."},
     {"shares_storage", method_shares, METH_O, "True when both are views of one storage."},
     {"view", method(method_view), METH_VARARGS | METH_KEYWORDS,
-     "view(*shape) or view(dtype): the same elements in another shape, or the same bytes as another dtype, without a copy."},
+     "view(*shape) or view(dtype): the same elements in another shape, or the same bytes as another dtype, without a "
+     "copy."},
     {"to", method(method_to), METH_VARARGS | METH_KEYWORDS,
-     "to(dtype), to(device), to(device, dtype) or to(other): the tensor with another dtype or on another device; itself when it has both already, "
+     "to(dtype), to(device), to(device, dtype) or to(other): the tensor with another dtype or on another device; "
+     "itself when it has both already, "
      "unless copy."},
     {"cpu", method_cpu, METH_NOARGS, "The tensor in host memory."},
     {"bool", method_as<ATLED_BOOL>, METH_NOARGS, "to(at.bool)"},
@@ -470,7 +490,8 @@ PyMethodDef tensor_methods[] = {
     {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "(device type, device index) as DLPack numbers them."},
     {nullptr, nullptr, 0, nullptr}};
 
-PyMemberDef tensor_members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(PyTensor, weakrefs), READONLY, nullptr}, {nullptr, 0, 0, 0, nullptr}};
+PyMemberDef tensor_members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(PyTensor, weakrefs), READONLY, nullptr},
+                                {nullptr, 0, 0, 0, nullptr}};
 
 template <class F>
 void* slot(F f) {
@@ -531,7 +552,8 @@ PyType_Slot tensor_slots[] = {{Py_tp_dealloc, slot(tensor_dealloc)},
                               {Py_bf_releasebuffer, slot(release_buffer)},
                               {0, nullptr}};
 
-PyType_Spec tensor_spec = {"atled.core.Tensor", sizeof(PyTensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, tensor_slots};
+PyType_Spec tensor_spec = {"atled.core.Tensor", sizeof(PyTensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                           tensor_slots};
 
 }  // namespace
 
@@ -544,7 +566,8 @@ bool add_methods() {
   PyObject* type = reinterpret_cast<PyObject*>(tensor_type);
   auto add = [&](const std::string& name, PyObject* callable) {
     Ref owned(callable);
-    if (!callable || !PyObject_HasAttrString(type, name.c_str())) return callable && PyObject_SetAttrString(type, name.c_str(), callable) == 0;
+    if (!callable || !PyObject_HasAttrString(type, name.c_str()))
+      return callable && PyObject_SetAttrString(type, name.c_str(), callable) == 0;
     return true;
   };
   for (uint32_t id = 0; id < op_count(); ++id) {

@@ -106,8 +106,9 @@ TensorImpl* make_tensor(Storage* storage, void* data, int dtype, DLDataType dl_d
   t->autograd = nullptr;
   t->dtype = static_cast<uint8_t>(dtype);
   t->device_slot = device_slot(device.device_type);
-  t->flags = static_cast<uint16_t>((contiguous ? uint16_t{ATLED_TENSOR_CONTIGUOUS} : layout_flags(ndim, dims, own_strides)) |
-                                   (storage->readonly ? ATLED_TENSOR_READONLY : 0));
+  t->flags =
+      static_cast<uint16_t>((contiguous ? uint16_t{ATLED_TENSOR_CONTIGUOUS} : layout_flags(ndim, dims, own_strides)) |
+                            (storage->readonly ? ATLED_TENSOR_READONLY : 0));
   t->reserved = 0;
   t->storage = storage;
   return t;
@@ -147,7 +148,8 @@ TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t*
     }
   }
   int64_t count = strides ? extent : numel, nbytes = 0;
-  overflow |= __builtin_mul_overflow(count, static_cast<int64_t>(itemsize(dtype)), &nbytes) || nbytes > (int64_t{1} << 46);
+  overflow |=
+      __builtin_mul_overflow(count, static_cast<int64_t>(itemsize(dtype)), &nbytes) || nbytes > (int64_t{1} << 46);
   if (empty) nbytes = 0;
   if (!empty && overflow) {
     set_error(ATLED_E_MEMORY, "expected a tensor of less than 2^46 bytes");
@@ -171,7 +173,8 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
               TensorImpl** out) noexcept {
   Storage* storage = impl(base)->storage;
   const int64_t item = itemsize(dtype);
-  if (item != itemsize(base->dtype)) return set_error(ATLED_E_DTYPE, "expected a view of a dtype with the same item size");
+  if (item != itemsize(base->dtype))
+    return set_error(ATLED_E_DTYPE, "expected a view of a dtype with the same item size");
   if (ndim < 0 || ndim > ATLED_MAX_NDIM) return set_error(ATLED_E_SHAPE, "expected at most 64 dimensions");
   int64_t low = offset, high = offset;
   bool empty = false, overflow = false;
@@ -190,12 +193,13 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
     const char* begin = static_cast<const char*>(storage->data);
     int64_t before = (data - begin) / item, total = static_cast<int64_t>(storage->nbytes) / item;
     if (overflow || before + low < 0 || before + high >= total)
-      return set_error(ATLED_E_BOUNDS, "expected a view inside the storage, but its sizes, strides and offset reach outside it");
+      return set_error(ATLED_E_BOUNDS,
+                       "expected a view inside the storage, but its sizes, strides and offset reach outside it");
   }
   storage->refs.fetch_add(1, std::memory_order_relaxed);
   DLDataType dl_dtype{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1};
-  TensorImpl* t =
-      make_tensor(storage, data ? data + offset * item : nullptr, dtype, dl_dtype, ndim, shape, strides, base->dl.device);
+  TensorImpl* t = make_tensor(storage, data ? data + offset * item : nullptr, dtype, dl_dtype, ndim, shape, strides,
+                              base->dl.device);
   if (!t) {
     release_storage(storage);
     return out_of_memory(sizeof(TensorImpl));
@@ -215,17 +219,20 @@ void destroy(TensorImpl* t) noexcept {
 
 int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept {
   const DLTensor& dl = managed->dl_tensor;
-  if (managed->version.major != DLPACK_MAJOR_VERSION) return set_error(ATLED_E_VALUE, "expected a DLPack tensor of version 1.x");
+  if (managed->version.major != DLPACK_MAJOR_VERSION)
+    return set_error(ATLED_E_VALUE, "expected a DLPack tensor of version 1.x");
   int dtype = 0;
   for (; dtype < ATLED_NUM_DTYPES; ++dtype)
-    if (dtype_infos[dtype].code == dl.dtype.code && dtype_infos[dtype].bits == dl.dtype.bits && dl.dtype.lanes == 1) break;
+    if (dtype_infos[dtype].code == dl.dtype.code && dtype_infos[dtype].bits == dl.dtype.bits && dl.dtype.lanes == 1)
+      break;
   if (dtype == ATLED_NUM_DTYPES) {
     char text[128];
-    snprintf(text, sizeof text, "expected a DLPack tensor of a dtype that atled has, got code %d, %d bits, %d lanes", dl.dtype.code,
-             dl.dtype.bits, dl.dtype.lanes);
+    snprintf(text, sizeof text, "expected a DLPack tensor of a dtype that atled has, got code %d, %d bits, %d lanes",
+             dl.dtype.code, dl.dtype.bits, dl.dtype.lanes);
     return set_error(ATLED_E_DTYPE, text);
   }
-  if (dl.ndim < 0 || dl.ndim > ATLED_MAX_NDIM) return set_error(ATLED_E_SHAPE, "expected a DLPack tensor of at most 64 dimensions");
+  if (dl.ndim < 0 || dl.ndim > ATLED_MAX_NDIM)
+    return set_error(ATLED_E_SHAPE, "expected a DLPack tensor of at most 64 dimensions");
   DLDevice device = dl.device;
   if (device.device_type == kDLCUDAHost) device = DLDevice{kDLCPU, 0};
   if (device_known(device) != ATLED_OK) return ATLED_E_DEVICE;
@@ -267,7 +274,8 @@ struct Exported {
 }  // namespace
 
 int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
-  if (t->dl.device.device_type == ATLED_DEVICE_META) return set_error(ATLED_E_DEVICE, "a meta tensor has no data to export");
+  if (t->dl.device.device_type == ATLED_DEVICE_META)
+    return set_error(ATLED_E_DEVICE, "a meta tensor has no data to export");
   Exported* e = new (std::nothrow) Exported;
   if (!e) return out_of_memory(sizeof(Exported));
   retain(t);

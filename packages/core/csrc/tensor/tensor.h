@@ -1,7 +1,8 @@
-// Storage and TensorImpl: what stands behind atled_tensor. Both are reference counted and made from the caching allocator;
-// a small storage keeps its bytes in the same block as its header.
+// Storage and TensorImpl: what stands behind atled_tensor. Both are reference counted and made from the caching
+// allocator; a small storage keeps its bytes in the same block as its header.
 //
-// A TensorImpl is immutable in shape, strides and data once it is handed out; its keys and autograd slot are changed by layers.
+// A TensorImpl is immutable in shape, strides and data once it is handed out; its keys and autograd slot are changed by
+// layers.
 #pragma once
 
 #include <atomic>

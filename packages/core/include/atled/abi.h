@@ -1,11 +1,12 @@
 /* atled's C ABI: the only thing that crosses between wheels (C11 and C++17).
  *
  * Contract
- *  - Every function answers ATLED_OK or the kind of the error it has set for this thread (see atled_error); none throws.
+ *  - Every function answers ATLED_OK or the kind of the error it has set for this thread (see atled_error); none
+ * throws.
  *  - Arguments are borrowed; results are owned by the caller, who releases them.
  *  - Every function works without the GIL, from any thread, except the group "py".
- *  - Tables and structures only grow at their end, and only when ATLED_ABI_MINOR moves. A function that is appended after
- *    0.1 returns int, so that a core without it can fill its place with a stub that raises.
+ *  - Tables and structures only grow at their end, and only when ATLED_ABI_MINOR moves. A function that is appended
+ * after 0.1 returns int, so that a core without it can fill its place with a stub that raises.
  *  - Read the members of atled_tensor and atled_op freely; change them through the tables only.
  *
  * docs/abi.md tells the story; packages/core/include/atled/plugin.hpp is the same contract with a C++ face.
@@ -34,27 +35,27 @@ extern "C" {
 
 enum {
   ATLED_OK = 0,
-  ATLED_E_RUNTIME = 1,     /* RuntimeError */
-  ATLED_E_SHAPE = 2,       /* ShapeError (ValueError) */
-  ATLED_E_DTYPE = 3,       /* DTypeError (TypeError) */
-  ATLED_E_DEVICE = 4,      /* DeviceError (RuntimeError) */
-  ATLED_E_BOUNDS = 5,      /* BoundsError (IndexError) */
-  ATLED_E_ARGUMENT = 6,    /* ArgumentError (TypeError): a wrong name, number or type of arguments */
-  ATLED_E_VALUE = 7,       /* InvalidValueError (ValueError) */
+  ATLED_E_RUNTIME = 1,  /* RuntimeError */
+  ATLED_E_SHAPE = 2,    /* ShapeError (ValueError) */
+  ATLED_E_DTYPE = 3,    /* DTypeError (TypeError) */
+  ATLED_E_DEVICE = 4,   /* DeviceError (RuntimeError) */
+  ATLED_E_BOUNDS = 5,   /* BoundsError (IndexError) */
+  ATLED_E_ARGUMENT = 6, /* ArgumentError (TypeError): a wrong name, number or type of arguments */
+  ATLED_E_VALUE = 7,    /* InvalidValueError (ValueError) */
   ATLED_E_NOT_IMPLEMENTED = 8,
-  ATLED_E_MEMORY = 9,      /* OutOfMemoryError (MemoryError) */
-  ATLED_E_ABI = 10,        /* ABIError (ImportError) */
-  ATLED_E_PLUGIN = 11,     /* PluginError (ImportError) */
-  ATLED_E_AUTOGRAD = 12,   /* AutogradError (RuntimeError) */
-  ATLED_E_FORMAT = 13,     /* FormatError (ValueError) */
-  ATLED_E_PYTHON = 14      /* a Python exception travels in the error state */
+  ATLED_E_MEMORY = 9,    /* OutOfMemoryError (MemoryError) */
+  ATLED_E_ABI = 10,      /* ABIError (ImportError) */
+  ATLED_E_PLUGIN = 11,   /* PluginError (ImportError) */
+  ATLED_E_AUTOGRAD = 12, /* AutogradError (RuntimeError) */
+  ATLED_E_FORMAT = 13,   /* FormatError (ValueError) */
+  ATLED_E_PYTHON = 14    /* a Python exception travels in the error state */
 };
 
 typedef struct {
   int32_t kind;
-  const char *message; /* UTF-8, lives until the next error of this thread */
-  const char *op;      /* the op that failed, or "" */
-  void *python;        /* the exception object when kind is ATLED_E_PYTHON (borrowed) */
+  const char* message; /* UTF-8, lives until the next error of this thread */
+  const char* op;      /* the op that failed, or "" */
+  void* python;        /* the exception object when kind is ATLED_E_PYTHON (borrowed) */
 } atled_error;
 
 /* ---- dtypes and devices -------------------------------------------------------------------------------------- */
@@ -99,8 +100,8 @@ enum {
 typedef struct atled_tensor {
   DLTensor dl;            /* data points at element 0 (byte_offset is 0); shape and strides are never NULL */
   uint64_t keys;          /* layers that want to see calls with this tensor */
-  atled_version *version; /* never NULL; equal pointers mean one storage */
-  void *autograd;         /* owned by the layer that registered for the slot */
+  atled_version* version; /* never NULL; equal pointers mean one storage */
+  void* autograd;         /* owned by the layer that registered for the slot */
   uint8_t dtype;          /* ATLED_FLOAT32, ... */
   uint8_t device_slot;    /* small dense number of dl.device.device_type in this process */
   uint16_t flags;
@@ -124,50 +125,51 @@ typedef struct atled_generator atled_generator;
 
 enum {
   ATLED_NONE = 0,
-  ATLED_TENSOR,      /* u.tensor; NULL is not allowed, none is ATLED_NONE */
-  ATLED_INT_VALUE,   /* u.i */
-  ATLED_FLOAT_VALUE, /* u.f */
-  ATLED_BOOL_VALUE,  /* u.i, 0 or 1 */
+  ATLED_TENSOR,        /* u.tensor; NULL is not allowed, none is ATLED_NONE */
+  ATLED_INT_VALUE,     /* u.i */
+  ATLED_FLOAT_VALUE,   /* u.f */
+  ATLED_BOOL_VALUE,    /* u.i, 0 or 1 */
   ATLED_COMPLEX_VALUE, /* u.complex: two doubles */
-  ATLED_DTYPE,       /* u.i */
-  ATLED_DEVICE,      /* u.device */
-  ATLED_STRING,      /* u.str, n bytes, zero-terminated too */
-  ATLED_INTS,        /* u.ints, n of them */
-  ATLED_FLOATS,      /* u.floats, n of them */
-  ATLED_TENSORS,     /* u.tensors, n of them; an entry may be NULL where the schema says Tensor?[] */
-  ATLED_GENERATOR    /* u.generator */
+  ATLED_DTYPE,         /* u.i */
+  ATLED_DEVICE,        /* u.device */
+  ATLED_STRING,        /* u.str, n bytes, zero-terminated too */
+  ATLED_INTS,          /* u.ints, n of them */
+  ATLED_FLOATS,        /* u.floats, n of them */
+  ATLED_TENSORS,       /* u.tensors, n of them; an entry may be NULL where the schema says Tensor?[] */
+  ATLED_GENERATOR      /* u.generator */
 };
 
 typedef struct atled_value {
   union {
-    atled_tensor *tensor;
+    atled_tensor* tensor;
     int64_t i;
     double f;
-    const double *complex;
+    const double* complex;
     DLDevice device;
-    const char *str;
-    const int64_t *ints;
-    const double *floats;
-    atled_tensor **tensors; /* as a result: owned, released with values_release; the array is from the alloc group */
-    atled_generator *generator;
+    const char* str;
+    const int64_t* ints;
+    const double* floats;
+    atled_tensor** tensors; /* as a result: owned, released with values_release; the array is from the alloc group */
+    atled_generator* generator;
   } u;
   uint32_t tag;
   uint32_t n;
 } atled_value;
 
 enum {
-  ATLED_ARG_OPTIONAL = 1u << 0, /* None is allowed */
-  ATLED_ARG_KEYWORD = 1u << 1,  /* keyword only */
-  ATLED_ARG_MUTATED = 1u << 2,  /* Tensor(a!) or Tensor(a!)[] */
-  ATLED_ARG_DEFAULT = 1u << 3,  /* has a default */
-  ATLED_ARG_VARIADIC = 1u << 4, /* int[*]: also given as loose positional integers */
+  ATLED_ARG_OPTIONAL = 1u << 0,  /* None is allowed */
+  ATLED_ARG_KEYWORD = 1u << 1,   /* keyword only */
+  ATLED_ARG_MUTATED = 1u << 2,   /* Tensor(a!) or Tensor(a!)[] */
+  ATLED_ARG_DEFAULT = 1u << 3,   /* has a default */
+  ATLED_ARG_VARIADIC = 1u << 4,  /* int[*]: also given as loose positional integers */
   ATLED_ARG_SCALAR_TOO = 1u << 5 /* Tensor|Scalar */
 };
 
 typedef struct {
-  const char *name;
-  const char *type; /* as in the schema: "Tensor", "int[]?", "Tensor|Scalar", ... */
-  uint32_t tag;     /* the value's usual tag; ATLED_FLOAT_VALUE for "float", ATLED_NONE for "Scalar" (int, float, bool or complex) */
+  const char* name;
+  const char* type; /* as in the schema: "Tensor", "int[]?", "Tensor|Scalar", ... */
+  uint32_t tag; /* the value's usual tag; ATLED_FLOAT_VALUE for "float", ATLED_NONE for "Scalar" (int, float, bool or
+                   complex) */
   uint32_t flags;
   atled_value fallback; /* the default */
 } atled_arg;
@@ -186,17 +188,17 @@ enum {
 };
 
 typedef struct atled_op {
-  const char *ns;   /* "core" */
-  const char *name; /* "log1p" */
-  const char *schema;
-  const char *doc;
-  uint32_t id;      /* dense, in order of registration */
+  const char* ns;   /* "core" */
+  const char* name; /* "log1p" */
+  const char* schema;
+  const char* doc;
+  uint32_t id; /* dense, in order of registration */
   uint32_t traits;
   uint16_t nargs;
   uint16_t nouts;
   uint32_t out_list; /* 1 when the result is one Tensor[] */
-  const atled_arg *args;
-  const char *const *out_names; /* nouts of them; "" where the schema gives none */
+  const atled_arg* args;
+  const char* const* out_names; /* nouts of them; "" where the schema gives none */
 } atled_op;
 
 enum {
@@ -207,25 +209,25 @@ enum {
 /* One call. args has op->nargs values, outs op->nouts. In a kernel of an op with a shape rule, outs hold allocated
  * tensors to fill; without one, the kernel puts owned results there. */
 typedef struct atled_frame {
-  const atled_op *op;
-  atled_value *args;
-  atled_value *outs;
+  const atled_op* op;
+  atled_value* args;
+  atled_value* outs;
   uint64_t layers; /* still to be entered */
   uint32_t flags;
   uint32_t reserved;
 } atled_frame;
 
-typedef int (*atled_kernel)(void *ctx, atled_frame *frame);
+typedef int (*atled_kernel)(void* ctx, atled_frame* frame);
 /* Checks the arguments and says what each output will be. */
-typedef int (*atled_shape_rule)(void *ctx, const atled_frame *frame, atled_spec *outs);
+typedef int (*atled_shape_rule)(void* ctx, const atled_frame* frame, atled_spec* outs);
 
 typedef struct {
   uint32_t size; /* sizeof(atled_op_def) */
   uint32_t traits;
-  const char *schema; /* "ns::name(Tensor input, int dim=-1, *, dtype? dtype=None) -> Tensor" */
-  const char *doc;
+  const char* schema; /* "ns::name(Tensor input, int dim=-1, *, dtype? dtype=None) -> Tensor" */
+  const char* doc;
   atled_shape_rule shape; /* NULL: the kernel makes its own outputs */
-  void *ctx;
+  void* ctx;
 } atled_op_def;
 
 /* ---- handshake ----------------------------------------------------------------------------------------------- */
@@ -236,13 +238,13 @@ struct atled_api;
 typedef struct {
   uint64_t magic;
   uint32_t major;
-  uint32_t minor;        /* of the header that the plugin was compiled with */
-  uint32_t target_minor; /* the oldest core it accepts */
-  uint32_t api_size;     /* sizeof(atled_api) in that header */
-  const char *distribution; /* "atled-nn" */
-  const char *version;      /* "0.1.0" */
-  struct atled_api *api;    /* the plugin's own table, to be filled */
-  char *error;              /* where core writes why it refused */
+  uint32_t minor;           /* of the header that the plugin was compiled with */
+  uint32_t target_minor;    /* the oldest core it accepts */
+  uint32_t api_size;        /* sizeof(atled_api) in that header */
+  const char* distribution; /* "atled-nn" */
+  const char* version;      /* "0.1.0" */
+  struct atled_api* api;    /* the plugin's own table, to be filled */
+  char* error;              /* where core writes why it refused */
   uint64_t error_size;
 } atled_request;
 
@@ -251,154 +253,160 @@ typedef struct {
   uint64_t magic;
   uint32_t major;
   uint32_t minor;
-  const char *distribution;
-  const char *version;
-  int (*negotiate)(const atled_request *request);
+  const char* distribution;
+  const char* version;
+  int (*negotiate)(const atled_request* request);
 } atled_handshake;
 
 /* A plugin library without Python exports this; it negotiates, registers and answers a status. */
-typedef int (*atled_plugin_init_fn)(const atled_handshake *core);
+typedef int (*atled_plugin_init_fn)(const atled_handshake* core);
 
 /* ---- the root table: what every call may need ---------------------------------------------------------------- */
 
 typedef struct atled_api {
   /* tensors */
-  void (*retain)(atled_tensor *t);
-  void (*release)(atled_tensor *t); /* NULL is fine */
-  int (*empty)(const atled_spec *spec, DLDevice device, atled_tensor **out);
-  /* A view of base's storage. offset is in elements of base, from base's element 0; dtype must have base's item size. */
-  int (*as_view)(atled_tensor *base, int32_t dtype, int32_t ndim, const int64_t *shape, const int64_t *strides,
-                 int64_t offset, atled_tensor **out);
+  void (*retain)(atled_tensor* t);
+  void (*release)(atled_tensor* t); /* NULL is fine */
+  int (*empty)(const atled_spec* spec, DLDevice device, atled_tensor** out);
+  /* A view of base's storage. offset is in elements of base, from base's element 0; dtype must have base's item size.
+   */
+  int (*as_view)(atled_tensor* base, int32_t dtype, int32_t ndim, const int64_t* shape, const int64_t* strides,
+                 int64_t offset, atled_tensor** out);
   /* A tensor over foreign memory; takes `managed` over on success and calls its deleter when the storage dies. */
-  int (*from_dlpack)(DLManagedTensorVersioned *managed, atled_tensor **out);
-  int (*to_dlpack)(atled_tensor *t, DLManagedTensorVersioned **out);
-  int (*set_keys)(atled_tensor *t, uint64_t set, uint64_t clear);
+  int (*from_dlpack)(DLManagedTensorVersioned* managed, atled_tensor** out);
+  int (*to_dlpack)(atled_tensor* t, DLManagedTensorVersioned** out);
+  int (*set_keys)(atled_tensor* t, uint64_t set, uint64_t clear);
   /* Counts one in-place change by `op` (dispatch does it for ops that declare theirs). */
-  int (*bump_version)(atled_tensor *t, const atled_op *op);
+  int (*bump_version)(atled_tensor* t, const atled_op* op);
   /* The last watched in-place change of t's storage: "add_ at train.py:12", or "" if none is known. */
-  int (*last_change)(atled_tensor *t, char *text, size_t size);
+  int (*last_change)(atled_tensor* t, char* text, size_t size);
 
   /* ops */
-  int (*find_op)(const char *qualified_name, const atled_op **out); /* "core::add", loads a namespace when needed */
-  int (*call)(const atled_op *op, uint32_t flags, atled_value *args, atled_value *outs);
-  int (*redispatch)(atled_frame *frame); /* goes on below the layer that is running */
-  void (*values_release)(atled_value *values, uint32_t n); /* drops owned results */
+  int (*find_op)(const char* qualified_name, const atled_op** out); /* "core::add", loads a namespace when needed */
+  int (*call)(const atled_op* op, uint32_t flags, atled_value* args, atled_value* outs);
+  int (*redispatch)(atled_frame* frame);                   /* goes on below the layer that is running */
+  void (*values_release)(atled_value* values, uint32_t n); /* drops owned results */
 
   /* errors of this thread */
-  int (*set_error)(int32_t kind, const char *message); /* returns kind */
-  int (*get_error)(atled_error *out);                  /* returns kind, ATLED_OK when none is set */
+  int (*set_error)(int32_t kind, const char* message); /* returns kind */
+  int (*get_error)(atled_error* out);                  /* returns kind, ATLED_OK when none is set */
   void (*clear_error)(void);
 
   /* groups: core copies as much of the table as both sides know; stubs fill the rest */
-  int (*group)(const char *name, uint32_t version, void *table, size_t size);
-  int (*publish)(const char *name, uint32_t version, const void *table, size_t size);
+  int (*group)(const char* name, uint32_t version, void* table, size_t size);
+  int (*publish)(const char* name, uint32_t version, const void* table, size_t size);
 } atled_api;
 
 /* ---- groups (all version 1) ---------------------------------------------------------------------------------- */
 
 typedef struct { /* "op" */
-  int (*define)(const atled_op_def *def, const atled_op **out);
-  int (*count)(uint32_t *out);
-  int (*at)(uint32_t id, const atled_op **out);
+  int (*define)(const atled_op_def* def, const atled_op** out);
+  int (*count)(uint32_t* out);
+  int (*at)(uint32_t id, const atled_op** out);
 } atled_op_group;
 
-/* data[i], strides[i] (bytes): outputs first, then inputs, n elements each. The dtypes are those that were asked for. */
-typedef void (*atled_loop)(void *ctx, char *const *data, const int64_t *strides, int64_t n);
+/* data[i], strides[i] (bytes): outputs first, then inputs, n elements each. The dtypes are those that were asked for.
+ */
+typedef void (*atled_loop)(void* ctx, char* const* data, const int64_t* strides, int64_t n);
 
 typedef struct { /* "kernel" */
-  int (*add)(const atled_op *op, int32_t device_type, atled_kernel kernel, void *ctx);
+  int (*add)(const atled_op* op, int32_t device_type, atled_kernel kernel, void* ctx);
   /* Runs for any op that has no kernel of its own on that device. */
-  int (*fallback)(int32_t device_type, atled_kernel kernel, void *ctx);
-  /* Core's element-wise iterator over host memory: broadcasting, any strides, casts, threads. Operands are the frame's outputs,
-   * then its tensor and scalar (Scalar, Tensor|Scalar) arguments in order. Inputs are read as in_dtype, outputs written from out_dtype. */
-  int (*elementwise)(atled_frame *frame, int32_t in_dtype, int32_t out_dtype, atled_loop loop, void *ctx);
+  int (*fallback)(int32_t device_type, atled_kernel kernel, void* ctx);
+  /* Core's element-wise iterator over host memory: broadcasting, any strides, casts, threads. Operands are the frame's
+   * outputs, then its tensor and scalar (Scalar, Tensor|Scalar) arguments in order. Inputs are read as in_dtype,
+   * outputs written from out_dtype. */
+  int (*elementwise)(atled_frame* frame, int32_t in_dtype, int32_t out_dtype, atled_loop loop, void* ctx);
   /* Runs the CPU kernel of frame->op on the frame as it is (its tensors must be readable host memory). */
-  int (*run)(atled_frame *frame, int32_t device_type);
+  int (*run)(atled_frame* frame, int32_t device_type);
 } atled_kernel_group;
 
 typedef struct { /* "layer" */
-  /* level 0..63: higher levels are entered first. While a handler runs, its level and those above are excluded on this thread. */
-  int (*add)(const char *name, uint32_t level, atled_kernel handler, void *ctx);
+  /* level 0..63: higher levels are entered first. While a handler runs, its level and those above are excluded on this
+   * thread. */
+  int (*add)(const char* name, uint32_t level, atled_kernel handler, void* ctx);
   /* The calling thread's words, changed as (word | set) & ~clear; old may be NULL. Restore what you change. */
-  int (*include)(uint64_t set, uint64_t clear, uint64_t *old);
-  int (*exclude)(uint64_t set, uint64_t clear, uint64_t *old);
+  int (*include)(uint64_t set, uint64_t clear, uint64_t* old);
+  int (*exclude)(uint64_t set, uint64_t clear, uint64_t* old);
   /* Calls of op never enter these layers again (a layer that has nothing to do for an op says so once). */
-  int (*skip)(const atled_op *op, uint64_t layers);
+  int (*skip)(const atled_op* op, uint64_t layers);
   /* One owner in a process for atled_tensor.autograd: drop is called when a tensor with a non-NULL slot dies. */
-  int (*own_slot)(const char *owner, void (*drop)(atled_tensor *t));
-  int (*set_slot)(atled_tensor *t, void *value);
+  int (*own_slot)(const char* owner, void (*drop)(atled_tensor* t));
+  int (*set_slot)(atled_tensor* t, void* value);
 } atled_layer_group;
 
-typedef void *atled_stream;
-typedef void *atled_event;
+typedef void* atled_stream;
+typedef void* atled_event;
 
 /* A device type. `self` is handed to each function. A function that a device has no use for may be NULL; core then acts
  * as a synchronous device does. */
 typedef struct {
-  uint32_t size; /* sizeof(atled_device_def) */
-  int32_t type;  /* DLPack's number */
-  const char *name; /* "cuda" */
-  void *self;
-  int (*probe)(void *self, char *why, size_t size); /* ATLED_OK, or why it cannot be used here */
-  int (*count)(void *self, int32_t *out);
+  uint32_t size;    /* sizeof(atled_device_def) */
+  int32_t type;     /* DLPack's number */
+  const char* name; /* "cuda" */
+  void* self;
+  int (*probe)(void* self, char* why, size_t size); /* ATLED_OK, or why it cannot be used here */
+  int (*count)(void* self, int32_t* out);
   /* memory; stream NULL is the current one */
-  int (*allocate)(void *self, int32_t index, size_t nbytes, atled_stream stream, void **out);
-  void (*free)(void *self, int32_t index, void *ptr, size_t nbytes, atled_stream stream);
-  int (*copy)(void *self, void *dst, DLDevice dst_device, const void *src, DLDevice src_device, size_t nbytes, atled_stream stream);
-  int (*fill_zero)(void *self, int32_t index, void *ptr, size_t nbytes, atled_stream stream);
-  int (*memory_stats)(void *self, int32_t index, char *json, size_t size);
-  int (*trim)(void *self, int32_t index);
+  int (*allocate)(void* self, int32_t index, size_t nbytes, atled_stream stream, void** out);
+  void (*free)(void* self, int32_t index, void* ptr, size_t nbytes, atled_stream stream);
+  int (*copy)(void* self, void* dst, DLDevice dst_device, const void* src, DLDevice src_device, size_t nbytes,
+              atled_stream stream);
+  int (*fill_zero)(void* self, int32_t index, void* ptr, size_t nbytes, atled_stream stream);
+  int (*memory_stats)(void* self, int32_t index, char* json, size_t size);
+  int (*trim)(void* self, int32_t index);
   /* streams and events */
-  int (*current_stream)(void *self, int32_t index, atled_stream *out);
-  int (*set_stream)(void *self, int32_t index, atled_stream stream);
-  int (*stream_create)(void *self, int32_t index, int32_t priority, atled_stream *out);
-  void (*stream_destroy)(void *self, int32_t index, atled_stream stream);
-  int (*synchronize)(void *self, int32_t index, atled_stream stream); /* stream NULL: the whole device */
-  int (*event_create)(void *self, int32_t index, int32_t timing, atled_event *out);
-  void (*event_destroy)(void *self, int32_t index, atled_event event);
-  int (*event_record)(void *self, atled_event event, atled_stream stream);
-  int (*event_wait)(void *self, atled_event event, atled_stream stream);
-  int (*event_query)(void *self, atled_event event, int32_t *done);
-  int (*event_elapsed)(void *self, atled_event begin, atled_event end, double *milliseconds);
+  int (*current_stream)(void* self, int32_t index, atled_stream* out);
+  int (*set_stream)(void* self, int32_t index, atled_stream stream);
+  int (*stream_create)(void* self, int32_t index, int32_t priority, atled_stream* out);
+  void (*stream_destroy)(void* self, int32_t index, atled_stream stream);
+  int (*synchronize)(void* self, int32_t index, atled_stream stream); /* stream NULL: the whole device */
+  int (*event_create)(void* self, int32_t index, int32_t timing, atled_event* out);
+  void (*event_destroy)(void* self, int32_t index, atled_event event);
+  int (*event_record)(void* self, atled_event event, atled_stream stream);
+  int (*event_wait)(void* self, atled_event event, atled_stream stream);
+  int (*event_query)(void* self, atled_event event, int32_t* done);
+  int (*event_elapsed)(void* self, atled_event begin, atled_event end, double* milliseconds);
 } atled_device_def;
 
 typedef struct { /* "device" */
-  int (*add)(const atled_device_def *def);
-  int (*find)(const char *name, int32_t *type);
+  int (*add)(const atled_device_def* def);
+  int (*find)(const char* name, int32_t* type);
   int (*synchronize)(DLDevice device);
 } atled_device_group;
 
 typedef struct { /* "alloc" */
-  int (*allocate)(DLDevice device, size_t nbytes, void **out);
-  void (*free)(DLDevice device, void *ptr, size_t nbytes);
+  int (*allocate)(DLDevice device, size_t nbytes, void** out);
+  void (*free)(DLDevice device, void* ptr, size_t nbytes);
 } atled_alloc_group;
 
 typedef struct { /* "rng" */
   /* Takes n counters of a Philox4x32-10 stream (four 32-bit words each); NULL is the default generator. atled/philox.h
    * turns (seed, offset + i) into numbers: the same on every device and thread count. */
-  int (*reserve)(atled_generator *generator, uint64_t n, uint64_t *seed, uint64_t *offset);
+  int (*reserve)(atled_generator* generator, uint64_t n, uint64_t* seed, uint64_t* offset);
 } atled_rng_group;
 
-typedef void (*atled_range)(void *ctx, int64_t begin, int64_t end);
+typedef void (*atled_range)(void* ctx, int64_t begin, int64_t end);
 
 typedef struct { /* "parallel" */
   int (*num_threads)(void);
-  /* Splits [0, n) into chunks whose borders are multiples of grain and runs them on the pool; nested calls run inline. */
-  int (*run)(int64_t n, int64_t grain, atled_range body, void *ctx);
+  /* Splits [0, n) into chunks whose borders are multiples of grain and runs them on the pool; nested calls run inline.
+   */
+  int (*run)(int64_t n, int64_t grain, atled_range body, void* ctx);
 } atled_parallel_group;
 
-typedef struct { /* "py": hold the GIL; PyObject pointers are void * here */
-  int (*to_python)(atled_tensor *t, void **out);           /* a new reference to the tensor's Python object */
-  int (*from_python)(void *object, atled_tensor **out);    /* borrowed; ATLED_E_ARGUMENT when object is no Tensor */
-  int (*value_to_python)(const atled_value *value, void **out);
-  int (*raise)(void);      /* turns this thread's error state into the Python exception; clears it */
-  int (*catch_)(void);     /* takes the current Python exception into the error state; returns its kind */
-  int (*call_site)(char *text, size_t size); /* "file.py:12" of the innermost user frame */
+typedef struct {                                        /* "py": hold the GIL; PyObject pointers are void * here */
+  int (*to_python)(atled_tensor* t, void** out);        /* a new reference to the tensor's Python object */
+  int (*from_python)(void* object, atled_tensor** out); /* borrowed; ATLED_E_ARGUMENT when object is no Tensor */
+  int (*value_to_python)(const atled_value* value, void** out);
+  int (*raise)(void);  /* turns this thread's error state into the Python exception; clears it */
+  int (*catch_)(void); /* takes the current Python exception into the error state; returns its kind */
+  int (*call_site)(char* text, size_t size); /* "file.py:12" of the innermost user frame */
 } atled_py_group;
 
-#define ATLED_REQUEST(table, name, release, buffer, buffer_size)                                                      \
-  {ATLED_MAGIC, ATLED_ABI_MAJOR, ATLED_ABI_MINOR, ATLED_ABI_TARGET_MINOR, (uint32_t)sizeof(atled_api), (name), (release), \
-   (table), (buffer), (buffer_size)}
+#define ATLED_REQUEST(table, name, release, buffer, buffer_size)                                               \
+  {ATLED_MAGIC, ATLED_ABI_MAJOR, ATLED_ABI_MINOR, ATLED_ABI_TARGET_MINOR, (uint32_t)sizeof(atled_api), (name), \
+   (release),   (table),         (buffer),        (buffer_size)}
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-/* DLPack 1.1 structures (https://dmlc.github.io/dlpack/latest/c_api.html), declared here so that a plugin needs no other
- * header. Skipped when the real dlpack.h was included first: both declare the same layout. */
+/* DLPack 1.1 structures (https://dmlc.github.io/dlpack/latest/c_api.html), declared here so that a plugin needs no
+ * other header. Skipped when the real dlpack.h was included first: both declare the same layout. */
 #ifndef ATLED_DLPACK_H
 #define ATLED_DLPACK_H
 
@@ -36,19 +36,19 @@ typedef struct {
 } DLDataType;
 
 typedef struct {
-  void *data;
+  void* data;
   DLDevice device;
   int32_t ndim;
   DLDataType dtype;
-  int64_t *shape;
-  int64_t *strides; /* in elements */
+  int64_t* shape;
+  int64_t* strides; /* in elements */
   uint64_t byte_offset;
 } DLTensor;
 
 typedef struct DLManagedTensor {
   DLTensor dl_tensor;
-  void *manager_ctx;
-  void (*deleter)(struct DLManagedTensor *self);
+  void* manager_ctx;
+  void (*deleter)(struct DLManagedTensor* self);
 } DLManagedTensor;
 
 #define DLPACK_FLAG_BITMASK_READ_ONLY (1UL << 0UL)
@@ -56,8 +56,8 @@ typedef struct DLManagedTensor {
 
 typedef struct DLManagedTensorVersioned {
   DLPackVersion version;
-  void *manager_ctx;
-  void (*deleter)(struct DLManagedTensorVersioned *self);
+  void* manager_ctx;
+  void (*deleter)(struct DLManagedTensorVersioned* self);
   uint64_t flags;
   DLTensor dl_tensor;
 } DLManagedTensorVersioned;

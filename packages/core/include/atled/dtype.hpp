@@ -67,25 +67,41 @@ struct Tag {
   using type = T;
 };
 
-// Calls f with the Tag of the C++ type of dtype: visit_dtype(d, [&](auto tag) { using T = typename decltype(tag)::type; ... }).
+// Calls f with the Tag of the C++ type of dtype: visit_dtype(d, [&](auto tag) { using T = typename decltype(tag)::type;
+// ... }).
 template <class F>
 decltype(auto) visit_dtype(int dtype, F&& f) {
   switch (dtype) {
-    case ATLED_BOOL: return f(Tag<bool>{});
-    case ATLED_UINT8: return f(Tag<uint8_t>{});
-    case ATLED_INT8: return f(Tag<int8_t>{});
-    case ATLED_UINT16: return f(Tag<uint16_t>{});
-    case ATLED_INT16: return f(Tag<int16_t>{});
-    case ATLED_UINT32: return f(Tag<uint32_t>{});
-    case ATLED_INT32: return f(Tag<int32_t>{});
-    case ATLED_UINT64: return f(Tag<uint64_t>{});
-    case ATLED_INT64: return f(Tag<int64_t>{});
-    case ATLED_FLOAT16: return f(Tag<Half>{});
-    case ATLED_BFLOAT16: return f(Tag<BFloat16>{});
-    case ATLED_FLOAT32: return f(Tag<float>{});
-    case ATLED_FLOAT64: return f(Tag<double>{});
-    case ATLED_COMPLEX64: return f(Tag<std::complex<float>>{});
-    default: return f(Tag<std::complex<double>>{});
+    case ATLED_BOOL:
+      return f(Tag<bool>{});
+    case ATLED_UINT8:
+      return f(Tag<uint8_t>{});
+    case ATLED_INT8:
+      return f(Tag<int8_t>{});
+    case ATLED_UINT16:
+      return f(Tag<uint16_t>{});
+    case ATLED_INT16:
+      return f(Tag<int16_t>{});
+    case ATLED_UINT32:
+      return f(Tag<uint32_t>{});
+    case ATLED_INT32:
+      return f(Tag<int32_t>{});
+    case ATLED_UINT64:
+      return f(Tag<uint64_t>{});
+    case ATLED_INT64:
+      return f(Tag<int64_t>{});
+    case ATLED_FLOAT16:
+      return f(Tag<Half>{});
+    case ATLED_BFLOAT16:
+      return f(Tag<BFloat16>{});
+    case ATLED_FLOAT32:
+      return f(Tag<float>{});
+    case ATLED_FLOAT64:
+      return f(Tag<double>{});
+    case ATLED_COMPLEX64:
+      return f(Tag<std::complex<float>>{});
+    default:
+      return f(Tag<std::complex<double>>{});
   }
 }
 
@@ -129,10 +145,11 @@ struct DtypeInfo {
 };
 
 inline constexpr DtypeInfo dtype_infos[ATLED_NUM_DTYPES] = {
-    {"bool", kDLBool, 8},         {"uint8", kDLUInt, 8},        {"int8", kDLInt, 8},       {"uint16", kDLUInt, 16},
-    {"int16", kDLInt, 16},        {"uint32", kDLUInt, 32},      {"int32", kDLInt, 32},     {"uint64", kDLUInt, 64},
-    {"int64", kDLInt, 64},        {"float16", kDLFloat, 16},    {"bfloat16", kDLBfloat, 16}, {"float32", kDLFloat, 32},
-    {"float64", kDLFloat, 64},    {"complex64", kDLComplex, 64}, {"complex128", kDLComplex, 128},
+    {"bool", kDLBool, 8},      {"uint8", kDLUInt, 8},         {"int8", kDLInt, 8},
+    {"uint16", kDLUInt, 16},   {"int16", kDLInt, 16},         {"uint32", kDLUInt, 32},
+    {"int32", kDLInt, 32},     {"uint64", kDLUInt, 64},       {"int64", kDLInt, 64},
+    {"float16", kDLFloat, 16}, {"bfloat16", kDLBfloat, 16},   {"float32", kDLFloat, 32},
+    {"float64", kDLFloat, 64}, {"complex64", kDLComplex, 64}, {"complex128", kDLComplex, 128},
 };
 
 inline const char* dtype_name(int dtype) { return dtype_infos[dtype].name; }
@@ -141,7 +158,8 @@ inline constexpr bool is_complex(int dtype) { return dtype >= ATLED_COMPLEX64; }
 inline constexpr bool is_floating(int dtype) { return dtype >= ATLED_FLOAT16 && dtype <= ATLED_FLOAT64; }
 inline constexpr bool is_integer(int dtype) { return dtype >= ATLED_UINT8 && dtype <= ATLED_INT64; }
 inline constexpr bool is_signed(int dtype) {
-  return dtype >= ATLED_FLOAT16 || dtype == ATLED_INT8 || dtype == ATLED_INT16 || dtype == ATLED_INT32 || dtype == ATLED_INT64;
+  return dtype >= ATLED_FLOAT16 || dtype == ATLED_INT8 || dtype == ATLED_INT16 || dtype == ATLED_INT32 ||
+         dtype == ATLED_INT64;
 }
 
 }  // namespace atled

@@ -31,7 +31,9 @@ ATLED_HOST_DEVICE inline Words4 philox(uint64_t seed, uint64_t counter) {
 }
 
 // [0, 1) with 24 and 53 random bits.
-ATLED_HOST_DEVICE inline float uniform_float(uint32_t word) { return static_cast<float>(word >> 8) * 5.9604644775390625e-8f; }
+ATLED_HOST_DEVICE inline float uniform_float(uint32_t word) {
+  return static_cast<float>(word >> 8) * 5.9604644775390625e-8f;
+}
 ATLED_HOST_DEVICE inline double uniform_double(uint32_t high, uint32_t low) {
   return static_cast<double>(((static_cast<uint64_t>(high) << 32) | low) >> 11) * 1.1102230246251565e-16;
 }

@@ -1,11 +1,11 @@
 // The C++ face of atled/abi.h: header-only, compiled into each plugin. Nothing of it crosses a library's edge.
 //
 // A plugin library:                                        A Python extension module:
-//   static void init() { ... define ops and kernels ... }    atled::connect_capsule(PyCapsule_Import(ATLED_CAPSULE, 0), "dist", "0.1");
-//   ATLED_PLUGIN("my-dist", "0.1", init)
+//   static void init() { ... define ops and kernels ... }    atled::connect_capsule(PyCapsule_Import(ATLED_CAPSULE, 0),
+//   "dist", "0.1"); ATLED_PLUGIN("my-dist", "0.1", init)
 //
-// Inside functions that run under guard() (kernels, shape rules and handlers made with kernel<F>, shape<F>), throw Error or
-// call fail(); what is thrown becomes the thread's error state.
+// Inside functions that run under guard() (kernels, shape rules and handlers made with kernel<F>, shape<F>), throw
+// Error or call fail(); what is thrown becomes the thread's error state.
 #ifndef ATLED_PLUGIN_HPP
 #define ATLED_PLUGIN_HPP
 
@@ -76,8 +76,7 @@ inline void check(int status) {
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-inline void
-fail(int kind, const char* format, ...) {
+inline void fail(int kind, const char* format, ...) {
   char text[1024];
   va_list list;
   va_start(list, format);
@@ -248,12 +247,16 @@ inline double as_double(const atled_value& v) {
   return static_cast<double>(v.u.i);
 }
 inline int64_t as_int(const atled_value& v) {
-  return v.tag == ATLED_FLOAT_VALUE ? static_cast<int64_t>(v.u.f) : v.tag == ATLED_COMPLEX_VALUE ? static_cast<int64_t>(v.u.complex[0]) : v.u.i;
+  return v.tag == ATLED_FLOAT_VALUE     ? static_cast<int64_t>(v.u.f)
+         : v.tag == ATLED_COMPLEX_VALUE ? static_cast<int64_t>(v.u.complex[0])
+                                        : v.u.i;
 }
 
 // ---- frames: what kernels see ----
 
-inline atled_tensor* arg_tensor(const atled_frame* f, int i) { return f->args[i].tag == ATLED_TENSOR ? f->args[i].u.tensor : nullptr; }
+inline atled_tensor* arg_tensor(const atled_frame* f, int i) {
+  return f->args[i].tag == ATLED_TENSOR ? f->args[i].u.tensor : nullptr;
+}
 inline int64_t arg_int(const atled_frame* f, int i) { return as_int(f->args[i]); }
 inline double arg_double(const atled_frame* f, int i) { return as_double(f->args[i]); }
 inline bool arg_bool(const atled_frame* f, int i) { return f->args[i].u.i != 0; }
@@ -301,7 +304,8 @@ inline void same_spec(atled_spec& spec, const atled_tensor* t) { set_spec(spec, 
 inline int wrap_dim(int64_t dim, int ndim, const char* argument = "dim") {
   int64_t n = ndim > 0 ? ndim : 1;
   if (dim < -n || dim >= n)
-    fail(ATLED_E_BOUNDS, "expected %s in [%lld, %lld], got %lld", argument, -(long long)n, (long long)n - 1, (long long)dim);
+    fail(ATLED_E_BOUNDS, "expected %s in [%lld, %lld], got %lld", argument, -(long long)n, (long long)n - 1,
+         (long long)dim);
   return static_cast<int>(dim < 0 ? dim + n : dim);
 }
 
@@ -375,19 +379,23 @@ inline void add_kernel(const char* op, int32_t device_type, atled_kernel run, vo
   add_kernel(Op(op).get(), device_type, run, ctx);
 }
 
-// Splits [0, n) over the thread pool: parallel_for(n, grain, [&](int64_t begin, int64_t end) { ... }); f must not throw.
+// Splits [0, n) over the thread pool: parallel_for(n, grain, [&](int64_t begin, int64_t end) { ... }); f must not
+// throw.
 template <class F>
 void parallel_for(int64_t n, int64_t grain, F&& f) {
   check(parallel_group->run(
-      n, grain, [](void* ctx, int64_t begin, int64_t end) { (*static_cast<std::remove_reference_t<F>*>(ctx))(begin, end); }, &f));
+      n, grain,
+      [](void* ctx, int64_t begin, int64_t end) { (*static_cast<std::remove_reference_t<F>*>(ctx))(begin, end); }, &f));
 }
 
 // ---- the handshake ----
 
 // Fills api; returns false with the reason in error when core refuses.
-inline bool connect(const atled_handshake* core, const char* distribution, const char* version, char* error, size_t size) {
+inline bool connect(const atled_handshake* core, const char* distribution, const char* version, char* error,
+                    size_t size) {
   if (!core || core->magic != ATLED_MAGIC) {
-    snprintf(error, size, "%s %s: what was found is not atled-core's ABI: pip install --force-reinstall atled-core", distribution, version);
+    snprintf(error, size, "%s %s: what was found is not atled-core's ABI: pip install --force-reinstall atled-core",
+             distribution, version);
     return false;
   }
   const atled_request request = ATLED_REQUEST(&api, distribution, version, error, size);
@@ -403,11 +411,11 @@ inline bool connect(const atled_handshake* core, const char* distribution, const
 #endif
 
 // Exports the init symbol: negotiates, then runs init (void()), whose exceptions become the error state.
-#define ATLED_PLUGIN(distribution, version, init)                                             \
-  ATLED_EXPORT int atled_plugin_init(const atled_handshake* core) {                           \
-    char error[512] = "";                                                                     \
+#define ATLED_PLUGIN(distribution, version, init)                                              \
+  ATLED_EXPORT int atled_plugin_init(const atled_handshake* core) {                            \
+    char error[512] = "";                                                                      \
     if (!atled::connect(core, distribution, version, error, sizeof error)) return ATLED_E_ABI; \
-    return atled::guard([] { init(); });                                                      \
+    return atled::guard([] { init(); });                                                       \
   }
 
 #endif  // ATLED_PLUGIN_HPP

@@ -50,7 +50,7 @@ def shown() -> Handshake:
 
 
 def ask(table_words: int = 64, **changes: Any) -> tuple[int, str, list[int]]:
-    """Negotiates with what a plugin of today's header would say, but for the changes: status, error, the table's words."""
+    """Negotiates as a plugin of today's header would, but for the changes: status, error, the table's words."""
     text = ctypes.create_string_buffer(512)
     table = (ctypes.c_uint64 * table_words)(*([0xDEAD] * table_words))
     said: dict[str, Any] = {
@@ -95,7 +95,8 @@ def test_bad_magic() -> None:
 def test_wrong_major() -> None:
     _, error, table = ask(major=MAJOR + 7)
     assert error == (
-        f"atled-forged 9.9 was built for ABI {MAJOR + 7}.1, but {CORE} has ABI {MAJOR}.{MINOR}: pip install -U atled-core atled-forged"
+        f"atled-forged 9.9 was built for ABI {MAJOR + 7}.1, but {CORE} has ABI {MAJOR}.{MINOR}: "
+        f"pip install -U atled-core atled-forged"
     )
     assert set(table) == {0xDEAD}
 
@@ -103,7 +104,8 @@ def test_wrong_major() -> None:
 def test_newer_minor() -> None:
     _, error, _ = ask(minor=MINOR + 3, target_minor=MINOR + 3, api_size=TABLE + 80)
     assert error == (
-        f"atled-forged 9.9 needs ABI {MAJOR}.{MINOR + 3} or later, but {CORE} has ABI {MAJOR}.{MINOR}: pip install -U atled-core"
+        f"atled-forged 9.9 needs ABI {MAJOR}.{MINOR + 3} or later, but {CORE} has ABI "
+        f"{MAJOR}.{MINOR}: pip install -U atled-core"
     )
 
 
@@ -117,7 +119,8 @@ def test_target_above_its_own_header() -> None:
 def test_truncated_table() -> None:
     _, error, table = ask(api_size=TABLE - WORD)
     assert error == (
-        f"atled-forged 9.9 hands over a truncated table: expected {TABLE} bytes for ABI {MAJOR}.1, got {TABLE - WORD}: rebuild it"
+        f"atled-forged 9.9 hands over a truncated table: expected {TABLE} bytes for ABI "
+        f"{MAJOR}.1, got {TABLE - WORD}: rebuild it"
     )
     assert set(table) == {0xDEAD}
 
@@ -125,7 +128,8 @@ def test_truncated_table() -> None:
 def test_oversized_table() -> None:
     _, error, _ = ask(api_size=TABLE + WORD)
     assert error == (
-        f"atled-forged 9.9 hands over an oversized table: expected {TABLE} bytes for ABI {MAJOR}.1, got {TABLE + WORD}: rebuild it"
+        f"atled-forged 9.9 hands over an oversized table: expected {TABLE} bytes for ABI "
+        f"{MAJOR}.1, got {TABLE + WORD}: rebuild it"
     )
 
 
@@ -157,7 +161,8 @@ def test_newer_header_that_targets_an_older_minor_gets_stubs_that_raise() -> Non
     state = Error()
     assert get_error(ctypes.byref(state)) == 10
     assert state.message == (
-        b"this atled-core is older than the plugin that calls it and lacks the function; update it: pip install -U atled-core"
+        b"this atled-core is older than the plugin that calls it and lacks the "
+        b"function; update it: pip install -U atled-core"
     )
     ctypes.CFUNCTYPE(None)(table[15])()
 

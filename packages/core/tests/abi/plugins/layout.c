@@ -1,4 +1,5 @@
-/* The layout that is frozen: offsets and sizes on 64-bit machines. Compiled as C11 and as C++17; running it is not needed. */
+/* The layout that is frozen: offsets and sizes on 64-bit machines. Compiled as C11 and as C++17; running it is not
+ * needed. */
 #include <atled/abi.h>
 
 #ifdef __cplusplus
@@ -7,7 +8,7 @@
 #define CHECK(condition) _Static_assert(condition, #condition)
 #endif
 
-CHECK(sizeof(void *) == 8);
+CHECK(sizeof(void*) == 8);
 
 CHECK(sizeof(DLTensor) == 48);
 CHECK(offsetof(DLTensor, data) == 0);

@@ -1,8 +1,8 @@
-// The same addition of two tensors of four floats, with and without the boxed call, for counting instructions and heap calls.
-#include <atled/plugin.hpp>
-
+// The same addition of two tensors of four floats, with and without the boxed call, for counting instructions and heap
+// calls.
 #include <dlfcn.h>
 
+#include <atled/plugin.hpp>
 #include <atomic>
 #include <cstdlib>
 

@@ -1,6 +1,5 @@
 // Kernels that fail in every way a plugin can: each must become a Python exception, never a crash.
 #include <atled/plugin.hpp>
-
 #include <stdexcept>
 #include <vector>
 
@@ -18,7 +17,9 @@ void bad_shape(const atled_frame*, atled_spec*) { throw std::runtime_error("thro
 void silent(atled_frame*) {}
 
 void init() {
-  auto add = [](const char* schema, atled_kernel run) { atled::add_kernel(atled::define({schema, "Fails."}), ATLED_DEVICE_CPU, run); };
+  auto add = [](const char* schema, atled_kernel run) {
+    atled::add_kernel(atled::define({schema, "Fails."}), ATLED_DEVICE_CPU, run);
+  };
   add("throws::standard(Tensor input) -> Tensor", atled::kernel<standard>);
   add("throws::memory(Tensor input) -> Tensor", atled::kernel<memory>);
   add("throws::number(Tensor input) -> Tensor", atled::kernel<number>);

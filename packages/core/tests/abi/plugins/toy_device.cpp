@@ -1,7 +1,6 @@
-// A device "toy" built from the public header alone: its memory is the host's, guarded so that it can be told apart, and one
-// fallback kernel runs every op by looking at the same bytes as CPU tensors.
+// A device "toy" built from the public header alone: its memory is the host's, guarded so that it can be told apart,
+// and one fallback kernel runs every op by looking at the same bytes as CPU tensors.
 #include <atled/plugin.hpp>
-
 #include <atomic>
 #include <cstdlib>
 #include <cstring>

@@ -1,7 +1,6 @@
 // A layer "record" built from the public header alone: it notes the name of every call it sees and passes the call on.
 // It also stands for autograd: it owns the tensors' slot and counts the tensors that die with one.
 #include <atled/plugin.hpp>
-
 #include <mutex>
 #include <string>
 
