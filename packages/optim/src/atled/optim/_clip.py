@@ -24,7 +24,7 @@ def get_total_norm(
     >>> get_total_norm([at.tensor([3.0]), at.tensor([4.0])]).item()
     5.0
     """
-    norm = at.ops.optim.grad_norm([tensors] if isinstance(tensors, Tensor) else list(tensors), float(norm_type))
+    norm: Tensor = at.ops.optim.grad_norm([tensors] if isinstance(tensors, Tensor) else list(tensors), float(norm_type))
     if error_if_nonfinite and not at.isfinite(norm).item():
         raise at.OperationError(
             f"clip_grad_norm_: expected a finite norm of order {norm_type}, got {norm.item()}; "

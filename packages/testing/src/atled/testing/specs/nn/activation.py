@@ -1,6 +1,6 @@
 """Activations and their slopes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -44,14 +44,14 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return np.where(beta * x > threshold, x, np.logaddexp(0, beta * x) / beta)
 
 
-VALUES = {
+VALUES: dict[str, Callable[..., Any]] = {
     "elu": elu,
     "gelu": gelu,
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
     "silu": lambda x: x * sigmoid(x),
     "softplus": softplus,
 }
-SLOPES = {
+SLOPES: dict[str, Callable[..., Any]] = {
     "elu": lambda x, alpha=1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
     "gelu": gelu_slope,
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, 1.0, slope),

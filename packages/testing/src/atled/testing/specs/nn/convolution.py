@@ -24,7 +24,8 @@ ULPS = {"float16": 4, "bfloat16": 4, "float32": 16, "float64": 16}
 
 def _output(case: tuple) -> tuple[int, ...]:  # type: ignore[type-arg]
     x, w, args = case
-    return reference.conv2d(np.zeros(x), np.zeros(w), None, *args).shape
+    shape: tuple[int, ...] = reference.conv2d(np.zeros(x), np.zeros(w), None, *args).shape
+    return shape
 
 
 def forward(draw: Draw) -> Iterator[Sample]:
