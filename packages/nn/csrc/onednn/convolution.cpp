@@ -13,12 +13,8 @@ using BackwardWeight = dnnl::convolution_backward_weights;
 enum Kind : int64_t { kForward = 1, kForwardBias, kBackwardInput, kBackwardWeight };
 
 Key key_of(Kind kind, const Convolution& s, int dtype) {
-  return {kind,         dtype,       parallel_group->num_threads(),
-          s.n,          s.c,         s.h,
-          s.w,          s.k,         s.kh,
-          s.kw,         s.stride.h,  s.stride.w,
-          s.padding.h,  s.padding.w, s.dilation.h,
-          s.dilation.w, s.groups};
+  return {kind, dtype,      team_size(), s.n,         s.c,         s.h,          s.w,          s.k,     s.kh,
+          s.kw, s.stride.h, s.stride.w,  s.padding.h, s.padding.w, s.dilation.h, s.dilation.w, s.groups};
 }
 
 bool data_type_of(int dtype, memory::data_type& out) {

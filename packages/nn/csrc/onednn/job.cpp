@@ -33,13 +33,6 @@ void follow_forks() {
 #endif
 }
 
-int team_size() {
-  if (teams_lost) return 1;
-  follow_forks();
-  teams_used = true;
-  return parallel_group->num_threads();
-}
-
 class Workspace {
  public:
   explicit Workspace(size_t size) : size_(size) {
@@ -68,6 +61,13 @@ std::map<Key, std::shared_ptr<const Job>>& jobs() {
 dnnl::engine& engine() {
   static auto* one = new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return *one;
+}
+
+int team_size() {
+  if (teams_lost) return 1;
+  follow_forks();
+  teams_used = true;
+  return parallel_group->num_threads();
 }
 
 dnnl::primitive_attr attributes() {

@@ -13,6 +13,10 @@ namespace atled::nn::onednn {
 
 dnnl::engine& engine();
 
+// How many threads oneDNN may use: core's number, and one in a process that was forked after oneDNN had run. A
+// primitive is made for a number of threads, so keys hold it.
+int team_size();
+
 // The attributes of every primitive: scratch memory comes from the caller, so that threads can share the primitive.
 dnnl::primitive_attr attributes();
 
