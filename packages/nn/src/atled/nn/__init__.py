@@ -7,11 +7,12 @@
 (1, 2)
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import functional, init, utils
 from ._errors import StateDictError
 from ._module import Module
 from ._parameter import Parameter
-from ._summary import Summary, summary
 from .modules._activation import (
     CELU,
     ELU,
@@ -73,6 +74,9 @@ from .modules._shape import (
     Unflatten,
     ZeroPad2d,
 )
+
+if TYPE_CHECKING:
+    from ._summary import Summary, summary
 
 __version__ = "0.1.0"
 
@@ -158,3 +162,11 @@ __all__ = [
     "summary",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Summary", "summary"):
+        raise AttributeError(f"module 'atled.nn' has no attribute {name!r}")
+    from . import _summary
+
+    return getattr(_summary, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import atled.core as at
-from atled.core import _registry
 
 _differentiable: bool | None = None
 
@@ -14,6 +13,9 @@ def _autograd_installed() -> bool:
     """Whether some wheel provides ``Tensor.requires_grad_``; looked up once."""
     global _differentiable
     if _differentiable is None:
+        # Imported late: it brings importlib.metadata, which takes longer than all of nn.
+        from atled.core import _registry
+
         _differentiable = "requires_grad_" in _registry.names("atled.tensor_attributes")
     return _differentiable
 
