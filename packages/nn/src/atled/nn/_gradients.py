@@ -114,6 +114,7 @@ def _normalization(rule: Any) -> None:
             g, input, normalized_shape, mean, rstd, weight
         ),
     )
+    rule.constant("layer_norm", "mean", "rstd")
     rule.joint("layer_norm_backward", ("grad", "input", "weight"), _layer_norm_second)
     rule("layer_norm_backward", mean=None, rstd=None)
     rule.joint(
@@ -121,6 +122,7 @@ def _normalization(rule: Any) -> None:
         ("input", "weight", "bias"),
         lambda g, input, mean, var, weight, eps: _several.batch_norm_backward(g, input, mean, var, weight, eps),
     )
+    rule.constant("batch_norm", "mean", "var")
     rule.joint("batch_norm_backward", ("grad", "input", "weight"), _batch_norm_second)
     rule("batch_norm_backward", mean=None, var=None)
     rule(
@@ -240,6 +242,7 @@ def _losses(rule: Any) -> None:
         ),
         weight=None,
     )
+    rule.constant("nll_loss", "total_weight")
     rule(
         "nll_loss_backward",
         grad=lambda g, target, weight, reduction, ignore_index, label_smoothing: _several.nll_loss(
