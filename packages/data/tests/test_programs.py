@@ -60,6 +60,8 @@ def program(tmp_path: Path) -> Any:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # A background job starts with interrupts ignored, which its children inherit.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         started.append(process)
         return process
