@@ -106,7 +106,13 @@ def test_a_rank_that_leaves_while_another_goes_on_is_a_mismatch():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_ranks_end_with_their_launcher(number):
     command = [sys.executable, "-m", "atled.distributed.run", "--nproc-per-node", "2", JOBS, "sleep"]
-    launcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # A background job starts with interrupts ignored, which its children inherit.
+    launcher = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert launcher.stdout is not None
     with launcher.stdout:
         pids = [int(launcher.stdout.readline()) for _ in range(2)]
