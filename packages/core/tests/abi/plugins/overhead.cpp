@@ -33,7 +33,12 @@ struct Operands {
   }
 };
 
-void init() {}
+int nothing(void*, atled_frame*) { return ATLED_OK; }
+
+void init() {
+  const atled_op* op = atled::define({"overhead::nothing(Tensor input, Tensor other) -> ()", "Does nothing."});
+  atled::add_kernel(op, ATLED_DEVICE_CPU, nothing);
+}
 
 }  // namespace
 
@@ -75,6 +80,19 @@ ATLED_EXPORT int overhead_call(int64_t n) {
       atled_value outs[1];
       atled::check(atled::api.call(o.add, 0, o.args, outs));
       atled::api.release(outs[0].u.tensor);
+    }
+  });
+}
+
+// A call whose kernel does nothing, so that all of it is the way there: boxed values, layers, devices, the kernel
+// table.
+ATLED_EXPORT int overhead_nothing(int64_t n) {
+  return atled::guard([&] {
+    Operands o;
+    const atled_op* op = atled::Op("overhead::nothing").get();
+    for (int64_t i = 0; i < n; ++i) {
+      atled_value args[2] = {o.args[0], o.args[1]};
+      atled::check(atled::api.call(op, 0, args, nullptr));
     }
   });
 }
