@@ -89,7 +89,8 @@ def fails_on_nothing(op: Call, *args: Any, **kwargs: Any) -> Any:
 
 def loses_nan(op: Call, *args: Any, **kwargs: Any) -> Any:
     result = op(*args, **kwargs)
-    return at.where(result.isnan(), at.zeros((), dtype=result.dtype), result) if "out" not in kwargs else result
+    zero = at.zeros((), dtype=result.dtype, device=result.device)
+    return at.where(result.isnan(), zero, result) if "out" not in kwargs else result
 
 
 def forgets_the_tail(op: Call, *args: Any, **kwargs: Any) -> Any:
