@@ -7,12 +7,16 @@
 [2.0, 4.0]
 """
 
+from typing import TYPE_CHECKING, Any
+
 from atled.autograd._engine import backward, grad
 from atled.autograd._function import Function, FunctionContext
-from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
 from atled.autograd._mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from atled.autograd._rule import coverage, rule
 from atled.autograd._tape import Node
+
+if TYPE_CHECKING:
+    from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 __all__ = [
     "Function",
@@ -30,3 +34,12 @@ __all__ = [
     "rule",
     "set_grad_enabled",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The checks need NumPy, which training does not.
+    if name not in ("GradcheckError", "gradcheck", "gradgradcheck"):
+        raise AttributeError(f"module 'atled.autograd' has no attribute {name!r}")
+    from atled.autograd import _gradcheck
+
+    return getattr(_gradcheck, name)

@@ -18,11 +18,13 @@ import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from atled.core import _core
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 #: Groups whose values act (they register ops, kernels, a device or a layer) rather than being used themselves.
 REGISTRATION_GROUPS = ("atled.ops", "atled.kernels", "atled.devices", "atled.layers")
@@ -87,6 +89,9 @@ def _normalized(distribution: str) -> str:
 def _scan() -> dict[str, dict[str, list[Plugin]]]:
     found: dict[str, dict[str, list[Plugin]]] = {group: {} for group in GROUPS}
     seen: set[str] = set()
+    # Not before it is needed: it brings in the e-mail parser and more.
+    from importlib import metadata
+
     _broken_metadata.clear()
     for distribution in metadata.distributions():
         # One unreadable distribution, of whomever, must not hide all the others.
