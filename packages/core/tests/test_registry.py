@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from importlib import metadata
 
 import pytest
 from distributions import MakeDistribution
@@ -152,7 +153,7 @@ def test_threads_register_once(make_distribution: MakeDistribution) -> None:
 @pytest.fixture
 def only_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hides every installed distribution, as on a machine with nothing but core."""
-    monkeypatch.setattr(_registry.metadata, "distributions", lambda: iter(()))
+    monkeypatch.setattr(metadata, "distributions", lambda: iter(()))
     monkeypatch.setattr(_registry, "_plugins", None)
 
 
