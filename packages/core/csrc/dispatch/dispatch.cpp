@@ -171,6 +171,18 @@ struct Specs {
   atled_spec* list;
 };
 
+// What the caller gave for a result of that shape and dtype.
+void check_given(const atled_frame* frame, const atled_tensor* out, int ndim, const int64_t* shape, int dtype) {
+  const char* name = (frame->flags & ATLED_CALL_INPLACE) ? frame->op->args[0].name : "out";
+  if (out->dl.ndim != ndim || memcmp(out->dl.shape, shape, sizeof(int64_t) * static_cast<size_t>(ndim)) != 0)
+    fail(ATLED_E_SHAPE, "expected %s of shape %s, got %s", name, shape_text(ndim, shape).c_str(),
+         shape_text(out).c_str());
+  if (!same_kind_cast(dtype, out->dtype))
+    fail(ATLED_E_DTYPE, "expected %s of a dtype that can hold %s results, got %s", name, dtype_name(dtype),
+         dtype_name(out->dtype));
+  check_writable(out, name);
+}
+
 // out= and in-place: checks what the caller gave against the spec; a temporary stands in where the kernel cannot write
 // into it directly.
 struct GivenOutputs {
@@ -180,18 +192,10 @@ struct GivenOutputs {
   void prepare(atled_frame* frame, const atled_spec* specs, DLDevice device) {
     const Op* op = as_op(frame->op);
     const bool elementwise = op->traits & ATLED_OP_ELEMENTWISE;
-    const char* name = (frame->flags & ATLED_CALL_INPLACE) ? op->args[0].name : "out";
     for (int i = 0; i < op->nouts; ++i) {
       atled_tensor* out = frame->outs[i].u.tensor;
       const atled_spec& spec = specs[i];
-      if (out->dl.ndim != spec.ndim ||
-          memcmp(out->dl.shape, spec.shape, sizeof(int64_t) * static_cast<size_t>(spec.ndim)) != 0)
-        fail(ATLED_E_SHAPE, "expected %s of shape %s, got %s", name, shape_text(spec.ndim, spec.shape).c_str(),
-             shape_text(out).c_str());
-      if (!same_kind_cast(spec.dtype, out->dtype))
-        fail(ATLED_E_DTYPE, "expected %s of a dtype that can hold %s results, got %s", name, dtype_name(spec.dtype),
-             dtype_name(out->dtype));
-      check_writable(out, name);
+      check_given(frame, out, spec.ndim, spec.shape, spec.dtype);
       bool temporary = !elementwise && (out->dtype != spec.dtype || !is_contiguous(out));
       if (!temporary)
         each_tensor(frame, [&](atled_tensor* in, int position) {
@@ -298,11 +302,40 @@ void each_mutated(const atled_frame* frame, F&& f) {
   }
 }
 
+// out= and in-place forms of a composite: what its calls made is copied into what was given.
+int run_composite_given(atled_frame* frame) {
+  static const atled::Op copy{"core::copy_"}, clone{"core::clone"};
+  const Op* op = as_op(frame->op);
+  const KernelEntry entry = need_kernel(op, common_device(frame));
+  atled_value made[8];
+  for (int i = 0; i < op->nouts; ++i) made[i] = none();
+  atled_frame plain = *frame;
+  plain.outs = made;
+  plain.flags = 0;
+  const int status = entry.run(entry.ctx, &plain);
+  if (status != ATLED_OK) return status;
+  Tensor results[8];
+  for (int i = 0; i < op->nouts; ++i) results[i] = Tensor::steal(made[i].u.tensor);
+  for (int i = 0; i < op->nouts; ++i) {
+    check_given(frame, frame->outs[i].u.tensor, results[i]->dl.ndim, results[i]->dl.shape, results[i]->dtype);
+    // What a composite returns may be a view of its input.
+    if (clashes(frame->outs[i].u.tensor, results[i], true)) results[i] = clone(results[i]);
+  }
+  for (int i = 0; i < op->nouts; ++i) {
+    atled_value copied = none();
+    copy.run(0, &copied, {frame->outs[i], value(results[i])});
+    frame->outs[i] = copied;
+  }
+  return ATLED_OK;
+}
+
 int run_free(atled_frame* frame) {
   const Op* op = as_op(frame->op);
   // An op that changes its first argument is its own in-place form.
-  if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE))
-    fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
+  if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE)) {
+    if (!op->takes_out()) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
+    return run_composite_given(frame);
+  }
   const DLDevice device = common_device(frame);
   KernelEntry entry = need_kernel(op, device);
   if (op->mutated < 0) {

@@ -64,6 +64,12 @@ struct Op : atled_op {
   KernelEntry kernels[kMaxDevices];
 
   bool structured() const { return shape != nullptr; }
+  // Whether there is an out= form; an in-place form is one with the first argument as out.
+  bool takes_out() const {
+    if (structured()) return true;
+    const bool makes = (traits & ATLED_OP_COMPOSITE) && !(traits & (ATLED_OP_VIEW | ATLED_OP_MUTATES));
+    return makes && returns_tensors && !out_list;
+  }
 
   // Its own kernel for a device slot, or the one for all devices; run is NULL when there is neither.
   KernelEntry kernel(uint8_t slot) const {

@@ -126,10 +126,10 @@ void define_composites() {
           "beta * input + alpha * the sum of batch1[i] @ batch2[i].\n\nbatch1 (b, m, k), batch2 (b, k, n); input "
           "broadcasts to "
           "(m, n).",
-          nullptr, composite});
+          nullptr, composite | ATLED_OP_INPLACE});
   define({"addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
           "beta * input + alpha * outer(vec1, vec2).\n\nvec1 (m,), vec2 (n,); input broadcasts to (m, n).", nullptr,
-          composite});
+          composite | ATLED_OP_INPLACE});
   define({"outer(Tensor input, Tensor vec2) -> Tensor",
           "Every element of one vector times every element of another.\n\ninput (m,), vec2 (n,). Returns (m, n).",
           nullptr, composite});

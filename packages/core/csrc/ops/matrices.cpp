@@ -95,7 +95,8 @@ void define_matrices() {
   define({"slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
           "A copy of input with src as a slice of a dimension.", nullptr, composite});
   define({"masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor",
-          "A copy of input with source's elements, in order, where mask is true.", nullptr, composite});
+          "A copy of input with source's elements, in order, where mask is true.", nullptr,
+          composite | ATLED_OP_INPLACE});
   define({"bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor",
           "How often each of 0, 1, ... occurs in a vector of integers, or the sum of the weights there.\n\n"
           ">>> at.bincount(at.tensor([0, 2, 2]))\ntensor([1, 0, 2])"});

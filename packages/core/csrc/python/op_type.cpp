@@ -1,9 +1,9 @@
 // The one callable behind every op: a C type that parses arguments by schema into boxed values and calls the
 // dispatcher.
 //
-// Beside the schema's own arguments it takes out= (structured ops), requires_grad= (factories), and the array API's
-// names axis and keepdims for dim and keepdim. An argument of a foreign type with __atled_call__(op, args, kwargs)
-// takes the call over.
+// Beside the schema's own arguments it takes out= (structured ops and composites), requires_grad= (factories), and the
+// array API's names axis and keepdims for dim and keepdim. An argument of a foreign type with __atled_call__(op, args,
+// kwargs) takes the call over.
 #include <Python.h>
 #include <structmember.h>
 
@@ -152,7 +152,7 @@ PyObject* results(PyOp* self, atled_value* outs) {
 // Puts the tensors of out= into outs.
 bool given_outputs(const PyOp* self, PyObject* out, atled_value* outs) {
   const Op* op = self->op;
-  if (!op->structured()) {
+  if (!op->takes_out()) {
     raise(ATLED_E_ARGUMENT, op->name, "has no out= form");
     return false;
   }
@@ -378,8 +378,9 @@ PyObject* get_traits(PyObject* o, void*) {
     Ref name(PyUnicode_FromString(row.name));
     if (!name || PyList_Append(list.get(), name.get()) < 0) return nullptr;
   }
-  Ref structured(PyUnicode_FromString("structured"));
+  Ref structured(PyUnicode_FromString("structured")), out(PyUnicode_FromString("out"));
   if (op->structured() && PyList_Append(list.get(), structured.get()) < 0) return nullptr;
+  if (op->takes_out() && PyList_Append(list.get(), out.get()) < 0) return nullptr;
   return PyFrozenSet_New(list.get());
 }
 

@@ -72,7 +72,7 @@ class OpReference:
     @property
     def has_out(self) -> bool:
         """Whether it takes ``out=``."""
-        return "structured" in self.traits
+        return "out" in self.traits
 
     @property
     def has_inplace(self) -> bool:

@@ -169,7 +169,7 @@ class _Case:
             assert got == wanted, f"{self.where}without data: expected {wanted}, got {got}"
 
     def check_out(self) -> None:
-        if "structured" not in self.op.traits:
+        if "out" not in self.op.traits:
             return
         for odd in (False, True):
             args, kwargs = self._arguments()
