@@ -25,7 +25,7 @@ def registered(namespace: str) -> list[OpReference]:
     """The public ops of a namespace, by name."""
     ops = getattr(at.ops, namespace)
     hasattr(ops, "_")  # asking for any name loads the namespace
-    found = describe_all((getattr(ops, name) for name in dir(ops)), namespace)
+    found = describe_all({op.qualified_name: op for op in (getattr(ops, n) for n in dir(ops))}.values(), namespace)
     return [replace(op, doc=prose(op.doc)) for op in found]
 
 

@@ -9,12 +9,11 @@ import pytest
 import atled.core as at
 from atled.autograd import _tape, coverage, gradcheck, gradgradcheck, rule
 from atled.autograd._rule import find as find_rule
+from atled.core._ops import NAMESPACES
 from atled.testing import OpSpec, Sample, from_numpy, specs
 
-DIFFERENTIABLE = {name: spec for name, spec in specs.find("core").items() if spec.differentiable}
-CASES = [
-    (spec, dtype) for spec in DIFFERENTIABLE.values() for dtype in ("float64", "complex128") if dtype in spec.dtypes
-]
+DIFFERENTIABLE = [spec for spec in specs.find_all(NAMESPACES) if spec.differentiable]
+CASES = [(spec, dtype) for spec in DIFFERENTIABLE for dtype in ("float64", "complex128") if dtype in spec.dtypes]
 
 
 def wanted(spec: OpSpec, name: str, array: Any, dtype: str) -> bool:
@@ -80,7 +79,7 @@ def test_first_and_second_order(spec: OpSpec, dtype: str) -> None:
     assert checked, f"{spec.name}: expected a smooth sample of {dtype}, got none"
 
 
-@pytest.mark.parametrize("spec", DIFFERENTIABLE.values(), ids=str)
+@pytest.mark.parametrize("spec", DIFFERENTIABLE, ids=str)
 def test_programs_give_what_python_gives(spec: OpSpec) -> None:
     dtype = "float64" if "float64" in spec.dtypes else spec.dtypes[-1]
     for tensors, call in smooth(spec, dtype):
@@ -127,10 +126,11 @@ def test_every_rule_fits_its_schema() -> None:
 def test_every_rule_is_of_a_registered_op() -> None:
     from atled.autograd import _rule
 
-    for namespace in ("core", "autograd"):
+    namespaces = (*NAMESPACES, "autograd")
+    for namespace in namespaces:
         _rule.load(namespace)
     registered = set(coverage())
-    strays = [name for name in _rule._rules if name.split("::")[0] in ("core", "autograd") and name not in registered]
+    strays = [name for name in _rule._rules if name.split("::")[0] in namespaces and name not in registered]
     assert not strays
 
 

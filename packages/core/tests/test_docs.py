@@ -9,8 +9,9 @@ import pytest
 
 import atled.core as at
 from atled.core import _core, _reference
+from atled.core._ops import NAMESPACES
 
-OPS = [op for op in _core.ops() if op.ns == "core" and ">>>" in op.doc]
+OPS = [op for op in _core.ops() if op.ns in NAMESPACES and ">>>" in op.doc]
 MODULES = ("_printing", "_serialization", "_registry", "_paths", "_reference")
 
 
@@ -22,7 +23,7 @@ def run(text: str, name: str, names: dict[str, Any]) -> None:
     assert runner.failures == 0, "".join(report)
 
 
-@pytest.mark.parametrize("op", OPS, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", OPS, ids=lambda op: op.qualified_name)
 def test_example_of_an_op(op: _core.Op) -> None:
     run(op.doc, op.name, {})
 
@@ -36,7 +37,11 @@ def test_examples_of_a_module(name: str, tmp_path: Path) -> None:
             run(test.docstring or "", test.name, names)
 
 
-@pytest.mark.parametrize("op", _reference.describe_all(_core.ops(), "core"), ids=lambda op: op.name)
+@pytest.mark.parametrize(
+    "op",
+    [op for ns in NAMESPACES for op in _reference.describe_all(_core.ops(), ns)],
+    ids=lambda op: f"{op.ns}-{op.name}",
+)
 def test_the_reference_page_of_an_op(op: _reference.OpReference) -> None:
     page = _reference.page(op)
     assert page.startswith(f".. py:function:: {op.name}(") and op.schema in page

@@ -50,7 +50,7 @@ struct Op : atled_op {
   std::vector<ArgInfo> infos;
   std::vector<const char*> out_name_table;
   std::vector<std::string> out_types;  // "Tensor", "Tensor[]", "bool", ...
-  std::vector<std::string> aliases;    // other public names
+  std::vector<std::string> aliases;    // other public names, with their namespaces
   uint8_t tensor_args[32];             // positions that can hold tensors
   int tensor_arg_count = 0;
   int mutated = -1;            // position of the Tensor(a!) argument

@@ -15,7 +15,8 @@ struct RegisterKernels {
   RegisterKernels(Registration run, const char* family);
 };
 
-// A second name for an op, to be called after the op's definition: alias("core::abs", "core::absolute").
+// A second name for an op, in the same namespace or another, to be called after the op's definition:
+// alias("core::abs", "core::absolute"). Names in core are functions of atled.core and, where that makes sense, methods.
 void alias(const char* op, const char* other_name);
 
 }  // namespace atled::core

@@ -106,8 +106,7 @@ void alias(const char* op_name, const char* other_name) {
   Op* op = found->second;
   const std::string& text = all.alias_texts.emplace_back(other_name);
   if (!all.by_name.emplace(text, op).second) fail(ATLED_E_PLUGIN, "alias: %s is defined already", other_name);
-  size_t colons = text.find("::");
-  op->aliases.push_back(colons == std::string::npos ? text : text.substr(colons + 2));
+  op->aliases.push_back(text);
 }
 
 const Op* lookup_op(std::string_view name) noexcept {

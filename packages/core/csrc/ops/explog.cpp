@@ -1,3 +1,5 @@
+#include <string>
+
 #include "dispatch/register.h"
 #include "ops/rules.h"
 
@@ -29,6 +31,9 @@ void define_explog() {
       {"core::erfc(Tensor input) -> Tensor", "1 - erf(input), exact for large input.", shape<real_float_rule>, traits});
   define({"core::logaddexp(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "log(exp(input) + exp(other)) without overflow.", shape<real_float_rule>, ATLED_OP_ELEMENTWISE});
+  alias("core::sigmoid", "special::expit");
+  for (const char* name : {"exp2", "expm1", "log1p", "erf", "erfc"})
+    alias((std::string("core::") + name).c_str(), (std::string("special::") + name).c_str());
 }
 ATLED_OPS(define_explog);
 

@@ -133,7 +133,9 @@ void define_composites() {
   define({"outer(Tensor input, Tensor vec2) -> Tensor",
           "Every element of one vector times every element of another.\n\ninput (m,), vec2 (n,). Returns (m, n).",
           nullptr, composite});
+  alias("core::matmul", "linalg::matmul");
   alias("core::outer", "core::ger");
+  alias("core::outer", "linalg::outer");
   define({"vdot(Tensor input, Tensor other) -> Tensor",
           "dot with input conjugated.\n\ninput, other (n,). Returns a 0-d tensor.", nullptr, composite});
   define({"vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor",
@@ -146,6 +148,8 @@ void define_composites() {
           "pair by pair.\n\n"
           "Returns a's other dimensions, then b's.\n\n>>> at.ones(2, 3).tensordot(at.ones(3, 4), 1).shape\n(2, 4)",
           nullptr, composite});
+  alias("core::vecdot", "linalg::vecdot");
+  alias("core::tensordot", "linalg::tensordot");
 }
 
 void define_matmul() {

@@ -397,7 +397,7 @@ PyGetSetDef op_getset[] = {
     {"id", get_id, nullptr, "Dense number in order of registration.", nullptr},
     {"args", get_args, nullptr, "(name, type, default or ..., flags) of each argument.", nullptr},
     {"results", get_results, nullptr, "(name or '', type) of each result.", nullptr},
-    {"aliases", get_aliases, nullptr, "Other public names.", nullptr},
+    {"aliases", get_aliases, nullptr, "Other public names, as namespace::name.", nullptr},
     {"traits", get_traits, nullptr, "frozenset of trait names.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

@@ -2,6 +2,8 @@
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
+
 #include "dispatch/device.h"
 #include "dispatch/registry.h"
 #include "memory/allocator.h"
@@ -11,6 +13,24 @@ namespace nb = nanobind;
 
 namespace atled::core::python {
 namespace {
+
+// A result of an op with a shape rule: it takes the place of the tensor that was allocated for it, or is copied into
+// the one that the caller gave.
+void fill_output(atled_frame* frame, int i, Tensor made) {
+  atled_tensor* out = frame->outs[i].u.tensor;
+  const DLTensor &a = made->dl, &b = out->dl;
+  const bool fits = a.ndim == b.ndim && std::equal(a.shape, a.shape + a.ndim, b.shape);
+  if (!fits || made->dtype != out->dtype)
+    fail(ATLED_E_RUNTIME, "expected the Python kernel to return %s of shape %s, got %s of shape %s",
+         dtype_name(out->dtype), shape_text(out).c_str(), dtype_name(made->dtype), shape_text(made).c_str());
+  if (frame->flags == 0 && a.device.device_type == b.device.device_type) {
+    release(out);
+    frame->outs[i] = value(made.release());
+    return;
+  }
+  static const atled::Op copy{"core::copy_"};
+  copy(out, made);
+}
 
 // Stores what the Python kernel answered as owned results.
 int store_results(atled_frame* frame, PyObject* answer) {
@@ -23,6 +43,13 @@ int store_results(atled_frame* frame, PyObject* answer) {
       if (type == "Tensor" || !to_scalar(o, &v, scratch) || v.tag == ATLED_COMPLEX_VALUE)
         fail(ATLED_E_ARGUMENT, "expected the Python kernel to return %s, got %s", type.c_str(), type_name(o).c_str());
       return v;
+    };
+    auto put = [&](int i, PyObject* o) {
+      atled_value v = one(o, op->out_types[static_cast<size_t>(i)]);
+      if (op->structured())
+        fill_output(frame, i, Tensor::steal(v.u.tensor));
+      else
+        frame->outs[i] = v;
     };
     if (op->nouts == 0) return;
     if (op->out_list || op->nouts > 1) {
@@ -39,13 +66,13 @@ int store_results(atled_frame* frame, PyObject* answer) {
           atled_value v = one(o.get(), "Tensor");
           list.push_back(Tensor::steal(v.u.tensor));
         } else {
-          frame->outs[i] = one(o.get(), op->out_types[static_cast<size_t>(i)]);
+          put(static_cast<int>(i), o.get());
         }
       }
       if (op->out_list) set_out_list(frame, 0, list);
       return;
     }
-    frame->outs[0] = one(answer, op->out_types[0]);
+    put(0, answer);
   });
 }
 

@@ -572,11 +572,13 @@ bool add_methods() {
   };
   for (uint32_t id = 0; id < op_count(); ++id) {
     const Op* op = op_at(id);
-    if ((op->traits & (ATLED_OP_FUNCTION | ATLED_OP_PRIVATE)) || op->ns_text != "core") continue;
+    if (op->traits & (ATLED_OP_FUNCTION | ATLED_OP_PRIVATE)) continue;
     if (op->nargs == 0 || (op->infos[0].kind != Kind::kTensor && op->infos[0].kind != Kind::kTensorOrScalar)) continue;
     std::vector<std::string> names = op->aliases;
-    names.insert(names.begin(), op->name_text);
-    for (const std::string& name : names) {
+    names.insert(names.begin(), op->qualified);
+    for (const std::string& qualified : names) {
+      if (qualified.compare(0, 6, "core::") != 0) continue;
+      const std::string name = qualified.substr(6);
       if (!add(name, op_callable(op, false))) return false;
       if ((op->traits & ATLED_OP_INPLACE) && !add(name + "_", op_callable(op, true))) return false;
     }

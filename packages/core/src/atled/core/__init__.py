@@ -49,17 +49,21 @@ _LAZY = {
     "get_cmake_dir": "_paths",
 }
 
+# Likewise, whole.
+_MODULES = ("fft", "linalg", "special")
+
 
 def __getattr__(name: str) -> object:
-    module = _LAZY.get(name)
-    if module is None:
+    if name not in _LAZY and name not in _MODULES:
         raise AttributeError(f"module 'atled.core' has no attribute {name!r}")
     import importlib
 
-    found = getattr(importlib.import_module(f"atled.core.{module}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"atled.core.{name}")
+    found = getattr(importlib.import_module(f"atled.core.{_LAZY[name]}"), name)
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted(name for name in {*globals(), *_LAZY} if not name.startswith("_"))
+    return sorted(name for name in {*globals(), *_LAZY, *_MODULES} if not name.startswith("_"))

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: The namespaces of core's own ops; but for core's, each is a module of that name.
+NAMESPACES = ("core", "fft", "linalg", "special")
+
+
 class Namespace:
     """The ops of one namespace; an op is looked up when it is first asked for, which loads the wheel that brings it."""
 
@@ -27,7 +31,9 @@ class Namespace:
         return found
 
     def __dir__(self) -> list[str]:
-        return sorted(op.name for op in _core.ops() if op.ns == self._name)
+        prefix = self._name + "::"
+        names = (name for op in _core.ops() for name in (op.qualified_name, *op.aliases))
+        return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
     def __repr__(self) -> str:
         return f"<ops of {self._name}>"
@@ -55,15 +61,16 @@ def find(name: str, inplace: bool = False) -> _core.Op:
     return _core._op(name, bool(inplace))
 
 
-def publish(module: dict[str, Any]) -> None:
-    """Puts the public ops of ``core``, with their in-place forms and other names, into a module's namespace."""
+def publish(module: dict[str, Any], namespace: str = "core") -> None:
+    """Puts the public ops of a namespace, with their in-place forms and other names, into a module's own."""
+    prefix = namespace + "::"
     for op in _core.ops():
-        traits = op.traits
-        if op.ns != "core" or "private" in traits:
+        names = [name for name in (op.qualified_name, *op.aliases) if name.startswith(prefix)]
+        if not names or "private" in op.traits:
             continue
         forms = [("", op)]
         if inplace := _core.inplace_form(op):
             forms.append(("_", inplace))
-        for name in (op.name, *op.aliases):
+        for name in names:
             for suffix, form in forms:
-                module.setdefault(name + suffix, form)
+                module.setdefault(name.removeprefix(prefix) + suffix, form)

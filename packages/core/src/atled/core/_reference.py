@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from atled.core._ops import NAMESPACES
+
 # The bits of an argument's flags, as atled/abi.h numbers them.
 _KEYWORD, _HAS_DEFAULT, _VARIADIC = 1 << 1, 1 << 3, 1 << 4
 
@@ -51,7 +53,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class OpReference:
-    """One op: its names, arguments, results and forms."""
+    """One op as a namespace has it: its names, arguments, results and forms."""
 
     name: str
     ns: str
@@ -59,7 +61,8 @@ class OpReference:
     schema: str
     arguments: tuple[Argument, ...]
     results: tuple[tuple[str, str], ...]  # (name or "", schema type)
-    aliases: tuple[str, ...]
+    aliases: tuple[str, ...]  # its other names in this namespace
+    elsewhere: tuple[str, ...]  # those in others, as namespace::name
     traits: frozenset[str]
 
     @property
@@ -104,8 +107,12 @@ def _source(value: Any) -> str:
     return "..."
 
 
-def describe(op: Any) -> OpReference:
-    """What the registry says of one op (an entry of ``_core.ops()``)."""
+def describe(op: Any, ns: str | None = None) -> OpReference:
+    """What the registry says of one op (an entry of ``_core.ops()``), by its names in ``ns``, its own by default."""
+    ns = ns or op.ns
+    names = (op.qualified_name, *op.aliases)
+    here = [name.removeprefix(f"{ns}::") for name in names if name.startswith(f"{ns}::")]
+    elsewhere = tuple(name for name in names if not name.startswith(f"{ns}::"))
     arguments = tuple(
         Argument(
             name=name,
@@ -116,12 +123,14 @@ def describe(op: Any) -> OpReference:
         )
         for name, kind, default, flags in op.args
     )
-    return OpReference(op.name, op.ns, op.doc, op.schema, arguments, op.results, op.aliases, op.traits)
+    return OpReference(here[0], ns, op.doc, op.schema, arguments, op.results, tuple(here[1:]), elsewhere, op.traits)
 
 
 def describe_all(ops: Iterable[Any], ns: str) -> list[OpReference]:
-    """All public ops of a namespace, by name."""
-    chosen = [describe(op) for op in ops if op.ns == ns]
+    """All public ops that have a name in a namespace, by that name."""
+    chosen = [
+        describe(op, ns) for op in ops if any(name.startswith(f"{ns}::") for name in (op.qualified_name, *op.aliases))
+    ]
     return sorted((op for op in chosen if "private" not in op.traits), key=lambda op: op.name)
 
 
@@ -145,15 +154,23 @@ def signature(op: OpReference) -> str:
     return f"{op.name}({', '.join(parts + extra)})"
 
 
+def _module(ns: str) -> str:
+    """Where a namespace's ops are found."""
+    if ns == "core":
+        return "atled.core"
+    return f"atled.core.{ns}" if ns in NAMESPACES else f"atled.core.ops.{ns}"
+
+
 def page(op: OpReference) -> str:
     """The reStructuredText of an op for the reference: signature, forms, text."""
-    module = "atled.core" if op.ns == "core" else f"atled.core.ops.{op.ns}"
+    module = _module(op.ns)
     summary, _, rest = op.doc.partition("\n")
     lines = [f".. py:function:: {signature(op)}", f"   :module: {module}", "", f"   {summary}"]
     forms = [f"``Tensor.{op.name}``"] if op.is_method else []
     if op.has_inplace:
         forms.append(f"``{op.name}_`` (in place)")
     forms += [f"``{alias}``" for alias in op.aliases]
+    forms += [f"``{_module(ns)}.{name}``" for ns, name in (other.split("::") for other in op.elsewhere)]
     if forms:
         lines += ["", f"   Also {', '.join(forms)}."]
     lines += [f"   {line}".rstrip() for line in rest.splitlines()]

@@ -1,7 +1,8 @@
 """Writes the type stubs of atled.core from the registry; run when the wheel is built.
 
 ``python _stubs.py --module-dir <folder of the built _core> --output <folder>/__init__.pyi`` writes ``_core.pyi`` beside
-it: the extension module's own classes from the template ``_core.pyi.in``, with a method for each op on Tensor.
+it, the extension module's own classes from the template ``_core.pyi.in`` with a method for each op on Tensor, and a
+stub for each further namespace of core's own ops.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _core as _core
-from ._core import Scalar as Scalar
+{modules}from ._core import Scalar as Scalar
 from ._core import _bool, _device, _dtype, _float, _int, _str
 from ._ops import ops as ops
 from ._overloads import max as max
@@ -56,6 +57,17 @@ pi: _float
 inf: _float
 nan: _float
 newaxis: None
+'''
+
+
+_NAMESPACE_HEADER = '''\
+"""The ops of atled.core.{name}. Written by _stubs.py from the op registry."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, overload
+
+from ._core import Generator, Scalar, Tensor, _bool, _device, _dtype, _float, _int, _str{results}
+
 '''
 
 
@@ -146,7 +158,16 @@ def _renamed(op: OpReference, names: tuple[str, ...]) -> OpReference:
     return dataclasses.replace(op, name=names[0], aliases=names[1:])
 
 
-def init_stub(ops: list[OpReference], taken: Iterable[str]) -> str:
+def namespace_stub(name: str, ops: list[OpReference]) -> str:
+    """The text of a further namespace's stub; what core names too has its class of results there."""
+    shared = [op for op in ops if any(other.startswith("core::") for other in op.elsewhere)]
+    own = [op for op in ops if op not in shared]
+    results = "".join(f", {op.result_class}" for op in shared if op.result_class)
+    header = _NAMESPACE_HEADER.format(name=name, results=results)
+    return header + "".join(result_classes(own)) + "".join(text for op in ops for text in functions(op))
+
+
+def init_stub(ops: list[OpReference], taken: Iterable[str], namespaces: Iterable[str] = ()) -> str:
     """The text of __init__.pyi; `taken` are the extension module's own names."""
     names = {op.result_class for op in ops if op.result_class}
     names |= {name for name in taken if not name.startswith("_")} - {"ops"}
@@ -157,7 +178,9 @@ def init_stub(ops: list[OpReference], taken: Iterable[str]) -> str:
         if chosen:
             parts += functions(_renamed(op, chosen))
     overload = "from typing import overload\n" if any("@overload" in part for part in parts) else ""
-    return _HEADER.replace("from typing import Any\n", overload) + "".join(imported) + "\n" + "".join(parts)
+    modules = "".join(f"from . import {name} as {name}\n" for name in namespaces)
+    header = _HEADER.replace("from typing import Any\n", overload).replace("{modules}", modules)
+    return header + "".join(imported) + "\n" + "".join(parts)
 
 
 def main() -> None:
@@ -170,7 +193,11 @@ def main() -> None:
     ops = reference.describe_all(core.ops(), "core")
     template = (_HERE / "_core.pyi.in").read_text()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(init_stub(ops, set(dir(core))))
+    further = [name for name in reference.NAMESPACES if name != "core"]
+    arguments.output.write_text(init_stub(ops, set(dir(core)), further))
+    for name in further:
+        text = namespace_stub(name, reference.describe_all(core.ops(), name))
+        arguments.output.with_name(f"{name}.pyi").write_text(text)
     arguments.output.with_name("_core.pyi").write_text(core_stub(template, ops))
 
 

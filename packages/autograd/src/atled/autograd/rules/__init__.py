@@ -1,36 +1,18 @@
 """The gradient rules of core's ops, one module for each family of ops."""
 
 import importlib
+import pkgutil
 from collections.abc import Callable
 
 from atled.autograd._rule import RuleBook
 
-#: As the families are named in core's csrc/ops.
-FAMILIES = (
-    "arithmetic",
-    "comparison",
-    "complex",
-    "creation",
-    "explog",
-    "extremes",
-    "indexing",
-    "joining",
-    "matmul",
-    "random",
-    "reduction",
-    "rounding",
-    "scan",
-    "selection",
-    "softmax",
-    "sorting",
-    "trig",
-    "views",
-)
+# Of namespaces other than core's; entry points of their own name these.
+_FURTHER = {"fft", "linalg", "regions", "special"}
 
 
 def register(rule: RuleBook) -> None:
-    """Registers all rules; what the entry point ``atled.gradients`` core names."""
-    for family in FAMILIES:
+    """Registers the rules of the namespace core; what the entry point ``atled.gradients`` core names."""
+    for family in sorted({module.name for module in pkgutil.iter_modules(__path__)} - _FURTHER):
         add: Callable[[RuleBook], None] = importlib.import_module(f"{__name__}.{family}").register
         add(rule)
 

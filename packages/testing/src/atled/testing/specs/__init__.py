@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from functools import cache
 
 from .._spec import OpSpec
+
+
+def find_all(namespaces: Iterable[str]) -> list[OpSpec]:
+    """The specifications of several namespaces."""
+    return [spec for ns in namespaces for spec in find(ns).values()]
 
 
 @cache

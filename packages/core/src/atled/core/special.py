@@ -1,0 +1,5 @@
+"""Special functions, with the names of ``torch.special``."""
+
+from atled.core import _ops
+
+_ops.publish(globals(), "special")

@@ -1,0 +1,1 @@
+"""The ops of the namespace fft, a module per family."""

@@ -1,0 +1,1 @@
+"""The ops of the namespace linalg, a module per family."""

@@ -1,0 +1,1 @@
+"""The ops of the namespace special, a module per family."""
