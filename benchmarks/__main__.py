@@ -6,22 +6,23 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.report import Result, plot, save_json, spread, table
+from benchmarks.report import Result, markdown, plot, read_json, save_json, spread, table
 from benchmarks.rows import GROUPS, Row
 from benchmarks.timing import compare, median_ratio
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def measure(row: Row, rounds: int) -> Result:
+def measure(row: Row, rounds: int, group: str) -> Result:
     """Times a row's peers side by side, or takes over what it measured itself."""
     if row.measured:
         ratios = {peer: row.measured["atled"] / value for peer, value in row.measured.items() if peer != "atled"}
-        return Result(row.name, row.unit, row.measured, ratios, row.budgets)
+        return Result(row.name, row.unit, row.measured, ratios, row.budgets, group=group)
     seconds = compare(row.peers, rounds)
     values = {peer: statistics.median(times) for peer, times in seconds.items()}
     ratios = {peer: median_ratio(seconds, "atled", peer) for peer in seconds if peer != "atled"}
-    return Result(row.name, row.unit, values, ratios, row.budgets, {peer: spread(s) for peer, s in seconds.items()})
+    spreads = {peer: spread(times) for peer, times in seconds.items()}
+    return Result(row.name, row.unit, values, ratios, row.budgets, spreads, group)
 
 
 def main() -> None:
@@ -30,27 +31,40 @@ def main() -> None:
     parser.add_argument("group", nargs="*", help=f"what to measure, of {', '.join(GROUPS)}; everything by default")
     parser.add_argument("--rounds", type=int, default=15, help="measurements of each peer (default 15, at least 2)")
     parser.add_argument("--check", action="store_true", help="fail if a budget is missed")
+    parser.add_argument("--save", default="latest", help="name of the files in benchmarks/results (default latest)")
+    parser.add_argument("--update", action="store_true", help="keep what these files have of the other groups")
+    parser.add_argument("--markdown", action="store_true", help="print a table for the documentation")
     arguments = parser.parse_args()
     if unknown := set(arguments.group) - set(GROUPS):
         parser.error(f"expected groups of {', '.join(GROUPS)}; got {', '.join(sorted(unknown))}")
-    results: list[Result] = []
+    path = RESULTS / f"{arguments.save}.json"
+    chosen = arguments.group or list(GROUPS)
+    kept = read_json(path) if arguments.update and path.exists() else []
+    found = {group: [result for result in kept if result.group == group] for group in GROUPS}
     broken: list[str] = []
-    for group in arguments.group or GROUPS:
+    for group in chosen:
+        found[group] = []
         for row in GROUPS[group]():
             # One broken row must not cost the others their numbers.
             try:
-                results.append(measure(row, arguments.rounds))
+                found[group].append(measure(row, arguments.rounds, group))
                 print(f"  {row.name}", file=sys.stderr, flush=True)
             except Exception as error:
                 broken.append(f"{row.name}: {type(error).__name__}: {error}")
-    versions = {name: metadata.version(name) for name in ("atled-core", "numpy", "torch")}
-    save_json(results, versions, RESULTS / "latest.json")
-    plot(results, RESULTS / "latest.png")
-    print(table(results))
-    print(f"\nmedians of {arguments.rounds} rounds; saved as {RESULTS / 'latest.json'} and .png")
+    results = [result for group in GROUPS for result in found[group]]
+    save_json(results, _versions("atled-core", "numpy", "torch", "jax"), path)
+    plot(results, path.with_suffix(".png"))
+    shown = [result for group in chosen for result in found[group]]
+    print(markdown(shown) if arguments.markdown else table(shown))
+    print(f"\nmedians of {arguments.rounds} rounds; saved as {path} and .png")
     if broken:
         print("\nnot measured:", *broken, sep="\n  ")
-    sys.exit(bool(broken) or (arguments.check and not all(result.within for result in results)))
+    sys.exit(bool(broken) or (arguments.check and not all(result.within for result in shown)))
+
+
+def _versions(*names: str) -> dict[str, str]:
+    installed = {distribution.metadata["Name"].lower() for distribution in metadata.distributions()}
+    return {name: metadata.version(name) for name in names if name in installed}
 
 
 if __name__ == "__main__":

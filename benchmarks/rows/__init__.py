@@ -1,8 +1,35 @@
-"""The rows of the table, in groups; a group is a module with ``rows()``."""
+"""The rows of the table, in groups; a group is a function that makes its rows."""
 
-from benchmarks.rows import footprint, large, tiny, training
+from benchmarks.rows import (
+    decompositions,
+    elementwise,
+    footprint,
+    indexing,
+    products,
+    random,
+    reductions,
+    sorting,
+    tiny,
+    training,
+)
 from benchmarks.rows.row import Row
 
-GROUPS = {"tiny": tiny.rows, "training": training.rows, "large": large.rows, "footprint": footprint.rows}
+GROUPS = {
+    "tiny": tiny.rows,
+    "training": training.rows,
+    "elementwise": elementwise.fresh,
+    "out": elementwise.out,
+    "layouts": elementwise.layouts,
+    "reductions": reductions.rows,
+    "lines": reductions.lines,
+    "sorting": sorting.rows,
+    "indexing": indexing.rows,
+    "matmul": products.matmul,
+    "einsum": products.einsum,
+    "linalg": decompositions.linalg,
+    "fft": decompositions.fft,
+    "random": random.rows,
+    "footprint": footprint.rows,
+}
 
 __all__ = ["GROUPS", "Row"]
