@@ -14,8 +14,6 @@ int (*load_device)(const char* name) = nullptr;
 
 namespace {
 
-constexpr uint8_t kCpuSlot = 0, kMetaSlot = 1;
-
 struct Devices {
   uint8_t slot_of[128];
   atled_device_def defs[kMaxDevices] = {};

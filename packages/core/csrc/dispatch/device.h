@@ -8,8 +8,9 @@
 namespace atled::core {
 
 constexpr int kMaxDevices = 16;
+constexpr uint8_t kCpuSlot = 0, kMetaSlot = 1;
 
-// A small dense number per device type (0 is the CPU), for tables of kernels; 255 for an unknown type.
+// A small dense number per device type, for tables of kernels; 255 for an unknown type.
 uint8_t device_slot(int32_t type);
 int add_device(const atled_device_def* def) noexcept;
 // ATLED_OK, or a DeviceError that names what is known.

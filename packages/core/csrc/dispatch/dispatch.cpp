@@ -25,24 +25,47 @@ struct Layer {
 Layer layers[64];
 std::string slot_owner;
 
-constexpr int64_t kGilWork = 1 << 15;  // elements; below it, releasing the GIL costs more than it gives
+constexpr uint64_t kGilWork = 1 << 15;  // elements; below it, releasing the GIL costs more than it gives
 
-uint64_t keys_of(const atled_value& v) {
-  if (v.tag == ATLED_TENSOR) return v.u.tensor->keys;
-  uint64_t keys = 0;
-  if (v.tag == ATLED_TENSORS)
-    for (uint32_t i = 0; i < v.n; ++i)
-      if (v.u.tensors[i]) keys |= v.u.tensors[i]->keys;
-  return keys;
+inline bool same_device(DLDevice a, DLDevice b) {
+  return ((a.device_type ^ b.device_type) | (a.device_id ^ b.device_id)) == 0;
 }
 
-uint64_t wanted_layers(const atled_frame* frame) {
+// What a call depends on besides its op, found in one look over its tensors.
+struct Glance {
+  uint64_t keys, elements;
+  const atled_tensor* first;
+  bool one_device;
+};
+
+inline Glance glance(const atled_frame* frame) {
   const Op* op = as_op(frame->op);
-  uint64_t keys = thread_state.include;
-  for (int k = 0; k < op->tensor_arg_count; ++k) keys |= keys_of(frame->args[op->tensor_args[k]]);
+  uint64_t keys = 0, elements = 0;
+  const atled_tensor* first = nullptr;
+  bool one_device = true;
+  auto look = [&](const atled_tensor* t) {
+    keys |= t->keys;
+    elements += impl(t)->numel;
+    if (!first) first = t;
+    one_device &= same_device(first->dl.device, t->dl.device);
+  };
+  for (const uint8_t *at = op->tensor_args, *end = at + op->tensor_arg_count; at != end; ++at) {
+    const atled_value& v = frame->args[*at];
+    if (v.tag == ATLED_TENSOR) {
+      look(v.u.tensor);
+    } else if (v.tag == ATLED_TENSORS) {
+      for (uint32_t k = 0; k < v.n; ++k)
+        if (v.u.tensors[k]) look(v.u.tensors[k]);
+    }
+  }
+  return Glance{keys, elements, first, one_device};
+}
+
+inline uint64_t wanted_layers(const atled_frame* frame, const Glance& seen) {
+  uint64_t keys = thread_state.include | seen.keys;
   if (frame->flags & ATLED_CALL_OUT)
-    for (int i = 0; i < op->nouts; ++i) keys |= keys_of(frame->outs[i]);
-  return keys & ~thread_state.exclude & op->layer_mask.load(std::memory_order_relaxed);
+    for (int i = 0; i < frame->op->nouts; ++i) keys |= frame->outs[i].u.tensor->keys;
+  return keys & ~thread_state.exclude & as_op(frame->op)->layer_mask.load(std::memory_order_relaxed);
 }
 
 // Calls f(tensor, argument position) for every tensor among the arguments.
@@ -67,8 +90,8 @@ DLDevice find_device(const atled_frame* frame) {
   atled_tensor* first = nullptr;
   int first_position = 0;
   auto agree = [&](atled_tensor* t, const char* name) {
-    const DLDevice &a = first->dl.device, &b = t->dl.device;
-    if (a.device_type == b.device_type && a.device_id == b.device_id) return;
+    const DLDevice a = first->dl.device, b = t->dl.device;
+    if (same_device(a, b)) return;
     const char* first_name = op->args[first_position].name;
     fail(ATLED_E_DEVICE, "%s is on %s, %s on %s; move one of them, for example %s.to(%s.device)", first_name,
          device_text(a).c_str(), name, device_text(b).c_str(), first_name, name);
@@ -90,22 +113,12 @@ DLDevice find_device(const atled_frame* frame) {
   return first ? first->dl.device : DLDevice{kDLCPU, 0};
 }
 
-inline DLDevice common_device(const atled_frame* frame) {
-  const Op* op = as_op(frame->op);
-  // The usual case: one or two tensor arguments, on one device.
-  if (frame->flags == 0 && op->device_arg < 0 && op->tensor_arg_count > 0 && op->tensor_arg_count <= 2) {
-    const atled_value &a = frame->args[op->tensor_args[0]], &b = frame->args[op->tensor_args[op->tensor_arg_count - 1]];
-    const atled_tensor* one = a.tag == ATLED_TENSOR ? a.u.tensor : b.tag == ATLED_TENSOR ? b.u.tensor : nullptr;
-    const atled_tensor* two = b.tag == ATLED_TENSOR ? b.u.tensor : one;
-    if (one && a.tag != ATLED_TENSORS && b.tag != ATLED_TENSORS &&
-        one->dl.device.device_type == two->dl.device.device_type &&
-        one->dl.device.device_id == two->dl.device.device_id)
-      return one->dl.device;
-  }
-  return find_device(frame);
+inline DLDevice common_device(const atled_frame* frame, const Glance& seen) {
+  const bool plain = seen.first && seen.one_device && as_op(frame->op)->device_arg < 0;
+  return plain && !(frame->flags & ATLED_CALL_OUT) ? seen.first->dl.device : find_device(frame);
 }
 
-int run_entry(const KernelEntry& entry, atled_frame* frame, int64_t work) {
+int run_entry(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
   if (work < kGilWork || !release_gil) return entry.run(entry.ctx, frame);
   void* token = release_gil();
   int status = entry.run(entry.ctx, frame);
@@ -113,10 +126,8 @@ int run_entry(const KernelEntry& entry, atled_frame* frame, int64_t work) {
   return status;
 }
 
-inline KernelEntry need_kernel(const Op* op, DLDevice device) {
-  const uint8_t slot = device_slot(device.device_type);
-  KernelEntry entry = slot < kMaxDevices ? op->kernel(slot) : KernelEntry{};
-  if (!entry.run) entry = find_kernel(op, device);
+KernelEntry load_kernel(const Op* op, DLDevice device) {
+  KernelEntry entry = find_kernel(op, device);
   if (!entry.run) {
     fail(ATLED_E_NOT_IMPLEMENTED,
          "expected a kernel for device %s, but there is none; move the arguments, for example to \"cpu\"",
@@ -125,10 +136,10 @@ inline KernelEntry need_kernel(const Op* op, DLDevice device) {
   return entry;
 }
 
-int64_t work_of(const atled_frame* frame) {
-  int64_t work = 0;
-  each_tensor(frame, [&](atled_tensor* t, int) { work += numel(t); });
-  return work;
+inline KernelEntry need_kernel(const Op* op, DLDevice device) {
+  const uint8_t slot = device.device_type == kDLCPU ? kCpuSlot : device_slot(device.device_type);
+  const KernelEntry entry = slot < kMaxDevices ? op->kernel(slot) : KernelEntry{};
+  return entry.run ? entry : load_kernel(op, device);
 }
 
 void check_writable(const atled_tensor* t, const char* name) {
@@ -260,8 +271,8 @@ void allocate_outputs(atled_frame* frame, const atled_spec* specs, DLDevice devi
 int run_given(atled_frame* frame, const atled_spec* specs, DLDevice device, const KernelEntry& entry) {
   GivenOutputs outputs;
   outputs.prepare(frame, specs, device);
-  int64_t work = 0;
-  for (int i = 0; i < frame->op->nouts; ++i) work += numel(outputs.targets[i]);
+  uint64_t work = 0;
+  for (int i = 0; i < frame->op->nouts; ++i) work += impl(outputs.targets[i])->numel;
   int status = entry.run ? run_entry(entry, frame, work) : ATLED_OK;
   if (status != ATLED_OK) {
     outputs.abandon(frame);
@@ -271,19 +282,18 @@ int run_given(atled_frame* frame, const atled_spec* specs, DLDevice device, cons
   return ATLED_OK;
 }
 
-int run_structured(atled_frame* frame) {
+int run_structured(atled_frame* frame, const Glance& seen) {
   const Op* op = as_op(frame->op);
-  const DLDevice device = common_device(frame);
+  const DLDevice device = common_device(frame, seen);
   Specs specs(op->nouts);
   check(op->shape(op->shape_ctx, frame, specs.list));
   const bool given = frame->flags & (ATLED_CALL_INPLACE | ATLED_CALL_OUT);
   const bool meta = device.device_type == ATLED_DEVICE_META;
   KernelEntry entry = meta ? KernelEntry{} : need_kernel(op, device);
-  int64_t work = 1;
   if (!given) {
     allocate_outputs(frame, specs.list, device);
-    for (int i = 0; i < specs.list[0].ndim; ++i) work *= specs.list[0].shape[i];
-    if (work < kGilWork && !(op->traits & ATLED_OP_ELEMENTWISE)) work += work_of(frame);
+    uint64_t work = impl(frame->outs[0].u.tensor)->numel;
+    if (!(op->traits & ATLED_OP_ELEMENTWISE)) work += seen.elements;
     int status = meta ? ATLED_OK : run_entry(entry, frame, work);
     if (status != ATLED_OK) release_values(frame->outs, op->nouts);
     return status;
@@ -303,10 +313,10 @@ void each_mutated(const atled_frame* frame, F&& f) {
 }
 
 // out= and in-place forms of a composite: what its calls made is copied into what was given.
-int run_composite_given(atled_frame* frame) {
+int run_composite_given(atled_frame* frame, const Glance& seen) {
   static const atled::Op copy{"core::copy_"}, clone{"core::clone"};
   const Op* op = as_op(frame->op);
-  const KernelEntry entry = need_kernel(op, common_device(frame));
+  const KernelEntry entry = need_kernel(op, common_device(frame, seen));
   atled_value made[8];
   for (int i = 0; i < op->nouts; ++i) made[i] = none();
   atled_frame plain = *frame;
@@ -329,42 +339,47 @@ int run_composite_given(atled_frame* frame) {
   return ATLED_OK;
 }
 
-int run_free(atled_frame* frame) {
+// An op that changes its first tensor, which is its result.
+int run_mutating(atled_frame* frame, const KernelEntry& entry, uint64_t work) {
   const Op* op = as_op(frame->op);
-  // An op that changes its first argument is its own in-place form.
-  if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE)) {
-    if (!op->takes_out()) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
-    return run_composite_given(frame);
-  }
-  const DLDevice device = common_device(frame);
-  KernelEntry entry = need_kernel(op, device);
-  if (op->mutated < 0) {
-    for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
-    each_mutated(frame, [&](atled_tensor* t, const char* name) { check_writable(t, name); });
-    int status = run_entry(entry, frame, (op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE)) ? 0 : work_of(frame));
-    each_mutated(frame, [&](atled_tensor* t, const char*) { bump_version(t, op->name); });
-    for (int i = 0; i < op->nouts && status == ATLED_OK; ++i) {
-      if (frame->outs[i].tag != ATLED_NONE || op->out_types[static_cast<size_t>(i)].back() == '?') continue;
-      release_values(frame->outs, op->nouts);
-      fail(ATLED_E_RUNTIME, "its kernel left result %d (%s) empty; the plugin that provides it is at fault", i,
-           op->out_types[static_cast<size_t>(i)].c_str());
-    }
-    return status;
-  }
   atled_tensor* target = frame->args[op->mutated].u.tensor;
   check_writable(target, op->args[op->mutated].name);
   for (int i = 1; i < op->nouts; ++i) frame->outs[i] = none();
   frame->outs[0] = value(target);
-  int status = run_entry(entry, frame, work_of(frame));
+  int status = run_entry(entry, frame, work);
   // A kernel that failed midway may have written already.
   bump_version(target, op->name);
   if (status == ATLED_OK) retain(target);
   return status;
 }
 
-int run(atled_frame* frame) noexcept {
+// An op without a shape rule: its kernel makes the outputs.
+int run_free(atled_frame* frame, const Glance& seen) {
+  const Op* op = as_op(frame->op);
+  // An op that changes its first argument is its own in-place form.
+  if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE)) {
+    if (!op->takes_out()) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
+    return run_composite_given(frame, seen);
+  }
+  const KernelEntry entry = need_kernel(op, common_device(frame, seen));
+  if (op->mutated >= 0) return run_mutating(frame, entry, seen.elements);
+  for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
+  each_mutated(frame, [&](atled_tensor* t, const char* name) { check_writable(t, name); });
+  int status = run_entry(entry, frame, (op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE)) ? 0 : seen.elements);
+  each_mutated(frame, [&](atled_tensor* t, const char*) { bump_version(t, op->name); });
+  for (int i = 0; i < op->nouts && status == ATLED_OK; ++i) {
+    if (frame->outs[i].tag != ATLED_NONE || op->out_types[static_cast<size_t>(i)].back() == '?') continue;
+    release_values(frame->outs, op->nouts);
+    fail(ATLED_E_RUNTIME, "its kernel left result %d (%s) empty; the plugin that provides it is at fault", i,
+         op->out_types[static_cast<size_t>(i)].c_str());
+  }
+  return status;
+}
+
+int run(atled_frame* frame, const Glance& seen) noexcept {
   int status = ATLED_OK;
-  int thrown = guard([&] { status = as_op(frame->op)->structured() ? run_structured(frame) : run_free(frame); });
+  int thrown =
+      guard([&] { status = as_op(frame->op)->structured() ? run_structured(frame, seen) : run_free(frame, seen); });
   if (thrown != ATLED_OK) status = thrown;
   if (status != ATLED_OK) name_error(frame->op->name);
   return status;
@@ -390,13 +405,13 @@ int enter(atled_frame* frame, uint64_t wanted) noexcept {
 
 int call(const atled_op* op, uint32_t flags, atled_value* args, atled_value* outs) noexcept {
   atled_frame frame{op, args, outs, 0, flags, 0};
-  uint64_t wanted = wanted_layers(&frame);
-  return wanted == 0 ? run(&frame) : enter(&frame, wanted);
+  return redispatch(&frame);
 }
 
 int redispatch(atled_frame* frame) noexcept {
-  uint64_t wanted = wanted_layers(frame);
-  return wanted == 0 ? run(frame) : enter(frame, wanted);
+  const Glance seen = glance(frame);
+  const uint64_t wanted = wanted_layers(frame, seen);
+  return wanted == 0 ? run(frame, seen) : enter(frame, wanted);
 }
 
 int run_kernel(atled_frame* frame, int32_t device_type) noexcept {

@@ -6,7 +6,7 @@
 
 namespace atled::core {
 
-thread_local ThreadState thread_state ATLED_FAST_TLS;
+ATLED_THREAD_LOCAL ThreadState thread_state;
 void (*drop_python_reference)(void* object) = nullptr;
 
 namespace {

@@ -22,12 +22,13 @@ struct ThreadState {
   ThreadCache* cache = nullptr;  // made at the first allocation
 };
 
+// Reached without a call: `thread_local` of another file would first ask whether it needs a constructor.
 #if defined(__GNUC__) && defined(__linux__)
-#define ATLED_FAST_TLS __attribute__((tls_model("initial-exec")))
+#define ATLED_THREAD_LOCAL __attribute__((tls_model("initial-exec"))) __thread
 #else
-#define ATLED_FAST_TLS
+#define ATLED_THREAD_LOCAL thread_local
 #endif
 
-extern thread_local ThreadState thread_state ATLED_FAST_TLS;
+extern ATLED_THREAD_LOCAL ThreadState thread_state;
 
 }  // namespace atled::core

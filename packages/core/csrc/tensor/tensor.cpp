@@ -87,18 +87,13 @@ TensorImpl* make_tensor(Storage* storage, void* data, int dtype, DLDataType dl_d
   }
   int64_t* own_strides = dims + (ndim > TensorImpl::kInlineDims ? ndim : TensorImpl::kInlineDims);
   bool contiguous = strides == nullptr;
-  if (contiguous) {
-    int64_t step = 1;
-    for (int i = ndim - 1; i >= 0; --i) {
-      dims[i] = shape[i];
-      own_strides[i] = step;
-      step *= shape[i] > 1 ? shape[i] : 1;
-    }
-  } else {
-    for (int i = 0; i < ndim; ++i) {
-      dims[i] = shape[i];
-      own_strides[i] = strides[i];
-    }
+  uint64_t numel = 1, step = 1;
+  for (int i = ndim - 1; i >= 0; --i) {
+    const uint64_t size = static_cast<uint64_t>(shape[i]);
+    dims[i] = shape[i];
+    own_strides[i] = contiguous ? static_cast<int64_t>(step) : strides[i];
+    step *= size > 1 ? size : 1;
+    numel *= size;
   }
   t->dl = DLTensor{data, device, ndim, dl_dtype, dims, own_strides, 0};
   t->keys = 0;
@@ -111,6 +106,7 @@ TensorImpl* make_tensor(Storage* storage, void* data, int dtype, DLDataType dl_d
                             (storage->readonly ? ATLED_TENSOR_READONLY : 0));
   t->reserved = 0;
   t->storage = storage;
+  t->numel = numel;
   return t;
 }
 

@@ -38,6 +38,7 @@ struct TensorImpl : atled_tensor {
 
   std::atomic<uint32_t> refs{1};
   Storage* storage = nullptr;
+  uint64_t numel = 0;      // modulo 2^64, which only an expanded tensor reaches
   void* python = nullptr;  // the Python object while one lives; it owns a reference to this
   int64_t inline_dims[2 * kInlineDims];
 };

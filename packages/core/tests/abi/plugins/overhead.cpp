@@ -1,5 +1,4 @@
-// The same addition of two tensors of four floats, with and without the boxed call, for counting instructions and heap
-// calls.
+// Calls with and without the ABI, for benchmarks/instructions.py to count instructions and test_overhead.py heap calls.
 #include <dlfcn.h>
 
 #include <atled/plugin.hpp>
@@ -35,9 +34,56 @@ struct Operands {
 
 int nothing(void*, atled_frame*) { return ATLED_OK; }
 
+void pass(atled_frame* f) { atled::set_out(f, 0, atled::Tensor::borrow(atled::arg_tensor(f, 0))); }
+
+// What a framework in one library would have in place of the ABI: a dispatcher with typed arguments and results that
+// decides the same things (layers, one device, the device's kernel, whether the work is worth dropping the GIL).
+namespace typed {
+
+using Kernel = atled_tensor* (*)(atled_tensor*, atled_tensor*);
+struct Op {
+  std::atomic<uint64_t> layer_mask{~uint64_t{0}};
+  Kernel kernels[16] = {};
+};
+struct Words {
+  uint64_t include = 0, exclude = 0;
+};
+__thread Words words __attribute__((tls_model("initial-exec")));
+Op op;
+
+[[noreturn]] __attribute__((noinline)) void unusual() { throw atled::Raised{ATLED_E_RUNTIME}; }
+
+atled_tensor* pass(atled_tensor* input, atled_tensor*) {
+  atled::api.retain(input);
+  return input;
+}
+
+__attribute__((noinline)) atled::Tensor call(const Op& called, atled_tensor* a, atled_tensor* b) {
+  const uint64_t keys = words.include | a->keys | b->keys;
+  if (keys & ~words.exclude & called.layer_mask.load(std::memory_order_relaxed)) unusual();
+  if (a->dl.device.device_type != b->dl.device.device_type || a->dl.device.device_id != b->dl.device.device_id)
+    unusual();
+  const Kernel kernel = called.kernels[a->device_slot];
+  if (!kernel || atled::numel(a) + atled::numel(b) > 1 << 15) unusual();
+  return atled::Tensor::steal(kernel(a, b));
+}
+
+}  // namespace typed
+
+// A callee like api.call behind a pointer that the compiler cannot see through.
+int empty_callee(const atled_op*, uint32_t, atled_value* args, atled_value* outs) {
+  outs[0].u.tensor = args[0].u.tensor;
+  outs[0].tag = ATLED_TENSOR;
+  return ATLED_OK;
+}
+int (*volatile crossing)(const atled_op*, uint32_t, atled_value*, atled_value*) = empty_callee;
+
 void init() {
   const atled_op* op = atled::define({"overhead::nothing(Tensor input, Tensor other) -> ()", "Does nothing."});
   atled::add_kernel(op, ATLED_DEVICE_CPU, nothing);
+  op = atled::define({"overhead::pass(Tensor input, Tensor other) -> Tensor", "Gives its input back."});
+  atled::add_kernel(op, ATLED_DEVICE_CPU, atled::kernel<pass>);
+  typed::op.kernels[0] = typed::pass;
 }
 
 }  // namespace
@@ -84,15 +130,47 @@ ATLED_EXPORT int overhead_call(int64_t n) {
   });
 }
 
-// A call whose kernel does nothing, so that all of it is the way there: boxed values, layers, devices, the kernel
-// table.
+// A call whose kernel does nothing and has no result: all of it is the way there.
 ATLED_EXPORT int overhead_nothing(int64_t n) {
   return atled::guard([&] {
     Operands o;
     const atled_op* op = atled::Op("overhead::nothing").get();
     for (int64_t i = 0; i < n; ++i) {
-      atled_value args[2] = {o.args[0], o.args[1]};
+      atled_value args[2] = {atled::value(o.a), atled::value(o.b)};
       atled::check(atled::api.call(op, 0, args, nullptr));
+    }
+  });
+}
+
+// Through the ABI: boxes, the table, tags, the kernel's trampoline, status to exception, an owned result.
+ATLED_EXPORT int overhead_boxed(int64_t n) {
+  return atled::guard([&] {
+    Operands o;
+    const atled_op* op = atled::Op("overhead::pass").get();
+    for (int64_t i = 0; i < n; ++i) {
+      atled_value args[2] = {atled::value(o.a), atled::value(o.b)}, out = atled::none();
+      atled::check(atled::api.call(op, 0, args, &out));
+      const atled::Tensor result = atled::Tensor::steal(out.u.tensor);
+    }
+  });
+}
+
+// The same call without it.
+ATLED_EXPORT int overhead_typed(int64_t n) {
+  return atled::guard([&] {
+    Operands o;
+    for (int64_t i = 0; i < n; ++i) const atled::Tensor result = typed::call(typed::op, o.a, o.b);
+  });
+}
+
+// Boxing, the call through a pointer, the status and the result alone, without a dispatcher.
+ATLED_EXPORT int overhead_crossing(int64_t n) {
+  return atled::guard([&] {
+    Operands o;
+    for (int64_t i = 0; i < n; ++i) {
+      atled_value args[2] = {atled::value(o.a), atled::value(o.b)}, out = atled::none();
+      atled::check(crossing(o.add, 0, args, &out));
+      if (out.tag != ATLED_TENSOR) atled::fail(ATLED_E_RUNTIME, "expected a tensor");
     }
   });
 }
