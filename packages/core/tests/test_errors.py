@@ -108,7 +108,7 @@ CASES: dict[str, Case] = {
     "string for int": (lambda: x().unsqueeze("0"), at.ArgumentError, "unsqueeze: expected dim to be int, got str"),
     "float for int": (lambda: x().unsqueeze(0.5), at.ArgumentError, "unsqueeze: expected dim to be int, got float"),
     "huge int": (lambda: x().unsqueeze(2**70), at.InvalidValueError, "expected an integer that fits 64 bits"),
-    "no out form": (lambda: at.reshape(x(), (12,), out=x()), at.ArgumentError, "reshape: has no out= form"),
+    "no out form": (lambda: at.transpose(x(), 0, 1, out=x()), at.ArgumentError, "transpose: has no out= form"),
     "out is no tensor": (lambda: at.exp(x(), out=[1]), at.ArgumentError, "exp: expected out to be a Tensor, got list"),
     "two numbers": (lambda: at.add(1, 2), at.ArgumentError, "add: expected a Tensor among the arguments"),
     "operand of a foreign type": (lambda: x() + "text", TypeError, "unsupported operand|expected"),
