@@ -42,6 +42,7 @@ _LAZY = {
     "save": "_serialization",
     "load": "_serialization",
     "load_metadata": "_serialization",
+    "from_file": "_serialization",
     "set_printoptions": "_printing",
     "get_printoptions": "_printing",
     "printoptions": "_printing",

@@ -1,13 +1,12 @@
-"""Saving and loading: safetensors files here, other formats through the entry-point group ``atled.formats``.
+"""Saving and loading: files by their suffix, each format an object that the entry-point group ``atled.formats`` names.
 
-A format is an object with ``save(obj, path, metadata)`` and ``load(path, device, mmap)``, registered under the suffix
-of its files (``.npz``). Nothing here ever runs code from a file.
+A format has ``save(obj, file, metadata)`` and ``load(file, device, mmap)``, registered under the suffix of its files
+(``.npz``). Nothing here ever runs code from a file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import mmap as memory_map
 import os
 import secrets
@@ -17,70 +16,106 @@ from typing import IO, Any, Protocol, cast
 
 import atled.core as at
 
-from . import _safetensors, _structure
-from ._core import ArgumentError, FormatError, Tensor, device
+from . import _registry
+from ._core import ArgumentError, FormatError, InvalidValueError, Tensor, device, dtype
 
 Target = str | os.PathLike[str] | IO[bytes]
-_SUFFIX = ".safetensors"
-_STRUCTURE = "atled.structure"  # our keys in the metadata
-_COMPLEX128 = "atled.complex128"
+_DEFAULT = ".safetensors"
 
 
 class Format(Protocol):
     """What an entry point of the group ``atled.formats`` is."""
 
-    def save(self, obj: Any, path: Path, metadata: Mapping[str, str]) -> None: ...
-    def load(self, path: Path, device: device, mmap: bool) -> Any: ...
+    def save(self, obj: Any, file: IO[bytes], metadata: Mapping[str, str]) -> None:
+        """Writes `obj` to a file opened for that; an exception leaves no file behind."""
+
+    def load(self, file: IO[bytes], device: device, mmap: bool) -> Any:
+        """Reads from the file's position; with `mmap` the file has a descriptor and begins there."""
 
 
-def save(obj: Any, f: Target, *, metadata: Mapping[str, str] | None = None) -> None:
+def save(obj: Any, f: Target, *, metadata: Mapping[str, str] | None = None, format: str | None = None) -> None:
     """Saves a tensor, a dict of tensors, or nested dicts, lists, tuples, numbers, strings and None around tensors.
 
     A path is written whole or not at all: into a temporary file beside it, flushed to the disk, then renamed. Its
-    suffix chooses the format: ``.safetensors``, or one that an installed wheel provides. A dict of tensors becomes a
-    plain safetensors file; of anything else, the structure goes into the file's metadata as JSON. `metadata` maps
-    strings to strings. Raises ArgumentError for what cannot be saved without running code at loading.
+    suffix chooses the format, unless `format` names another one (``".npz"``); without either it is safetensors, which
+    takes everything above. `metadata` maps strings to strings, for formats that have room for it. Raises ArgumentError
+    for what the format cannot hold without running code at loading. docs/files.md compares the formats.
 
     >>> at.save({"weight": at.ones(2, 3), "epoch": 3}, folder / "state.safetensors")
     >>> at.load(folder / "state.safetensors")["epoch"]
     3
     """
-    given = dict(metadata or {})
-    for key, value in given.items():
-        if not isinstance(key, str) or not isinstance(value, str) or key in (_STRUCTURE, _COMPLEX128):
-            raise ArgumentError(f"save: expected metadata of strings with keys of your own, got {key!r}: {value!r}")
+    chosen = _format(f, format, "save")
     if not isinstance(f, (str, os.PathLike)):
-        _write(obj, f, given)
+        chosen.save(obj, f, dict(metadata or {}))
         return
-    path = Path(f)
-    if other := _other_format(path, "save"):
-        other.save(obj, path, given)
-        return
-    with _replacing(path) as file:
-        _write(obj, file, given)
+    with _replacing(Path(f)) as file:
+        chosen.save(obj, file, dict(metadata or {}))
 
 
-def load(f: Target, map_location: str | device | None = None, *, mmap: bool = False) -> Any:
-    """What `save` was given, on `map_location` (the CPU unless told otherwise).
+def load(
+    f: Target,
+    map_location: str | device | None = None,
+    *,
+    mmap: bool = False,
+    format: str | None = None,
+    weights_only: bool = True,
+) -> Any:
+    """What `save` was given, or what another library wrote, on `map_location` (the CPU unless told otherwise).
 
-    With `mmap`, a path's tensors are mapped from the file and read when first used; writing to them changes the memory
-    alone. Raises FormatError, saying what is wrong, when the file is truncated or not what it says.
+    The path's suffix chooses the format, unless `format` names another one. With `mmap`, a path's tensors are mapped
+    from the file and read when first used; writing to them changes the memory alone, and the file must stay as it is
+    while they live. `weights_only` is PyTorch's; it cannot be turned off. Raises FormatError, saying what is wrong,
+    when the file is truncated or not what it says.
     """
+    if not weights_only:
+        raise InvalidValueError("load: expected weights_only=True, got False; code in files is never run")
+    is_path = isinstance(f, (str, os.PathLike))
+    if mmap and not is_path:
+        raise ArgumentError(f"load: expected a path for mmap=True, got {type(f).__name__}")
     target = at.device("cpu" if map_location is None else map_location)
-    if isinstance(f, (str, os.PathLike)) and (other := _other_format(Path(f), "load")):
-        return other.load(Path(f), target, mmap)
+    chosen = _format(f, format, "load")
     with _reading(f) as file:
-        mapped = None
-        if mmap and file is not f and _remaining(file) > 0:
-            mapped = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_COPY)
-        return _read(file, target, mapped)
+        return chosen.load(file, target, mmap)
 
 
 def load_metadata(f: Target) -> dict[str, str]:
-    """The metadata that `save` was given, without reading the tensors."""
+    """The metadata that `save` put into a safetensors file, without reading the tensors."""
+    from ._formats.safetensors import read_metadata
+
     with _reading(f) as file:
-        header = _safetensors.read_header(file.read, _remaining(file))
-    return {key: value for key, value in header.metadata.items() if key not in (_STRUCTURE, _COMPLEX128)}
+        return read_metadata(file)
+
+
+def from_file(
+    filename: str | os.PathLike[str],
+    shared: bool | None = None,
+    size: int = 0,
+    *,
+    dtype: dtype | None = None,
+) -> Tensor:
+    """A 1-d tensor over the first `size` elements of a file, mapped.
+
+    With `shared`, writing to the tensor writes to the file, which is made, or made longer, where it is too short.
+    Otherwise writing changes the memory alone, and a file that is too short raises InvalidValueError.
+
+    >>> at.from_file(folder / "numbers.bin", shared=True, size=3, dtype=at.int32).fill_(7)
+    tensor([7, 7, 7], dtype=int32)
+    """
+    kind = at.get_default_dtype() if dtype is None else dtype
+    if size < 0:
+        raise InvalidValueError(f"from_file: expected size >= 0, got {size}")
+    nbytes = size * kind.itemsize
+    with open(filename, "a+b" if shared else "rb") as file:
+        there = os.fstat(file.fileno()).st_size
+        if there < nbytes and not shared:
+            raise InvalidValueError(f"from_file: expected a file of at least {nbytes} bytes, got {there}")
+        if size == 0:
+            return at.empty(0, dtype=kind)
+        if there < nbytes:
+            os.truncate(file.fileno(), nbytes)
+        access = memory_map.ACCESS_WRITE if shared else memory_map.ACCESS_COPY
+        return at.frombuffer(memory_map.mmap(file.fileno(), nbytes, access=access), kind)
 
 
 @contextlib.contextmanager
@@ -96,16 +131,14 @@ def _reading(f: Target) -> Iterator[IO[bytes]]:
         raise FormatError(f"load: {name}: {error}") from None
 
 
-def _other_format(path: Path, op: str) -> Format | None:
-    """The format that another wheel provides for the path's suffix; None when it is our own."""
-    if path.suffix in ("", _SUFFIX):
-        return None
-    from . import _registry
-
-    found = _registry.find("atled.formats", path.suffix)
+def _format(f: Target, given: str | None, op: str) -> Format:
+    """The format of that suffix, or of the path's."""
+    suffix = given or (Path(f).suffix if isinstance(f, (str, os.PathLike)) else "") or _DEFAULT
+    found = _registry.find("atled.formats", suffix)
     if found is None:
-        known = ", ".join([_SUFFIX, *_registry.names("atled.formats")])
-        raise FormatError(f"{op}: expected a file name ending in one of {known}, got {path.name!r}; rename the file")
+        known = ", ".join(_registry.names("atled.formats"))
+        name = repr(suffix) if given or not isinstance(f, (str, os.PathLike)) else repr(Path(f).name)
+        raise FormatError(f"{op}: expected a file name ending in one of {known}, got {name}; or pass format=")
     return cast(Format, found)
 
 
@@ -129,93 +162,3 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _is_flat(obj: Any) -> bool:
-    return (
-        isinstance(obj, Mapping)
-        and "__metadata__" not in obj
-        and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in obj.items())
-    )
-
-
-def _write(obj: Any, file: IO[bytes], metadata: dict[str, str]) -> None:
-    if _is_flat(obj):
-        tensors = dict(obj)
-    else:
-        metadata[_STRUCTURE], tensors = _structure.encode(obj)
-    listed: list[tuple[str, str, tuple[int, ...]]] = []
-    complex128: list[str] = []
-    for name, tensor in tensors.items():
-        dtype, shape = tensor.dtype.name, tuple(tensor.shape)
-        if dtype == "complex128":  # stored as pairs: the format has no such dtype
-            complex128.append(name)
-            dtype, shape = "float64", (*shape, 2)
-        listed.append((name, dtype, shape))
-    if complex128:
-        metadata[_COMPLEX128] = _structure.encode(complex128)[0]
-    header, order = _safetensors.write_header(listed, metadata)
-    file.write(header)
-    for i in order:
-        file.write(to_bytes(tensors[listed[i][0]]))
-
-
-def to_bytes(tensor: Tensor) -> memoryview:
-    """The elements in row-major order; a view of the tensor's own memory where that is possible."""
-    # An alias that no layer knows of: saving a tensor must leave no trace in a graph.
-    host = at.from_dlpack(tensor).to(device="cpu").contiguous()
-    if host.dtype != at.bfloat16:
-        return memoryview(host)
-    import numpy as np
-
-    # The buffer protocol has no bfloat16; its bits are the upper half of float32's.
-    bits = (host.to(at.float32).numpy().view(np.uint32) >> 16).astype(np.uint16)
-    return bits.data
-
-
-def _remaining(file: IO[bytes]) -> int:
-    here = file.tell()
-    end = file.seek(0, io.SEEK_END)
-    file.seek(here)
-    return end - here
-
-
-def _read(file: IO[bytes], target: device, mapped: memory_map.mmap | None) -> Any:
-    start = file.tell()
-    header = _safetensors.read_header(file.read, _remaining(file))
-    stored_complex = set(_structure.decode(header.metadata.get(_COMPLEX128, "[]"), {}))
-    tensors: dict[str, Tensor] = {}
-    for entry in header.entries:
-        size = entry.end - entry.begin
-        if mapped is None:
-            file.seek(start + entry.begin)
-            raw = bytearray(size)
-            if file.readinto(raw) != size:  # type: ignore[attr-defined]
-                raise FormatError(f"tensor {entry.name!r}: the file is truncated")
-            buffer, offset = memoryview(raw), 0
-        else:
-            buffer, offset = memoryview(mapped), entry.begin
-        tensor = _from_buffer(buffer, offset, entry, entry.name in stored_complex)
-        tensors[entry.name] = tensor.to(device=target)
-    structure = header.metadata.get(_STRUCTURE)
-    return tensors if structure is None else _structure.decode(structure, tensors)
-
-
-def _from_buffer(buffer: memoryview, offset: int, entry: _safetensors.Entry, is_complex: bool) -> Tensor:
-    size, shape, dtype = entry.end - entry.begin, entry.shape, entry.dtype
-    if dtype == "bool":
-        # Any byte but 0 and 1 is no bool, and would be undefined behaviour in C++.
-        content = bytes(buffer[offset : offset + size])
-        if content.count(0) + content.count(1) != size:
-            raise FormatError(f"tensor {entry.name!r}: expected bytes 0 and 1 in a bool tensor")
-    if is_complex:
-        if dtype != "float64" or shape[-1:] != (2,):
-            raise FormatError(f"tensor {entry.name!r}: expected complex128 to be stored as pairs of float64")
-        shape, dtype = shape[:-1], "complex128"
-    kind = getattr(at, dtype)
-    if size == 0:
-        return at.empty(shape, dtype=kind)
-    # Other writers do not align what they write, and a mapped file is what it is.
-    if offset % kind.itemsize:
-        buffer, offset = memoryview(bytearray(buffer[offset : offset + size])), 0
-    return at.frombuffer(buffer, kind, size // kind.itemsize, offset).reshape(shape)

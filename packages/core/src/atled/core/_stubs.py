@@ -39,6 +39,7 @@ from ._paths import get_include as get_include
 from ._printing import get_printoptions as get_printoptions
 from ._printing import printoptions as printoptions
 from ._printing import set_printoptions as set_printoptions
+from ._serialization import from_file as from_file
 from ._serialization import load as load
 from ._serialization import load_metadata as load_metadata
 from ._serialization import save as save

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def _reduce(self: _core.Tensor, protocol: int) -> tuple[Any, ...]:
     """For pickle and copy: the class, the elements in row-major order, dtype, shape, device and requires_grad."""
-    from atled.core._serialization import to_bytes
+    from atled.core._formats.memory import to_bytes
 
     differentiable = self.is_floating_point() or self.is_complex()
     wanted = bool(self.requires_grad) if differentiable and _has_gradients() else False

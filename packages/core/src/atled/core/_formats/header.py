@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._core import FormatError
+from atled.core._core import FormatError
 
 #: dtype -> the format's code and the bytes of one element. complex128 has no code.
 CODES = {

@@ -12,8 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from . import _core
-from ._core import ArgumentError, FormatError, Tensor
+from atled.core import _core
+from atled.core._core import ArgumentError, FormatError, Tensor
 
 
 def encode(state: Any) -> tuple[str, dict[str, Tensor]]:
