@@ -36,7 +36,22 @@ def _along_one(name: str) -> Callable[..., _core.Tensor]:
     return kernel
 
 
+def _along_several(name: str) -> Callable[..., _core.Tensor]:
+    def kernel(
+        input: _core.Tensor, s: tuple[int, ...] | None, dim: tuple[int, ...] | None, norm: str | None
+    ) -> _core.Tensor:
+        library, options = _library()
+        array = _array(input)
+        if input.ndim == 0 or dim == ():
+            return _core.asarray(array + 0j)
+        return _core.asarray(getattr(library, name)(array, s, dim, norm, **options))
+
+    return kernel
+
+
 def register() -> None:
     """Adds the kernels; what the entry point ``cpu.fft`` of ``atled.kernels`` names."""
-    for name in ("fft", "ifft"):
+    for name in ("fft", "ifft", "rfft", "irfft"):
         _core.add_kernel(getattr(ops.fft, name), "cpu", _along_one(name))
+    for name in ("fftn", "ifftn"):
+        _core.add_kernel(getattr(ops.fft, name), "cpu", _along_several(name))
