@@ -16,7 +16,9 @@ from atled.core._core import __version__ as __version__
 from atled.core._core import default_generator as default_generator
 from atled.core._ops import ops as ops
 from atled.core._overloads import max as max
+from atled.core._overloads import median as median
 from atled.core._overloads import min as min
+from atled.core._overloads import nanmedian as nanmedian
 
 half = _core.float16
 float = _core.float32

@@ -66,7 +66,37 @@ def _extreme(
     return getattr(core, name + "_dim")(input, dim, keepdim)
 
 
+def median(input: _core.Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The median, the lower of the middle two; along ``dim``, the named tuple ``(values, indices)``.
+
+    NaN if there is one, and of no elements.
+
+    >>> import atled.core as at
+    >>> at.median(at.tensor([3.0, 1.0, 2.0, 9.0])).item()
+    2.0
+    """
+    return _middle(ops.core.median_dim, input, dim, keepdim)
+
+
+def nanmedian(input: _core.Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The median of what is not NaN; along ``dim``, the named tuple ``(values, indices)``.
+
+    >>> import atled.core as at
+    >>> at.nanmedian(at.tensor([3.0, at.nan, 2.0, 9.0])).item()
+    3.0
+    """
+    return _middle(ops.core.nanmedian_dim, input, dim, keepdim)
+
+
+def _middle(op: _core.Op, input: _core.Tensor, dim: int | None, keepdim: bool) -> Any:
+    if dim is not None:
+        return op(input, dim, keepdim)
+    if input.numel() == 0 and input.is_floating_point():
+        return input.sum() * float("nan")
+    return op(input.flatten(), 0).values
+
+
 def install() -> None:
     """Puts these on Tensor."""
-    for name, function in {"max": max, "min": min}.items():
-        setattr(_core.Tensor, name, function)
+    for function in (max, min, median, nanmedian):
+        setattr(_core.Tensor, function.__name__, function)

@@ -33,7 +33,9 @@ from . import _core as _core
 from ._core import _bool, _device, _dtype, _float, _int, _str
 from ._ops import ops as ops
 from ._overloads import max as max
+from ._overloads import median as median
 from ._overloads import min as min
+from ._overloads import nanmedian as nanmedian
 from ._paths import get_cmake_dir as get_cmake_dir
 from ._paths import get_include as get_include
 from ._printing import get_printoptions as get_printoptions
