@@ -12,16 +12,6 @@ namespace atled::autograd {
 
 namespace {
 
-// Gives a tensor that stands for a saved one the history that the saved one had.
-void lend_history(atled_tensor* t, Node* node, uint32_t output) {
-  Meta& meta = leaf_meta(t);
-  retain(node);
-  meta.node = node;
-  meta.output = output;
-  meta.flags = kRequiresGrad;
-  check(api.set_keys(t, kKey, 0));
-}
-
 bool leads_to(atled_tensor* t, const Edge& edge) {
   const Meta* meta = meta_of(t);
   if (!meta || !requires_grad(t)) return false;

@@ -53,6 +53,13 @@ void set_requires_grad(atled_tensor* t, bool wanted) {
 
 namespace {
 
+bool describes(const Output& output, const atled_tensor* t) {
+  if (output.dtype != t->dtype || output.ndim != t->dl.ndim) return false;
+  for (int d = 0; d < output.ndim; ++d)
+    if (output.shape[d] != t->dl.shape[d]) return false;
+  return output.device.device_type == t->dl.device.device_type && output.device.device_id == t->dl.device.device_id;
+}
+
 // The one accumulator of a leaf while any graph holds it; owned.
 Node* accumulator(atled_tensor* t, Meta& meta) {
   while (meta.lock.exchange(1, std::memory_order_acquire)) {
@@ -64,6 +71,11 @@ Node* accumulator(atled_tensor* t, Meta& meta) {
     while (refs && !node->refs.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel)) {
     }
     if (refs == 0) node = nullptr;
+  }
+  // Tensor.data may have made another tensor of the leaf since.
+  if (node && !describes(node->outputs[0], t)) {
+    release(node);
+    node = nullptr;
   }
   if (!node) {
     int64_t* words = nullptr;
@@ -101,6 +113,15 @@ Edge gradient_edge(atled_tensor* t) {
     return {node, meta_of(t)->output};
   }
   return {accumulator(t, leaf_meta(t)), 0};
+}
+
+void lend_history(atled_tensor* t, Node* node, uint32_t output) {
+  Meta& meta = leaf_meta(t);
+  retain(node);
+  meta.node = node;
+  meta.output = output;
+  meta.flags = kRequiresGrad;
+  check(api.set_keys(t, kKey, 0));
 }
 
 void detach_in_place(atled_tensor* t) {

@@ -153,6 +153,8 @@ Meta& leaf_meta(atled_tensor* t);  // made when the tensor has no slot yet
 void set_requires_grad(atled_tensor* t, bool wanted);
 // Where gradients of t go: its history or its accumulator; owned. NULL when t needs none.
 Edge gradient_edge(atled_tensor* t);
+// Gives a tensor without a slot, which stands for another, the history that the other has.
+void lend_history(atled_tensor* t, Node* node, uint32_t output);
 // t's history as it is now (a view's is renewed when its base has changed); borrowed, NULL for a leaf.
 Node* history(atled_tensor* t);
 // Called by core when a tensor with a slot dies.

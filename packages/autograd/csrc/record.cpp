@@ -1,5 +1,6 @@
 #include "record.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "rule.h"
@@ -292,8 +293,34 @@ NodeRef build(const Plan& plan, const atled_frame* frame, const atled_value* val
   return node;
 }
 
+void record(atled_frame* frame);
+
+// t_(), squeeze_() and their like: recorded as the view that the call takes of the tensor as it was.
+void record_view_in_place(atled_frame* frame) {
+  atled_tensor* t = frame->args[0].u.tensor;
+  check_in_place(frame, 0, true);
+  Tensor before = alias(t);
+  lend_history(before, history(t), meta_of(t)->output);
+  NodeRef node;
+  {
+    atled_value args[kMaxArguments], view = none();
+    std::copy(frame->args, frame->args + frame->op->nargs, args);
+    args[0] = value(before);
+    atled_frame out_of_place{frame->op, args, &view, frame->layers, 0, 0};
+    record(&out_of_place);
+    const Tensor made = Tensor::steal(view.u.tensor);
+    node = NodeRef::borrow(history(made));
+  }
+  check(api.redispatch(frame));
+  for (uint32_t i = 0; i < node->saved_count; ++i)  // the elements that it saved are as they were
+    if (node->saved[i].value.tag == ATLED_TENSOR) node->saved[i].version = t->version->count;
+  if (node.get() != history(t)) move_history(t, node.get(), 0);  // else the op handed its argument back
+}
+
 void record(atled_frame* frame) {
   const atled_op* op = frame->op;
+  if (frame->flags & ATLED_CALL_INPLACE && op->traits & ATLED_OP_VIEW && requires_grad(frame->args[0].u.tensor))
+    return record_view_in_place(frame);
   const Rule& rule = rule_of(op);
   if (rule.mark == Rule::Mark::kNonDifferentiable) {
     // Its calls need not come here again. A kernel that may call other ops must, for those are not to be recorded.

@@ -67,6 +67,12 @@ void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
          mark, dtype_name(t->dtype), dtype_name(base->dtype));
 }
 
+void move_history(atled_tensor* t, Node* node, uint32_t i) {
+  std::unique_ptr<View> view = take_view(t);
+  set_history(t, node, i);
+  if (view) meta_of(t)->more().view = view.release();
+}
+
 void rebase(atled_tensor* t, Node* node, uint32_t i) {
   std::unique_ptr<View> view = take_view(t);
   set_history(t, node, i);

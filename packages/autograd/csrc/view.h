@@ -14,6 +14,8 @@ namespace atled::autograd {
 void note_view(atled_tensor* t, atled_tensor* source, bool several);
 // Throws when a recorded in-place change of t could not be followed.
 void check_view_in_place(atled_tensor* t, const char* op, const char* mark);
+// Output i of node is t after a change of its shape and strides alone.
+void move_history(atled_tensor* t, Node* node, uint32_t i);
 // Output i of node is t after an in-place change.
 void rebase(atled_tensor* t, Node* node, uint32_t i);
 // Gives a view of a base that has changed its new history.

@@ -196,3 +196,68 @@ def test_hooks_belong_to_the_value_before_the_change() -> None:
     y.mul_(5)
     y.backward()
     assert seen == [5] and x.grad.item() == 15
+
+
+VIEWS: dict[str, Callable[[at.Tensor], at.Tensor]] = {
+    "t_": lambda y: y.t_() * at.arange(6.0).reshape(3, 2),
+    "transpose_ twice": lambda y: y.transpose_(0, 1).mul_(2).transpose_(0, 1) ** 2,
+    "unsqueeze_ and squeeze_": lambda y: (y.unsqueeze_(0).squeeze_(0) * y).sum(0),
+    "as_strided_": lambda y: y.as_strided_((2, 2), (1, 2), 1) ** 3,
+    "a view's": lambda y: y[0].unsqueeze_(0).mul_(3) * y[1],
+    "a base's, seen through a view": lambda y: (y[0], y.t_().mul_(2))[0] ** 2,
+    "a view's, whose base changes": lambda y: (y[:, 1].unsqueeze_(1), y.mul_(y))[0] ** 2,
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_in_place(name: str) -> None:
+    x = at.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], dtype=at.float64, requires_grad=True)
+    assert gradcheck(lambda x: VIEWS[name](x * 1), (x,))
+    assert gradgradcheck(lambda x: VIEWS[name](x * 1), (x,))
+
+
+def test_views_in_place_of_a_leaf_are_refused() -> None:
+    x = leaf(1, 2)
+    with pytest.raises(at.AutogradError, match="unsqueeze_: expected a tensor with history, got a leaf"):
+        x.unsqueeze_(0)
+    with autograd.no_grad():
+        assert x.unsqueeze_(0).shape == (1, 2)
+    x.sum().backward()
+    assert x.grad.shape == (1, 2)
+
+
+def test_a_saved_tensor_that_a_view_in_place_changed() -> None:
+    y = leaf(1, 2) * 1
+    z = y * y
+    y.unsqueeze_(0)
+    with pytest.raises(at.AutogradError, match="changed in place by unsqueeze_ at"):
+        z.sum().backward()
+
+
+def test_data_of_a_leaf() -> None:
+    x = leaf(1, 2)
+    z = (x * x).sum()
+    x.data = at.ones(3, dtype=at.float32)
+    assert x.requires_grad and x.is_leaf and x.dtype == at.float32 and not x.data.requires_grad
+    with pytest.raises(at.AutogradError, match="mul: its gradient needs a tensor .* as it was"):
+        z.backward()
+    (x * 2).sum().backward()
+    assert x.grad.dtype == at.float32 and x.grad.tolist() == [2, 2, 2]
+    with pytest.raises(at.DTypeError, match="data: expected floating-point or complex data"):
+        x.data = at.arange(3)
+    with pytest.raises(at.AutogradError, match="set_: expected a tensor that no graph knows of"):
+        x.resize_(5)
+    with pytest.raises(at.AutogradError, match="data: expected a tensor with memory of its own"):
+        (x * 1)[0].data = at.ones(1)
+    with pytest.raises(at.AutogradError, match="apply_: expected tensors that do not require grad"):
+        x.apply_(abs)
+
+
+def test_data_is_set_after_a_step_as_optimizers_of_old_do() -> None:
+    x = leaf(1, 2)
+    (x * x).sum().backward()
+    x.data = x.data - 0.5 * x.grad
+    assert x.tolist() == [0, 0]
+    x.grad = None
+    (x * x + x).sum().backward()
+    assert x.grad.tolist() == [1, 1]

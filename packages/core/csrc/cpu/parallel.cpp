@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "atled/plugin.hpp"
+#include "cpu/float_mode.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -41,6 +42,7 @@ struct Job {
   int64_t n, piece;
   atled_range body;
   void* ctx;
+  FloatMode mode = float_mode();  // the caller's holds for all that work on it
   std::atomic<int64_t> next{0};
   std::atomic<bool> failed{false};
   std::exception_ptr error{};
@@ -109,6 +111,7 @@ class Pool {
         --seats_;
         ++active_;
         lock.unlock();
+        set_float_mode(job->mode);
         job->work();
         lock.lock();
         if (--active_ == 0) done_.notify_one();

@@ -110,7 +110,7 @@ DLDevice find_device(const atled_frame* frame) {
   if (first && !any_device && (frame->flags & ATLED_CALL_OUT))
     for (int i = 0; i < op->nouts; ++i) agree(frame->outs[i].u.tensor, "out");
   if (!first && (frame->flags & ATLED_CALL_OUT)) return frame->outs[0].u.tensor->dl.device;
-  return first ? first->dl.device : DLDevice{kDLCPU, 0};
+  return first ? first->dl.device : thread_state.device;
 }
 
 inline DLDevice common_device(const atled_frame* frame, const Glance& seen) {
@@ -353,9 +353,29 @@ int run_mutating(atled_frame* frame, const KernelEntry& entry, uint64_t work) {
   return status;
 }
 
+// t_(), squeeze_() and their like: the argument itself takes the layout of the view.
+int run_view_in_place(atled_frame* frame, const Glance& seen) {
+  const Op* op = as_op(frame->op);
+  const KernelEntry entry = need_kernel(op, common_device(frame, seen));
+  atled_tensor* target = frame->args[0].u.tensor;
+  frame->outs[0] = none();
+  frame->flags = 0;
+  const int status = entry.run(entry.ctx, frame);
+  frame->flags = ATLED_CALL_INPLACE;
+  if (status != ATLED_OK) return status;
+  const Tensor view = Tensor::steal(frame->outs[0].u.tensor);
+  frame->outs[0] = none();
+  check(become(target, view));
+  bump_version(target, (op->name_text + "_").c_str());
+  retain(target);
+  frame->outs[0] = value(target);
+  return ATLED_OK;
+}
+
 // An op without a shape rule: its kernel makes the outputs.
 int run_free(atled_frame* frame, const Glance& seen) {
   const Op* op = as_op(frame->op);
+  if (frame->flags == ATLED_CALL_INPLACE && (op->traits & ATLED_OP_VIEW)) return run_view_in_place(frame, seen);
   // An op that changes its first argument is its own in-place form.
   if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE)) {
     if (!op->takes_out()) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");

@@ -47,8 +47,9 @@ void check_definition(const Op& op) {
   const bool list = op.out_list != 0;
   if ((op.traits & ATLED_OP_ELEMENTWISE) && !op.structured())
     fail(ATLED_E_VALUE, "%s: an element-wise op needs a shape rule", op.qualified.c_str());
-  if ((op.traits & ATLED_OP_INPLACE) && !op.takes_out())
-    fail(ATLED_E_VALUE, "%s: an in-place op needs a shape rule, or to be a composite", op.qualified.c_str());
+  const bool view = (op.traits & ATLED_OP_VIEW) && !list;
+  if ((op.traits & ATLED_OP_INPLACE) && !op.takes_out() && !view)
+    fail(ATLED_E_VALUE, "%s: an in-place op needs a shape rule, or to be a view or a composite", op.qualified.c_str());
   if (op.structured() && (!op.returns_tensors || list))
     fail(ATLED_E_VALUE, "%s: a shape rule is for results of type Tensor", op.qualified.c_str());
   if (op.structured() && (op.traits & ATLED_OP_MUTATES))

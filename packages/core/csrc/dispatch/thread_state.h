@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "atled/abi.h"
+
 namespace atled::core {
 
 struct ErrorState {
@@ -20,6 +22,7 @@ struct ThreadState {
   uint64_t exclude = 0;
   ErrorState* error = nullptr;   // made at the first error
   ThreadCache* cache = nullptr;  // made at the first allocation
+  DLDevice device{kDLCPU, 0};    // of what is made from no tensor
 };
 
 // Reached without a call: `thread_local` of another file would first ask whether it needs a constructor.

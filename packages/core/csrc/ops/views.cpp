@@ -25,13 +25,16 @@ constexpr ViewOp kOps[] = {
      ">>> at.zeros(2, 3, 4).permute(2, 0, 1).shape\n(4, 2, 3)"},
     {"transpose(Tensor input, int dim0, int dim1) -> Tensor",
      "Two dimensions swapped.\n\ninput: any dtype. Returns a view.\n\n>>> at.zeros(2, 3).transpose(0, 1).shape\n(3, "
-     "2)"},
+     "2)",
+     ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"squeeze(Tensor input, int[]? dim=None) -> Tensor",
      "Without dimensions of size 1: all of them, or those in `dim` (which stay if they are larger).\n\n"
-     "input: any dtype. Returns a view.\n\n>>> at.zeros(1, 3, 1).squeeze().shape\n(3,)"},
+     "input: any dtype. Returns a view.\n\n>>> at.zeros(1, 3, 1).squeeze().shape\n(3,)",
+     ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"unsqueeze(Tensor input, int dim) -> Tensor",
      "With a new dimension of size 1 at `dim`.\n\n"
-     "input: any dtype; dim in [-ndim - 1, ndim]. Returns a view.\n\n>>> at.zeros(3).unsqueeze(0).shape\n(1, 3)"},
+     "input: any dtype; dim in [-ndim - 1, ndim]. Returns a view.\n\n>>> at.zeros(3).unsqueeze(0).shape\n(1, 3)",
+     ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"expand(Tensor input, int[*] size) -> Tensor",
      "Dimensions of size 1 repeated without a copy, and new ones in front; -1 keeps a size.\n\n"
      "input: any dtype. Returns a read-mostly view: its elements share memory, so it cannot be written.\n\n"
@@ -53,7 +56,8 @@ constexpr ViewOp kOps[] = {
     {"as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
      "A view of input's storage with the given sizes, strides and offset, all in elements.\n\n"
      "input: any dtype. BoundsError when it would reach outside the storage.\n\n"
-     ">>> at.arange(4).as_strided((2, 2), (1, 1))\ntensor([[0, 1],\n        [1, 2]])"},
+     ">>> at.arange(4).as_strided((2, 2), (1, 1))\ntensor([[0, 1],\n        [1, 2]])",
+     ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"unfold(Tensor input, int dimension, int size, int step) -> Tensor",
      "Windows of `size` entries, every `step` along a dimension; a window's entries become the last dimension.\n\n"
      "input: any dtype. Returns a view.\n\n>>> at.arange(4).unfold(0, 2, 1).shape\n(3, 2)"},
@@ -69,7 +73,8 @@ constexpr ViewOp kOps[] = {
      "At most `chunks` pieces of equal size along a dimension (the last may be smaller).\n\n"
      "input: any dtype. Returns views.\n\n>>> len(at.arange(5).chunk(2))\n2"},
     {"t(Tensor input) -> Tensor",
-     "A matrix transposed; 0-d and 1-d as they are.\n\ninput: at most 2-d. Returns a view."},
+     "A matrix transposed; 0-d and 1-d as they are.\n\ninput: at most 2-d. Returns a view.",
+     ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"matrix_transpose(Tensor input) -> Tensor",
      "The last two dimensions swapped.\n\ninput: at least 2-d. Returns a view."},
     {"movedim(Tensor input, int[] source, int[] destination) -> Tensor",

@@ -5,6 +5,7 @@
 #include "dispatch/device.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
+#include "dispatch/thread_state.h"
 #include "python/python.h"
 #include "tensor/dtype.h"
 
@@ -223,14 +224,14 @@ Ref make(PyObject* data, int dtype) {
   return Ref(from_sequence(data, dtype));
 }
 
-// `to` with dtype and device, when they differ from what t has.
-Ref moved(Ref t, int dtype, PyObject* device) {
+// `to` with dtype and device, when they differ from what t has; what is made of no tensor goes to the default device.
+Ref moved(Ref t, int dtype, PyObject* device, bool fresh) {
   if (!t) return t;
   if (dtype >= 0 && tensor_of(t.get())->dtype != dtype)
     t = Ref(PyObject_CallMethod(t.get(), "to", "O", Ref(dtype_object(dtype)).get()));
-  if (t && device != Py_None) {
-    DLDevice wanted;
-    if (!device_from(device, &wanted)) {
+  if (t && (device != Py_None || fresh)) {
+    DLDevice wanted = thread_state.device;
+    if (device != Py_None && !device_from(device, &wanted)) {
       if (!PyErr_Occurred())
         raise(ATLED_E_ARGUMENT, "tensor", "expected device to be a device or its name, got %s",
               type_name(device).c_str());
@@ -238,7 +239,7 @@ Ref moved(Ref t, int dtype, PyObject* device) {
     }
     const DLDevice has = tensor_of(t.get())->dl.device;
     if (wanted.device_type != has.device_type || wanted.device_id != has.device_id)
-      t = Ref(PyObject_CallMethod(t.get(), "to", "O", device));
+      t = Ref(PyObject_CallMethod(t.get(), "to", "O", Ref(device_object(wanted)).get()));
   }
   return t;
 }
@@ -273,7 +274,7 @@ PyObject* tensor_function(PyObject*, PyObject* args, PyObject* kwargs) {
     // What shares memory with its source is copied: tensor() always copies.
     if (t && impl(tensor_of(t.get()))->storage->foreign) t = Ref(PyObject_CallMethod(t.get(), "clone", nullptr));
   }
-  t = moved(std::move(t), dtype, device);
+  t = moved(std::move(t), dtype, device, !is_tensor(data));
   if (t && requires_grad) t = Ref(PyObject_CallMethod(t.get(), "requires_grad_", nullptr));
   return t.release();
 }
@@ -291,7 +292,7 @@ PyObject* asarray_function(PyObject*, PyObject* args, PyObject* kwargs) {
   PyObject* before = t.get();
   const void* memory = tensor_of(before)->dl.data;
   const bool fresh = !is_tensor(data) && !impl(tensor_of(before))->storage->foreign;
-  t = moved(std::move(t), dtype, device);
+  t = moved(std::move(t), dtype, device, !is_tensor(data));
   if (!t) return nullptr;
   const bool copied = fresh || tensor_of(t.get())->dl.data != memory;
   if (copy == Py_False && copied)

@@ -5,13 +5,16 @@
 #include <cstring>
 
 #include "abi/abi.h"
+#include "cpu/float_mode.h"
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "dispatch/generator.h"
 #include "dispatch/registry.h"
+#include "dispatch/thread_state.h"
 #include "memory/allocator.h"
+#include "ops/rules.h"
 #include "python/objects.h"
 #include "python/python.h"
 #include "python/python_op.h"
@@ -203,6 +206,59 @@ void bind_process(nb::module_& m) {
         if (guard([&] { set_default_dtype(id); }) != ATLED_OK) check_or_raise(ATLED_E_DTYPE);
       },
       nb::arg("dtype"), "Sets the default floating-point dtype.");
+  m.def(
+      "get_default_device", [] { return nb::steal(device_object(thread_state.device)); },
+      "Where this thread makes tensors that nothing else places.");
+  m.def(
+      "set_default_device",
+      [](nb::handle device) {
+        DLDevice chosen{kDLCPU, 0};
+        if (!device.is_none() && !device_from(device.ptr(), &chosen)) {
+          if (!PyErr_Occurred())
+            raise(ATLED_E_ARGUMENT, "set_default_device", "expected a device or its name, got %s",
+                  type_name(device.ptr()).c_str());
+          rethrow();
+        }
+        thread_state.device = chosen;
+      },
+      nb::arg("device").none(), "Sets where this thread makes tensors that nothing else places; None for the CPU.");
+  m.def(
+      "set_flush_denormal",
+      [](bool mode) {
+        if (kHasFloatMode) set_float_mode(mode ? float_mode() | kFlushDenormal : float_mode() & ~kFlushDenormal);
+        return kHasFloatMode;
+      },
+      nb::arg("mode"),
+      "Whether this thread's calls take subnormal numbers as zero; answers whether the processor can do that.");
+  m.def(
+      "_promote",
+      [](nb::handle a, nb::handle b) {
+        const int x = dtype_from(a.ptr()), y = dtype_from(b.ptr());
+        if (x < 0 || y < 0) {
+          raise(ATLED_E_ARGUMENT, "promote_types", "expected dtypes, got %s and %s", type_name(a.ptr()).c_str(),
+                type_name(b.ptr()).c_str());
+          rethrow();
+        }
+        int dtype = 0;
+        const int status = guard([&] { dtype = promote(x, y); });
+        if (status != ATLED_OK) name_error("promote_types");
+        check_or_raise(status);
+        return nb::steal(dtype_object(dtype));
+      },
+      nb::arg("a"), nb::arg("b"));
+  m.def(
+      "_promote_scalar",
+      [](nb::handle dtype, nb::handle scalar) {
+        Scratch scratch;
+        atled_value v = none();
+        if (!to_scalar(scalar.ptr(), &v, scratch)) {
+          raise(ATLED_E_ARGUMENT, "result_type", "expected tensors, dtypes and numbers, got %s",
+                type_name(scalar.ptr()).c_str());
+          rethrow();
+        }
+        return nb::steal(dtype_object(dtype.is_none() ? scalar_dtype(v) : promote_scalar(dtype_from(dtype.ptr()), v)));
+      },
+      nb::arg("dtype").none(), nb::arg("scalar"));
   m.def("get_num_threads", &num_threads, "How many threads one op may use.");
   m.def(
       "set_num_threads",

@@ -5,9 +5,12 @@
 #include <nanobind/operators.h>
 #include <nanobind/stl/string.h>
 
+#include <vector>
+
 #include "dispatch/device.h"
 #include "dispatch/error.h"
 #include "dispatch/generator.h"
+#include "dispatch/thread_state.h"
 #include "python/python.h"
 
 namespace nb = nanobind;
@@ -40,6 +43,9 @@ Device make_device(const std::string& text) {
   return d;
 }
 
+// The default devices that `with device(...)` has set aside on this thread.
+thread_local std::vector<DLDevice> outer_devices;
+
 std::string name_of(const Device& d) {
   std::string text = device_text(DLDevice{d.value.device_type, 0});
   return text.substr(0, text.find(':'));
@@ -65,7 +71,10 @@ void bind_objects(nb::module_& m) {
     dtype_objects[id] = o.release().ptr();
   }
 
-  nb::class_<Device>(m, "device", "Where tensors are: device('cpu'), device('cuda', 1), device('cuda:1').")
+  nb::class_<Device>(
+      m, "device",
+      "Where tensors are: device('cpu'), device('cuda', 1), device('cuda:1'). In a with statement, where this thread "
+      "makes tensors that nothing else places.")
       .def(
           "__init__",
           [](Device* self, const std::string& type, int index) {
@@ -90,6 +99,18 @@ void bind_objects(nb::module_& m) {
              return a.value.device_type == other.device_type && a.value.device_id == other.device_id;
            })
       .def("__hash__", [](const Device& d) { return d.value.device_type * 1031 + d.value.device_id; })
+      .def("__enter__",
+           [](nb::object self) {
+             outer_devices.push_back(thread_state.device);
+             thread_state.device = nb::cast<Device&>(self).value;
+             return self;
+           })
+      .def("__exit__",
+           [](Device&, nb::args) {
+             if (outer_devices.empty()) return;
+             thread_state.device = outer_devices.back();
+             outer_devices.pop_back();
+           })
       .def("__reduce__",
            [](const Device& d) { return nb::make_tuple(nb::type<Device>(), nb::make_tuple(device_text(d.value))); });
   device_type = reinterpret_cast<PyTypeObject*>(nb::type<Device>().ptr());

@@ -2,8 +2,8 @@
 // dispatcher.
 //
 // Beside the schema's own arguments it takes out= (structured ops and composites), requires_grad= (factories), and the
-// array API's names axis and axes for dim and keepdims for keepdim. An argument of a foreign type with
-// __atled_call__(op, args, kwargs) takes the call over.
+// array API's names for PyTorch's (axis for dim). An argument of a foreign type with __atled_call__(op, args, kwargs)
+// takes the call over.
 #include <Python.h>
 #include <structmember.h>
 
@@ -30,9 +30,17 @@ struct PyOp {
 };
 
 PyTypeObject* op_type = nullptr;
-PyObject *key_out, *key_axis, *key_axes, *key_keepdims, *key_requires_grad, *key_atled_call;
+PyObject *key_out, *key_requires_grad, *key_atled_call;
 
 bool same_name(PyObject* a, PyObject* b) { return a == b || PyUnicode_Compare(a, b) == 0; }
+
+// The array API's (and NumPy's) names of arguments, for those that the schemas have from PyTorch.
+struct Synonym {
+  const char *name, *argument;
+};
+constexpr Synonym kSynonyms[] = {{"axis", "dim"}, {"axis", "dims"},   {"keepdims", "keepdim"}, {"axes", "dims"},
+                                 {"axes", "dim"}, {"shape", "size"},  {"k", "diagonal"},       {"num", "steps"},
+                                 {"stop", "end"}, {"shift", "shifts"}};
 
 int find_argument(const PyOp* self, PyObject* key) {
   const int n = self->op->nargs;
@@ -40,12 +48,15 @@ int find_argument(const PyOp* self, PyObject* key) {
     if (self->keys[i] == key) return i;
   for (int i = 0; i < n; ++i)
     if (PyUnicode_Compare(self->keys[i], key) == 0) return i;
-  const char* other = same_name(key, key_axis) || same_name(key, key_axes) ? "dim"
-                      : same_name(key, key_keepdims)                       ? "keepdim"
-                                                                           : nullptr;
-  if (other)
-    for (int i = 0; i < n; ++i)
-      if (strcmp(self->op->args[i].name, other) == 0) return i;
+  const char* text = PyUnicode_AsUTF8AndSize(key, nullptr);
+  if (!text) {
+    PyErr_Clear();
+    return -1;
+  }
+  for (const Synonym& synonym : kSynonyms)
+    if (strcmp(synonym.name, text) == 0)
+      for (int i = 0; i < n; ++i)
+        if (strcmp(self->op->args[i].name, synonym.argument) == 0) return i;
   return -1;
 }
 
@@ -477,9 +488,6 @@ PyObject* call_values(const Op* op, uint32_t flags, atled_value* args, atled_val
 
 bool init_op_type(PyObject* module) {
   key_out = PyUnicode_InternFromString("out");
-  key_axis = PyUnicode_InternFromString("axis");
-  key_axes = PyUnicode_InternFromString("axes");
-  key_keepdims = PyUnicode_InternFromString("keepdims");
   key_requires_grad = PyUnicode_InternFromString("requires_grad");
   key_atled_call = PyUnicode_InternFromString("__atled_call__");
   op_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&op_spec));

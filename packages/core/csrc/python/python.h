@@ -66,6 +66,11 @@ PyObject* wrap(atled_tensor* t);
 // Adds the op callables that are methods to Tensor.
 bool add_methods();
 
+// ---- tensor_data.cpp ----
+PyObject* get_data(PyObject* self, void*);
+int set_data(PyObject* self, PyObject* source, void*);
+extern PyMethodDef data_methods[];
+
 // ---- op_type.cpp ----
 bool init_op_type(PyObject* module);
 // The callable of an op; one per op and form.

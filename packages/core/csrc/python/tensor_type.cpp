@@ -89,13 +89,18 @@ PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
   atled_value values[32], outs[1];
   Scratch scratch;
   PyObject* operands[2] = {a, b};
+  Ref array;
   for (int i = 0; i < 2; ++i) {
     if (is_tensor(operands[i])) {
       values[i] = value(tensor_of(operands[i]));
     } else if (op->nargs <= i || op->infos[static_cast<size_t>(i)].kind != Kind::kTensorOrScalar ||
                !to_scalar(operands[i], &values[i], scratch)) {
       if (PyErr_Occurred()) return nullptr;
-      Py_RETURN_NOTIMPLEMENTED;
+      // NumPy's arrays are operands too, as tensors over their memory.
+      if (PyObject_HasAttrString(operands[i], "__array_interface__")) array = Ref(adopt_foreign(operands[i]));
+      if (PyErr_Occurred()) return nullptr;
+      if (!array) Py_RETURN_NOTIMPLEMENTED;
+      values[i] = value(tensor_of(array.get()));
     }
   }
   for (int i = 2; i < op->nargs; ++i) values[i] = op->args[i].fallback;
@@ -300,6 +305,8 @@ PyGetSetDef tensor_getset[] = {
     {"device", get_device, nullptr, "Where the elements are.", nullptr},
     {"itemsize", get_itemsize, nullptr, "Bytes per element.", nullptr},
     {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
+    {"data", get_data, set_data, "The same elements as a tensor without history; assigned, the tensor takes them over.",
+     nullptr},
     {"T", transposed, nullptr, "The view with the dimensions in reverse order.", nullptr},
     {"mT", matrix_transposed, nullptr, "The view with the last two dimensions exchanged.", nullptr},
     {"is_cpu", get_is_cpu, nullptr, "True when the elements are in host memory.", nullptr},
@@ -559,7 +566,14 @@ PyType_Spec tensor_spec = {"atled.core.Tensor", sizeof(PyTensor), 0, Py_TPFLAGS_
 
 bool init_tensor_type(PyObject* module) {
   tensor_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&tensor_spec));
-  return tensor_type && PyModule_AddObjectRef(module, "Tensor", reinterpret_cast<PyObject*>(tensor_type)) == 0;
+  if (!tensor_type) return false;
+  for (PyMethodDef* method = data_methods; method->ml_name; ++method) {
+    Ref descriptor(PyDescr_NewMethod(tensor_type, method));
+    if (!descriptor ||
+        PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), method->ml_name, descriptor.get()) < 0)
+      return false;
+  }
+  return PyModule_AddObjectRef(module, "Tensor", reinterpret_cast<PyObject*>(tensor_type)) == 0;
 }
 
 bool add_methods() {

@@ -205,6 +205,57 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
   return ATLED_OK;
 }
 
+int view_storage(atled_tensor* base, int dtype, TensorImpl** out) noexcept {
+  Storage* storage = impl(base)->storage;
+  const int64_t n = static_cast<int64_t>(storage->nbytes) / itemsize(dtype);
+  storage->refs.fetch_add(1, std::memory_order_relaxed);
+  DLDataType dl_dtype{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1};
+  *out = make_tensor(storage, storage->data, dtype, dl_dtype, 1, &n, nullptr, base->dl.device);
+  if (!*out) {
+    release_storage(storage);
+    return out_of_memory(sizeof(TensorImpl));
+  }
+  (*out)->flags |= ATLED_TENSOR_VIEW;
+  return ATLED_OK;
+}
+
+int become(atled_tensor* tensor, const atled_tensor* source) noexcept {
+  TensorImpl* t = impl(tensor);
+  const DLTensor old = t->dl;
+  Storage *before = t->storage, *after = impl(source)->storage;
+  const int ndim = source->dl.ndim;
+  const bool inside = ndim <= TensorImpl::kInlineDims;
+  int64_t* dims = t->inline_dims;
+  if (!inside && !(dims = static_cast<int64_t*>(allocate(sizeof(int64_t) * 2 * static_cast<size_t>(ndim)))))
+    return out_of_memory(static_cast<int64_t>(sizeof(int64_t)) * 2 * ndim);
+  int64_t* strides = dims + (inside ? TensorImpl::kInlineDims : ndim);
+  for (int i = 0; i < ndim; ++i) {
+    dims[i] = source->dl.shape[i];
+    strides[i] = source->dl.strides[i];
+  }
+  if (old.shape != t->inline_dims) deallocate(old.shape, sizeof(int64_t) * 2 * static_cast<size_t>(old.ndim));
+  t->dl = source->dl;
+  t->dl.shape = dims;
+  t->dl.strides = strides;
+  t->numel = impl(source)->numel;
+  t->dtype = source->dtype;
+  t->device_slot = source->device_slot;
+  const uint16_t view = before == after ? t->flags & ATLED_TENSOR_VIEW : 0;
+  t->flags = static_cast<uint16_t>((source->flags & ~ATLED_TENSOR_VIEW) | view);
+  if (before == after) return ATLED_OK;
+  after->refs.fetch_add(1, std::memory_order_relaxed);
+  // Who has saved t watches the old storage by its version, and must see that t is another now.
+  if (const auto watchers = __atomic_load_n(&before->version.watchers, __ATOMIC_RELAXED)) {
+    if (__atomic_fetch_add(&after->version.watchers, watchers, __ATOMIC_RELAXED) == 0 &&
+        after->version.count <= before->version.count)
+      __atomic_store_n(&after->version.count, before->version.count + 1, __ATOMIC_RELAXED);
+  }
+  t->storage = after;
+  t->version = &after->version;
+  release_storage(before);
+  return ATLED_OK;
+}
+
 void destroy(TensorImpl* t) noexcept {
   if (t->autograd && drop_slot) drop_slot(t);
   release_storage(t->storage);

@@ -1,8 +1,8 @@
 // Storage and TensorImpl: what stands behind atled_tensor. Both are reference counted and made from the caching
 // allocator; a small storage keeps its bytes in the same block as its header.
 //
-// A TensorImpl is immutable in shape, strides and data once it is handed out; its keys and autograd slot are changed by
-// layers.
+// A TensorImpl is immutable in shape, strides and data once it is handed out, but for `become` (t_() and its like,
+// Tensor.data); its keys and autograd slot are changed by layers.
 #pragma once
 
 #include <atomic>
@@ -57,6 +57,10 @@ TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t*
 // A view of base's storage; checks that every element lies inside it.
 int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, const int64_t* strides, int64_t offset,
               TensorImpl** out) noexcept;
+// All of base's storage as a 1-d tensor of dtype.
+int view_storage(atled_tensor* base, int dtype, TensorImpl** out) noexcept;
+// t takes over source's storage, layout and dtype; its keys, slot and Python object stay. No other thread may use t.
+int become(atled_tensor* t, const atled_tensor* source) noexcept;
 int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept;
 int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept;
 

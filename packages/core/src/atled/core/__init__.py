@@ -10,15 +10,20 @@ Every registered operator of the namespace ``core`` is a function here and, wher
 
 from __future__ import annotations
 
-from atled.core import _core, _ops, _overloads, _tensor
+from atled.core import _core, _methods, _ops, _overloads, _tensor
 from atled.core._core import *  # noqa: F403
 from atled.core._core import __version__ as __version__
 from atled.core._core import default_generator as default_generator
+from atled.core._methods import layout as layout
+from atled.core._methods import strided as strided
 from atled.core._ops import ops as ops
 from atled.core._overloads import max as max
 from atled.core._overloads import median as median
 from atled.core._overloads import min as min
 from atled.core._overloads import nanmedian as nanmedian
+from atled.core._overloads import nonzero as nonzero
+from atled.core._overloads import repeat as repeat
+from atled.core._overloads import tensordot as tensordot
 
 half = _core.float16
 float = _core.float32
@@ -34,39 +39,48 @@ pi = 3.141592653589793
 inf = 1e999
 nan = inf - inf
 newaxis = None
+__array_api_version__ = "2025.12"
 
 _ops.publish(globals())
 _tensor.install()
 _overloads.install()
+_methods.install()
 
-# Loaded when first asked for: name -> module.
+# Loaded when first asked for: module -> names.
 _LAZY = {
-    "save": "_serialization",
-    "load": "_serialization",
-    "load_metadata": "_serialization",
-    "from_file": "_serialization",
-    "set_printoptions": "_printing",
-    "get_printoptions": "_printing",
-    "printoptions": "_printing",
-    "get_include": "_paths",
-    "get_cmake_dir": "_paths",
+    "_serialization": ("save", "load", "load_metadata", "from_file"),
+    "_printing": ("set_printoptions", "get_printoptions", "printoptions"),
+    "_paths": ("get_include", "get_cmake_dir"),
+    "_dtypes": ("finfo", "iinfo", "isdtype", "promote_types", "result_type", "can_cast"),
+    "_functions": (
+        *("is_tensor", "is_complex", "is_floating_point", "is_signed", "is_nonzero", "numel", "get_device"),
+        *("get_device_module", "broadcast_shapes", "as_tensor", "to_dlpack", "empty_permuted"),
+    ),
+    "_settings": (
+        *("get_float32_matmul_precision", "set_float32_matmul_precision", "use_deterministic_algorithms"),
+        *("are_deterministic_algorithms_enabled", "is_deterministic_algorithms_warn_only_enabled"),
+        *("seed", "initial_seed", "get_rng_state", "set_rng_state"),
+    ),
+    "_namespace": ("__array_namespace_info__",),
+    "_storage": ("UntypedStorage", "TypedStorage"),
 }
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 # Likewise, whole.
-_MODULES = ("fft", "linalg", "special")
+_MODULES = ("array_api", "fft", "linalg", "special")
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LAZY and name not in _MODULES:
+    if name not in _MODULE_OF and name not in _MODULES:
         raise AttributeError(f"module 'atled.core' has no attribute {name!r}")
     import importlib
 
     if name in _MODULES:
         return importlib.import_module(f"atled.core.{name}")
-    found = getattr(importlib.import_module(f"atled.core.{_LAZY[name]}"), name)
+    found = getattr(importlib.import_module(f"atled.core.{_MODULE_OF[name]}"), name)
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted(name for name in {*globals(), *_LAZY, *_MODULES} if not name.startswith("_"))
+    return sorted(name for name in {*globals(), *_MODULE_OF, *_MODULES} if not name.startswith("_"))

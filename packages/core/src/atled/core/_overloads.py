@@ -96,7 +96,58 @@ def _middle(op: _core.Op, input: _core.Tensor, dim: int | None, keepdim: bool) -
     return op(input.flatten(), 0).values
 
 
+def nonzero(input: _core.Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not zero: int64, a row for each; with ``as_tuple`` a tensor per dimension.
+
+    >>> import atled.core as at
+    >>> at.nonzero(at.tensor([0, 3, 4])).tolist()
+    [[1], [2]]
+    """
+    rows = ops.core.nonzero(input)
+    if not as_tuple:
+        return rows
+    return rows.unbind(1) if input.ndim else (ops.core.nonzero(input.reshape(1)).reshape(-1),)
+
+
+def repeat(x: _core.Tensor, repeats: int | _core.Tensor, /, *, axis: int | None = None) -> Any:
+    """Each element ``repeats`` times, along an axis or of the flattened tensor: the array API's ``repeat``.
+
+    It is PyTorch's ``repeat_interleave``; the method ``Tensor.repeat`` is PyTorch's, which repeats the whole.
+
+    >>> import atled.core as at
+    >>> at.repeat(at.tensor([1, 2]), 2).tolist()
+    [1, 1, 2, 2]
+    """
+    return ops.core.repeat_interleave(x, repeats, axis)
+
+
+def tensordot(
+    a: _core.Tensor,
+    b: _core.Tensor,
+    dims: int | Sequence[Sequence[int]] | _core.Tensor = 2,
+    *,
+    axes: int | Sequence[Sequence[int]] | None = None,
+) -> Any:
+    """Products summed over the last ``dims`` dimensions of a and the first of b, or over two lists of dimensions.
+
+    ``axes`` is the array API's name of ``dims``.
+
+    >>> import atled.core as at
+    >>> at.tensordot(at.ones(2, 3), at.ones(3, 2), ([1], [0])).shape
+    (2, 2)
+    """
+    chosen = dims if axes is None else axes
+    if isinstance(chosen, _core.Tensor):
+        chosen = chosen.tolist()
+    if isinstance(chosen, int):
+        return ops.core.tensordot(a, b, chosen)
+    if len(chosen) != 2:
+        raise _core.ArgumentError(f"tensordot: expected dims to be an int or two lists of ints, got {chosen!r}")
+    first, second = ([d] if isinstance(d, int) else list(d) for d in chosen)
+    return ops.core.tensordot(a, b, dims_a=first, dims_b=second)
+
+
 def install() -> None:
     """Puts these on Tensor."""
-    for function in (max, min, median, nanmedian):
+    for function in (max, min, median, nanmedian, nonzero):
         setattr(_core.Tensor, function.__name__, function)

@@ -119,14 +119,9 @@ def tensor_repr(tensor: Tensor) -> str:
     options = get_printoptions()
     dtype = tensor.dtype.name
     notes: list[str] = []
-    if tensor.device.type == "meta":
-        values, notes = "...", [f"size={tuple(tensor.shape)}"]
-    elif tensor.numel() == 0:
-        values = "[]"
-        if tensor.ndim != 1:
-            notes.append(f"size={tuple(tensor.shape)}")
-    else:
-        values = _values(tensor, options)
+    values = values_text(tensor, "tensor(")
+    if tensor.device.type == "meta" or (tensor.numel() == 0 and tensor.ndim != 1):
+        notes.append(f"size={tuple(tensor.shape)}")
     if str(tensor.device) != "cpu":
         notes.append(f"device='{tensor.device}'")
     usual = {at.get_default_dtype().name}
@@ -161,7 +156,14 @@ def _gradient_notes(tensor: Tensor) -> list[str]:
     return ["requires_grad=True"] if getattr(tensor, "requires_grad", False) else []
 
 
-def _values(tensor: Tensor, options: PrintOptions) -> str:
+def values_text(tensor: Tensor, prefix: str = "") -> str:
+    """The values alone, in lines that begin below the end of ``prefix``."""
+    if tensor.device.type == "meta":
+        return "..."
+    return _values(tensor, get_printoptions(), prefix) if tensor.numel() else "[]"
+
+
+def _values(tensor: Tensor, options: PrintOptions, prefix: str) -> str:
     array = _to_numpy(tensor, options)
     formatter: dict[str, Any] = {}
     if options.sci_mode is True:
@@ -172,7 +174,7 @@ def _values(tensor: Tensor, options: PrintOptions) -> str:
         precision=options.precision,
         suppress_small=options.sci_mode is False,
         separator=", ",
-        prefix="tensor(",
+        prefix=prefix,
         floatmode="maxprec_equal" if _is_whole(array) else "fixed",
         formatter=formatter or None,  # type: ignore[arg-type]
         threshold=0 if tensor.numel() > options.threshold else sys.maxsize,

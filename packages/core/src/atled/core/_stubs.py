@@ -8,6 +8,7 @@ stub for each further namespace of core's own ops.
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import keyword
 import sys
@@ -32,19 +33,6 @@ from . import _core as _core
 {modules}from ._core import Scalar as Scalar
 from ._core import _bool, _device, _dtype, _float, _int, _str
 from ._ops import ops as ops
-from ._overloads import max as max
-from ._overloads import median as median
-from ._overloads import min as min
-from ._overloads import nanmedian as nanmedian
-from ._paths import get_cmake_dir as get_cmake_dir
-from ._paths import get_include as get_include
-from ._printing import get_printoptions as get_printoptions
-from ._printing import printoptions as printoptions
-from ._printing import set_printoptions as set_printoptions
-from ._serialization import from_file as from_file
-from ._serialization import load as load
-from ._serialization import load_metadata as load_metadata
-from ._serialization import save as save
 
 __version__: _str
 half: _dtype
@@ -60,6 +48,7 @@ pi: _float
 inf: _float
 nan: _float
 newaxis: None
+__array_api_version__: _str
 '''
 
 
@@ -72,6 +61,19 @@ from typing import NamedTuple, overload
 from ._core import Generator, Scalar, Tensor, _bool, _device, _dtype, _float, _int, _str{results}
 
 '''
+
+
+def python_names() -> dict[str, str]:
+    """What __init__.py takes from modules written in Python, at once or when asked for: name -> import line."""
+    found: dict[str, str] = {}
+    for node in ast.parse((_HERE / "__init__.py").read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.module.endswith(("._core", "._ops")):
+            module = node.module.rpartition(".")[2]
+            found |= {a.asname: f"from .{module} import {a.name} as {a.asname}\n" for a in node.names if a.asname}
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_LAZY":
+            lazy = eval(compile(ast.Expression(node.value), "_LAZY", "eval"))  # a literal, but for its stars
+            found |= {n: f"from .{module} import {n} as {n}\n" for module, names in lazy.items() for n in names}
+    return found
 
 
 def import_built(module_dir: Path) -> tuple[Any, Any]:
@@ -172,18 +174,20 @@ def namespace_stub(name: str, ops: list[OpReference]) -> str:
 
 def init_stub(ops: list[OpReference], taken: Iterable[str], namespaces: Iterable[str] = ()) -> str:
     """The text of __init__.pyi; `taken` are the extension module's own names."""
+    python = python_names()
     names = {op.result_class for op in ops if op.result_class}
     names |= {name for name in taken if not name.startswith("_")} - {"ops"}
     imported = [f"from ._core import {name} as {name}\n" for name in sorted(names)]
     parts: list[str] = []
     for op in ops:
-        chosen = tuple(name for name in (op.name, *op.aliases) if name not in taken)
+        chosen = tuple(name for name in (op.name, *op.aliases) if name not in taken and name not in python)
         if chosen:
             parts += functions(_renamed(op, chosen))
     overload = "from typing import overload\n" if any("@overload" in part for part in parts) else ""
     modules = "".join(f"from . import {name} as {name}\n" for name in namespaces)
     header = _HEADER.replace("from typing import Any\n", overload).replace("{modules}", modules)
-    return header + "".join(imported) + "\n" + "".join(parts)
+    header, constants = header.split("\n\n__version__")
+    return f"{header}\n{''.join(sorted(python.values()))}{''.join(imported)}\n__version__{constants}\n{''.join(parts)}"
 
 
 def main() -> None:
@@ -197,7 +201,7 @@ def main() -> None:
     template = (_HERE / "_core.pyi.in").read_text()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     further = [name for name in reference.NAMESPACES if name != "core"]
-    arguments.output.write_text(init_stub(ops, set(dir(core)), further))
+    arguments.output.write_text(init_stub(ops, set(dir(core)), ["array_api", *further]))
     for name in further:
         text = namespace_stub(name, reference.describe_all(core.ops(), name))
         arguments.output.with_name(f"{name}.pyi").write_text(text)

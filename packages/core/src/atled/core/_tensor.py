@@ -39,13 +39,13 @@ def _rebuild(
     return tensor.requires_grad_() if requires_grad else tensor
 
 
-def _array_namespace(self: _core.Tensor, api_version: str | None = None) -> Any:
+def _array_namespace(self: _core.Tensor, *, api_version: str | None = None) -> Any:
     """The namespace of the Python array API standard."""
-    import atled.core as at
+    from atled.core import array_api
 
     if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12", "2025.12"):
         raise _core.InvalidValueError(f"__array_namespace__: expected a version of the standard, got {api_version!r}")
-    return at
+    return array_api
 
 
 def install() -> None:

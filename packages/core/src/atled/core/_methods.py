@@ -1,0 +1,377 @@
+"""Tensor's methods and attributes that are neither ops nor in C: PyTorch's, the array API's and NumPy's protocols."""
+
+from __future__ import annotations
+
+from atled.core import _core
+from atled.core._ops import ops
+
+# Not typing's own: importing that module takes longer than all of atled.core.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from atled.core._storage import TypedStorage, UntypedStorage
+
+    Device = _core.device | str
+
+
+class layout:
+    """How a tensor's elements lie in memory: ``at.strided``, the only one there is."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"atled.{self._name}"
+
+    def __reduce__(self) -> str:
+        return self._name
+
+
+strided = layout("strided")
+
+# PyTorch's old names of tensor types.
+_TYPES = {
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "float16": "HalfTensor",
+    "bfloat16": "BFloat16Tensor",
+    "uint8": "ByteTensor",
+    "int8": "CharTensor",
+    "int16": "ShortTensor",
+    "int32": "IntTensor",
+    "int64": "LongTensor",
+    "bool": "BoolTensor",
+    "complex64": "ComplexFloatTensor",
+    "complex128": "ComplexDoubleTensor",
+    "uint16": "UInt16Tensor",
+    "uint32": "UInt32Tensor",
+    "uint64": "UInt64Tensor",
+}
+
+
+# ---- attributes ----
+
+
+def _H(self: _core.Tensor) -> _core.Tensor:
+    """A matrix transposed and conjugated."""
+    if self.ndim not in (0, 2):
+        mend = "; for a batch of matrices use mH" if self.ndim > 2 else ""
+        raise _core.ShapeError(f"H: expected a matrix, got shape {self.shape}{mend}")
+    return ops.core.adjoint(self) if self.ndim else ops.core.conj(self)  # type: ignore[no-any-return]
+
+
+def _mH(self: _core.Tensor) -> _core.Tensor:
+    """Each matrix transposed and conjugated."""
+    if self.ndim < 2:
+        raise _core.ShapeError(f"mH: expected at least 2 dimensions, got shape {self.shape}")
+    return ops.core.adjoint(self)  # type: ignore[no-any-return]
+
+
+def _real(self: _core.Tensor) -> _core.Tensor:
+    """The real part."""
+    return ops.core.real(self)  # type: ignore[no-any-return]
+
+
+def _imag(self: _core.Tensor) -> _core.Tensor:
+    """The imaginary part of a complex tensor."""
+    return ops.core.imag(self)  # type: ignore[no-any-return]
+
+
+def _layout(self: _core.Tensor) -> layout:
+    """``at.strided``."""
+    return strided
+
+
+def _cuda_array_interface(self: _core.Tensor) -> dict[str, Any]:
+    """How CUDA libraries of Python see the tensor."""
+    if self.device.type != "cuda":
+        raise AttributeError(f"__cuda_array_interface__: expected a tensor on cuda, got one on {self.device}")
+    kind = "b" if self.dtype == _core.bool else "c" if self.is_complex() else "f" if self.is_floating_point() else None
+    if self.dtype == _core.bfloat16:
+        raise AttributeError("__cuda_array_interface__: it has no bfloat16; use DLPack")
+    kind = kind or ("i" if self.dtype.is_signed else "u")
+    return {
+        "typestr": f"{'|' if self.itemsize == 1 else '<'}{kind}{self.itemsize}",
+        "shape": self.shape,
+        "strides": tuple(step * self.itemsize for step in self.stride()),
+        "data": (self.data_ptr(), self.is_readonly),
+        "version": 3,
+    }
+
+
+# ---- questions ----
+
+
+def is_signed(self: _core.Tensor) -> bool:
+    """Whether the dtype has negative numbers."""
+    return self.dtype.is_signed
+
+
+def is_nonzero(self: _core.Tensor) -> bool:
+    """Whether the single element is not zero; InvalidValueError when there is not just one."""
+    if self.numel() != 1:
+        raise _core.InvalidValueError(f"is_nonzero: expected a tensor of one element, got shape {self.shape}")
+    return bool(self)
+
+
+def is_pinned(self: _core.Tensor, device: Device | None = None) -> bool:
+    """Whether the memory is page-locked for a GPU."""
+    return False
+
+
+def is_set_to(self: _core.Tensor, tensor: _core.Tensor) -> bool:
+    """Whether both see the same elements of one storage, with the same shape and strides."""
+    mine = (self.data_ptr(), self.shape, self.stride())
+    return self.shares_storage(tensor) and mine == (tensor.data_ptr(), tensor.shape, tensor.stride())
+
+
+def ndimension(self: _core.Tensor) -> int:
+    """Number of dimensions."""
+    return self.ndim
+
+
+def get_device(self: _core.Tensor) -> int:
+    """The number of the GPU that the tensor is on; -1 for the CPU."""
+    return -1 if self.device.type in ("cpu", "meta") else self.device.index
+
+
+def type(self: _core.Tensor, dtype: _core.dtype | str | None = None, non_blocking: bool = False) -> Any:
+    """Without ``dtype`` PyTorch's name of the type, ``"atled.FloatTensor"``; else the tensor converted to it."""
+    if dtype is None:
+        place = "" if self.device.type == "cpu" else f"{self.device.type}."
+        return f"atled.{place}{_TYPES[self.dtype.name]}"
+    if not isinstance(dtype, str):
+        return self.to(dtype)
+    wanted = dtype.rpartition(".")[2]
+    for name, old in _TYPES.items():
+        if wanted == old:
+            return self.to(getattr(_core, name))
+    raise _core.InvalidValueError(f"type: expected a dtype or a name such as 'atled.FloatTensor', got {dtype!r}")
+
+
+# ---- others like it ----
+
+
+def type_as(self: _core.Tensor, other: _core.Tensor) -> _core.Tensor:
+    """The tensor with other's dtype, on other's device."""
+    return self.to(other)
+
+
+def to_dense(self: _core.Tensor, dtype: _core.dtype | None = None) -> _core.Tensor:
+    """The tensor itself, which is dense, or converted to ``dtype``."""
+    return self if dtype is None else self.to(dtype)
+
+
+def to_device(self: _core.Tensor, device: Device, /, *, stream: Any = None) -> _core.Tensor:
+    """The tensor on another device (the array API's name of ``to``)."""
+    if stream is not None and _core.device(device).type == "cpu":
+        raise _core.InvalidValueError("to_device: expected no stream for the CPU, which has none")
+    return self.to(device)
+
+
+def cuda(self: _core.Tensor, device: Device | int | None = None, non_blocking: bool = False) -> _core.Tensor:
+    """The tensor on a GPU; DeviceError, saying what to install, where there is none."""
+    return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+
+
+def pin_memory(self: _core.Tensor, device: Device | None = None) -> _core.Tensor:
+    """A copy in page-locked memory; DeviceError where no GPU could read it."""
+    _core.device("cuda")
+    raise _core.NotImplementedOpError("pin_memory: page-locked memory is not to be had yet; copy with to() instead")
+
+
+def record_stream(self: _core.Tensor, stream: Any) -> None:
+    """Keeps the memory until the work that a GPU's stream has now is done."""
+    raise _core.DeviceError(f"record_stream: expected a tensor on cuda, got one on {self.device}")
+
+
+def new_tensor(
+    self: _core.Tensor,
+    data: Any,
+    *,
+    dtype: _core.dtype | None = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+) -> _core.Tensor:
+    """``at.tensor(data)`` with this tensor's dtype and device unless given."""
+    return _core.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+
+
+def new_empty_strided(
+    self: _core.Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: _core.dtype | None = None,
+    device: Device | None = None,
+    requires_grad: bool = False,
+) -> _core.Tensor:
+    """``at.empty_strided`` with this tensor's dtype and device unless given."""
+    made = ops.core.empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.device)
+    return made.requires_grad_() if requires_grad else made  # type: ignore[no-any-return]
+
+
+def __reversed__(self: _core.Tensor) -> _core.Tensor:
+    """The tensor with its first dimension in reverse order."""
+    return ops.core.flip(self, 0) if self.ndim else self
+
+
+# ---- memory ----
+
+
+def storage(self: _core.Tensor) -> TypedStorage:
+    """The memory behind this tensor and its views, as numbers of its dtype."""
+    from atled.core._storage import TypedStorage
+
+    return TypedStorage(self._storage_view(self.dtype))
+
+
+def untyped_storage(self: _core.Tensor) -> UntypedStorage:
+    """The memory behind this tensor and its views, as bytes."""
+    from atled.core._storage import UntypedStorage
+
+    return UntypedStorage(self._storage_view(_core.uint8))
+
+
+def set_(
+    self: _core.Tensor,
+    source: _core.Tensor | TypedStorage | UntypedStorage | None = None,
+    storage_offset: int = 0,
+    size: Sequence[int] | None = None,
+    stride: Sequence[int] | None = None,
+) -> _core.Tensor:
+    """Makes this tensor one of source's elements: those of a tensor, or of a storage as size and stride say.
+
+    Without a source it becomes empty. AutogradError for a tensor that requires grad.
+    """
+    if source is None:
+        return self._adopt(ops.core.empty(0, dtype=self.dtype, device=self.device))
+    if not isinstance(source, _core.Tensor):
+        flat = source._flat._storage_view(self.dtype)
+    elif source.dtype != self.dtype:
+        raise _core.DTypeError(f"set_: expected a source of dtype {self.dtype.name}, got {source.dtype.name}")
+    elif size is None:
+        return self._adopt(source)
+    else:
+        flat = source._storage_view(self.dtype)
+    if size is None:
+        size = (flat.numel() - storage_offset,)
+    return self._adopt(flat.as_strided(size, _row_major(size) if stride is None else stride, storage_offset))
+
+
+def resize_(self: _core.Tensor, *size: Any, memory_format: Any = None) -> _core.Tensor:
+    """Gives this tensor another shape, of the same memory where that is large enough, else of new memory.
+
+    Elements keep their row-major order; new ones are whatever was in memory. AutogradError for a tensor that requires
+    grad.
+    """
+    shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    needed = 1
+    for n in shape:
+        needed *= n
+    flat = self._storage_view(self.dtype)
+    if self.storage_offset() + needed <= flat.numel():
+        return self._adopt(flat.as_strided(shape, _row_major(shape), self.storage_offset()))
+    grown = ops.core.empty(shape, dtype=self.dtype, device=self.device)
+    kept = flat[self.storage_offset() :]
+    grown.reshape(-1)[: kept.numel()].copy_(kept)
+    return self._adopt(grown)
+
+
+def _row_major(size: Sequence[int]) -> list[int]:
+    steps, step = [], 1
+    for n in reversed(size):
+        steps.append(step)
+        step *= max(n, 1)
+    return steps[::-1]
+
+
+# ---- a Python function for each element ----
+
+
+def apply_(self: _core.Tensor, callable: Callable[[Any], Any]) -> _core.Tensor:
+    """Replaces each element by what a Python function makes of it; slow, and on the CPU only."""
+    return _each("apply_", self, callable)
+
+
+def map_(self: _core.Tensor, tensor: _core.Tensor, callable: Callable[[Any, Any], Any]) -> _core.Tensor:
+    """Replaces each element by ``callable(element, tensor's element)``; tensor broadcasts. Slow, on the CPU only."""
+    return _each("map_", self, callable, tensor)
+
+
+def map2_(
+    self: _core.Tensor, x: _core.Tensor, y: _core.Tensor, callable: Callable[[Any, Any, Any], Any]
+) -> _core.Tensor:
+    """Replaces each element by ``callable(element, x's, y's)``; x and y broadcast. Slow, and on the CPU only."""
+    return _each("map2_", self, callable, x, y)
+
+
+def _each(name: str, self: _core.Tensor, function: Callable[..., Any], *others: _core.Tensor) -> _core.Tensor:
+    if self.device.type != "cpu":
+        raise _core.DeviceError(f"{name}: expected a tensor on cpu, got one on {self.device}")
+    if any(_recorded(t) for t in (self, *others)):
+        raise _core.AutogradError(f"{name}: expected tensors that do not require grad, since it cannot be recorded")
+    columns = [t.expand(self.shape).reshape(-1).tolist() for t in (self, *others)]
+    made = _core.tensor([function(*row) for row in zip(*columns, strict=True)], dtype=self.dtype)
+    self.copy_(made.reshape(self.shape))
+    return self
+
+
+def _recorded(tensor: _core.Tensor) -> bool:
+    from atled.core import _registry
+
+    return _registry.in_use("atled.tensor_attributes") and bool(tensor.requires_grad)
+
+
+# ---- NumPy ----
+
+
+def __array__(self: _core.Tensor, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    """For NumPy: an array over the same memory where that is possible."""
+    import numpy as np
+
+    return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+
+def __array_ufunc__(self: _core.Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """A NumPy ufunc that was given a tensor: atled's op of the same meaning, else NumPy's loop; answers a tensor."""
+    from atled.core._ufunc import call
+
+    return call(ufunc, method, inputs, kwargs)
+
+
+def _repr_html_(self: _core.Tensor) -> str:
+    """For notebooks: a table of the values, with shape, dtype and device."""
+    from atled.core._html import tensor_html
+
+    return tensor_html(self)
+
+
+_PROPERTIES = {
+    "H": _H,
+    "mH": _mH,
+    "real": _real,
+    "imag": _imag,
+    "layout": _layout,
+    "__cuda_array_interface__": _cuda_array_interface,
+}
+_METHODS = (
+    *(is_signed, is_nonzero, is_pinned, is_set_to, ndimension, get_device, type, type_as, to_dense, to_device, cuda),
+    *(pin_memory, record_stream, new_tensor, new_empty_strided, __reversed__, storage, untyped_storage, set_, resize_),
+    *(apply_, map_, map2_, __array__, __array_ufunc__, _repr_html_),
+)
+
+
+def install() -> None:
+    """Puts these on Tensor."""
+    for name, getter in _PROPERTIES.items():
+        setattr(_core.Tensor, name, property(getter))
+    for method in _METHODS:
+        setattr(_core.Tensor, method.__name__, method)
+    # Before arrays in mixed expressions of libraries that still ask for it.
+    _core.Tensor.__array_priority__ = 1000

@@ -1,0 +1,79 @@
+"""What holds for the whole process: determinism, precision, and the default generator's state."""
+
+from __future__ import annotations
+
+from ._core import ArgumentError, Generator, InvalidValueError, Tensor, default_generator, frombuffer, uint8
+
+_PRECISIONS = ("highest", "high", "medium")
+_precision = "highest"
+_deterministic = _warn_only = False
+
+
+def get_float32_matmul_precision() -> str:
+    """What was set with `set_float32_matmul_precision`: "highest" unless something was."""
+    return _precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How exact products of float32 matrices must be: "highest", "high" or "medium".
+
+    The CPU computes all three alike, as exactly as float32 allows; a GPU may use TensorFloat-32 or bfloat16.
+    """
+    global _precision
+    if precision not in _PRECISIONS:
+        raise InvalidValueError(
+            f"set_float32_matmul_precision: expected one of {', '.join(_PRECISIONS)}, got {precision!r}"
+        )
+    _precision = precision
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Asks that the same call gives the same bits each time; ops that cannot do so raise, or warn with ``warn_only``.
+
+    On the CPU every op does so anyway, whatever the number of threads.
+    """
+    global _deterministic, _warn_only
+    _deterministic, _warn_only = bool(mode), bool(warn_only)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What was set with `use_deterministic_algorithms`."""
+    return _deterministic
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether `use_deterministic_algorithms` was asked to warn only."""
+    return _warn_only
+
+
+def seed() -> int:
+    """Starts the default generator from a seed of the system; returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that the default generator was started with."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The default generator's state, 16 bytes: `set_rng_state` goes back to it.
+
+    >>> import atled.core as at
+    >>> state = get_rng_state()
+    >>> first = at.rand(2)
+    >>> set_rng_state(state)
+    >>> bool((at.rand(2) == first).all())
+    True
+    """
+    numbers = default_generator.get_state()
+    return frombuffer(bytearray(b"".join(n.to_bytes(8, "little") for n in numbers)), uint8)
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Puts the default generator into a state of `get_rng_state`."""
+    if not isinstance(new_state, Tensor) or new_state.dtype != uint8 or new_state.shape != (16,):
+        raise ArgumentError("set_rng_state: expected a uint8 tensor of shape (16,), as get_rng_state gives it")
+    data = bytes(new_state.tolist())
+    generator: Generator = default_generator
+    generator.set_state((int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")))

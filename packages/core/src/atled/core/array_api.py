@@ -1,0 +1,98 @@
+"""The namespace of the Python array API standard: what ``Tensor.__array_namespace__`` answers.
+
+It is ``atled.core`` but for the few functions to which PyTorch and the standard give one name and two meanings:
+``atled.core`` follows PyTorch, this module the standard. What does not conform is listed in the documentation.
+
+>>> import atled.core as at
+>>> xp = at.ones(3).__array_namespace__()
+>>> xp.sort(at.tensor([3, 1, 2])).tolist()
+[1, 2, 3]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import atled.core as at
+
+from ._core import ShapeError, Tensor, dtype
+from ._dtypes import isdtype, result_type
+
+_Axis = int | tuple[int, ...] | None
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(at, name)
+
+
+def __dir__() -> list[str]:
+    return dir(at)
+
+
+def equal(x1: Tensor | complex, x2: Tensor | complex, /) -> Tensor:
+    """Where the elements are equal, as bool (PyTorch's ``equal`` answers one bool for all)."""
+    return at.eq(x1, x2)
+
+
+def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
+    """The indices of the elements that are not zero, a tensor for each dimension."""
+    if x.ndim == 0:
+        raise ShapeError("nonzero: expected at least one dimension, got a 0-d tensor")
+    indices: tuple[Tensor, ...] = at.nonzero(x, as_tuple=True)
+    return indices
+
+
+def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The elements in order along an axis (PyTorch's ``sort`` answers their indices as well)."""
+    return at.sort(x, axis, descending, stable=stable).values
+
+
+def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The indices that put the elements in order along an axis."""
+    return at.argsort(x, axis, descending, stable=stable)
+
+
+def std(x: Tensor, /, *, axis: _Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The standard deviation, of the population unless ``correction`` is given (PyTorch's default is 1)."""
+    return at.std(x, axis, correction=correction, keepdim=keepdims)
+
+
+def var(x: Tensor, /, *, axis: _Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
+    """The variance, of the population unless ``correction`` is given (PyTorch's default is 1)."""
+    return at.var(x, axis, correction=correction, keepdim=keepdims)
+
+
+def _accumulated(x: Tensor, asked: dtype | None) -> dtype | None:
+    """Sums of unsigned integers are unsigned; PyTorch's are of int64."""
+    return at.uint64 if asked is None and isdtype(x.dtype, "unsigned integer") else asked
+
+
+def sum(x: Tensor, /, *, axis: _Axis = None, dtype: dtype | None = None, keepdims: bool = False) -> Tensor:
+    """The sum of the elements, in 64 bits for integers."""
+    return at.sum(x, axis, keepdims, dtype=_accumulated(x, dtype))
+
+
+def prod(x: Tensor, /, *, axis: _Axis = None, dtype: dtype | None = None, keepdims: bool = False) -> Tensor:
+    """The product of the elements, in 64 bits for integers."""
+    return at.prod(x, axis, keepdims, dtype=_accumulated(x, dtype))
+
+
+def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
+    """Without the given dimensions, which must be of size 1 (PyTorch's ``squeeze`` leaves others as they are)."""
+    for i in (axis,) if isinstance(axis, int) else axis:
+        if x.shape[i] != 1:
+            raise ShapeError(f"squeeze: expected dimensions of size 1, got axis {i} of shape {x.shape}")
+    return at.squeeze(x, axis)
+
+
+def meshgrid(*arrays: Tensor, indexing: str = "xy") -> tuple[Tensor, ...]:
+    """Coordinate matrices, with the first two dimensions exchanged unless ``indexing`` is "ij"."""
+    return at.meshgrid(*arrays, indexing=indexing)
+
+
+def can_cast(from_: dtype | Tensor, to: dtype, /) -> bool:
+    """Whether promotion takes one dtype to another: no loss of kind, sign or range."""
+    try:
+        return result_type(from_, to) == to
+    except at.DTypeError:
+        return False

@@ -1,0 +1,177 @@
+"""Methods and attributes of Tensor that are no ops, and views taken in place."""
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import atled.core as at
+
+
+def matrix() -> at.Tensor:
+    return at.arange(6.0).reshape(2, 3).clone()
+
+
+# ---- attributes ----
+
+
+def test_transposed_attributes() -> None:
+    z = at.tensor([[1 + 2j, 3.0], [0, 1j]])
+    expected = z.numpy().conj().T
+    np.testing.assert_array_equal(z.H.numpy(), expected)
+    np.testing.assert_array_equal(z.reshape(1, 2, 2).mH.numpy()[0], expected)
+    assert at.tensor(1j).H.item() == -1j
+    with pytest.raises(at.ShapeError, match=r"H: expected a matrix, got shape \(2, 3, 4\); for a batch .* use mH"):
+        at.ones(2, 3, 4).H  # noqa: B018
+    with pytest.raises(at.ShapeError, match=r"mH: expected at least 2 dimensions, got shape \(3,\)"):
+        at.ones(3).mH  # noqa: B018
+
+
+def test_plain_attributes() -> None:
+    x = matrix()
+    assert x.layout is at.strided and repr(x.layout) == "atled.strided"
+    assert pickle.loads(pickle.dumps(at.strided)) is at.strided
+    assert x.nbytes == 24 and x.ndimension() == 2 and x.is_signed() and not x.is_pinned() and x.get_device() == -1
+    assert at.tensor(1 + 2j).real.item() == 1 and at.tensor(1 + 2j).imag.item() == 2
+    assert [row.tolist() for row in reversed(x)] == [[3, 4, 5], [0, 1, 2]]
+    with pytest.raises(AttributeError, match="expected a tensor on cuda"):
+        x.__cuda_array_interface__  # noqa: B018
+
+
+def test_types_by_their_old_names() -> None:
+    x = matrix()
+    assert x.type() == "atled.FloatTensor" and x.to(device="meta").type() == "atled.meta.FloatTensor"
+    assert x.type("torch.DoubleTensor").dtype == at.float64 and x.type(at.int8).dtype == at.int8
+    assert x.type_as(at.ones(1, dtype=at.float16)).dtype == at.float16
+    with pytest.raises(at.InvalidValueError, match="a name such as 'atled.FloatTensor', got 'Floating'"):
+        x.type("Floating")
+
+
+def test_what_needs_a_gpu_says_so() -> None:
+    x = matrix()
+    calls: list[Callable[[], Any]] = [x.cuda, lambda: x.cuda(1), x.pin_memory, lambda: x.record_stream(None)]
+    for call in calls:
+        with pytest.raises(at.DeviceError, match="cuda"):
+            call()
+
+
+def test_new_tensors_like_one() -> None:
+    x = at.ones(2, dtype=at.float64)
+    assert x.new_tensor([1, 2]).dtype == at.float64 and x.new_tensor([1], dtype=at.int8).dtype == at.int8
+    made = x.new_empty_strided((2, 3), (1, 2))
+    assert made.stride() == (1, 2) and made.dtype == at.float64
+    assert x.to_dense() is x and x.to_device("meta").is_meta
+    with pytest.raises(at.InvalidValueError, match="expected no stream for the CPU"):
+        x.to_device("cpu", stream=1)
+
+
+# ---- memory ----
+
+
+def test_storages_see_all_of_the_memory() -> None:
+    x = matrix()
+    whole = x[1:, 1:].storage()
+    assert whole.tolist() == [0, 1, 2, 3, 4, 5] and whole.dtype == at.float32 and len(whole) == 6
+    assert whole.untyped().nbytes() == 24 == len(x.untyped_storage()) and whole.data_ptr() == x.data_ptr()
+    assert whole == x.T.storage() and whole != x.clone().storage() and whole[1:3].tolist() == [1, 2]
+    whole[0] = 7
+    assert x[0, 0].item() == 7
+    assert whole.clone().fill_(1).tolist() == [1] * 6 and x[1, 2].item() == 5
+    assert "size=6" in repr(whole) and "nbytes=24" in repr(x.untyped_storage())
+
+
+def test_set() -> None:
+    x, y = matrix(), at.empty(0)
+    assert y.set_(x) is y and y.is_set_to(x) and not y.is_set_to(x.T)
+    y.set_(x.T)
+    assert y.shape == (3, 2) and y.is_set_to(x.T)
+    y.set_(x.untyped_storage(), 1, (2, 2), (3, 1))
+    assert y.tolist() == [[1, 2], [4, 5]]
+    assert y.set_(x.storage()).tolist() == [0, 1, 2, 3, 4, 5]
+    assert y.set_().shape == (0,)
+    with pytest.raises(at.BoundsError, match="inside the storage"):
+        y.set_(x, 4, (3,), (1,))
+    with pytest.raises(at.DTypeError, match="expected a source of dtype float32, got int64"):
+        y.set_(at.arange(3))
+
+
+def test_resize() -> None:
+    x = matrix()
+    address = x.data_ptr()
+    assert x.resize_(2, 2) is x and x.tolist() == [[0, 1], [2, 3]] and x.data_ptr() == address
+    x.resize_((3, 3))
+    assert x.reshape(-1)[:6].tolist() == [0, 1, 2, 3, 4, 5] and x.data_ptr() != address
+    y = at.arange(4)[2:]
+    assert y.resize_(1).tolist() == [2]
+    with pytest.raises(at.ShapeError, match="expected sizes >= 0"):
+        x.resize_(-1)
+
+
+def test_data_takes_another_tensor_over() -> None:
+    x, y = at.zeros(3), at.arange(4).reshape(2, 2)
+    known = x
+    x.data = y
+    assert known.shape == (2, 2) and known.dtype == at.int64 and known.data_ptr() == y.data_ptr()
+    assert x.data is not x and x.data.data_ptr() == x.data_ptr()
+    x.data = at.ones(1, 2, 1, 2, 1, 2, 1, 2)  # more dimensions than fit inside
+    assert x.sum().item() == 16
+    x.data = y.T
+    assert not x.is_contiguous() and x.tolist() == [[0, 2], [1, 3]]
+    with pytest.raises(at.ArgumentError, match="data: expected a Tensor, got int"):
+        x.data = 3  # type: ignore[assignment]
+
+
+# ---- a function for each element ----
+
+
+def test_python_functions_of_elements() -> None:
+    x = matrix()
+    assert x.apply_(lambda v: v * 2) is x and x.tolist() == [[0, 2, 4], [6, 8, 10]]
+    assert x.map_(at.tensor([1, 2, 3]), lambda a, b: a + b).tolist() == [[1, 4, 7], [7, 10, 13]]
+    assert x.map2_(at.tensor(1), at.ones(2, 1), lambda a, b, c: a - b - c).tolist() == [[-1, 2, 5], [5, 8, 11]]
+    with pytest.raises(at.DeviceError, match="apply_: expected a tensor on cpu, got one on meta"):
+        at.ones(2, device="meta").apply_(abs)
+
+
+# ---- views in place ----
+
+VIEWS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "t_": (lambda x: x.t_(), lambda a: a.T),
+    "transpose_": (lambda x: x.transpose_(0, 1), lambda a: a.T),
+    "swapaxes_": (lambda x: x.swapaxes_(0, -1), lambda a: a.T),
+    "swapdims_": (lambda x: x.swapdims_(0, 0), lambda a: a),
+    "unsqueeze_": (lambda x: x.unsqueeze_(1), lambda a: a[:, None]),
+    "squeeze_": (lambda x: x.squeeze_(), lambda a: a),
+    "squeeze_ of one": (lambda x: x.unsqueeze_(0).squeeze_(0), lambda a: a),
+    "as_strided_": (lambda x: x.as_strided_((2, 2), (1, 2), 1), lambda a: np.array([[1, 3], [2, 4]])),
+    "several": (lambda x: x.t_().unsqueeze_(0).unsqueeze_(0).unsqueeze_(0).unsqueeze_(0).unsqueeze_(-1), None),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_in_place(name: str) -> None:
+    change, expected = VIEWS[name]
+    x = matrix()
+    address, alias = x.data_ptr(), x[0]
+    assert change(x) is x and x._version > 0
+    if expected is None:
+        assert x.shape == (1, 1, 1, 1, 3, 2, 1)
+        np.testing.assert_array_equal(x.reshape(3, 2).numpy(), matrix().numpy().T)
+    else:
+        np.testing.assert_array_equal(x.numpy(), expected(matrix().numpy()))
+    assert x.untyped_storage().data_ptr() == address and x.shares_storage(alias)
+    x.fill_(9)
+    if name != "as_strided_":
+        assert alias.tolist() == [9, 9, 9]
+
+
+def test_views_in_place_check_as_the_views_do() -> None:
+    x = matrix()
+    with pytest.raises(at.BoundsError, match="transpose: expected dim1 in"):
+        x.transpose_(0, 2)
+    with pytest.raises(at.BoundsError, match="as_strided: expected a view inside the storage"):
+        x.as_strided_((7,), (1,))
+    assert x.shape == (2, 3)
+    assert at.empty(2, 3, device="meta").t_().shape == (3, 2)
