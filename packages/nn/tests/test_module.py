@@ -62,6 +62,19 @@ def test_shared_parameters_count_once() -> None:
     assert moved.first.weight.dtype == at.float64
 
 
+def test_conversions_keep_the_parameters() -> None:
+    block = Block()
+    before = list(block.parameters())
+    weight = block.first.weight
+    block.first(at.ones(2, 3)).sum().backward()
+    block.to(at.float64)
+    assert all(a is b for a, b in zip(before, block.parameters(), strict=True))
+    assert weight.dtype == weight.grad.dtype == at.float64 and weight.requires_grad
+    weight.grad = None
+    block.first(at.ones(2, 3, dtype=at.float64)).sum().backward()
+    assert weight.grad.dtype == at.float64 and weight.grad.tolist() == [[2, 2, 2]] * 4
+
+
 def test_assignments_are_checked() -> None:
     block = Block()
     with pytest.raises(TypeError, match="'scale' to be a Parameter or None, got Tensor"):

@@ -9,7 +9,7 @@ import atled.core as at
 
 from . import _state
 from ._hooks import Hooks, RemovableHandle
-from ._parameter import Parameter, detached, gradient, requires_grad, set_requires_grad
+from ._parameter import Parameter, detached, gradient, set_requires_grad
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 
@@ -264,7 +264,7 @@ class Module:
                 detached(grad).zero_()
 
     def _convert(self, convert: Callable[[at.Tensor], at.Tensor]) -> Self:
-        """Replaces each parameter and buffer by what `convert` makes of it; shared ones stay shared."""
+        """Makes of each parameter, which stays the same object, and of each buffer what `convert` answers."""
         made: dict[int, at.Tensor] = {}
         for module in self.modules():
             for name, kind in module._kinds.items():
@@ -279,8 +279,8 @@ class Module:
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Moves to a device, and floating parameters and buffers to a dtype.
 
-        The arguments are a device, a dtype, both, or a tensor that has them. Parameters that change are new
-        objects: make the optimizer afterwards.
+        The arguments are a device, a dtype, both, or a tensor that has them. Parameters stay the same objects, with
+        other data, so that an optimizer still has them; what it has made for them (momenta) is not converted.
         """
         device, dtype = _target(args, kwargs)
 
@@ -391,11 +391,11 @@ def _converted(old: at.Tensor, convert: Callable[[at.Tensor], at.Tensor]) -> at.
         return old
     if not isinstance(old, Parameter):
         return new
-    parameter = Parameter(new, requires_grad(old))
     grad = gradient(old)
+    old.data = new
     if grad is not None:
-        parameter.grad = convert(detached(grad))
-    return parameter
+        old.grad = convert(detached(grad))
+    return old
 
 
 def _target(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
