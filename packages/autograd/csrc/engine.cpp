@@ -20,6 +20,13 @@ std::atomic<uint64_t> next_run{1};
 
 enum : uint32_t { kReady = 1, kSeen = 2, kLeadsToTarget = 4, kTarget = 8 };
 
+// Whether elements share memory, as in the gradient of a sum: such a tensor cannot be added to in place.
+bool is_expanded(const atled_tensor* t) {
+  for (int d = 0; d < t->dl.ndim; ++d)
+    if (t->dl.strides[d] == 0 && t->dl.shape[d] > 1) return true;
+  return false;
+}
+
 class Run {
  public:
   explicit Run(const Request& request) : request_(request), id_(next_run.fetch_add(1, std::memory_order_relaxed)) {}
@@ -130,7 +137,7 @@ class Run {
       to = {g.release(), fresh};
     } else {
       static const Op add{"core::add"};
-      if (to.fresh && !request_.create_graph) {
+      if (to.fresh && !request_.create_graph && !is_expanded(to.tensor)) {
         add.inplace(to.tensor, g);
       } else {
         Tensor sum = add(to.tensor, g);

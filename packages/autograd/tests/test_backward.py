@@ -60,6 +60,13 @@ def test_a_gradient_of_expanded_memory_is_made_whole() -> None:
     assert x.grad.sum().item() == 18
 
 
+def test_an_expanded_gradient_is_met_by_another() -> None:
+    x = at.tensor([[1.0, 2.0], [3.0, 5.0]], requires_grad=True)
+    # The gradient of the mean arrives first, and is one number for a whole column.
+    autograd.backward([x.var(0), x.mean(0)], [at.ones(2), at.ones(2)])
+    assert x.grad is not None and x.grad.tolist() == [[-1.5, -2.5], [2.5, 3.5]]
+
+
 def test_the_same_tensor_twice() -> None:
     x = leaf(3)
     (x * x + x).backward()

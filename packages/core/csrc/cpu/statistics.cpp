@@ -43,10 +43,16 @@ void mean(atled_frame* frame) {
   });
 }
 
+// What the number of elements is lessened by.
+double correction_of(const atled_frame* frame) {
+  if (!arg_is_none(frame, 4)) return arg_double(frame, 4);
+  return arg_is_none(frame, 2) || arg_bool(frame, 2) ? 1 : 0;
+}
+
 void variance(atled_frame* frame, bool root) {
   const atled_tensor *input = arg_tensor(frame, 0), *out = out_tensor(frame);
   const DimSet dims = dims_of(frame, 1);
-  const double n = static_cast<double>(reduced_length(input, dims)), divisor = n - arg_double(frame, 2);
+  const double n = static_cast<double>(reduced_length(input, dims)), divisor = n - correction_of(frame);
   const Tensor means = Tensor::empty(ATLED_FLOAT64, out->dl.ndim, out->dl.shape);
   visit_real(input->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -101,7 +107,32 @@ void logsumexp(atled_frame* frame) {
   });
 }
 
+// NaN counts as 0.
+template <class T>
+struct NanSum : Sum<T> {
+  using Acc = typename Sum<T>::Acc;
+  ATLED_FN Acc load(Stored<T> x, Acc acc) const {
+    const Acc y = Sum<T>::load(x, acc);
+    return y == y ? y : Acc(0);
+  }
+};
+
+void nansum(atled_frame* frame) {
+  static const Op sum{"core::sum"};
+  const atled_tensor* out = out_tensor(frame);
+  atled_tensor* given = arg_tensor(frame, 0);
+  if (given->dtype < ATLED_FLOAT16)
+    return assign(out, sum(given, frame->args[1], frame->args[2], dtype_value(out->dtype)));
+  const Tensor input = given->dtype == out->dtype ? Tensor::borrow(given) : contiguous(given, out->dtype);
+  visit_floating(out->dtype, [&](auto tag) {
+    using R = NanSum<typename decltype(tag)::type>;
+    static const ReduceLoops loops = reduce_loops<R, !is_complex_type<typename R::Acc>>();
+    reduce(input, dims_of(frame, 1), out, loops, nullptr);
+  });
+}
+
 void add_statistics() {
+  cpu_kernel("core::nansum", kernel<nansum>);
   cpu_kernel("core::mean", kernel<mean>);
   cpu_kernel("core::var", kernel<var>);
   cpu_kernel("core::std", kernel<std_>);

@@ -38,6 +38,8 @@ void norm_rule(const atled_frame* frame, atled_spec* outs) {
 void var_rule(const atled_frame* frame, atled_spec* outs) {
   const int dtype = floating_result(frame, none());
   if (is_complex(dtype)) fail(ATLED_E_DTYPE, "expected input to be real, got %s", dtype_name(dtype));
+  if (!arg_is_none(frame, 2) && !arg_is_none(frame, 4))
+    fail(ATLED_E_ARGUMENT, "expected unbiased or correction, got both");
   rule(frame, outs, dtype, 1, 3);
 }
 
@@ -77,11 +79,18 @@ void define_reduction() {
           "Whether every element over dim is true (not 0), as bool.", shape<truth_rule>});
   define({"core::count_nonzero(Tensor input, int[]? dim=None) -> Tensor",
           "How many elements over dim are not 0, as int64.", shape<count_rule>});
-  define({"core::var(Tensor input, int[]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
-          "The variance over dim: squared distances from the mean, summed and divided by n - correction.",
-          shape<var_rule>});
-  define({"core::std(Tensor input, int[]? dim=None, *, float correction=1, bool keepdim=False) -> Tensor",
-          "The standard deviation over dim: the root of the variance.", shape<var_rule>});
+  define(
+      {"core::var(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "
+       "-> "
+       "Tensor",
+       "The variance over dim: squared distances from the mean, summed and divided by n - correction.\n\n"
+       "correction is 1 unless given; unbiased=False is another way to say correction=0.",
+       shape<var_rule>});
+  define(
+      {"core::std(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "
+       "-> "
+       "Tensor",
+       "The standard deviation over dim: the root of the variance (see var).", shape<var_rule>});
   define({"core::norm(Tensor input, Scalar p=2, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
           "The vector p-norm over dim: sum(|input|^p)^(1/p); p may be 0 (how many are not 0), inf or -inf.",
           shape<norm_rule>});

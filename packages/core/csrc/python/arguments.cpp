@@ -81,6 +81,8 @@ PyObject* entry(PyObject* s, Py_ssize_t i) { return PyTuple_Check(s) ? PyTuple_G
 
 int to_ints(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& scratch) {
   int64_t single = 0;
+  // x.std(False) means something else than dimension 0.
+  if (PyBool_Check(object)) return 0;
   if (PyLong_Check(object) || (!PyTuple_Check(object) && !PyList_Check(object) && PyIndex_Check(object))) {
     int status = to_int(object, &single);
     if (status <= 0) return status;

@@ -44,15 +44,23 @@ def _extreme(g: Any, input: Any, input_shape: Any, dim: Any, keepdim: bool, out:
     return at.where(chosen, _restore(g, input_shape, dim, keepdim) / at.sum(chosen, dim, True), 0)
 
 
-def _var(g: Any, input: Any, input_shape: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
+def _var(g: Any, input: Any, input_shape: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
+    if correction is None:
+        correction = 0 if unbiased is False else 1
     count = math.prod(input_shape[d] for d in _dims(input_shape, dim))
     factor = 2 / (count - correction) if count > correction else math.nan
     return _restore(g, input_shape, dim, keepdim) * ((input - at.mean(input, dim, True)) * factor)
 
 
-def _std(g: Any, input: Any, input_shape: Any, dim: Any, correction: Any, keepdim: bool, out: Any) -> Any:
+def _std(
+    g: Any, input: Any, input_shape: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any, out: Any
+) -> Any:
     g = at.where(out == 0, 0, g / (at.where(out == 0, 1, out) * 2))
-    return _var(g, input, input_shape, dim, correction, keepdim)
+    return _var(g, input, input_shape, dim, unbiased, keepdim, correction)
+
+
+def _nansum(g: Any, input: Any, input_shape: Any, dim: Any, keepdim: bool) -> Any:
+    return at.where(input == input, _restore(g, input_shape, dim, keepdim), 0)
 
 
 def _norm(g: Any, input: Any, input_shape: Any, input_dtype: Any, p: Any, dim: Any, keepdim: bool, out: Any) -> Any:
@@ -85,6 +93,7 @@ def register(rule: RuleBook) -> None:
     rule("prod", input=_prod)
     rule("amax", input=_extreme)
     rule("amin", input=_extreme)
+    rule("nansum", input=_nansum)
     rule("var", input=_var)
     rule("std", input=_std)
     rule("norm", input=_norm)

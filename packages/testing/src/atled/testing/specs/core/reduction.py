@@ -21,6 +21,13 @@ DIM_ERRORS = (
 NOT_FLOATING = ErrorCase(at.DTypeError, "expected input to be floating, got int64", np.ones(3, np.int64))
 NO_ORDER = ErrorCase(at.DTypeError, "complex", np.ones(3, np.complex64))
 NO_ELEMENTS = ErrorCase(at.ShapeError, "at least one element", np.ones((0, 3)))
+SPREAD_ERRORS = (
+    *DIM_ERRORS,
+    NOT_FLOATING,
+    NO_ORDER,
+    ErrorCase(at.ArgumentError, "unbiased or correction, got both", X, 1, True, correction=1),
+    ErrorCase(at.ArgumentError, r"expected dim to be int\[\]\?, got bool", X, False),
+)
 # Sums are added pairwise or in blocks; half precision is summed in float32.
 SUM_ULPS = {"default": 8, "float16": 1, "bfloat16": 1}
 
@@ -85,6 +92,8 @@ def corrections(draw: Draw) -> Iterator[Sample]:
     yield from by_name(reductions())(draw)
     for correction in (0, 2, 0.5):
         yield Sample(draw(3, 7), 1, correction=correction)
+    yield Sample(draw(3, 7), 1, False, True)
+    yield Sample(draw(3, 7), unbiased=False)
     if not draw.smooth:
         yield Sample(draw(3, 1), 1)
         yield Sample((draw(2, 900).astype("float64") + 1000).astype(draw(1).dtype), 1)
@@ -97,6 +106,18 @@ def variance(x: Any, axis: Any, keepdims: bool = False, correction: float = 1) -
 
 def deviation(x: Any, axis: Any, keepdims: bool = False, correction: float = 1) -> Any:
     return np.sqrt(variance(x, axis, keepdims, correction))
+
+
+def spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A variance with PyTorch's arguments, of which unbiased is the older one."""
+
+    def reference(
+        x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, correction: float | None = None
+    ) -> Any:
+        less = correction if correction is not None else 1 if unbiased is None else int(unbiased)
+        return over(function)(x, dim, keepdim, correction=less)
+
+    return reference
 
 
 def mean(x: Any, axis: Any, keepdims: bool = False) -> Any:
@@ -209,8 +230,8 @@ SPECS = [
         dtypes=ALL,
         differentiable=False,
     ),
-    op("var", over(variance), corrections, *DIM_ERRORS, NOT_FLOATING, NO_ORDER, dtypes=FLOATS, ulps=32),
-    op("std", over(deviation), corrections, *DIM_ERRORS, NOT_FLOATING, NO_ORDER, dtypes=FLOATS, ulps=32),
+    op("var", spread(variance), corrections, *SPREAD_ERRORS, dtypes=FLOATS, ulps=32),
+    op("std", spread(deviation), corrections, *SPREAD_ERRORS, dtypes=FLOATS, ulps=32),
     op(
         "norm",
         norm,
