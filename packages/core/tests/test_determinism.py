@@ -38,7 +38,13 @@ CASES: dict[str, Callable[[], at.Tensor]] = {
     "randint": lambda: at.randint(-5, 2**40, (100_003,)),
     "bernoulli": lambda: at.bernoulli(at.full((100_003,), 0.3)),
     "poisson": lambda: at.poisson(at.full((10_003,), 3.0)),
-    "randperm": lambda: at.randperm(100_003),
+    "randperm": lambda: at.randperm(10_003),
+    "randperm in piles": lambda: at.randperm(200_003),
+    "bernoulli of one chance": lambda: at.empty(100_003).bernoulli_(0.3),
+    "binomial": lambda: at.binomial(at.full((10_003,), 50.0), at.full((1,), 0.4)),
+    "cauchy": lambda: at.empty(100_003).cauchy_(),
+    "log_normal": lambda: at.empty(100_003).log_normal_(),
+    "geometric": lambda: at.empty(100_003).geometric_(0.2),
 }
 
 

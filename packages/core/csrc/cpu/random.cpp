@@ -1,63 +1,23 @@
-#include "functors/random.h"
-
 #include <algorithm>
 #include <limits>
 
 #include "cpu/assign.h"
-#include "cpu/levels.h"
 #include "cpu/parallel.h"
+#include "cpu/random_levels.h"
+#include "cpu/stream.h"
 #include "dispatch/register.h"
 #include "ops/layout.h"
+#include "ops/rules.h"
 
 namespace atled::core {
 namespace {
-namespace random {
-
-constexpr int64_t kLanes = 64;  // counters at once, so that the compiler makes vectors of them
-
-// out[i] for elements [begin, end) of a draw; begin is a counter's first.
-struct Baseline {
-#define ATLED_TARGET
-#include "cpu/random.inl"
-#undef ATLED_TARGET
-};
-#if ATLED_X86_LEVELS
-struct Avx2 {
-#define ATLED_TARGET __attribute__((target("avx2,fma")))
-#include "cpu/random.inl"
-#undef ATLED_TARGET
-};
-struct Avx512 {
-#define ATLED_TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")))
-#include "cpu/random.inl"
-#undef ATLED_TARGET
-};
-#else
-using Avx2 = Baseline;
-using Avx512 = Baseline;
-#endif
-
-}  // namespace random
-
-constexpr int64_t kGrain = 2048;  // counters that are worth a thread
-
-atled_generator* generator_of(const atled_value& v) { return v.tag == ATLED_GENERATOR ? v.u.generator : nullptr; }
-
-struct Stream {
-  Stream(const atled_value& generator, int64_t counters) {
-    check(rng_group->reserve(generator_of(generator), static_cast<uint64_t>(counters), &seed, &offset));
-  }
-  uint64_t seed = 0, offset = 0;
-};
 
 // out[i] = f's number for every i < n.
 template <int kPer, class T, class F>
 void draw(T* out, int64_t n, const atled_value& generator, F f) {
   const int64_t counters = (n + kPer - 1) / kPer;
   const Stream stream(generator, counters);
-  auto run = cpu_level() == kAvx512 ? random::Avx512::draw<kPer, T, F>
-             : cpu_level() == kAvx2 ? random::Avx2::draw<kPer, T, F>
-                                    : random::Baseline::draw<kPer, T, F>;
+  auto run = ATLED_RANDOM(draw<kPer, T, F>);
   parallel(counters, kGrain, [&](int64_t begin, int64_t end) {
     run(out, begin * kPer, std::min(n, end * kPer), stream.seed, stream.offset, f);
   });
@@ -141,7 +101,7 @@ void randint_like(atled_frame* f) {
 void uniform_(atled_frame* f) {
   const double from = arg_double(f, 1), to = arg_double(f, 2);
   if (!(from <= to)) fail(ATLED_E_VALUE, "expected from <= to, got %g and %g", from, to);
-  if (is_complex(arg_tensor(f, 0)->dtype)) fail(ATLED_E_DTYPE, "expected input to be real, got complex numbers");
+  expect_real(arg_tensor(f, 0), "input");
   fill(arg_tensor(f, 0), [&](atled_tensor* t) { draw_floats<Uniform>(t, f->args[3], from, to - from); });
 }
 
@@ -158,8 +118,22 @@ void normal_(atled_frame* f) {
 void exponential_(atled_frame* f) {
   const double rate = arg_double(f, 1);
   if (!(rate > 0)) fail(ATLED_E_VALUE, "expected lambd > 0, got %g", rate);
-  if (is_complex(arg_tensor(f, 0)->dtype)) fail(ATLED_E_DTYPE, "expected input to be real, got complex numbers");
+  expect_real(arg_tensor(f, 0), "input");
   fill(arg_tensor(f, 0), [&](atled_tensor* t) { draw_floats<Exponential>(t, f->args[2], rate); });
+}
+
+void cauchy_(atled_frame* f) {
+  const double median = arg_double(f, 1), scale = arg_double(f, 2);
+  if (!(scale > 0)) fail(ATLED_E_VALUE, "expected sigma > 0, got %g", scale);
+  expect_real(arg_tensor(f, 0), "input");
+  fill(arg_tensor(f, 0), [&](atled_tensor* t) { draw_floats<Cauchy>(t, f->args[3], median, scale); });
+}
+
+void log_normal_(atled_frame* f) {
+  const double mean = arg_double(f, 1), deviation = arg_double(f, 2);
+  if (!(deviation > 0)) fail(ATLED_E_VALUE, "expected std > 0, got %g", deviation);
+  expect_real(arg_tensor(f, 0), "input");
+  fill(arg_tensor(f, 0), [&](atled_tensor* t) { draw_floats<LogNormal>(t, f->args[3], mean, deviation); });
 }
 
 // The largest integer up to which a dtype holds every one.
@@ -199,49 +173,17 @@ void random_(atled_frame* f) {
   fill(input, [&](atled_tensor* t) { draw_integers(t, f->args[3], low, range); });
 }
 
-void expect_probability(double p) {
-  if (!(p >= 0 && p <= 1)) fail(ATLED_E_VALUE, "expected probabilities in [0, 1], got %g", p);
-}
-
-// One 32-bit word for each element; p: one number, or a contiguous double tensor of out's shape.
-void draw_truth(const atled_tensor* out, double p, const double* each, const atled_value& generator) {
-  const int64_t n = numel(out), counters = (n + 3) / 4;
-  if (each) {
-    for (int64_t i = 0; i < n; ++i) expect_probability(each[i]);
-  } else {
-    expect_probability(p);
-  }
-  const Stream stream(generator, counters);
-  visit_dtype(out->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    T* to = data<T>(out);
-    const T yes = Cast<T, float>{}(1), no = Cast<T, float>{}(0);
-    parallel(counters, kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t c = begin; c < end; ++c) {
-        const Words4 words = philox(stream.seed, stream.offset + static_cast<uint64_t>(c));
-        for (int64_t i = 4 * c; i < std::min(n, 4 * c + 4); ++i)
-          to[i] = happens(words.w[i - 4 * c], each ? each[i] : p) ? yes : no;
-      }
+void geometric_(atled_frame* f) {
+  const double p = arg_double(f, 1);
+  if (!(p > 0 && p < 1)) fail(ATLED_E_VALUE, "expected p in (0, 1), got %g", p);
+  expect_real(arg_tensor(f, 0), "input");
+  fill(arg_tensor(f, 0), [&](atled_tensor* t) {
+    const double most =
+        is_floating(t->dtype) ? std::numeric_limits<double>::infinity() : static_cast<double>(last_integer(t->dtype));
+    visit_dtype(t->dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      draw<2>(data<T>(t), numel(t), f->args[2], Geometric{1 / std::log1p(-p), most});
     });
-  });
-}
-
-void bernoulli(atled_frame* f) {
-  if (!arg_is_none(f, 1)) return draw_truth(out_tensor(f), arg_double(f, 1), nullptr, f->args[2]);
-  const Tensor p = contiguous(arg_tensor(f, 0), ATLED_FLOAT64);
-  draw_truth(out_tensor(f), 0, data<double>(p), f->args[2]);
-}
-
-void bernoulli_(atled_frame* f) {
-  atled_tensor* input = arg_tensor(f, 0);
-  const atled_value& p = f->args[1];
-  Tensor each;
-  if (p.tag == ATLED_TENSOR) {
-    each = Tensor::empty(ATLED_FLOAT64, input->dl.ndim, input->dl.shape);
-    assign(each, p);
-  }
-  fill(input, [&](atled_tensor* t) {
-    draw_truth(t, each ? 0 : as_double(p), each ? data<double>(each) : nullptr, f->args[2]);
   });
 }
 
@@ -257,8 +199,9 @@ void add_random() {
   cpu("core::normal_", kernel<normal_>);
   cpu("core::exponential_", kernel<exponential_>);
   cpu("core::random_", kernel<random_>);
-  cpu("core::bernoulli", kernel<bernoulli>);
-  cpu("core::bernoulli_", kernel<bernoulli_>);
+  cpu("core::cauchy_", kernel<cauchy_>);
+  cpu("core::log_normal_", kernel<log_normal_>);
+  cpu("core::geometric_", kernel<geometric_>);
 }
 
 ATLED_KERNELS(add_random);

@@ -5,38 +5,11 @@
 
 #include "cpu/assign.h"
 #include "cpu/parallel.h"
+#include "cpu/stream.h"
 #include "dispatch/register.h"
-#include "functors/random.h"
 
 namespace atled::core {
 namespace {
-
-atled_generator* generator_of(const atled_value& v) { return v.tag == ATLED_GENERATOR ? v.u.generator : nullptr; }
-
-struct Stream {
-  Stream(const atled_value& generator, int64_t counters) {
-    check(rng_group->reserve(generator_of(generator), static_cast<uint64_t>(counters), &seed, &offset));
-  }
-  // Number i of the stream: 64 bits, two for each counter.
-  uint64_t bits(int64_t i) const {
-    const Words4 words = philox(seed, offset + static_cast<uint64_t>(i / 2));
-    const int at = i % 2 ? 2 : 0;
-    return (static_cast<uint64_t>(words.w[at]) << 32) | words.w[at + 1];
-  }
-  double uniform(int64_t i) const { return static_cast<double>(bits(i) >> 11) * 1.1102230246251565e-16; }
-  uint64_t seed = 0, offset = 0;
-};
-
-// Fisher and Yates' shuffle: element i changes places with one of 0 to i.
-void randperm(atled_frame* f) {
-  const int64_t n = arg_int(f, 0);
-  const Stream stream(f->args[1], (n + 1) / 2);
-  Tensor order = Tensor::empty(ATLED_INT64, {n});
-  int64_t* at = data<int64_t>(order);
-  for (int64_t i = 0; i < n; ++i) at[i] = i;
-  for (int64_t i = n - 1; i > 0; --i) std::swap(at[i], at[multiply_high(stream.bits(i), static_cast<uint64_t>(i) + 1)]);
-  assign(out_tensor(f), order);
-}
 
 void expect_weights(const double* weights, int64_t n, double sum) {
   for (int64_t i = 0; i < n; ++i)
@@ -118,6 +91,71 @@ double poisson_number(double rate, Words words) {
   }
 }
 
+// log(k!) less Stirling's first terms, log(sqrt(2 pi)) + (k + 1/2) log(k + 1) - (k + 1): by its series, which is exact
+// to 1e-11 from 10 on, and directly below.
+double stirling_rest(double k) {
+  if (k < 10) return std::lgamma(k + 1) - (0.91893853320467274 + (k + 0.5) * std::log(k + 1) - (k + 1));
+  const double x = 1 / (k + 1), square = x * x;
+  return (1.0 / 12 - (1.0 / 360 - (1.0 / 1260 - square / 1680) * square) * square) * x;
+}
+
+// For p <= 1/2 and count * p >= 10: W. Hoermann's transformed rejection BTRS, "The generation of binomial random
+// variates", 1993.
+double binomial_by_rejection(double count, double p, Words& words) {
+  const double q = 1 - p, spread = std::sqrt(count * p * q), odds = p / q;
+  const double b = 1.15 + 2.53 * spread, a = -0.0873 + 0.0248 * b + 0.01 * p, center = count * p + 0.5;
+  const double accept = 0.92 - 4.2 / b, alpha = (2.83 + 5.1 / b) * spread, mode = std::floor((count + 1) * p);
+  for (;;) {
+    const double u = words() - 0.5, v = words(), us = 0.5 - std::fabs(u);
+    const double k = std::floor((2 * a / us + b) * u + center);
+    if (us >= 0.07 && v <= accept) return k;
+    if (!(k >= 0 && k <= count)) continue;
+    const double bound = (mode + 0.5) * std::log((mode + 1) / (odds * (count - mode + 1))) +
+                         (count + 1) * std::log((count - mode + 1) / (count - k + 1)) +
+                         (k + 0.5) * std::log(odds * (count - k + 1) / (k + 1)) + stirling_rest(mode) +
+                         stirling_rest(count - mode) - stirling_rest(k) - stirling_rest(count - k);
+    if (std::log(v * alpha / (a / (us * us) + b)) <= bound) return k;
+  }
+}
+
+// How many of count trials succeed. For small means, the trials up to each success are counted (L. Devroye,
+// "Non-uniform random variate generation", 1986, X.4.3: the second waiting time method).
+double binomial_number(double count, double p, Words words) {
+  if (p > 0.5) return count - binomial_number(count, 1 - p, words);
+  if (count * p >= 10) return binomial_by_rejection(count, p, words);
+  if (p == 0) return 0;
+  const double log_failure = std::log1p(-p);
+  double successes = 0, trials = 0;
+  for (;; ++successes) {
+    trials += std::floor(std::log(1 - words()) / log_failure) + 1;
+    if (!(trials <= count)) return successes;
+  }
+}
+
+void binomial(atled_frame* f) {
+  const atled_tensor* out = out_tensor(f);
+  auto spread = [&](int i) {
+    Tensor t = Tensor::empty(ATLED_FLOAT64, out->dl.ndim, out->dl.shape);
+    assign(t, f->args[i]);
+    return t;
+  };
+  const Tensor counts = spread(0), chances = spread(1);
+  const double *count = data<double>(counts), *p = data<double>(chances);
+  const int64_t n = numel(counts);
+  for (int64_t i = 0; i < n; ++i) {
+    if (!(count[i] >= 0) || std::isinf(count[i]) || count[i] != std::floor(count[i]))
+      fail(ATLED_E_VALUE, "expected whole counts >= 0, got %g", count[i]);
+    if (!(p[i] >= 0 && p[i] <= 1)) fail(ATLED_E_VALUE, "expected probabilities in [0, 1], got %g", p[i]);
+  }
+  const Stream stream(f->args[2], n * (int64_t{1} << 19));
+  Tensor drawn = Tensor::empty_like(counts);
+  double* to = data<double>(drawn);
+  parallel(n, 512, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = binomial_number(count[i], p[i], Words(stream, i));
+  });
+  assign(out, drawn);
+}
+
 void poisson(atled_frame* f) {
   const Tensor rates = contiguous(arg_tensor(f, 0), ATLED_FLOAT64);
   const int64_t n = numel(rates);
@@ -150,9 +188,9 @@ void normal(atled_frame* f) {
 
 void add_sampling() {
   auto cpu = [](const char* op, atled_kernel run) { add_kernel(op, ATLED_DEVICE_CPU, run); };
-  cpu("core::randperm", kernel<randperm>);
   cpu("core::multinomial", kernel<multinomial>);
   cpu("core::poisson", kernel<poisson>);
+  cpu("core::binomial", kernel<binomial>);
   add_kernel("core::normal", ATLED_DEVICE_ANY, kernel<normal>);
 }
 

@@ -90,6 +90,64 @@ struct Exponential {
   }
 };
 
+// median + scale * tan(pi x) for x in (-1/2, 1/2), of 23 bits so that no x is an end.
+template <class T>
+struct Cauchy {
+  using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  Number median, scale;
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    if constexpr (std::is_same_v<T, double>) {
+      for (int j = 0; j < 2; ++j)
+        out[j] = median + scale * std::tan(3.141592653589793 * (uniform_double(r.w[2 * j], r.w[2 * j + 1]) - 0.5));
+    } else {
+      for (int j = 0; j < 4; ++j)
+        out[j] = T(median + scale * tangent((static_cast<float>(r.w[j] >> 9) + 0.5f) * 1.1920929e-7f - 0.5f));
+    }
+  }
+
+ private:
+  // tan(pi x); beyond |x| = 1/4 by the cotangent of what is missing to 1/2, which no rounding touches.
+  ATLED_FN static float tangent(float x) {
+    const float size = fmath::absolute(x), rest = size > 0.25f ? 0.5f - size : size;
+    const float sine = fmath::sin_part(3.14159265f * rest), cosine = fmath::cos_part(3.14159265f * rest);
+    return fmath::with_sign(size > 0.25f ? cosine / sine : sine / cosine, x);
+  }
+};
+
+// exp of a normal number.
+template <class T>
+class LogNormal {
+ public:
+  using Number = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  LogNormal(Number mean, Number deviation) : normal_(mean, deviation) {}
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    Number z[per_counter<T>];
+    normal_(r, z);
+    for (int j = 0; j < per_counter<T>; ++j) {
+      if constexpr (std::is_same_v<T, double>) {
+        out[j] = std::exp(z[j]);
+      } else {
+        out[j] = T(fmath::exp(z[j]));
+      }
+    }
+  }
+
+ private:
+  Normal<Number> normal_;
+};
+
+// Trials up to the first success, 1 at least, by inversion: floor(log(u) / log(1 - p)) + 1; at most `most`.
+struct Geometric {
+  double per_log, most;
+  template <class T>
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    for (int j = 0; j < 2; ++j) {
+      const double trials = std::floor(std::log(1.0 - uniform_double(r.w[2 * j], r.w[2 * j + 1])) * per_log) + 1.0;
+      out[j] = Cast<T, double>{}(trials < most ? trials : most);
+    }
+  }
+};
+
 // The high 64 bits of a product.
 ATLED_FN uint64_t multiply_high(uint64_t a, uint64_t b) {
   const uint64_t a0 = static_cast<uint32_t>(a), a1 = a >> 32, b0 = static_cast<uint32_t>(b), b1 = b >> 32;
@@ -123,5 +181,15 @@ struct LargeInteger {
 
 // True with probability p: every float p < 1 - 2^-32 is met exactly to within 2^-32.
 ATLED_FN bool happens(uint32_t word, double p) { return word * 2.3283064365386963e-10 < p; }
+
+// yes with probability p, else no.
+template <class T>
+struct Truth {
+  double p;
+  T yes, no;
+  ATLED_FN void operator()(const Words4& r, T* out) const {
+    for (int j = 0; j < 4; ++j) out[j] = happens(r.w[j], p) ? yes : no;
+  }
+};
 
 }  // namespace atled::core

@@ -81,6 +81,15 @@ void poisson_rule(const atled_frame* f, atled_spec* outs) {
   same_spec(outs[0], arg_tensor(f, 0));
 }
 
+// Shape and dtype that count and prob have in common.
+void binomial_rule(const atled_frame* f, atled_spec* outs) {
+  for (int i = 0; i < 2; ++i) {
+    expect_floating(arg_tensor(f, i), f->op->args[i].name);
+    expect_real(arg_tensor(f, i), f->op->args[i].name);
+  }
+  same_rule(f, outs);
+}
+
 void define_draws() {
   define({"rand(int[*] size, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
           "Numbers uniform in [0, 1).\n\ndtype: floating (the default float) or complex.\n\n>>> at.rand(2, "
@@ -120,6 +129,10 @@ void define_draws() {
   define({"poisson(Tensor input, *, Generator? generator=None) -> Tensor",
           "Numbers from the Poisson distributions whose rates input holds.\n\ninput: floating, not negative.",
           shape<poisson_rule>, ATLED_OP_RANDOM | ATLED_OP_FUNCTION});
+  define({"binomial(Tensor count, Tensor prob, *, Generator? generator=None) -> Tensor",
+          "How many of count trials succeed, each with probability prob; the two broadcast.\n\n"
+          "count: floating, whole numbers >= 0; prob: floating, in [0, 1].",
+          shape<binomial_rule>, ATLED_OP_RANDOM | ATLED_OP_FUNCTION});
   define(
       {"normal(Tensor|Scalar mean=0.0, Tensor|Scalar std=1.0, int[]? size=None, *, Generator? generator=None, "
        "dtype? dtype=None, device? device=None) -> Tensor",
@@ -137,6 +150,18 @@ void define_fills() {
   define({"exponential_(Tensor(a!) input, float lambd=1, *, Generator? generator=None) -> Tensor",
           "Fills input with numbers from the exponential distribution of rate lambd > 0.\n\ninput: floating. Returns "
           "input.",
+          nullptr, ATLED_OP_RANDOM});
+  define({"cauchy_(Tensor(a!) input, float median=0, float sigma=1, *, Generator? generator=None) -> Tensor",
+          "Fills input with numbers from the Cauchy distribution of that median and half width sigma > 0.\n\n"
+          "input: floating. Returns input.",
+          nullptr, ATLED_OP_RANDOM});
+  define({"log_normal_(Tensor(a!) input, float mean=1, float std=2, *, Generator? generator=None) -> Tensor",
+          "Fills input with numbers whose logarithms are normal, of that mean and deviation std > 0.\n\n"
+          "input: floating. Returns input.",
+          nullptr, ATLED_OP_RANDOM});
+  define({"geometric_(Tensor(a!) input, float p, *, Generator? generator=None) -> Tensor",
+          "Fills input with the numbers of trials up to the first success, where each succeeds with probability p.\n\n"
+          "input: real; 0 < p < 1. Numbers beyond an integer dtype's largest become that. Returns input.",
           nullptr, ATLED_OP_RANDOM});
   define({"random_(Tensor(a!) input, int from=0, int? to=None, *, Generator? generator=None) -> Tensor",
           "Fills input with integers uniform in [from, to); without to, random_(to) starts at 0 and random_() takes "

@@ -149,8 +149,22 @@ void bind_objects(nb::module_& m) {
           },
           "Starts a stream with a seed from the system; returns the seed.")
       .def(
-          "get_state", [](const Generator& g) { return nb::make_tuple(g.seed, g.offset); },
+          "get_state",
+          [](Generator& g) {
+            std::lock_guard<std::mutex> lock(g.mutex);
+            return nb::make_tuple(g.seed, g.offset);
+          },
           "(seed, position): set_state takes it.")
+      .def(
+          "clone_state",
+          [](Generator& g) {
+            auto* copy = new Generator;
+            std::lock_guard<std::mutex> lock(g.mutex);
+            copy->seed = g.seed;
+            copy->offset = g.offset;
+            return copy;
+          },
+          nb::rv_policy::take_ownership, "Another generator at the same position of the same stream.")
       .def(
           "set_state",
           [](nb::object self, nb::tuple state) {

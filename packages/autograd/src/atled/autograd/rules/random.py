@@ -10,6 +10,7 @@ def register(rule: RuleBook) -> None:
     )
     for op in ("bernoulli", "poisson"):
         rule(op, input=lambda g: at.zeros_like(g))
-    for op in ("uniform_", "normal_", "exponential_", "random_"):
+    rule("binomial", count=lambda g: at.zeros_like(g), prob=lambda g: at.zeros_like(g))
+    for op in ("uniform_", "normal_", "exponential_", "cauchy_", "log_normal_", "geometric_", "random_"):
         rule(op, input=None)
     rule("bernoulli_", input=None, p=lambda g: at.zeros_like(g))

@@ -16,12 +16,16 @@ LEAST_P = 1e-4
 
 
 def expect_sample_of(values: Any, distribution: Any) -> None:
-    """Kolmogorov and Smirnov's test where the dtype is fine enough for it, else mean and variance."""
+    """Kolmogorov and Smirnov's test where the dtype is fine enough for it, and mean and variance or else quartiles."""
     wide = values.astype(np.float64).ravel()
     if values.dtype.itemsize >= 4:
         p = stats.kstest(wide, distribution.cdf).pvalue
         assert p > LEAST_P, f"the numbers are not from the distribution (p = {p:.2g})"
     mean, variance = distribution.stats("mv")
+    if np.isnan(mean):
+        below = [np.mean(wide < distribution.ppf(q)) for q in (0.25, 0.5, 0.75)]
+        np.testing.assert_allclose(below, (0.25, 0.5, 0.75), rtol=0, atol=0.02)
+        return
     error = 6 * np.sqrt(variance / wide.size) + 1e-2 * abs(mean)
     assert abs(wide.mean() - mean) < error, f"expected mean {mean}, got {wide.mean()}"
     assert abs(wide.var() / variance - 1) < 0.1, f"expected variance {variance}, got {wide.var()}"
@@ -146,6 +150,40 @@ def check_poisson(outs: Any, x: Any) -> None:
     assert rate == 0 or abs(values.var() / rate - 1) < 0.1
 
 
+def counts(draw: Draw) -> Iterator[Sample]:
+    """Small means, large ones, chances above 1/2; what is certain; broadcasting."""
+    dtype = draw(1).dtype
+    for count, chance in ((12, 0.25), (1000, 0.004), (200, 0.3), (120, 0.8), (1, 0.5)):
+        yield Sample(np.full(N, count).astype(dtype), np.full(1, chance).astype(dtype))
+    yield Sample(np.array([0, 7, 100]).astype(dtype), np.array([0.0, 1.0, 1.0]).astype(dtype))
+
+
+def expect_counts_of(values: Any, distribution: Any) -> None:
+    """Chi-square's test over the numbers that are likely enough, the others together in one."""
+    first, last = int(distribution.ppf(1e-3)), int(distribution.ppf(1 - 1e-3))
+    inside = np.arange(first, last + 1)
+    expected = np.append(distribution.pmf(inside), 1 - distribution.pmf(inside).sum()) * values.size
+    seen = np.array([np.count_nonzero(values == k) for k in inside])
+    seen = np.append(seen, values.size - seen.sum())
+    p = stats.chi2.sf(((seen - expected) ** 2 / np.maximum(expected, 1e-9)).sum(), len(seen) - 1)
+    assert p > LEAST_P, f"the numbers are not from the distribution (p = {p:.2g})"
+
+
+def check_binomial(outs: Any, count: Any, prob: Any) -> None:
+    (values,) = outs
+    assert values.shape == np.broadcast_shapes(count.shape, prob.shape) and values.dtype == count.dtype
+    if values.size < N:
+        np.testing.assert_array_equal(values, [0, 7, 100])
+    elif values.dtype.itemsize > 2 or count[0] < 256:  # bfloat16 rounds beyond
+        expect_counts_of(values.astype(np.float64), stats.binom(float(count[0]), float(prob[0])))
+
+
+def check_geometric(outs: Any, x: Any, p: float) -> None:
+    assert outs[0].shape == x.shape and outs[0].dtype == x.dtype
+    if x.size and x.dtype != bool:
+        expect_counts_of(outs[0].astype(np.float64), stats.geom(p))
+
+
 def normals(draw: Draw) -> Iterator[Sample]:
     yield Sample(2.0, 3.0, (N,))
     yield Sample(np.full((N // 2, 1), 2.0, np.float32), np.full(2, 3.0, np.float32))
@@ -227,6 +265,15 @@ SPECS = [
         ErrorCase(at.InvalidValueError, "", np.array([1.0, -1.0], np.float32), 1),
     ),
     op("poisson", check_poisson, rates, ErrorCase(at.InvalidValueError, "", np.array([-1.0], np.float32))),
+    op(
+        "binomial",
+        check_binomial,
+        counts,
+        ErrorCase(at.InvalidValueError, "counts >= 0, got -1", np.array([-1.0]), np.array([0.5])),
+        ErrorCase(at.InvalidValueError, "counts >= 0, got 2.5", np.array([2.5]), np.array([0.5])),
+        ErrorCase(at.InvalidValueError, r"probabilities in \[0, 1\], got 1.5", np.array([2.0]), np.array([1.5])),
+        ErrorCase(at.DTypeError, "count to be floating", np.array([2]), np.array([0.5])),
+    ),
     op("normal", check_normal, normals, ErrorCase(at.ShapeError, "", X, np.ones(2, np.float32)), dtypes=("float32",)),
     op(
         "uniform_",
@@ -247,6 +294,27 @@ SPECS = [
         check_fill(lambda lambd, _: stats.expon(0, 1 / lambd)),
         fills(2.0),
         ErrorCase(at.InvalidValueError, "lambd", X, 0.0),
+    ),
+    op(
+        "cauchy_",
+        check_fill(lambda median, sigma, _: stats.cauchy(median, sigma)),
+        fills(0.5, 2.0),
+        ErrorCase(at.InvalidValueError, "sigma > 0, got 0", X, 0.0, 0.0),
+        ErrorCase(at.DTypeError, "", np.ones(2, int)),
+    ),
+    op(
+        "log_normal_",
+        check_fill(lambda mean, std, _: stats.lognorm(std, 0, np.exp(mean))),
+        fills(0.25, 0.5),
+        ErrorCase(at.InvalidValueError, "std > 0, got -1", X, 0.0, -1.0),
+    ),
+    op(
+        "geometric_",
+        check_geometric,
+        fills(0.3),
+        ErrorCase(at.InvalidValueError, r"p in \(0, 1\), got 1", X, 1.0),
+        ErrorCase(at.DTypeError, "expected input to be real", np.ones(2, complex), 0.5),
+        dtypes=REALS,
     ),
     op(
         "random_",
