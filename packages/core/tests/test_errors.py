@@ -57,6 +57,11 @@ CASES: dict[str, Case] = {
     ),
     "cat": (lambda: at.cat([x(), at.ones(2, 5)]), at.ShapeError, "cat: expected shapes that agree but for dim 0"),
     "too many dimensions": (lambda: at.ones(*[1] * 65), at.ShapeError, "ones: expected at most 64 dimensions"),
+    "a triangle of too many elements": (
+        lambda: at.tril_indices(2**40, 2**40),
+        at.ShapeError,
+        "tril_indices: expected a matrix of fewer elements",
+    ),
     "negative size": (lambda: at.zeros(-1), at.ShapeError, "zeros: expected sizes >= 0"),
     "ragged list": (lambda: at.tensor([[1, 2], [3]]), at.ShapeError, "tensor: expected"),
     # dtypes
@@ -168,6 +173,13 @@ def test_bad_input(name: str) -> None:
     assert len(str(caught.value)) < 500
     # The next call finds nothing of it.
     assert (x() + 1).tolist() == [[2.0] * 4] * 3
+
+
+def test_a_triangle_costs_what_it_holds() -> None:
+    """Not the rows that have nothing in it."""
+    assert at.triu_indices(2**60, 2).tolist() == [[0, 0, 1], [0, 1, 1]]
+    assert at.tril_indices(2, 2**60, -1).tolist() == [[1], [0]]
+    assert at.tril_indices(2**60, 3, -(2**63)).shape == (2, 0)
 
 
 def test_an_error_leaves_the_target_as_it_was() -> None:

@@ -36,12 +36,17 @@ void diag_embed(atled_frame* f) {
 
 template <bool kLower>
 void triangle_indices(atled_frame* f) {
-  const int64_t rows = arg_int(f, 0), columns = arg_int(f, 1), offset = arg_int(f, 2);
+  const int64_t rows = arg_int(f, 0), columns = arg_int(f, 1);
+  const int64_t shift = std::clamp(arg_int(f, 2), -rows - 1, columns) + (kLower ? 1 : 0);
   atled_tensor* out = out_tensor(f);
+  if (numel(out) == 0) return;
   Tensor places = Tensor::empty(ATLED_INT64, {2, out->dl.shape[1]});
   int64_t *row = data<int64_t>(places), *column = row + out->dl.shape[1];
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t border = std::clamp<int64_t>(i + offset + (kLower ? 1 : 0), 0, columns);
+  // The other rows have nothing.
+  const int64_t first = kLower ? std::clamp<int64_t>(-shift, 0, rows) : 0;
+  const int64_t end_row = kLower ? rows : std::clamp<int64_t>(columns - shift, 0, rows);
+  for (int64_t i = first; i < end_row; ++i) {
+    const int64_t border = std::clamp<int64_t>(i + shift, 0, columns);
     for (int64_t j = kLower ? 0 : border, end = kLower ? border : columns; j < end; ++j) {
       *row++ = i;
       *column++ = j;

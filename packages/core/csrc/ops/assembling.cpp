@@ -9,6 +9,8 @@
 namespace atled::core {
 namespace {
 
+constexpr int64_t kMostSections = int64_t{1} << 24;
+
 const Op cat_op{"core::cat"};
 const Op reshape_op{"core::reshape"};
 const Op flip_op{"core::flip"};
@@ -133,7 +135,9 @@ void split_at(atled_frame* f, int dim) {
   };
   if (cuts.n == 1) {
     const int64_t sections = cuts.u.ints[0];
-    if (sections < 1) fail(ATLED_E_VALUE, "expected at least one section, got %lld", (long long)sections);
+    // Past the elements all sections are empty, yet each takes memory.
+    if (sections < 1 || sections > kMostSections)
+      fail(ATLED_E_VALUE, "expected from 1 to %lld sections, got %lld", (long long)kMostSections, (long long)sections);
     int64_t begin = 0;
     for (int64_t i = 0; i < sections; ++i) {
       const int64_t size = n / sections + (i < n % sections);

@@ -22,15 +22,22 @@ void diag_embed_rule(const atled_frame* f, atled_spec* outs) {
   for (int d = 0, next = 0; d < ndim; ++d) outs[0].shape[d] = d == a || d == b ? side : input->dl.shape[next++];
 }
 
+// The sum over i in [0, rows) of i + shift, each clamped to [0, columns].
+int64_t ramp(int64_t rows, int64_t columns, int64_t shift) {
+  const int64_t begin = std::clamp<int64_t>(-shift, 0, rows), end = std::clamp<int64_t>(columns - shift, begin, rows);
+  const int64_t n = end - begin, first = begin + shift, last = end - 1 + shift;
+  const int64_t rising = (first + last) % 2 == 0 ? n * ((first + last) / 2) : n / 2 * (first + last);
+  return rising + (rows - end) * columns;
+}
+
 void indices_rule(const atled_frame* f, atled_spec* outs, bool lower) {
   const int64_t rows = arg_int(f, 0), columns = arg_int(f, 1), offset = arg_int(f, 2);
   if (rows < 0 || columns < 0)
     fail(ATLED_E_SHAPE, "expected sizes >= 0, got %lld and %lld", (long long)rows, (long long)columns);
-  int64_t count = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    const int64_t border = std::min(columns, std::max<int64_t>(0, i + offset + (lower ? 1 : 0)));
-    count += lower ? border : columns - border;
-  }
+  if (static_cast<double>(rows) * static_cast<double>(columns) > 4e18)
+    fail(ATLED_E_SHAPE, "expected a matrix of fewer elements, got %lld x %lld", (long long)rows, (long long)columns);
+  const int64_t below = ramp(rows, columns, std::clamp(offset, -rows - 1, columns) + (lower ? 1 : 0));
+  const int64_t count = lower ? below : rows * columns - below;
   set_spec(outs[0], f->args[3].tag == ATLED_DTYPE ? static_cast<int>(f->args[3].u.i) : static_cast<int>(ATLED_INT64),
            {2, count});
 }
