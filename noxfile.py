@@ -157,6 +157,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """Print which of PyTorch's names are there, section by section; core's must be, or have a reason."""
+    install(session, PACKAGES)
+    session.run("python", "ci/coverage.py", *(session.posargs or ["core", "--check"]))
+
+
+@nox.session
 def wheels(session: nox.Session) -> None:
     """Build every wheel into dist/ and check what it ships."""
     session.install("packaging>=24")
