@@ -177,6 +177,10 @@ void define_ranges() {
        "dtype: int64 for integers, else the default float, unless given. Shape (ceil((end - start) / step),).\n\n"
        ">>> at.arange(1, 4)\ntensor([1, 2, 3])",
        shape<arange_rule>, kFactory});
+  define({"range(Scalar start=0, Scalar? end=None, Scalar step=1, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "Numbers from start to end, which belongs to them, step apart; range(end) starts at 0.\n\n"
+          "dtype: the default float unless given.\n\n>>> at.range(1, 2, 0.5)\ntensor([1.0000, 1.5000, 2.0000])",
+          nullptr, kFactory | ATLED_OP_COMPOSITE});
   define(
       {"linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None, device? device=None, bool endpoint=True) "
        "-> Tensor",
@@ -207,6 +211,24 @@ void define_creation() {
 }
 
 ATLED_OPS(define_creation);
+
+// arange with its end, by way of the numbers' places.
+void range(atled_frame* f) {
+  static const Op arange{"core::arange"}, mul{"core::mul"}, add{"core::add"}, to{"core::to"};
+  const bool one = arg_is_none(f, 1);
+  const atled_value start = one ? value(0) : f->args[0], end = one ? f->args[0] : f->args[1], step = f->args[2];
+  const int dtype = f->args[3].tag == ATLED_DTYPE ? static_cast<int>(f->args[3].u.i) : default_dtype();
+  const double from = as_double(start), last = as_double(end), by = as_double(step);
+  const double count = std::floor((last - from) / by) + 1;
+  if (by == 0 || !(count >= 1) || !(count < 0x1p53))
+    fail(ATLED_E_VALUE, "expected a step that leads from start to end, got %g from %g to %g", by, from, last);
+  const Tensor places = arange(0, static_cast<int64_t>(count), 1, dtype_value(ATLED_FLOAT64), f->args[4]);
+  set_out(f, 0, to(add(mul(places, by), from), dtype_value(dtype)));
+}
+
+void add_creation() { add_kernel("core::range", ATLED_DEVICE_ANY, kernel<range>); }
+
+ATLED_KERNELS(add_creation);
 
 }  // namespace
 }  // namespace atled::core

@@ -24,6 +24,8 @@ from atled.core._overloads import nanmedian as nanmedian
 from atled.core._overloads import nonzero as nonzero
 from atled.core._overloads import repeat as repeat
 from atled.core._overloads import tensordot as tensordot
+from atled.core._overloads import unique as unique
+from atled.core._overloads import unique_consecutive as unique_consecutive
 
 half = _core.float16
 float = _core.float32
@@ -61,6 +63,7 @@ _LAZY = {
         *("are_deterministic_algorithms_enabled", "is_deterministic_algorithms_warn_only_enabled"),
         *("seed", "initial_seed", "get_rng_state", "set_rng_state"),
     ),
+    "_numerical": ("gradient", "histogramdd"),
     "_namespace": ("__array_namespace_info__",),
     "_storage": ("UntypedStorage", "TypedStorage"),
 }

@@ -147,7 +147,56 @@ def tensordot(
     return ops.core.tensordot(a, b, dims_a=first, dims_b=second)
 
 
+def unique(
+    input: _core.Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different elements in order, or along ``dim`` the different slices in lexicographic order.
+
+    With ``return_inverse`` also which of them each element is, with ``return_counts`` also how often each occurs: a
+    tuple in that order. NaNs are all different. They are sorted whether that is asked for or not.
+
+    >>> import atled.core as at
+    >>> at.unique(at.tensor([2, 1, 2]), return_counts=True)[1].tolist()
+    [1, 2]
+    """
+    core = ops.core
+    if dim is not None:
+        values, inverse, counts = core.unique_dim(input, dim)
+    elif return_inverse:
+        values, _, inverse, counts = core.unique_all(input)
+    elif return_counts:
+        (values, counts), inverse = core.unique_counts(input), None
+    else:
+        return core.unique_values(input)
+    return _chosen(values, inverse, counts, return_inverse, return_counts)
+
+
+def unique_consecutive(
+    input: _core.Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The flattened elements, or along ``dim`` the slices, without repetitions of the one before.
+
+    With ``return_inverse`` also which of them each element is, with ``return_counts`` also how often each is repeated.
+
+    >>> import atled.core as at
+    >>> at.unique_consecutive(at.tensor([2, 2, 1, 2])).tolist()
+    [2, 1, 2]
+    """
+    core = ops.core
+    values, inverse, counts = core.unique_consecutive_all(input) if dim is None else core.unique_dim(input, dim, True)
+    return _chosen(values, inverse, counts, return_inverse, return_counts)
+
+
+def _chosen(values: Any, inverse: Any, counts: Any, return_inverse: bool, return_counts: bool) -> Any:
+    wanted = (values, *([inverse] if return_inverse else ()), *([counts] if return_counts else ()))
+    return wanted if len(wanted) > 1 else values
+
+
 def install() -> None:
     """Puts these on Tensor."""
-    for function in (max, min, median, nanmedian, nonzero):
+    for function in (max, min, median, nanmedian, nonzero, unique, unique_consecutive):
         setattr(_core.Tensor, function.__name__, function)

@@ -112,6 +112,12 @@ def uninitialised(name: str, size_of: Any, samples: Any, *errors: ErrorCase) -> 
 
 TRIANGLE = ErrorCase(at.ShapeError, "at least 2 dimensions", np.ones(3))
 
+
+def whole_range(start: float, end: float | None = None, step: float = 1, dtype: Any = None) -> Any:
+    first, last = (0, start) if end is None else (start, end)
+    return first + np.arange(int(np.floor((last - first) / step)) + 1) * step
+
+
 SPECS = [
     uninitialised("empty", lambda *size: flat(size), sizes, NEGATIVE, ErrorCase(at.AtledError, "", (2**40, 2**40))),
     make("zeros", filled(0), sizes, NEGATIVE, ErrorCase(at.AtledError, "", (2**62,))),
@@ -168,6 +174,27 @@ SPECS = [
         ErrorCase(at.DTypeError, "real", 1j),
         dtypes=REALS,
         result=range_dtype,
+        ulps=1,
+    ),
+    make(
+        "range",
+        whole_range,
+        lambda draw: iter(
+            [
+                Sample(5),
+                Sample(1, 4),
+                Sample(1, 2, 0.3),
+                Sample(5, 1, -2),
+                Sample(2, 2),
+                Sample(0, 3, dtype="int64"),
+                Sample(0.5, 2, dtype="float64"),
+            ]
+        ),
+        ErrorCase(at.InvalidValueError, "a step that leads", 0, 5, 0),
+        ErrorCase(at.InvalidValueError, "a step that leads", 0, 5, -1),
+        ErrorCase(at.InvalidValueError, "a step that leads", 0.0, float("inf")),
+        dtypes=("float32",),
+        result="float32",
         ulps=1,
     ),
     make(

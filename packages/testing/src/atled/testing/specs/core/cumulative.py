@@ -31,8 +31,7 @@ def running(beats: Callable[[Any, Any], Any]) -> Callable[..., Any]:
             better = (rows[i] != rows[i]) | (beats(rows[i], best[i - 1]) & ~np.asarray(held))
             best[i] = np.where(better, rows[i], best[i - 1])
             where[i] = np.where(better, i, where[i - 1])
-        back = (lambda a: np.moveaxis(a, 0, dim)) if x.ndim else (lambda a: a.reshape(()))
-        return back(best), back(where)
+        return [np.moveaxis(part, 0, dim) if x.ndim else part.reshape(()) for part in (best, where)]
 
     return reference
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import BOOL, COMPLEX, FLOATS, REALS, Draw, ErrorCase, OpSpec, Sample
+from atled.testing import BOOL, COMPLEX, FLOATS, REALS, Draw, ErrorCase, OpSpec, Sample, Samples
 from atled.testing.samples import reductions
 
 from .reduction import (
@@ -30,7 +30,7 @@ from .reduction import (
 X = np.ones((2, 3), np.float32)
 
 
-def some_nan(samples: Callable[[Draw], Iterator[Sample]]) -> Callable[[Draw], Iterator[Sample]]:
+def some_nan(samples: Samples) -> Samples:
     """Samples of floats in which every third element, or everything, is NaN."""
 
     def generate(draw: Draw) -> Iterator[Sample]:

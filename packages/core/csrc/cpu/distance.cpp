@@ -1,0 +1,127 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cpu/assign.h"
+#include "cpu/kernels.h"
+#include "cpu/parallel.h"
+#include "functors/reduction.h"
+#include "ops/layout.h"
+
+namespace atled::core {
+namespace {
+
+constexpr int kLanes = 16;  // partial sums side by side, for vector code and for accuracy
+
+// What a coordinate's difference adds, how sums meet, and what the distance is.
+struct Count {
+  template <class A>
+  A add(A sum, A d) const {
+    return sum + (d != A(0));
+  }
+  template <class A>
+  A finish(A sum) const {
+    return sum;
+  }
+};
+struct Manhattan : Count {
+  template <class A>
+  A add(A sum, A d) const {
+    return sum + std::fabs(d);
+  }
+};
+struct Euclid {
+  template <class A>
+  A add(A sum, A d) const {
+    return sum + d * d;
+  }
+  template <class A>
+  A finish(A sum) const {
+    return std::sqrt(sum);
+  }
+};
+struct Power {
+  double p;
+  template <class A>
+  A add(A sum, A d) const {
+    return sum + static_cast<A>(std::pow(std::fabs(static_cast<double>(d)), p));
+  }
+  template <class A>
+  A finish(A sum) const {
+    return static_cast<A>(std::pow(static_cast<double>(sum), 1 / p));
+  }
+};
+struct Chebyshev : Count {
+  template <class A>
+  A add(A most, A d) const {
+    const A size = std::fabs(d);
+    return size > most || size != size ? size : most;
+  }
+};
+
+template <bool kMost, class A>
+A joined(A a, A b) {
+  return kMost ? (b > a || b != b ? b : a) : a + b;
+}
+
+template <class A, class M>
+A distance(const A* x, const A* y, int64_t n, const M& metric) {
+  constexpr bool most = std::is_same_v<M, Chebyshev>;
+  A sums[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int l = 0; l < kLanes; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
+  for (int l = 0; i + l < n; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
+  for (int width = kLanes / 2; width > 0; width /= 2)
+    for (int l = 0; l < width; ++l) sums[l] = joined<most>(sums[l], sums[l + width]);
+  return metric.finish(sums[0]);
+}
+
+// t with its batch broadcast to out's, contiguous.
+Tensor spread(atled_tensor* t, const atled_tensor* out, int dtype) {
+  Layout layout(t);
+  while (layout.ndim < out->dl.ndim) layout.insert(0, 1, 0);
+  for (int d = 0; d + 2 < layout.ndim; ++d)
+    if (layout.shape[d] != out->dl.shape[d]) {
+      layout.shape[d] = out->dl.shape[d];
+      layout.strides[d] = 0;
+    }
+  return contiguous(layout.view(t), dtype);
+}
+
+template <class T, class M>
+void fill_distances(const Tensor& x1, const Tensor& x2, const atled_tensor* out, const M& metric) {
+  using A = OrderAcc<T>;
+  const int ndim = out->dl.ndim;
+  const int64_t rows = out->dl.shape[ndim - 2], columns = out->dl.shape[ndim - 1], n = x1->dl.shape[ndim - 1];
+  const int64_t lines = columns > 0 ? numel(out) / columns : 0;
+  parallel(lines, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, columns * n)), [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) {
+      const A *x = data<A>(x1) + line * n, *y = data<A>(x2) + line / rows * columns * n;
+      for (int64_t j = 0; j < columns; ++j) data<T>(out)[line * columns + j] = T(distance(x, y + j * n, n, metric));
+    }
+  });
+}
+
+void cdist(atled_frame* f) {
+  const atled_tensor* out = out_tensor(f);
+  const int dtype = compute_dtype(out->dtype);
+  const Tensor x1 = spread(arg_tensor(f, 0), out, dtype), x2 = spread(arg_tensor(f, 1), out, dtype);
+  const double p = arg_double(f, 2);
+  visit_dtype(out->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (!std::is_integral_v<T> && !is_complex_type<T>) {
+      if (p == 0) return fill_distances<T>(x1, x2, out, Count{});
+      if (p == 1) return fill_distances<T>(x1, x2, out, Manhattan{});
+      if (p == 2) return fill_distances<T>(x1, x2, out, Euclid{});
+      if (p == std::numeric_limits<double>::infinity()) return fill_distances<T>(x1, x2, out, Chebyshev{});
+      fill_distances<T>(x1, x2, out, Power{p});
+    }
+  });
+}
+
+void add_distance() { cpu_kernel("core::cdist", kernel<cdist>); }
+ATLED_KERNELS(add_distance);
+
+}  // namespace
+}  // namespace atled::core
