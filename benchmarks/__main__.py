@@ -6,6 +6,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
+import atled.core as at
 from benchmarks.report import Result, markdown, plot, read_json, save_json, spread, table
 from benchmarks.rows import GROUPS, Row
 from benchmarks.timing import compare, median_ratio
@@ -30,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("group", nargs="*", help=f"what to measure, of {', '.join(GROUPS)}; everything by default")
     parser.add_argument("--rounds", type=int, default=15, help="measurements of each peer (default 15, at least 2)")
+    parser.add_argument("--threads", type=int, help="how many atled and PyTorch may use; all processors by default")
     parser.add_argument("--check", action="store_true", help="fail if a budget is missed")
     parser.add_argument("--save", default="latest", help="name of the files in benchmarks/results (default latest)")
     parser.add_argument("--update", action="store_true", help="keep what these files have of the other groups")
@@ -37,6 +41,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.group) - set(GROUPS):
         parser.error(f"expected groups of {', '.join(GROUPS)}; got {', '.join(sorted(unknown))}")
+    if arguments.threads:
+        at.set_num_threads(arguments.threads)
+        torch.set_num_threads(arguments.threads)
     path = RESULTS / f"{arguments.save}.json"
     chosen = arguments.group or list(GROUPS)
     kept = read_json(path) if arguments.update and path.exists() else []

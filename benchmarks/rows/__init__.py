@@ -5,6 +5,7 @@ from benchmarks.rows import (
     elementwise,
     footprint,
     indexing,
+    layers,
     products,
     random,
     reductions,
@@ -28,6 +29,7 @@ GROUPS = {
     "einsum": products.einsum,
     "linalg": decompositions.linalg,
     "fft": decompositions.fft,
+    "nn": layers.rows,
     "random": random.rows,
     "footprint": footprint.rows,
 }

@@ -149,13 +149,25 @@ void inference_as(atled_frame* f) {
   const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
   const A *means = data<A>(mean), *vars = data<A>(var);
   T* y = data<T>(out_tensor(f));
+  const size_t channels = static_cast<size_t>(s.channels);
+  std::vector<A> scale(channels), shift(channels);
+  for (size_t c = 0; c < channels; ++c) {
+    scale[c] = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
+    shift[c] = b ? static_cast<A>(b[c]) : A(0);
+  }
+  if (s.inner == 1) {
+    const std::vector<double> center(means, means + channels);
+    const auto write = ATLED_PICK(column_combine<T, A>);
+    return parallel_for(s.n, row_grain(s.channels), [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p)
+        write(nullptr, x + s.at(p, 0), y + s.at(p, 0), center.data(), nullptr, scale.data(), shift.data(), s.channels);
+    });
+  }
   const auto write = ATLED_PICK(scale_shift<T, A>);
   parallel_for(s.n * s.channels, row_grain(s.inner), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t c = i % s.channels;
-      const A scale =
-          static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
-      write(x + i * s.inner, y + i * s.inner, s.inner, means[c], scale, b ? static_cast<A>(b[c]) : A(0));
+      const size_t c = static_cast<size_t>(i % s.channels);
+      write(x + i * s.inner, y + i * s.inner, s.inner, means[c], scale[c], shift[c]);
     }
   });
 }

@@ -197,10 +197,61 @@ ATLED_TARGET static void max_rows(const T* x, A* best, int32_t* row, int32_t r, 
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const A v = static_cast<A>(x[i]);
-    const bool better = v > best[i] || v != v;
+    const bool better = (v > best[i]) | (v != v);
     best[i] = better ? v : best[i];
     row[i] = better ? r : row[i];
   }
+}
+
+// Step k of the kernel along a row: elements best[i * stride], which stand in row[i * stride], against the top so far.
+template <class A, int64_t kStride>
+ATLED_TARGET static void max_columns(const A* best, const int32_t* row, int64_t stride, A* top, int32_t* top_row,
+                                     int32_t* top_step, int32_t k, int64_t n) {
+  const int64_t s = kStride > 0 ? kStride : stride;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const A v = best[i * s], t = top[i];
+    const int32_t r = row[i * s];
+    // In the order of rows, then columns: the first of equal elements, the last NaN.
+    const bool better = (v > t) | ((v == t) & (r < top_row[i])) | ((v != v) & ((t == t) | (r >= top_row[i])));
+    top[i] = better ? v : t;
+    top_row[i] = better ? r : top_row[i];
+    top_step[i] = better ? k : top_step[i];
+  }
+}
+
+// Output i at step k stands in column i * stride + k * dilation + offset; rows have w elements.
+template <class T, class A>
+ATLED_TARGET static void max_write(const A* top, const int32_t* top_row, const int32_t* top_step, T* y, int64_t* indices,
+                                   int64_t w, int64_t stride, int64_t dilation, int64_t offset, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    y[i] = static_cast<T>(top[i]);
+    indices[i] = top_row[i] * w + i * stride + top_step[i] * dilation + offset;
+  }
+}
+
+// y = x * factors
+template <class T, class A>
+ATLED_TARGET static void scaled(const A* x, const A* factors, T* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(x[i] * factors[i]);
+}
+
+// y[i] += x[i * stride]
+template <class A, int64_t kStride>
+ATLED_TARGET static void add_columns(const A* x, int64_t stride, A* y, int64_t n) {
+  const int64_t s = kStride > 0 ? kStride : stride;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += x[i * s];
+}
+
+// y[i * stride] += x[i]
+template <class A, int64_t kStride>
+ATLED_TARGET static void spread_columns(const A* x, int64_t stride, A* y, int64_t n) {
+  const int64_t s = kStride > 0 ? kStride : stride;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i * s] += x[i];
 }
 
 // ---- random numbers ----

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "cpu/kernel.h"
@@ -25,6 +26,34 @@ Steps steps(int64_t start, int64_t kernel, int64_t dilation, int64_t size) {
   return {first, std::max(first, last)};
 }
 
+// Output rows one after another in one buffer, so that the loops along them are long however narrow they are. Each has
+// `outputs` places, some of them past its last output, of `stride` elements; the input's begin at `padding`. Output i
+// sees element i * stride + k * dilation at step k. Steps at which no output sees the input are left out.
+struct Lines {
+  int64_t first_step, steps, stride, padding, dilation, outputs;
+
+  Lines(int64_t kernel, int64_t given_stride, int64_t given_padding, int64_t spread, int64_t size, int64_t count)
+      : stride(count > 1 ? given_stride : 1), dilation(spread) {
+    const int64_t before = given_padding - (count - 1) * stride;
+    first_step = before > 0 ? before / dilation : 0;
+    steps = std::max<int64_t>(1, std::min(kernel, (size - 1 + given_padding) / dilation + 1) - first_step);
+    padding = given_padding - first_step * dilation;
+    const int64_t length = std::max(padding + size, (count - 1) * stride + reach() + 1);
+    outputs = (length + stride - 1) / stride;
+  }
+  int64_t pitch() const { return outputs * stride; }
+  int64_t reach() const { return (steps - 1) * dilation; }
+  // How many of `rows` are worth a buffer.
+  int64_t block(int64_t rows) const { return std::max<int64_t>(1, std::min(rows, 1024 / outputs)); }
+  size_t length(int64_t rows) const { return static_cast<size_t>(rows * pitch() + reach()); }
+};
+
+// The member whose stride is known when it is compiled, where there is one: only that is vector code.
+#define ATLED_PICK_STRIDE(stride, name, ...)          \
+  ((stride) == 1   ? ATLED_PICK(name<__VA_ARGS__, 1>) \
+   : (stride) == 2 ? ATLED_PICK(name<__VA_ARGS__, 2>) \
+                   : ATLED_PICK(name<__VA_ARGS__, 0>))
+
 // First down the columns, row by row, then along: the first of equal elements wins, and the last NaN.
 template <class T>
 void max_forward_as(atled_frame* f) {
@@ -35,33 +64,40 @@ void max_forward_as(atled_frame* f) {
   T* y = data<T>(out_tensor(f, 0));
   int64_t* indices = data<int64_t>(out_tensor(f, 1));
   const auto max_rows = ATLED_PICK(max_rows<T, A>);
+  const Lines lines(s.kernel.w, s.stride.w, s.padding.w, s.dilation.w, s.w, s.ow);
+  const auto max_columns = ATLED_PICK_STRIDE(lines.stride, max_columns, A);
+  const auto write = ATLED_PICK(max_write<T, A>);
+  const int64_t block = lines.block(s.oh);
   parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
-    std::vector<A> best(static_cast<size_t>(s.w));
-    std::vector<int32_t> row(static_cast<size_t>(s.w));
-    for (int64_t out = begin * s.oh; out < end * s.oh; ++out) {
+    const size_t length = lines.length(block), outputs = static_cast<size_t>(block * lines.outputs);
+    // Around the elements are numbers that lose against each of them.
+    std::vector<A> best(length, -std::numeric_limits<A>::infinity()), top(outputs);
+    std::vector<int32_t> row(length, std::numeric_limits<int32_t>::max()), top_row(outputs), top_step(outputs);
+    for (int64_t out = begin * s.oh; out < end * s.oh;) {
+      const int64_t rows_here = std::min(block, s.oh - out % s.oh), n = rows_here * lines.outputs;
       const T* plane = x + out / s.oh * s.h * s.w;
-      const int64_t top = out % s.oh * s.stride.h - s.padding.h;
-      const Steps rows = steps(top, s.kernel.h, s.dilation.h, s.h);
-      const int64_t first = top + rows.first * s.dilation.h;
-      for (int64_t i = 0; i < s.w; ++i) best[static_cast<size_t>(i)] = static_cast<A>(plane[first * s.w + i]);
-      std::fill(row.begin(), row.end(), static_cast<int32_t>(first));
-      for (int64_t kh = rows.first + 1; kh < rows.last; ++kh) {
-        const int64_t h = top + kh * s.dilation.h;
-        max_rows(plane + h * s.w, best.data(), row.data(), static_cast<int32_t>(h), s.w);
-      }
-      for (int64_t ow = 0; ow < s.ow; ++ow) {
-        const int64_t left = ow * s.stride.w - s.padding.w;
-        const Steps columns = steps(left, s.kernel.w, s.dilation.w, s.w);
-        size_t at = static_cast<size_t>(left + columns.first * s.dilation.w);
-        for (int64_t kw = columns.first + 1; kw < columns.last; ++kw) {
-          const size_t i = static_cast<size_t>(left + kw * s.dilation.w);
-          const bool nan = best[i] != best[i], had_nan = best[at] != best[at];
-          const bool better =
-              nan ? !had_nan || row[i] >= row[at] : best[i] > best[at] || (best[i] == best[at] && row[i] < row[at]);
-          at = better ? i : at;
+      for (int64_t r = 0; r < rows_here; ++r) {
+        const int64_t above = (out % s.oh + r) * s.stride.h - s.padding.h;
+        const Steps rows = steps(above, s.kernel.h, s.dilation.h, s.h);
+        A* best_here = best.data() + r * lines.pitch() + lines.padding;
+        int32_t* row_here = row.data() + r * lines.pitch() + lines.padding;
+        const int64_t first = above + rows.first * s.dilation.h;
+        for (int64_t i = 0; i < s.w; ++i) best_here[i] = static_cast<A>(plane[first * s.w + i]);
+        std::fill_n(row_here, s.w, static_cast<int32_t>(first));
+        for (int64_t kh = rows.first + 1; kh < rows.last; ++kh) {
+          const int64_t h = above + kh * s.dilation.h;
+          max_rows(plane + h * s.w, best_here, row_here, static_cast<int32_t>(h), s.w);
         }
-        y[out * s.ow + ow] = static_cast<T>(best[at]);
-        indices[out * s.ow + ow] = row[at] * s.w + static_cast<int64_t>(at);
+      }
+      std::fill_n(top.begin(), n, -std::numeric_limits<A>::infinity());
+      std::fill_n(top_row.begin(), n, std::numeric_limits<int32_t>::max());
+      for (int64_t k = 0; k < lines.steps; ++k)
+        max_columns(best.data() + k * lines.dilation, row.data() + k * lines.dilation, lines.stride, top.data(),
+                    top_row.data(), top_step.data(), static_cast<int32_t>(k), n);
+      for (int64_t r = 0; r < rows_here; ++r, ++out) {
+        const int64_t at = r * lines.outputs;
+        write(top.data() + at, top_row.data() + at, top_step.data() + at, y + out * s.ow, indices + out * s.ow, s.w,
+              lines.stride, lines.dilation, -lines.padding, s.ow);
       }
     }
   });
@@ -97,11 +133,15 @@ struct Range {
 };
 
 // The windows of the two average poolings: the range of each output row and column, and the divisor of all, or 0 to
-// divide by the counts.
+// divide by the counts. Columns that slide evenly say how; else `kernel` is 0.
+struct Slide {
+  int64_t kernel, stride, padding;
+};
 struct Windows {
   int64_t planes, h, w;
   std::vector<Range> rows, columns;
   double divisor;
+  Slide slide;
 };
 
 std::vector<Range> sliding(int64_t outputs, int64_t size, int64_t kernel, int64_t stride, int64_t padding,
@@ -134,41 +174,91 @@ Windows sliding_windows(Shape input, const atled_frame* f, int kernel) {
           s.w,
           sliding(s.oh, s.h, s.kernel.h, s.stride.h, s.padding.h, count_padding),
           sliding(s.ow, s.w, s.kernel.w, s.stride.w, s.padding.w, count_padding),
-          arg_is_none(f, kernel + 5) ? 0.0 : static_cast<double>(arg_int(f, kernel + 5))};
+          arg_is_none(f, kernel + 5) ? 0.0 : static_cast<double>(arg_int(f, kernel + 5)),
+          {s.kernel.w, s.stride.w, s.padding.w}};
 }
 
 Windows adaptive_windows(Shape input, Shape output) {
   int64_t planes = 1;
   for (int i = 0; i < input.ndim - 2; ++i) planes *= input.dims[i];
-  const int64_t h = input.dims[input.ndim - 2], w = input.dims[input.ndim - 1];
-  return {planes, h, w, adaptive(output.dims[output.ndim - 2], h), adaptive(output.dims[output.ndim - 1], w), 0.0};
+  const int64_t h = input.dims[input.ndim - 2], w = input.dims[input.ndim - 1], oh = output.dims[output.ndim - 2],
+                ow = output.dims[output.ndim - 1];
+  return {planes, h, w, adaptive(oh, h), adaptive(ow, w), 0.0, {w % ow == 0 ? w / ow : 0, w / ow, 0}};
 }
 
+// What the outputs of row i are multiplied by.
 template <class A>
-A factor(const Windows& windows, size_t oh, size_t ow) {
-  return static_cast<A>(1 /
-                        (windows.divisor != 0 ? windows.divisor : windows.rows[oh].count * windows.columns[ow].count));
+void fill_factors(const Windows& s, size_t i, std::vector<A>& factors) {
+  if (i > 0 && s.rows[i].count == s.rows[i - 1].count) return;
+  for (size_t j = 0; j < factors.size(); ++j)
+    factors[j] = static_cast<A>(1 / (s.divisor != 0 ? s.divisor : s.rows[i].count * s.columns[j].count));
 }
 
-// Rows are added up first, which is SIMD work, then the columns of the sum.
+// Few wide columns are summed one by one, many narrow ones side by side.
+bool side_by_side(const Windows& s) {
+  return s.slide.kernel > 0 && s.slide.kernel <= static_cast<int64_t>(s.columns.size());
+}
+
+Lines lines_of(const Windows& s) {
+  const int64_t outputs = static_cast<int64_t>(s.columns.size());
+  return side_by_side(s) ? Lines(s.slide.kernel, s.slide.stride, s.slide.padding, 1, s.w, outputs)
+                         : Lines(1, 1, 0, 1, s.w, outputs);
+}
+
+// The mean of each plane, in pieces that keep the sums short.
 template <class T>
-void average(const Windows& s, const atled_tensor* input, atled_tensor* out) {
+void average_planes(const Windows& s, const T* x, T* y) {
+  using A = Wide<T>;
+  const auto sum = ATLED_PICK(sum<T, A>);
+  const int64_t size = s.h * s.w, piece = 1024;
+  const A factor = static_cast<A>(1 / (s.divisor != 0 ? s.divisor : static_cast<double>(size)));
+  parallel_for(s.planes, row_grain(size), [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      A total = 0;
+      for (int64_t i = 0; i < size; i += piece) total += sum(x + p * size + i, std::min(piece, size - i));
+      y[p] = static_cast<T>(total * factor);
+    }
+  });
+}
+
+// Rows are added up first, then the columns of the sum.
+template <class T>
+void average(const Windows& s, const atled_tensor* input, atled_tensor* output) {
   using A = Wide<T>;
   const size_t oh = s.rows.size(), ow = s.columns.size();
+  if (oh == 1 && ow == 1 && s.rows[0].count == static_cast<double>(s.h) &&
+      s.columns[0].count == static_cast<double>(s.w))
+    return average_planes(s, data<T>(input), data<T>(output));
   const auto add = ATLED_PICK(accumulate<T, A>);
+  const Lines lines = lines_of(s);
+  const auto add_columns = ATLED_PICK_STRIDE(lines.stride, add_columns, A);
+  const auto write = ATLED_PICK(scaled<T, A>);
+  const int64_t rows = static_cast<int64_t>(oh), columns = static_cast<int64_t>(ow), block = lines.block(rows);
+  T* y = data<T>(output);
   parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
-    std::vector<A> sums(static_cast<size_t>(s.w));
-    for (int64_t p = begin; p < end; ++p) {
-      const T* x = data<T>(input) + p * s.h * s.w;
-      T* y = data<T>(out) + static_cast<size_t>(p) * oh * ow;
-      for (size_t i = 0; i < oh; ++i) {
-        std::fill(sums.begin(), sums.end(), A(0));
-        for (int64_t h = s.rows[i].begin; h < s.rows[i].end; ++h) add(x + h * s.w, sums.data(), s.w);
-        for (size_t j = 0; j < ow; ++j) {
-          A sum = 0;
-          for (int64_t w = s.columns[j].begin; w < s.columns[j].end; ++w) sum += sums[static_cast<size_t>(w)];
-          y[i * ow + j] = static_cast<T>(sum * factor<A>(s, i, j));
-        }
+    std::vector<A> sums(lines.length(block)), total(static_cast<size_t>(block * lines.outputs)), factors(ow);
+    for (int64_t out = begin * rows; out < end * rows;) {
+      const int64_t here = std::min(block, rows - out % rows);
+      const T* x = data<T>(input) + out / rows * s.h * s.w;
+      for (int64_t r = 0; r < here; ++r) {
+        const Range& range = s.rows[static_cast<size_t>(out % rows + r)];
+        A* sum = sums.data() + r * lines.pitch() + lines.padding;
+        std::fill_n(sum, s.w, A(0));
+        for (int64_t h = range.begin; h < range.end; ++h) add(x + h * s.w, sum, s.w);
+      }
+      std::fill(total.begin(), total.end(), A(0));
+      if (side_by_side(s)) {
+        for (int64_t k = 0; k < lines.steps; ++k)
+          add_columns(sums.data() + k, lines.stride, total.data(), here * lines.outputs);
+      } else {
+        for (int64_t r = 0; r < here; ++r)
+          for (size_t j = 0; j < ow; ++j)
+            for (int64_t w = s.columns[j].begin; w < s.columns[j].end; ++w)
+              total[static_cast<size_t>(r * lines.outputs) + j] += sums[static_cast<size_t>(r * lines.pitch() + w)];
+      }
+      for (int64_t r = 0; r < here; ++r, ++out) {
+        fill_factors(s, static_cast<size_t>(out % rows), factors);
+        write(total.data() + r * lines.outputs, factors.data(), y + out * columns, columns);
       }
     }
   });
@@ -178,19 +268,27 @@ template <class T>
 void average_backward(const Windows& s, const atled_tensor* grad, atled_tensor* out) {
   using A = Wide<T>;
   const size_t oh = s.rows.size(), ow = s.columns.size(), size = static_cast<size_t>(s.h * s.w);
+  const Lines lines = lines_of(s);
   const auto add = ATLED_PICK(accumulate<A, A>);
+  const auto spread_columns = ATLED_PICK_STRIDE(lines.stride, spread_columns, A);
   parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
-    std::vector<A> shares(static_cast<size_t>(s.w)), total(size);
+    std::vector<A> shares(lines.length(1)), total(size), factors(ow), row(static_cast<size_t>(lines.outputs));
     for (int64_t p = begin; p < end; ++p) {
       const T* g = data<T>(grad) + static_cast<size_t>(p) * oh * ow;
       std::fill(total.begin(), total.end(), A(0));
       for (size_t i = 0; i < oh; ++i) {
+        fill_factors(s, i, factors);
+        for (size_t j = 0; j < ow; ++j) row[j] = static_cast<A>(g[i * ow + j]) * factors[j];
         std::fill(shares.begin(), shares.end(), A(0));
-        for (size_t j = 0; j < ow; ++j) {
-          const A share = static_cast<A>(g[i * ow + j]) * factor<A>(s, i, j);
-          for (int64_t w = s.columns[j].begin; w < s.columns[j].end; ++w) shares[static_cast<size_t>(w)] += share;
+        if (side_by_side(s)) {
+          for (int64_t k = 0; k < lines.steps; ++k)
+            spread_columns(row.data(), lines.stride, shares.data() + k, lines.outputs);
+        } else {
+          for (size_t j = 0; j < ow; ++j)
+            for (int64_t w = s.columns[j].begin; w < s.columns[j].end; ++w) shares[static_cast<size_t>(w)] += row[j];
         }
-        for (int64_t h = s.rows[i].begin; h < s.rows[i].end; ++h) add(shares.data(), total.data() + h * s.w, s.w);
+        for (int64_t h = s.rows[i].begin; h < s.rows[i].end; ++h)
+          add(shares.data() + lines.padding, total.data() + h * s.w, s.w);
       }
       T* y = data<T>(out) + static_cast<size_t>(p) * size;
       for (size_t k = 0; k < size; ++k) y[k] = static_cast<T>(total[k]);

@@ -16,10 +16,24 @@ void expect_pooled(const atled_tensor* t, const char* name, Shape input, int64_t
   expect_shape(t, name, expected.ndim, expected.shape);
 }
 
+// With gaps in it, or over nothing, a window may miss all elements.
+void expect_elements(int64_t size, int64_t outputs, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation) {
+  if (dilation == 1 && size > 0) return;
+  for (int64_t i = 0; i < outputs; ++i) {
+    const int64_t start = i * stride - padding, first = start < 0 ? (-start + dilation - 1) / dilation : 0;
+    if (first >= kernel || start + first * dilation >= size)
+      fail(ATLED_E_VALUE,
+           "expected windows that hold an element each, got window %lld of a dimension of %lld without one",
+           static_cast<long long>(i), static_cast<long long>(size));
+  }
+}
+
 void max_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor* input = arg_tensor(f, 0);
   expect_float(input, "input");
   const Pooling s = pooling(shape_of(input), f, 1, true);
+  expect_elements(s.h, s.oh, s.kernel.h, s.stride.h, s.padding.h, s.dilation.h);
+  expect_elements(s.w, s.ow, s.kernel.w, s.stride.w, s.padding.w, s.dilation.w);
   pooled(outs[0], input->dtype, shape_of(input), s.oh, s.ow);
   pooled(outs[1], ATLED_INT64, shape_of(input), s.oh, s.ow);
 }

@@ -80,11 +80,11 @@ void expect_at_least(Pair pair, int64_t low, const char* name) {
 }
 
 int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil_mode) {
-  const int64_t span = dilation * (kernel - 1) + 1, room = size + 2 * padding - span;
+  const int64_t span = dilation * (kernel - 1) + 1, room = size + 2 * padding - span + (ceil_mode ? stride - 1 : 0);
   if (room < 0)
     fail(ATLED_E_SHAPE, "expected the padded input to hold a window of %lld, got a size of %lld + 2 * %lld",
          static_cast<long long>(span), static_cast<long long>(size), static_cast<long long>(padding));
-  int64_t count = (room + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+  int64_t count = room / stride + 1;
   // The last window must start inside the input or the left padding.
   if (ceil_mode && (count - 1) * stride >= size + padding) --count;
   return count;

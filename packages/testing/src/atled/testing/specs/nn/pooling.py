@@ -24,6 +24,9 @@ def max_pool(draw: Draw) -> Iterator[Sample]:
         yield Sample(draw.distinct(*shape), *args)
     yield Sample(draw.distinct(1, 2, 8, 8), 3, 1, 1, 2)
     yield Sample(draw.distinct(1, 1, 6, 6), 3, 2, 0, 1, True)
+    yield Sample(draw.distinct(1, 1, 3, 20), (1, 8), 2, (0, 1), (1, 3))  # a window's first step is outside
+    yield Sample(draw.distinct(1, 1, 4, 5), 5, 3, 0, 1, True)  # the only window reaches past the end
+    yield Sample(draw.distinct(1, 2, 4, 70), 3, 2, 1)  # longer than a vector
     if not draw.smooth:
         yield Sample(np.round(draw(2, 2, 9, 9)), 3, 2, 1)  # ties
         x = draw(1, 2, 6, 6)
@@ -51,6 +54,7 @@ def avg_pool(draw: Draw) -> Iterator[Sample]:
         yield Sample(draw(*shape), *args, True, False)
     yield Sample(draw(1, 1, 6, 6), 3, 2, 1, divisor_override=2)
     yield Sample(draw(1, 1, 6, 6), 3, 2, 1, ceil_mode=True)
+    yield Sample(draw(1, 1, 3, 40), 3, 2, 1)
 
 
 def avg_pool_backward(draw: Draw) -> Iterator[Sample]:
@@ -106,7 +110,7 @@ SPECS = [
         dtypes=FLOATS,
         result=("input", "int64"),
         ulps=0,
-        errors=ERRORS,
+        errors=(*ERRORS, ErrorCase(at.InvalidValueError, "hold an element each", X[..., :1, :1], 2, 1, 1, 2)),
     ),
     OpSpec(
         name="nn::max_pool2d_backward",
