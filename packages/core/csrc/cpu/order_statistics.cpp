@@ -135,6 +135,31 @@ void ranked(atled_frame* f) {
   });
 }
 
+// input with a dimension as the last, contiguous.
+Tensor rows_along(atled_tensor* input, int dim) {
+  Layout turned(input);
+  if (turned.ndim == 0) turned.push(1, 1);
+  const int64_t n = turned.shape[dim], stride = turned.strides[dim];
+  turned.erase(dim);
+  turned.push(n, stride);
+  return contiguous(turned.view(input));
+}
+
+void kthvalue(atled_frame* f) {
+  const Tensor rows = rows_along(arg_tensor(f, 0), wrap_dim(arg_int(f, 2), arg_tensor(f, 0)->dl.ndim));
+  const int64_t n = rows->dl.shape[rows->dl.ndim - 1], k = arg_int(f, 1) - 1;
+  if (n > UINT32_MAX) fail(ATLED_E_SHAPE, "expected lines of less than 2^32 elements, got %lld", (long long)n);
+  visit_real(rows->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    parallel(numel(rows) / n, std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
+      SelectScratch<KeyOf<T>> scratch;
+      for (int64_t line = begin; line < end; ++line)
+        rank_line(data<T>(rows) + line * n, n, &k, 1, false, data<T>(out_tensor(f, 0)) + line,
+                  data<int64_t>(out_tensor(f, 1)) + line, scratch);
+    });
+  });
+}
+
 // The longest run of a sorted line: where it ends.
 template <class T>
 int64_t longest_run(const T* x, int64_t n) {
@@ -153,15 +178,9 @@ int64_t longest_run(const T* x, int64_t n) {
 }
 
 void mode(atled_frame* f) {
-  atled_tensor* input = arg_tensor(f, 0);
-  const int dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
-  Layout turned(input);
-  if (turned.ndim == 0) turned.push(1, 1);
-  const int64_t n = turned.shape[dim], stride = turned.strides[dim];
-  turned.erase(dim);
-  turned.push(n, stride);
-  const Sorted order = sorted(contiguous(turned.view(input)));
-  visit_real(input->dtype, [&](auto tag) {
+  const Sorted order = sorted(rows_along(arg_tensor(f, 0), wrap_dim(arg_int(f, 1), arg_tensor(f, 0)->dl.ndim)));
+  const int64_t n = order.values->dl.shape[order.values->dl.ndim - 1];
+  visit_real(order.values->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     parallel(numel(order.values) / n, std::max<int64_t>(1, 16384 / n), [&](int64_t begin, int64_t end) {
       for (int64_t line = begin; line < end; ++line) {
@@ -175,6 +194,7 @@ void mode(atled_frame* f) {
 
 void add_order_statistics() {
   cpu_kernel("core::ranked", kernel<ranked>);
+  cpu_kernel("core::kthvalue", kernel<kthvalue>);
   cpu_kernel("core::mode", kernel<mode>);
 }
 ATLED_KERNELS(add_order_statistics);

@@ -119,33 +119,6 @@ void topk(atled_frame* f) {
   sort_lines(input, dim, arg_bool(f, 3), arg_int(f, 1), true, out_tensor(f, 0), out_tensor(f, 1));
 }
 
-void kthvalue(atled_frame* f) {
-  atled_tensor* input = arg_tensor(f, 0);
-  const int dim = wrap_dim(arg_int(f, 2), input->dl.ndim);
-  const Tensor rows = contiguous(with_last(input, dim));
-  const int64_t n = length_of(input, dim), k = arg_int(f, 1) - 1, lines = numel(rows) / n;
-  visit_real(input->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using K = KeyOf<T>;
-    parallel(lines, std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
-      std::vector<K> keys(static_cast<size_t>(n)), order;
-      for (int64_t line = begin; line < end; ++line) {
-        const T* in = data<T>(rows) + line * n;
-        for (int64_t i = 0; i < n; ++i) keys[static_cast<size_t>(i)] = key_of(in[i], false);
-        order = keys;
-        std::nth_element(order.begin(), order.begin() + k, order.end());
-        // Of equal elements, the one that a stable sort would put there.
-        const K key = order[static_cast<size_t>(k)];
-        int64_t left = k, at = 0;
-        for (const K other : keys) left -= other < key;
-        while (keys[static_cast<size_t>(at)] != key || left-- > 0) ++at;
-        data<T>(out_tensor(f, 0))[line] = in[at];
-        data<int64_t>(out_tensor(f, 1))[line] = at;
-      }
-    });
-  });
-}
-
 void searchsorted(atled_frame* f) {
   atled_tensor *sequence = arg_tensor(f, 0), *out = out_tensor(f);
   const atled_value &input = f->args[1], &side = f->args[4], &sorter = f->args[5];
@@ -213,7 +186,6 @@ void add_sorting() {
   cpu("core::sort", kernel<sort>);
   cpu("core::argsort", kernel<argsort>);
   cpu("core::topk", kernel<topk>);
-  cpu("core::kthvalue", kernel<kthvalue>);
   cpu("core::searchsorted", kernel<searchsorted>);
   add_kernel("core::bucketize", ATLED_DEVICE_ANY, kernel<bucketize>);
   add_kernel("core::msort", ATLED_DEVICE_ANY, kernel<msort>);
