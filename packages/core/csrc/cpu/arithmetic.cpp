@@ -127,6 +127,13 @@ void pow(atled_frame* frame) {
   e.operand(frame->args[1], dtype).run(find_loop(pow_loops, promoted_dtype), nullptr, 4096);
 }
 
+void float_power(atled_frame* frame) {
+  const int dtype = is_complex(promoted(frame, 3)) ? ATLED_COMPLEX128 : ATLED_FLOAT64;
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
+  e.run(find_loop(pow_loops, dtype), nullptr, 4096);
+}
+
 const LoopTable neg_loops =
     LoopTable().unary<Neg>(Unsigned{}).unary<Neg>(Floats{}).unary<Neg>(Complexes{}).share_signed();
 const LoopTable positive_loops =
@@ -185,6 +192,7 @@ void add_arithmetic() {
   cpu_kernel("core::remainder", kernel<remainder>);
   cpu_kernel("core::fmod", kernel<fmod>);
   cpu_kernel("core::pow", kernel<pow>);
+  cpu_kernel("core::float_power", kernel<float_power>);
   cpu_kernel("core::neg", run_same, neg_loops);
   cpu_kernel("core::positive", run_same, positive_loops);
   cpu_kernel("core::abs", kernel<abs>);

@@ -28,6 +28,14 @@ LoopTable tests() {
       .template test<F>(Complexes{})
       .share_signed();
 }
+template <class F>
+LoopTable signed_infinity() {
+  return LoopTable()
+      .test<Always<false>>(Unsigned{})
+      .template test<Always<false>>(Types<bool>{})
+      .template test<F>(Floats{})
+      .share_signed();
+}
 
 const LoopTable eq_loops = equality<Eq>();
 const LoopTable ne_loops = equality<Ne>();
@@ -38,6 +46,16 @@ const LoopTable ge_loops = order<Ge>();
 const LoopTable isnan_loops = tests<IsNan, false>();
 const LoopTable isinf_loops = tests<IsInf, false>();
 const LoopTable isfinite_loops = tests<IsFinite, true>();
+const LoopTable isposinf_loops = signed_infinity<IsSignedInf<false>>();
+const LoopTable isneginf_loops = signed_infinity<IsSignedInf<true>>();
+const LoopTable isreal_loops = LoopTable()
+                                   .test<Always<true>>(Unsigned{})
+                                   .test<Always<true>>(Types<bool>{})
+                                   .test<Always<true>>(Floats{})
+                                   .test<IsReal>(Complexes{})
+                                   .share_signed();
+const LoopTable signbit_loops =
+    LoopTable().test<Always<false>>(Types<bool>{}).test<SignBit>(Integers{}).test<SignBit>(Floats{});
 const LoopTable isclose_loops = LoopTable().compare<IsClose>(Types<double, std::complex<double>>{});
 
 void isclose(atled_frame* frame) {
@@ -61,6 +79,10 @@ void add_comparison() {
   cpu_kernel("core::isnan", run_bool, isnan_loops);
   cpu_kernel("core::isinf", run_bool, isinf_loops);
   cpu_kernel("core::isfinite", run_bool, isfinite_loops);
+  cpu_kernel("core::isposinf", run_bool, isposinf_loops);
+  cpu_kernel("core::isneginf", run_bool, isneginf_loops);
+  cpu_kernel("core::isreal", run_bool, isreal_loops);
+  cpu_kernel("core::signbit", run_bool, signbit_loops);
   cpu_kernel("core::isclose", kernel<isclose>);
 }
 ATLED_KERNELS(add_comparison);

@@ -28,8 +28,33 @@ const LoopTable rsqrt_loops = LoopTable().unary<Rsqrt>(Floats{}).unary_plain<Rsq
 const LoopTable sigmoid_loops = complex_loops<Sigmoid>();
 const LoopTable erf_loops = float_loops<Erf>();
 const LoopTable erfc_loops = LoopTable().unary_plain<Erfc>(Floats{});
-const LoopTable logaddexp_loops =
-    LoopTable().binary<LogAddExp>(Types<float>{}).binary_plain<LogAddExp>(Types<double>{});
+
+template <class F>
+LoopTable pair_loops() {
+  return LoopTable().binary<F>(Types<float>{}).template binary_plain<F>(Types<double>{});
+}
+
+const LoopTable logaddexp_loops = pair_loops<LogAddExp<false>>();
+const LoopTable logaddexp2_loops = pair_loops<LogAddExp<true>>();
+const LoopTable xlogy_loops = pair_loops<Xlogy>();
+
+template <class T>
+void run_logit(Elementwise& e, atled_loop loop, double low, double high) {
+  Logit<T> f{static_cast<T>(low), static_cast<T>(high)};
+  e.run(loop, &f);
+}
+
+void logit(atled_frame* frame) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const bool clamped = !arg_is_none(frame, 1);
+  const double eps = clamped ? arg_double(frame, 1) : 0;
+  const double low = clamped ? eps : -kInfinity, high = clamped ? 1 - eps : kInfinity;
+  const int dtype = compute_dtype(float_dtype(arg_tensor(frame, 0)->dtype));
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).input(arg_tensor(frame, 0), dtype);
+  if (dtype == ATLED_FLOAT32) return run_logit<float>(e, ATLED_PICK(unary<float, float, Logit<float>>), low, high);
+  run_logit<double>(e, Baseline::unary<double, double, Logit<double>>, low, high);
+}
 
 void add_explog() {
   cpu_kernel("core::exp", run_float, exp_loops);
@@ -45,6 +70,9 @@ void add_explog() {
   cpu_kernel("core::erf", run_float, erf_loops);
   cpu_kernel("core::erfc", run_float, erfc_loops);
   cpu_kernel("core::logaddexp", run_float, logaddexp_loops);
+  cpu_kernel("core::logaddexp2", run_float, logaddexp2_loops);
+  cpu_kernel("core::logit", kernel<logit>);
+  cpu_kernel("core::xlogy", run_float, xlogy_loops);
 }
 ATLED_KERNELS(add_explog);
 

@@ -16,6 +16,7 @@ const LoopTable floor_loops = whole<Floor>();
 const LoopTable ceil_loops = whole<Ceil>();
 const LoopTable trunc_loops = whole<Trunc>();
 const LoopTable round_loops = whole<Round>();
+const LoopTable frac_loops = LoopTable().unary<Frac>(Floats{});
 
 template <class T>
 void round_decimals(atled_frame* frame, int64_t decimals, int loop_dtype) {
@@ -40,6 +41,7 @@ void add_rounding() {
   cpu_kernel("core::ceil", run_same, ceil_loops);
   cpu_kernel("core::trunc", run_same, trunc_loops);
   cpu_kernel("core::round", kernel<round>);
+  cpu_kernel("core::frac", run_same, frac_loops);
 }
 ATLED_KERNELS(add_rounding);
 

@@ -3,6 +3,7 @@
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "functors/arithmetic.h"
+#include "functors/logical.h"
 
 namespace atled::core {
 
@@ -47,12 +48,75 @@ void clamp(atled_frame* frame) {
 const LoopTable relu_loops = LoopTable().unary<Relu>(Integers{}).unary<Relu>(Floats{});
 const LoopTable copysign_loops = LoopTable().binary<CopySign>(Floats{});
 
+const LoopTable heaviside_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalOr>);
+  return t.binary<Heaviside>(Integers{}).binary<Heaviside>(Floats{});
+}();
+const LoopTable fmax_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalOr>);
+  return t.binary<Maximum>(Integers{}).binary<Fmax>(Floats{});
+}();
+const LoopTable fmin_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalAnd>);
+  return t.binary<Minimum>(Integers{}).binary<Fmin>(Floats{});
+}();
+// What nan_to_num leaves alone: numbers that are never NaN or infinite.
+const LoopTable kept_loops = [] {
+  LoopTable t;
+  t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, Truth>);
+  return t.unary<Positive>(Unsigned{}).share_signed();
+}();
+
+double largest(int dtype) {
+  switch (real_dtype(dtype)) {
+    case ATLED_FLOAT16:
+      return 65504;
+    case ATLED_BFLOAT16:
+      return bits_to_float(0x7f7f0000u);
+    case ATLED_FLOAT32:
+      return std::numeric_limits<float>::max();
+    default:
+      return std::numeric_limits<double>::max();
+  }
+}
+
+void nan_to_num(atled_frame* frame) {
+  const atled_tensor* input = arg_tensor(frame, 0);
+  const int dtype = compute_dtype(input->dtype);
+  auto number = [&](int i, double otherwise) { return arg_is_none(frame, i) ? otherwise : arg_double(frame, i); };
+  const double limit = largest(input->dtype), nan = number(1, 0), high = number(2, limit), low = number(3, -limit);
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).input(input, dtype);
+  if (input->dtype < ATLED_FLOAT16) return e.run(kept_loops[dtype]);
+  auto run = [&](auto tag, atled_loop real, atled_loop complex) {
+    using T = typename decltype(tag)::type;
+    NanToNum<T> f{static_cast<T>(nan), static_cast<T>(high), static_cast<T>(low)};
+    e.run(is_complex(dtype) ? complex : real, &f);
+  };
+  if (real_dtype(dtype) == ATLED_FLOAT32) {
+    using C = std::complex<float>;
+    run(Tag<float>{}, ATLED_PICK(unary<float, float, NanToNum<float>>), ATLED_PICK(unary<C, C, NanToNum<float>>));
+  } else {
+    using C = std::complex<double>;
+    run(Tag<double>{}, ATLED_PICK(unary<double, double, NanToNum<double>>), ATLED_PICK(unary<C, C, NanToNum<double>>));
+  }
+}
+
 void add_selection() {
   cpu_kernel("core::where", kernel<where>);
   cpu_kernel("core::clamp", kernel<clamp>);
   cpu_kernel("core::masked_fill", kernel<masked_fill>);
   cpu_kernel("core::relu", run_same, relu_loops);
   cpu_kernel("core::copysign", run_float, copysign_loops);
+  cpu_kernel("core::clamp_min", run_same, raise_loops);
+  cpu_kernel("core::clamp_max", run_same, lower_loops);
+  cpu_kernel("core::fmax", run_same, fmax_loops);
+  cpu_kernel("core::fmin", run_same, fmin_loops);
+  cpu_kernel("core::heaviside", run_same, heaviside_loops);
+  cpu_kernel("core::nan_to_num", kernel<nan_to_num>);
 }
 ATLED_KERNELS(add_selection);
 

@@ -32,6 +32,9 @@ const LoopTable acosh_loops = library<Acosh>();
 const LoopTable atanh_loops = library<Atanh>();
 const LoopTable atan2_loops = LoopTable().binary_plain<Atan2>(Floats{});
 const LoopTable hypot_loops = LoopTable().binary_plain<Hypot>(Floats{});
+const LoopTable deg2rad_loops = LoopTable().unary<Deg2Rad>(Floats{});
+const LoopTable rad2deg_loops = LoopTable().unary<Rad2Deg>(Floats{});
+const LoopTable sinc_loops = library<Sinc>();
 
 void add_trig() {
   cpu_kernel("core::sin", run_float, sin_loops);
@@ -48,6 +51,9 @@ void add_trig() {
   cpu_kernel("core::atanh", run_float, atanh_loops);
   cpu_kernel("core::atan2", run_float, atan2_loops);
   cpu_kernel("core::hypot", run_float, hypot_loops);
+  cpu_kernel("core::deg2rad", run_float, deg2rad_loops);
+  cpu_kernel("core::rad2deg", run_float, rad2deg_loops);
+  cpu_kernel("core::sinc", run_float, sinc_loops);
 }
 ATLED_KERNELS(add_trig);
 

@@ -50,6 +50,29 @@ struct IsFinite {
     return (*this)(x.real()) && (*this)(x.imag());
   }
 };
+template <bool kNegative>
+struct IsSignedInf {
+  template <class T>
+  ATLED_FN bool operator()(T x) const {
+    return x == (kNegative ? -1 : 1) * std::numeric_limits<T>::infinity();
+  }
+};
+struct IsReal {
+  template <class T>
+  ATLED_FN bool operator()(std::complex<T> x) const {
+    return x.imag() == 0;
+  }
+};
+struct SignBit {
+  template <class T>
+  ATLED_FN bool operator()(T x) const {
+    if constexpr (std::is_integral_v<T>) {
+      return x < T(0);
+    } else {
+      return std::signbit(x);
+    }
+  }
+};
 // What the tests answer for every integer.
 template <bool kAnswer>
 struct Always {

@@ -132,19 +132,43 @@ struct Erfc {
     return std::erfc(x);
   }
 };
-// log(exp(a) + exp(b))
+// log(exp(a) + exp(b)), or to base 2 log2(2^a + 2^b)
+template <bool kBase2>
 struct LogAddExp {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
+    constexpr T kLog2e = static_cast<T>(1.44269504088896340736);
     const T high = a > b ? a : b, low = a > b ? b : a;
     const T d = low - high;
     T rest;
     if constexpr (is_float<T>)
-      rest = fmath::log1p(fmath::exp(d));
+      rest = fmath::log1p(kBase2 ? fmath::exp2(d) : fmath::exp(d));
     else
-      rest = std::log1p(std::exp(d));
+      rest = std::log1p(kBase2 ? std::exp2(d) : std::exp(d));
+    if constexpr (kBase2) rest *= kLog2e;
     // Equal infinities: their difference is NaN, their sum themselves.
     return a == b && a - b != T(0) ? a : (a != a ? a : high + rest);
+  }
+};
+// log(x / (1 - x)) of x, brought into [low, high] first. Around 1/2, where the quotient is near 1, 2x - 1 is exact.
+template <class T>
+struct Logit {
+  T low, high;
+  ATLED_FN T operator()(T x) const {
+    x = x < low ? low : x;
+    x = x > high ? high : x;
+    const T y = T(1) - x;
+    if constexpr (is_float<T>)
+      return x < T(0.25) ? fmath::log(x / y) : fmath::log1p((T(2) * x - T(1)) / y);
+    else
+      return x < T(0.25) ? std::log(x / y) : std::log1p((T(2) * x - T(1)) / y);
+  }
+};
+// x log(y), 0 where x is 0 and y no NaN.
+struct Xlogy {
+  template <class T>
+  ATLED_FN T operator()(T x, T y) const {
+    return x == T(0) && y == y ? T(0) : x * Log{}(y);
   }
 };
 

@@ -33,6 +33,12 @@ struct Round {
     return std::nearbyint(x);
   }
 };
+struct Frac {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return x - std::trunc(x);
+  }
+};
 // To a number of decimal places: scale is 10^|decimals|.
 template <class T>
 struct RoundDecimals {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cmath>
+#include <complex>
+#include <limits>
 #include <type_traits>
 
 #include "functors/copy.h"
@@ -39,6 +41,34 @@ struct CopySign {
   ATLED_FN T operator()(T magnitude, T sign) const {
     return std::copysign(magnitude, sign);
   }
+};
+// The larger and the smaller of two, where a NaN counts as missing.
+struct Fmax {
+  template <class T>
+  ATLED_FN T operator()(T a, T b) const {
+    return a >= b || b != b ? a : b;
+  }
+};
+struct Fmin {
+  template <class T>
+  ATLED_FN T operator()(T a, T b) const {
+    return a <= b || b != b ? a : b;
+  }
+};
+struct Heaviside {
+  template <class T>
+  ATLED_FN T operator()(T x, T at_zero) const {
+    return x == T(0) ? at_zero : static_cast<T>(x > T(0));
+  }
+};
+template <class T>
+struct NanToNum {
+  T nan, high, low;
+  ATLED_FN T operator()(T x) const {
+    constexpr T kInfinity = std::numeric_limits<T>::infinity();
+    return x != x ? nan : x == kInfinity ? high : x == -kInfinity ? low : x;
+  }
+  ATLED_FN std::complex<T> operator()(std::complex<T> x) const { return {(*this)(x.real()), (*this)(x.imag())}; }
 };
 
 }  // namespace atled::core

@@ -50,6 +50,40 @@ ATLED_LIBRARY_FUNCTION(Acosh, acosh);
 ATLED_LIBRARY_FUNCTION(Atanh, atanh);
 #undef ATLED_LIBRARY_FUNCTION
 
+// Through double, so that the constant's own rounding does not show in float.
+struct Deg2Rad {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return static_cast<T>(static_cast<double>(x) * 0.017453292519943295769);
+  }
+};
+struct Rad2Deg {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return static_cast<T>(static_cast<double>(x) * 57.295779513082320877);
+  }
+};
+constexpr double kPi = 3.14159265358979323846;
+// sin(pi x) / (pi x), with 0 at the integers: x is reduced by its period before the product with pi rounds.
+struct Sinc {
+  ATLED_FN double operator()(double x) const {
+    if (x == 0 || std::isinf(x)) return x == 0;
+    double r = period(x);
+    if (std::fabs(r) > 0.5) r = std::copysign(1.0, r) - r;
+    return std::sin(kPi * r) / (kPi * x);
+  }
+  ATLED_FN float operator()(float x) const { return static_cast<float>((*this)(static_cast<double>(x))); }
+  ATLED_FN std::complex<double> operator()(std::complex<double> z) const {
+    if (z == 0.0) return 1;
+    return std::sin(std::complex<double>(kPi * period(z.real()), kPi * z.imag())) / (kPi * z);
+  }
+  ATLED_FN std::complex<float> operator()(std::complex<float> z) const {
+    return std::complex<float>((*this)(std::complex<double>(z)));
+  }
+
+ private:
+  static ATLED_FN double period(double x) { return x - 2 * std::nearbyint(x / 2); }
+};
 struct Atan2 {
   template <class T>
   ATLED_FN T operator()(T y, T x) const {

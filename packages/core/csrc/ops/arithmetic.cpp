@@ -63,6 +63,11 @@ void pow_rule(const atled_frame* frame, atled_spec* outs) {
   if (outs[0].dtype == ATLED_BOOL) fail(ATLED_E_DTYPE, "expected numbers, got bool");
 }
 
+void float_power_rule(const atled_frame* frame, atled_spec* outs) {
+  same_rule(frame, outs);
+  outs[0].dtype = is_complex(outs[0].dtype) ? ATLED_COMPLEX128 : ATLED_FLOAT64;
+}
+
 void abs_rule(const atled_frame* frame, atled_spec* outs) {
   same_rule(frame, outs);
   outs[0].dtype = real_dtype(outs[0].dtype);
@@ -107,6 +112,11 @@ void define_arithmetic() {
           "The remainder with the dividend's sign, as C's fmod has it.", shape<modulo_rule>, kElementwise});
   define({"core::pow(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor",
           "input to the power of exponent, element by element; integers wrap.", shape<pow_rule>, kElementwise});
+  define({"core::float_power(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor",
+          "input to the power of exponent, computed in float64 (complex128 for complex numbers).",
+          shape<float_power_rule>, kElementwise});
+  define({"core::rsub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", "other - alpha * input.",
+          nullptr, ATLED_OP_COMPOSITE});
   define({"core::neg(Tensor input) -> Tensor", "-input.", shape<no_bool>, kElementwise});
   define({"core::positive(Tensor input) -> Tensor", "+input: a copy of it.", shape<no_bool>, ATLED_OP_ELEMENTWISE});
   define({"core::abs(Tensor input) -> Tensor", "The absolute value; of complex numbers the modulus, which is real.",
@@ -134,8 +144,18 @@ void define_arithmetic() {
   alias("core::div", "core::true_divide");
   alias("core::neg", "core::negative");
   alias("core::abs", "core::absolute");
+  alias("core::sign", "core::sgn");
 }
 ATLED_OPS(define_arithmetic);
+
+void rsub(atled_frame* f) {
+  static const Op sub{"core::sub"};
+  atled_value result = none();
+  sub.run(0, &result, {f->args[1], f->args[0], f->args[2]});
+  f->outs[0] = result;
+}
+void add_arithmetic_composites() { add_kernel("core::rsub", ATLED_DEVICE_ANY, kernel<rsub>); }
+ATLED_KERNELS(add_arithmetic_composites);
 
 }  // namespace
 

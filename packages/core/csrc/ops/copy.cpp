@@ -27,6 +27,9 @@ void define_copy() {
           nullptr, ATLED_OP_ANY_DEVICE});
   define({"core::fill_(Tensor(a!) input, Tensor|Scalar value) -> Tensor", "Writes value into every element of input.",
           nullptr, ATLED_OP_ANY_DEVICE});
+  define({"core::fill(Tensor input, Tensor|Scalar value) -> Tensor",
+          "A tensor of input's shape and dtype, full of value: a number or a 0-d tensor.", nullptr,
+          ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
   define({"core::zero_(Tensor(a!) input) -> Tensor", "Writes 0 into every element of input."});
   define({"core::clone(Tensor input, *, str? memory_format=None) -> Tensor",
           "A copy of input. The order of its dimensions in memory is kept, or row-major with "
@@ -46,6 +49,13 @@ void define_copy() {
           ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE});
 }
 ATLED_OPS(define_copy);
+
+void fill(atled_frame* f) {
+  static const Op empty_like{"core::empty_like"}, fill_in{"core::fill_"};
+  set_out(f, 0, fill_in(empty_like(arg_tensor(f, 0)), f->args[1]));
+}
+void add_copy_composites() { add_kernel("core::fill", ATLED_DEVICE_ANY, kernel<fill>); }
+ATLED_KERNELS(add_copy_composites);
 
 }  // namespace
 

@@ -31,6 +31,13 @@ void define_explog() {
       {"core::erfc(Tensor input) -> Tensor", "1 - erf(input), exact for large input.", shape<real_float_rule>, traits});
   define({"core::logaddexp(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "log(exp(input) + exp(other)) without overflow.", shape<real_float_rule>, ATLED_OP_ELEMENTWISE});
+  define({"core::logaddexp2(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
+          "log2(2^input + 2^other) without overflow.", shape<real_float_rule>, ATLED_OP_ELEMENTWISE});
+  define({"core::logit(Tensor input, float? eps=None) -> Tensor",
+          "log(input / (1 - input)), the inverse of sigmoid; eps, if given, first clamps input to [eps, 1 - eps].",
+          shape<real_float_rule>, traits});
+  define({"core::xlogy(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
+          "input * log(other), but 0 where input is 0 and other is no NaN.", shape<real_float_rule>, traits});
   alias("core::sigmoid", "special::expit");
   for (const char* name : {"exp2", "expm1", "log1p", "erf", "erfc"})
     alias((std::string("core::") + name).c_str(), (std::string("special::") + name).c_str());

@@ -11,6 +11,11 @@ void whole_rule(const atled_frame* frame, atled_spec* outs) {
     fail(ATLED_E_DTYPE, "expected real numbers, got %s", dtype_name(outs[0].dtype));
 }
 
+void frac_rule(const atled_frame* frame, atled_spec* outs) {
+  expect_floating(arg_tensor(frame, 0), "input");
+  whole_rule(frame, outs);
+}
+
 void define_rounding() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
   define({"core::floor(Tensor input) -> Tensor", "The largest integer that is not above input.", shape<whole_rule>,
@@ -21,6 +26,8 @@ void define_rounding() {
   define({"core::round(Tensor input, *, int decimals=0) -> Tensor",
           "The nearest number with that many decimals, half to even; negative decimals round to tens, hundreds, ...",
           shape<whole_rule>, traits});
+  define({"core::frac(Tensor input) -> Tensor", "input - trunc(input): what follows the point, with input's sign.",
+          shape<frac_rule>, traits});
   alias("core::trunc", "core::fix");
 }
 ATLED_OPS(define_rounding);

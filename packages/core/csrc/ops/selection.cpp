@@ -22,11 +22,15 @@ void where_rule(const atled_frame* frame, atled_spec* outs) {
     fail(ATLED_E_DTYPE, "expected condition to be bool, got %s", dtype_name(condition->dtype));
 }
 
-void clamp_rule(const atled_frame* frame, atled_spec* outs) {
-  if (arg_is_none(frame, 1) && arg_is_none(frame, 2)) fail(ATLED_E_VALUE, "expected min, max or both, got neither");
+void real_rule(const atled_frame* frame, atled_spec* outs) {
   same_rule(frame, outs);
   if (outs[0].dtype == ATLED_BOOL || is_complex(outs[0].dtype))
     fail(ATLED_E_DTYPE, "expected real numbers, got %s", dtype_name(outs[0].dtype));
+}
+
+void clamp_rule(const atled_frame* frame, atled_spec* outs) {
+  if (arg_is_none(frame, 1) && arg_is_none(frame, 2)) fail(ATLED_E_VALUE, "expected min, max or both, got neither");
+  real_rule(frame, outs);
 }
 
 void masked_fill_rule(const atled_frame* frame, atled_spec* outs) {
@@ -42,10 +46,9 @@ void masked_fill_rule(const atled_frame* frame, atled_spec* outs) {
     fail(ATLED_E_DTYPE, "expected value to fit input's %s, got one of a higher kind", dtype_name(input->dtype));
 }
 
-void relu_rule(const atled_frame* frame, atled_spec* outs) {
+void ordered_rule(const atled_frame* frame, atled_spec* outs) {
   same_rule(frame, outs);
-  if (outs[0].dtype == ATLED_BOOL || is_complex(outs[0].dtype))
-    fail(ATLED_E_DTYPE, "expected real numbers, got %s", dtype_name(outs[0].dtype));
+  if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex, which have no order");
 }
 
 void copysign_rule(const atled_frame* frame, atled_spec* outs) {
@@ -60,9 +63,24 @@ void define_selection() {
           "input, but no less than min and no more than max; where min > max, max.", shape<clamp_rule>, kElementwise});
   define({"core::masked_fill(Tensor input, Tensor mask, Tensor|Scalar value) -> Tensor",
           "value where mask is true, input elsewhere; the dtype is input's.", shape<masked_fill_rule>, kElementwise});
-  define({"core::relu(Tensor input) -> Tensor", "input where it is above 0, else 0.", shape<relu_rule>, kElementwise});
+  define({"core::relu(Tensor input) -> Tensor", "input where it is above 0, else 0.", shape<real_rule>, kElementwise});
   define({"core::copysign(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "The magnitude of input with the sign of other.", shape<copysign_rule>, kElementwise});
+  define({"core::clamp_min(Tensor input, Tensor|Scalar min) -> Tensor", "input, but no less than min.",
+          shape<real_rule>, kElementwise});
+  define({"core::clamp_max(Tensor input, Tensor|Scalar max) -> Tensor", "input, but no more than max.",
+          shape<real_rule>, kElementwise});
+  define({"core::fmax(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
+          "The larger of the two, element by element; the other one where one is NaN.", shape<ordered_rule>,
+          ATLED_OP_ELEMENTWISE});
+  define({"core::fmin(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
+          "The smaller of the two, element by element; the other one where one is NaN.", shape<ordered_rule>,
+          ATLED_OP_ELEMENTWISE});
+  define({"core::heaviside(Tensor|Scalar input, Tensor|Scalar values) -> Tensor",
+          "The step function: 0 below 0 (and for NaN), 1 above, values at 0.", shape<ordered_rule>, kElementwise});
+  define({"core::nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
+          "Numbers in place of NaN (0 unless given) and of the infinities (the dtype's largest and lowest numbers).",
+          shape<same_rule>, kElementwise});
   alias("core::clamp", "core::clip");
 }
 ATLED_OPS(define_selection);

@@ -32,6 +32,11 @@ void define_trig() {
           "The angle of the point (other, input) in (-pi, pi].", shape<real_float_rule>, traits});
   define({"core::hypot(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "sqrt(input^2 + other^2) without overflow.", shape<real_float_rule>, traits});
+  define({"core::deg2rad(Tensor input) -> Tensor", "Degrees in radians: input * pi / 180.", shape<real_float_rule>,
+          traits});
+  define({"core::rad2deg(Tensor input) -> Tensor", "Radians in degrees: input * 180 / pi.", shape<real_float_rule>,
+          traits});
+  define({"core::sinc(Tensor input) -> Tensor", "sin(pi input) / (pi input), 1 at 0.", shape<float_rule>, traits});
   alias("core::asin", "core::arcsin");
   alias("core::acos", "core::arccos");
   alias("core::atan", "core::arctan");

@@ -169,8 +169,6 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
               TensorImpl** out) noexcept {
   Storage* storage = impl(base)->storage;
   const int64_t item = itemsize(dtype);
-  if (item != itemsize(base->dtype))
-    return set_error(ATLED_E_DTYPE, "expected a view of a dtype with the same item size");
   if (ndim < 0 || ndim > ATLED_MAX_NDIM) return set_error(ATLED_E_SHAPE, "expected at most 64 dimensions");
   int64_t low = offset, high = offset;
   bool empty = false, overflow = false;
@@ -187,8 +185,10 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
     offset = 0;
   } else {
     const char* begin = static_cast<const char*>(storage->data);
-    int64_t before = (data - begin) / item, total = static_cast<int64_t>(storage->nbytes) / item;
-    if (overflow || before + low < 0 || before + high >= total)
+    // Rounded so that the first and the last element lie inside as a whole.
+    const int64_t before = (data - begin) / item,
+                  after = (static_cast<int64_t>(storage->nbytes) - (data - begin)) / item;
+    if (overflow || before + low < 0 || high >= after)
       return set_error(ATLED_E_BOUNDS,
                        "expected a view inside the storage, but its sizes, strides and offset reach outside it");
   }

@@ -268,8 +268,7 @@ typedef struct atled_api {
   void (*retain)(atled_tensor* t);
   void (*release)(atled_tensor* t); /* NULL is fine */
   int (*empty)(const atled_spec* spec, DLDevice device, atled_tensor** out);
-  /* A view of base's storage. offset is in elements of base, from base's element 0; dtype must have base's item size.
-   */
+  /* A view of base's storage. strides and offset are in elements of dtype, offset from where base's element 0 is. */
   int (*as_view)(atled_tensor* base, int32_t dtype, int32_t ndim, const int64_t* shape, const int64_t* strides,
                  int64_t offset, atled_tensor** out);
   /* A tensor over foreign memory; takes `managed` over on success and calls its deleter when the storage dies. */

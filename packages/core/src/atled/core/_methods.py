@@ -73,13 +73,25 @@ def _mH(self: _core.Tensor) -> _core.Tensor:
 
 
 def _real(self: _core.Tensor) -> _core.Tensor:
-    """The real part."""
+    """The real part: a view; of real numbers the tensor itself."""
     return ops.core.real(self)  # type: ignore[no-any-return]
 
 
 def _imag(self: _core.Tensor) -> _core.Tensor:
-    """The imaginary part of a complex tensor."""
+    """The imaginary part of complex numbers: a view."""
     return ops.core.imag(self)  # type: ignore[no-any-return]
+
+
+def _set_real(self: _core.Tensor, value: Any) -> None:
+    _write(_real(self), value)
+
+
+def _set_imag(self: _core.Tensor, value: Any) -> None:
+    _write(_imag(self), value)
+
+
+def _write(part: _core.Tensor, value: Any) -> None:
+    (part.copy_ if isinstance(value, _core.Tensor) else part.fill_)(value)
 
 
 def _layout(self: _core.Tensor) -> layout:
@@ -360,6 +372,7 @@ _PROPERTIES = {
     "layout": _layout,
     "__cuda_array_interface__": _cuda_array_interface,
 }
+_SETTERS = {"real": _set_real, "imag": _set_imag}
 _METHODS = (
     *(is_signed, is_nonzero, is_pinned, is_set_to, ndimension, get_device, type, type_as, to_dense, to_device, cuda),
     *(pin_memory, record_stream, new_tensor, new_empty_strided, __reversed__, storage, untyped_storage, set_, resize_),
@@ -370,7 +383,7 @@ _METHODS = (
 def install() -> None:
     """Puts these on Tensor."""
     for name, getter in _PROPERTIES.items():
-        setattr(_core.Tensor, name, property(getter))
+        setattr(_core.Tensor, name, property(getter, _SETTERS.get(name)))
     for method in _METHODS:
         setattr(_core.Tensor, method.__name__, method)
     # Before arrays in mixed expressions of libraries that still ask for it.

@@ -59,6 +59,7 @@ def register(rule: RuleBook) -> None:
     rule("remainder", input=lambda g: g, other=lambda g, input, other: -g * at.div(input, other, rounding_mode="floor"))
     rule("fmod", input=lambda g: g, other=lambda g, input, other: -g * at.div(input, other, rounding_mode="trunc"))
     rule("pow", input=_pow_input, exponent=_pow_exponent)
+    rule("float_power", input=_pow_input, exponent=_pow_exponent)
     rule("neg", input=lambda g: -g)
     rule("positive", input=lambda g: g)
     rule("abs", input=_abs)

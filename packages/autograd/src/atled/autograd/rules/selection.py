@@ -31,6 +31,28 @@ def register(rule: RuleBook) -> None:
     )
     rule("clamp", input=_clamp_input, min=_clamp_min, max=_clamp_max)
     rule("masked_fill", input=lambda g, mask: at.masked_fill(g, mask, 0), value=lambda g, mask: at.where(mask, g, 0))
+    rule(
+        "clamp_min",
+        input=lambda g, input, min: at.where(input < min, 0, g),
+        min=lambda g, input, min: at.where(input < min, g, 0),
+    )
+    rule(
+        "clamp_max",
+        input=lambda g, input, max: at.where(input > max, 0, g),
+        max=lambda g, input, max: at.where(input > max, g, 0),
+    )
+    rule(
+        "fmax",
+        input=lambda g, input, out: at.where(at.eq(out, input), g, 0),
+        other=lambda g, input, out: at.where(at.eq(out, input), 0, g),
+    )
+    rule(
+        "fmin",
+        input=lambda g, input, out: at.where(at.eq(out, input), g, 0),
+        other=lambda g, input, out: at.where(at.eq(out, input), 0, g),
+    )
+    rule("heaviside", input=lambda g: at.zeros_like(g), values=lambda g, input: at.where(at.eq(input, 0), g, 0))
+    rule("nan_to_num", input=lambda g, input: at.where(at.isfinite(input), g, 0))
     rule("relu", input=lambda g, out: at.where(out > 0, g, 0))
     rule(
         "copysign",

@@ -1,11 +1,22 @@
 """Rules of trigonometric and hyperbolic functions."""
 
+import math
+from typing import Any
+
 import atled.core as at
 from atled.autograd._math import conj
 from atled.autograd._rule import RuleBook
 
 
+def _sinc(g: Any, input: Any, out: Any) -> Any:
+    safe = at.where(input == 0, 1, input)
+    return g * conj(at.where(input == 0, 0, (at.cos(input * math.pi) - out) / safe))
+
+
 def register(rule: RuleBook) -> None:
+    rule("deg2rad", input=lambda g: at.deg2rad(g))
+    rule("rad2deg", input=lambda g: at.rad2deg(g))
+    rule("sinc", input=_sinc)
     rule("sin", input=lambda g, input: g * conj(at.cos(input)))
     rule("cos", input=lambda g, input: -g * conj(at.sin(input)))
     rule("tan", input=lambda g, out: g * conj(out * out + 1))

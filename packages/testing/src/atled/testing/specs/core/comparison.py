@@ -37,8 +37,17 @@ def compare(name: str, reference: Any, ordered: bool) -> OpSpec:
     )
 
 
-def element_test(name: str, reference: Any) -> OpSpec:
-    return OpSpec(name=name, reference=reference, samples=unary, result="bool", differentiable=False)
+def element_test(name: str, reference: Any, **kwargs: Any) -> OpSpec:
+    return OpSpec(name=name, reference=reference, samples=unary, result="bool", differentiable=False, **kwargs)
+
+
+def real_test(name: str, reference: Any) -> OpSpec:
+    errors = (ErrorCase(at.DTypeError, "input to be real, got complex64", np.ones(2, np.complex64)),)
+    return element_test(name, reference, dtypes=(*BOOL, *REALS), errors=errors)
+
+
+def with_sign(x: Any) -> Any:
+    return np.signbit(x) if x.dtype.kind == "f" else x < 0
 
 
 def near(draw: Draw) -> Iterator[Sample]:
@@ -67,5 +76,9 @@ SPECS = [
     element_test("isnan", np.isnan),
     element_test("isinf", np.isinf),
     element_test("isfinite", np.isfinite),
+    element_test("isreal", np.isreal),
+    real_test("isposinf", lambda x: x == np.inf),
+    real_test("isneginf", lambda x: x == -np.inf),
+    real_test("signbit", with_sign),
     OpSpec(name="isclose", reference=isclose, samples=near, result="bool", differentiable=False),
 ]

@@ -88,6 +88,13 @@ SPECS = [
         ErrorCase(at.ArgumentError, "value", X, "text"),
         differentiable=("input", "value"),
     ),
+    op(
+        "fill",
+        lambda x, value: np.full(x.shape, value),
+        fills,
+        ErrorCase(at.AtledError, "value", X, np.ones(2, np.float32)),
+        differentiable=("value",),
+    ),
     op("zero_", np.zeros_like, unary),
     op(
         "clone",

@@ -49,6 +49,32 @@ def function(name: str, reference: Any, **kwargs: Any) -> OpSpec:
     return OpSpec(name=name, reference=reference, **fields)
 
 
+def fractions(draw: Draw) -> Iterator[Sample]:
+    """Around 1/2, where a plain quotient's logarithm loses its digits; with and without eps."""
+    yield from unary(draw)
+    if draw.dtype in FLOATS and not draw.smooth:
+        yield Sample((0.5 + (draw(100) - 0.5) * 1e-3).astype(draw(1).dtype))
+        yield Sample(draw(50, low=-1, high=2), 0.125)
+    if draw.dtype in FLOATS:
+        yield Sample(draw(5), eps=0.25)
+
+
+def logit(x: Any, eps: float | None = None) -> Any:
+    return special.logit(x if eps is None else np.clip(x, eps, 1 - eps))
+
+
+def logarithm_terms(draw: Draw) -> Iterator[Sample]:
+    """The second operand is above 0 where a number can be chosen; zeros of the first hide it."""
+    for sample in binary(draw):
+        a, b = sample.args
+        yield Sample(a, np.abs(b) + np.asarray(1, b.dtype) if isinstance(b, np.ndarray) and draw.smooth else b)
+    if not draw.smooth:
+        yield Sample(0, draw(5))
+        x = draw(3, 4)
+        x[0] = 0
+        yield Sample(x, draw(4))
+
+
 SPECS = [
     function("exp", np.exp, samples=wide_range),
     function("exp2", np.exp2),
@@ -67,6 +93,29 @@ SPECS = [
         dtypes=(*BOOL, *REALS),
         ulps={**FUNCTION, "float32": 8, "float64": 16},
         errors=(NOT_A_TENSOR, COMPLEX),
+    ),
+    function(
+        "logaddexp2",
+        np.logaddexp2,
+        scale=lambda a, b: a + b,
+        samples=binary,
+        dtypes=(*BOOL, *REALS),
+        errors=(ErrorCase(at.DTypeError, "expected real numbers, got complex", *[np.ones(2, np.complex64)] * 2),),
+    ),
+    function(
+        "logit",
+        logit,
+        samples=fractions,
+        domain=(0.01, 0.99),
+        dtypes=(*BOOL, *REALS),
+        errors=(NOT_A_TENSOR, COMPLEX),
+    ),
+    function(
+        "xlogy",
+        special.xlogy,
+        samples=logarithm_terms,
+        dtypes=(*BOOL, *REALS),
+        errors=(ErrorCase(at.DTypeError, "expected real numbers, got complex", *[np.ones(2, np.complex64)] * 2),),
     ),
     function(
         "logaddexp",

@@ -34,13 +34,19 @@ def decimals(draw: Draw) -> Iterator[Sample]:
 
 
 def rounding(name: str, reference: Any, **kwargs: Any) -> OpSpec:
-    fields: dict[str, Any] = {"samples": halves, "ulps": 0, **kwargs}
-    return OpSpec(name=name, reference=reference, dtypes=REALS, errors=ERRORS, **fields)
+    fields: dict[str, Any] = {"samples": halves, "ulps": 0, "dtypes": REALS, "errors": ERRORS, **kwargs}
+    return OpSpec(name=name, reference=reference, **fields)
 
 
 SPECS = [
     rounding("floor", np.floor),
     rounding("ceil", np.ceil),
     rounding("trunc", np.trunc),
+    rounding(
+        "frac",
+        lambda x: x - np.trunc(x),
+        dtypes=FLOATS,
+        errors=(ErrorCase(at.DTypeError, "floating", np.ones(2, int)), ERRORS[0]),
+    ),
     rounding("round", np.round, samples=decimals, ulps={"default": 0, "float32": 1, "float64": 1}),
 ]

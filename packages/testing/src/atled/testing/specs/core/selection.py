@@ -7,10 +7,11 @@ import numpy as np
 
 import atled.core as at
 from atled.testing import BOOL, REALS, Draw, ErrorCase, OpSpec, Sample, result_dtype
-from atled.testing.samples import binary, unary
+from atled.testing.samples import binary, unary, unary_finite
 
 X = np.ones((2, 3), np.float32)
 MASK = np.ones((2, 3), bool)
+NO_ORDER = ErrorCase(at.DTypeError, "real numbers, got complex", *[np.ones(2, np.complex64)] * 2)
 NOT_REAL = (
     ErrorCase(at.DTypeError, "real numbers, got complex64", np.ones(2, np.complex64), 0, 1),
     ErrorCase(at.DTypeError, "real numbers, got bool", np.ones(2, bool), False),
@@ -52,6 +53,38 @@ def fills(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw(3, 4), draw(3, 1, dtype="bool"), draw())
 
 
+def bounds(draw: Draw) -> Iterator[Sample]:
+    for shape in ((), (5,), (3, 4), (0, 2), (1037,)):
+        yield Sample(draw(*shape), 2)
+    yield Sample(draw(3, 4), draw(4))
+    if not draw.smooth:
+        yield Sample(draw.specials(), draw(1))
+        yield Sample(draw(3, 4), draw.specials()[:, None, None])
+        yield Sample(draw(3, 4), 0.5)
+
+
+def steps(draw: Draw) -> Iterator[Sample]:
+    if not draw.smooth:
+        yield from binary(draw)
+    x = draw(3, 4)
+    x[:, 0] = 0
+    yield Sample(x, draw(4))
+
+
+def holes(draw: Draw) -> Iterator[Sample]:
+    yield from unary_finite(draw)
+    yield Sample(draw(3, 4), 1.0, 2.0, 3.0)
+    if draw.smooth:
+        return
+    yield Sample(draw.specials(), nan=0.5, posinf=2.0, neginf=-3.0)
+    if draw.dtype == "float64":  # what stands for infinity in the others, the reference cannot know
+        yield Sample(draw.specials())
+
+
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
 SPECS = [
     OpSpec(
         name="where",
@@ -86,6 +119,35 @@ SPECS = [
         ),
         differentiable=("input", "value"),
     ),
+    OpSpec(
+        name="clamp_min",
+        reference=np.maximum,
+        samples=bounds,
+        dtypes=REALS,
+        ulps=1,
+        errors=(ErrorCase(at.DTypeError, "real numbers, got complex64", np.ones(2, np.complex64), 0),),
+    ),
+    OpSpec(
+        name="clamp_max",
+        reference=np.minimum,
+        samples=bounds,
+        dtypes=REALS,
+        ulps=1,
+        errors=(ErrorCase(at.DTypeError, "real numbers, got complex64", np.ones(2, np.complex64), 0),),
+    ),
+    OpSpec(name="fmax", reference=np.fmax, samples=binary, dtypes=(*BOOL, *REALS), ulps=0, errors=(NO_ORDER,)),
+    OpSpec(name="fmin", reference=np.fmin, samples=binary, dtypes=(*BOOL, *REALS), ulps=0, errors=(NO_ORDER,)),
+    OpSpec(
+        name="heaviside",
+        # Of NaN NumPy makes NaN, PyTorch 0.
+        reference=lambda x, values: np.where(x == 0, values, x > 0),
+        samples=steps,
+        dtypes=(*BOOL, *REALS),
+        ulps=1,
+        errors=(NO_ORDER,),
+        differentiable=("values",),
+    ),
+    OpSpec(name="nan_to_num", reference=nan_to_num, samples=holes, result="input", ulps=1),
     OpSpec(
         name="relu",
         reference=lambda x: np.maximum(x, 0),
