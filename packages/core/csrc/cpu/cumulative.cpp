@@ -39,6 +39,24 @@ bool takes_over(A x, A best) {
   return kLargest ? x >= best : x <= best;
 }
 
+// One line alone: a new best is rare, so a branch costs less than waiting for the last choice.
+template <bool kLargest, class A, class S>
+void run_line(const S* in, int64_t step, int64_t n, S* values, int64_t* indices) {
+  A best = static_cast<A>(in[0]);
+  S stored = in[0];
+  int64_t where = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const A x = static_cast<A>(in[i * step]);
+    if (takes_over<kLargest>(x, best)) {
+      best = x;
+      stored = in[i * step];
+      where = i;
+    }
+    values[i * step] = stored;
+    indices[i * step] = where;
+  }
+}
+
 template <bool kLargest>
 void extreme(atled_frame* f) {
   const Tensor input = contiguous(arg_tensor(f, 0));
@@ -50,6 +68,7 @@ void extreme(atled_frame* f) {
       Stored<T>* values = data<Stored<T>>(out_tensor(f, 0));
       int64_t* indices = data<int64_t>(out_tensor(f, 1));
       each_tile(input, arg_int(f, 1), [&](int64_t offset, int64_t columns, int64_t step, int64_t n) {
+        if (columns == 1) return run_line<kLargest, A>(in + offset, step, n, values + offset, indices + offset);
         A best[kTile];
         int64_t where[kTile];
         for (int64_t i = 0; i < n; ++i, offset += step)

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
@@ -11,7 +12,8 @@
 namespace atled::core {
 namespace {
 
-constexpr int kLanes = 16;  // partial sums side by side, for vector code and for accuracy
+constexpr int64_t kManyRows = 25;  // from so many on, products are quicker than differences
+constexpr int kLanes = 16;         // partial sums side by side, for vector code and for accuracy
 
 // What a coordinate's difference adds, how sums meet, and what the distance is.
 struct Count {
@@ -103,6 +105,41 @@ void fill_distances(const Tensor& x1, const Tensor& x2, const atled_tensor* out,
   });
 }
 
+// Euclid's from products, as |x|^2 + |y|^2 - 2 x.y; where that cancels, from differences after all.
+template <class T>
+void fill_from_products(const Tensor& x1, const Tensor& x2, const atled_tensor* out) {
+  static const Op matmul{"core::matmul"}, transpose{"core::transpose"};
+  using A = OrderAcc<T>;
+  const int ndim = out->dl.ndim;
+  const int64_t rows = out->dl.shape[ndim - 2], columns = out->dl.shape[ndim - 1], n = x1->dl.shape[ndim - 1];
+  const Tensor products = matmul(x1, transpose(x2, -1, -2));
+  auto squares = [n](const Tensor& x) {
+    std::vector<A> sums(static_cast<size_t>(numel(x) / n));
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const A* row = data<A>(x) + static_cast<int64_t>(i) * n;
+      double sum = 0;
+      for (int64_t k = 0; k < n; ++k) sum += static_cast<double>(row[k]) * static_cast<double>(row[k]);
+      sums[i] = static_cast<A>(sum);
+    }
+    return sums;
+  };
+  const std::vector<A> first = squares(x1), second = squares(x2);
+  parallel(numel(out) / columns, std::max<int64_t>(1, 16384 / columns), [&](int64_t begin, int64_t end) {
+    for (int64_t line = begin; line < end; ++line) {
+      const int64_t batch = line / rows * columns;
+      const A *x = data<A>(x1) + line * n, *product = data<A>(products) + line * columns;
+      for (int64_t j = 0; j < columns; ++j) {
+        const A total = first[static_cast<size_t>(line)] + second[static_cast<size_t>(batch + j)];
+        const A square = total - 2 * product[j];
+        // NaN and infinity fail the test too.
+        const bool exact = square > total / 8;
+        data<T>(out)[line * columns + j] =
+            T(exact ? std::sqrt(square) : distance(x, data<A>(x2) + (batch + j) * n, n, Euclid{}));
+      }
+    }
+  });
+}
+
 void cdist(atled_frame* f) {
   const atled_tensor* out = out_tensor(f);
   const int dtype = compute_dtype(out->dtype);
@@ -113,6 +150,9 @@ void cdist(atled_frame* f) {
     if constexpr (!std::is_integral_v<T> && !is_complex_type<T>) {
       if (p == 0) return fill_distances<T>(x1, x2, out, Count{});
       if (p == 1) return fill_distances<T>(x1, x2, out, Manhattan{});
+      if (p == 2 && std::min(x1->dl.shape[out->dl.ndim - 2], x2->dl.shape[out->dl.ndim - 2]) >= kManyRows &&
+          x1->dl.shape[out->dl.ndim - 1] > 0)
+        return fill_from_products<T>(x1, x2, out);
       if (p == 2) return fill_distances<T>(x1, x2, out, Euclid{});
       if (p == std::numeric_limits<double>::infinity()) return fill_distances<T>(x1, x2, out, Chebyshev{});
       fill_distances<T>(x1, x2, out, Power{p});

@@ -76,19 +76,17 @@ int64_t first_nan_of_many(const T* x, int64_t n) {
 // One line's values and indices at m ranks.
 template <class T>
 void rank_line(const T* x, int64_t n, const int64_t* ranks, int64_t m, bool propagate_nan, T* values, int64_t* indices,
-               SelectScratch<KeyOf<T>>& scratch) {
+               std::vector<Item<KeyOf<T>>>& room) {
   const int64_t nan = propagate_nan ? first_nan_of_many(x, n) : n;
   for (int64_t j = 0; j < m; ++j) {
     if (nan < n) {
       indices[j] = nan;
     } else {
       const bool pair = j + 1 < m && ranks[j + 1] == ranks[j] + 1;
-      Keyed<KeyOf<T>> found[2];
-      select_ranks(x, n, ranks[j], pair ? 2 : 1, found, scratch);
-      indices[j] = found[0].index;
+      select_ranks(x, n, ranks[j], pair ? 2 : 1, indices + j, room);
       if (pair) {
         values[j] = x[indices[j]];
-        indices[++j] = found[1].index;
+        ++j;
       }
     }
     values[j] = x[indices[j]];
@@ -115,14 +113,14 @@ void ranked(atled_frame* f) {
   visit_real(rows->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     parallel(count, std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
-      SelectScratch<KeyOf<T>> scratch;
+      std::vector<Item<KeyOf<T>>> room;
       for (int64_t line = begin; line < end; ++line) {
         const T* x = data<T>(rows) + line * n;
         const int64_t* rank = data<int64_t>(ranks) + line * step;
         T* value = data<T>(values) + line * m;
         int64_t* index = data<int64_t>(indices) + line * m;
         if (!whole.values) {
-          rank_line(x, n, rank, m, arg_bool(f, 2), value, index, scratch);
+          rank_line(x, n, rank, m, arg_bool(f, 2), value, index, room);
           continue;
         }
         const int64_t nan = arg_bool(f, 2) ? first_nan(x, n) : n;
@@ -152,10 +150,10 @@ void kthvalue(atled_frame* f) {
   visit_real(rows->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     parallel(numel(rows) / n, std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
-      SelectScratch<KeyOf<T>> scratch;
+      std::vector<Item<KeyOf<T>>> room;
       for (int64_t line = begin; line < end; ++line)
         rank_line(data<T>(rows) + line * n, n, &k, 1, false, data<T>(out_tensor(f, 0)) + line,
-                  data<int64_t>(out_tensor(f, 1)) + line, scratch);
+                  data<int64_t>(out_tensor(f, 1)) + line, room);
     });
   });
 }

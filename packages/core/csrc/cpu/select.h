@@ -16,7 +16,7 @@
 
 namespace atled::core {
 
-constexpr int64_t kSelectFew = 4096;     // so many elements are put into order as they are
+constexpr int64_t kSelectFew = 512;      // so many elements are put into order as they are
 constexpr int64_t kSelectChunk = 16384;  // elements of a pass that one thread does at a time
 constexpr int64_t kSelectBlock = 64;     // elements that vector code compares at a time
 
@@ -37,6 +37,68 @@ ATLED_INLINE auto comparable(T x) {
   }
 }
 
+// A key and where it is, compared in this order; in one word where there is room.
+template <class K>
+using Item = std::conditional_t<sizeof(K) <= 4, uint64_t, Keyed<K>>;
+template <class K>
+ATLED_INLINE Item<K> item_of(K key, int64_t index) {
+  if constexpr (sizeof(K) <= 4) {
+    return static_cast<uint64_t>(key) << 32 | static_cast<uint64_t>(index);
+  } else {
+    return {key, static_cast<uint32_t>(index)};
+  }
+}
+inline uint32_t index_of(uint64_t item) { return static_cast<uint32_t>(item); }
+template <class K>
+uint32_t index_of(const Keyed<K>& item) {
+  return item.index;
+}
+
+// Puts the item of rank k where it belongs, and none behind it that is less. All items differ.
+template <class I>
+void place_rank(I* items, int64_t n, int64_t k) {
+  // Each round leaves about half; bad luck with pivots is left to the library.
+  for (int rounds = 0; n > 16; ++rounds) {
+    if (rounds == 64) return std::nth_element(items, items + k, items + n);
+    auto middle = [&](int64_t a, int64_t b, int64_t c) {
+      const bool ab = items[a] < items[b], bc = items[b] < items[c], ac = items[a] < items[c];
+      return ab == bc ? b : ab == ac ? c : a;
+    };
+    const int64_t part = n / 4, at = middle(middle(0, 1, 2), middle(2 * part - 1, 2 * part, 2 * part + 1),
+                                            middle(n - 3, n - 2, n - 1));
+    const I pivot = items[at];
+    items[at] = items[n - 1];
+    items[n - 1] = pivot;
+    // Always swapped, and kept by moving on: no branch to mispredict.
+    int64_t less = 0;
+    for (int64_t i = 0; i + 1 < n; ++i) {
+      const I item = items[i];
+      items[i] = items[less];
+      items[less] = item;
+      less += item < pivot;
+    }
+    items[n - 1] = items[less];
+    items[less] = pivot;
+    if (k == less) return;
+    if (k < less) {
+      n = less;
+    } else {
+      items += less + 1;
+      n -= less + 1;
+      k -= less + 1;
+    }
+  }
+  std::sort(items, items + n);
+}
+
+// found[i] becomes the index of what is at rank k + i among the items, for i < count (1 or 2).
+template <class I>
+void find_ranks(I* items, int64_t n, int64_t k, int count, int64_t* found) {
+  place_rank(items, n, k);
+  found[0] = index_of(items[k]);
+  if (count > 1) found[1] = index_of(*std::min_element(items + k + 1, items + n));
+}
+
 // Elements (by index) at or close to a rank, on either side of it; -1 for no bound on that side.
 struct Bounds {
   int64_t low, high;
@@ -47,19 +109,19 @@ Bounds enclose(const T* x, int64_t n, int64_t k) {
   const double size = std::pow(static_cast<double>(n), 2.0 / 3.0),
                part = static_cast<double>(k) / static_cast<double>(n);
   const int64_t count = static_cast<int64_t>(size), width = n / count;
-  std::vector<Keyed<KeyOf<T>>> sample(static_cast<size_t>(count));
+  std::vector<Item<KeyOf<T>>> sample(static_cast<size_t>(count));
   // One element of each of `count` equal stretches, at places that follow no pattern (multiplicative hashing).
   for (int64_t i = 0; i < count; ++i) {
     const uint64_t hash = static_cast<uint64_t>(i + 1) * 0x9E3779B97F4A7C15u;
     const int64_t at = i * width + static_cast<int64_t>(hash >> 32) % width;
-    sample[static_cast<size_t>(i)] = {key_of(x[at], false), static_cast<uint32_t>(at)};
+    sample[static_cast<size_t>(i)] = item_of(key_of(x[at], false), at);
   }
   auto at = [&](double rank) -> int64_t {
     // Near an end the sample may lack the extremes.
     if (!(rank >= 0 && rank < static_cast<double>(count))) return -1;
-    const auto place = sample.begin() + static_cast<int64_t>(rank);
-    std::nth_element(sample.begin(), place, sample.end());
-    return place->index;
+    int64_t found = 0;
+    find_ranks(sample.data(), count, static_cast<int64_t>(rank), 1, &found);
+    return found;
   };
   // Four standard deviations of the rank in the sample.
   const double margin = 4 * std::sqrt(size * part * (1 - part)) + 2;
@@ -67,34 +129,9 @@ Bounds enclose(const T* x, int64_t n, int64_t k) {
   return {bounds.low, bounds.high < 0 || is_nan_key<T>(key_of(x[bounds.high], false)) ? -1 : bounds.high};
 }
 
-// Memory that one line after another uses.
-template <class K>
-struct SelectScratch {
-  std::vector<K> keys, order;
-};
-
-// found[i] is at rank k + i, for i < count.
-template <class T>
-void select_few(const T* x, int64_t n, int64_t k, int count, Keyed<KeyOf<T>>* found, SelectScratch<KeyOf<T>>& scratch) {
-  using K = KeyOf<T>;
-  std::vector<K>&keys = scratch.keys, &order = scratch.order;
-  keys.resize(static_cast<size_t>(n));
-  for (int64_t i = 0; i < n; ++i) keys[static_cast<size_t>(i)] = key_of(x[i], false);
-  order = keys;
-  const auto place = order.begin() + k;
-  std::nth_element(order.begin(), place, order.end());
-  for (int c = 0; c < count; ++c) {
-    const K key = c == 0 ? *place : *std::min_element(place + 1, order.end());
-    int64_t left = k + c, i = 0;
-    for (const K other : keys) left -= other < key;
-    while (keys[static_cast<size_t>(i)] != key || left-- > 0) ++i;
-    found[c] = {key, static_cast<uint32_t>(i)};
-  }
-}
-
 // The element at rank k, if its key is this one; false when it is not.
 template <class T>
-bool select_equal(const T* x, int64_t n, int64_t k, KeyOf<T> key, Keyed<KeyOf<T>>* found) {
+bool select_equal(const T* x, int64_t n, int64_t k, KeyOf<T> key, int64_t* found) {
   struct Tally {
     int64_t below, equal;
   };
@@ -121,7 +158,7 @@ bool select_equal(const T* x, int64_t n, int64_t k, KeyOf<T> key, Keyed<KeyOf<T>
     }
     int64_t i = c * kSelectChunk;
     while (key_of(x[i], false) != key || left-- > 0) ++i;
-    *found = {key, static_cast<uint32_t>(i)};
+    *found = i;
     return true;
   }
   return false;
@@ -143,16 +180,16 @@ ATLED_INLINE int mark_block(const T* x, int64_t n, C low, C high, bool open_low,
 
 // Ranks k to k + count - 1, if they are all within bounds; false when they are not.
 template <class T>
-bool select_between(const T* x, int64_t n, int64_t k, int count, Bounds bounds, Keyed<KeyOf<T>>* found) {
-  using K = KeyOf<T>;
+bool select_between(const T* x, int64_t n, int64_t k, int count, Bounds bounds, int64_t* found) {
+  using I = Item<KeyOf<T>>;
   const int64_t chunks = (n + kSelectChunk - 1) / kSelectChunk;
-  std::vector<std::vector<Keyed<K>>> inside(static_cast<size_t>(chunks));
+  std::vector<std::vector<I>> inside(static_cast<size_t>(chunks));
   std::vector<int64_t> below(static_cast<size_t>(chunks));
   const bool open_low = bounds.low < 0, open_high = bounds.high < 0;
   const auto low = comparable(x[open_low ? 0 : bounds.low]), high = comparable(x[open_high ? 0 : bounds.high]);
   parallel(chunks, 1, [&](int64_t first, int64_t last) {
     for (int64_t c = first; c < last; ++c) {
-      std::vector<Keyed<K>>& kept = inside[static_cast<size_t>(c)];
+      std::vector<I>& kept = inside[static_cast<size_t>(c)];
       int64_t less = 0;
       for (int64_t i = c * kSelectChunk, end = std::min(n, i + kSelectChunk); i < end; i += kSelectBlock) {
         uint8_t marks[kSelectBlock] = {};
@@ -163,27 +200,25 @@ bool select_between(const T* x, int64_t n, int64_t k, int count, Bounds bounds, 
           std::memcpy(&eight, marks + j, sizeof eight);
           if (eight == 0) continue;
           for (int64_t at = j; at < j + 8; ++at)
-            if (marks[at]) kept.push_back({key_of(x[i + at], false), static_cast<uint32_t>(i + at)});
+            if (marks[at]) kept.push_back(item_of(key_of(x[i + at], false), i + at));
         }
       }
       below[static_cast<size_t>(c)] = less;
     }
   });
   for (const int64_t less : below) k -= less;
-  std::vector<Keyed<K>> all;
-  for (const auto& part : inside) all.insert(all.end(), part.begin(), part.end());
-  if (k < 0 || k + count > static_cast<int64_t>(all.size())) return false;
-  const auto place = all.begin() + k;
-  std::nth_element(all.begin(), place, all.end());
-  found[0] = *place;
-  if (count > 1) found[1] = *std::min_element(place + 1, all.end());
+  std::vector<I>& all = inside[0];
+  for (size_t c = 1; c < inside.size(); ++c) all.insert(all.end(), inside[c].begin(), inside[c].end());
+  const int64_t size = static_cast<int64_t>(all.size());
+  if (k < 0 || k + count > size) return false;
+  find_ranks(all.data(), size, k, count, found);
   return true;
 }
 
-// found[i], i < count (1 or 2), is what stands at rank k + i of x. n is less than 2^32.
+// found[i], i < count (1 or 2), is the index of what stands at rank k + i of x. n is less than 2^32; `room` is memory
+// that one line after another uses.
 template <class T>
-void select_ranks(const T* x, int64_t n, int64_t k, int count, Keyed<KeyOf<T>>* found,
-                  SelectScratch<KeyOf<T>>& scratch) {
+void select_ranks(const T* x, int64_t n, int64_t k, int count, int64_t* found, std::vector<Item<KeyOf<T>>>& room) {
   if (n > kSelectFew) {
     const Bounds bounds = enclose(x, n, k);
     const KeyOf<T> low = key_of(x[std::max<int64_t>(bounds.low, 0)], false);
@@ -193,7 +228,9 @@ void select_ranks(const T* x, int64_t n, int64_t k, int count, Keyed<KeyOf<T>>* 
     for (int c = 0; c < count && one_key && done; ++c) done = select_equal(x, n, k + c, low, found + c);
     if (done) return;
   }
-  select_few(x, n, k, count, found, scratch);
+  room.resize(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) room[static_cast<size_t>(i)] = item_of(key_of(x[i], false), i);
+  find_ranks(room.data(), n, k, count, found);
 }
 
 }  // namespace atled::core

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "cpu/assign.h"
@@ -119,53 +118,6 @@ void topk(atled_frame* f) {
   sort_lines(input, dim, arg_bool(f, 3), arg_int(f, 1), true, out_tensor(f, 0), out_tensor(f, 1));
 }
 
-void searchsorted(atled_frame* f) {
-  atled_tensor *sequence = arg_tensor(f, 0), *out = out_tensor(f);
-  const atled_value &input = f->args[1], &side = f->args[4], &sorter = f->args[5];
-  bool right = arg_bool(f, 3);
-  if (!is_none(side)) {
-    const std::string text(side.u.str, side.n);
-    if (text != "left" && text != "right")
-      fail(ATLED_E_VALUE, "expected side \"left\" or \"right\", got \"%s\"", text.c_str());
-    if (right && text == "left") fail(ATLED_E_VALUE, "expected right and side to agree, got True and \"left\"");
-    right = text == "right";
-  }
-  static const Op gather{"core::gather"};
-  Tensor sorted = Tensor::borrow(sequence);
-  if (!is_none(sorter)) sorted = gather(sequence, -1, sorter.u.tensor);
-  const int dtype = input.tag == ATLED_TENSOR ? promote(sequence->dtype, input.u.tensor->dtype)
-                                              : promote_scalar(sequence->dtype, input);
-  sorted = contiguous(sorted, dtype);
-  Tensor wanted = Tensor::empty(dtype, out->dl.ndim, out->dl.shape);
-  assign(wanted, input);
-  const int64_t n = sorted->dl.shape[sorted->dl.ndim - 1], count = numel(out);
-  const int64_t per_line = sorted->dl.ndim == 1 ? count : (out->dl.ndim ? out->dl.shape[out->dl.ndim - 1] : 1);
-  visit_real(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    parallel(count, 2048, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* line = data<T>(sorted) + (sorted->dl.ndim == 1 ? 0 : i / per_line * n);
-        const auto key = key_of(data<T>(wanted)[i], false);
-        int64_t low = 0, high = n;
-        while (low < high) {
-          const int64_t middle = low + (high - low) / 2;
-          const auto here = key_of(line[middle], false);
-          if (right ? here <= key : here < key) {
-            low = middle + 1;
-          } else {
-            high = middle;
-          }
-        }
-        if (out->dtype == ATLED_INT32) {
-          data<int32_t>(out)[i] = static_cast<int32_t>(low);
-        } else {
-          data<int64_t>(out)[i] = low;
-        }
-      }
-    });
-  });
-}
-
 void bucketize(atled_frame* f) {
   static const Op search{"core::searchsorted"};
   atled_value out = none();
@@ -186,7 +138,6 @@ void add_sorting() {
   cpu("core::sort", kernel<sort>);
   cpu("core::argsort", kernel<argsort>);
   cpu("core::topk", kernel<topk>);
-  cpu("core::searchsorted", kernel<searchsorted>);
   add_kernel("core::bucketize", ATLED_DEVICE_ANY, kernel<bucketize>);
   add_kernel("core::msort", ATLED_DEVICE_ANY, kernel<msort>);
 }

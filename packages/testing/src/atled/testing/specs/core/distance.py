@@ -32,6 +32,10 @@ def pairs(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw.distinct(3, 4), draw(2, 4), p=np.inf)
     if draw.smooth:
         return
+    x = draw(60, 9)
+    yield Sample(x, x)
+    # Far from 0 and close to each other.
+    yield Sample(x + np.array(100, x.dtype), x[:30] + np.array(100, x.dtype))
     x = draw(3, 40)
     yield Sample(x, x, compute_mode="use_mm_for_euclid_dist")
     yield Sample(draw(0, 3), draw(2, 3))
