@@ -9,6 +9,7 @@ from benchmarks.rows import (
     products,
     random,
     reductions,
+    sharing,
     sorting,
     tiny,
     training,
@@ -31,6 +32,7 @@ GROUPS = {
     "fft": decompositions.fft,
     "nn": layers.rows,
     "random": random.rows,
+    "sharing": sharing.rows,
     "footprint": footprint.rows,
 }
 

@@ -56,6 +56,7 @@ PyObject* guarded(F&& f) {
 struct PyTensor {
   PyObject_HEAD atled_tensor* tensor;
   PyObject* weakrefs;
+  Py_ssize_t exports;  // buffers that look into the memory
 };
 extern PyTypeObject* tensor_type;
 bool init_tensor_type(PyObject* module);
@@ -128,6 +129,10 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs);
 PyObject* tensor_dlpack_device(PyObject* self, PyObject* unused);
 // The DLPack C exchange API, as the capsule that consumers look for on the type.
 PyObject* exchange_api_capsule();
+
+// ---- sharing.cpp ----
+extern PyMethodDef sharing_methods[];
+PyObject* tensor_is_shared(PyObject* self, PyObject* unused);
 
 // A function of a Python module of this package, called when needed: import_function("_registry", "load_ops").
 Ref import_function(const char* module, const char* name);

@@ -25,6 +25,7 @@ PyObject* wrap(atled_tensor* t) {
   }
   self->tensor = t;
   self->weakrefs = nullptr;
+  self->exports = 0;
   impl(t)->python = self;
   return reinterpret_cast<PyObject*>(self);
 }
@@ -71,6 +72,7 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   }
   self->tensor = t;
   self->weakrefs = nullptr;
+  self->exports = 0;
   t->python = self;
   return reinterpret_cast<PyObject*>(self);
 }
@@ -492,6 +494,7 @@ PyMethodDef tensor_methods[] = {
     {"double", method_as<ATLED_FLOAT64>, METH_NOARGS, "to(at.float64)"},
     {"cfloat", method_as<ATLED_COMPLEX64>, METH_NOARGS, "to(at.complex64)"},
     {"cdouble", method_as<ATLED_COMPLEX128>, METH_NOARGS, "to(at.complex128)"},
+    {"is_shared", tensor_is_shared, METH_NOARGS, "True when the elements are in memory that processes share."},
     {"__format__", method_format, METH_O, nullptr},
     {"__dlpack__", method(tensor_dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule over the same memory."},
     {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "(device type, device index) as DLPack numbers them."},

@@ -340,6 +340,25 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
   return ATLED_OK;
 }
 
+int take_storage(atled_tensor* t, atled_tensor* from) noexcept {
+  TensorImpl* self = impl(t);
+  Storage *old = self->storage, *fresh = impl(from)->storage;
+  if (self->refs.load() != 1 || old->refs.load() != 1)
+    return set_error(ATLED_E_RUNTIME,
+                     "expected a tensor that nothing else refers to, but views, arrays or a recorded graph look into its "
+                     "memory; do this before making them");
+  if (old->device.device_type != kDLCPU || fresh->nbytes < old->nbytes)
+    return set_error(ATLED_E_VALUE, "expected room for the elements of a tensor on cpu");
+  if (old->nbytes) memcpy(fresh->data, old->data, old->nbytes);
+  t->dl.data = static_cast<char*>(fresh->data) + (static_cast<char*>(t->dl.data) - static_cast<char*>(old->data));
+  fresh->version.count = old->version.count;
+  fresh->refs.fetch_add(1, std::memory_order_relaxed);
+  self->storage = fresh;
+  t->version = &fresh->version;
+  release_storage(old);
+  return ATLED_OK;
+}
+
 int bump_version(atled_tensor* t, const char* op) noexcept {
   __atomic_fetch_add(&t->version->count, 1, __ATOMIC_RELAXED);
   if (__atomic_load_n(&t->version->watchers, __ATOMIC_RELAXED) == 0) return ATLED_OK;

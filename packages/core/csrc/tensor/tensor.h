@@ -63,6 +63,9 @@ int view_storage(atled_tensor* base, int dtype, TensorImpl** out) noexcept;
 int become(atled_tensor* t, const atled_tensor* source) noexcept;
 int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept;
 int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept;
+// Moves t's elements into from's storage, of at least as many bytes, and makes it t's own. Refused while anything else
+// refers to t or to its storage, which would be left with the old one.
+int take_storage(atled_tensor* t, atled_tensor* from) noexcept;
 
 // Called by the dispatcher for each in-place change.
 int bump_version(atled_tensor* t, const char* op) noexcept;

@@ -14,16 +14,31 @@ def _reduce(self: _core.Tensor, protocol: int) -> tuple[Any, ...]:
     """For pickle and copy: the class, the elements in row-major order, dtype, shape, device and requires_grad."""
     from atled.core._formats.memory import to_bytes
 
-    differentiable = self.is_floating_point() or self.is_complex()
-    wanted = bool(self.requires_grad) if differentiable and _has_gradients() else False
-    arguments = (type(self), bytes(to_bytes(self)), self.dtype, self.shape, str(self.device), wanted)
+    if self.is_shared() and (passed := _passed_on(self)):
+        return passed
+    arguments = (type(self), bytes(to_bytes(self)), self.dtype, self.shape, str(self.device), wants_grad(self))
     return _rebuild, arguments, getattr(self, "__dict__", None) or None
 
 
-def _has_gradients() -> bool:
+def wants_grad(tensor: _core.Tensor) -> bool:
+    """Whether the tensor requires grad, where anything knows of that."""
     from atled.core import _registry
 
-    return _registry.in_use("atled.tensor_attributes") and "requires_grad" in _registry.names("atled.tensor_attributes")
+    if not (tensor.is_floating_point() or tensor.is_complex()) or not _registry.in_use("atled.tensor_attributes"):
+        return False
+    return "requires_grad" in _registry.names("atled.tensor_attributes") and bool(tensor.requires_grad)
+
+
+def _passed_on(self: _core.Tensor) -> tuple[Any, ...] | None:
+    """A shared tensor goes as it is to a process that is being spawned."""
+    import sys
+
+    context = sys.modules.get("multiprocessing.context")
+    if context is None or context.get_spawning_popen() is None:
+        return None
+    from atled.core.multiprocessing import _sharing
+
+    return _sharing.reduce(self)
 
 
 def _rebuild(
@@ -48,10 +63,18 @@ def _array_namespace(self: _core.Tensor, *, api_version: str | None = None) -> A
     return array_api
 
 
+def _share_memory(self: _core.Tensor) -> _core.Tensor:
+    """Moves the elements into memory that processes share; returns the tensor."""
+    from atled.core.multiprocessing import _sharing
+
+    return _sharing.share(self)
+
+
 def install() -> None:
     """Puts these on Tensor."""
     for name, function in {
         "__reduce_ex__": _reduce,
         "__array_namespace__": _array_namespace,
+        "share_memory_": _share_memory,
     }.items():
         setattr(_core.Tensor, name, function)
