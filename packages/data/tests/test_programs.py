@@ -190,6 +190,5 @@ def test_a_full_dev_shm_is_no_obstacle(program: Any) -> None:
     )
     output, errors = process.communicate(timeout=60)
     assert output == "True\n", errors
-    assert errors.count("SharedMemoryWarning") == 1
-    assert "/dev/shm: No space left on device" in errors
-    assert "program.py:" in errors.splitlines()[0]
+    # Shared memory is no file there where the system can do without.
+    assert ("SharedMemoryWarning" in errors) != hasattr(os, "memfd_create")

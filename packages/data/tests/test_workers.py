@@ -312,6 +312,7 @@ def test_without_room_for_shared_memory_there_is_one_warning(workers: int) -> No
         batches = [batch.numpy() for _ in range(2) for batch in loader]
     assert len(caught) == 1
     assert "copied through a pipe" in str(caught[0].message)
+    assert caught[0].filename == __file__
     expected = np.stack([Wide()[index] for index in range(12)])
     np.testing.assert_array_equal(np.concatenate(batches[:6]), expected)
     np.testing.assert_array_equal(np.concatenate(batches[6:]), expected)

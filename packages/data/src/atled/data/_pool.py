@@ -12,16 +12,16 @@ import warnings
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from . import _transport
+from atled.core.multiprocessing.connection import Connection, Pipe, Received
+
 from ._errors import SharedMemoryWarning, WorkerDiedError, WorkerError, WorkerTimeoutError
 from ._fetch import Plan, Task
-from ._tensors import allow_in_processes
-from ._worker import Begin, Kind, Label, Order, Setup, run
+from ._worker import Begin, Kind, Label, Setup, run
 
 # A process may have died although its sentinel is silent, if a child of its own keeps the pipe open: so look, too.
 _LIVENESS_SECONDS = 1.0
@@ -43,7 +43,6 @@ class _Worker:
     id: int
     process: BaseProcess
     connection: Connection
-    receiver: _transport.Receiver
     held: dict[int, Task] = field(default_factory=dict)
 
 
@@ -66,7 +65,6 @@ class WorkerPool:
         # A forked child inherits this object; its finalizer must not touch the parent's workers.
         self._close = weakref.finalize(self, _close_workers, self._workers, os.getpid())
         context = context or multiprocessing.get_context()
-        allow_in_processes()
         try:
             for worker_id in range(num_workers):
                 setup = Setup(plan, worker_id, num_workers, seed, init_fn)
@@ -136,7 +134,7 @@ class WorkerPool:
 
     def _send(self, worker: _Worker, work: Begin | Task) -> None:
         try:
-            worker.connection.send(Order(work, worker.receiver.take_released()))
+            worker.connection.send(work)
         except OSError:
             # A dead worker, which the next gathering reports with what it held.
             pass
@@ -160,15 +158,15 @@ class WorkerPool:
                 raise self._died(worker)
 
     def _file(self, worker: _Worker) -> None:
-        parcel, unpack = worker.receiver.receive()
-        label: Label = parcel.label
-        if parcel.fallback is not None:
-            self._on_fallback(parcel.fallback)
+        received: Received = worker.connection.recv_packet()
+        label: Label = received.label
+        if received.fallback is not None:
+            self._on_fallback(received.fallback)
         if label.number is None:
-            raise unpack()
+            raise received.open()
         if label.generation == self._generation:
             worker.held.pop(label.number, None)
-            self._results[label.number] = Result(label.kind, unpack)
+            self._results[label.number] = Result(label.kind, received.open)
 
     def _died(self, worker: _Worker) -> WorkerDiedError:
         worker.process.join(_CLOSE_SECONDS)
@@ -201,14 +199,14 @@ class FallbackWarning:
             self._said = True
             warnings.warn(
                 f"DataLoader: no shared memory for a batch ({reason}); batches are copied through a pipe, which is "
-                "slower; make room there (containers: --shm-size), or lower num_workers, prefetch_factor or batch_size",
+                "slower; make room for it, or lower num_workers, prefetch_factor or batch_size",
                 SharedMemoryWarning,
                 stacklevel=6,  # the loop over the loader
             )
 
 
 def _start(context: BaseContext, setup: Setup) -> _Worker:
-    connection, remote = context.Pipe(duplex=True)
+    connection, remote = Pipe(duplex=True)
     process = context.Process(  # type: ignore[attr-defined]
         target=run, args=(remote, setup), name=f"atled-data-worker-{setup.worker_id}", daemon=True
     )
@@ -221,7 +219,7 @@ def _start(context: BaseContext, setup: Setup) -> _Worker:
     finally:
         # Only the worker may hold its end, or its death would not close the connection.
         remote.close()
-    return _Worker(setup.worker_id, process, connection, _transport.Receiver(connection))
+    return _Worker(setup.worker_id, process, connection)
 
 
 @contextlib.contextmanager

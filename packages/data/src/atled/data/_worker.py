@@ -8,19 +8,17 @@ import queue
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import atled.core as at
+from atled.core.multiprocessing.connection import Connection, pack
 
-from . import _transport
 from ._errors import WorkerError
 from ._fetch import Abandoned, EndOfStream, Fetcher, Plan, Task
 from ._random import Stream, derive_seed, seed_everything
-from ._segments import Release
 from ._worker_info import WorkerInfo, set_worker_info
 
 # How often a worker looks whether its parent is still there, and how long it then lets the work in hand take.
@@ -34,13 +32,6 @@ class Begin(NamedTuple):
     generation: int
     seed: int
     epoch: int
-
-
-class Order(NamedTuple):
-    """What the main process sends: work, and which shared memory it has done with."""
-
-    work: Begin | Task
-    releases: Sequence[Release]
 
 
 class Kind(Enum):
@@ -73,9 +64,8 @@ class Setup:
 class _Inbox:
     """Reads orders in a thread of its own, so that a busy worker neither blocks its parent nor outlives it."""
 
-    def __init__(self, connection: Connection, sender: _transport.Sender) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._sender = sender
         self._parent = os.getppid()
         self._orders: queue.SimpleQueue[tuple[int, Begin | Task] | None] = queue.SimpleQueue()
         self.generation = 0
@@ -95,11 +85,10 @@ class _Inbox:
         try:
             while True:
                 if self._connection.poll(_PARENT_CHECK_SECONDS):
-                    order: Order = self._connection.recv()
-                    self._sender.release(order.releases)
-                    if isinstance(order.work, Begin):
-                        self.generation = order.work.generation
-                    self._orders.put((self.generation, order.work))
+                    work: Begin | Task = self._connection.recv()
+                    if isinstance(work, Begin):
+                        self.generation = work.generation
+                    self._orders.put((self.generation, work))
                 elif os.getppid() != self._parent:
                     break
         except (EOFError, OSError):
@@ -123,25 +112,25 @@ def run(connection: Connection, setup: Setup) -> None:
     if os.name == "posix":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     at.set_num_threads(1)
-    sender = _transport.Sender(connection)
-    inbox = _Inbox(connection, sender)
+    inbox = _Inbox(connection)
     try:
         try:
             fetcher = _start(setup)
         except Exception as error:
-            sender.send(Label(0, None, Kind.ERROR), *_transport.pack(_portable(error, setup.worker_id)))
+            packet = pack(_portable(error, setup.worker_id), Label(0, None, Kind.ERROR))
+            connection.send_packet(packet, warn=False)
             return
         while (order := inbox.get()) is not None:
             generation, work = order
             if isinstance(work, Begin):
                 fetcher.begin(work.seed, work.epoch, setup.worker_id)
             else:
-                _serve(sender, inbox, fetcher, generation, work, setup.worker_id)
+                _serve(connection, inbox, fetcher, generation, work, setup.worker_id)
     except OSError:
         # The parent has gone or has hung up: there is nobody to tell.
         pass
     finally:
-        sender.close()
+        connection.close()
 
 
 def _start(setup: Setup) -> Fetcher:
@@ -154,24 +143,24 @@ def _start(setup: Setup) -> Fetcher:
 
 
 def _serve(
-    sender: _transport.Sender, inbox: _Inbox, fetcher: Fetcher, generation: int, task: Task, worker_id: int
+    connection: Connection, inbox: _Inbox, fetcher: Fetcher, generation: int, task: Task, worker_id: int
 ) -> None:
     def checkpoint() -> None:
         inbox.check(generation)
 
-    kind = Kind.BATCH
+    def label(kind: Kind) -> Label:
+        return Label(generation, task.number, kind)
+
     try:
         checkpoint()
-        payload, buffers = _transport.pack(fetcher.fetch(task, checkpoint))
+        packet = pack(fetcher.fetch(task, checkpoint), label(Kind.BATCH))
     except Abandoned:
         return
     except EndOfStream:
-        kind = Kind.END
-        payload, buffers = _transport.pack(None)
+        packet = pack(None, label(Kind.END))
     except Exception as error:
-        kind = Kind.ERROR
-        payload, buffers = _transport.pack(_portable(error, worker_id, task))
-    sender.send(Label(generation, task.number, kind), payload, buffers)
+        packet = pack(_portable(error, worker_id, task), label(Kind.ERROR))
+    connection.send_packet(packet, warn=False)
 
 
 def _portable(error: Exception, worker_id: int, task: Task | None = None) -> Exception:
