@@ -7,7 +7,7 @@ import torch
 import torch.multiprocessing
 
 import atled.core as at
-import atled.core.multiprocessing
+from atled.core import multiprocessing
 from benchmarks.rows.row import Row
 
 _ELEMENTS = 1 << 20  # 4 MB of float32
@@ -42,7 +42,7 @@ def _producer(multiprocessing: Any, x: Any) -> Callable[[], object]:
 def rows() -> list[Row]:
     """Throughput of a queue."""
     peers = {
-        "atled": _producer(at.multiprocessing, at.ones(_ELEMENTS)),
+        "atled": _producer(multiprocessing, at.ones(_ELEMENTS)),
         "torch": _producer(torch.multiprocessing, torch.ones(_ELEMENTS)),
     }
     return [Row(f"queue of {_MESSAGES} tensors of 4 MB", peers, {"torch": 1.0})]

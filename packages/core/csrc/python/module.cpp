@@ -302,8 +302,8 @@ NB_MODULE(_core, m) {
   if (!init_tensor_type(module) || !init_op_type(module)) rethrow();
   check_or_raise(register_builtin_ops());
   if (!add_methods()) rethrow();
-  if (PyModule_AddFunctions(module, construct_methods) < 0 ||
-      PyModule_AddFunctions(module, interop_methods) < 0 || PyModule_AddFunctions(module, sharing_methods) < 0)
+  if (PyModule_AddFunctions(module, construct_methods) < 0 || PyModule_AddFunctions(module, interop_methods) < 0 ||
+      PyModule_AddFunctions(module, sharing_methods) < 0)
     rethrow();
   bind_registry(m);
   bind_process(m);

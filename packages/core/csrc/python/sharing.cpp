@@ -1,7 +1,6 @@
 // Tensors in memory that processes share, for atled.core.multiprocessing.
-#include "tensor/shared.h"
-
 #include "python/python.h"
+#include "tensor/shared.h"
 
 namespace atled::core::python {
 namespace {

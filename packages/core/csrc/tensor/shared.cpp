@@ -56,8 +56,13 @@ int map_shared(int descriptor, int64_t nbytes, int dtype, TensorImpl** out) noex
   m.version = DLPackVersion{DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
   m.manager_ctx = mapping;
   m.deleter = unmap;
-  m.dl_tensor =
-      DLTensor{data, DLDevice{kDLCPU, 0}, 1, DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1}, &mapping->shape, &mapping->stride, 0};
+  m.dl_tensor = DLTensor{data,
+                         DLDevice{kDLCPU, 0},
+                         1,
+                         DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1},
+                         &mapping->shape,
+                         &mapping->stride,
+                         0};
   int status = make_foreign(&m, out);
   if (status != ATLED_OK) unmap(&m);
   return status;

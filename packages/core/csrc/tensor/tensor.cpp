@@ -344,9 +344,10 @@ int take_storage(atled_tensor* t, atled_tensor* from) noexcept {
   TensorImpl* self = impl(t);
   Storage *old = self->storage, *fresh = impl(from)->storage;
   if (self->refs.load() != 1 || old->refs.load() != 1)
-    return set_error(ATLED_E_RUNTIME,
-                     "expected a tensor that nothing else refers to, but views, arrays or a recorded graph look into its "
-                     "memory; do this before making them");
+    return set_error(
+        ATLED_E_RUNTIME,
+        "expected a tensor that nothing else refers to, but views, arrays or a recorded graph look into its "
+        "memory; do this before making them");
   if (old->device.device_type != kDLCPU || fresh->nbytes < old->nbytes)
     return set_error(ATLED_E_VALUE, "expected room for the elements of a tensor on cpu");
   if (old->nbytes) memcpy(fresh->data, old->data, old->nbytes);
