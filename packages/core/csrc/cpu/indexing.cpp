@@ -149,6 +149,11 @@ void index_select(atled_frame* f) {
   Indexed(input, where.indices, where.count).read(data<void>(out_tensor(f)));
 }
 
+void embedding(atled_frame* f) {
+  atled_tensor* rows = arg_tensor(f, 1);
+  Indexed(arg_tensor(f, 0), &rows, 1).read(data<void>(out_tensor(f)));
+}
+
 void index_copy(atled_frame* f) {
   const OneDim where(f);
   const Indexed places(at_least_1d(out_tensor(f)), where.indices, where.count);
@@ -203,6 +208,7 @@ void add_indexing() {
   cpu("core::setitem", kernel<setitem>);
   cpu("core::index_put", kernel<index_put>);
   cpu("core::index_select", kernel<index_select>);
+  cpu("core::embedding", kernel<embedding>);
   cpu("core::index_copy", kernel<index_copy>);
   cpu("core::index_add", kernel<index_add>);
   cpu("core::index_fill", kernel<index_fill>);

@@ -77,6 +77,17 @@ void index_fill_rule(const atled_frame* f, atled_spec* outs) {
   same_spec(outs[0], arg_tensor(f, 0));
 }
 
+void embedding_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *weight = arg_tensor(f, 0), *indices = arg_tensor(f, 1);
+  if (weight->dl.ndim != 2)
+    fail(ATLED_E_SHAPE, "expected weight of two dimensions, got shape %s", shape_text(weight).c_str());
+  expect_index(indices);
+  if (arg_bool(f, 4)) fail(ATLED_E_NOT_IMPLEMENTED, "expected sparse=False: there are no sparse gradients");
+  Layout shape(indices);
+  shape.push(weight->dl.shape[1], 0);
+  set_spec(outs[0], weight->dtype, shape.ndim, shape.shape);
+}
+
 void input_rule(const atled_frame* f, atled_spec* outs) { same_spec(outs[0], arg_tensor(f, 0)); }
 
 void define_indexing() {
@@ -138,6 +149,13 @@ void define_indexing() {
        "reduce: \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\"; without include_self, what input held there does "
        "not count.",
        shape<scatter_rule>, ATLED_OP_INPLACE});
+  define(
+      {"embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool "
+       "sparse=False) -> Tensor",
+       "The rows of a matrix that indices name, in a new last dimension.\n\n"
+       "padding_idx: a row that gets no gradient; scale_grad_by_freq: a row's gradient is divided by how often it was "
+       "named.",
+       shape<embedding_rule>, ATLED_OP_FUNCTION});
   define({"take(Tensor input, Tensor index, *, int? axis=None) -> Tensor",
           "The elements at positions of the flattened input; with axis, the slices of that dimension.\n\n"
           "index: integers of any shape; with axis, one dimension. Returns index's shape, or as index_select.",

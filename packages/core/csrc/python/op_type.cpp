@@ -248,6 +248,14 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
       break;
     }
     int status = take(static_cast<int>(i), args[i]);
+    // PyTorch's x.std(False): a bool in the place of dim is for the `bool?` behind it.
+    if (status == 0 && i + 1 == given && PyBool_Check(args[i]) && i + 1 < n) {
+      const ArgInfo& next = op->infos[static_cast<size_t>(i + 1)];
+      if (next.kind == Kind::kBool && next.optional && (op->args[i].flags & ATLED_ARG_DEFAULT)) {
+        values[i] = op->args[i].fallback;
+        status = take(static_cast<int>(i + 1), args[i]);
+      }
+    }
     if (status <= 0) return failed(status, static_cast<int>(i), args[i]);
   }
   if (kwnames) {

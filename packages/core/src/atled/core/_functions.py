@@ -43,6 +43,12 @@ def is_nonzero(input: Tensor) -> bool:
     return _need("is_nonzero", input).is_nonzero()
 
 
+def detach(input: Tensor) -> Tensor:
+    """The same tensor, outside of every graph of gradients; see `Tensor.detach`."""
+    found: Tensor = _need("detach", input).detach()
+    return found
+
+
 def numel(input: Tensor) -> int:
     """Number of elements."""
     return _need("numel", input).numel()

@@ -69,10 +69,12 @@ def _slopes(x: Tensor, dim: int, step: float | Tensor, edge_order: int) -> Tenso
     first, last = (part(1, 1) - part(0, 1)) / gap(0), (part(-1, 1) - part(-2, 1)) / gap(-1)
     if n == 2:
         return _joined([first, last], dim)
-    a, b = gap(0, n - 2), gap(1, n - 2)
-    middle = (part(1, n - 2) - part(0, n - 2)) / a * (b / (a + b)) + (part(2, n - 2) - part(1, n - 2)) / b * (
-        a / (a + b)
-    )
+    if isinstance(step, Tensor) and step.ndim:
+        a, b = gap(0, n - 2), gap(1, n - 2)
+        before, after = (part(1, n - 2) - part(0, n - 2)) / a, (part(2, n - 2) - part(1, n - 2)) / b
+        middle = before * (b / (a + b)) + after * (a / (a + b))
+    else:
+        middle = (part(2, n - 2) - part(0, n - 2)) / (2 * step)
     if edge_order == 2:
         # The parabola through the three outermost samples.
         second = (part(2, 1) - part(1, 1)) / gap(1)

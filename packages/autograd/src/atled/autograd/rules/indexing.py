@@ -92,7 +92,17 @@ def _scatter_reduce_src(
     return _core.gather(g, dim, index)
 
 
+def _embedding(g: Any, weight_shape: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) -> Any:
+    rows, index = g.reshape(-1, weight_shape[1]), indices.reshape(-1)
+    if padding_idx >= 0:
+        rows = at.where((index == padding_idx).unsqueeze(1), 0, rows)
+    if scale_grad_by_freq:
+        rows = rows / _core.index_select(at.bincount(index, None, weight_shape[0]), 0, index).unsqueeze(1)
+    return _core.index_add(g.new_zeros(weight_shape), 0, index, rows)
+
+
 def register(rule: RuleBook) -> None:
+    rule("embedding", weight=_embedding)
     rule(
         "index",
         input=lambda g, input_shape, indices: _core.index_put(g.new_zeros(input_shape), indices, g, accumulate=True),

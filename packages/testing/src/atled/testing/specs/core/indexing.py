@@ -346,6 +346,23 @@ SPECS = [
         differentiable=("input", "src"),
     ),
     op(
+        "embedding",
+        lambda weight, indices, *args, **kwargs: weight[indices],
+        lambda draw: iter(
+            [
+                Sample(draw(5, 3), np.array([[0, 4], [1, 4]])),
+                Sample(draw(5, 3), np.array([2, 0, 2]), 2),
+                Sample(draw(5, 3), np.array([2, 0, 2]), scale_grad_by_freq=True),
+                Sample(draw(5, 3), np.array(1)),
+                Sample(draw(5, 3), np.zeros((0, 2), int)),
+            ][:: 1 if not draw.smooth else 3]
+        ),
+        ErrorCase(at.ShapeError, "weight of two dimensions", X[0], np.array([0])),
+        ErrorCase(at.BoundsError, "3", X, np.array([3])),
+        ErrorCase(at.NotImplementedOpError, "sparse=False", X, np.array([0]), sparse=True),
+        differentiable=("weight",),
+    ),
+    op(
         "take",
         lambda x, index, axis=None: np.take(x, index, axis),
         takes,

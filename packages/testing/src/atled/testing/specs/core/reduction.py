@@ -26,7 +26,7 @@ SPREAD_ERRORS = (
     NOT_FLOATING,
     NO_ORDER,
     ErrorCase(at.ArgumentError, "unbiased or correction, got both", X, 1, True, correction=1),
-    ErrorCase(at.ArgumentError, r"expected dim to be int\[\]\?, got bool", X, False),
+    ErrorCase(at.ArgumentError, r"expected dim to be int\[\]\?, got bool", X, dim=False),
 )
 # Sums are added pairwise or in blocks; half precision is summed in float32.
 SUM_ULPS = {"default": 8, "float16": 1, "bfloat16": 1}
@@ -94,6 +94,7 @@ def corrections(draw: Draw) -> Iterator[Sample]:
         yield Sample(draw(3, 7), 1, correction=correction)
     yield Sample(draw(3, 7), 1, False, True)
     yield Sample(draw(3, 7), unbiased=False)
+    yield Sample(draw(3, 7), False)
     if not draw.smooth:
         yield Sample(draw(3, 1), 1)
         yield Sample((draw(2, 900).astype("float64") + 1000).astype(draw(1).dtype), 1)
@@ -114,6 +115,8 @@ def spread(function: Callable[..., Any]) -> Callable[..., Any]:
     def reference(
         x: Any, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, correction: float | None = None
     ) -> Any:
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
         less = correction if correction is not None else 1 if unbiased is None else int(unbiased)
         return over(function)(x, dim, keepdim, correction=less)
 
