@@ -104,6 +104,10 @@ void to(atled_frame* frame) {
 }
 
 void astype(atled_frame* frame) {
+  const int from = arg_tensor(frame, 0)->dtype, to = static_cast<int>(frame->args[1].u.i);
+  if (is_complex(from) && !is_complex(to) && to != ATLED_BOOL)
+    fail(ATLED_E_DTYPE, "expected a complex dtype for complex numbers, got %s; take the real part first: real(input)",
+         dtype_name(to));
   set_out(frame, 0, converted(arg_tensor(frame, 0), frame->args[1], frame->args[3], arg_bool(frame, 2)));
 }
 

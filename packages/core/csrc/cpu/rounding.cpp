@@ -15,7 +15,7 @@ LoopTable whole() {
 const LoopTable floor_loops = whole<Floor>();
 const LoopTable ceil_loops = whole<Ceil>();
 const LoopTable trunc_loops = whole<Trunc>();
-const LoopTable round_loops = whole<Round>();
+const LoopTable round_loops = whole<Round>().unary_plain<Round>(Complexes{});
 const LoopTable frac_loops = LoopTable().unary<Frac>(Floats{});
 
 template <class T>

@@ -154,6 +154,8 @@ struct IntegerPow {
 struct FloatPow {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
+    if constexpr (is_complex_type<T>)
+      if (b == T(0)) return T(1);  // the library answers NaN for 0 ** 0
     return std::pow(a, b);
   }
 };

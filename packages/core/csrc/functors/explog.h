@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <complex>
 #include <type_traits>
 
@@ -86,6 +87,7 @@ struct Log1p {
       // log |1 + x| = log1p(a (2 + a) + b^2) / 2
       using R = typename T::value_type;
       const R a = x.real(), b = x.imag();
+      if (std::isinf(a) || std::isinf(b)) return T(std::numeric_limits<R>::infinity(), std::atan2(b, a));
       return T(std::log1p(a * (2 + a) + b * b) / 2, std::atan2(b, 1 + a));
     } else {
       return std::log1p(x);

@@ -162,9 +162,9 @@ ATLED_FN float tanh(float x) {
   const float a = absolute(x), u = x * x;
   float p = 0.00205957746f * u - 0.00808562208f;
   p = (((p * u + 0.021663401f) * u - 0.0539399421f) * u + 0.133331522f) * u - 0.333333294f;
-  const float small = x + x * u * p;
+  const float small = a + a * u * p;
   const float large = 1.0f - 2.0f / (exp(2.0f * clamped(a, 0.0f, 10.0f)) + 1.0f);
-  return a < 0.625f ? small : with_sign(large, x);
+  return with_sign(a < 0.625f ? small : large, x);
 }
 
 ATLED_FN float erf(float x) {

@@ -26,11 +26,14 @@ struct Trunc {
     return std::trunc(x);
   }
 };
-// Half to even.
+// Half to even, of complex numbers each part.
 struct Round {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    return std::nearbyint(x);
+    if constexpr (is_complex_type<T>)
+      return T(std::nearbyint(x.real()), std::nearbyint(x.imag()));
+    else
+      return std::nearbyint(x);
   }
 };
 struct Frac {

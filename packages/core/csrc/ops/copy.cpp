@@ -45,7 +45,8 @@ void define_copy() {
           "input in another dtype or on another device: itself where nothing changes, unless copy is set.", nullptr,
           ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE | ATLED_OP_PRIVATE});
   define({"core::astype(Tensor input, dtype dtype, *, bool copy=True, device? device=None) -> Tensor",
-          "input converted to dtype; with copy=False, input itself where nothing changes.", nullptr,
+          "input converted to dtype; with copy=False, input itself where nothing changes.\n\n"
+          "DTypeError for complex numbers and a real dtype.", nullptr,
           ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE});
 }
 ATLED_OPS(define_copy);

@@ -165,7 +165,6 @@ void define_indexing() {
           "flattened "
           "two.\n\nReturns what argsort's indices need to sort: x.take_along_dim(x.argsort(1), 1).",
           nullptr, ATLED_OP_COMPOSITE});
-  alias("core::take_along_dim", "core::take_along_axis");
   define({"masked_select(Tensor input, Tensor mask) -> Tensor",
           "The elements of input where mask is true, in one dimension.\n\ninput and mask broadcast to each other.",
           nullptr, ATLED_OP_COMPOSITE});

@@ -104,8 +104,6 @@ void define_joining() {
           "tensors: shapes that agree but for dim; dtypes promote.\n\n>>> at.cat([at.zeros(1), "
           "at.ones(2)])\ntensor([0., 1., 1.])",
           shape<cat_rule>, ATLED_OP_FUNCTION});
-  alias("core::cat", "core::concat");
-  alias("core::cat", "core::concatenate");
   define({"stack(Tensor[] tensors, int dim=0) -> Tensor",
           "The tensors one behind another along a new dimension.\n\n"
           "tensors: equal shapes; dtypes promote.\n\n>>> at.stack([at.zeros(2), at.ones(2)]).shape\n(2, 2)",

@@ -7,8 +7,7 @@ namespace {
 
 void rule(const atled_frame* frame, atled_spec* outs, int dtype, int dim = 1, int keepdim = 2) {
   const atled_tensor* input = arg_tensor(frame, 0);
-  reduced(input, reduced_dims(frame->args[dim], input->dl.ndim), keepdim >= 0 && arg_bool(frame, keepdim), dtype,
-          outs[0]);
+  reduced(input, reduced_dims(frame->args[dim], input->dl.ndim), arg_bool(frame, keepdim), dtype, outs[0]);
 }
 
 void sum_rule(const atled_frame* frame, atled_spec* outs) {
@@ -54,7 +53,7 @@ void extreme_rule(const atled_frame* frame, atled_spec* outs) {
 }
 
 void truth_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, ATLED_BOOL); }
-void count_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, ATLED_INT64, 1, -1); }
+void count_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, ATLED_INT64); }
 
 void logsumexp_rule(const atled_frame* frame, atled_spec* outs) {
   const atled_tensor* input = arg_tensor(frame, 0);
@@ -77,7 +76,7 @@ void define_reduction() {
           "Whether some element over dim is true (not 0), as bool.", shape<truth_rule>});
   define({"core::all(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
           "Whether every element over dim is true (not 0), as bool.", shape<truth_rule>});
-  define({"core::count_nonzero(Tensor input, int[]? dim=None) -> Tensor",
+  define({"core::count_nonzero(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
           "How many elements over dim are not 0, as int64.", shape<count_rule>});
   define(
       {"core::var(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "

@@ -25,9 +25,19 @@ Tensor reshaped(atled_tensor* input, Layout& out) {
 }
 
 void reshape(atled_frame* f) {
+  atled_tensor* input = arg_tensor(f, 0);
   Layout out;
-  infer_shape(f->args[1], arg_tensor(f, 0), out);
-  set_out(f, 0, reshaped(arg_tensor(f, 0), out));
+  infer_shape(f->args[1], input, out);
+  if (arg_is_none(f, 2)) return set_out(f, 0, reshaped(input, out));
+  if (arg_bool(f, 2)) {
+    static const Op clone{"core::clone"};
+    Tensor whole = clone(input, none());
+    return set_out(f, 0, reshaped(whole, out));
+  }
+  if (!strides_for(input, out))
+    fail(ATLED_E_VALUE, "expected strides that allow a view, as copy=False asks, got shape %s and strides %s",
+         shape_text(input).c_str(), shape_text(input->dl.ndim, input->dl.strides).c_str());
+  set_out(f, 0, viewed(input, out.ndim, out.shape));
 }
 
 void flatten(atled_frame* f) {

@@ -81,9 +81,10 @@ constexpr ViewOp kOps[] = {
      "Dimensions moved to new places; the others keep their order.\n\ninput: any dtype. Returns a view.\n\n"
      ">>> at.zeros(2, 3, 4).movedim(0, -1).shape\n(3, 4, 2)"},
     // What may have to copy, or is another view in disguise.
-    {"reshape(Tensor input, int[*] shape) -> Tensor",
+    {"reshape(Tensor input, int[*] shape, *, bool? copy=None) -> Tensor",
      "The elements in another shape; one size may be -1.\n\n"
-     "input: any dtype. Returns a view where the strides allow it, else a copy.\n\n"
+     "input: any dtype. Returns a view where the strides allow it, else a copy; with copy=True always a copy, with "
+     "copy=False a view or InvalidValueError.\n\n"
      ">>> at.arange(6).reshape(2, 3).shape\n(2, 3)",
      ATLED_OP_COMPOSITE},
     {"flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor",

@@ -182,7 +182,12 @@ PyObject* from_dlpack(PyObject*, PyObject* args, PyObject* kwargs) {
     result = Ref(from_capsule(capsule.get()));
   }
   if (result && device != Py_None) {
-    result = Ref(PyObject_CallMethod(result.get(), "to", "O", device));
+    Ref moved(PyObject_CallMethod(result.get(), "to", "O", device));
+    if (moved && moved.get() != result.get() && copy == Py_False) {
+      PyErr_SetString(PyExc_BufferError, "from_dlpack: another device needs a copy, which copy=False forbids");
+      return nullptr;
+    }
+    result = std::move(moved);
   }
   if (result && copy == Py_True) result = Ref(PyObject_CallMethod(result.get(), "clone", nullptr));
   return result.release();

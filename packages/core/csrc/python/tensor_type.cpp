@@ -98,6 +98,16 @@ PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
     } else if (op->nargs <= i || op->infos[static_cast<size_t>(i)].kind != Kind::kTensorOrScalar ||
                !to_scalar(operands[i], &values[i], scratch)) {
       if (PyErr_Occurred()) return nullptr;
+      // An integer of [2^63, 2^64) becomes a tensor beside one of uint64.
+      PyObject* other = operands[1 - i];
+      if (PyLong_Check(operands[i]) && is_tensor(other) && tensor_of(other)->dtype == ATLED_UINT64) {
+        Ref make = import_function("atled.core._core", "tensor"), args(PyTuple_Pack(1, operands[i]));
+        Ref named(Py_BuildValue("{sN}", "dtype", dtype_object(ATLED_UINT64)));
+        array = Ref(make && args && named ? PyObject_Call(make.get(), args.get(), named.get()) : nullptr);
+        if (!array) return nullptr;
+        values[i] = value(tensor_of(array.get()));
+        continue;
+      }
       // NumPy's arrays are operands too, as tensors over their memory.
       if (PyObject_HasAttrString(operands[i], "__array_interface__")) array = Ref(adopt_foreign(operands[i]));
       if (PyErr_Occurred()) return nullptr;
@@ -182,6 +192,12 @@ PyObject* number_int(PyObject* o) {
 PyObject* number_float(PyObject* o) {
   Ref number(item(tensor_of(o)));
   return number ? PyNumber_Float(number.get()) : nullptr;
+}
+PyObject* method_complex(PyObject* o, PyObject*) {
+  Ref number(item(tensor_of(o)));
+  if (!number || PyComplex_Check(number.get())) return number.release();
+  const double real = PyFloat_AsDouble(number.get());
+  return real == -1.0 && PyErr_Occurred() ? nullptr : PyComplex_FromDoubles(real, 0.0);
 }
 PyObject* number_index(PyObject* o) {
   const atled_tensor* t = tensor_of(o);
@@ -496,6 +512,7 @@ PyMethodDef tensor_methods[] = {
     {"cdouble", method_as<ATLED_COMPLEX128>, METH_NOARGS, "to(at.complex128)"},
     {"is_shared", tensor_is_shared, METH_NOARGS, "True when the elements are in memory that processes share."},
     {"__format__", method_format, METH_O, nullptr},
+    {"__complex__", method_complex, METH_NOARGS, nullptr},
     {"__dlpack__", method(tensor_dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule over the same memory."},
     {"__dlpack_device__", tensor_dlpack_device, METH_NOARGS, "(device type, device index) as DLPack numbers them."},
     {nullptr, nullptr, 0, nullptr}};

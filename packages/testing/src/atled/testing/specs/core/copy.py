@@ -35,6 +35,12 @@ def conversions(draw: Draw) -> Iterator[Sample]:
         yield Sample(draw(3, 0), dtype="float64")
 
 
+def kinds_kept(draw: Draw) -> Iterator[Sample]:
+    for sample in conversions(draw):
+        if draw.dtype not in COMPLEX or sample.kwargs["dtype"] in ("bool", *COMPLEX):
+            yield sample
+
+
 def same(draw: Draw) -> Iterator[Sample]:
     yield from unary(draw)
     yield from conversions(draw)
@@ -106,5 +112,11 @@ SPECS = [
     op("to_copy", convert, same),
     op("contiguous", lambda x: x, unary, ulps=0),
     op("to", convert, same),
-    op("astype", convert, conversions, ErrorCase(at.ArgumentError, "dtype", X)),
+    op(
+        "astype",
+        convert,
+        kinds_kept,
+        ErrorCase(at.ArgumentError, "dtype", X),
+        ErrorCase(at.DTypeError, "take the real part", np.ones(2, np.complex64), dtype="float32"),
+    ),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import FLOATS, INTEGERS, REALS, Draw, ErrorCase, OpSpec, Sample
+from atled.testing import COMPLEX, FLOATS, INTEGERS, REALS, Draw, ErrorCase, OpSpec, Sample
 from atled.testing.samples import unary
 
 ERRORS = (
@@ -48,5 +48,15 @@ SPECS = [
         dtypes=FLOATS,
         errors=(ErrorCase(at.DTypeError, "floating", np.ones(2, int)), ERRORS[0]),
     ),
-    rounding("round", np.round, samples=decimals, ulps={"default": 0, "float32": 1, "float64": 1}),
+    rounding(
+        "round",
+        np.round,
+        samples=decimals,
+        ulps={"default": 0, "float32": 1, "float64": 1},
+        dtypes=(*REALS, *COMPLEX),
+        errors=(
+            ErrorCase(at.DTypeError, "real numbers for decimals, got complex64", np.ones(2, np.complex64), decimals=1),
+            ERRORS[1],
+        ),
+    ),
 ]

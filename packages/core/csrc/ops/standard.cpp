@@ -1,0 +1,51 @@
+// Forms that the Python array API standard gives to ops which PyTorch has otherwise. Composites, for every device.
+#include <vector>
+
+#include "dispatch/register.h"
+#include "ops/rules.h"
+
+namespace atled::core {
+namespace {
+
+const Op cat_op{"core::cat"};
+const Op ravel_op{"core::ravel"};
+const Op take_along_dim_op{"core::take_along_dim"};
+
+void concat(atled_frame* f) {
+  const atled_value& tensors = f->args[0];
+  if (!arg_is_none(f, 1)) return set_out(f, 0, cat_op(tensors, f->args[1]));
+  std::vector<Tensor> flat;
+  std::vector<atled_tensor*> list;
+  for (uint32_t i = 0; i < tensors.n; ++i) {
+    flat.push_back(ravel_op(tensors.u.tensors[i]));
+    list.push_back(flat.back());
+  }
+  set_out(f, 0, cat_op(tensors_value(list.data(), list.size()), 0));
+}
+
+void take_along_axis(atled_frame* f) {
+  set_out(f, 0, take_along_dim_op(arg_tensor(f, 0), arg_tensor(f, 1), arg_int(f, 2)));
+}
+
+void define_standard() {
+  define({"concat(Tensor[] tensors, int? dim=0) -> Tensor",
+          "cat, which with dim=None joins the flattened tensors.\n\n"
+          "tensors: dtypes promote.\n\n>>> at.concat([at.zeros(1, 1), at.ones(2)], axis=None)\ntensor([0., 1., 1.])",
+          nullptr, ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
+  alias("core::concat", "core::concatenate");
+  define({"take_along_axis(Tensor input, Tensor indices, int dim=-1) -> Tensor",
+          "take_along_dim along the last dimension unless another is given.\n\n"
+          ">>> at.take_along_axis(at.tensor([[3, 1]]), at.tensor([[1]]))\ntensor([[1]])",
+          nullptr, ATLED_OP_COMPOSITE});
+}
+
+void add_standard() {
+  add_kernel("core::concat", ATLED_DEVICE_ANY, kernel<concat>);
+  add_kernel("core::take_along_axis", ATLED_DEVICE_ANY, kernel<take_along_axis>);
+}
+
+ATLED_OPS(define_standard);
+ATLED_KERNELS(add_standard);
+
+}  // namespace
+}  // namespace atled::core
