@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 #include <complex>
+#include <limits>
 #include <type_traits>
 
 #include "functors/copy.h"

@@ -46,8 +46,8 @@ void define_copy() {
           ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE | ATLED_OP_PRIVATE});
   define({"core::astype(Tensor input, dtype dtype, *, bool copy=True, device? device=None) -> Tensor",
           "input converted to dtype; with copy=False, input itself where nothing changes.\n\n"
-          "DTypeError for complex numbers and a real dtype.", nullptr,
-          ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE});
+          "DTypeError for complex numbers and a real dtype.",
+          nullptr, ATLED_OP_COMPOSITE | ATLED_OP_ANY_DEVICE});
 }
 ATLED_OPS(define_copy);
 

@@ -115,3 +115,8 @@ def can_cast(from_: dtype | Tensor, to: dtype, /) -> bool:
         return result_type(from_, to) == to
     except at.DTypeError:
         return False
+
+
+def transpose(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
+    """The dimensions in another order, reversed unless given: NumPy's function, which opt_einsum calls."""
+    return at.permute(x, tuple(range(x.ndim))[::-1] if axes is None else tuple(axes))
