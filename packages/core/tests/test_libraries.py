@@ -40,7 +40,7 @@ def test_ufuncs_answer_tensors() -> None:
         np.power(x, 2).tolist() == [0, 1] and np.absolute(-x).tolist() == [0, 1] and np.equal(x, 1).tolist() == [0, 1]
     )
     assert np.invert(at.tensor([1])).tolist() == [-2] and np.left_shift(at.tensor([1]), 3).tolist() == [8]
-    np.testing.assert_allclose(np.logaddexp2(x, x).numpy(), np.logaddexp2([0.0, 1.0], [0.0, 1.0]), rtol=1e-6)
+    np.testing.assert_allclose(np.cbrt(x + 1).numpy(), np.cbrt([1.0, 2.0]), rtol=1e-6)
     assert np.add.reduce(at.tensor([[1, 2], [3, 4]])).tolist() == [4, 6]
     whole, rest = np.divmod(at.tensor([7, 8]), 4)
     assert whole.tolist() == [1, 2] and rest.tolist() == [3, 0]
@@ -57,7 +57,7 @@ def test_ufuncs_of_recorded_tensors_are_recorded() -> None:
     (np.exp(x) * np.ones(2, np.float32)).sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), np.exp([1, 2]), rtol=1e-6)
     with pytest.raises(at.AutogradError, match="detach"):
-        np.logaddexp2(x, x)
+        np.cbrt(x)
 
 
 def test_arrays_of_tensors() -> None:
