@@ -2,9 +2,15 @@
 
 #include <sys/mman.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <atomic>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -38,13 +44,25 @@ struct Free {
 };
 
 struct Counters {
-  std::atomic<uint64_t> live{0}, peak{0}, cached{0}, system{0};
+  std::atomic<uint64_t> live{0}, peak{0}, cached{0}, system{0}, held{0};
 };
 Counters counters;
 
-void* from_system(size_t bytes) {
-  counters.system.fetch_add(1, std::memory_order_relaxed);
-  if (bytes < kMapLimit) return aligned_alloc(kAlignment, bytes);
+// "512M" or "8G"; 0, no limit, for what is no such number.
+uint64_t limit_of_environment() {
+  const char* text = std::getenv("ATLED_MEMORY_LIMIT");
+  if (!text) return 0;
+  char* end = nullptr;
+  const double number = std::strtod(text, &end);
+  const char* units = "KMGT";
+  const char* unit = *end ? std::strchr(units, *end) : nullptr;
+  const double scale = unit ? std::ldexp(1.0, 10 * static_cast<int>(unit - units + 1)) : 1.0;
+  const double bytes = number * scale;
+  return bytes >= 1 && bytes < 9e18 && (!*end || (unit && !end[1])) ? static_cast<uint64_t>(bytes) : 0;
+}
+std::atomic<uint64_t> limit{limit_of_environment()};
+
+void* map_block(size_t bytes) {
   void* block = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) return nullptr;
 #ifdef MADV_HUGEPAGE
@@ -53,7 +71,18 @@ void* from_system(size_t bytes) {
   return block;
 }
 
+void* from_system(size_t bytes) {
+  counters.system.fetch_add(1, std::memory_order_relaxed);
+  const uint64_t held = counters.held.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  const uint64_t most = limit.load(std::memory_order_relaxed);
+  void* block = nullptr;
+  if (!most || held <= most) block = bytes < kMapLimit ? aligned_alloc(kAlignment, bytes) : map_block(bytes);
+  if (!block) counters.held.fetch_sub(bytes, std::memory_order_relaxed);
+  return block;
+}
+
 void to_system(void* block, size_t bytes) {
+  counters.held.fetch_sub(bytes, std::memory_order_relaxed);
   if (bytes < kMapLimit)
     free(block);
   else
@@ -177,6 +206,14 @@ void count_live(int64_t bytes) {
   }
 }
 
+void* from_shared(int index) {
+  if (void* block = shared().pop(index)) return block;
+  if (void* block = from_system(class_bytes(index))) return block;
+  // What is kept for other sizes may be what is missing.
+  trim();
+  return from_system(class_bytes(index));
+}
+
 }  // namespace
 
 void* allocate(size_t nbytes) noexcept {
@@ -191,17 +228,9 @@ void* allocate(size_t nbytes) noexcept {
         return block;
       }
     }
-    void* block = shared().pop(index);
-    return block ? block : from_system(class_bytes(index));
+    return from_shared(index);
   }
-  void* block = shared().pop(index);
-  if (!block) {
-    block = from_system(class_bytes(index));
-    if (!block) {
-      trim();
-      block = from_system(class_bytes(index));
-    }
-  }
+  void* block = from_shared(index);
   if (block) count_live(static_cast<int64_t>(class_bytes(index)));
   return block;
 }
@@ -225,7 +254,8 @@ void deallocate(void* block, size_t nbytes) noexcept {
 }
 
 MemoryStats memory_stats() noexcept {
-  return MemoryStats{counters.live.load(), counters.peak.load(), counters.cached.load(), counters.system.load()};
+  return MemoryStats{counters.live.load(),   counters.peak.load(), counters.cached.load(),
+                     counters.system.load(), counters.held.load(), limit.load()};
 }
 
 void reset_peak() noexcept { counters.peak.store(counters.live.load()); }
@@ -233,6 +263,27 @@ void reset_peak() noexcept { counters.peak.store(counters.live.load()); }
 void trim() noexcept {
   if (ThreadCache* cache = thread_state.cache) cache->flush();
   shared().trim();
+#ifdef __GLIBC__
+  malloc_trim(0);  // the C library keeps what is freed, too
+#endif
+}
+
+void set_memory_limit(uint64_t bytes) noexcept { limit.store(bytes); }
+
+void explain_refusal(int64_t nbytes, char* text, size_t size) noexcept {
+  const MemoryStats stats = memory_stats();
+  const auto number = [](uint64_t n) { return static_cast<unsigned long long>(n); };
+  const uint64_t block = nbytes < (int64_t{1} << 46) ? class_bytes(size_class(static_cast<size_t>(nbytes))) : 0;
+  if (stats.limit_bytes && stats.held_bytes + block > stats.limit_bytes)
+    snprintf(text, size,
+             "expected %lld bytes to fit the memory limit of %llu bytes, but %llu are held (%llu of them in large live "
+             "blocks); free tensors, or raise the limit with set_memory_limit or ATLED_MEMORY_LIMIT",
+             static_cast<long long>(nbytes), number(stats.limit_bytes), number(stats.held_bytes),
+             number(stats.live_bytes));
+  else
+    snprintf(text, size,
+             "expected %lld bytes of memory to be available, but the system refused them; %llu bytes are held",
+             static_cast<long long>(nbytes), number(stats.held_bytes));
 }
 
 // A fork while another thread holds the lock must not leave it locked in the child.

@@ -279,9 +279,24 @@ void bind_process(nb::module_& m) {
         d["peak_bytes"] = s.peak_bytes;
         d["cached_bytes"] = s.cached_bytes;
         d["system_calls"] = s.system_calls;
+        d["held_bytes"] = s.held_bytes;
+        d["limit_bytes"] = s.limit_bytes;
         return d;
       },
-      "What the CPU allocator holds: live, peak and cached bytes, and blocks asked of the system.");
+      "What the CPU allocator holds: live and peak bytes (in blocks above 64 KiB), cached bytes, blocks asked of the "
+      "system, all bytes held, and their limit (0 for none).");
+  m.def(
+      "set_memory_limit",
+      [](int64_t bytes) {
+        if (bytes < 0) {
+          raise(ATLED_E_VALUE, "set_memory_limit", "expected at least 0, got %lld", static_cast<long long>(bytes));
+          rethrow();
+        }
+        set_memory_limit(static_cast<uint64_t>(bytes));
+      },
+      nb::arg("limit"),
+      "Sets how many bytes the CPU allocator may hold, cached ones too; 0 for no limit. What would go beyond raises "
+      "OutOfMemoryError. ATLED_MEMORY_LIMIT (\"8G\") sets it at the start.");
   m.def("reset_peak_memory", &reset_peak, "Makes peak_bytes start from what is live now.");
   m.def("trim_memory", &trim, "Gives cached memory back to the system.");
 }

@@ -111,9 +111,8 @@ TensorImpl* make_tensor(Storage* storage, void* data, int dtype, DLDataType dl_d
 }
 
 int out_of_memory(int64_t nbytes) {
-  char text[160];
-  snprintf(text, sizeof text, "expected %lld bytes of memory to be available, but the system refused them",
-           static_cast<long long>(nbytes));
+  char text[320];
+  explain_refusal(nbytes, text, sizeof text);
   return set_error(ATLED_E_MEMORY, text);
 }
 
