@@ -55,7 +55,7 @@ def cases() -> Iterator[tuple[str, Call, Call]]:
     yield "var over columns", lambda: rows.var(1), lambda: n_rows.var(1, ddof=1)
     yield "cumsum", lambda: flat.cumsum(0), lambda: n_flat.cumsum()
     yield "x[index], 1M", lambda: million[order], lambda: n_million[n_order]
-    yield "sort, 1M", lambda: at.sort(million), lambda: np.sort(n_million)
+    yield "sort, 1M", lambda: at.sort(million)[0], lambda: np.sort(n_million)
     yield "argsort, 1M", lambda: at.argsort(million), lambda: np.argsort(n_million)
     yield "matmul, 1024", lambda: left @ right, lambda: n_left @ n_right
     yield "matrix by vector", lambda: rows @ rows[0], lambda: n_rows @ n_rows[0]
