@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import inspect
+import pydoc
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ from atled.core import _core, _reference
 from atled.core._ops import NAMESPACES
 
 OPS = [op for op in _core.ops() if op.ns in NAMESPACES and ">>>" in op.doc]
-MODULES = ("_printing", "_serialization", "_registry", "_paths", "_reference")
+MODULES = (
+    *("_printing", "_serialization", "_registry", "_paths", "_reference"),
+    *("_dtypes", "_functions", "_settings", "_overloads", "array_api"),
+)
 
 
 def run(text: str, name: str, names: dict[str, Any]) -> None:
@@ -46,3 +51,16 @@ def test_the_reference_page_of_an_op(op: _reference.OpReference) -> None:
     page = _reference.page(op)
     assert page.startswith(f".. py:function:: {op.name}(") and op.schema in page
     compile(f"def {_reference.signature(op).replace('...', 'None')}: pass".replace("from=", "from_="), op.name, "exec")
+
+
+def test_ops_have_texts_and_signatures() -> None:
+    assert isinstance(_core.Op.__doc__, str) and "schema" in _core.Op.__doc__
+    assert at.log1p.__doc__ and at.log1p.__doc__.startswith("log1p(Tensor input) -> Tensor")
+    assert str(inspect.signature(at.log1p)) == "(input, *, out=None)"
+    assert str(inspect.signature(at.add_)) == "(input, other, *, alpha=1)"
+    assert str(inspect.signature(at.zeros)).startswith("(*size, dtype=None, device=None")
+    assert "log1p(input, *, out=None)" in pydoc.plain(pydoc.render_doc(at.log1p))
+    for op in _core.ops():
+        assert list(inspect.signature(op).parameters)[: len(op.args)] == [
+            name + "_" * (name == "from") for name, *_ in op.args
+        ]

@@ -116,3 +116,19 @@ def test_format() -> None:
 def test_meta_tensors_have_no_values() -> None:
     x = at.empty(2, 3, device="meta")
     assert repr(x) == "tensor(..., size=(2, 3), device='meta')"
+
+
+def test_notebooks_get_a_table() -> None:
+    html = at.arange(3000.0).reshape(2, 1500)._repr_html_()
+    for part in ("<b>shape</b> 2 × 1500", "<b>dtype</b> float32", "<b>device</b> cpu", "<b>bytes</b> 12,000", "..."):
+        assert part in html
+    assert len(html) < 1000
+    assert "<b>shape</b> ()" in at.tensor(1)._repr_html_() and "<pre" in at.empty(0)._repr_html_()
+    assert "..." in at.empty(2, device="meta")._repr_html_()
+
+
+def test_notebooks_get_escaped_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    from atled.core import _html
+
+    monkeypatch.setattr(_html, "values_text", lambda tensor: "<script>")
+    assert "&lt;script&gt;" in at.ones(1)._repr_html_() and "<script>" not in at.ones(1)._repr_html_()

@@ -1,6 +1,7 @@
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "dispatch/device.h"
+#include "ops/layout.h"
 
 namespace atled::core {
 
@@ -29,17 +30,6 @@ Tensor moved(atled_tensor* t, DLDevice device) {
   check(device_copy(result->dl.data, device, source->dl.data, source->dl.device,
                     static_cast<size_t>(numel(t)) * itemsize(t->dtype)));
   return result;
-}
-
-void expect_broadcastable(const atled_tensor* other, const atled_tensor* input) {
-  int64_t shape[ATLED_MAX_NDIM];
-  int ndim = input->dl.ndim;
-  std::memcpy(shape, input->dl.shape, sizeof(int64_t) * static_cast<size_t>(ndim));
-  const bool fits = other->dl.ndim <= ndim && broadcast_into(shape, ndim, other->dl.shape, other->dl.ndim) &&
-                    std::memcmp(shape, input->dl.shape, sizeof(int64_t) * static_cast<size_t>(ndim)) == 0;
-  if (!fits)
-    fail(ATLED_E_SHAPE, "expected other to broadcast to input's shape %s, got %s", shape_text(input).c_str(),
-         shape_text(other).c_str());
 }
 
 void copy(atled_frame* frame) {

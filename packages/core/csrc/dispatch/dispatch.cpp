@@ -128,6 +128,8 @@ int run_entry(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
 
 KernelEntry load_kernel(const Op* op, DLDevice device) {
   KernelEntry entry = find_kernel(op, device);
+  if (!entry.run && device.device_type == ATLED_DEVICE_META)
+    fail(ATLED_E_DEVICE, "expected tensors with data, on which the result depends, got meta tensors");
   if (!entry.run) {
     fail(ATLED_E_NOT_IMPLEMENTED,
          "expected a kernel for device %s, but there is none; move the arguments, for example to \"cpu\"",

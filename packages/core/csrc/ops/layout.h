@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "atled/plugin.hpp"
+#include "ops/rules.h"
 
 namespace atled::core {
 
@@ -141,6 +143,18 @@ inline Layout sliced(const atled_tensor* input, const atled_value& spec) {
   }
   for (; dim < input->dl.ndim; ++dim) out.push(shape[dim], strides[dim]);
   return out;
+}
+
+// A ShapeError unless other broadcasts to input's shape.
+inline void expect_broadcastable(const atled_tensor* other, const atled_tensor* input) {
+  int64_t shape[ATLED_MAX_NDIM];
+  int ndim = input->dl.ndim;
+  memcpy(shape, input->dl.shape, sizeof(int64_t) * static_cast<size_t>(ndim));
+  const bool fits = other->dl.ndim <= ndim && broadcast_into(shape, ndim, other->dl.shape, other->dl.ndim) &&
+                    memcmp(shape, input->dl.shape, sizeof(int64_t) * static_cast<size_t>(ndim)) == 0;
+  if (!fits)
+    fail(ATLED_E_SHAPE, "expected other to broadcast to input's shape %s, got %s", shape_text(input).c_str(),
+         shape_text(other).c_str());
 }
 
 // The dimensions named by a list, each once, as a list of the same length.

@@ -413,7 +413,7 @@ PyGetSetDef op_getset[] = {
     {"ns", get_ns, nullptr, "The namespace.", nullptr},
     {"qualified_name", get_qualified, nullptr, "namespace::name", nullptr},
     {"schema", get_schema, nullptr, "The schema as it was registered.", nullptr},
-    {"__doc__", get_doc, nullptr, nullptr, nullptr},
+    {"_text", get_doc, nullptr, nullptr, nullptr},
     {"doc", get_summary, nullptr, "The doc string as it was registered.", nullptr},
     {"id", get_id, nullptr, "Dense number in order of registration.", nullptr},
     {"args", get_args, nullptr, "(name, type, default or ..., flags) of each argument.", nullptr},

@@ -43,6 +43,7 @@ nan = inf - inf
 newaxis = None
 __array_api_version__ = "2025.12"
 
+_ops.describe_ops()
 _ops.publish(globals())
 _tensor.install()
 _overloads.install()

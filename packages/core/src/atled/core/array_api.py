@@ -81,14 +81,14 @@ def cumulative_sum(
     x: Tensor, /, *, axis: int | None = None, dtype: dtype | None = None, include_initial: bool = False
 ) -> Tensor:
     """Running sums along an axis, in 64 bits for integers."""
-    return at.cumulative_sum(x, axis=axis, dtype=_accumulated(x, dtype), include_initial=include_initial)
+    return at.cumulative_sum(x, dim=axis, dtype=_accumulated(x, dtype), include_initial=include_initial)
 
 
 def cumulative_prod(
     x: Tensor, /, *, axis: int | None = None, dtype: dtype | None = None, include_initial: bool = False
 ) -> Tensor:
     """Running products along an axis, in 64 bits for integers."""
-    return at.cumulative_prod(x, axis=axis, dtype=_accumulated(x, dtype), include_initial=include_initial)
+    return at.cumulative_prod(x, dim=axis, dtype=_accumulated(x, dtype), include_initial=include_initial)
 
 
 def clip(x: Tensor, /, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:

@@ -159,11 +159,18 @@ class _Case:
             self._compare(_outputs(self.op(*args, **kwargs)), f"with odd strides ({LAYOUTS[start].__name__} first): ")
 
     def check_meta(self) -> None:
-        """The shape rule alone, on tensors without data."""
-        if "structured" not in self.op.traits or next(arrays_in((self.sample.args, self.sample.kwargs)), None) is None:
+        """Shapes and dtypes on tensors without data; an op whose results depend on the data may say so instead."""
+        if next(arrays_in((self.sample.args, self.sample.kwargs)), None) is None:
             return
         args, kwargs = self._arguments(_without_data)
-        for output, expected, dtype in zip(_outputs(self.op(*args, **kwargs)), self.expected, self.dtypes, strict=True):
+        try:
+            outputs = _outputs(self.op(*args, **kwargs))
+        except at.DeviceError:
+            assert "structured" not in self.op.traits, f"{self.where}without data: the shape rule alone must do"
+            return
+        for output, expected, dtype in zip(outputs, self.expected, self.dtypes, strict=True):
+            if not isinstance(output, at.Tensor):
+                continue
             got = (tuple(output.shape), dtype_name(output.dtype), str(output.device))
             wanted = (expected.shape, dtype, "meta")
             assert got == wanted, f"{self.where}without data: expected {wanted}, got {got}"
