@@ -323,6 +323,35 @@ def test_many_shared_tensors_in_a_message(route: Route, count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@linux
+def test_a_receiver_without_descriptors_loses_one_message_only(route: Route) -> None:
+    import resource
+
+    tensors = [at.tensor(i).share_memory_() for i in range(3)]
+    for _ in range(2):
+        route.left.send(tensors)
+    route.left.send("next")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Descriptors are given out from the lowest: the first free one is all that is left.
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too many open files"):
+            route.right.recv()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [t.item() for t in route.right.recv()] == [0, 1, 2]
+    assert route.right.recv() == "next"
+
+
+def test_a_writer_keeps_a_limited_number_of_bytes(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_segments, "_MAX_KEPT_BYTES", 1_000_000)
+    for n in (200_000, 50_000, 90_000, 300_000):
+        assert route.through(at.arange(n, dtype=at.int32)).tolist() == list(range(n))
+        assert sum(kept.size for kept in route.left._writer._kept.values()) <= 1_000_000
+
+
 def test_pickle_takes_a_copy_of_a_shared_tensor() -> None:
     import pickle
 

@@ -1,4 +1,5 @@
 // Tensors in memory that processes share, for atled.core.multiprocessing.
+#include "dispatch/error.h"
 #include "python/python.h"
 #include "tensor/shared.h"
 
@@ -37,7 +38,11 @@ PyObject* move_storage(PyObject*, PyObject* args) {
     return raise(ATLED_E_RUNTIME, "share_memory_",
                  "expected a tensor that nothing else refers to, but an array or buffer looks into its memory; do this "
                  "before making it");
-  if (take_storage(tensor_of(object), tensor_of(into)) != ATLED_OK) return raise();
+  if (take_storage(tensor_of(object), tensor_of(into)) != ATLED_OK) {
+    atled_error error;
+    get_error(&error);
+    return raise(error.kind, "share_memory_", "%s", std::string(error.message).c_str());
+  }
   Py_RETURN_NONE;
 }
 

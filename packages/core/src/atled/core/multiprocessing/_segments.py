@@ -26,8 +26,10 @@ IN_USE, FREE, RETIRED = 0, 1, 2
 _HEADER = struct.Struct("=BxxxI")
 #: Where the content begins.
 CONTENT = 64
-# How many files a writer keeps for reuse. Of a reader that holds on to more messages, each further one gets its own.
+# How many files, and bytes in them, a writer keeps for reuse. Of a reader that holds on to more messages, each further
+# one gets its own.
 _MAX_KEPT = 8
+_MAX_KEPT_BYTES = 1 << 30
 # A mapping costs a descriptor and one of the kernel's limited areas; of a reader's further messages copies are made.
 _MAX_MAPPINGS = 128
 
@@ -75,10 +77,11 @@ class Writer:
             _, key = min(fitting)
             self._fill(self._kept[key], buffers, offsets)
             return Written(key, self._kept[key].descriptor)
-        if len(self._kept) == _MAX_KEPT and free:
-            self._drop(min(free, key=lambda key: self._kept[key].size))
+        free.sort(key=lambda key: -self._kept[key].size)
+        while free and not self._has_room(total):
+            self._drop(free.pop())  # the smallest
         descriptor = _new_file(buffers, offsets)
-        if len(self._kept) == _MAX_KEPT:
+        if not self._has_room(total):
             return Written(None, descriptor)
         key = int.from_bytes(os.urandom(8), "little")
         self._kept[key] = _Kept(descriptor, total)
@@ -95,6 +98,10 @@ class Writer:
             self._forget()
         for key in list(self._kept):
             self._drop(key)
+
+    def _has_room(self, size: int) -> bool:
+        kept = sum(kept.size for kept in self._kept.values())
+        return len(self._kept) < _MAX_KEPT and kept + size <= _MAX_KEPT_BYTES
 
     def _free(self) -> list[int]:
         """The files that may be used again; gives up those that never will be."""

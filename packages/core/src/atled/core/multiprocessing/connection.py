@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import os
 import pickle
 import socket
@@ -62,6 +63,7 @@ class _Descriptors:
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
+        self.lost = False
 
     def __del__(self) -> None:
         while self.numbers:
@@ -120,10 +122,14 @@ class Connection(connection.Connection):
         header = self._recv_bytes().getbuffer()  # type: ignore[attr-defined]
         payload, places, sizes, label, in_file, key, fallback = pickle.loads(header)
         _, total = layout(sizes)
+        memory = memoryview(b"")
+        if total and not in_file:
+            memory = self._recv_bytes().getbuffer()  # type: ignore[attr-defined]
+        # Not before all of the message is read, so that the next one can be.
+        if descriptors.lost:
+            raise OSError(errno.EMFILE, "the shared memory of a message is lost: this process has too many open files")
         if in_file:
             memory = self._reader.open(key, descriptors.numbers[-1], total)
-        else:
-            memory = self._recv_bytes().getbuffer() if total else memoryview(b"")  # type: ignore[attr-defined]
         return Received(label, fallback, lambda: _packing.unpack(payload, places, memory, sizes, descriptors.numbers))
 
     def _close(self) -> None:
@@ -145,8 +151,10 @@ class Connection(connection.Connection):
         found = _Descriptors()
         with self._socket() as end:
             (count,) = _COUNT.unpack(_recv(end, _COUNT.size, found.numbers))
-            while len(found.numbers) < count:
-                _recv(end, 1, found.numbers)
+            if count > _MAX_DESCRIPTORS:
+                for _ in range(0, count, _MAX_DESCRIPTORS):
+                    _recv(end, 1, found.numbers)
+        found.lost = len(found.numbers) < count
         return found
 
     @contextlib.contextmanager
