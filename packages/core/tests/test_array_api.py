@@ -423,6 +423,21 @@ def test_operators_in_place_do_not_change_the_dtype() -> None:
         x += at.ones(3, 2, dtype=at.int64)
 
 
+def test_products_in_place() -> None:
+    x = at.asarray([[1.0, 2.0], [3.0, 4.0]])
+    y, known = x.clone(), x
+    x @= y
+    assert x is known and x.tolist() == [[7, 10], [15, 22]]
+    with pytest.raises(ValueError, match=r"matmul_: expected a product of input's shape \(2, 2\), got \(2,\)"):
+        x @= at.ones(2)
+
+
+def test_arrays_have_the_standards_attributes() -> None:
+    names = [n for n in dir(type(strict.ones(1))) if n[:2] != "__" or n not in dir(object)]
+    own = ("__slots__", "__weakref__", "__module__", "__dict__", "__buffer__", "__annotations__")
+    assert [n for n in names if n[:1] != "_" or n[:2] == "__" if n not in own and not hasattr(at.Tensor, n)] == []
+
+
 def test_comparisons_with_numbers_outside_of_the_dtype() -> None:
     x = at.asarray([1, 255], dtype=at.uint8)
     for number in (300, -1, 2**40, -(2**40)):

@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import inspect
 import pydoc
 from pathlib import Path
 from typing import Any
@@ -53,14 +52,8 @@ def test_the_reference_page_of_an_op(op: _reference.OpReference) -> None:
     compile(f"def {_reference.signature(op).replace('...', 'None')}: pass".replace("from=", "from_="), op.name, "exec")
 
 
-def test_ops_have_texts_and_signatures() -> None:
+def test_ops_and_their_class_have_texts() -> None:
     assert isinstance(_core.Op.__doc__, str) and "schema" in _core.Op.__doc__
     assert at.log1p.__doc__ and at.log1p.__doc__.startswith("log1p(Tensor input) -> Tensor")
-    assert str(inspect.signature(at.log1p)) == "(input, *, out=None)"
-    assert str(inspect.signature(at.add_)) == "(input, other, *, alpha=1)"
-    assert str(inspect.signature(at.zeros)).startswith("(*size, dtype=None, device=None")
-    assert "log1p(input, *, out=None)" in pydoc.plain(pydoc.render_doc(at.log1p))
-    for op in _core.ops():
-        assert list(inspect.signature(op).parameters)[: len(op.args)] == [
-            name + "_" * (name == "from") for name, *_ in op.args
-        ]
+    assert "log1p(Tensor input) -> Tensor" in pydoc.plain(pydoc.render_doc(at.log1p))
+    assert "made from the registry" in pydoc.plain(pydoc.render_doc(_core.Op))

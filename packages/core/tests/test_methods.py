@@ -62,6 +62,7 @@ def test_new_tensors_like_one() -> None:
     assert x.new_tensor([1, 2]).dtype == at.float64 and x.new_tensor([1], dtype=at.int8).dtype == at.int8
     made = x.new_empty_strided((2, 3), (1, 2))
     assert made.stride() == (1, 2) and made.dtype == at.float64
+    assert at.arange(6).reshape(2, 3).index([None, at.tensor([2, 0])]).tolist() == [[2, 0], [5, 3]]
     assert x.to_dense() is x and x.to_device("meta").is_meta
     with pytest.raises(at.InvalidValueError, match="expected no stream for the CPU"):
         x.to_device("cpu", stream=1)

@@ -165,6 +165,16 @@ PyObject* number_matmul(PyObject* a, PyObject* b) {
   static Slot slot{"core::matmul"};
   return binary(slot, a, b);
 }
+// The product has another layout than its operands: it is made aside, then written into the first.
+PyObject* inplace_number_matmul(PyObject* a, PyObject* b) {
+  Ref product(number_matmul(a, b));
+  if (!product || !is_tensor(product.get())) return product.release();
+  const atled_tensor *p = tensor_of(product.get()), *t = tensor_of(a);
+  if (p->dl.ndim != t->dl.ndim || memcmp(p->dl.shape, t->dl.shape, sizeof(int64_t) * static_cast<size_t>(t->dl.ndim)))
+    return raise(ATLED_E_SHAPE, "matmul_", "expected a product of input's shape %s, got %s", shape_text(t).c_str(),
+                 shape_text(p).c_str());
+  return PyObject_CallMethod(a, "copy_", "O", product.get());
+}
 PyObject* number_power(PyObject* a, PyObject* b, PyObject*) { return number_power2(a, b); }
 PyObject* inplace_number_power(PyObject* a, PyObject* b, PyObject*) { return inplace_number_power2(a, b); }
 
@@ -558,6 +568,7 @@ PyType_Slot tensor_slots[] = {{Py_tp_dealloc, slot(tensor_dealloc)},
                               {Py_nb_inplace_floor_divide, slot(inplace_number_floor_divide)},
                               {Py_nb_inplace_remainder, slot(inplace_number_remainder)},
                               {Py_nb_inplace_power, slot(inplace_number_power)},
+                              {Py_nb_inplace_matrix_multiply, slot(inplace_number_matmul)},
                               {Py_nb_inplace_and, slot(inplace_number_and)},
                               {Py_nb_inplace_or, slot(inplace_number_or)},
                               {Py_nb_inplace_xor, slot(inplace_number_xor)},

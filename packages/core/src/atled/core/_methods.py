@@ -228,6 +228,11 @@ def new_empty_strided(
     return made.requires_grad_() if requires_grad else made  # type: ignore[no-any-return]
 
 
+def index(self: _core.Tensor, indices: Sequence[Any]) -> _core.Tensor:
+    """``self[indices]``, where None stands for a whole dimension."""
+    return self[tuple(slice(None) if i is None else i for i in indices)]
+
+
 def __reversed__(self: _core.Tensor) -> _core.Tensor:
     """The tensor with its first dimension in reverse order."""
     return ops.core.flip(self, 0) if self.ndim else self
@@ -375,7 +380,18 @@ _PROPERTIES = {
 _SETTERS = {"real": _set_real, "imag": _set_imag}
 _METHODS = (
     *(is_signed, is_nonzero, is_pinned, is_set_to, ndimension, get_device, type, type_as, to_dense, to_device, cuda),
-    *(pin_memory, record_stream, new_tensor, new_empty_strided, __reversed__, storage, untyped_storage, set_, resize_),
+    *(
+        pin_memory,
+        record_stream,
+        new_tensor,
+        new_empty_strided,
+        index,
+        __reversed__,
+        storage,
+        untyped_storage,
+        set_,
+        resize_,
+    ),
     *(apply_, map_, map2_, __array__, __array_ufunc__, _repr_html_),
 )
 

@@ -56,20 +56,11 @@ class Ops:
 ops = Ops()
 
 
-class _Described:
-    """An attribute that the class of ops has as well as each op."""
+class _Text:
+    """The doc string of the class of ops, and of each op its own."""
 
-    def __init__(self, of_class: Any, of_op: Any) -> None:
-        self._of_class, self._of_op = of_class, of_op
-
-    def __get__(self, op: _core.Op | None, owner: object = None) -> Any:
-        return self._of_class if op is None else self._of_op(op)
-
-
-def _signature(op: _core.Op) -> Any:
-    from atled.core._reference import python_signature
-
-    return python_signature(op)
+    def __get__(self, op: _core.Op | None, owner: object = None) -> str:
+        return _DOC if op is None else op._text
 
 
 _DOC = """The callable of an op, made from the registry: ``help(at.log1p)`` shows one.
@@ -81,9 +72,8 @@ has that form) and ``requires_grad=`` (where it makes tensors). Its attributes s
 
 
 def describe_ops() -> None:
-    """Gives the class Op a text and its ops their own texts and signatures, for ``help`` and ``inspect``."""
-    setattr(_core.Op, "__doc__", _Described(_DOC, lambda op: op._text))  # noqa: B010 - no such attribute for a type checker
-    setattr(_core.Op, "__signature__", _Described(None, _signature))  # noqa: B010
+    """Gives the class Op a text of its own, for ``help``."""
+    setattr(_core.Op, "__doc__", _Text())  # noqa: B010 - no such attribute for a type checker
 
 
 def find(name: str, inplace: bool = False) -> _core.Op:

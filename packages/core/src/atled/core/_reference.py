@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import keyword
 import math
 import re
 from collections.abc import Iterable
@@ -161,26 +159,6 @@ def _module(ns: str) -> str:
     if ns == "core":
         return "atled.core"
     return f"atled.core.{ns}" if ns in NAMESPACES else f"atled.core.ops.{ns}"
-
-
-def python_signature(op: Any) -> inspect.Signature:
-    """The signature of an op's callable, for ``inspect.signature`` and ``help``."""
-    described = describe(op)
-    kinds = inspect.Parameter
-    parameters: list[inspect.Parameter] = []
-    loose = False
-    for argument, (name, _, default, _) in zip(described.arguments, op.args, strict=True):
-        given = default if argument.default is not None else kinds.empty
-        kind = kinds.KEYWORD_ONLY if argument.keyword_only or loose else kinds.POSITIONAL_OR_KEYWORD
-        if argument.variadic and argument.default is None:
-            kind, loose = kinds.VAR_POSITIONAL, True
-        # PyTorch's uniform_ calls an argument `from`, which only a position can give.
-        parameters.append(kinds(name + "_" * keyword.iskeyword(name), kind, default=given))
-    if described.has_out and not op.name.endswith("_"):
-        parameters.append(kinds("out", kinds.KEYWORD_ONLY, default=None))
-    if "factory" in described.traits:
-        parameters.append(kinds("requires_grad", kinds.KEYWORD_ONLY, default=False))
-    return inspect.Signature(parameters)
 
 
 def page(op: OpReference) -> str:
