@@ -156,6 +156,22 @@ def test_to_converts_floats_only() -> None:
         block.to(at.int32)
 
 
+def test_sharing_memory_between_processes() -> None:
+    from atled.core.multiprocessing import Pipe
+
+    block = Block()
+    names, before = list(block.state_dict()), [id(p) for p in block.parameters()]
+    assert block.share_memory() is block
+    assert list(block.state_dict()) == names and [id(p) for p in block.parameters()] == before
+    assert all(tensor.is_shared() for tensor in (*block.parameters(), *block.buffers()))
+    ours, theirs = Pipe()
+    theirs.send(block)
+    received = ours.recv()
+    received.norm.running_mean.fill_(3)
+    assert block.norm.running_mean.tolist() == [3.0] * 4
+    assert type(received.scale) is nn.Parameter
+
+
 def test_apply_visits_children_first() -> None:
     seen: list[str] = []
     Block().apply(lambda module: seen.append(type(module).__name__))

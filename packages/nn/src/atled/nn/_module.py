@@ -292,6 +292,12 @@ class Module:
 
         return self._convert(convert)
 
+    def share_memory(self) -> Self:
+        """Moves parameters and buffers into memory that processes share (``Tensor.share_memory_``), each in place."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.share_memory_()
+        return self
+
     def float(self) -> Self:
         """Floating parameters and buffers to float32."""
         return self.to(at.float32)
