@@ -14,7 +14,7 @@ from atled.core._ops import NAMESPACES
 
 OPS = [op for op in _core.ops() if op.ns in NAMESPACES and ">>>" in op.doc]
 MODULES = (
-    *("_printing", "_serialization", "_registry", "_paths", "_reference"),
+    *("_printing", "_serialization", "_registry", "_paths", "_reference", "multiprocessing"),
     *("_dtypes", "_functions", "_settings", "_overloads", "array_api"),
 )
 
