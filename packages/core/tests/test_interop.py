@@ -288,3 +288,19 @@ def test_dlpack_arguments() -> None:
 
 def test_the_exchange_api_is_on_the_type() -> None:
     assert "dlpack_exchange_api" in repr(at.Tensor.__dlpack_c_exchange_api__)
+
+
+def test_lent_memory_outlives_what_its_tensor_becomes() -> None:
+    x = at.full((1 << 18,), 7.0)
+    shared = [np.asarray(x), np.from_dlpack(x), np.asarray(memoryview(x)), at.from_dlpack(x).numpy()]
+    x.data = at.zeros(2)
+    others = [at.full((1 << 18,), float(i)) for i in range(3)]
+    assert all((array == 7).all() for array in shared) and len(others) == 3
+    y = at.arange(6).reshape(2, 3)
+    view, capsule = memoryview(y), y.__dlpack__()
+    y.t_()
+    assert view.tolist() == at.from_dlpack(capsule).tolist() == [[0, 1, 2], [3, 4, 5]]
+    z = at.arange(4)
+    array = z.numpy()
+    z.resize_(1000)
+    assert array.tolist() == [0, 1, 2, 3]

@@ -10,8 +10,8 @@ namespace {
 
 bool is_mask(const atled_tensor* index) { return index->dtype == ATLED_BOOL; }
 
-// The shape of t[indices], placed as NumPy does it: where the first index tensor stands if they stand side by side, else
-// in front.
+// The shape of t[indices], placed as NumPy does it: where the first index tensor stands if they stand side by side,
+// else in front.
 Layout indexed(const atled_tensor* t, const atled_value& indices) {
   int64_t shape[ATLED_MAX_NDIM];
   int ndim = 0, first = -1, last = -1, tensors = 0;

@@ -1,5 +1,6 @@
 // Zero-copy exchange: the buffer protocol, NumPy and DLPack, in both directions.
 #include <cstring>
+#include <vector>
 
 #include "dispatch/device.h"
 #include "dispatch/dispatch.h"
@@ -234,6 +235,14 @@ PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
 
 }  // namespace
 
+namespace {
+// What a buffer of a tensor needs while it lives: the tensor itself may become another one (Tensor.data, set_, t_).
+struct Exported {
+  Tensor memory;
+  std::vector<Py_ssize_t> dims;  // shape, then strides in bytes
+};
+}  // namespace
+
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   atled_tensor* t = tensor_of(self);
   view->obj = nullptr;
@@ -256,7 +265,13 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     return -1;
   }
   const int n = t->dl.ndim;
-  Py_ssize_t* dims = new Py_ssize_t[2 * static_cast<size_t>(n) + 1];
+  TensorImpl* memory = nullptr;
+  if (make_view(t, t->dtype, n, t->dl.shape, t->dl.strides, 0, &memory) != ATLED_OK) {
+    raise();
+    return -1;
+  }
+  auto* kept = new Exported{Tensor::steal(memory), std::vector<Py_ssize_t>(2 * static_cast<size_t>(n) + 1)};
+  Py_ssize_t* dims = kept->dims.data();
   const int item = itemsize(t->dtype);
   for (int i = 0; i < n; ++i) {
     dims[i] = static_cast<Py_ssize_t>(t->dl.shape[i]);
@@ -272,14 +287,14 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->shape = (flags & PyBUF_ND) ? dims : nullptr;
   view->strides = asked(PyBUF_STRIDES) ? dims + n : nullptr;
   view->suboffsets = nullptr;
-  view->internal = dims;
+  view->internal = kept;
   ++reinterpret_cast<PyTensor*>(self)->exports;
   return 0;
 }
 
 void release_buffer(PyObject* self, Py_buffer* view) {
   --reinterpret_cast<PyTensor*>(self)->exports;
-  delete[] static_cast<Py_ssize_t*>(view->internal);
+  delete static_cast<Exported*>(view->internal);
 }
 
 PyObject* tensor_numpy(PyObject* self, PyObject*) {

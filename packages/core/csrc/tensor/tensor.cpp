@@ -324,12 +324,17 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
     return set_error(ATLED_E_DEVICE, "a meta tensor has no data to export");
   Exported* e = new (std::nothrow) Exported;
   if (!e) return out_of_memory(sizeof(Exported));
-  retain(t);
-  e->tensor = t;
+  // Not t itself, which may become another tensor (Tensor.data, set_, t_) while its memory is lent out.
+  TensorImpl* memory = nullptr;
+  if (int status = make_view(t, t->dtype, t->dl.ndim, t->dl.shape, t->dl.strides, 0, &memory)) {
+    delete e;
+    return status;
+  }
+  e->tensor = memory;
   e->managed.version = DLPackVersion{DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
   e->managed.manager_ctx = e;
   e->managed.flags = (t->flags & ATLED_TENSOR_READONLY) ? DLPACK_FLAG_BITMASK_READ_ONLY : 0;
-  e->managed.dl_tensor = t->dl;
+  e->managed.dl_tensor = memory->dl;
   e->managed.deleter = [](DLManagedTensorVersioned* self) {
     Exported* exported = static_cast<Exported*>(self->manager_ctx);
     release(exported->tensor);
