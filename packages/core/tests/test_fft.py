@@ -1,9 +1,8 @@
-"""What the specs of the namespace fft do not say: keywords of the array API, either library, inverses."""
-
-import sys
+"""What the specs of the namespace fft do not say: keywords of the array API, inverses, long lines, memory."""
 
 import numpy as np
 import pytest
+import scipy.fft
 
 import atled.core as at
 
@@ -38,14 +37,63 @@ def test_no_dimensions_at_all() -> None:
         at.fft.rfftn(at.tensor(2.0))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", "complex128", "int64"])
-def test_without_scipy(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NumPy serves where SciPy is not installed."""
-    x = at.asarray(X).to(getattr(at, dtype))
-    ours = [at.fft.ifftn(x), at.fft.fft(x, 7), at.fft.irfft(x)]
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    monkeypatch.setitem(sys.modules, "scipy.fft", None)
-    for expected, got in zip(ours, [at.fft.ifftn(x), at.fft.fft(x, 7), at.fft.irfft(x)], strict=True):
-        assert got.dtype == expected.dtype
-        tolerance = 1e-13 if got.dtype in (at.float64, at.complex128) else 1e-5
-        np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=tolerance, atol=tolerance)
+# Powers, products of all factors with passes, primes by a chirp; within a cache, in two steps, in three.
+LENGTHS = [1, 2, 8, 13, 17, 30, 97, 256, 1001, 1009, 1024, 1025, 2048, 2187, 4096, 5003, 30030, 65537, 2**18 + 2]
+
+
+@pytest.mark.parametrize(("n", "lines"), [*((n, lines) for n in LENGTHS for lines in (1, 3, 21)), (5 * 2**18, 1)])
+def test_all_ways_of_transforming(n: int, lines: int) -> None:
+    """Against SciPy's in double, relative to the largest value."""
+    lines = lines if n < 10_000 else min(lines, 2)
+    real = RNG.standard_normal((lines, n))
+    whole = real + 1j * RNG.standard_normal((lines, n))
+    half = scipy.fft.rfft(real)
+    for name, x, options in (
+        ("fft", whole, {}),
+        ("ifft", whole, {}),
+        ("fft", real, {}),
+        ("rfft", real, {}),
+        ("irfft", half, {"n": n}),
+    ):
+        for dtype, tolerance in ((x.dtype, 3e-15), (np.dtype("c8" if x.dtype.kind == "c" else "f4"), 6e-7)):
+            given = x.astype(dtype)
+            exact = getattr(scipy.fft, name)(given.astype(x.dtype), **options)
+            got = getattr(at.fft, name)(at.asarray(given), **options).numpy()
+            error = np.abs(got - exact).max() / np.abs(exact).max()
+            assert error < tolerance, f"{name} of {dtype}: {error:.1e}"
+
+
+def test_strided_and_overlapping_memory() -> None:
+    """Views of any strides come in; the result may be the input itself."""
+    x = at.asarray(RNG.standard_normal((6, 40, 50)) + 0j)
+    for view in (x.transpose(0, 2), x[::2, 1::3], x[:, :, 0].T, x[0, 0].expand(3, 50)):
+        for dim in range(view.ndim):
+            np.testing.assert_allclose(
+                at.fft.fft(view, dim=dim), np.fft.fft(view.numpy(), axis=dim), rtol=0, atol=1e-12
+            )
+    expected = np.fft.fft(x.numpy(), axis=1)
+    np.testing.assert_allclose(at.fft.fft(x, dim=1, out=x), expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(x, expected, rtol=0, atol=1e-12)
+
+
+def test_lines_do_not_touch_each_other() -> None:
+    """Transforms that are made side by side: a NaN or a large number stays in its line."""
+    x = np.ones((20, 64), np.float32)
+    x[3, 5], x[7] = np.nan, 1e30
+    for made in (at.fft.fft(at.asarray(x)), at.fft.rfft(at.asarray(x)), at.fft.ifft(at.asarray(x + 0j))):
+        values = made.numpy()
+        assert np.all(np.isnan(values[3]))
+        np.testing.assert_array_equal(np.delete(values, (3, 7), 0), np.broadcast_to(values[0], (18, values.shape[1])))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_do_not_matter(threads: int) -> None:
+    x = at.asarray(RNG.standard_normal((70, 96, 8)) + 0j)
+    long = at.asarray(RNG.standard_normal(2**17))
+    before = at.get_num_threads()
+    at.set_num_threads(1)
+    expected = [at.fft.fftn(x), at.fft.rfft(long), at.fft.ifft(long)]
+    at.set_num_threads(threads)
+    got = [at.fft.fftn(x), at.fft.rfft(long), at.fft.ifft(long)]
+    at.set_num_threads(before)
+    assert all(at.equal(a, b) for a, b in zip(expected, got, strict=True))

@@ -20,6 +20,7 @@ for t in (
     at.exp(x), at.tanh(x), at.sin(x * 100), at.erf(x), at.log(at.abs(x)), x * y, x / y, x + y.t().contiguous().t(),
     at.pow(at.abs(x), y), at.where(x > y, x, y), x.to(at.float16).to(at.float32), x.to(at.bfloat16).to(at.float32),
     at.randperm(70_000), at.bernoulli(at.rand(999)), at.empty(999).cauchy_(), at.empty(999).log_normal_(),
+    at.view_as_real(at.fft.fft(x)), at.fft.irfft(at.fft.rfft(x, 999)), at.view_as_real(at.fft.fft(at.randn(9000))),
     x.sum(), x.sum(0), x.sum(1), x.var(1), at.logsumexp(x, 1), at.softmax(x, 1), at.softmax(x, 0), at.argmax(x, 1),
 ):
     digest.update(t.contiguous().numpy().tobytes())
