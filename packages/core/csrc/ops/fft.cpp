@@ -1,5 +1,5 @@
-// Discrete Fourier transforms: along one dimension, and complex ones along several, by kernels; the others are composed of
-// these.
+// Discrete Fourier transforms: along one dimension, and complex ones along several, by kernels; the others are composed
+// of these.
 #include <cstring>
 #include <string>
 
