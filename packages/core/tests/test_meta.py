@@ -63,6 +63,12 @@ def test_shapes_are_checked_without_data() -> None:
         x[at.empty(5, device="meta")]
 
 
+def test_what_is_written_is_nowhere() -> None:
+    x = at.empty(2, 3, device="meta")
+    assert x.uniform_() is x and x.normal_(0, 1) is x and x.fill_(1).zero_().add_(x).shape == (2, 3)
+    assert x._version > 3
+
+
 def test_the_numbers_of_setitem_match_those_with_data() -> None:
     for key in ((0,), (slice(None), 1), (..., slice(0, 2))):
         with_data, without = at.zeros(2, 3, 4), at.empty(2, 3, 4, device="meta")

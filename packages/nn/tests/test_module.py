@@ -172,6 +172,17 @@ def test_sharing_memory_between_processes() -> None:
     assert type(received.scale) is nn.Parameter
 
 
+def test_a_module_without_memory() -> None:
+    with at.device("meta"):
+        block = Block()
+    assert {p.device.type for p in (*block.parameters(), *block.buffers())} == {"meta"}
+    weight = block.first.weight
+    assert block.to_empty(device="cpu").first.weight is weight and weight.device.type == "cpu" and weight.requires_grad
+    block.load_state_dict(Block().state_dict())
+    with pytest.raises(ValueError, match="recurse=True"):
+        block.to_empty(device="cpu", recurse=False)
+
+
 def test_apply_visits_children_first() -> None:
     seen: list[str] = []
     Block().apply(lambda module: seen.append(type(module).__name__))

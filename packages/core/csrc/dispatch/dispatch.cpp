@@ -348,7 +348,7 @@ int run_mutating(atled_frame* frame, const KernelEntry& entry, uint64_t work) {
   check_writable(target, op->args[op->mutated].name);
   for (int i = 1; i < op->nouts; ++i) frame->outs[i] = none();
   frame->outs[0] = value(target);
-  int status = run_entry(entry, frame, work);
+  int status = entry.run ? run_entry(entry, frame, work) : ATLED_OK;
   // A kernel that failed midway may have written already.
   bump_version(target, op->name);
   if (status == ATLED_OK) retain(target);
@@ -383,7 +383,11 @@ int run_free(atled_frame* frame, const Glance& seen) {
     if (!op->takes_out()) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
     return run_composite_given(frame, seen);
   }
-  const KernelEntry entry = need_kernel(op, common_device(frame, seen));
+  const DLDevice device = common_device(frame, seen);
+  // What would be written into a meta tensor need not be.
+  if (op->mutated >= 0 && device.device_type == ATLED_DEVICE_META)
+    return run_mutating(frame, find_kernel(op, device), seen.elements);
+  const KernelEntry entry = need_kernel(op, device);
   if (op->mutated >= 0) return run_mutating(frame, entry, seen.elements);
   for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
   each_mutated(frame, [&](atled_tensor* t, const char* name) { check_writable(t, name); });

@@ -62,14 +62,10 @@ void setitem_(atled_frame* f) {
 
 void copy_(atled_frame* f) { expect_broadcastable(arg_tensor(f, 1), arg_tensor(f, 0)); }
 
-void nothing(atled_frame*) {}
-
 void add_meta() {
   add_kernel("core::index", ATLED_DEVICE_META, kernel<index>);
   add_kernel("core::setitem_", ATLED_DEVICE_META, kernel<setitem_>);
   add_kernel("core::copy_", ATLED_DEVICE_META, kernel<copy_>);
-  add_kernel("core::fill_", ATLED_DEVICE_META, kernel<nothing>);
-  add_kernel("core::zero_", ATLED_DEVICE_META, kernel<nothing>);
 }
 
 ATLED_KERNELS(add_meta);

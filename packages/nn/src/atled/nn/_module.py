@@ -298,6 +298,16 @@ class Module:
             tensor.share_memory_()
         return self
 
+    def to_empty(self, *, device: at.device | str, recurse: bool = True) -> Self:
+        """Gives parameters and buffers new memory on a device, whose content is whatever was there.
+
+        For a module that was made without memory: ``with at.device("meta"): model = Model()``. ``recurse`` is
+        PyTorch's and must be true.
+        """
+        if not recurse:
+            raise at.InvalidValueError("to_empty: expected recurse=True; call it on the children that are meant")
+        return self._convert(lambda t: at.empty_like(t, device=device))
+
     def float(self) -> Self:
         """Floating parameters and buffers to float32."""
         return self.to(at.float32)
