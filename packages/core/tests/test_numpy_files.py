@@ -251,6 +251,8 @@ def test_from_file_makes_and_extends_shared_files_only(tmp_path: Path) -> None:
         at.from_file(path, size=4)
     with pytest.raises(FileNotFoundError):
         at.from_file(tmp_path / "missing", size=1)
-    with pytest.raises(at.InvalidValueError, match="size >= 0"):
-        at.from_file(path, size=-1)
+    for size in (-1, 2**61, 2**80):
+        with pytest.raises(at.InvalidValueError, match=r"expected a size of 0 to 2\^46 bytes"):
+            at.from_file(path, shared=True, size=size)
+    assert path.stat().st_size == 12
     assert at.from_file(path).shape == (0,)

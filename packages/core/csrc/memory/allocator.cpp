@@ -131,6 +131,7 @@ class SharedCache {
   }
 
   std::mutex& mutex() { return mutex_; }
+  uint64_t limit() const { return limit_; }
 
  private:
   std::mutex mutex_;
@@ -254,8 +255,8 @@ void deallocate(void* block, size_t nbytes) noexcept {
 }
 
 MemoryStats memory_stats() noexcept {
-  return MemoryStats{counters.live.load(),   counters.peak.load(), counters.cached.load(),
-                     counters.system.load(), counters.held.load(), limit.load()};
+  return MemoryStats{counters.live.load(), counters.peak.load(), counters.cached.load(), counters.system.load(),
+                     counters.held.load(), limit.load(),         shared().limit()};
 }
 
 void reset_peak() noexcept { counters.peak.store(counters.live.load()); }

@@ -22,6 +22,7 @@ struct MemoryStats {
   uint64_t system_calls;  // blocks that had to come from the system
   uint64_t held_bytes;    // in all blocks that came from the system and are not given back
   uint64_t limit_bytes;   // what held_bytes may reach, 0 for no limit
+  uint64_t most_cached;   // what cached_bytes may reach
 };
 MemoryStats memory_stats() noexcept;
 void reset_peak() noexcept;

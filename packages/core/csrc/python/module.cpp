@@ -281,10 +281,11 @@ void bind_process(nb::module_& m) {
         d["system_calls"] = s.system_calls;
         d["held_bytes"] = s.held_bytes;
         d["limit_bytes"] = s.limit_bytes;
+        d["cache_limit_bytes"] = s.most_cached;
         return d;
       },
       "What the CPU allocator holds: live and peak bytes (in blocks above 64 KiB), cached bytes, blocks asked of the "
-      "system, all bytes held, and their limit (0 for none).");
+      "system, all bytes held with their limit (0 for none), and the most that is cached.");
   m.def(
       "set_memory_limit",
       [](int64_t bytes) {

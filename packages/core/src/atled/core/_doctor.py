@@ -120,7 +120,7 @@ def report(found: dict[str, Any]) -> Iterator[str]:
             (
                 "allocator",
                 f"{_size(stats['held_bytes'])} held, {_size(stats['live_bytes'])} of it live, "
-                f"{_size(stats['cached_bytes'])} kept for reuse, {limit}",
+                f"{_size(stats['cached_bytes'])} (at most {_size(stats['cache_limit_bytes'])}) kept for reuse, {limit}",
             ),
             ("shared memory", memory["kind"] + shm),
         ],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import mmap as memory_map
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
@@ -103,9 +102,11 @@ def from_file(
     tensor([7, 7, 7], dtype=int32)
     """
     kind = at.get_default_dtype() if dtype is None else dtype
-    if size < 0:
-        raise InvalidValueError(f"from_file: expected size >= 0, got {size}")
     nbytes = size * kind.itemsize
+    if not 0 <= nbytes < 1 << 46:
+        raise InvalidValueError(
+            f"from_file: expected a size of 0 to 2^46 bytes, got {size} elements of {kind.itemsize}"
+        )
     with open(filename, "a+b" if shared else "rb") as file:
         there = os.fstat(file.fileno()).st_size
         if there < nbytes and not shared:
@@ -146,7 +147,7 @@ def _format(f: Target, given: str | None, op: str) -> Format:
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `path` when the block ends well, and leaves no trace when it does not."""
     path = Path(os.path.realpath(path))  # a link stays a link
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             yield file
