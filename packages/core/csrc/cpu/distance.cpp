@@ -44,10 +44,14 @@ struct Euclid {
 };
 struct Power {
   double p;
-  template <class A>
-  A add(A sum, A d) const {
-    return sum + static_cast<A>(std::pow(std::fabs(static_cast<double>(d)), p));
+  float add(float sum, float d) const {
+    const float size = std::fabs(d);
+    // What vector code cannot do, and NaN.
+    const bool plain = size > 0 && size < std::numeric_limits<float>::infinity();
+    const float power = fmath::positive_pow(plain ? size : 1.0f, static_cast<float>(p));
+    return sum + (plain ? power : size);
   }
+  double add(double sum, double d) const { return sum + std::pow(std::fabs(d), p); }
   template <class A>
   A finish(A sum) const {
     return static_cast<A>(std::pow(static_cast<double>(sum), 1 / p));

@@ -12,13 +12,6 @@ namespace {
 
 constexpr int64_t kManyRanks = 8;  // from so many on, sorting is quicker
 
-template <class F>
-void visit_real(int dtype, F&& f) {
-  visit_dtype(dtype, [&](auto tag) {
-    if constexpr (!is_complex_type<typename decltype(tag)::type>) f(tag);
-  });
-}
-
 struct Sorted {
   Tensor values, indices;
 };

@@ -29,6 +29,31 @@ void scan_tile(T* out, const T* in, int64_t n, int64_t step, int64_t m, ScanAcc<
     }
 }
 
+constexpr int64_t kRows = 4;  // rows that are run together, since each waits for its last sum
+
+template <class T, class F>
+void scan_rows(T* out, const T* in, int64_t n, int64_t rows, ScanAcc<T> start) {
+  using Acc = ScanAcc<T>;
+  const F f{};
+  Acc acc[kRows];
+  std::fill(acc, acc + kRows, start);
+  if (rows == kRows) {
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t r = 0; r < kRows; ++r) {
+        acc[r] = f(acc[r], static_cast<Acc>(in[r * n + i]));
+        out[r * n + i] = Cast<T, Acc>{}(acc[r]);
+      }
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    Acc sum = start;
+    for (int64_t i = r * n; i < (r + 1) * n; ++i) {
+      sum = f(sum, static_cast<Acc>(in[i]));
+      out[i] = Cast<T, Acc>{}(sum);
+    }
+  }
+}
+
 template <class F>
 void scan(atled_frame* frame, int start) {
   const atled_tensor* out = out_tensor(frame);
@@ -40,6 +65,12 @@ void scan(atled_frame* frame, int start) {
   const int64_t tiles = (inner + kTile - 1) / kTile, grain = std::max<int64_t>(1, 32768 / (n * std::min(inner, kTile)));
   visit_dtype(out->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
+    if (inner == 1)
+      return parallel((outer + kRows - 1) / kRows, std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin * kRows; row < std::min(outer, end * kRows); row += kRows)
+          scan_rows<T, F>(data<T>(out) + row * n, data<T>(input) + row * n, n, std::min(kRows, outer - row),
+                          ScanAcc<T>(start));
+      });
     parallel(outer * tiles, grain, [&](int64_t begin, int64_t end) {
       for (int64_t unit = begin; unit < end; ++unit) {
         const int64_t first = unit % tiles * kTile, offset = unit / tiles * n * inner + first;

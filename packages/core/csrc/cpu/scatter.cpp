@@ -1,10 +1,12 @@
 // gather and the scatters: one element-wise walk over index, in which the other side stands still along dim.
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "cpu/assign.h"
 #include "cpu/indexed.h"
 #include "cpu/iterator.h"
+#include "cpu/levels.h"
 #include "cpu/parallel.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
@@ -38,9 +40,29 @@ struct Still {
   Tensor view;
 };
 
+// As checked_indices; where one index stands for many places (it was expanded), it is looked at once.
+Tensor checked(atled_tensor* index, int64_t n, int dim) {
+  Layout few(index);
+  for (int d = 0; d < few.ndim; ++d)
+    if (few.strides[d] == 0) few.shape[d] = std::min<int64_t>(few.shape[d], 1);
+  const Tensor found = checked_indices(few.view(index), n, dim);
+  Layout all(found);
+  for (int d = 0; d < all.ndim; ++d)
+    if (all.shape[d] != index->dl.shape[d]) {
+      all.shape[d] = index->dl.shape[d];
+      all.strides[d] = 0;
+    }
+  return all.view(found);
+}
+
 template <class T>
 void gather_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
   const Line line = *static_cast<const Line*>(ctx);
+  if (strides[2] == 0 && strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
+    std::memcpy(data[0], data[1] + line.offset(*reinterpret_cast<const int64_t*>(data[2])),
+                static_cast<size_t>(n) * sizeof(T));
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) {
     const int64_t index = *reinterpret_cast<const int64_t*>(data[2] + i * strides[2]);
     *reinterpret_cast<T*>(data[0] + i * strides[0]) =
@@ -52,14 +74,14 @@ void gather(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *index = arg_tensor(f, 2), *out = out_tensor(f);
   if (numel(index) == 0) return;
   const int dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
-  Tensor checked = checked_indices(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
+  const Tensor places = checked(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
   Still from(input, index, dim);
   const atled_loop loop = visit_size(itemsize(input->dtype),
                                      [](auto tag) -> atled_loop { return gather_loop<typename decltype(tag)::type>; });
   Elementwise()
       .output(out, out->dtype)
       .input(from.view, out->dtype)
-      .input(checked, ATLED_INT64)
+      .input(places, ATLED_INT64)
       .run(loop, &from.line, kGrain);
 }
 
@@ -67,6 +89,13 @@ template <class T, class F>
 void scatter_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
   const Line line = *static_cast<const Line*>(ctx);
   const F f{};
+  if (strides[1] == 0 && strides[0] == sizeof(T) && strides[2] == sizeof(T)) {
+    T* to = reinterpret_cast<T*>(data[0] + line.offset(*reinterpret_cast<const int64_t*>(data[1])));
+    const T* from = reinterpret_cast<const T*>(data[2]);
+    ATLED_IVDEP
+    for (int64_t i = 0; i < n; ++i) to[i] = f(to[i], from[i]);
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) {
     const int64_t index = *reinterpret_cast<const int64_t*>(data[1] + i * strides[1]);
     T& to = *reinterpret_cast<T*>(data[0] + i * strides[0] + line.offset(index));
@@ -161,7 +190,7 @@ struct Call {
   explicit Call(atled_frame* f) : out(out_tensor(f)) {
     atled_tensor* input = arg_tensor(f, 0);
     dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
-    index = checked_indices(arg_tensor(f, 2), input->dl.ndim ? input->dl.shape[dim] : 1, dim);
+    index = checked(arg_tensor(f, 2), input->dl.ndim ? input->dl.shape[dim] : 1, dim);
     if (out->dl.data != input->dl.data) assign(out, input);
   }
   void run(const atled_value& source, atled_loop loop) { scatter_into(out, dim, index, source, loop); }

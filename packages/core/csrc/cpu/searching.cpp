@@ -4,20 +4,13 @@
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
-#include "cpu/order.h"
 #include "cpu/parallel.h"
+#include "cpu/select.h"
 
 namespace atled::core {
 namespace {
 
 constexpr int64_t kSideBySide = 8;  // searches that wait for memory together
-
-template <class F>
-void visit_real(int dtype, F&& f) {
-  visit_dtype(dtype, [&](auto tag) {
-    if constexpr (!is_complex_type<typename decltype(tag)::type>) f(tag);
-  });
-}
 
 bool to_the_right(const atled_frame* f) {
   const bool right = arg_bool(f, 3);

@@ -20,6 +20,14 @@ constexpr int64_t kSelectFew = 512;      // so many elements are put into order 
 constexpr int64_t kSelectChunk = 16384;  // elements of a pass that one thread does at a time
 constexpr int64_t kSelectBlock = 64;     // elements that vector code compares at a time
 
+// Calls f with the Tag of a dtype that has an order.
+template <class F>
+void visit_real(int dtype, F&& f) {
+  visit_dtype(dtype, [&](auto tag) {
+    if constexpr (!is_complex_type<typename decltype(tag)::type>) f(tag);
+  });
+}
+
 // Integers have none.
 template <class T>
 bool is_nan_key(KeyOf<T> key) {

@@ -66,7 +66,7 @@ def _extreme(
     return getattr(core, name + "_dim")(input, dim, keepdim)
 
 
-def median(input: _core.Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def median(input: _core.Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None) -> Any:
     """The median, the lower of the middle two; along ``dim``, the named tuple ``(values, indices)``.
 
     NaN if there is one, and of no elements.
@@ -75,17 +75,17 @@ def median(input: _core.Tensor, dim: int | None = None, keepdim: bool = False) -
     >>> at.median(at.tensor([3.0, 1.0, 2.0, 9.0])).item()
     2.0
     """
-    return _middle(ops.core.median_dim, input, dim, keepdim)
+    return _middle(ops.core.median_dim, input, axis if dim is None else dim, keepdim)
 
 
-def nanmedian(input: _core.Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+def nanmedian(input: _core.Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None) -> Any:
     """The median of what is not NaN; along ``dim``, the named tuple ``(values, indices)``.
 
     >>> import atled.core as at
     >>> at.nanmedian(at.tensor([3.0, at.nan, 2.0, 9.0])).item()
     3.0
     """
-    return _middle(ops.core.nanmedian_dim, input, dim, keepdim)
+    return _middle(ops.core.nanmedian_dim, input, axis if dim is None else dim, keepdim)
 
 
 def _middle(op: _core.Op, input: _core.Tensor, dim: int | None, keepdim: bool) -> Any:
