@@ -480,6 +480,26 @@ def test_what_a_killed_process_sent_is_there_and_then_gone() -> None:
     assert not files()
 
 
+def send_one(outbox: Any, n: int) -> None:
+    outbox.put(at.full((100_000,), n))
+
+
+@linux
+def test_a_reader_lets_go_of_what_ended_writers_leave() -> None:
+    context = mp.get_context("fork")
+    outbox = context.SimpleQueue()
+    counts = []
+    for n in range(5):
+        process = context.Process(target=send_one, args=(outbox, n))
+        process.start()
+        process.join(20)
+        assert outbox.get()[-1].item() == n
+        counts.append(len(files()))
+    assert max(counts) == counts[0]
+    outbox.close()
+    assert not files()
+
+
 # ---- spawn ----
 
 

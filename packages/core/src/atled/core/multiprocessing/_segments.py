@@ -4,8 +4,9 @@ The files never have a name: their descriptors travel through the connection, so
 last holder, however that one ends. Getting fresh pages from the system takes many times longer than filling them, so a
 writer uses a few files again, once the reader's last tensor in them is gone. A file's first bytes say so:
 
-    byte 0       IN_USE, FREE, or RETIRED when it will not be used again
-    bytes 4..8   the process that reads it, 0 before one does
+    byte 0        IN_USE, FREE, or RETIRED when it will not be used again
+    bytes 4..8    the process that reads it, 0 before one does
+    bytes 8..12   the process that writes it
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
 import tempfile
 import weakref
 from collections.abc import Sequence
@@ -23,7 +25,7 @@ from typing import Any, NamedTuple
 import atled.core as at
 
 IN_USE, FREE, RETIRED = 0, 1, 2
-_HEADER = struct.Struct("=BxxxI")
+_HEADER = struct.Struct("=BxxxII")
 #: Where the content begins.
 CONTENT = 64
 # How many files, and bytes in them, a writer keeps for reuse. Of a reader that holds on to more messages, each further
@@ -107,7 +109,7 @@ class Writer:
         """The files that may be used again; gives up those that never will be."""
         free: list[int] = []
         for key, kept in list(self._kept.items()):
-            state, reader = _HEADER.unpack(os.pread(kept.descriptor, _HEADER.size, 0))
+            state, reader, _ = _HEADER.unpack(os.pread(kept.descriptor, _HEADER.size, 0))
             if state == FREE:
                 free.append(key)
             elif state == RETIRED or (reader and not _is_alive(reader)):
@@ -129,7 +131,7 @@ class Writer:
     @staticmethod
     def _fill(kept: _Kept, buffers: Sequence[memoryview], offsets: Sequence[int]) -> None:
         mapping = kept.mapping = kept.mapping or _map(kept.descriptor, CONTENT + kept.size)
-        mapping[: _HEADER.size] = _HEADER.pack(IN_USE, 0)
+        mapping[: _HEADER.size] = _HEADER.pack(IN_USE, 0, os.getpid())
         for offset, buffer in zip(offsets, buffers, strict=True):
             mapping[CONTENT + offset : CONTENT + offset + buffer.nbytes] = buffer
 
@@ -142,9 +144,9 @@ class Reader:
 
     def open(self, key: int | None, descriptor: int, size: int) -> memoryview:
         """The memory of a file, for as long as the view or a part of it lives. The descriptor stays the caller's."""
-        for old in [old for old, mapping in self._kept.items() if mapping[0] == RETIRED]:
-            del self._kept[old]
         mapping = None if key is None else self._kept.get(key)
+        if mapping is None:
+            self._forget_what_is_over()
         if mapping is None and len(_mappings) >= _MAX_MAPPINGS:
             content = _copy(descriptor, size)
             os.pwrite(descriptor, bytes([RETIRED]), 0)
@@ -154,7 +156,7 @@ class Reader:
             if key is None:
                 return memoryview(mapping)[CONTENT : CONTENT + size]
             self._kept[key] = mapping
-        mapping[: _HEADER.size] = _HEADER.pack(IN_USE, os.getpid())
+        mapping[4:8] = os.getpid().to_bytes(4, sys.byteorder)
         # The tensor is no more than an object of this message alone, whose end can be noticed.
         message = at.frombuffer(mapping, at.uint8, size, CONTENT)
         weakref.finalize(message, _release, mapping, _forks).atexit = False
@@ -164,10 +166,18 @@ class Reader:
         """Forgets the files; tensors in them stay."""
         self._kept.clear()
 
+    def _forget_what_is_over(self) -> None:
+        """Lets go of files that are not used again, or whose writer has ended without a word."""
+        for key, mapping in list(self._kept.items()):
+            state, _, writer = _HEADER.unpack(mapping[: _HEADER.size])
+            if state == RETIRED or not _is_alive(writer):
+                del self._kept[key]
+
 
 def _release(mapping: mmap.mmap, forks: int) -> None:
     # Memory that a child process inherited must not change under it.
-    mapping[0] = FREE if forks == _forks else RETIRED
+    if mapping[0] == IN_USE:
+        mapping[0] = FREE if forks == _forks else RETIRED
 
 
 def _is_alive(pid: int) -> bool:
@@ -198,7 +208,7 @@ def _new_file(buffers: Sequence[memoryview], offsets: Sequence[int]) -> int:
     # Written and not mapped: a full file system is an error code here, where a mapping would end in SIGBUS.
     descriptor = unnamed_file()
     try:
-        os.pwrite(descriptor, bytes(CONTENT), 0)
+        os.pwrite(descriptor, _HEADER.pack(IN_USE, 0, os.getpid()).ljust(CONTENT, b"\0"), 0)
         for offset, buffer in zip(offsets, buffers, strict=True):
             done = 0
             while done < buffer.nbytes:
