@@ -136,6 +136,10 @@ def test_states() -> None:
     expected = at.rand(5, generator=generator)
     assert at.equal(at.rand(5, generator=twin), expected)
     assert at.equal(at.rand(5, generator=generator.set_state(state)), expected)
+    assert state.dtype == at.uint8 and state.shape == (16,)
+    for wrong in (state[:8], state.to(at.int8), (9, 5)):
+        with pytest.raises(at.ArgumentError, match=r"uint8 tensor of shape \(16,\)"):
+            generator.set_state(wrong)
     other = at.Generator()
     assert other.seed() == other.initial_seed() != at.Generator().seed()
     assert at.equal(at.rand(5, generator=other.set_state(state)), expected)

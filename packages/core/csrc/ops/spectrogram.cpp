@@ -103,19 +103,12 @@ Tensor padded(const Tensor& signals, int64_t n, const atled_value& mode) {
   return index_select_op(signals, 1, joined({before, inside, after}, 0));
 }
 
-Tensor parts_of(const Tensor& t) {
-  static const Op real{"core::real"}, imag{"core::imag"}, stack{"core::stack"};
-  Tensor re = real(t), im = imag(t);
-  atled_tensor* parts[2] = {re, im};
-  return stack(tensors_value(parts, 2), -1);
-}
-
 atled_value norm_of(bool normalized) { return normalized ? text_value("ortho", 5) : none(); }
 
 // (input, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided, return_complex,
 // align_to_window)
 void stft(atled_frame* f) {
-  static const Op rfft{"fft::rfft"}, fft{"fft::fft"};
+  static const Op rfft{"fft::rfft"}, fft{"fft::fft"}, view_as_real{"core::view_as_real"};
   atled_tensor* input = arg_tensor(f, 0);
   if (input->dl.ndim != 1 && input->dl.ndim != 2)
     fail(ATLED_E_SHAPE, "expected input of 1 or 2 dimensions, got shape %s", shape_text(input).c_str());
@@ -136,7 +129,7 @@ void stft(atled_frame* f) {
   Tensor out = (onesided ? rfft : fft)(framed, none(), -1, norm_of(arg_bool(f, 7)));
   out = transpose_op(out, 1, 2);
   if (input->dl.ndim == 1) out = squeeze_op(out, 0);
-  set_out(f, 0, is_set(f->args[9], true) ? std::move(out) : parts_of(out));
+  set_out(f, 0, is_set(f->args[9], true) ? std::move(out) : view_as_real(out));
 }
 
 // Sums of the frames (batch, count, n_fft), each begun hop points after the one before.

@@ -26,6 +26,42 @@ struct Device {
 };
 struct Generator : atled_generator {};
 
+struct State {
+  uint64_t seed, offset;
+};
+
+State state_of(atled_generator& g) {
+  std::lock_guard<std::mutex> lock(g.mutex);
+  return {g.seed, g.offset};
+}
+
+void put(atled_generator& g, State state) {
+  std::lock_guard<std::mutex> lock(g.mutex);
+  g.seed = state.seed;
+  g.offset = state.offset;
+}
+
+// Seed and offset, the least byte of each first.
+PyObject* state_tensor(State state) {
+  Tensor bytes;
+  if (guard([&] { bytes = Tensor::empty(ATLED_UINT8, {16}); }) != ATLED_OK) throw nb::python_error();
+  for (int i = 0; i < 16; ++i)
+    data<uint8_t>(bytes)[i] = static_cast<uint8_t>((i < 8 ? state.seed : state.offset) >> 8 * (i % 8));
+  return wrap(bytes.release());
+}
+
+State state_from(PyObject* object) {
+  const atled_tensor* t = is_tensor(object) ? tensor_of(object) : nullptr;
+  if (!t || t->dtype != ATLED_UINT8 || t->dl.ndim != 1 || t->dl.shape[0] != 16 || t->dl.device.device_type != kDLCPU) {
+    raise(ATLED_E_ARGUMENT, "set_state", "expected a uint8 tensor of shape (16,), as get_state gives it");
+    throw nb::python_error();
+  }
+  State state{0, 0};
+  for (int i = 0; i < 16; ++i)
+    (i < 8 ? state.seed : state.offset) |= static_cast<uint64_t>(data<uint8_t>(t)[i * t->dl.strides[0]]) << 8 * (i % 8);
+  return state;
+}
+
 PyObject* dtype_objects[ATLED_NUM_DTYPES] = {};
 PyTypeObject* dtype_type = nullptr;
 PyTypeObject* device_type = nullptr;
@@ -122,59 +158,47 @@ void bind_objects(nb::module_& m) {
           "__init__",
           [](Generator* self, nb::handle) {
             new (self) Generator;
-            self->seed = default_generator().seed;
+            self->seed = state_of(default_generator()).seed;
           },
           nb::arg("device") = nb::none())
       .def(
           "manual_seed",
           [](nb::object self, nb::int_ seed) {
-            Generator& g = nb::cast<Generator&>(self);
-            std::lock_guard<std::mutex> lock(g.mutex);
-            g.seed = PyLong_AsUnsignedLongLongMask(seed.ptr());
-            g.offset = 0;
+            put(nb::cast<Generator&>(self), {PyLong_AsUnsignedLongLongMask(seed.ptr()), 0});
             return self;
           },
           nb::arg("seed"), "Starts the stream of a seed; returns the generator.")
       .def(
-          "initial_seed", [](const Generator& g) { return g.seed; }, "The seed of the stream.")
+          "initial_seed", [](Generator& g) { return state_of(g).seed; }, "The seed of the stream.")
       .def(
           "seed",
           [](Generator& g) {
-            std::lock_guard<std::mutex> lock(g.mutex);
+            // Before the lock, as Python may run something else meanwhile.
             nb::object bits = nb::module_::import_("os").attr("urandom")(8);
-            g.seed =
+            const auto seed =
                 nb::cast<uint64_t>(nb::module_::import_("builtins").attr("int").attr("from_bytes")(bits, "little"));
-            g.offset = 0;
-            return g.seed;
+            put(g, {seed, 0});
+            return seed;
           },
           "Starts a stream with a seed from the system; returns the seed.")
       .def(
-          "get_state",
-          [](Generator& g) {
-            std::lock_guard<std::mutex> lock(g.mutex);
-            return nb::make_tuple(g.seed, g.offset);
-          },
-          "(seed, position): set_state takes it.")
+          "get_state", [](Generator& g) { return nb::steal(state_tensor(state_of(g))); },
+          "Seed and position, 16 bytes in a uint8 tensor: set_state takes it.")
       .def(
           "clone_state",
           [](Generator& g) {
             auto* copy = new Generator;
-            std::lock_guard<std::mutex> lock(g.mutex);
-            copy->seed = g.seed;
-            copy->offset = g.offset;
+            put(*copy, state_of(g));
             return copy;
           },
           nb::rv_policy::take_ownership, "Another generator at the same position of the same stream.")
       .def(
           "set_state",
-          [](nb::object self, nb::tuple state) {
-            Generator& g = nb::cast<Generator&>(self);
-            std::lock_guard<std::mutex> lock(g.mutex);
-            g.seed = nb::cast<uint64_t>(state[0]);
-            g.offset = nb::cast<uint64_t>(state[1]);
+          [](nb::object self, nb::handle new_state) {
+            put(nb::cast<Generator&>(self), state_from(new_state.ptr()));
             return self;
           },
-          nb::arg("state"), "Goes back to a state of get_state; returns the generator.")
+          nb::arg("new_state"), "Goes back to a state of get_state; returns the generator.")
       .def_prop_ro("device", [](const Generator&) { return Device{{kDLCPU, 0}}; });
   generator_type = reinterpret_cast<PyTypeObject*>(nb::type<Generator>().ptr());
   // The default generator is a Generator with nothing added, so the object may be seen as one.
