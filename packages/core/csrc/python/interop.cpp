@@ -288,14 +288,10 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->strides = asked(PyBUF_STRIDES) ? dims + n : nullptr;
   view->suboffsets = nullptr;
   view->internal = kept;
-  ++reinterpret_cast<PyTensor*>(self)->exports;
   return 0;
 }
 
-void release_buffer(PyObject* self, Py_buffer* view) {
-  --reinterpret_cast<PyTensor*>(self)->exports;
-  delete static_cast<Exported*>(view->internal);
-}
+void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<Exported*>(view->internal); }
 
 PyObject* tensor_numpy(PyObject* self, PyObject*) {
   atled_tensor* t = tensor_of(self);

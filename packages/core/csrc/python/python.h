@@ -56,7 +56,6 @@ PyObject* guarded(F&& f) {
 struct PyTensor {
   PyObject_HEAD atled_tensor* tensor;
   PyObject* weakrefs;
-  Py_ssize_t exports;  // buffers that look into the memory
 };
 extern PyTypeObject* tensor_type;
 bool init_tensor_type(PyObject* module);

@@ -34,10 +34,6 @@ PyObject* move_storage(PyObject*, PyObject* args) {
   PyObject *object = nullptr, *into = nullptr;
   if (!PyArg_ParseTuple(args, "OO:_move_storage", &object, &into)) return nullptr;
   if (!is_tensor(object) || !is_tensor(into)) return raise(ATLED_E_ARGUMENT, "share_memory_", "expected Tensors");
-  if (reinterpret_cast<PyTensor*>(object)->exports)
-    return raise(ATLED_E_RUNTIME, "share_memory_",
-                 "expected a tensor that nothing else refers to, but an array or buffer looks into its memory; do this "
-                 "before making it");
   if (take_storage(tensor_of(object), tensor_of(into)) != ATLED_OK) {
     atled_error error;
     get_error(&error);

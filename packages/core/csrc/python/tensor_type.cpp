@@ -25,7 +25,6 @@ PyObject* wrap(atled_tensor* t) {
   }
   self->tensor = t;
   self->weakrefs = nullptr;
-  self->exports = 0;
   impl(t)->python = self;
   return reinterpret_cast<PyObject*>(self);
 }
@@ -72,7 +71,6 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   }
   self->tensor = t;
   self->weakrefs = nullptr;
-  self->exports = 0;
   t->python = self;
   return reinterpret_cast<PyObject*>(self);
 }
