@@ -305,9 +305,9 @@ PyObject* tensor_numpy(PyObject* self, PyObject*) {
       return raise(ATLED_E_AUTOGRAD, "numpy",
                    "the tensor requires grad, which NumPy cannot record; use .detach().numpy()");
   }
-  Ref as_array = import_function("numpy", "asarray");
-  if (!as_array) return nullptr;
-  if (t->dtype != ATLED_BFLOAT16) return PyObject_CallOneArg(as_array.get(), self);
+  static PyObject* as_array = nullptr;  // kept, since importing takes longer than the call
+  if (!as_array && !(as_array = import_function("numpy", "asarray").release())) return nullptr;
+  if (t->dtype != ATLED_BFLOAT16) return PyObject_CallOneArg(as_array, self);
   Ref type = import_function("ml_dtypes", "bfloat16");
   if (!type) {
     PyErr_Clear();
@@ -315,7 +315,7 @@ PyObject* tensor_numpy(PyObject* self, PyObject*) {
                  "NumPy has no bfloat16; use .to(at.float32).numpy(), or pip install ml_dtypes");
   }
   Ref bits(PyObject_CallMethod(self, "view", "O", Ref(dtype_object(ATLED_UINT16)).get()));
-  Ref array(bits ? PyObject_CallOneArg(as_array.get(), bits.get()) : nullptr);
+  Ref array(bits ? PyObject_CallOneArg(as_array, bits.get()) : nullptr);
   return array ? PyObject_CallMethod(array.get(), "view", "O", type.get()) : nullptr;
 }
 

@@ -26,13 +26,24 @@ _NAMES = {
 }
 
 
+_functions: dict[np.ufunc, Any] = {}
+
+
+def _find(ufunc: np.ufunc) -> Any:
+    """The function of the same meaning as one of NumPy's own ufuncs, or None."""
+    name = ufunc.__name__
+    if ufunc.nout != 1 or getattr(np, name, None) is not ufunc:
+        return None
+    return getattr(array_api, _NAMES.get(name, name), None)
+
+
 def call(ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """What ``ufunc.method(*inputs, **kwargs)`` answers, for ``Tensor.__array_ufunc__``."""
-    name = ufunc.__name__
-    if method == "__call__" and not kwargs and ufunc.nout == 1 and getattr(np, name, None) is ufunc:
-        function = getattr(array_api, _NAMES.get(name, name), None)
-        if function is not None:
-            return function(*(asarray(x) if isinstance(x, np.ndarray) else x for x in inputs))
+    if method == "__call__" and not kwargs:
+        if ufunc not in _functions:
+            _functions[ufunc] = _find(ufunc)
+        if function := _functions[ufunc]:
+            return function(*[asarray(x) if isinstance(x, np.ndarray) else x for x in inputs])
     given = kwargs.pop("out", None)
     if given is not None:
         kwargs["out"] = tuple(map(_array, given))
