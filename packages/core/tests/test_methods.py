@@ -124,6 +124,22 @@ def test_data_takes_another_tensor_over() -> None:
         x.data = 3  # type: ignore[assignment]
 
 
+def test_views_of_other_item_sizes() -> None:
+    x = at.arange(8, dtype=at.int32).reshape(2, 4)
+    for other in ("uint8", "int16", "int64", "float64"):
+        np.testing.assert_array_equal(x.view(getattr(at, other)).numpy(), x.numpy().view(other))
+        part = x[1:, 2:]
+        np.testing.assert_array_equal(part.view(getattr(at, other)).numpy(), x.numpy()[1:, 2:].view(other))
+    assert x.view(at.complex64).view(at.float32).shape == (2, 4)
+    z = at.tensor([1 + 2j])
+    z.view(at.float32)[1] = 5
+    assert z.tolist() == [1 + 5j]
+    with pytest.raises(at.ShapeError, match="view_dtype: expected a last dimension of stride 1"):
+        x.T.view(at.uint8)
+    with pytest.raises(at.ShapeError, match="view_dtype: expected a last dimension, strides and an offset"):
+        x[:, 1:3].view(at.int64)
+
+
 # ---- a function for each element ----
 
 

@@ -186,13 +186,8 @@ void diagonal(atled_frame* f) {
 }
 
 void view_dtype(atled_frame* f) {
-  atled_tensor* t = arg_tensor(f, 0);
-  const int dtype = static_cast<int>(arg_int(f, 1));
-  if (itemsize(dtype) != itemsize(t->dtype))
-    fail(ATLED_E_DTYPE, "expected a dtype of %d bytes, as %s has, got %s; use .to(dtype) to convert the values",
-         itemsize(t->dtype), dtype_name(t->dtype), dtype_name(dtype));
-  atled_tensor* out = nullptr;
-  check(api.as_view(t, dtype, t->dl.ndim, t->dl.shape, t->dl.strides, 0, &out));
+  TensorImpl* out = nullptr;
+  check(view_bits(arg_tensor(f, 0), static_cast<int>(arg_int(f, 1)), &out));
   set_out(f, 0, Tensor::steal(out));
 }
 

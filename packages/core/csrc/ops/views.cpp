@@ -16,8 +16,9 @@ constexpr ViewOp kOps[] = {
      "input: any dtype. Returns a view of `shape`; ShapeError when the strides do not allow it (see reshape).\n\n"
      ">>> at.arange(6).view(2, -1).shape\n(2, 3)"},
     {"view_dtype(Tensor input, dtype dtype) -> Tensor",
-     "The same bytes seen as another dtype of the same item size.\n\n"
-     "input: any dtype. Returns a view; DTypeError when the item sizes differ. Tensor.view(dtype) calls it.",
+     "The same bytes seen as another dtype; of another item size, the last dimension is longer or shorter.\n\n"
+     "input: any dtype. Returns a view; ShapeError when the last dimension has gaps or does not hold whole elements. "
+     "Tensor.view(dtype) calls it; to(dtype) converts the values.",
      ATLED_OP_VIEW | ATLED_OP_PRIVATE},
     {"permute(Tensor input, int[*] dims) -> Tensor",
      "The dimensions in another order.\n\n"

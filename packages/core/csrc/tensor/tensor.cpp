@@ -204,18 +204,50 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
   return ATLED_OK;
 }
 
-int view_storage(atled_tensor* base, int dtype, TensorImpl** out) noexcept {
+namespace {
+
+// base's storage seen with any layout, which the caller knows to lie inside.
+int view_as(atled_tensor* base, void* data, int dtype, int ndim, const int64_t* shape, const int64_t* strides,
+            TensorImpl** out) {
   Storage* storage = impl(base)->storage;
-  const int64_t n = static_cast<int64_t>(storage->nbytes) / itemsize(dtype);
   storage->refs.fetch_add(1, std::memory_order_relaxed);
   DLDataType dl_dtype{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1};
-  *out = make_tensor(storage, storage->data, dtype, dl_dtype, 1, &n, nullptr, base->dl.device);
+  *out = make_tensor(storage, data, dtype, dl_dtype, ndim, shape, strides, base->dl.device);
   if (!*out) {
     release_storage(storage);
     return out_of_memory(sizeof(TensorImpl));
   }
-  (*out)->flags |= ATLED_TENSOR_VIEW;
+  (*out)->flags |= ATLED_TENSOR_VIEW | (base->flags & ATLED_TENSOR_READONLY);
   return ATLED_OK;
+}
+
+}  // namespace
+
+int view_storage(atled_tensor* base, int dtype, TensorImpl** out) noexcept {
+  const int64_t n = static_cast<int64_t>(impl(base)->storage->nbytes) / itemsize(dtype);
+  return view_as(base, impl(base)->storage->data, dtype, 1, &n, nullptr, out);
+}
+
+int view_bits(atled_tensor* base, int dtype, TensorImpl** out) noexcept {
+  int64_t shape[ATLED_MAX_NDIM], strides[ATLED_MAX_NDIM];
+  const int ndim = base->dl.ndim, from = itemsize(base->dtype), to = itemsize(dtype), last = ndim - 1;
+  if (from != to && (ndim == 0 || base->dl.strides[last] != 1))
+    return set_error(ATLED_E_SHAPE, ndim == 0 ? "expected at least one dimension for a dtype of another size"
+                                              : "expected a last dimension of stride 1 for a dtype of another size");
+  bool fits = true;
+  for (int i = 0; i < ndim; ++i) {
+    shape[i] = base->dl.shape[i];
+    strides[i] = base->dl.strides[i];
+    if (from == to) continue;
+    int64_t& scaled = i == last ? shape[i] : strides[i];
+    fits &= scaled * from % to == 0;
+    scaled = scaled * from / to;
+  }
+  const int64_t offset = static_cast<char*>(base->dl.data) - static_cast<char*>(impl(base)->storage->data);
+  if (!fits || offset % to != 0)
+    return set_error(ATLED_E_SHAPE,
+                     "expected a last dimension, strides and an offset that hold whole elements of the larger dtype");
+  return view_as(base, base->dl.data, dtype, ndim, shape, strides, out);
 }
 
 int become(atled_tensor* tensor, const atled_tensor* source) noexcept {

@@ -59,6 +59,8 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
               TensorImpl** out) noexcept;
 // All of base's storage as a 1-d tensor of dtype.
 int view_storage(atled_tensor* base, int dtype, TensorImpl** out) noexcept;
+// base's bytes as another dtype; of another item size, the last dimension is longer or shorter.
+int view_bits(atled_tensor* base, int dtype, TensorImpl** out) noexcept;
 // t takes over source's storage, layout and dtype; its keys, slot and Python object stay. No other thread may use t.
 int become(atled_tensor* t, const atled_tensor* source) noexcept;
 int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept;

@@ -118,6 +118,9 @@ def bit_casts(draw: Draw) -> Iterator[Sample]:
     }[draw(1).dtype.itemsize]:
         yield Sample(draw(3, 4), dtype=dtype)
         yield Sample(draw(), dtype=dtype)
+    for dtype in ("uint8", "int32", "float64", "complex128"):
+        yield Sample(draw(2, 16), dtype=dtype)
+        yield Sample(draw(0, 16), dtype=dtype)
 
 
 def tensors(draw: Draw) -> Iterator[Sample]:
@@ -144,11 +147,14 @@ SPECS = [
     OpSpec(
         name="view_dtype",
         check=lambda outs, x, dtype: np.testing.assert_array_equal(
-            outs[0].view(f"uint{x.itemsize * 8}"), x.view(f"uint{x.itemsize * 8}")
+            np.ascontiguousarray(outs[0]).reshape(-1).view("uint8"), np.ascontiguousarray(x).reshape(-1).view("uint8")
         ),
         samples=bit_casts,
         dtypes=("bool", "int8", "uint16", "bfloat16", "float16", "int32", "float32", "float64", "uint64"),
-        errors=(ErrorCase(at.AtledError, "", X, dtype="int64"),),
+        errors=(
+            ErrorCase(at.ShapeError, "whole elements of the larger dtype", np.ones((2, 3), np.float32), dtype="int64"),
+            ErrorCase(at.ShapeError, "at least one dimension", np.float32(1), dtype="int64"),
+        ),
         differentiable=False,
     ),
     view(
