@@ -141,6 +141,8 @@ def test_a_format_by_name(tmp_path: Path) -> None:
     assert at.load(tmp_path / "weights.bin", format=".npy").tolist() == [1.0, 1.0]
     with pytest.raises(at.FormatError, match=r"load: expected a file name ending in one of .*, got 'weights.bin'"):
         at.load(tmp_path / "weights.bin")
+    with pytest.raises(at.FormatError, match=r"no safetensors file.*; for another format .* pass its suffix"):
+        at.load(io.BytesIO(npy(np.ones(3))))
 
 
 # ---- files that are not what they say ----

@@ -231,6 +231,7 @@ HOSTILE_PICKLES: dict[str, tuple[bytes, str]] = {
     "an odd number of items": (b"}(K\x01u.", "a key has no value"),
     "an unknown memo": (b"h\x05.", "damaged"),
     "a large memo": (b"Nr\xff\xff\xff\xff0j\xff\xff\xff\xfe.", "damaged"),
+    "a memo that collides": (b"Np%d\n." % (2**61 - 1), "expected keys"),
     "a long string": (b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b"x.", "damaged"),
     "a frame of 2^62 bytes": (b"\x80\x04\x95" + struct.pack("<Q", 2**62), "damaged|end"),
     "a long of many digits": (b"L" + b"9" * 10_000 + b"L\n.", "damaged"),

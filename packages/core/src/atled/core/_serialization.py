@@ -74,7 +74,7 @@ def load(
         raise ArgumentError(f"load: expected a path for mmap=True, got {type(f).__name__}")
     target = at.device("cpu" if map_location is None else map_location)
     chosen = _format(f, format, "load")
-    with _reading(f) as file:
+    with _reading(f, guessed=format is None and not is_path) as file:
         return chosen.load(file, target, mmap)
 
 
@@ -120,7 +120,8 @@ def from_file(
 
 
 @contextlib.contextmanager
-def _reading(f: Target) -> Iterator[IO[bytes]]:
+def _reading(f: Target, guessed: bool = False) -> Iterator[IO[bytes]]:
+    """The file; what is wrong with it is said with its name, and what else to try where its format was `guessed`."""
     try:
         if isinstance(f, (str, os.PathLike)):
             with open(f, "rb") as file:
@@ -129,7 +130,8 @@ def _reading(f: Target) -> Iterator[IO[bytes]]:
             yield f
     except FormatError as error:
         name = os.fspath(f) if isinstance(f, (str, os.PathLike)) else getattr(f, "name", type(f).__name__)
-        raise FormatError(f"load: {name}: {error}") from None
+        hint = '; for another format than safetensors, pass its suffix, as in format=".pt"' if guessed else ""
+        raise FormatError(f"load: {name}: {error}{hint}") from None
 
 
 def _format(f: Target, given: str | None, op: str) -> Format:

@@ -89,7 +89,7 @@ class Machine:
         elif name in ("PROTO", "FRAME"):
             pass
         elif name in ("BINPUT", "LONG_BINPUT", "PUT"):
-            self._memo[argument] = self._top()
+            self._memo[self.check_key(argument)] = self._top()
         elif name == "MEMOIZE":
             self._memo[len(self._memo)] = self._top()
         elif name in ("BINGET", "LONG_BINGET", "GET"):
