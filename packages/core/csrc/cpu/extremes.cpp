@@ -6,53 +6,25 @@
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
-#include "cpu/reduce.h"
 
 namespace atled::core {
 
 namespace {
 
+namespace extremes {
+
+#define ATLED_LEVEL_BODY "cpu/extremes.inl"
+#include "cpu/each_level.inl"
+
+}  // namespace extremes
+
 constexpr int64_t kChunk = 65536;
 constexpr int64_t kTile = 128;
-constexpr int64_t kRowOfBlocks = 64;  // elements that are searched at a time
-
-// What a search compares, and the reduction to the best value.
-template <class T, bool kLargest>
-struct Best : Extreme<T, kLargest> {
-  using Value = std::conditional_t<kLargest, Largest<T>, Smallest<T>>;
-};
 
 // A contiguous tensor seen as (outer, n, inner), of which n is searched.
 struct Extent {
   int64_t outer = 1, n = 1, inner = 1;
 };
-
-// A contiguous row's best by the reduction of its values, then the first element that is as good.
-template <class E>
-void search_row(const char* in, int64_t stride, int64_t n, typename E::Acc* value, int64_t* index) {
-  using In = typename E::In;
-  using Acc = typename E::Acc;
-  if (stride != sizeof(In) || n < kRowOfBlocks) return ATLED_PICK(extreme_row<E>)(in, stride, n, value, index);
-  static const ReduceLoops loops = reduce_loops<typename E::Value, true>();
-  const In* x = reinterpret_cast<const In*>(in);
-  Acc best, part;
-  loops.start(nullptr, reinterpret_cast<char*>(&best), 1);
-  for (int64_t i = 0; i < n; i += kRowBlock) {
-    loops.row(nullptr, in + i * stride, stride, std::min(kRowBlock, n - i), nullptr, reinterpret_cast<char*>(&part));
-    loops.merge(nullptr, reinterpret_cast<char*>(&best), reinterpret_cast<const char*>(&part), 1);
-  }
-  // Equal, or both NaN.
-  auto is_best = [best](Acc y) { return (y == best) | ((y != y) & (best != best)); };
-  int64_t i = 0;
-  for (; i + kRowOfBlocks <= n; i += kRowOfBlocks) {
-    int found = 0;
-    for (int64_t j = i; j < i + kRowOfBlocks; ++j) found |= is_best(static_cast<Acc>(x[j]));
-    if (found) break;
-  }
-  while (!is_best(static_cast<Acc>(x[i]))) ++i;
-  *value = static_cast<Acc>(x[i]);
-  *index = i;
-}
 
 template <class E>
 void search_rows(const char* in, const Extent& s, int64_t* indices, typename E::Acc* values) {
@@ -68,7 +40,7 @@ void search_rows(const char* in, const Extent& s, int64_t* indices, typename E::
       const char* row = in + ((o / s.inner * s.n + from) * s.inner + o % s.inner) * item;
       Acc* value = chunks > 1 ? &best[static_cast<size_t>(unit)] : &values[o];
       int64_t* index = chunks > 1 ? &at[static_cast<size_t>(unit)] : &indices[o];
-      search_row<E>(row, stride, std::min(kChunk, s.n - from), value, index);
+      ATLED_PICK_OF(extremes, row<E>)(row, stride, std::min(kChunk, s.n - from), value, index);
       *index += from;
     }
   });
@@ -90,9 +62,9 @@ void search_columns(const char* in, const Extent& s, int64_t* indices, typename 
              for (int64_t unit = begin; unit < end; ++unit) {
                const int64_t first = unit % tiles * kTile, o = unit / tiles;
                for (int64_t i = 0; i < s.n; ++i)
-                 ATLED_PICK(extreme_columns<E>)(in + ((o * s.n + i) * s.inner + first) * item, i,
-                                                std::min(kTile, s.inner - first), values + o * s.inner + first,
-                                                indices + o * s.inner + first);
+                 ATLED_PICK_OF(extremes, columns<E>)(in + ((o * s.n + i) * s.inner + first) * item, i,
+                                                     std::min(kTile, s.inner - first), values + o * s.inner + first,
+                                                     indices + o * s.inner + first);
              }
            });
 }
@@ -108,7 +80,7 @@ void search(atled_tensor* given, const atled_value& dim, const atled_tensor* val
   visit_dtype(input->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (!is_complex_type<T>) {
-      using E = Best<T, kLargest>;
+      using E = Extreme<T, kLargest>;
       using Acc = typename E::Acc;
       std::vector<Acc> best(static_cast<size_t>(s.outer * s.inner));
       (s.inner >= 8 ? search_columns<E> : search_rows<E>)(data<char>(input), s, data<int64_t>(indices), best.data());

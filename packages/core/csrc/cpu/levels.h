@@ -1,8 +1,9 @@
 // Loops compiled for several instruction sets, the best chosen at run time.
 //
-// Each level is a struct whose members are the templates of loops.inl, compiled with that level's target attribute; so
-// its code has names of its own and the linker can never hand it to a lesser machine. What the loops call must be
-// ATLED_INLINE: it is then compiled as part of the loop, for the loop's level.
+// Each level is a struct whose members are the templates of loops.inl (or of a family's own file, by each_level.inl),
+// compiled with that level's target attribute; so its code has names of its own and the linker can never hand it to a
+// lesser machine. What the loops call must be ATLED_INLINE: it is then compiled as part of the loop, for the loop's
+// level.
 #pragma once
 
 #include <cmath>
@@ -38,37 +39,14 @@ enum Level { kBaseline, kAvx2, kAvx512 };
 // The best level of this machine; ATLED_CPU_LEVEL=baseline|avx2|avx512 lowers it.
 Level cpu_level();
 
-struct Baseline {
-#define ATLED_TARGET
-#include "cpu/loops.inl"
-#undef ATLED_TARGET
-};
+#define ATLED_LEVEL_BODY "cpu/loops.inl"
+#include "cpu/each_level.inl"
 
-#if ATLED_X86_LEVELS
-#define ATLED_HALF_INSTRUCTIONS
-struct Avx2 {
-#define ATLED_TARGET __attribute__((target("avx2,fma,f16c,bmi,bmi2")))
-#include "cpu/loops.inl"
-#undef ATLED_TARGET
-};
-struct Avx512 {
-#define ATLED_TARGET                                                                                   \
-  __attribute__((                                                                                      \
-      target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=" \
-             "512")))
-#include "cpu/loops.inl"
-#undef ATLED_TARGET
-};
-#undef ATLED_HALF_INSTRUCTIONS
-#else
-using Avx2 = Baseline;
-using Avx512 = Baseline;
-#endif
-
-// ATLED_PICK(unary<F, R, A>): the member of this machine's level.
-#define ATLED_PICK(...)                                                                               \
-  (::atled::core::cpu_level() == ::atled::core::kAvx512 ? ::atled::core::Avx512::template __VA_ARGS__ \
-   : ::atled::core::cpu_level() == ::atled::core::kAvx2 ? ::atled::core::Avx2::template __VA_ARGS__   \
-                                                        : ::atled::core::Baseline::template __VA_ARGS__)
+// ATLED_PICK_OF(family, unary<F, R, A>): the member of this machine's level, in namespace `family`'s structs.
+#define ATLED_PICK_OF(family, ...)                                                             \
+  (::atled::core::cpu_level() == ::atled::core::kAvx512 ? family::Avx512::template __VA_ARGS__ \
+   : ::atled::core::cpu_level() == ::atled::core::kAvx2 ? family::Avx2::template __VA_ARGS__   \
+                                                        : family::Baseline::template __VA_ARGS__)
+#define ATLED_PICK(...) ATLED_PICK_OF(::atled::core, __VA_ARGS__)
 
 }  // namespace atled::core

@@ -54,24 +54,36 @@ ATLED_TARGET static void unary_checked(void*, char* const* data, const int64_t* 
   }
 }
 
-// The same of two operands, which are brought together in blocks first: for functors that cost much more than a copy.
+// n elements of an operand side by side: as they are, or brought together in `room`.
+template <class T>
+ATLED_TARGET static const T* gathered(const char* from, int64_t stride, int64_t n, T* room) {
+  if (stride == sizeof(T)) return reinterpret_cast<const T*>(from);
+  for (int64_t i = 0; i < n; ++i) room[i] = *reinterpret_cast<const T*>(from + i * stride);
+  return room;
+}
+
+// The same of two operands: for functors that cost much more than a copy.
 template <class T, class F>
 ATLED_TARGET static void binary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
   constexpr int64_t kBlock = 512;
   const F f{};
-  T x[kBlock], y[kBlock];
+  T rooms[3][kBlock];
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t m = n - begin < kBlock ? n - begin : kBlock;
-    for (int64_t i = 0; i < m; ++i) x[i] = *reinterpret_cast<const T*>(data[1] + (begin + i) * strides[1]);
-    for (int64_t i = 0; i < m; ++i) y[i] = *reinterpret_cast<const T*>(data[2] + (begin + i) * strides[2]);
+    const T* x = gathered(data[1] + begin * strides[1], strides[1], m, rooms[1]);
+    const T* y = gathered(data[2] + begin * strides[2], strides[2], m, rooms[2]);
+    const bool direct = strides[0] == sizeof(T);
+    T* r = direct ? reinterpret_cast<T*>(data[0]) + begin : rooms[0];
     int odd = 0;
     for (int64_t i = 0; i < m; ++i) odd += !F::fast(x[i], y[i]);
     if (odd) {
-      for (int64_t i = 0; i < m; ++i) x[i] = F::fast(x[i], y[i]) ? f(x[i], y[i]) : F::slow(x[i], y[i]);
+      for (int64_t i = 0; i < m; ++i) r[i] = F::fast(x[i], y[i]) ? f(x[i], y[i]) : F::slow(x[i], y[i]);
     } else {
-      for (int64_t i = 0; i < m; ++i) x[i] = f(x[i], y[i]);
+      ATLED_IVDEP
+      for (int64_t i = 0; i < m; ++i) r[i] = f(x[i], y[i]);
     }
-    for (int64_t i = 0; i < m; ++i) *reinterpret_cast<T*>(data[0] + (begin + i) * strides[0]) = x[i];
+    if (direct) continue;
+    for (int64_t i = 0; i < m; ++i) *reinterpret_cast<T*>(data[0] + (begin + i) * strides[0]) = r[i];
   }
 }
 
@@ -143,7 +155,7 @@ ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t 
   if (so == sizeof(To) && si == sizeof(From)) {
     To* r = reinterpret_cast<To*>(out);
     const From* x = reinterpret_cast<const From*>(in);
-#ifdef ATLED_HALF_INSTRUCTIONS
+#ifdef ATLED_VECTOR_INSTRUCTIONS
     if constexpr (std::is_same_v<To, float> && std::is_same_v<From, Half>) {
       int64_t done = 0;
       for (; done + 8 <= n; done += 8)
@@ -169,196 +181,53 @@ ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t 
 
 // Reductions: see cpu/reduce.h. Many accumulators hide the latency of one and fill the vectors.
 template <class R>
-ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t stride, int64_t n, const char* param, char* result) {
+ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t stride, int64_t n, char* result) {
   using In = typename R::In;
   using Acc = typename R::Acc;
   constexpr int kLanes = sizeof(Acc) >= 16 ? 8 : sizeof(Acc) == 8 ? 16 : 32;
   const R r = functor<R>(ctx);
-  const Acc p = param ? *reinterpret_cast<const Acc*>(param) : Acc();
   Acc total = r.identity();
   int64_t i = 0;
   if (stride == sizeof(In) && n >= kLanes) {
     const In* x = reinterpret_cast<const In*>(in);
     Acc lanes[kLanes];
-    for (int k = 0; k < kLanes; ++k) lanes[k] = r.load(x[k], p);
+    for (int k = 0; k < kLanes; ++k) lanes[k] = r.load(x[k]);
     for (i = kLanes; i + kLanes <= n; i += kLanes)
-      for (int k = 0; k < kLanes; ++k) lanes[k] = r.combine(lanes[k], r.load(x[i + k], p));
+      for (int k = 0; k < kLanes; ++k) lanes[k] = r.combine(lanes[k], r.load(x[i + k]));
     for (int half = kLanes / 2; half > 0; half /= 2)
       for (int k = 0; k < half; ++k) lanes[k] = r.combine(lanes[k], lanes[k + half]);
     total = lanes[0];
   } else if (n >= 4) {
     Acc a = r.identity(), b = a, c = a, d = a;
     for (; i + 4 <= n; i += 4) {
-      a = r.combine(a, r.load(*reinterpret_cast<const In*>(in + i * stride), p));
-      b = r.combine(b, r.load(*reinterpret_cast<const In*>(in + (i + 1) * stride), p));
-      c = r.combine(c, r.load(*reinterpret_cast<const In*>(in + (i + 2) * stride), p));
-      d = r.combine(d, r.load(*reinterpret_cast<const In*>(in + (i + 3) * stride), p));
+      a = r.combine(a, r.load(*reinterpret_cast<const In*>(in + i * stride)));
+      b = r.combine(b, r.load(*reinterpret_cast<const In*>(in + (i + 1) * stride)));
+      c = r.combine(c, r.load(*reinterpret_cast<const In*>(in + (i + 2) * stride)));
+      d = r.combine(d, r.load(*reinterpret_cast<const In*>(in + (i + 3) * stride)));
     }
     total = r.combine(r.combine(a, b), r.combine(c, d));
   }
-  for (; i < n; ++i) total = r.combine(total, r.load(*reinterpret_cast<const In*>(in + i * stride), p));
+  for (; i < n; ++i) total = r.combine(total, r.load(*reinterpret_cast<const In*>(in + i * stride)));
   *reinterpret_cast<Acc*>(result) = total;
 }
 
 template <class R>
 ATLED_TARGET static void reduce_columns(const void* ctx, const char* in, int64_t row_stride, int64_t n, int64_t column_stride,
-                                        int64_t m, const char* param, int64_t param_step, char* result) {
+                                        int64_t m, char* result) {
   using In = typename R::In;
   using Acc = typename R::Acc;
   const R r = functor<R>(ctx);
   Acc* acc = reinterpret_cast<Acc*>(result);
   for (int64_t j = 0; j < m; ++j) acc[j] = r.identity();
-  const bool wide = column_stride == sizeof(In);
-  for (int64_t i = 0; i < n; ++i, in += row_stride) {
-    const In* x = reinterpret_cast<const In*>(in);
-    if (param && wide && param_step == sizeof(Acc)) {
-      const Acc* p = reinterpret_cast<const Acc*>(param);
-      ATLED_IVDEP
-      for (int64_t j = 0; j < m; ++j) acc[j] = r.combine(acc[j], r.load(x[j], p[j]));
-    } else if (param) {
-      for (int64_t j = 0; j < m; ++j)
-        acc[j] = r.combine(acc[j], r.load(*reinterpret_cast<const In*>(in + j * column_stride),
-                                          *reinterpret_cast<const Acc*>(param + j * param_step)));
-    } else if (wide) {
-      ATLED_IVDEP
-      for (int64_t j = 0; j < m; ++j) acc[j] = r.combine(acc[j], r.load(x[j], Acc()));
-    } else {
-      for (int64_t j = 0; j < m; ++j)
-        acc[j] = r.combine(acc[j], r.load(*reinterpret_cast<const In*>(in + j * column_stride), Acc()));
-    }
-  }
-}
-
-// The best of a row and where it is: block by block, so that only a block that holds a better one is searched.
-template <class E>
-ATLED_TARGET static void extreme_row(const char* in, int64_t stride, int64_t n, typename E::Acc* value, int64_t* index) {
-  using In = typename E::In;
-  using Acc = typename E::Acc;
-  constexpr int64_t kBlock = 256;
-  constexpr int kLanes = sizeof(Acc) == 8 ? 8 : 16;
-  Acc best = static_cast<Acc>(*reinterpret_cast<const In*>(in));
-  int64_t at = 0, i = 1;
-  if (stride == sizeof(In)) {
-    const In* x = reinterpret_cast<const In*>(in);
-    for (i = 0; i + kBlock <= n; i += kBlock) {
-      Acc lanes[kLanes];
-      for (int k = 0; k < kLanes; ++k) lanes[k] = best;
-      for (int64_t j = i; j < i + kBlock; j += kLanes)
-        for (int k = 0; k < kLanes; ++k) {
-          const Acc y = static_cast<Acc>(x[j + k]);
-          lanes[k] = E::beats(y, lanes[k]) ? y : lanes[k];
-        }
-      bool better = false;
-      for (int k = 0; k < kLanes; ++k) better |= E::beats(lanes[k], best);
-      if (!better) continue;
-      for (int64_t j = i; j < i + kBlock; ++j)
-        if (E::beats(static_cast<Acc>(x[j]), best)) {
-          best = static_cast<Acc>(x[j]);
-          at = j;
-        }
-    }
-  }
-  for (; i < n; ++i) {
-    const Acc y = static_cast<Acc>(*reinterpret_cast<const In*>(in + i * stride));
-    if (E::beats(y, best)) {
-      best = y;
-      at = i;
-    }
-  }
-  *value = best;
-  *index = at;
-}
-
-// One more row for m columns side by side.
-template <class E>
-ATLED_TARGET static void extreme_columns(const char* in, int64_t row, int64_t m, typename E::Acc* value, int64_t* index) {
-  using In = typename E::In;
-  using Acc = typename E::Acc;
-  const In* x = reinterpret_cast<const In*>(in);
-  ATLED_IVDEP
-  for (int64_t j = 0; j < m; ++j) {
-    const Acc y = static_cast<Acc>(x[j]);
-    const bool better = row == 0 || E::beats(y, value[j]);
-    value[j] = better ? y : value[j];
-    index[j] = better ? row : index[j];
-  }
-}
-
-// Softmax of one row in Acc: exp(x - top) is made once, or twice where the output cannot hold it.
-template <class T, class Acc, class F, bool kLog>
-ATLED_TARGET static void softmax_row(T* out, const T* in, int64_t n) {
-  constexpr int kLanes = sizeof(Acc) == 8 ? 8 : 16;
-  constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
-  const F e{};
-  Acc tops[kLanes], sums[kLanes];
-  const Acc lowest = -std::numeric_limits<Acc>::infinity();
-  for (int k = 0; k < kLanes; ++k) tops[k] = lowest;
-  for (int k = 0; k < kLanes; ++k) sums[k] = Acc(0);
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (int k = 0; k < kLanes; ++k) {
-      const Acc x = static_cast<Acc>(in[i + k]);
-      tops[k] = x > tops[k] || x != x ? x : tops[k];
-    }
-  Acc top = lowest;
-  for (; i < n; ++i) {
-    const Acc x = static_cast<Acc>(in[i]);
-    top = x > top || x != x ? x : top;
-  }
-  for (int k = 0; k < kLanes; ++k) top = tops[k] > top || tops[k] != tops[k] ? tops[k] : top;
-  i = 0;
-  if constexpr (kKeep) {
-    ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = e(in[j] - top);
-    for (; i + kLanes <= n; i += kLanes)
-      for (int k = 0; k < kLanes; ++k) sums[k] += out[i + k];
-  } else {
-    for (; i + kLanes <= n; i += kLanes)
-      for (int k = 0; k < kLanes; ++k) sums[k] += e(static_cast<Acc>(in[i + k]) - top);
-  }
-  Acc sum = 0;
-  for (; i < n; ++i) sum += kKeep ? static_cast<Acc>(out[i]) : e(static_cast<Acc>(in[i]) - top);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
-  sum += sums[0];
-  if constexpr (kLog) {
-    const Acc rest = std::log(sum);
-    ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = T((static_cast<Acc>(in[j]) - top) - rest);
-  } else if constexpr (kKeep) {
-    const Acc scale = Acc(1) / sum;
-    ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = out[j] * scale;
-  } else {
-    const Acc scale = Acc(1) / sum;
-    ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = T(e(static_cast<Acc>(in[j]) - top) * scale);
-  }
-}
-
-// The same for m columns, `step` elements from row to row; tops and sums are scratch of m.
-template <class T, class Acc, class F, bool kLog>
-ATLED_TARGET static void softmax_columns(T* out, const T* in, int64_t n, int64_t step, int64_t m, Acc* tops, Acc* sums) {
-  const F e{};
-  for (int64_t j = 0; j < m; ++j) tops[j] = -std::numeric_limits<Acc>::infinity();
-  for (int64_t j = 0; j < m; ++j) sums[j] = Acc(0);
-  for (int64_t i = 0; i < n; ++i) {
-    ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) {
-      const Acc x = static_cast<Acc>(in[i * step + j]);
-      tops[j] = x > tops[j] || x != x ? x : tops[j];
+  if (column_stride == sizeof(In)) {
+    for (; i < n; ++i, in += row_stride) {
+      const In* x = reinterpret_cast<const In*>(in);
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) acc[j] = r.combine(acc[j], r.load(x[j]));
     }
   }
-  for (int64_t i = 0; i < n; ++i) {
-    ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) sums[j] += e(static_cast<Acc>(in[i * step + j]) - tops[j]);
-  }
-  for (int64_t j = 0; j < m; ++j) sums[j] = kLog ? std::log(sums[j]) : Acc(1) / sums[j];
-  for (int64_t i = 0; i < n; ++i) {
-    ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) {
-      const Acc x = static_cast<Acc>(in[i * step + j]) - tops[j];
-      out[i * step + j] = T(kLog ? x - sums[j] : e(x) * sums[j]);
-    }
-  }
+  for (; i < n; ++i, in += row_stride)
+    for (int64_t j = 0; j < m; ++j)
+      acc[j] = r.combine(acc[j], r.load(*reinterpret_cast<const In*>(in + j * column_stride)));
 }

@@ -238,4 +238,10 @@ void parallel_run(int64_t n, int64_t grain, atled_range body, void* ctx) {
   if (job.error) std::rethrow_exception(job.error);
 }
 
+int64_t column_tile(int64_t outer, int64_t inner, int64_t most) {
+  constexpr int64_t kLeast = 64;
+  const int64_t share = outer * inner / (2 * num_threads());
+  return std::min(inner, std::clamp((share + kLeast - 1) / kLeast * kLeast, kLeast, most));
+}
+
 }  // namespace atled::core

@@ -31,4 +31,8 @@ void parallel(int64_t n, int64_t grain, F&& f) {
       const_cast<void*>(static_cast<const void*>(&f)));
 }
 
+// Of `inner` columns at each of `outer` places, how many one piece of work takes, where columns do not depend on one
+// another: long pieces of rows, and still work for every thread.
+int64_t column_tile(int64_t outer, int64_t inner, int64_t most);
+
 }  // namespace atled::core

@@ -12,34 +12,13 @@ namespace random {
 
 constexpr int64_t kLanes = 64;  // counters at once, so that the compiler makes vectors of them
 
-struct Baseline {
-#define ATLED_TARGET
-#include "cpu/random.inl"
-#undef ATLED_TARGET
-};
-#if ATLED_X86_LEVELS
-struct Avx2 {
-#define ATLED_TARGET __attribute__((target("avx2,fma")))
-#include "cpu/random.inl"
-#undef ATLED_TARGET
-};
-struct Avx512 {
-#define ATLED_TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")))
-#include "cpu/random.inl"
-#undef ATLED_TARGET
-};
-#else
-using Avx2 = Baseline;
-using Avx512 = Baseline;
-#endif
+#define ATLED_LEVEL_BODY "cpu/random.inl"
+#include "cpu/each_level.inl"
 
 }  // namespace random
 
 // ATLED_RANDOM(draw<4, float, F>): the member of this machine's level.
-#define ATLED_RANDOM(...)                                        \
-  (cpu_level() == kAvx512 ? random::Avx512::template __VA_ARGS__ \
-   : cpu_level() == kAvx2 ? random::Avx2::template __VA_ARGS__   \
-                          : random::Baseline::template __VA_ARGS__)
+#define ATLED_RANDOM(...) ATLED_PICK_OF(::atled::core::random, __VA_ARGS__)
 
 constexpr int64_t kGrain = 2048;  // counters that are worth a thread
 

@@ -4,16 +4,19 @@
 #include <vector>
 
 #include "cpu/parallel.h"
+#include "cpu/scratch.h"
 
 namespace atled::core {
 
 namespace {
 
-constexpr int64_t kChunk = 65536;     // elements of one output that one piece of work takes
-constexpr int64_t kTileBytes = 2048;  // accumulators of the columns that are reduced together
-constexpr int64_t kNarrow = 8;        // fewer columns are better read one by one
-constexpr int64_t kShort = 32;        // elements of a row that is not worth a start of its own
-constexpr int kLevels = 40;           // of pairing: 2^40 blocks
+constexpr int64_t kChunk = 65536;      // elements of one output that one piece of work takes
+constexpr int64_t kTileBytes = 16384;  // accumulators of the outputs that are reduced together
+constexpr int64_t kPieces = 16;        // that a reduction to few outputs is shared out in
+constexpr int64_t kNarrow = 8;         // fewer columns are better read one by one
+constexpr int64_t kShort = 32;         // elements of a row that is not worth a start of its own
+constexpr int64_t kLevels = 40;        // of pairing one output's blocks: 2^40
+constexpr int64_t kWidest = 24;        // bytes of an accumulator
 
 int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
@@ -99,16 +102,17 @@ class Cascade {
   uint64_t count_ = 0;
 };
 
+// Accumulators that a cascade over `blocks` blocks has at one time.
+int64_t levels_of(int64_t blocks) {
+  int64_t levels = 2;
+  while (blocks >> (levels - 2)) ++levels;
+  return levels;
+}
+
 class Reduction {
  public:
-  Reduction(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
-            const void* params)
-      : loops_(loops),
-        r_(r),
-        in_(data<char>(in)),
-        out_(data<char>(out)),
-        params_(static_cast<const char*>(params)),
-        out_item_(itemsize(out->dtype)) {
+  Reduction(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r)
+      : loops_(loops), r_(r), in_(data<char>(in)), out_(data<char>(out)), out_item_(itemsize(out->dtype)) {
     const int64_t item = itemsize(in->dtype);
     int64_t step = 1;
     for (int d = in->dl.ndim - 1; d >= 0; --d) {
@@ -124,31 +128,33 @@ class Reduction {
 
   void run() {
     if (outputs_ == 0) return;
+    if (kept_.n == 0 || length_ == 0) return rows();
     // Short rows cost more to begin than to sum, so they are taken as columns, too.
-    const bool side_by_side = gone_.n == 0 || magnitude(kept_.n > 0 ? kept_.in[0] : 0) < magnitude(gone_.in[0]);
-    const bool by_columns =
-        kept_.n > 0 && kept_.size[0] >= kNarrow && length_ > 0 && (side_by_side || length_ <= kShort);
-    by_columns ? columns() : rows();
+    const int64_t first = magnitude(kept_.in[0]);
+    const bool side_by_side = gone_.n == 0 || first < magnitude(gone_.in[0]);
+    if (kept_.size[0] >= kNarrow && (side_by_side || length_ <= kShort)) return columns(false);
+    // Rows with outputs between them are taken as they lie in memory.
+    if (loops_.separate && kept_.size[0] >= kNarrow && gone_.n > 1 && first < magnitude(gone_.in[1]))
+      return columns(true);
+    rows();
   }
 
  private:
-  const char* param(int64_t out_index) const { return params_ ? params_ + out_index * loops_.width : nullptr; }
-
   // One output after the other.
   void rows() {
     const int64_t chunks = std::max<int64_t>((length_ + kChunk - 1) / kChunk, 1);
     std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outputs_ * chunks * loops_.width) : 0);
     const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, kChunk), 1));
     parallel(outputs_ * chunks, grain, [&](int64_t begin, int64_t end) {
-      alignas(16) char storage[kLevels * 16];
+      alignas(16) char storage[kLevels * kWidest];
       for (int64_t unit = begin; unit < end; ++unit) {
         int64_t in_offset = 0, out_index = 0;
         kept_.locate(unit / chunks, 0, &in_offset, &out_index);
         Cascade sums(loops_, r_, 1, storage);
         const int64_t from = unit % chunks * kChunk;
-        row_range(in_ + in_offset, from, std::min(from + kChunk, length_), param(out_index), sums);
+        row_range(in_ + in_offset, from, std::min(from + kChunk, length_), sums);
         if (chunks == 1) {
-          loops_.finish(r_, sums.total(), param(out_index), 0, out_ + out_index * out_item_, 0, 1);
+          loops_.finish(r_, sums.total(), out_ + out_index * out_item_, 0, 1);
         } else {
           std::memcpy(&partial[static_cast<size_t>(unit * loops_.width)], sums.total(),
                       static_cast<size_t>(loops_.width));
@@ -157,7 +163,7 @@ class Reduction {
     });
     if (chunks == 1) return;
     parallel(outputs_, std::max<int64_t>(1, 4096 / chunks), [&](int64_t begin, int64_t end) {
-      alignas(16) char storage[kLevels * 16];
+      alignas(16) char storage[kLevels * kWidest];
       for (int64_t o = begin; o < end; ++o) {
         int64_t in_offset = 0, out_index = 0;
         kept_.locate(o, 0, &in_offset, &out_index);
@@ -167,40 +173,48 @@ class Reduction {
                       static_cast<size_t>(loops_.width));
           sums.push();
         }
-        loops_.finish(r_, sums.total(), param(out_index), 0, out_ + out_index * out_item_, 0, 1);
+        loops_.finish(r_, sums.total(), out_ + out_index * out_item_, 0, 1);
       }
     });
   }
 
   // Elements [from, to) of one output, in the order of the dimensions that are reduced.
-  void row_range(const char* base, int64_t from, int64_t to, const char* p, Cascade& sums) const {
+  void row_range(const char* base, int64_t from, int64_t to, Cascade& sums) const {
     const int64_t row = gone_.n ? gone_.size[0] : 1, stride = gone_.n ? gone_.in[0] : 0;
     while (from < to) {
       int64_t offset = 0, unused = 0;
       gone_.locate(from / row, 1, &offset, &unused);
-      int64_t i = from % row;
-      const int64_t end = std::min(row, i + (to - from));
+      const int64_t i = from % row, end = std::min(row, i + (to - from));
       from += end - i;
-      for (; i < end; i += kRowBlock) {
-        loops_.row(r_, base + offset + i * stride, stride, std::min(kRowBlock, end - i), p, sums.next());
-        sums.push();
-      }
+      whole_row(base + offset + i * stride, end - i, sums);
     }
   }
 
-  // Many outputs at once, whose inputs lie side by side.
-  void columns() {
+  void whole_row(const char* base, int64_t n, Cascade& sums) const {
+    const int64_t stride = gone_.n ? gone_.in[0] : 0;
+    for (int64_t i = 0; i < n; i += kRowBlock) {
+      loops_.row(r_, base + i * stride, stride, std::min(kRowBlock, n - i), sums.next());
+      sums.push();
+    }
+  }
+
+  // Many outputs at once, side by side: columns of single elements, or of rows of the innermost dimension reduced.
+  void columns(bool of_rows) {
     const int64_t width = kept_.size[0], step = kept_.out[0];
-    const int64_t tile = std::max<int64_t>(kTileBytes / loops_.width, 1);
+    const int64_t tile = std::min(width, kTileBytes / loops_.width);
     const int64_t tiles = (width + tile - 1) / tile, outer = kept_.total(1);
-    // Only few columns leave threads idle: then the rows are shared out as well.
-    const int64_t share =
-        tiles * outer >= 16 ? length_ : std::max<int64_t>(kColumnRows, kChunk / std::min(width, tile));
-    const int64_t chunks = (length_ + share - 1) / share;
-    const int64_t tile_bytes = tile * loops_.width;
+    const int64_t length = of_rows ? gone_.total(1) : length_, block = of_rows ? 1 : kColumnRows;
+    const int64_t row = tile * (of_rows ? gone_.size[0] : 1);  // elements of one step
+    // Only few tiles leave threads idle: then the steps are shared out as well.
+    int64_t share = length;
+    if (tiles * outer < kPieces) {
+      share = std::max((length + kPieces - 1) / kPieces, kChunk / row);
+      share = std::max<int64_t>(1, (share + block - 1) / block) * block;
+    }
+    const int64_t chunks = (length + share - 1) / share;
+    const int64_t tile_bytes = tile * loops_.width, blocks = std::max(chunks, share);
     std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outer * tiles * chunks * tile_bytes) : 0);
-    const int64_t grain =
-        std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, share) * std::min(width, tile), 1));
+    const int64_t grain = std::max<int64_t>(1, 32768 / (std::min(length, share) * row));
     auto each_tile = [&](int64_t index, auto&& f) {
       const int64_t first = index % tiles * tile;
       int64_t in_offset = first * kept_.in[0], out_index = first * step;
@@ -208,17 +222,15 @@ class Reduction {
       f(in_offset, out_index, std::min(tile, width - first));
     };
     auto finish = [&](Cascade& sums, int64_t out_index, int64_t m) {
-      loops_.finish(r_, sums.total(), param(out_index), step * loops_.width, out_ + out_index * out_item_,
-                    step * out_item_, m);
+      loops_.finish(r_, sums.total(), out_ + out_index * out_item_, step * out_item_, m);
     };
     parallel(outer * tiles * chunks, grain, [&](int64_t begin, int64_t end) {
-      alignas(64) char storage[kLevels * kTileBytes];
+      Scratch<char> storage(tile_bytes * levels_of(blocks));
       for (int64_t unit = begin; unit < end; ++unit)
         each_tile(unit / chunks, [&](int64_t in_offset, int64_t out_index, int64_t m) {
-          Cascade sums(loops_, r_, m, storage);
-          const int64_t from = unit % chunks * share;
-          column_range(in_ + in_offset, from, std::min(from + share, length_), m, param(out_index), step * loops_.width,
-                       sums);
+          Cascade sums(loops_, r_, m, storage.data());
+          const int64_t from = unit % chunks * share, to = std::min(from + share, length);
+          of_rows ? row_columns(in_ + in_offset, from, to, m, sums) : column_range(in_ + in_offset, from, to, m, sums);
           if (chunks == 1) return finish(sums, out_index, m);
           std::memcpy(&partial[static_cast<size_t>(unit * tile_bytes)], sums.total(),
                       static_cast<size_t>(m * loops_.width));
@@ -226,10 +238,10 @@ class Reduction {
     });
     if (chunks == 1) return;
     parallel(outer * tiles, 1, [&](int64_t begin, int64_t end) {
-      alignas(64) char storage[kLevels * kTileBytes];
+      Scratch<char> storage(tile_bytes * levels_of(blocks));
       for (int64_t index = begin; index < end; ++index)
         each_tile(index, [&](int64_t, int64_t out_index, int64_t m) {
-          Cascade sums(loops_, r_, m, storage);
+          Cascade sums(loops_, r_, m, storage.data());
           for (int64_t c = 0; c < chunks; ++c) {
             std::memcpy(sums.next(), &partial[static_cast<size_t>((index * chunks + c) * tile_bytes)],
                         static_cast<size_t>(m * loops_.width));
@@ -240,8 +252,7 @@ class Reduction {
     });
   }
 
-  void column_range(const char* base, int64_t from, int64_t to, int64_t m, const char* p, int64_t p_step,
-                    Cascade& sums) const {
+  void column_range(const char* base, int64_t from, int64_t to, int64_t m, Cascade& sums) const {
     const int64_t row = gone_.n ? gone_.size[0] : 1, stride = gone_.n ? gone_.in[0] : 0;
     while (from < to) {
       int64_t offset = 0, unused = 0;
@@ -250,10 +261,25 @@ class Reduction {
       const int64_t end = std::min(row, i + (to - from));
       from += end - i;
       for (; i < end; i += kColumnRows) {
-        loops_.columns(r_, base + offset + i * stride, stride, std::min(kColumnRows, end - i), kept_.in[0], m, p,
-                       p_step, sums.next());
+        loops_.columns(r_, base + offset + i * stride, stride, std::min(kColumnRows, end - i), kept_.in[0], m,
+                       sums.next());
         sums.push();
       }
+    }
+  }
+
+  void row_columns(const char* base, int64_t from, int64_t to, int64_t m, Cascade& sums) const {
+    alignas(16) char storage[kLevels * kWidest];
+    for (; from < to; ++from) {
+      int64_t offset = 0, unused = 0;
+      gone_.locate(from, 1, &offset, &unused);
+      char* acc = sums.next();
+      for (int64_t j = 0; j < m; ++j) {
+        Cascade row(loops_, r_, 1, storage);
+        whole_row(base + offset + j * kept_.in[0], gone_.size[0], row);
+        std::memcpy(acc + j * loops_.width, row.total(), static_cast<size_t>(loops_.width));
+      }
+      sums.push();
     }
   }
 
@@ -261,7 +287,6 @@ class Reduction {
   const void* r_;
   const char* in_;
   char* out_;
-  const char* params_;
   int64_t out_item_;
   Dims kept_, gone_;
   int64_t outputs_, length_;
@@ -269,9 +294,8 @@ class Reduction {
 
 }  // namespace
 
-void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
-            const void* params) {
-  Reduction(in, dims, out, loops, r, params).run();
+void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r) {
+  Reduction(in, dims, out, loops, r).run();
 }
 
 int64_t reduced_length(const atled_tensor* in, DimSet dims) {

@@ -2,11 +2,12 @@
 // depends on the shape alone: pairwise, so that sums stay accurate, and the same for every number of threads.
 //
 // A reduction is a functor R with
-//   In, Acc, Out                 what is read (as stored), accumulated and written
+//   In, Acc, Out            what is read (as stored), accumulated and written
 //   Acc identity() const
-//   Acc load(In x, Acc p) const  one element; p is its output's parameter (see reduce)
+//   Acc load(In x) const    one element
 //   Acc combine(Acc, Acc) const  associative up to rounding
-//   Out finish(Acc, Acc p) const
+//   Out finish(Acc) const
+// or loops of its own, whose accumulators need not be single numbers (cpu/moments.h).
 #pragma once
 
 #include <algorithm>
@@ -17,21 +18,22 @@
 
 namespace atled::core {
 
-// A reduction's loops, the types erased. Accumulators lie in arrays of `width` bytes each.
+// A reduction's loops, the types erased. m accumulators take m * width bytes.
 struct ReduceLoops {
   int width;
-  // acc[0] from n <= kRowBlock elements `stride` bytes apart; the parameter is param[0].
-  void (*row)(const void* r, const char* in, int64_t stride, int64_t n, const char* param, char* acc);
-  // acc[j] from n rows, for m columns; parameters are `param_step` bytes apart.
+  // acc of one output from 0 < n <= kRowBlock elements `stride` bytes apart
+  void (*row)(const void* r, const char* in, int64_t stride, int64_t n, char* acc);
+  // acc of m outputs from 0 < n <= kColumnRows rows of m columns
   void (*columns)(const void* r, const char* in, int64_t row_stride, int64_t n, int64_t column_stride, int64_t m,
-                  const char* param, int64_t param_step, char* acc);
-  // acc[j] = combine(acc[j], later[j])
+                  char* acc);
+  // acc = combine(acc, later), for m outputs
   void (*merge)(const void* r, char* acc, const char* later, int64_t m);
   // out[j] = finish(acc[j])
-  void (*finish)(const void* r, const char* acc, const char* param, int64_t param_step, char* out, int64_t out_step,
-                 int64_t m);
-  // acc[j] = identity
+  void (*finish)(const void* r, const char* acc, char* out, int64_t out_step, int64_t m);
+  // acc = identity, for m outputs
   void (*start)(const void* r, char* acc, int64_t m);
+  // Whether accumulators of m outputs are those of single ones side by side.
+  bool separate = true;
 };
 
 constexpr int64_t kRowBlock = 1024;  // elements of a row that are accumulated before results are paired
@@ -47,13 +49,10 @@ struct ReduceSteps {
     const Acc* b = reinterpret_cast<const Acc*>(later);
     for (int64_t j = 0; j < m; ++j) a[j] = op.combine(a[j], b[j]);
   }
-  static void finish(const void* r, const char* acc, const char* param, int64_t param_step, char* out, int64_t out_step,
-                     int64_t m) {
+  static void finish(const void* r, const char* acc, char* out, int64_t out_step, int64_t m) {
     const R op = Baseline::functor<R>(r);
     const Acc* a = reinterpret_cast<const Acc*>(acc);
-    for (int64_t j = 0; j < m; ++j)
-      *reinterpret_cast<Out*>(out + j * out_step) =
-          op.finish(a[j], param ? *reinterpret_cast<const Acc*>(param + j * param_step) : Acc());
+    for (int64_t j = 0; j < m; ++j) *reinterpret_cast<Out*>(out + j * out_step) = op.finish(a[j]);
   }
   static void start(const void* r, char* acc, int64_t m) {
     const R op = Baseline::functor<R>(r);
@@ -73,10 +72,8 @@ ReduceLoops reduce_loops() {
   return {sizeof(typename R::Acc), Baseline::reduce_row<R>, Baseline::reduce_columns<R>, S::merge, S::finish, S::start};
 }
 
-// out, contiguous, gets the reduction of `in` over dims. params, if any, holds one accumulator for each output, in
-// order.
-void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
-            const void* params = nullptr);
+// out, contiguous, gets the reduction of `in` over dims.
+void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r);
 
 // How many elements go into each output.
 int64_t reduced_length(const atled_tensor* in, DimSet dims);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
@@ -9,13 +10,15 @@ namespace atled::core {
 
 namespace {
 
-constexpr int64_t kTile = 64;
+constexpr int64_t kTile = 512;
+constexpr int64_t kPiece = 65536;  // elements of a long line that one thread takes at a time
 
 // Floats run in double: the error must not grow along the way.
 template <class T>
 using ScanAcc = std::conditional_t<std::is_integral_v<T>, uint64_t,
                                    std::conditional_t<is_complex_type<T>, std::complex<double>, double>>;
 
+// m lines side by side, `step` elements from one element of a line to the next.
 template <class T, class F>
 void scan_tile(T* out, const T* in, int64_t n, int64_t step, int64_t m, ScanAcc<T> start) {
   using Acc = ScanAcc<T>;
@@ -29,29 +32,56 @@ void scan_tile(T* out, const T* in, int64_t n, int64_t step, int64_t m, ScanAcc<
     }
 }
 
-constexpr int64_t kRows = 4;  // rows that are run together, since each waits for its last sum
-
+// One line from what came before it on; returns what comes after. Blocks are scanned by themselves first, so that only
+// one step for a block waits for the block before; NULL as out leaves only the result.
 template <class T, class F>
-void scan_rows(T* out, const T* in, int64_t n, int64_t rows, ScanAcc<T> start) {
+ScanAcc<T> scan_line(T* out, const T* in, int64_t n, ScanAcc<T> before) {
   using Acc = ScanAcc<T>;
+  constexpr int kBlock = 8;
   const F f{};
-  Acc acc[kRows];
-  std::fill(acc, acc + kRows, start);
-  if (rows == kRows) {
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t r = 0; r < kRows; ++r) {
-        acc[r] = f(acc[r], static_cast<Acc>(in[r * n + i]));
-        out[r * n + i] = Cast<T, Acc>{}(acc[r]);
-      }
-    return;
+  int64_t i = 0;
+  for (; i + kBlock <= n; i += kBlock) {
+    Acc block[kBlock];
+    block[0] = static_cast<Acc>(in[i]);
+    for (int k = 1; k < kBlock; ++k) block[k] = f(block[k - 1], static_cast<Acc>(in[i + k]));
+    if (out)
+      for (int k = 0; k < kBlock; ++k) out[i + k] = Cast<T, Acc>{}(f(before, block[k]));
+    before = f(before, block[kBlock - 1]);
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    Acc sum = start;
-    for (int64_t i = r * n; i < (r + 1) * n; ++i) {
-      sum = f(sum, static_cast<Acc>(in[i]));
-      out[i] = Cast<T, Acc>{}(sum);
+  for (; i < n; ++i) {
+    before = f(before, static_cast<Acc>(in[i]));
+    if (out) out[i] = Cast<T, Acc>{}(before);
+  }
+  return before;
+}
+
+// Lines in pieces, so that threads share a long one; the pieces depend on the shape alone.
+template <class T, class F>
+void scan_lines(T* out, const T* in, int64_t lines, int64_t n, ScanAcc<T> start) {
+  using Acc = ScanAcc<T>;
+  if (lines > 1 || n <= kPiece) {
+    return parallel(lines, std::max<int64_t>(1, 32768 / n), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) scan_line<T, F>(out + i * n, in + i * n, n, start);
+    });
+  }
+  const int64_t pieces = (n + kPiece - 1) / kPiece;
+  std::vector<Acc> before(static_cast<size_t>(pieces));
+  auto each = [&](T* to, int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      Acc& acc = before[static_cast<size_t>(p)];
+      const Acc after = scan_line<T, F>(to ? to + p * kPiece : nullptr, in + p * kPiece,
+                                        std::min(kPiece, n - p * kPiece), to ? acc : start);
+      if (!to) acc = after;
     }
+  };
+  parallel(pieces, 1, [&](int64_t begin, int64_t end) { each(nullptr, begin, end); });
+  Acc sum = start;
+  for (Acc& acc : before) {
+    const Acc after = F{}(sum, acc);
+    acc = sum;
+    sum = after;
   }
+  parallel(pieces, 1, [&](int64_t begin, int64_t end) { each(out, begin, end); });
 }
 
 template <class F>
@@ -62,20 +92,17 @@ void scan(atled_frame* frame, int start) {
   int64_t outer = 1, n = 1, inner = 1;
   for (int d = 0; d < ndim; ++d) (d < at ? outer : d == at ? n : inner) *= input->dl.shape[d];
   if (outer * n * inner == 0) return;
-  const int64_t tiles = (inner + kTile - 1) / kTile, grain = std::max<int64_t>(1, 32768 / (n * std::min(inner, kTile)));
+  const int64_t tile = column_tile(outer, inner, kTile), tiles = (inner + tile - 1) / tile;
+  const int64_t grain = std::max<int64_t>(1, 32768 / (n * tile));
   visit_dtype(out->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (inner == 1)
-      return parallel((outer + kRows - 1) / kRows, std::max<int64_t>(1, 8192 / n), [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin * kRows; row < std::min(outer, end * kRows); row += kRows)
-          scan_rows<T, F>(data<T>(out) + row * n, data<T>(input) + row * n, n, std::min(kRows, outer - row),
-                          ScanAcc<T>(start));
-      });
+    const auto first = ScanAcc<T>(start);
+    if (inner == 1) return scan_lines<T, F>(data<T>(out), data<T>(input), outer, n, first);
     parallel(outer * tiles, grain, [&](int64_t begin, int64_t end) {
       for (int64_t unit = begin; unit < end; ++unit) {
-        const int64_t first = unit % tiles * kTile, offset = unit / tiles * n * inner + first;
-        scan_tile<T, F>(data<T>(out) + offset, data<T>(input) + offset, n, inner, std::min(kTile, inner - first),
-                        ScanAcc<T>(start));
+        const int64_t column = unit % tiles * tile, offset = unit / tiles * n * inner + column;
+        scan_tile<T, F>(data<T>(out) + offset, data<T>(input) + offset, n, inner, std::min(tile, inner - column),
+                        first);
       }
     });
   });

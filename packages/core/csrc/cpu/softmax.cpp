@@ -3,13 +3,23 @@
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
+#include "functors/arithmetic.h"
 #include "functors/explog.h"
 
 namespace atled::core {
 
 namespace {
 
-constexpr int64_t kTile = 64;
+namespace lines {
+
+constexpr int64_t kTile = 1024;   // columns side by side
+constexpr int64_t kBlock = 1024;  // elements of a row, and rows of a column, whose exponentials are summed in Acc
+constexpr int64_t kRows = 32;
+
+#define ATLED_LEVEL_BODY "cpu/softmax.inl"
+#include "cpu/each_level.inl"
+
+}  // namespace lines
 
 template <bool kLog>
 void softmax(atled_frame* frame) {
@@ -19,7 +29,8 @@ void softmax(atled_frame* frame) {
   int64_t outer = 1, n = 1, inner = 1;
   for (int d = 0; d < ndim; ++d) (d < at ? outer : d == at ? n : inner) *= input->dl.shape[d];
   if (outer * n * inner == 0) return;
-  const int64_t tiles = (inner + kTile - 1) / kTile, grain = std::max<int64_t>(1, 8192 / (n * std::min(inner, kTile)));
+  const int64_t tile = column_tile(outer, inner, lines::kTile), tiles = (inner + tile - 1) / tile;
+  const int64_t grain = std::max<int64_t>(1, 8192 / (n * tile));
   visit_dtype(out->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_integral_v<T> && !is_complex_type<T>) {
@@ -27,14 +38,13 @@ void softmax(atled_frame* frame) {
       T* to = data<T>(out);
       const T* from = data<T>(input);
       parallel(outer * tiles, grain, [&](int64_t begin, int64_t end) {
-        Acc tops[kTile], sums[kTile];
         for (int64_t unit = begin; unit < end; ++unit) {
-          const int64_t first = unit % tiles * kTile, offset = unit / tiles * n * inner + first;
+          const int64_t first = unit % tiles * tile, offset = unit / tiles * n * inner + first;
           if (inner == 1) {
-            ATLED_PICK(softmax_row<T, Acc, Exp, kLog>)(to + offset, from + offset, n);
+            ATLED_PICK_OF(lines, row<T, Acc, Exp, kLog>)(to + offset, from + offset, n);
           } else {
-            ATLED_PICK(softmax_columns<T, Acc, Exp, kLog>)(to + offset, from + offset, n, inner,
-                                                           std::min(kTile, inner - first), tops, sums);
+            ATLED_PICK_OF(lines, columns<T, Acc, Exp, kLog>)(to + offset, from + offset, n, inner,
+                                                             std::min(tile, inner - first));
           }
         }
       });

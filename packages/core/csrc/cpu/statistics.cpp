@@ -1,8 +1,8 @@
 // Means, variances, norms and logsumexp: the reductions of floating tensors.
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
+#include "cpu/moments.h"
 #include "cpu/reduce.h"
-#include "functors/explog.h"
 #include "functors/reduction.h"
 
 namespace atled::core {
@@ -50,19 +50,14 @@ double correction_of(const atled_frame* frame) {
 }
 
 void variance(atled_frame* frame, bool root) {
-  const atled_tensor *input = arg_tensor(frame, 0), *out = out_tensor(frame);
+  const atled_tensor* input = arg_tensor(frame, 0);
   const DimSet dims = dims_of(frame, 1);
-  const double n = static_cast<double>(reduced_length(input, dims)), divisor = n - correction_of(frame);
-  const Tensor means = Tensor::empty(ATLED_FLOAT64, out->dl.ndim, out->dl.shape);
+  const double divisor = static_cast<double>(reduced_length(input, dims)) - correction_of(frame);
   visit_real(input->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    using M = Mean<T, double, double>;
-    static const ReduceLoops mean_loops = reduce_loops<M, !is_small_float<T>>(),
-                             loops = reduce_loops<Variance<T>, !is_small_float<T>>();
-    const M m{n};
-    reduce(input, dims, means, mean_loops, &m);
-    const Variance<T> r{divisor > 0 ? divisor : 0.0, root};
-    reduce(input, dims, out, loops, &r, means->dl.data);
+    using V = Variance<typename decltype(tag)::type>;
+    static const ReduceLoops loops = V::loops();
+    const V v{divisor > 0 ? divisor : 0.0, root};
+    reduce(input, dims, out_tensor(frame), loops, &v);
   });
 }
 void var(atled_frame* frame) { variance(frame, false); }
@@ -91,19 +86,10 @@ void norm(atled_frame* frame) {
 }
 
 void logsumexp(atled_frame* frame) {
-  const atled_tensor* out = out_tensor(frame);
   const Tensor input = as_floating(arg_tensor(frame, 0), none());
-  const DimSet dims = dims_of(frame, 1);
-  const Tensor largest = Tensor::empty(compute_dtype(input->dtype), out->dl.ndim, out->dl.shape);
   visit_real(input->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    struct Top : Largest<T> {
-      using Out = OrderAcc<T>;
-      ATLED_FN Out finish(Out a, Out) const { return a; }
-    };
-    static const ReduceLoops tops = reduce_loops<Top, false>(), loops = reduce_loops<LogSumExp<T>, is_float<T>>();
-    reduce(input, dims, largest, tops, nullptr);
-    reduce(input, dims, out, loops, nullptr, largest->dl.data);
+    static const ReduceLoops loops = LogSumExp<typename decltype(tag)::type>::loops();
+    reduce(input, dims_of(frame, 1), out_tensor(frame), loops, nullptr);
   });
 }
 
@@ -111,8 +97,8 @@ void logsumexp(atled_frame* frame) {
 template <class T>
 struct NanSum : Sum<T> {
   using Acc = typename Sum<T>::Acc;
-  ATLED_FN Acc load(Stored<T> x, Acc acc) const {
-    const Acc y = Sum<T>::load(x, acc);
+  ATLED_FN Acc load(Stored<T> x) const {
+    const Acc y = Sum<T>::load(x);
     return y == y ? y : Acc(0);
   }
 };

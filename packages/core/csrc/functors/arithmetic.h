@@ -234,7 +234,8 @@ struct Maximum {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      return a > b || a != a ? a : b;  // a NaN on either side is the result
+      const T larger = a > b ? a : b;
+      return a != a ? a : larger;  // a NaN on either side is the result
     } else {
       return a > b ? a : b;
     }
@@ -244,7 +245,8 @@ struct Minimum {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      return a < b || a != a ? a : b;
+      const T smaller = a < b ? a : b;
+      return a != a ? a : smaller;
     } else {
       return a < b ? a : b;
     }

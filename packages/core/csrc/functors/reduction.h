@@ -31,9 +31,9 @@ struct Sum {
   using Acc = SumAcc<T>;
   using Out = SumOut<T>;
   ATLED_FN Acc identity() const { return Acc(0); }
-  ATLED_FN Acc load(In x, Acc) const { return static_cast<Acc>(Cast<T, In>{}(x)); }
+  ATLED_FN Acc load(In x) const { return static_cast<Acc>(Cast<T, In>{}(x)); }
   ATLED_FN Acc combine(Acc a, Acc b) const { return a + b; }
-  ATLED_FN Out finish(Acc a, Acc) const { return Out(a); }
+  ATLED_FN Out finish(Acc a) const { return Out(a); }
 };
 
 template <class T>
@@ -51,9 +51,9 @@ struct Mean {
   using Out = O;
   double count;
   ATLED_FN Acc identity() const { return Acc(0); }
-  ATLED_FN Acc load(In x, Acc) const { return static_cast<Acc>(x); }
+  ATLED_FN Acc load(In x) const { return static_cast<Acc>(x); }
   ATLED_FN Acc combine(Acc a, Acc b) const { return a + b; }
-  ATLED_FN Out finish(Acc a, Acc) const {
+  ATLED_FN Out finish(Acc a) const {
     if constexpr (is_complex_type<Acc>) {
       return Out(a / static_cast<typename Acc::value_type>(count));
     } else {
@@ -71,9 +71,9 @@ struct Largest {
     using L = std::numeric_limits<Acc>;
     return L::has_infinity ? -L::infinity() : L::lowest();
   }
-  ATLED_FN Acc load(In x, Acc) const { return static_cast<Acc>(x); }
+  ATLED_FN Acc load(In x) const { return static_cast<Acc>(x); }
   ATLED_FN Acc combine(Acc a, Acc b) const { return Maximum{}(a, b); }
-  ATLED_FN Out finish(Acc a, Acc) const { return Out(a); }
+  ATLED_FN Out finish(Acc a) const { return Out(a); }
 };
 template <class T>
 struct Smallest : Largest<T> {
@@ -102,9 +102,9 @@ struct AnyTrue {
   using Acc = uint8_t;
   using Out = bool;
   ATLED_FN Acc identity() const { return 0; }
-  ATLED_FN Acc load(In x, Acc) const { return is_true<T>(x); }
+  ATLED_FN Acc load(In x) const { return is_true<T>(x); }
   ATLED_FN Acc combine(Acc a, Acc b) const { return a | b; }
-  ATLED_FN Out finish(Acc a, Acc) const { return a != 0; }
+  ATLED_FN Out finish(Acc a) const { return a != 0; }
 };
 template <class T>
 struct AllTrue : AnyTrue<T> {
@@ -117,9 +117,9 @@ struct CountTrue {
   using Acc = int64_t;
   using Out = int64_t;
   ATLED_FN Acc identity() const { return 0; }
-  ATLED_FN Acc load(In x, Acc) const { return is_true<T>(x); }
+  ATLED_FN Acc load(In x) const { return is_true<T>(x); }
   ATLED_FN Acc combine(Acc a, Acc b) const { return a + b; }
-  ATLED_FN Out finish(Acc a, Acc) const { return a; }
+  ATLED_FN Out finish(Acc a) const { return a; }
 };
 
 // Norms and variances are accumulated in double, so that squares of floats neither overflow nor lose digits.
@@ -138,7 +138,7 @@ struct Norm2 {
   using Acc = double;
   using Out = NormOut<T>;
   ATLED_FN Acc identity() const { return 0; }
-  ATLED_FN Acc load(In x, Acc) const {
+  ATLED_FN Acc load(In x) const {
     if constexpr (is_complex_type<T>) {
       const double a = x.real(), b = x.imag();
       return a * a + b * b;
@@ -148,25 +148,25 @@ struct Norm2 {
     }
   }
   ATLED_FN Acc combine(Acc a, Acc b) const { return a + b; }
-  ATLED_FN Out finish(Acc a, Acc) const { return Out(std::sqrt(a)); }
+  ATLED_FN Out finish(Acc a) const { return Out(std::sqrt(a)); }
 };
 template <class T>
 struct Norm1 : Norm2<T> {
   using Out = NormOut<T>;
-  ATLED_FN double load(T x, double) const { return size_of(x); }
-  ATLED_FN Out finish(double a, double) const { return Out(a); }
+  ATLED_FN double load(T x) const { return size_of(x); }
+  ATLED_FN Out finish(double a) const { return Out(a); }
 };
 template <class T>
 struct NormP : Norm2<T> {
   using Out = NormOut<T>;
   double p;
   explicit NormP(double power = 2) : p(power) {}
-  ATLED_FN double load(T x, double) const { return std::pow(size_of(x), p); }
-  ATLED_FN Out finish(double a, double) const { return Out(std::pow(a, 1 / p)); }
+  ATLED_FN double load(T x) const { return std::pow(size_of(x), p); }
+  ATLED_FN Out finish(double a) const { return Out(std::pow(a, 1 / p)); }
 };
 template <class T>
 struct Norm0 : Norm1<T> {
-  ATLED_FN double load(T x, double) const { return is_true<T>(x); }
+  ATLED_FN double load(T x) const { return is_true<T>(x); }
 };
 template <class T>
 struct NormMax : Norm1<T> {
@@ -176,42 +176,6 @@ template <class T>
 struct NormMin : Norm1<T> {
   ATLED_FN double identity() const { return std::numeric_limits<double>::infinity(); }
   ATLED_FN double combine(double a, double b) const { return Minimum{}(a, b); }
-};
-
-// The mean square distance from the mean, which is the parameter.
-template <class T>
-struct Variance {
-  using In = T;
-  using Acc = double;
-  using Out = T;
-  double divisor;
-  bool root;
-  ATLED_FN Acc identity() const { return 0; }
-  ATLED_FN Acc load(In x, Acc mean) const {
-    const double d = static_cast<double>(x) - mean;
-    return d * d;
-  }
-  ATLED_FN Acc combine(Acc a, Acc b) const { return a + b; }
-  ATLED_FN Out finish(Acc a, Acc) const { return Out(root ? std::sqrt(a / divisor) : a / divisor); }
-};
-
-// log(sum(exp(x))); the parameter is the largest x.
-template <class T>
-struct LogSumExp {
-  using In = T;
-  using Acc = OrderAcc<T>;
-  using Out = T;
-  // An infinite or NaN maximum shows in the exponentials themselves.
-  static ATLED_FN Acc shift(Acc p) { return p - p == Acc(0) ? p : Acc(0); }
-  ATLED_FN Acc identity() const { return 0; }
-  ATLED_FN Acc load(In x, Acc p) const {
-    if constexpr (std::is_same_v<Acc, float>)
-      return fmath::exp(static_cast<float>(x) - shift(p));
-    else
-      return std::exp(x - shift(p));
-  }
-  ATLED_FN Acc combine(Acc a, Acc b) const { return a + b; }
-  ATLED_FN Out finish(Acc a, Acc p) const { return Out(static_cast<Acc>(std::log(a) + shift(p))); }
 };
 
 }  // namespace atled::core

@@ -1,0 +1,31 @@
+// A struct for each instruction set level, whose members are the templates of the file that ATLED_LEVEL_BODY names.
+// They are marked ATLED_TARGET; what they call must be ATLED_INLINE.
+
+struct Baseline {
+#define ATLED_TARGET
+#include ATLED_LEVEL_BODY
+#undef ATLED_TARGET
+};
+
+#if ATLED_X86_LEVELS
+#define ATLED_VECTOR_INSTRUCTIONS
+struct Avx2 {
+#define ATLED_TARGET __attribute__((target("avx2,fma,f16c,bmi,bmi2")))
+#include ATLED_LEVEL_BODY
+#undef ATLED_TARGET
+};
+struct Avx512 {
+#define ATLED_TARGET                                                                                   \
+  __attribute__((                                                                                      \
+      target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=" \
+             "512")))
+#include ATLED_LEVEL_BODY
+#undef ATLED_TARGET
+};
+#undef ATLED_VECTOR_INSTRUCTIONS
+#else
+using Avx2 = Baseline;
+using Avx512 = Baseline;
+#endif
+
+#undef ATLED_LEVEL_BODY

@@ -1,0 +1,53 @@
+// How one instruction set level searches: the body of a struct, included once for each level.
+
+// The best of a row and where it is: block by block, so that only the block that holds it is searched.
+template <class E>
+ATLED_TARGET static void row(const char* in, int64_t stride, int64_t n, typename E::Acc* value, int64_t* index) {
+  using In = typename E::In;
+  using Acc = typename E::Acc;
+  constexpr int64_t kBlock = 256;
+  constexpr int kLanes = sizeof(Acc) == 8 ? 16 : 32;
+  Acc best = static_cast<Acc>(*reinterpret_cast<const In*>(in));
+  int64_t at = 0, i = 1;
+  if (stride == sizeof(In) && n >= kBlock) {
+    const In* x = reinterpret_cast<const In*>(in);
+    int64_t block = 0;
+    for (i = 0; i + kBlock <= n; i += kBlock) {
+      Acc lanes[kLanes];
+      for (int k = 0; k < kLanes; ++k) lanes[k] = static_cast<Acc>(x[i + k]);
+      for (int64_t j = i + kLanes; j < i + kBlock; j += kLanes)
+        for (int k = 0; k < kLanes; ++k) lanes[k] = E::better(lanes[k], static_cast<Acc>(x[j + k]));
+      for (int half = kLanes / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) lanes[k] = E::better(lanes[k], lanes[k + half]);
+      const bool better = E::beats(lanes[0], best);
+      best = better ? lanes[0] : best;
+      block = better ? i : block;
+    }
+    at = block;
+    while (E::beats(best, static_cast<Acc>(x[at]))) ++at;
+  }
+  for (; i < n; ++i) {
+    const Acc y = static_cast<Acc>(*reinterpret_cast<const In*>(in + i * stride));
+    if (E::beats(y, best)) {
+      best = y;
+      at = i;
+    }
+  }
+  *value = best;
+  *index = at;
+}
+
+// One more row for m columns side by side.
+template <class E>
+ATLED_TARGET static void columns(const char* in, int64_t row, int64_t m, typename E::Acc* value, int64_t* index) {
+  using In = typename E::In;
+  using Acc = typename E::Acc;
+  const In* x = reinterpret_cast<const In*>(in);
+  ATLED_IVDEP
+  for (int64_t j = 0; j < m; ++j) {
+    const Acc y = static_cast<Acc>(x[j]);
+    const bool better = row == 0 || E::beats(y, value[j]);
+    value[j] = better ? y : value[j];
+    index[j] = better ? row : index[j];
+  }
+}

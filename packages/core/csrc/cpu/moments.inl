@@ -1,0 +1,115 @@
+// How one instruction set level makes the accumulators of cpu/moments.h from a block of elements in the cache: the body
+// of a struct, included once for each level.
+
+// The sum of f(x) over a row, in lanes.
+template <class A, class T, class F>
+ATLED_TARGET static A sum_row(const char* in, int64_t stride, int64_t n, F f) {
+  constexpr int kLanes = sizeof(A) == 8 ? 16 : 32;
+  A lanes[kLanes];
+  for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
+  int64_t i = 0;
+  if (stride == sizeof(T)) {
+    const T* x = reinterpret_cast<const T*>(in);
+    for (; i + kLanes <= n; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) lanes[k] += f(static_cast<A>(x[i + k]));
+  }
+  for (int k = 0; i < n; ++i, k = (k + 1) % kLanes)
+    lanes[k] += f(static_cast<A>(*reinterpret_cast<const T*>(in + i * stride)));
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+  return lanes[0];
+}
+
+template <class T>
+ATLED_TARGET static void variance_row(const void*, const char* in, int64_t stride, int64_t n, char* acc) {
+  double* a = reinterpret_cast<double*>(acc);
+  const double count = static_cast<double>(n);
+  const double mean = sum_row<double, T>(in, stride, n, Itself{}) / count;
+  a[0] = mean;
+  a[1] = sum_row<double, T>(in, stride, n, SquareFrom{mean});
+  a[2] = count;
+}
+
+template <class T>
+ATLED_TARGET static void variance_columns(const void*, const char* in, int64_t row_stride, int64_t n, int64_t column_stride,
+                                          int64_t m, char* acc) {
+  double *mean = reinterpret_cast<double*>(acc), *squares = mean + m, *count = squares + m;
+  const double length = static_cast<double>(n);
+  for (int64_t j = 0; j < m; ++j) {
+    mean[j] = 0;
+    squares[j] = 0;
+    count[j] = length;
+  }
+  if (column_stride == sizeof(T)) {
+    for (int64_t i = 0; i < n; ++i) {
+      const T* x = reinterpret_cast<const T*>(in + i * row_stride);
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) mean[j] += static_cast<double>(x[j]);
+    }
+    for (int64_t j = 0; j < m; ++j) mean[j] /= length;
+    for (int64_t i = 0; i < n; ++i) {
+      const T* x = reinterpret_cast<const T*>(in + i * row_stride);
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) {
+        const double d = static_cast<double>(x[j]) - mean[j];
+        squares[j] += d * d;
+      }
+    }
+    return;
+  }
+  for (int64_t j = 0; j < m; ++j) {
+    double one[3];
+    variance_row<T>(nullptr, in + j * column_stride, row_stride, n, reinterpret_cast<char*>(one));
+    mean[j] = one[0];
+    squares[j] = one[1];
+  }
+}
+
+template <class T>
+ATLED_TARGET static void logsumexp_row(const void*, const char* in, int64_t stride, int64_t n, char* acc) {
+  using A = OrderAcc<T>;
+  constexpr int kLanes = sizeof(A) == 8 ? 16 : 32;
+  A lanes[kLanes];
+  for (int k = 0; k < kLanes; ++k) lanes[k] = -std::numeric_limits<A>::infinity();
+  int64_t i = 0;
+  if (stride == sizeof(T)) {
+    const T* x = reinterpret_cast<const T*>(in);
+    for (; i + kLanes <= n; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) lanes[k] = Maximum{}(lanes[k], static_cast<A>(x[i + k]));
+  }
+  for (int k = 0; i < n; ++i, k = (k + 1) % kLanes)
+    lanes[k] = Maximum{}(lanes[k], static_cast<A>(*reinterpret_cast<const T*>(in + i * stride)));
+  A top = lanes[0];
+  for (int k = 1; k < kLanes; ++k) top = Maximum{}(top, lanes[k]);
+  A* a = reinterpret_cast<A*>(acc);
+  a[0] = top;
+  a[1] = sum_row<A, T>(in, stride, n, ExpFrom<A>{finite_or_zero(top)});
+}
+
+template <class T>
+ATLED_TARGET static void logsumexp_columns(const void*, const char* in, int64_t row_stride, int64_t n,
+                                           int64_t column_stride, int64_t m, char* acc) {
+  using A = OrderAcc<T>;
+  A *top = reinterpret_cast<A*>(acc), *sum = top + m;
+  if (column_stride == sizeof(T)) {
+    for (int64_t j = 0; j < m; ++j) top[j] = -std::numeric_limits<A>::infinity();
+    for (int64_t j = 0; j < m; ++j) sum[j] = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const T* x = reinterpret_cast<const T*>(in + i * row_stride);
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) top[j] = Maximum{}(top[j], static_cast<A>(x[j]));
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      const T* x = reinterpret_cast<const T*>(in + i * row_stride);
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) sum[j] += ExpFrom<A>{finite_or_zero(top[j])}(static_cast<A>(x[j]));
+    }
+    return;
+  }
+  for (int64_t j = 0; j < m; ++j) {
+    A one[2];
+    logsumexp_row<T>(nullptr, in + j * column_stride, row_stride, n, reinterpret_cast<char*>(one));
+    top[j] = one[0];
+    sum[j] = one[1];
+  }
+}

@@ -1,0 +1,93 @@
+// How one instruction set level makes softmax: the body of a struct, included once for each level.
+
+// Softmax of one row in Acc: exp(x - top) is made once, or twice where the output cannot hold it.
+template <class T, class Acc, class F, bool kLog>
+ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
+  constexpr int kLanes = sizeof(Acc) == 8 ? 8 : 16;
+  constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
+  const F e{};
+  Acc lanes[kLanes];
+  for (int k = 0; k < kLanes; ++k) lanes[k] = -std::numeric_limits<Acc>::infinity();
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int k = 0; k < kLanes; ++k) lanes[k] = Maximum{}(lanes[k], static_cast<Acc>(in[i + k]));
+  for (; i < n; ++i) lanes[0] = Maximum{}(lanes[0], static_cast<Acc>(in[i]));
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) lanes[k] = Maximum{}(lanes[k], lanes[k + half]);
+  const Acc top = lanes[0];
+  double sum = 0;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t end = begin + kBlock < n ? begin + kBlock : n;
+    for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
+    for (i = begin; i + kLanes <= end; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) {
+        const Acc y = e(static_cast<Acc>(in[i + k]) - top);
+        if constexpr (kKeep) out[i + k] = y;
+        lanes[k] += y;
+      }
+    for (int k = 0; i < end; ++i, ++k) {
+      const Acc y = e(static_cast<Acc>(in[i]) - top);
+      if constexpr (kKeep) out[i] = y;
+      lanes[k] += y;
+    }
+    for (int half = kLanes / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+    sum += lanes[0];
+  }
+  if constexpr (kLog) {
+    const Acc rest = static_cast<Acc>(std::log(sum));
+    ATLED_IVDEP
+    for (int64_t j = 0; j < n; ++j) out[j] = T((static_cast<Acc>(in[j]) - top) - rest);
+  } else {
+    const Acc scale = static_cast<Acc>(1 / sum);
+    ATLED_IVDEP
+    for (int64_t j = 0; j < n; ++j) out[j] = kKeep ? T(out[j] * scale) : T(e(static_cast<Acc>(in[j]) - top) * scale);
+  }
+}
+
+// The same for m <= kTile columns, `step` elements from row to row.
+template <class T, class Acc, class F, bool kLog>
+ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, int64_t m) {
+  constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
+  const F e{};
+  Acc top[kTile], part[kTile];
+  double sum[kTile];
+  for (int64_t j = 0; j < m; ++j) top[j] = -std::numeric_limits<Acc>::infinity();
+  for (int64_t j = 0; j < m; ++j) sum[j] = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const T* x = in + i * step;
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) top[j] = Maximum{}(top[j], static_cast<Acc>(x[j]));
+  }
+  for (int64_t begin = 0; begin < n; begin += kRows) {
+    const int64_t end = begin + kRows < n ? begin + kRows : n;
+    for (int64_t j = 0; j < m; ++j) part[j] = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const T* x = in + i * step;
+      T* to = out + i * step;
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) {
+        const Acc y = e(static_cast<Acc>(x[j]) - top[j]);
+        if constexpr (kKeep) to[j] = y;
+        part[j] += y;
+      }
+      (void)to;
+    }
+    for (int64_t j = 0; j < m; ++j) sum[j] += part[j];
+  }
+  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<Acc>(kLog ? std::log(sum[j]) : 1 / sum[j]);
+  for (int64_t i = 0; i < n; ++i) {
+    const T* x = in + i * step;
+    T* to = out + i * step;
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) {
+      if constexpr (kKeep) {
+        to[j] = to[j] * part[j];
+      } else {
+        const Acc d = static_cast<Acc>(x[j]) - top[j];
+        to[j] = T(kLog ? d - part[j] : e(d) * part[j]);
+      }
+    }
+    (void)x;
+  }
+}
