@@ -4,6 +4,7 @@
 #include "cpu/assign.h"
 #include "cpu/order.h"
 #include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
 #include "ops/layout.h"
@@ -19,24 +20,73 @@ void visit_real(int dtype, F&& f) {
   });
 }
 
-// The first `kept` of one line's n elements in order, from keys; `items` has room for n.
-template <class K>
-void first_of(const K* keys, int64_t n, int64_t kept, bool sorted, std::vector<Keyed<K>>& items) {
-  // A buffer of candidates that is thinned out whenever it is full.
-  const int64_t room = std::min(n, std::max<int64_t>(4 * kept, 256));
-  const auto begin = items.begin();
-  int64_t count = 0, i = 0;
-  for (; i < room; ++i) items[static_cast<size_t>(count++)] = {keys[i], static_cast<uint32_t>(i)};
-  for (;;) {
-    if (kept < count) std::nth_element(begin, begin + (kept - 1), begin + count);
-    count = std::min(count, kept);
-    const K bound = items[static_cast<size_t>(kept - 1)].key;
-    for (; i < n && count < room; ++i)
-      if (keys[i] < bound) items[static_cast<size_t>(count++)] = {keys[i], static_cast<uint32_t>(i)};
-    if (i == n) break;
+constexpr int64_t kChunk = 65536;  // elements of one line that one thread searches at a time
+
+// The first `kept` in order of elements [begin, end) of a line, in no order; returns how many there are. `room` items
+// hold candidates, which are thinned out whenever they are full.
+template <class T>
+int64_t first_of(const T* in, int64_t begin, int64_t end, bool descending, int64_t kept, Keyed<KeyOf<T>>* items,
+                 int64_t room) {
+  using K = KeyOf<T>;
+  constexpr int64_t kBlock = 256;
+  K keys[kBlock], bound = 0;
+  bool bounded = false;
+  int64_t count = 0;
+  auto thin = [&] {
+    if (count <= kept) return;
+    std::nth_element(items, items + (kept - 1), items + count);
+    count = kept;
+    bound = items[kept - 1].key;
+    bounded = true;
+  };
+  for (int64_t i = begin; i < end; i += kBlock) {
+    const int64_t n = std::min(kBlock, end - i);
+    for (int64_t j = 0; j < n; ++j) keys[j] = key_of(in[i + j], descending);
+    if (bounded) {
+      // Most blocks hold nothing: equal keys come later in order, too.
+      int hits = 0;
+      for (int64_t j = 0; j < n; ++j) hits += keys[j] < bound;
+      if (hits == 0) continue;
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      if (bounded && keys[j] >= bound) continue;
+      items[count++] = {keys[j], static_cast<uint32_t>(i + j)};
+      if (count == room) thin();
+    }
   }
-  if (kept < count) std::nth_element(begin, begin + (kept - 1), begin + count);
-  if (sorted) std::sort(begin, begin + kept);
+  thin();
+  return count;
+}
+
+int64_t room_for(int64_t kept, int64_t n) { return std::min(n, std::max<int64_t>(4 * kept, 256)); }
+
+template <class T>
+void top_of_line(const T* in, int64_t n, bool descending, int64_t kept, bool sorted, Keyed<KeyOf<T>>* items) {
+  first_of(in, 0, n, descending, kept, items, room_for(kept, n));
+  if (sorted) std::sort(items, items + kept);
+}
+
+// One long line in chunks, by all threads.
+template <class T>
+void top_of_long_line(const T* in, int64_t n, bool descending, int64_t kept, bool sorted, Keyed<KeyOf<T>>* items) {
+  const int64_t chunks = (n + kChunk - 1) / kChunk, room = room_for(kept, kChunk);
+  Scratch<Keyed<KeyOf<T>>> found(chunks * kept);
+  std::vector<int64_t> counts(static_cast<size_t>(chunks));
+  parallel(chunks, 1, [&](int64_t first, int64_t last) {
+    Scratch<Keyed<KeyOf<T>>> some(room);
+    for (int64_t c = first; c < last; ++c) {
+      const int64_t count =
+          first_of(in, c * kChunk, std::min(n, (c + 1) * kChunk), descending, kept, some.data(), room);
+      std::copy(some.data(), some.data() + count, found.data() + c * kept);
+      counts[static_cast<size_t>(c)] = count;
+    }
+  });
+  int64_t total = 0;
+  for (int64_t c = 0; c < chunks; ++c)
+    for (int64_t i = 0; i < counts[static_cast<size_t>(c)]; ++i) found[total++] = found[c * kept + i];
+  std::nth_element(found.data(), found.data() + (kept - 1), found.data() + total);
+  if (sorted) std::sort(found.data(), found.data() + kept);
+  std::copy(found.data(), found.data() + kept, items);
 }
 
 // values (may be NULL) and indices of the first `kept` elements of every sorted line; lines lie in the last dimension.
@@ -47,30 +97,38 @@ void sort_rows(atled_tensor* input, bool descending, int64_t kept, bool sorted, 
   if (kept == 0) return;
   visit_real(input->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using K = KeyOf<T>;
+    using Item = Keyed<KeyOf<T>>;
     const T* from = data<T>(input);
     T* value = values ? data<T>(values) : nullptr;
     int64_t* index = data<int64_t>(indices);
-    parallel(lines, std::max<int64_t>(1, 4096 / n), [&](int64_t begin, int64_t end) {
-      const bool whole = kept == n;
-      std::vector<K> keys(static_cast<size_t>(n));
-      std::vector<Keyed<K>> items(static_cast<size_t>(n)), spare(static_cast<size_t>(whole && n >= 96 ? n : 0));
-      for (int64_t line = begin; line < end; ++line) {
-        const T* in = from + line * n;
-        for (int64_t i = 0; i < n; ++i) keys[static_cast<size_t>(i)] = key_of(in[i], descending);
-        if (whole) {
-          for (int64_t i = 0; i < n; ++i)
-            items[static_cast<size_t>(i)] = {keys[static_cast<size_t>(i)], static_cast<uint32_t>(i)};
-          sort_keyed(items.data(), spare.data(), n);
-        } else {
-          first_of(keys.data(), n, kept, sorted, items);
-        }
-        for (int64_t i = 0; i < kept; ++i) {
-          const int64_t at = items[static_cast<size_t>(i)].index;
-          if (value) value[line * kept + i] = in[at];
-          index[line * kept + i] = at;
-        }
+    const bool whole = kept == n;
+    auto line_of = [&](int64_t line, Item* items, Item* spare) {
+      const T* in = from + line * n;
+      if (whole) {
+        parallel(n, kChunk, [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) items[i] = {key_of(in[i], descending), static_cast<uint32_t>(i)};
+        });
+        sort_keyed(items, spare, n);
+      } else if (n >= 4 * kChunk && kept <= kChunk / 8) {
+        top_of_long_line(in, n, descending, kept, sorted, items);
+      } else {
+        top_of_line(in, n, descending, kept, sorted, items);
       }
+      parallel(kept, kChunk, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const Item item = items[i];
+          index[line * kept + i] = item.index;
+          if (value)
+            value[line * kept + i] =
+                is_telling<T>(item.key, descending) ? element_of<T>(item.key, descending) : in[item.index];
+        }
+      });
+    };
+    // Long lines one after another, each by all threads; else each thread has lines of its own.
+    const int64_t grain = n >= kLongSort && lines < num_threads() ? lines : std::max<int64_t>(1, 4096 / n);
+    parallel(lines, grain, [&](int64_t begin, int64_t end) {
+      Scratch<Item> items(whole ? n : room_for(kept, n)), spare(whole ? n : 0);
+      for (int64_t line = begin; line < end; ++line) line_of(line, items.data(), spare.data());
     });
   });
 }

@@ -4,11 +4,44 @@
 
 #include "cpu/assign.h"
 #include "cpu/order.h"
+#include "cpu/scratch.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
 
 namespace atled::core {
 namespace {
+
+// All elements in order, equal ones by place.
+template <class T>
+struct Sorted {
+  using Item = Keyed<KeyOf<T>>;
+
+  Sorted(const T* x, int64_t n) : n(n), items(n) {
+    if (n > UINT32_MAX) fail(ATLED_E_SHAPE, "expected less than 2^32 elements, got %lld", (long long)n);
+    Scratch<Item> spare(n);
+    parallel(n, 65536, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) items[i] = {key_of(x[i], false), static_cast<uint32_t>(i)};
+    });
+    sort_keyed(items.data(), spare.data(), n);
+  }
+
+  // The first of each run of equal elements; every NaN is one of its own.
+  Tensor values(const T* x, int dtype) {
+    Scratch<T> found(n);
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const bool nan = !std::is_integral_v<T> && items[i].key == static_cast<KeyOf<T>>(~KeyOf<T>{0});
+      if (i > 0 && !nan && items[i].key == items[i - 1].key) continue;
+      found[count++] = is_telling<T>(items[i].key, false) ? element_of<T>(items[i].key, false) : x[items[i].index];
+    }
+    Tensor out = Tensor::empty(dtype, {count});
+    std::copy(found.data(), found.data() + count, data<T>(out));
+    return out;
+  }
+
+  int64_t n;
+  Scratch<Item> items;
+};
 
 // The order of all elements by value, equal ones by place.
 template <class T>
@@ -22,12 +55,8 @@ std::vector<int64_t> order_of(const T* x, int64_t n) {
       return ra != rb ? ra < rb : key_of<R>(x[a].imag(), false) < key_of<R>(x[b].imag(), false);
     });
   } else {
-    using Item = Keyed<KeyOf<T>>;
-    if (n > UINT32_MAX) fail(ATLED_E_SHAPE, "expected less than 2^32 elements, got %lld", (long long)n);
-    std::vector<Item> items(static_cast<size_t>(n)), spare(static_cast<size_t>(n));
-    for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = Item{key_of(x[i], false), static_cast<uint32_t>(i)};
-    sort_keyed(items.data(), spare.data(), n);
-    for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = items[static_cast<size_t>(i)].index;
+    Sorted<T> sorted(x, n);
+    for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = sorted.items[i].index;
   }
   return order;
 }
@@ -104,6 +133,22 @@ void unique_consecutive_all(atled_frame* f) {
   });
 }
 
+// The values alone need neither places nor a way back.
+void unique_values(atled_frame* f) {
+  const Tensor whole = contiguous(arg_tensor(f, 0));
+  visit_dtype(whole->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* x = data<T>(whole);
+    if constexpr (is_complex_type<T>) {
+      const std::vector<int64_t> order = order_of(x, numel(whole));
+      set_out(f, 0, Runs(x, whole, order.data()).values(whole));
+    } else {
+      Sorted<T> sorted(x, numel(whole));
+      set_out(f, 0, sorted.values(x, whole->dtype));
+    }
+  });
+}
+
 // The chosen results of unique_all.
 template <int... I>
 void unique_some(atled_frame* f) {
@@ -119,7 +164,7 @@ void unique_some(atled_frame* f) {
 void add_unique() {
   add_kernel("core::unique_all", ATLED_DEVICE_CPU, kernel<unique_all>);
   add_kernel("core::unique_consecutive_all", ATLED_DEVICE_CPU, kernel<unique_consecutive_all>);
-  add_kernel("core::unique_values", ATLED_DEVICE_ANY, kernel<unique_some<0>>);
+  add_kernel("core::unique_values", ATLED_DEVICE_CPU, kernel<unique_values>);
   add_kernel("core::unique_counts", ATLED_DEVICE_ANY, kernel<unique_some<0, 3>>);
   add_kernel("core::unique_inverse", ATLED_DEVICE_ANY, kernel<unique_some<0, 2>>);
 }

@@ -107,7 +107,8 @@ void define_sorting() {
           "input: any dtype; NaNs count as different. inverse_indices has input's shape."});
   define({"unique_consecutive_all(Tensor input) -> (Tensor values, Tensor inverse_indices, Tensor counts)",
           "The flattened input without repetitions of the element before.", nullptr, ATLED_OP_PRIVATE});
-  define({"unique_values(Tensor input) -> Tensor", "The different elements in order.", nullptr, ATLED_OP_COMPOSITE});
+  define({"unique_values(Tensor input) -> Tensor",
+          "The different elements in order.\n\ninput: any dtype; NaNs count as different."});
   define({"unique_counts(Tensor input) -> (Tensor values, Tensor counts)",
           "The different elements in order, and how often each "
           "occurs.",

@@ -18,5 +18,5 @@ def register(rule: RuleBook) -> None:
     rule("topk", input=_back)
     rule("kthvalue", input=chosen)
     rule.non_differentiable("argsort", "searchsorted")
-    for op in ("unique_all", "unique_consecutive_all", "unique_dim"):
+    for op in ("unique_all", "unique_consecutive_all", "unique_dim", "unique_values"):
         rule.not_implemented(op, "which of several equal elements a value is, is not defined")
