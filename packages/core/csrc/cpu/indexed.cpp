@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cpu/assign.h"
+#include "cpu/levels.h"
 #include "cpu/parallel.h"
 #include "ops/rules.h"
 
@@ -47,16 +48,21 @@ std::vector<int64_t> all_offsets(const Layout& dims) {
 
 }  // namespace
 
-Tensor checked_indices(atled_tensor* index, int64_t n, int dim) {
+Tensor checked_indices(atled_tensor* index, int64_t n, int dim, bool* negative) {
   if (!is_integer(index->dtype))
     fail(ATLED_E_DTYPE, "expected indices of an integer dtype for dim %d, got %s", dim, dtype_name(index->dtype));
   Tensor whole = contiguous(index, ATLED_INT64);
   const int64_t* values = data<int64_t>(whole);
   const int64_t count = numel(whole);
   std::atomic<int64_t> first_bad{count};
+  std::atomic<bool> below{false};
   parallel(count, kGrain, [&](int64_t begin, int64_t end) {
-    bool good = true;
-    for (int64_t i = begin; i < end; ++i) good &= values[i] >= -n && values[i] < n;
+    bool good = true, plus = true;
+    for (int64_t i = begin; i < end; ++i) {
+      good &= (values[i] >= -n) & (values[i] < n);
+      plus &= values[i] >= 0;
+    }
+    if (!plus) below = true;
     if (good) return;
     int64_t bad = begin;
     while (values[bad] >= -n && values[bad] < n) ++bad;
@@ -67,6 +73,7 @@ Tensor checked_indices(atled_tensor* index, int64_t n, int dim) {
   if (first_bad < count)
     fail(ATLED_E_BOUNDS, "expected indices for dim %d in [%lld, %lld), got %lld", dim, -(long long)n, (long long)n,
          (long long)values[first_bad]);
+  if (negative) *negative = below;
   return whole;
 }
 
@@ -141,19 +148,23 @@ void Indexed::collect(const atled_tensor* t, atled_tensor* const* indices, uint3
     if (dim + uses > t->dl.ndim)
       fail(ATLED_E_BOUNDS, "expected at most %d indices for shape %s, got more", t->dl.ndim, shape_text(t).c_str());
     if (!index) {
-      entries.push_back({shape[dim], strides[dim], Tensor(), false});
+      entries.push_back({shape[dim], strides[dim], Tensor()});
     } else if (!mask) {
-      entries.push_back({shape[dim], strides[dim], checked_indices(index, shape[dim], dim), false});
+      // Indices from 0 on in a dimension of stride 1 are offsets already.
+      bool negative = false;
+      const Tensor checked = checked_indices(index, shape[dim], dim, &negative);
+      const bool ready = !negative && strides[dim] == 1 && !may_overlap(checked, t);
+      entries.push_back({shape[dim], strides[dim], checked, ready});
     } else {
       for (int k = 0; k < uses; ++k)
         if (index->dl.shape[k] != shape[dim + k])
           fail(ATLED_E_BOUNDS, "expected a mask of shape %s for dim %d, got %s", shape_text(uses, shape + dim).c_str(),
                dim, shape_text(index).c_str());
-      entries.push_back({0, 1, true_offsets(index, strides + dim), true});
+      entries.push_back({0, 1, true_offsets(index, strides + dim), true, true});
     }
     dim += uses;
   }
-  for (; dim < t->dl.ndim; ++dim) entries.push_back({shape[dim], strides[dim], Tensor(), false});
+  for (; dim < t->dl.ndim; ++dim) entries.push_back({shape[dim], strides[dim], Tensor()});
 }
 
 void Indexed::place(const std::vector<Entry>& entries, const int64_t* shape, int ndim) {
@@ -163,7 +174,7 @@ void Indexed::place(const std::vector<Entry>& entries, const int64_t* shape, int
     first = std::min(first, i);
     last = i;
     ++tensors;
-    unique_ = entries[i].places;
+    unique_ = entries[i].unique;
   }
   unique_ &= tensors == 1;
   const bool together = tensors > 0 && last - first + 1 == tensors;
@@ -201,7 +212,7 @@ void Indexed::find_offsets(std::vector<Entry>& entries, const int64_t* shape, in
     }
     const bool first = !point_offsets_;
     if (first || lent) {
-      Tensor own = Tensor::empty(ATLED_INT64, {points_});
+      Tensor own = Tensor::empty(ATLED_INT64, ndim, shape);
       if (lent) assign(own, point_offsets_);
       point_offsets_ = own;
       lent = false;
@@ -234,6 +245,18 @@ void Indexed::each_row(int64_t begin, int64_t end, F&& f) const {
   }
 }
 
+// Calls f(offset in t of the block, its points, their number, number of the first) for points [begin, end) of the
+// result, where each is one row.
+template <class F>
+void Indexed::each_span(int64_t begin, int64_t end, F&& f) const {
+  const int64_t* points = data<int64_t>(point_offsets_);
+  while (begin < end) {
+    const int64_t block = begin / points_, point = begin % points_, count = std::min(points_ - point, end - begin);
+    f(block_offsets_[static_cast<size_t>(block)] + row_offsets_[0], points + point, count, begin);
+    begin += count;
+  }
+}
+
 void Indexed::read(void* out) const {
   if (result_size() == 0) return;
   visit_size(itemsize(dtype_), [&](auto tag) {
@@ -243,7 +266,11 @@ void Indexed::read(void* out) const {
     const bool solid = step == 1 && run > 1;
     parallel(blocks_ * points_ * rows_, std::max<int64_t>(1, kGrain / run), [&](int64_t begin, int64_t end) {
       T* to = static_cast<T*>(out);
-      if (run == 1) {
+      if (run == 1 && rows_ == 1 && point_offsets_) {
+        each_span(begin, end, [&](int64_t offset, const int64_t* points, int64_t n, int64_t r) {
+          for (int64_t i = 0; i < n; ++i) to[r + i] = from[offset + points[i]];
+        });
+      } else if (run == 1) {
         each_row(begin, end, [&](int64_t offset, int64_t r) { to[r] = from[offset]; });
       } else if (solid) {
         each_row(begin, end, [&](int64_t offset, int64_t r) {
@@ -282,15 +309,27 @@ void Indexed::write(const void* values, bool single) const {
     const T* from = static_cast<const T*>(values);
     const int64_t run = run_, step = run_stride_;
     each_disjoint(single, [&](int64_t begin, int64_t end, int64_t left, int64_t right) {
+      if (run == 1 && rows_ == 1 && point_offsets_)
+        return each_span(begin, end, [&](int64_t offset, const int64_t* points, int64_t n, int64_t r) {
+          for (int64_t i = 0; i < n; ++i) to[offset + points[i]] = from[single ? 0 : r + i];
+        });
       each_row(begin, end, [&](int64_t offset, int64_t r) {
         if (single) {
           for (int64_t k = left; k < right; ++k) to[offset + k * step] = *from;
+        } else if (step == 1) {
+          std::memcpy(to + offset + left, from + r * run + left, static_cast<size_t>(right - left) * sizeof(T));
         } else {
           for (int64_t k = left; k < right; ++k) to[offset + k * step] = from[r * run + k];
         }
       });
     });
   });
+}
+
+template <class T>
+static void add_row(T* to, const T* from, int64_t n) {
+  ATLED_IVDEP
+  for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(to[i] + from[i]);
 }
 
 void Indexed::add(const void* values, bool single) const {
@@ -301,6 +340,7 @@ void Indexed::add(const void* values, bool single) const {
     const int64_t run = run_, step = run_stride_;
     each_disjoint(false, [&](int64_t begin, int64_t end, int64_t left, int64_t right) {
       each_row(begin, end, [&](int64_t offset, int64_t r) {
+        if (step == 1 && !single) return add_row(to + offset + left, from + r * run + left, right - left);
         for (int64_t k = left; k < right; ++k) {
           T& x = to[offset + k * step];
           x = static_cast<T>(x + from[single ? 0 : r * run + k]);

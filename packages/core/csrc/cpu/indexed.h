@@ -10,8 +10,8 @@
 namespace atled::core {
 
 // Indices of any integer dtype as contiguous int64, all of them checked: BoundsError with the dimension and the value
-// when one is outside [-n, n). Negative ones stay negative.
-Tensor checked_indices(atled_tensor* index, int64_t n, int dim);
+// when one is outside [-n, n). Negative ones stay negative; whether there are any is told on request.
+Tensor checked_indices(atled_tensor* index, int64_t n, int dim, bool* negative = nullptr);
 
 // The element offsets of the true places of a mask, laid over dimensions of the given strides; with strides of none,
 // the places are numbered.
@@ -39,14 +39,17 @@ class Indexed {
  private:
   struct Entry {
     int64_t size, stride;
-    Tensor index;  // int64, bounds checked; with places, element offsets that are ready to use
-    bool places;
+    Tensor index;         // int64, bounds checked
+    bool places = false;  // of a mask, or the like: element offsets that are ready to use
+    bool unique = false;  // no place is named twice
   };
   void collect(const atled_tensor* t, atled_tensor* const* indices, uint32_t count, std::vector<Entry>& entries);
   void place(const std::vector<Entry>& entries, const int64_t* shape, int ndim);
   void find_offsets(std::vector<Entry>& entries, const int64_t* shape, int ndim);
   template <class F>
   void each_row(int64_t begin, int64_t end, F&& f) const;
+  template <class F>
+  void each_span(int64_t begin, int64_t end, F&& f) const;
   template <class F>
   void each_disjoint(bool any_order, F&& f) const;
 

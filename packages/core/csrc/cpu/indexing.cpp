@@ -188,6 +188,11 @@ void nonzero(atled_frame* f) {
   const int ndim = input->dl.ndim;
   const Tensor places = true_offsets(input, nullptr);
   const int64_t n = numel(places), *place = data<int64_t>(places);
+  if (ndim == 1) {
+    Layout column(places);
+    column.push(1, 1);
+    return set_out(f, 0, column.view(places));
+  }
   Tensor out = Tensor::empty(ATLED_INT64, {n, ndim});
   int64_t* row = data<int64_t>(out);
   for (int64_t i = 0; i < n; ++i, row += ndim) {

@@ -1,5 +1,6 @@
 // gather and the scatters: one element-wise walk over index, in which the other side stands still along dim.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <limits>
 
@@ -55,18 +56,39 @@ Tensor checked(atled_tensor* index, int64_t n, int dim) {
   return all.view(found);
 }
 
+struct Gathering {
+  Line line;
+  std::atomic<bool> outside{false};
+};
+
+// Bounds are checked block by block, so that indices come from memory once.
 template <class T>
 void gather_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
-  const Line line = *static_cast<const Line*>(ctx);
-  if (strides[2] == 0 && strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
-    std::memcpy(data[0], data[1] + line.offset(*reinterpret_cast<const int64_t*>(data[2])),
-                static_cast<size_t>(n) * sizeof(T));
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    const int64_t index = *reinterpret_cast<const int64_t*>(data[2] + i * strides[2]);
-    *reinterpret_cast<T*>(data[0] + i * strides[0]) =
-        *reinterpret_cast<const T*>(data[1] + i * strides[1] + line.offset(index));
+  constexpr int64_t kBlock = 512;
+  Gathering& g = *static_cast<Gathering*>(ctx);
+  const Line line = g.line;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t m = std::min(kBlock, n - begin);
+    const char *indices = data[2] + begin * strides[2], *from = data[1] + begin * strides[1];
+    char* to = data[0] + begin * strides[0];
+    auto index_at = [&](int64_t i) { return *reinterpret_cast<const int64_t*>(indices + i * strides[2]); };
+    bool good = true;
+    for (int64_t i = 0; i < (strides[2] == 0 ? 1 : m); ++i) good &= (index_at(i) >= -line.n) & (index_at(i) < line.n);
+    if (!good) {
+      g.outside = true;
+      return;
+    }
+    if (strides[2] == 0 && strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
+      std::memcpy(to, from + line.offset(index_at(0)), static_cast<size_t>(m) * sizeof(T));
+    } else if (strides[0] == sizeof(T) && strides[1] == 0 && strides[2] == 8 && line.stride == sizeof(T)) {
+      const T* row = reinterpret_cast<const T*>(from);
+      const int64_t* index = reinterpret_cast<const int64_t*>(indices);
+      for (int64_t i = 0; i < m; ++i) reinterpret_cast<T*>(to)[i] = row[index[i] + (index[i] < 0 ? line.n : 0)];
+    } else {
+      for (int64_t i = 0; i < m; ++i)
+        *reinterpret_cast<T*>(to + i * strides[0]) =
+            *reinterpret_cast<const T*>(from + i * strides[1] + line.offset(index_at(i)));
+    }
   }
 }
 
@@ -74,15 +96,13 @@ void gather(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *index = arg_tensor(f, 2), *out = out_tensor(f);
   if (numel(index) == 0) return;
   const int dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
-  const Tensor places = checked(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
+  if (index->dtype != ATLED_INT64) checked_indices(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
   Still from(input, index, dim);
+  Gathering g{from.line};
   const atled_loop loop = visit_size(itemsize(input->dtype),
                                      [](auto tag) -> atled_loop { return gather_loop<typename decltype(tag)::type>; });
-  Elementwise()
-      .output(out, out->dtype)
-      .input(from.view, out->dtype)
-      .input(places, ATLED_INT64)
-      .run(loop, &from.line, kGrain);
+  Elementwise().output(out, out->dtype).input(from.view, out->dtype).input(index, ATLED_INT64).run(loop, &g, kGrain);
+  if (g.outside) checked_indices(index, g.line.n, dim);  // which says the first one outside
 }
 
 template <class T, class F>
@@ -94,6 +114,16 @@ void scatter_loop(void* ctx, char* const* data, const int64_t* strides, int64_t 
     const T* from = reinterpret_cast<const T*>(data[2]);
     ATLED_IVDEP
     for (int64_t i = 0; i < n; ++i) to[i] = f(to[i], from[i]);
+    return;
+  }
+  if (strides[0] == 0 && strides[1] == 8 && strides[2] == sizeof(T) && line.stride == sizeof(T)) {
+    T* row = reinterpret_cast<T*>(data[0]);
+    const int64_t* index = reinterpret_cast<const int64_t*>(data[1]);
+    const T* from = reinterpret_cast<const T*>(data[2]);
+    for (int64_t i = 0; i < n; ++i) {
+      T& to = row[index[i] + (index[i] < 0 ? line.n : 0)];
+      to = f(to, from[i]);
+    }
     return;
   }
   for (int64_t i = 0; i < n; ++i) {
