@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "cpu/cast.h"
 #include "cpu/iterator.h"
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
@@ -31,9 +32,18 @@ void copy_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
   }
 }
 
+void cast_copy(void* cast, char* const* data, const int64_t* strides, int64_t n) {
+  (*static_cast<const CastLoop*>(cast))(data[0], strides[0], data[1], strides[1], n);
+}
+
 }  // namespace
 
 void assign(const atled_tensor* out, const atled_value& value) {
+  if (value.tag == ATLED_TENSOR && value.u.tensor->dtype != out->dtype) {
+    const int from = value.u.tensor->dtype;
+    CastLoop cast = cast_loop(from, out->dtype);
+    return Elementwise().output(out, out->dtype).input(value.u.tensor, from).run(cast_copy, &cast);
+  }
   const atled_loop loop =
       visit_size(itemsize(out->dtype), [](auto tag) -> atled_loop { return copy_loop<typename decltype(tag)::type>; });
   Elementwise().output(out, out->dtype).operand(value, out->dtype).run(loop);

@@ -9,6 +9,8 @@
 
 #include "cpu/cast.h"
 #include "cpu/parallel.h"
+#include "cpu/past_cache.h"
+#include "cpu/transpose.h"
 #include "ops/rules.h"
 
 namespace atled::core {
@@ -20,8 +22,30 @@ constexpr int64_t kBlockBytes = 4096;  // of each operand that is converted; all
 constexpr int64_t kShortRow = 32;
 constexpr int64_t kTinyRow = 8;
 constexpr int64_t kTile = 64;  // a side of the squares that transposed operands are read in
+constexpr int kTurned = 2;     // operands that are turned square by square; more are read as they lie
+constexpr int64_t kTurnedBytes = 16384;
 
 int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
+
+// Runs the loop block by block into the cache, and writes its one output, whose elements lie side by side, past it.
+void run_streamed(atled_loop loop, void* ctx, int count, char* const* from, const int64_t* strides, int64_t n) {
+  alignas(64) char block[kBlockBytes];
+  char* data[kMax];
+  std::copy(from, from + count, data);
+  char* out = data[0];
+  // The first block ends where a line does.
+  int64_t room = kBlockBytes - static_cast<int64_t>(reinterpret_cast<uintptr_t>(out) % kCacheLine);
+  while (n > 0) {
+    const int64_t m = std::min(n, room / strides[0]);
+    data[0] = block;
+    loop(ctx, data, strides, m);
+    copy_past_cache(out, block, m * strides[0]);
+    out += m * strides[0];
+    for (int k = 1; k < count; ++k) data[k] += m * strides[k];
+    n -= m;
+    room = kBlockBytes;
+  }
+}
 
 }  // namespace
 
@@ -47,6 +71,9 @@ class Walk {
       for (int k = 0; k < count_; ++k) strides_[k][0] = 0;
     }
     plan_tiles();
+    streams_ = outputs_ == 1 && !casts_ && tile_ == 0 && strides_[0][0] == itemsize(dtype_[0]) &&
+               sizes_[0] * strides_[0][0] >= 2 * kBlockBytes && total_ * strides_[0][0] >= past_cache_limit() &&
+               std::find(data_ + 1, data_ + count_, data_[0]) == data_ + count_;
     block_ = kBlockBytes;
     for (int k = 0; k < count_; ++k) block_ = std::min(block_, kBlockBytes / itemsize(loop_dtype_[k]));
   }
@@ -95,9 +122,15 @@ class Walk {
           along = j;
       if (along == 0) continue;
       if (along != 1) exchange(1, along);
-      across_ = false;
       tile_ = kTile;
-      return;
+      break;
+    }
+    if (tile_ == 0) return;
+    for (int k = outputs_; k < count_; ++k)
+      if (itemsize(dtype_[k]) > 4) tile_ = kTile / 2;
+    for (int k = outputs_; k < count_ && turned_ < kTurned; ++k) {
+      const int64_t item = itemsize(dtype_[k]);
+      if (strides_[k][1] == item && strides_[k][0] != item && strides_[k][0] != 0) turns_[turned_++] = k;
     }
   }
 
@@ -110,23 +143,51 @@ class Walk {
   void band(atled_loop loop, void* ctx, int64_t outer, int64_t first) const {
     char* base[kMax];
     int64_t strides[kMax];
-    const int inner = across_ ? 1 : 0, steps = across_ ? 0 : 1;
     for (int k = 0; k < count_; ++k) {
       base[k] = data_[k] + first * strides_[k][1];
-      strides[k] = strides_[k][inner];
+      strides[k] = strides_[k][across_ ? 1 : 0];
     }
     for (int j = 2; j < ndim_; ++j) {
       const int64_t i = outer % sizes_[j];
       outer /= sizes_[j];
       for (int k = 0; k < count_; ++k) base[k] += i * strides_[k][j];
     }
-    const int64_t rows = std::min(tile_, sizes_[1] - first), side = across_ ? sizes_[0] : kTile;
+    if (across_) return across(loop, ctx, base, strides, std::min(tile_, sizes_[1] - first));
+    squares(loop, ctx, base, strides, std::min(tile_, sizes_[1] - first));
+  }
+
+  void across(atled_loop loop, void* ctx, char* const* base, const int64_t* strides, int64_t n) const {
     char* data[kMax];
-    for (int64_t column = 0; column < sizes_[0]; column += side) {
-      const int64_t columns = std::min(side, sizes_[0] - column);
-      for (int64_t i = 0; i < (across_ ? columns : rows); ++i) {
-        for (int k = 0; k < count_; ++k) data[k] = base[k] + column * strides_[k][0] + i * strides_[k][steps];
-        loop(ctx, data, strides, across_ ? rows : columns);
+    for (int64_t i = 0; i < sizes_[0]; ++i) {
+      for (int k = 0; k < count_; ++k) data[k] = base[k] + i * strides_[k][0];
+      loop(ctx, data, strides, n);
+    }
+  }
+
+  // Square after square along the first dimension. Inputs whose memory runs along the second are turned on the way.
+  void squares(atled_loop loop, void* ctx, char* const* base, const int64_t* strides, int64_t rows) const {
+    alignas(64) char turned[kTurned][kTurnedBytes];
+    char* data[kMax];
+    int64_t steps[kMax], along[kMax];
+    for (int k = 0; k < count_; ++k) {
+      along[k] = strides[k];
+      steps[k] = strides_[k][1];
+    }
+    for (int t = 0; t < turned_; ++t) {
+      along[turns_[t]] = itemsize(dtype_[turns_[t]]);
+      steps[turns_[t]] = along[turns_[t]] * tile_;
+    }
+    for (int64_t column = 0; column < sizes_[0]; column += tile_) {
+      const int64_t columns = std::min(tile_, sizes_[0] - column);
+      for (int k = 0; k < count_; ++k) data[k] = base[k] + column * strides_[k][0];
+      for (int t = 0; t < turned_; ++t) {
+        const int k = turns_[t];
+        transpose(turned[t], steps[k], data[k], strides_[k][0], rows, columns, static_cast<int>(along[k]));
+        data[k] = turned[t];
+      }
+      for (int64_t i = 0; i < rows; ++i) {
+        loop(ctx, data, along, columns);
+        for (int k = 0; k < count_; ++k) data[k] += steps[k];
       }
     }
   }
@@ -214,9 +275,13 @@ class Walk {
     }
     while (left > 0) {
       const int64_t n = std::min(left, sizes_[0] - index[0]);
-      loop(ctx, data, strides, n);
+      if (streams_) {
+        run_streamed(loop, ctx, count_, data, strides, n);
+      } else {
+        loop(ctx, data, strides, n);
+      }
       left -= n;
-      if (left == 0) return;
+      if (left == 0) break;
       // The carry moves the pointers along with the index.
       const int64_t begun = index[0];
       index[0] = 0;
@@ -228,6 +293,7 @@ class Walk {
         index[j] = 0;
       }
     }
+    if (streams_) past_cache_end();
   }
 
   void convert_range(atled_loop loop, void* ctx, int64_t* index, int64_t left) const {
@@ -292,7 +358,9 @@ class Walk {
 
   int count_, outputs_, ndim_ = 0;
   bool casts_;
-  bool across_ = false;  // the loop goes along the second dimension
+  bool streams_ = false;  // see run_streamed
+  bool across_ = false;   // the loop goes along the second dimension
+  int turned_ = 0, turns_[kTurned];
   int64_t total_, block_, tile_ = 0;
   int dtype_[kMax], loop_dtype_[kMax];
   char* data_[kMax];
@@ -353,10 +421,14 @@ bool Elementwise::run_flat(atled_loop loop, void* ctx, int64_t grain) {
     if (n > 0) loop(ctx, data, strides, n);
     return true;
   }
+  const bool streams = outputs_ == 1 && n * strides[0] >= past_cache_limit() &&
+                       std::find(data + 1, data + count_, data[0]) == data + count_;
   parallel(n, grain, [&](int64_t begin, int64_t end) {
     char* moved[kMaxOperands];
     for (int k = 0; k < count_; ++k) moved[k] = data[k] + begin * strides[k];
-    loop(ctx, moved, strides, end - begin);
+    if (!streams) return loop(ctx, moved, strides, end - begin);
+    run_streamed(loop, ctx, count_, moved, strides, end - begin);
+    past_cache_end();
   });
   return true;
 }

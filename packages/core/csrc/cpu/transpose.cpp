@@ -1,0 +1,90 @@
+#include "cpu/transpose.h"
+
+#include "cpu/assign.h"
+#include "cpu/levels.h"
+
+namespace atled::core {
+
+namespace {
+
+// Rows from `row` and columns from `column` on, element by element.
+template <class T>
+void plain(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t row, int64_t rows, int64_t column,
+           int64_t columns) {
+  for (int64_t i = row; i < rows; ++i) {
+    T* to = reinterpret_cast<T*>(out + i * out_step);
+    for (int64_t j = column; j < columns; ++j) to[j] = reinterpret_cast<const T*>(in + j * in_step)[i];
+  }
+}
+
+#if ATLED_X86_LEVELS
+
+namespace squares {
+
+struct Avx2 {
+  // Eight by eight elements of four bytes.
+  __attribute__((target("avx2"))) static void four(char* out, int64_t out_step, const char* in, int64_t in_step) {
+    __m256 r[8], s[8];
+    for (int j = 0; j < 8; ++j) r[j] = _mm256_loadu_ps(reinterpret_cast<const float*>(in + j * in_step));
+    for (int j = 0; j < 4; ++j) {
+      s[2 * j] = _mm256_unpacklo_ps(r[2 * j], r[2 * j + 1]);
+      s[2 * j + 1] = _mm256_unpackhi_ps(r[2 * j], r[2 * j + 1]);
+    }
+    for (int j = 0; j < 2; ++j) {
+      r[4 * j] = _mm256_shuffle_ps(s[4 * j], s[4 * j + 2], 0x44);
+      r[4 * j + 1] = _mm256_shuffle_ps(s[4 * j], s[4 * j + 2], 0xee);
+      r[4 * j + 2] = _mm256_shuffle_ps(s[4 * j + 1], s[4 * j + 3], 0x44);
+      r[4 * j + 3] = _mm256_shuffle_ps(s[4 * j + 1], s[4 * j + 3], 0xee);
+    }
+    for (int i = 0; i < 4; ++i) {
+      _mm256_storeu_ps(reinterpret_cast<float*>(out + i * out_step), _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+      _mm256_storeu_ps(reinterpret_cast<float*>(out + (i + 4) * out_step),
+                       _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+  }
+
+  // Four by four elements of eight bytes.
+  __attribute__((target("avx2"))) static void eight(char* out, int64_t out_step, const char* in, int64_t in_step) {
+    __m256d r[4];
+    for (int j = 0; j < 4; ++j) r[j] = _mm256_loadu_pd(reinterpret_cast<const double*>(in + j * in_step));
+    const __m256d a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+    const __m256d c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+    _mm256_storeu_pd(reinterpret_cast<double*>(out), _mm256_permute2f128_pd(a, c, 0x20));
+    _mm256_storeu_pd(reinterpret_cast<double*>(out + out_step), _mm256_permute2f128_pd(b, d, 0x20));
+    _mm256_storeu_pd(reinterpret_cast<double*>(out + 2 * out_step), _mm256_permute2f128_pd(a, c, 0x31));
+    _mm256_storeu_pd(reinterpret_cast<double*>(out + 3 * out_step), _mm256_permute2f128_pd(b, d, 0x31));
+  }
+
+  // What is left over beside whole squares of kSide is for plain.
+  template <class T, int kSide, void (*kSquare)(char*, int64_t, const char*, int64_t)>
+  __attribute__((target("avx2"))) static void run(char* out, int64_t out_step, const char* in, int64_t in_step,
+                                                  int64_t rows, int64_t columns) {
+    const int64_t whole_rows = rows - rows % kSide, whole_columns = columns - columns % kSide;
+    for (int64_t j = 0; j < whole_columns; j += kSide)
+      for (int64_t i = 0; i < whole_rows; i += kSide)
+        kSquare(out + i * out_step + j * static_cast<int64_t>(sizeof(T)), out_step,
+                in + j * in_step + i * static_cast<int64_t>(sizeof(T)), in_step);
+    plain<T>(out, out_step, in, in_step, 0, whole_rows, whole_columns, columns);
+    plain<T>(out, out_step, in, in_step, whole_rows, rows, 0, columns);
+  }
+};
+
+}  // namespace squares
+
+#endif
+
+}  // namespace
+
+void transpose(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t rows, int64_t columns, int item) {
+#if ATLED_X86_LEVELS
+  using squares::Avx2;
+  if (cpu_level() >= kAvx2 && item == 4)
+    return Avx2::run<uint32_t, 8, Avx2::four>(out, out_step, in, in_step, rows, columns);
+  if (cpu_level() >= kAvx2 && item == 8)
+    return Avx2::run<uint64_t, 4, Avx2::eight>(out, out_step, in, in_step, rows, columns);
+#endif
+  visit_size(item,
+             [&](auto tag) { plain<typename decltype(tag)::type>(out, out_step, in, in_step, 0, rows, 0, columns); });
+}
+
+}  // namespace atled::core
