@@ -214,33 +214,83 @@ void multiply_tiled(const Blas<T>& blas, const Products& p) {
   });
 }
 
-// n = 1: the rows of x against one column; also m = 1, seen as transposed.
+// A matrix by a vector: c[i] = alpha * sum over j of matrix(i, j) vector[j] + beta * c[i].
+template <class T>
+struct ByVector {
+  const T *matrix, *vector;
+  int64_t rows, k, row, column, step;  // step: the vector's
+  T* c;
+  T alpha, beta;
+
+  ByVector(const Part<T>& p, bool right)
+      : matrix(right ? p.x : p.y),
+        vector(right ? p.y : p.x),
+        rows(right ? p.m : p.n),
+        k(p.k),
+        row(right ? p.x_row : p.y_column),
+        column(right ? p.x_column : p.y_row),
+        step(right ? p.y_row : p.x_column),
+        c(p.c),
+        alpha(p.alpha),
+        beta(p.beta) {}
+
+  // Whether each row lies in order; else each column does.
+  bool plain() const { return (column == 1 || k == 1) && (rows == 1 || row >= k); }
+
+  void run(const Blas<T>& blas) const {
+    const bool by_rows = plain();
+    blas.gemv(kRowMajor, by_rows ? kNoTrans : kTrans, static_cast<int>(by_rows ? rows : k),
+              static_cast<int>(by_rows ? k : rows), Blas<T>::number(alpha), matrix,
+              by_rows ? leading(rows, row, k) : leading(k, column, rows), vector, static_cast<int>(step),
+              Blas<T>::number(beta), c, 1);
+  }
+};
+
+// n = 1: the rows of x against one column; also m = 1, seen as transposed. Divided along what lies farther apart.
 template <class T>
 void multiply_vector(const Blas<T>& blas, const Products& p) {
   const bool right = p.n == 1;
-  const int64_t rows = right ? p.m : p.n;
-  const int64_t chunk = std::max<int64_t>(64, (kTask / 4 / std::max<int64_t>(p.k, 1) + 63) / 64 * 64);
-  const int64_t chunks = (rows + chunk - 1) / chunk;
-  parallel(p.batches * chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      const Part<T> one = part_of<T>(p, t / chunks);
-      const int64_t at = t % chunks * chunk, count = std::min(chunk, rows - at);
-      const T *matrix = right ? one.x : one.y, *vector = right ? one.y : one.x;
-      const int64_t row = right ? one.x_row : one.y_column, column = right ? one.x_column : one.y_row;
-      const int64_t step = right ? one.y_row : one.x_column;
-      const bool plain = (column == 1 || p.k == 1) && (rows == 1 || row >= p.k);
-      matrix += at * row;
-      if (plain) {
-        blas.gemv(kRowMajor, kNoTrans, static_cast<int>(count), static_cast<int>(p.k), Blas<T>::number(one.alpha),
-                  matrix, leading(rows, row, p.k), vector, static_cast<int>(step), Blas<T>::number(one.beta),
-                  one.c + at, 1);
-      } else {
-        blas.gemv(kRowMajor, kTrans, static_cast<int>(p.k), static_cast<int>(count), Blas<T>::number(one.alpha), matrix,
-                  leading(p.k, column, count), vector, static_cast<int>(step), Blas<T>::number(one.beta), one.c + at,
-                  1);
+  const ByVector<T> whole(part_of<T>(p, 0), right);
+  const int64_t k = std::max<int64_t>(p.k, 1);
+  if (whole.plain() || whole.rows > 16 * k || p.batches * k * whole.rows <= 2 * kTask) {
+    const int64_t chunk = std::max<int64_t>(64, (kTask / 4 / k + 63) / 64 * 64);
+    const int64_t chunks = (whole.rows + chunk - 1) / chunk;
+    return parallel(p.batches * chunks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        ByVector<T> part(part_of<T>(p, t / chunks), right);
+        const int64_t at = t % chunks * chunk;
+        part.rows = std::min(chunk, part.rows - at);
+        part.matrix += at * part.row;
+        part.c += at;
+        part.run(blas);
       }
+    });
+  }
+  // Columns of the matrix lie in order: some of them make a part of every sum.
+  const int64_t pieces = std::min<int64_t>(16, std::max<int64_t>(1, k * whole.rows / kTask));
+  const int64_t length = (k + pieces - 1) / pieces;
+  std::vector<T> sums(static_cast<size_t>(p.batches * pieces * whole.rows));
+  parallel(p.batches * pieces, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      ByVector<T> part(part_of<T>(p, t / pieces), right);
+      const int64_t at = t % pieces * length;
+      part.k = std::max<int64_t>(0, std::min(length, k - at));
+      part.matrix += at * part.column;
+      part.vector += at * part.step;
+      part.c = &sums[static_cast<size_t>(t * whole.rows)];
+      part.beta = T{};
+      if (part.k > 0) part.run(blas);
     }
   });
+  for (int64_t b = 0; b < p.batches; ++b) {
+    T* c = static_cast<T*>(p.c) + b * whole.rows;
+    const T* sum = &sums[static_cast<size_t>(b * pieces * whole.rows)];
+    for (int64_t i = 0; i < whole.rows; ++i) {
+      T total = sum[i];
+      for (int64_t q = 1; q < pieces; ++q) total += sum[q * whole.rows + i];
+      c[i] = whole.beta == T{} ? total : total + whole.beta * c[i];
+    }
+  }
 }
 
 bool fits_int(const Products& p) {

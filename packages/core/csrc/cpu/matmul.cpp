@@ -4,6 +4,7 @@
 
 #include "cpu/assign.h"
 #include "cpu/gemm.h"
+#include "cpu/gemm_bf16.h"
 #include "dispatch/register.h"
 #include "ops/layout.h"
 #include "ops/rules.h"
@@ -70,14 +71,17 @@ std::complex<double> number(const atled_value& v) {
 // out = alpha * a b + beta * out; out is contiguous.
 void product(atled_tensor* out, atled_tensor* a, atled_tensor* b, std::complex<double> alpha = 1.0,
              std::complex<double> beta = 0.0) {
-  const int dtype = compute_dtype(out->dtype);
+  int dtype = compute_dtype(out->dtype);
   if (dtype != out->dtype) {
     Tensor wide = beta == 0.0 ? Tensor::empty(dtype, out->dl.ndim, out->dl.shape) : contiguous(out, dtype);
     product(wide, a, b, alpha, beta);
     return assign(out, wide);
   }
   Operand x(a, true), y(b, false);
-  const bool large = wants_blas(dtype, x.rows, y.columns, x.columns);
+  const bool halves =
+      a->dtype == ATLED_BFLOAT16 && b->dtype == ATLED_BFLOAT16 && wants_bf16(x.rows, y.columns, x.columns);
+  if (halves) dtype = ATLED_BFLOAT16;
+  const bool large = !halves && wants_blas(dtype, x.rows, y.columns, x.columns);
   auto prepare = [&](Operand& o, bool left) {
     const bool readable = !large || blas_layout(o.rows, o.columns, o.row, o.column);
     if (o.tensor->dtype == dtype && readable) return;
@@ -107,7 +111,7 @@ void product(atled_tensor* out, atled_tensor* a, atled_tensor* b, std::complex<d
   p.n = y.columns;
   p.x = Matrices{data<void>(x.tensor), x.row, x.column, x_offsets.empty() ? nullptr : x_offsets.data()};
   p.y = Matrices{data<void>(y.tensor), y.row, y.column, y_offsets.empty() ? nullptr : y_offsets.data()};
-  multiply(p);
+  halves ? multiply_bf16(p) : multiply(p);
 }
 
 void matmul(atled_frame* f) { product(out_tensor(f), arg_tensor(f, 0), arg_tensor(f, 1)); }
