@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+_amax, _amin = ops.core.amax, ops.core.amin
+
 
 def max(
     input: _core.Tensor,
@@ -28,6 +30,8 @@ def max(
     >>> at.max(at.tensor([[1, 5], [3, 2]]), 1).indices.tolist()
     [1, 0]
     """
+    if dim is None and other is None and axis is None and not keepdims:
+        return _amax(input, None, keepdim)
     return _extreme("max", input, dim, keepdim, other, axis, keepdims)
 
 
@@ -48,6 +52,8 @@ def min(
     >>> at.min(at.tensor([3.0, 1.0, 2.0])).item()
     1.0
     """
+    if dim is None and other is None and axis is None and not keepdims:
+        return _amin(input, None, keepdim)
     return _extreme("min", input, dim, keepdim, other, axis, keepdims)
 
 

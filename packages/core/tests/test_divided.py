@@ -1,0 +1,151 @@
+"""Sizes from which on kernels divide their work: over threads, squares, chunks, and past the cache."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+
+import atled.core as at
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def normal(*shape: int, dtype: str = "float32", seed: int = 0) -> Array:
+    return (np.random.default_rng(seed).standard_normal(shape) * 50).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
+@pytest.mark.parametrize("shape", [(100, 130), (33, 257), (40, 41, 42)])
+def test_transposed_operands_are_turned_in_squares(dtype: str, shape: tuple[int, ...]) -> None:
+    x = np.abs(normal(*shape)).astype(dtype)
+    for order in permutations(range(len(shape))):
+        turned = x.transpose(order)
+        np.testing.assert_array_equal(at.asarray(x).permute(order).contiguous().numpy(), turned)
+        other = np.ones(turned.shape, dtype)
+        np.testing.assert_array_equal((at.asarray(x).permute(order) + at.asarray(other)).numpy(), turned + other)
+
+
+def test_outputs_beyond_the_cache_are_whole_wherever_they_begin() -> None:
+    n = 5_000_003
+    x, y, room = normal(n), normal(n, seed=1), np.empty(n + 32, np.float32)
+    for offset in (0, 1, 5, 16):
+        at.add(at.asarray(x), at.asarray(y), out=at.asarray(room)[offset : offset + n])
+        np.testing.assert_array_equal(room[offset : offset + n], x + y)
+    total = at.asarray(x.copy())
+    total += at.asarray(y)
+    np.testing.assert_array_equal(total.numpy(), x + y)
+    rows, row = x[:5_000_000].reshape(1000, 5000), y[:5000]
+    np.testing.assert_array_equal((at.asarray(rows) + at.asarray(row)).numpy(), rows + row)
+
+
+@pytest.mark.parametrize(
+    "shape", [(4000, 300), (7, 100_000), (100_000, 9), (20, 30, 40, 5), (64, 64, 256), (33, 2, 2000)]
+)
+def test_reductions_over_every_axis(shape: tuple[int, ...]) -> None:
+    x = normal(*shape) / 50
+    wide = x.astype(np.float64)
+    for axis in [*range(len(shape)), (0, len(shape) - 1)]:
+        for ours, theirs, plain in (
+            (at.asarray(x), wide, x),
+            (at.asarray(x).mT, wide.swapaxes(-1, -2), x.swapaxes(-1, -2)),
+        ):
+            np.testing.assert_allclose(ours.sum(axis).numpy(), theirs.sum(axis), rtol=1e-5, atol=1e-4)
+            np.testing.assert_array_equal(at.amax(ours, axis).numpy(), plain.max(axis))
+            np.testing.assert_allclose(at.var(ours, axis).numpy(), theirs.var(axis, ddof=1), rtol=2e-7)
+            expected = np.log(np.exp(theirs).sum(axis))
+            np.testing.assert_allclose(at.logsumexp(ours, axis).numpy(), expected, rtol=1e-6, atol=2e-7)
+            if isinstance(axis, int):
+                np.testing.assert_array_equal(at.argmax(ours, axis).numpy(), plain.argmax(axis))
+                softmax = np.exp(theirs) / np.exp(theirs).sum(axis, keepdims=True)
+                np.testing.assert_allclose(at.softmax(ours, axis).numpy(), softmax, rtol=1e-6)
+                np.testing.assert_allclose(at.cumsum(ours, axis).numpy(), theirs.cumsum(axis), rtol=1e-6, atol=1e-6)
+
+
+def test_variance_far_from_zero() -> None:
+    """Blocks are combined without cancellation."""
+    x = 1e6 + normal(300_000, dtype="float64") / 50
+    np.testing.assert_allclose(at.var(at.asarray(x)).item(), x.var(ddof=1), rtol=1e-10)
+
+
+def test_logsumexp_of_ends() -> None:
+    x = np.full((3, 2500), -np.inf, np.float32)
+    x[1, 2000] = np.inf
+    x[2, 2400] = 3.0
+    expected = np.array([-np.inf, np.inf, 3.0], np.float32)
+    np.testing.assert_array_equal(at.logsumexp(at.asarray(x), 1).numpy(), expected)
+    np.testing.assert_array_equal(at.logsumexp(at.asarray(x.T.copy()), 0).numpy(), expected)
+
+
+def test_a_nan_wins_in_every_block() -> None:
+    x = normal(300_001)
+    x[[1234, 200_000]] = np.nan
+    assert at.argmax(at.asarray(x)).item() == at.argmin(at.asarray(x)).item() == 1234
+    assert np.isnan(at.amax(at.asarray(x)).item())
+
+
+def order(x: Array, descending: bool) -> Array:
+    """A stable sort, NaN above all numbers."""
+    if x.dtype.kind == "f":
+        key = np.nan_to_num(x.astype(np.float64)) * (-1 if descending else 1)
+        return np.lexsort((key, np.isnan(x) != descending))
+    return np.argsort(-x.astype(np.int64) if descending else x.astype(np.int64), kind="stable")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int16", "int32", "int64", "bool"])
+@pytest.mark.parametrize("scale", [1.0, 1e-2])
+@pytest.mark.parametrize("n", [97, 40_000, 300_000])
+def test_long_lines_are_sorted_stably(dtype: str, scale: float, n: int) -> None:
+    x = np.abs(normal(n) * scale).astype(dtype) if dtype == "uint8" else (normal(n) * scale).astype(dtype)
+    if x.dtype.kind == "f":
+        x[::7], x[3], x[5] = 0, -0.0, np.nan
+    for descending in (False, True):
+        expected = order(x, descending)
+        values, indices = at.sort(at.asarray(x), descending=descending)
+        np.testing.assert_array_equal(indices.numpy(), expected)
+        assert values.numpy().tobytes() == x[expected].tobytes()
+        top = at.topk(at.asarray(x), 9, largest=descending)
+        np.testing.assert_array_equal(top.indices.numpy(), expected[:9])
+    np.testing.assert_array_equal(at.unique_values(at.asarray(x)).numpy(), np.unique(x, equal_nan=False))
+
+
+def test_an_index_may_be_the_tensor_that_is_written() -> None:
+    x = np.arange(1000)[::-1].copy()
+    ours = at.asarray(x.copy())
+    x[x] = 5 * x
+    ours[ours] = 5 * ours
+    np.testing.assert_array_equal(ours.numpy(), x)
+
+
+def test_indices_of_unit_stride_are_read_as_they_are() -> None:
+    x, at_ = normal(400, 500), np.random.default_rng(1).integers(0, 400, (30, 100))
+    np.testing.assert_array_equal(at.asarray(x)[at.asarray(at_), at.asarray(at_)].numpy(), x[at_, at_])
+    flat = x.reshape(-1)
+    np.testing.assert_array_equal(at.asarray(flat)[at.asarray(at_)].numpy(), flat[at_])
+
+
+def test_gather_names_the_first_index_outside() -> None:
+    index = np.zeros((2, 3000), np.int64)
+    index[1, 2000:] = 9
+    with pytest.raises(IndexError, match="got 9"):
+        at.gather(at.zeros(2, 9), 1, at.asarray(index))
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 5000, 3000), (1, 100, 9000), (5000, 1, 3000), (1, 4096, 64)])
+def test_products_with_a_vector(m: int, n: int, k: int) -> None:
+    a, b = normal(m, k, dtype="float64"), normal(k, n, dtype="float64", seed=1)
+    scale = np.abs(a) @ np.abs(b)
+    for x, y in ((at.asarray(a), at.asarray(b)), (at.asarray(a.T.copy()).T, at.asarray(b.T.copy()).T)):
+        assert np.all(np.abs((x @ y).numpy() - a @ b) <= 1e-14 * scale)
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(12, 16, 16), (13, 33, 17), (100, 200, 300), (64, 64, 5001)])
+def test_bfloat16_products_sum_in_float32(m: int, n: int, k: int) -> None:
+    a, b = (at.asarray(normal(*shape, seed=k)).to(at.bfloat16) for shape in ((m, k), (k, n)))
+    expected = a.to(at.float64).numpy() @ b.to(at.float64).numpy()
+    scale = np.abs(a.to(at.float64).numpy()) @ np.abs(b.to(at.float64).numpy())
+    for x, y in ((a, b), (a.T.contiguous().T, b.T.contiguous().T)):
+        error = np.abs((x @ y).to(at.float64).numpy() - expected)
+        assert np.all(error <= 2.0**-8 * np.abs(expected) + 1e-6 * scale)
