@@ -49,7 +49,8 @@ void new_full_rule(const atled_frame* f, atled_spec* outs) {
 }
 
 void scalar_rule(const atled_frame* f, atled_spec* outs) {
-  set_spec(outs[0], dtype_or(f, 1, scalar_dtype(f->args[0])), {});
+  const bool complex = f->args[0].tag == ATLED_COMPLEX_VALUE;
+  set_spec(outs[0], dtype_or(f, 1, complex ? default_complex() : default_dtype()), {});
 }
 
 void empty_strided_rule(const atled_frame* f, atled_spec* outs) {
@@ -162,10 +163,10 @@ void define_filled() {
           "ones with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
   define({"new_full(Tensor input, int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
           "full with input's dtype and device.", shape<new_full_rule>, ATLED_OP_FACTORY});
-  define(
-      {"scalar_tensor(Scalar s, *, dtype? dtype=None, device? device=None) -> Tensor",
-       "A 0-d tensor of one number; dtype is the number's unless given.\n\n>>> at.scalar_tensor(2.5)\ntensor(2.5000)",
-       shape<scalar_rule>, kFactory});
+  define({"scalar_tensor(Scalar s, *, dtype? dtype=None, device? device=None) -> Tensor",
+          "A 0-d tensor of one number; dtype is the default float (complex for a complex number) unless given.\n\n>>> "
+          "at.scalar_tensor(2.5)\ntensor(2.5000)",
+          shape<scalar_rule>, kFactory});
   define({"empty_strided(int[] size, int[] stride, *, dtype? dtype=None, device? device=None) -> Tensor",
           "Uninitialised memory with the given size and strides (in elements).", shape<empty_strided_rule>, kFactory});
 }

@@ -155,7 +155,7 @@ SPECS = [
         "scalar_tensor",
         lambda s, dtype=None: np.asarray(s),
         lambda draw: iter([Sample(draw.scalar(), dtype=draw.dtype), Sample(draw.scalar())]),
-        result=lambda sample: sample.kwargs.get("dtype") or number_dtype(sample.args[0]),
+        result=lambda s: s.kwargs.get("dtype") or ("complex64" if isinstance(s.args[0], complex) else "float32"),
         ulps=1,
     ),
     uninitialised(
