@@ -33,6 +33,16 @@ def test_numpy_arrays_are_operands() -> None:
     assert type(array) is np.ndarray and array.tolist() == [2, 3]
 
 
+def test_arrays_that_are_no_operands() -> None:
+    x = at.ones(2)
+    for other in (np.array(["a", "b"]), np.array([None, 1])):
+        for call in (lambda y: x + y, lambda y: y + x, lambda y: np.add(x, y), at.asarray):
+            with pytest.raises(at.DTypeError, match="asarray: expected an array of a dtype that atled has, got"):
+                call(other)
+    with pytest.raises(TypeError):
+        x + np.datetime64("2020")
+
+
 def test_ufuncs_answer_tensors() -> None:
     x = at.tensor([0.0, 1.0])
     assert isinstance(np.exp(x), at.Tensor) and np.exp(x).dtype == at.float32

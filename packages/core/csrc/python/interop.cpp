@@ -468,7 +468,15 @@ PyObject* adopt_foreign(PyObject* object) {
   }
   if (!PyObject_HasAttrString(object, "__dlpack__")) return nullptr;
   Ref args(PyTuple_Pack(1, object));
-  return args ? from_dlpack(nullptr, args.get(), nullptr) : nullptr;
+  PyObject* t = args ? from_dlpack(nullptr, args.get(), nullptr) : nullptr;
+  if (!t && PyErr_ExceptionMatches(PyExc_BufferError)) {
+    PyErr_Clear();
+    Ref dtype(PyObject_GetAttrString(object, "dtype")), text(dtype ? PyObject_Str(dtype.get()) : nullptr);
+    if (!text) PyErr_Clear();
+    return raise(ATLED_E_DTYPE, "asarray", "expected an array of a dtype that atled has, got %s",
+                 text ? PyUnicode_AsUTF8AndSize(text.get(), nullptr) : type_name(object).c_str());
+  }
+  return t;
 }
 
 PyMethodDef interop_methods[] = {

@@ -106,8 +106,10 @@ PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
         values[i] = value(tensor_of(array.get()));
         continue;
       }
-      // NumPy's arrays are operands too, as tensors over their memory.
-      if (PyObject_HasAttrString(operands[i], "__array_interface__")) array = Ref(adopt_foreign(operands[i]));
+      // NumPy's arrays (but not its scalars) are operands too, as tensors over their memory.
+      if (PyObject_HasAttrString(operands[i], "__array_interface__") &&
+          PyType_GetSlot(Py_TYPE(operands[i]), Py_mp_ass_subscript))
+        array = Ref(adopt_foreign(operands[i]));
       if (PyErr_Occurred()) return nullptr;
       if (!array) Py_RETURN_NOTIMPLEMENTED;
       values[i] = value(tensor_of(array.get()));

@@ -75,6 +75,8 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
     (2, 3)
     """
     sizes = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    if not all(hasattr(n, "__index__") for shape in sizes for n in shape):
+        raise ArgumentError(f"broadcast_shapes: expected shapes of ints, got {', '.join(map(repr, shapes))}")
     result = [1] * max(map(len, sizes), default=0)
     for shape in sizes:
         for i, n in enumerate(reversed(shape), 1):

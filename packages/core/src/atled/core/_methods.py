@@ -230,6 +230,8 @@ def new_empty_strided(
 
 def index(self: _core.Tensor, indices: Sequence[Any]) -> _core.Tensor:
     """``self[indices]``, where None stands for a whole dimension."""
+    if not isinstance(indices, (tuple, list)):
+        raise _core.ArgumentError(f"index: expected a list of indices, got {indices!r}")
     return self[tuple(slice(None) if i is None else i for i in indices)]
 
 
@@ -288,6 +290,8 @@ def resize_(self: _core.Tensor, *size: Any, memory_format: Any = None) -> _core.
     grad.
     """
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    if not all(hasattr(n, "__index__") for n in shape):
+        raise _core.ArgumentError(f"resize_: expected a shape of ints, got {shape}")
     needed = 1
     for n in shape:
         needed *= n
