@@ -115,6 +115,12 @@ def test_what_cannot_be_saved(state: Any, where: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_keys_that_no_file_may_have(tmp_path: Path) -> None:
+    for state in ({2**64: 1}, {((((((1,),),),),),): 1}, {frozenset(): 1}):
+        with pytest.raises(at.ArgumentError, match="save: expected keys that are strings, numbers below"):
+            at.save(state, tmp_path / "x.safetensors")
+
+
 def test_a_state_that_holds_itself(tmp_path: Path) -> None:
     state: dict[str, Any] = {}
     state["self"] = state
@@ -215,6 +221,14 @@ HOSTILE = {
     "structure names no tensor": (forge({"__metadata__": {"atled.structure": '{"$tensor":"x"}'}}), "structure"),
     "structure of an unknown kind": (forge({"__metadata__": {"atled.structure": '{"$eval":"1"}'}}), "structure"),
     "structure with unhashable keys": (forge({"__metadata__": {"atled.structure": '{"$dict":[[[],1]]}'}}), "structure"),
+    "structure with keys that collide": (
+        forge({"__metadata__": {"atled.structure": json.dumps({"$dict": [[2**61 - 1, 1]]})}}),
+        "expected keys that are strings, numbers below 2\\^61",
+    ),
+    "structure with many tuples as keys": (
+        forge({"__metadata__": {"atled.structure": json.dumps({"$dict": [[{"$tuple": [1]}, 1]] * 10_001})}}),
+        "at most 10000 keys",
+    ),
     "structure too deep": (forge({"__metadata__": {"atled.structure": "[" * 99_999 + "]" * 99_999}}), "structure"),
     "structure with a forged dtype": (
         forge({"__metadata__": {"atled.structure": '{"$dtype":"load"}'}}),

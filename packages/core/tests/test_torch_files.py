@@ -240,7 +240,7 @@ HOSTILE_PICKLES: dict[str, tuple[bytes, str]] = {
     "keys of nested tuples": (b"}" + nested(100_000)[2:] + b"Ns.", "expected keys"),
     "a set of nested tuples": (b"\x80\x04\x8f(" + nested(100_000)[2:] + b"\x90.", "expected keys"),
     "keys that collide": (pickled({2**61 - 1: 1}), "expected keys"),
-    "many tuples as keys": (pickled({(i,): 0 for i in range(10_001)}), "expected keys"),
+    "many tuples as keys": (pickled({(i,): 0 for i in range(10_001)}), "at most 10000 keys"),
     "a list as a key": (b"}]Ns.", "expected keys"),
     "a set made again and again": (
         b"c__builtin__\nset\nq\x07" + written((list(range(1000)),)) + b"q\x08" + b"h\x07h\x08R0" * 1000 + b"N.",

@@ -15,10 +15,13 @@ from typing import Any
 from atled.core import _core
 from atled.core._core import ArgumentError, FormatError, Tensor
 
+from .keys import Keys
+
 
 def encode(state: Any) -> tuple[str, dict[str, Tensor]]:
     """The JSON of a nested state, and its tensors by the names that the JSON gives them (their dotted paths)."""
     tensors: dict[str, Tensor] = {}
+    keys = Keys()
 
     def name_of(path: tuple[str, ...]) -> str:
         name = stem = ".".join(path) or "tensor"
@@ -34,7 +37,7 @@ def encode(state: Any) -> tuple[str, dict[str, Tensor]]:
             tensors[name] = value
             return {"$tensor": name}
         if isinstance(value, Mapping):
-            items = [(key, visit(item, (*path, str(key)))) for key, item in value.items()]
+            items = [(keys.check(key), visit(item, (*path, str(key)))) for key, item in value.items()]
             if all(type(key) is str and not key.startswith("$") for key, _ in items):
                 return dict(items)
             return {"$dict": [[visit(key, path), item] for key, item in items]}
@@ -45,6 +48,8 @@ def encode(state: Any) -> tuple[str, dict[str, Tensor]]:
 
     try:
         return json.dumps(visit(state, ()), ensure_ascii=False, separators=(",", ":")), tensors
+    except FormatError as error:
+        raise ArgumentError(f"save: {error}") from None
     except RecursionError:
         raise ArgumentError("save: expected a state without cycles, of moderate depth") from None
 
@@ -73,32 +78,32 @@ def _scalar(value: Any, path: tuple[str, ...]) -> Any:
 def decode(text: str, tensors: Mapping[str, Tensor]) -> Any:
     """The state that `encode` was given; FormatError when the JSON is not of its making."""
     try:
-        return _decode(json.loads(text), tensors)
+        return _decode(json.loads(text), tensors, Keys())
     except (FormatError, _core.DTypeError, _core.DeviceError):
         raise
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"expected a structure as save writes it: {type(error).__name__}: {error}") from None
 
 
-def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _decode(value: Any, tensors: Mapping[str, Tensor], keys: Keys) -> Any:
     if isinstance(value, list):
-        return [_decode(item, tensors) for item in value]
+        return [_decode(item, tensors, keys) for item in value]
     if not isinstance(value, dict):
         return value
     if len(value) != 1 or not next(iter(value)).startswith("$"):
-        return {key: _decode(item, tensors) for key, item in value.items()}
+        return {key: _decode(item, tensors, keys) for key, item in value.items()}
     (kind, content), *_ = value.items()
     match kind:
         case "$tensor":
             return tensors[content]
         case "$tuple":
-            return tuple(_decode(item, tensors) for item in content)
+            return tuple(_decode(item, tensors, keys) for item in content)
         case "$dict":
-            return {_decode(key, tensors): _decode(item, tensors) for key, item in content}
+            return {keys.check(_decode(key, tensors, keys)): _decode(item, tensors, keys) for key, item in content}
         case "$float":
             return float(content)
         case "$complex":
-            return complex(*(_decode(part, tensors) for part in content))
+            return complex(*(_decode(part, tensors, keys) for part in content))
         case "$bytes":
             return bytes.fromhex(content)
         case "$dtype":

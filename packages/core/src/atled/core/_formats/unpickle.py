@@ -14,6 +14,8 @@ from typing import Any
 
 from atled.core._core import FormatError
 
+from .keys import Keys
+
 Global = Callable[..., Any]
 _MARK = object()
 _PUSHED = {
@@ -23,7 +25,6 @@ _PUSHED = {
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _MADE: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "EMPTY_SET": set}
-_MAX_TUPLE_KEYS = 10_000
 
 
 class Named:
@@ -43,7 +44,7 @@ class Machine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
-        self._tuple_keys = 0
+        self.check_key = Keys().check
         # Calls may copy no more elements than the pickle has bytes: each was spelled once.
         self._budget = len(pickle)
 
@@ -61,16 +62,6 @@ class Machine:
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, struct.error) as e:
             raise FormatError(f"the pickle is damaged near byte {position}: {e}") from None
         raise FormatError("expected the pickle to end; the file is truncated")
-
-    def check_key(self, key: Any) -> Any:
-        """`key`, if hashing and comparing it is harmless: hashes of tuples and large numbers can be made to collide."""
-        if type(key) is tuple and len(key) <= 16:
-            self._tuple_keys += 1
-            if self._tuple_keys <= _MAX_TUPLE_KEYS and all(map(_is_plain, key)):
-                return key
-        elif _is_plain(key):
-            return key
-        raise FormatError(f"expected keys that are strings, numbers or short tuples of them, got {type(key).__name__}")
 
     def spend(self, elements: int) -> None:
         """Accounts for a copy; FormatError when a pickle makes far more than it spells."""
@@ -211,11 +202,6 @@ class Machine:
         if not isinstance(state, dict) or set(state) - {"_metadata"}:
             raise FormatError("expected no state of an object but a state_dict's _metadata")
         vars(target).update(state)
-
-
-def _is_plain(key: Any) -> bool:
-    kind = type(key)
-    return kind in (str, bytes, bool, float, type(None)) or (kind is int and abs(key) < (1 << 61) - 1)
 
 
 _OPERATIONS: dict[str, Callable[[Machine], None]] = {
