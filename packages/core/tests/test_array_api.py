@@ -448,6 +448,12 @@ def test_comparisons_with_numbers_outside_of_the_dtype() -> None:
     y = at.asarray([1, 2**64 - 1], dtype=at.uint64)
     assert (y > -1).tolist() == [True, True] and (y == 2**64 - 1).tolist() == [False, True]
     assert (y >= 2**63).tolist() == [False, True] and (y - (2**64 - 2)).tolist() == [3, 1]
+    assert (at.ones(1) * 2**70).item() == 2**70 and (at.ones(1) > 2**70).tolist() == [False]
+    for number in (2**70, -(2**70)):
+        with pytest.raises(ValueError, match="eq: expected an integer that fits 64 bits"):
+            x == number  # noqa: B015
+    with pytest.raises(OverflowError):
+        at.ones(1) * 10**400
 
 
 def test_signs_of_zeros() -> None:

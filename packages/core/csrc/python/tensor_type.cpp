@@ -106,6 +106,13 @@ PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
         values[i] = value(tensor_of(array.get()));
         continue;
       }
+      if (PyLong_Check(operands[i]) && is_tensor(other)) {
+        if (is_integer(tensor_of(other)->dtype) || tensor_of(other)->dtype == ATLED_BOOL)
+          return raise(ATLED_E_VALUE, op->name, "expected an integer that fits 64 bits, got a larger one");
+        values[i] = value(PyLong_AsDouble(operands[i]));
+        if (PyErr_Occurred()) return nullptr;
+        continue;
+      }
       // NumPy's arrays (but not its scalars) are operands too, as tensors over their memory.
       if (PyObject_HasAttrString(operands[i], "__array_interface__") &&
           PyType_GetSlot(Py_TYPE(operands[i]), Py_mp_ass_subscript))
