@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cpu/assign.h"
+#include "cpu/indexed.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
 #include "cpu/select.h"
@@ -88,13 +89,28 @@ void search_in(const atled_tensor* sorted, const Lines& lines, const T* wanted, 
   search_all<kRight>(lines, wanted, out, [&](int64_t line) { return StoredKeys<T>{keys.data() + line * step}; });
 }
 
+// The sequences in the order that sorter says.
+Tensor ordered(atled_tensor* sequence, atled_tensor* sorter) {
+  const int ndim = sequence->dl.ndim;
+  const int64_t n = sequence->dl.shape[ndim - 1];
+  const Tensor from = contiguous(sequence), places = checked_indices(sorter, n, ndim - 1);
+  const Tensor to = Tensor::empty_like(from);
+  visit_size(itemsize(from->dtype), [&](auto tag) {
+    using U = typename decltype(tag)::type;
+    for (int64_t i = 0; i < numel(to); ++i) {
+      const int64_t place = data<int64_t>(places)[i];
+      data<U>(to)[i] = data<U>(from)[i / n * n + (place < 0 ? place + n : place)];
+    }
+  });
+  return to;
+}
+
 void searchsorted(atled_frame* f) {
-  static const Op gather{"core::gather"};
   atled_tensor *sequence = arg_tensor(f, 0), *out = out_tensor(f);
   const atled_value &input = f->args[1], &sorter = f->args[5];
   const bool right = to_the_right(f);
   Tensor sorted = Tensor::borrow(sequence);
-  if (!is_none(sorter)) sorted = gather(sequence, -1, sorter.u.tensor);
+  if (!is_none(sorter)) sorted = ordered(sequence, sorter.u.tensor);
   const int dtype = input.tag == ATLED_TENSOR ? promote(sequence->dtype, input.u.tensor->dtype)
                                               : promote_scalar(sequence->dtype, input);
   sorted = contiguous(sorted, dtype);

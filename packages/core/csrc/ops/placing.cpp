@@ -179,8 +179,10 @@ void unravel_index(atled_frame* f) {
 // How many combinations there are; -1 when there are too many to be numbered.
 int64_t count_combinations(int64_t n, int64_t r) {
   if (r > n) return 0;
+  const int64_t few = std::min(r, n - r);
   double count = 1;
-  for (int64_t i = 1; i <= r; ++i) count = count * static_cast<double>(n - r + i) / static_cast<double>(i);
+  for (int64_t i = 1; i <= few && count < 1e15; ++i)
+    count = count * static_cast<double>(n - few + i) / static_cast<double>(i);
   return count < 1e15 ? static_cast<int64_t>(count + 0.5) : -1;
 }
 
@@ -192,7 +194,8 @@ void combinations(atled_frame* f) {
     fail(ATLED_E_SHAPE, "expected input of one dimension, got shape %s", shape_text(input).c_str());
   if (r < 0) fail(ATLED_E_VALUE, "expected r >= 0, got %lld", (long long)r);
   if (r == 0) return set_out(f, 0, narrow_op(input, 0, 0, 0));
-  const int64_t count = again && n == 0 ? 0 : count_combinations(again ? n + r - 1 : n, r);
+  const bool sane = r < INT64_MAX / 2;
+  const int64_t count = !sane ? -1 : again && n == 0 ? 0 : count_combinations(again ? n + r - 1 : n, r);
   if (count < 0 || count > INT64_MAX / 16 / r)
     fail(ATLED_E_MEMORY, "expected fewer combinations of %lld out of %lld", (long long)r, (long long)n);
   Tensor places = Tensor::empty(ATLED_INT64, {count, r});

@@ -49,6 +49,13 @@ void searchsorted_rule(const atled_frame* f, atled_spec* outs) {
   expect_order(sorted);
   const int dtype = arg_bool(f, 2) ? ATLED_INT32 : ATLED_INT64;
   if (sorted->dl.ndim == 0) fail(ATLED_E_SHAPE, "expected sorted_sequence of at least one dimension, got a 0-d tensor");
+  if (const atled_tensor* sorter = arg_tensor(f, 5)) {
+    bool same = sorter->dl.ndim == sorted->dl.ndim;
+    for (int d = 0; d < sorted->dl.ndim && same; ++d) same = sorter->dl.shape[d] == sorted->dl.shape[d];
+    if (!same)
+      fail(ATLED_E_SHAPE, "expected sorter of sorted_sequence's shape %s, got %s", shape_text(sorted).c_str(),
+           shape_text(sorter).c_str());
+  }
   if (input.tag != ATLED_TENSOR) {
     if (sorted->dl.ndim != 1)
       fail(ATLED_E_SHAPE, "expected sorted_sequence of one dimension for a number, got shape %s",

@@ -216,6 +216,7 @@ SPECS = [
         ErrorCase(at.ShapeError, "one dimension", X),
         ErrorCase(at.InvalidValueError, "r >= 0", ONE, -1),
         ErrorCase(at.OutOfMemoryError, "fewer combinations", np.ones(1000), 40),
+        ErrorCase(at.OutOfMemoryError, "fewer combinations", np.ones(1), 2**62, True),
         dtypes=ALL,
     ),
 ]
