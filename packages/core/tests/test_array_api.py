@@ -311,7 +311,7 @@ def compare_where_defined(name: str, *args: Any) -> bool:
     except (TypeError, ValueError):
         return False
     got = call(xp, name, args, {})
-    same(expected[0], got[0], (name, args[0].dtype), signs=name not in UNSPECIFIED)
+    same(expected[0], got[0], (name, args[0].dtype), signs=name not in UNSPECIFIED or args[0].dtype.kind == "f")
     return True
 
 
@@ -748,6 +748,8 @@ def test_interchange() -> None:
         xp.from_dlpack(x, device="meta", copy=False)
     with pytest.raises(BufferError, match="copy=False forbids"):
         x.__dlpack__(dl_device=(2, 0), copy=False)
+    with pytest.raises(ValueError, match="expected stream to be None for a tensor on cpu"):
+        x.__dlpack__(stream=1)
     assert x.to_device(x.device) is x and x.to_device("cpu", stream=None) is x
 
 

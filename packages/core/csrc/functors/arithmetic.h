@@ -201,7 +201,7 @@ struct Sign {
   template <class T>
   ATLED_FN T operator()(T a) const {
     if constexpr (std::is_floating_point_v<T>) {
-      return a > 0 ? T(1) : a < 0 ? T(-1) : a;  // NaN and -0 stay
+      return a > 0 ? T(1) : a < 0 ? T(-1) : a + T(0);  // NaN stays, -0 becomes 0
     } else {
       return static_cast<T>((a > T(0)) - (a < T(0)));
     }

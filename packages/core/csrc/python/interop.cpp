@@ -330,6 +330,8 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOO:__dlpack__", const_cast<char**>(names), &stream, &version,
                                    &device, &copy))
     return nullptr;
+  if (stream != Py_None && tensor_of(self)->dl.device.device_type == kDLCPU)
+    return raise(ATLED_E_VALUE, "__dlpack__", "expected stream to be None for a tensor on cpu, which has no streams");
   Ref source = Ref::borrow(self);
   if (copy == Py_True) {
     source = Ref(PyObject_CallMethod(self, "clone", nullptr));
