@@ -21,6 +21,16 @@ def line() -> int:
     return inspect.stack()[1].lineno
 
 
+def test_a_composite_in_place_saves_what_was_there_before() -> None:
+    x = leaf(3, 4, 0.3, 0.4)
+
+    def scaled(x: at.Tensor) -> at.Tensor:
+        return (x * 1).reshape(2, 2).renorm_(2, 0, 1.0)
+
+    assert gradcheck(scaled, x)
+    assert gradcheck(lambda x: (x * 1).put_(at.tensor([0, 3]), x[1:3] * x[:2]), x)
+
+
 def test_a_changed_input_names_the_op_the_change_and_the_line() -> None:
     x = leaf(1, 2)
     y = x * 1

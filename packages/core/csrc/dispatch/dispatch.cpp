@@ -1,5 +1,6 @@
 #include "dispatch/dispatch.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -319,9 +320,18 @@ int run_composite_given(atled_frame* frame, const Glance& seen) {
   static const atled::Op copy{"core::copy_"}, clone{"core::clone"};
   const Op* op = as_op(frame->op);
   const KernelEntry entry = need_kernel(op, common_device(frame, seen));
-  atled_value made[8];
+  atled_value made[8], args[32];
   for (int i = 0; i < op->nouts; ++i) made[i] = none();
+  std::copy(frame->args, frame->args + op->nargs, args);
+  // What the calls save for a layer must not be what is written afterwards.
+  Tensor original;
+  const uint64_t wanted = (thread_state.include | seen.keys) & ~thread_state.exclude;
+  if ((frame->flags & ATLED_CALL_INPLACE) && wanted) {
+    original = clone(frame->args[0]);
+    args[0] = value(original);
+  }
   atled_frame plain = *frame;
+  plain.args = args;
   plain.outs = made;
   plain.flags = 0;
   const int status = entry.run(entry.ctx, &plain);
