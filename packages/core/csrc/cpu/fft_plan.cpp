@@ -28,16 +28,10 @@ std::pair<double, double> root(int64_t k, int64_t n) {
   return {cosine_sign * (steep ? s : c), sine_sign * (steep ? c : s)};
 }
 
-Roots::Roots(int64_t n) : coarse_(1) {
-  while (coarse_ * coarse_ < n) coarse_ *= 2;
-  for (int64_t k = 0; k < coarse_; ++k) low_.push_back(root(k, n));
-  for (int64_t k = 0; k * coarse_ < n; ++k) high_.push_back(root(k * coarse_, n));
-}
-
-std::pair<double, double> Roots::operator()(int64_t k) const {
-  const auto [a, b] = high_[static_cast<size_t>(k / coarse_)];
-  const auto [c, d] = low_[static_cast<size_t>(k % coarse_)];
-  return {a * c - b * d, a * d + b * c};
+Roots::Roots(int64_t n) {
+  while (int64_t{1} << 2 * bits_ < n) ++bits_;
+  for (int64_t k = 0; k < int64_t{1} << bits_; ++k) low_.push_back(root(k, n));
+  for (int64_t k = 0; k << bits_ < n; ++k) high_.push_back(root(k << bits_, n));
 }
 
 std::vector<int> small_factors(int64_t n) {

@@ -32,10 +32,15 @@ std::pair<double, double> root(int64_t k, int64_t n);
 class Roots {
  public:
   explicit Roots(int64_t n);
-  std::pair<double, double> operator()(int64_t k) const;
+  // 0 <= k < n
+  std::pair<double, double> operator()(int64_t k) const {
+    const auto [a, b] = high_[static_cast<size_t>(k >> bits_)];
+    const auto [c, d] = low_[static_cast<size_t>(k & ((int64_t{1} << bits_) - 1))];
+    return {a * c - b * d, a * d + b * c};
+  }
 
  private:
-  int64_t coarse_;
+  int bits_ = 0;
   std::vector<std::pair<double, double>> high_, low_;
 };
 

@@ -319,11 +319,13 @@ void convolve(Pair<T>* line, const Plan<T>& plan, bool swapped) {
   for_each_point(n, [&](int64_t k) { line[k] = turned(times(z[k], at(plan.chirp_re, k), at(plan.chirp_im, k))); });
 }
 
-// A line that is too long for a cache, by way of a copy of it in whole complex points.
+// A line that is too long for a cache; what is not whole complex points in memory, by way of a copy that is.
 template <class T>
-void through_copy(const Job<T>& job, const Plan<T>& plan, const T* in, T* out) {
+void long_line(const Job<T>& job, const Plan<T>& plan, const T* in, T* out) {
   const int64_t n = job.n;
-  Buffer<T> memory(2 * (n + 1));
+  const bool from_source = plan.smooth && !job.fold && !job.source.mirrored && job.source.held >= n;
+  const bool to_target = plan.smooth && !job.unfold && job.target.complex && job.target.kept == n;
+  Buffer<T> memory(from_source && to_target ? 0 : 2 * n);
   auto* z = reinterpret_cast<Pair<T>*>(memory.data);
   std::unique_ptr<Roots> roots;
   if ((job.fold || job.unfold) && !plan.direct()) roots = std::make_unique<Roots>(2 * n);
@@ -339,18 +341,21 @@ void through_copy(const Job<T>& job, const Plan<T>& plan, const T* in, T* out) {
       const Pair<T> w = root_of_2n(k);
       fold_point(a.re, a.im, b.re, b.im, w.re, w.im, z[k].re, z[k].im);
     });
-  } else {
+  } else if (!from_source) {
     for_each_point(n, [&](int64_t j) { z[j] = read(job.source, in, j, n); });
   }
   Source<T> source{memory.data, 2, n, true};
   Target<T> target{memory.data, 2, n, true};
+  if (from_source) source = {in, job.source.point, n, job.source.complex};
+  if (to_target) target = {out, job.target.point, n, true};
   source.swapped = job.source.swapped;
   target.swapped = job.target.swapped;
   if (plan.smooth) {
-    in_two_steps(source, target, plan, T(1));
+    in_two_steps(source, target, plan, to_target ? job.scale : T(1));
   } else {
     convolve(z, plan, source.swapped);
   }
+  if (to_target) return;
   if (!job.unfold) {
     for_each_point(job.target.kept,
                    [&](int64_t k) { write(job.target, out, k, Pair<T>{z[k].re * job.scale, z[k].im * job.scale}); });
@@ -373,10 +378,6 @@ template <class T>
 void transform(const Job<T>& job) {
   if (job.lines.count == 0) return;
   const std::shared_ptr<const Plan<T>> plan = plan_for<T>(job.n);
-  const Source<T>& source = job.source;
-  const Target<T>& target = job.target;
-  const bool whole =
-      source.held >= job.n && !source.mirrored && target.complex && target.kept == job.n && !job.fold && !job.unfold;
   // Few lines would leave most lanes empty.
   const bool few = job.n >= 256 && 4 * job.lines.count <= kLanes<T>;
   if (plan->direct() && !few) return direct(job, *plan);
@@ -384,15 +385,7 @@ void transform(const Job<T>& job) {
     for (int64_t i = begin; i < end; ++i) {
       int64_t in = 0, out = 0;
       offsets(job.lines, i, 1, &in, &out);
-      if (!whole || !plan->smooth) {
-        through_copy(job, *plan, source.data + in, target.data + out);
-        continue;
-      }
-      Source<T> from = source;
-      Target<T> to = target;
-      from.data += in;
-      to.data += out;
-      in_two_steps(from, to, *plan, job.scale);
+      long_line(job, *plan, job.source.data + in, job.target.data + out);
     }
   });
 }
