@@ -175,6 +175,8 @@ void istft(atled_frame* f) {
     fail(ATLED_E_SHAPE, "expected input.shape[-2] = %lld frequencies for n_fft %lld, got %lld", (long long)expected,
          (long long)frames.n_fft, (long long)points);
   if (count < 1) fail(ATLED_E_SHAPE, "expected at least one frame, got shape %s", shape_text(input).c_str());
+  if (frames.hop > (INT64_MAX - frames.n_fft) / count)
+    fail(ATLED_E_VALUE, "expected a result of fewer than 2^63 points, got hop_length %lld", (long long)frames.hop);
   if (onesided && complex) fail(ATLED_E_VALUE, "expected onesided=False for a complex result");
   if (!complex && frames.window && is_complex(frames.window->dtype))
     fail(ATLED_E_DTYPE, "expected a real window for a real result, got %s", dtype_name(frames.window->dtype));

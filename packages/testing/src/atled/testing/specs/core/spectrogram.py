@@ -146,6 +146,7 @@ SPECS = [
             ErrorCase(at.ShapeError, "at least one frame", Z[:, :0], 8),
             ErrorCase(at.InvalidValueError, "onesided=False", Z, 8, return_complex=True),
             ErrorCase(at.InvalidValueError, "windows that overlap", Z, 8, window=np.eye(8)[0]),
+            ErrorCase(at.InvalidValueError, r"fewer than 2\^63 points", Z, 8, 2**62),
             ErrorCase(at.ShapeError, "more than the 8 points that center cuts off", Z[:, :1], 8),
         ),
     ),
