@@ -50,7 +50,8 @@ def leaves(spec: OpSpec, sample: Sample, dtype: str) -> tuple[list[at.Tensor], A
         made = [place() for place in args]
         if "mutates" in spec.op.traits:
             made[0] = made[0] * 1
-        return spec.op(*made, **{name: place() for name, place in kwargs.items()})
+        made_kwargs = {name: place() for name, place in kwargs.items()}
+        return spec.through(spec.op, *made, **made_kwargs) if spec.through else spec.op(*made, **made_kwargs)
 
     return tensors, call
 

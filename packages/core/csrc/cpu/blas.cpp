@@ -1,6 +1,9 @@
 #include "cpu/blas.h"
 
+#include <mutex>
 #include <string>
+
+#include "cpu/parallel.h"
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -42,12 +45,16 @@ void* symbol(void* library, const char* name) { return library ? dlsym(library, 
 
 #endif
 
+void set_blas_threads(void* from, int n) {
+  using SetThreads = void (*)(int);
+  if (auto set = reinterpret_cast<SetThreads>(symbol(from, "scipy_openblas_set_num_threads"))) set(n);
+}
+
 void* library() {
 #if defined(ATLED_OPENBLAS_FILE)
   static void* const opened = [] {
     void* fresh = open_beside(ATLED_OPENBLAS_FILE);
-    using SetThreads = void (*)(int);
-    if (auto set = reinterpret_cast<SetThreads>(symbol(fresh, "scipy_openblas_set_num_threads"))) set(1);
+    set_blas_threads(fresh, 1);
     return fresh;
   }();
   return opened;
@@ -64,7 +71,27 @@ Blas<T> find(const char* gemm, const char* gemv) {
   return found;
 }
 
+std::mutex& raising() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 }  // namespace
+
+void* blas_symbol(const char* name) { return symbol(library(), name); }
+
+BlasThreads::BlasThreads(bool wanted) {
+  if (!wanted || num_threads() == 1) return;
+  raising().lock();
+  raised_ = true;
+  set_blas_threads(library(), num_threads());
+}
+
+BlasThreads::~BlasThreads() {
+  if (!raised_) return;
+  set_blas_threads(library(), 1);
+  raising().unlock();
+}
 
 template <>
 const Blas<float>* blas() {

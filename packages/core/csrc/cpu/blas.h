@@ -36,6 +36,22 @@ struct Blas {
   }
 };
 
+// A function of the library by its full name; NULL when it or the library is not there.
+void* blas_symbol(const char* name);
+
+// While it lives, OpenBLAS uses as many threads of its own as the pool would: for work that cannot be divided over the
+// pool. Not to be made on the pool's own threads. One at a time; others wait.
+class BlasThreads {
+ public:
+  explicit BlasThreads(bool wanted);
+  ~BlasThreads();
+  BlasThreads(const BlasThreads&) = delete;
+  BlasThreads& operator=(const BlasThreads&) = delete;
+
+ private:
+  bool raised_ = false;
+};
+
 // NULL when the library is not there. T: float, double or their complex.
 template <class T>
 const Blas<T>* blas();

@@ -18,6 +18,7 @@ enum class Kind : uint8_t {
   kTensorList,
   kScalar,
   kTensorOrScalar,
+  kScalarOrString,
   kInt,
   kFloat,
   kBool,

@@ -1,8 +1,8 @@
 // The schema language: `ns::name(Tensor input, Tensor|Scalar other, *, Scalar alpha=1, dtype? dtype=None) -> Tensor`.
 //
-// Types: Tensor, Tensor(a!), Tensor[], Tensor(a!)[], Tensor?[], Scalar, Tensor|Scalar, int, float, bool, str, dtype,
-// device, Generator, int[], int[N] (one int stands for N), int[*] (loose positional ints too), float[]; `?` behind a
-// type allows None. Results: a type, or (Tensor values, Tensor indices).
+// Types: Tensor, Tensor(a!), Tensor[], Tensor(a!)[], Tensor?[], Scalar, Tensor|Scalar, Scalar|str, int, float, bool,
+// str, dtype, device, Generator, int[], int[N] (one int stands for N), int[*] (loose positional ints too), float[]; `?`
+// behind a type allows None. Results: a type, or (Tensor values, Tensor indices).
 #include <cctype>
 #include <cstdlib>
 #include <cstring>
@@ -25,6 +25,7 @@ constexpr TypeRow kTypes[] = {
     {"Tensor?[]", Kind::kTensorList, ATLED_TENSORS},
     {"Tensor", Kind::kTensor, ATLED_TENSOR},
     {"Scalar", Kind::kScalar, ATLED_NONE},
+    {"Scalar|str", Kind::kScalarOrString, ATLED_NONE},
     {"int", Kind::kInt, ATLED_INT_VALUE},
     {"float", Kind::kFloat, ATLED_FLOAT_VALUE},
     {"bool", Kind::kBool, ATLED_BOOL_VALUE},
@@ -112,6 +113,10 @@ class Parser {
       if (word() != "Scalar") error("Scalar");
       name = "Tensor|Scalar";
       flags |= ATLED_ARG_SCALAR_TOO;
+    } else if (name == "Scalar" && *at_ == '|') {
+      ++at_;
+      if (word() != "str") error("str");
+      name = "Scalar|str";
     } else if (name == "Tensor" && strncmp(at_, "?[]", 3) == 0) {
       at_ += 3;
       name = "Tensor?[]";

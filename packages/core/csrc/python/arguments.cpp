@@ -214,6 +214,8 @@ int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& sc
       return info.kind == Kind::kTensorOrScalar && to_scalar(object, out, scratch) ? 1 : 0;
     case Kind::kScalar:
       return to_scalar(object, out, scratch) ? 1 : 0;
+    case Kind::kScalarOrString:
+      return PyUnicode_Check(object) ? to_string(object, out) : to_scalar(object, out, scratch) ? 1 : 0;
     case Kind::kInt: {
       int64_t i = 0;
       int status = to_int(object, &i);

@@ -12,13 +12,14 @@ struct Row {
   const char* name;
   PyObject** base;
   const char* doc;
+  PyObject** other_base = nullptr;
 };
 
 PyObject* base_class = nullptr;
-PyObject* classes[ATLED_E_PYTHON + 1] = {};
+PyObject* classes[ATLED_E_LINALG + 1] = {};
 
 PyObject* class_of(int kind) {
-  PyObject* c = kind > 0 && kind < ATLED_E_PYTHON ? classes[kind] : nullptr;
+  PyObject* c = kind > 0 && kind <= ATLED_E_LINALG ? classes[kind] : nullptr;
   return c ? c : PyExc_RuntimeError;
 }
 
@@ -39,12 +40,16 @@ bool init_errors(PyObject* module) {
       {ATLED_E_PLUGIN, "PluginError", &PyExc_ImportError, "A plugin is missing, broken or in conflict with another."},
       {ATLED_E_AUTOGRAD, "AutogradError", &PyExc_RuntimeError, "Differentiation cannot go on."},
       {ATLED_E_FORMAT, "FormatError", &PyExc_ValueError, "A file does not have the format it should have."},
+      {ATLED_E_LINALG, "LinAlgError", &PyExc_RuntimeError,
+       "A matrix has no such factorization, inverse or solution: PyTorch's is a RuntimeError, NumPy's a ValueError.",
+       &PyExc_ValueError},
   };
   base_class =
       PyErr_NewExceptionWithDoc("atled.core.AtledError", "What every error of atled also is.", nullptr, nullptr);
   if (!base_class || PyModule_AddObjectRef(module, "AtledError", base_class) < 0) return false;
   for (const Row& row : rows) {
-    Ref bases(PyTuple_Pack(2, base_class, *row.base));
+    Ref bases(row.other_base ? PyTuple_Pack(3, base_class, *row.base, *row.other_base)
+                             : PyTuple_Pack(2, base_class, *row.base));
     char name[64];
     snprintf(name, sizeof name, "atled.core.%s", row.name);
     if (!bases) return false;

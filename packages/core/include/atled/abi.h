@@ -48,7 +48,8 @@ enum {
   ATLED_E_PLUGIN = 11,   /* PluginError (ImportError) */
   ATLED_E_AUTOGRAD = 12, /* AutogradError (RuntimeError) */
   ATLED_E_FORMAT = 13,   /* FormatError (ValueError) */
-  ATLED_E_PYTHON = 14    /* a Python exception travels in the error state */
+  ATLED_E_PYTHON = 14,   /* a Python exception travels in the error state */
+  ATLED_E_LINALG = 15    /* LinAlgError (RuntimeError, ValueError) */
 };
 
 typedef struct {

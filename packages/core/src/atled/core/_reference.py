@@ -21,6 +21,7 @@ _ANNOTATIONS = {
     "Tensor?[]": "Sequence[Tensor | None]",
     "Scalar": "Scalar",
     "Tensor|Scalar": "Tensor | Scalar",
+    "Scalar|str": "Scalar | _str",
     "int": "_int",
     "float": "_float",
     "bool": "_bool",

@@ -98,8 +98,7 @@ class _Case:
             dtype = self._dtype(self.rules[0])
             self.float_dtype = numpy_dtype(dtype) if category(dtype) > 1 else None
             self.expected = self._apply(spec.reference)
-            magnitudes = self._apply(spec.scale, np.abs) if spec.scale else []
-            self.scales = [np.abs(m) for m in magnitudes] or [None] * len(self.expected)
+            self.scales = self._scales()
             if len(self.rules) == 1:
                 self.rules *= len(self.expected)
             self.dtypes = [self._dtype(rule) for rule in self.rules]
@@ -121,6 +120,20 @@ class _Case:
         args, kwargs = map_arrays(self.sample.args, widen), map_arrays(self.sample.kwargs, widen)
         with np.errstate(all="ignore"):
             return [np.asarray(output) for output in _outputs(reference(*args, **kwargs))]
+
+    def _scales(self) -> list[Array | None]:
+        compared = self._invariant(self.expected)
+        if self.spec.scale == "largest":
+            return [_largest(array) for array in compared]
+        if callable(self.spec.scale):
+            return [np.abs(magnitude) for magnitude in self._apply(self.spec.scale, np.abs)]
+        return [None] * len(compared)
+
+    def _invariant(self, outputs: list[Array]) -> list[Array]:
+        """What of the results is compared."""
+        if self.spec.invariant is None:
+            return outputs
+        return [np.asarray(part) for part in _outputs(self.spec.invariant(*outputs))]
 
     def _dtype(self, rule: str) -> str:
         asked = self.sample.kwargs.get("dtype")
@@ -240,7 +253,29 @@ class _Case:
             name = dtype_name(output.dtype)
             assert name == self.dtypes[i], f"{part}expected dtype {self.dtypes[i]}, got {name}"
             assert str(output.device).split(":")[0] == self.device.split(":")[0], f"{part}it is on {output.device}"
-            assert_ulps(to_numpy(output), expected, self.spec.tolerance(name), self.scales[i], part)
+            if self.spec.invariant is None:
+                assert_ulps(to_numpy(output), expected, self.spec.tolerance(name), self.scales[i], part)
+        if self.spec.invariant is not None:
+            self._compare_invariants([to_numpy(output) for output in outputs], where)
+
+    def _compare_invariants(self, outputs: list[Array], where: str) -> None:
+        dtype = dtype_name(outputs[0].dtype)
+        got = self._invariant([_widest(output) for output in outputs])
+        for i, (part, wanted) in enumerate(zip(got, self._invariant(self.expected), strict=True)):
+            rounded = part.astype(dtype if part.dtype.kind == "c" else real_of(dtype))
+            assert_ulps(rounded, wanted, self.spec.tolerance(dtype), self.scales[i], f"{where}invariant {i}: ")
+
+
+def _widest(array: Array) -> Array:
+    kind = category(dtype_name(array.dtype))
+    return array.astype(np.complex128 if kind == 3 else np.float64) if kind > 1 else array
+
+
+def _largest(array: Array) -> Array:
+    axes = tuple(range(-min(array.ndim, 2), 0))
+    if array.size == 0 or not axes:
+        return np.abs(array)
+    return np.broadcast_to(np.max(np.abs(array), axis=axes, keepdims=True), array.shape)
 
 
 def _without_data(array: Array, device: str) -> at.Tensor:

@@ -138,7 +138,13 @@ class OpSpec:
     domain: tuple[float, float] = (-4, 4)
     result: Result = "promote"
     ulps: float | Mapping[str, float] = 4
-    scale: Callable[..., Any] | None = None  # of |arguments|: the magnitude of the terms of sums that may cancel
+    # Of |arguments|: the magnitude of the terms of sums that may cancel; or "largest": that of the largest element of
+    # each matrix, over all of which rounding errors are spread.
+    scale: Callable[..., Any] | str | None = None
+    # Of the results, where those are not determined (signs of eigenvectors): what is, and is compared in their place.
+    invariant: Callable[..., Any] | None = None
+    # What finite differences are taken of, where not the op itself: gets the op and its arguments.
+    through: Callable[..., Any] | None = None
     errors: Sequence[ErrorCase] = ()
     differentiable: bool | tuple[str, ...] = True  # or the names of the arguments that it is differentiable in
 

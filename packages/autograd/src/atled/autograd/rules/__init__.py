@@ -7,7 +7,7 @@ from collections.abc import Callable
 from atled.autograd._rule import RuleBook
 
 # Of namespaces other than core's; entry points of their own name these.
-_FURTHER = {"fft", "linalg", "regions", "special"}
+_FURTHER = {"fft", "linalg", "orthogonal", "regions", "special", "spectral"}
 
 
 def register(rule: RuleBook) -> None:
