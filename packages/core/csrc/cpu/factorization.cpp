@@ -34,6 +34,9 @@ void cholesky(atled_frame* f) {
       }
       static const Routine<T> potrf("potrf");
       potrf(upper ? 'L' : 'U', n, a, std::max(n, 1), &info[i]);
+      // OpenBLAS goes on with NaN.
+      for (int k = 0; k < n && info[i] == 0; ++k)
+        if (!(std::real(a[k * (int64_t{n} + 1)]) > 0)) info[i] = k + 1;
       clear(a);
     }
   });

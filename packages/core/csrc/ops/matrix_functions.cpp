@@ -333,7 +333,7 @@ void expect_three(const Tensor& a, const Tensor& b, int64_t dim) {
   }
 }
 
-void linalg_cross(atled_frame* f) {
+void cross(atled_frame* f) {
   static const Op broadcast{"core::broadcast_tensors"};
   Tensor a = Tensor::borrow(arg_tensor(f, 0)), b = Tensor::borrow(arg_tensor(f, 1));
   if (a->dl.ndim != b->dl.ndim && arg_int(f, 2) >= 0)
@@ -341,21 +341,6 @@ void linalg_cross(atled_frame* f) {
          shape_text(a).c_str(), shape_text(b).c_str());
   expect_three(a, b, arg_int(f, 2));
   set_out(f, 0, cross_over(a, b, arg_int(f, 2)));
-}
-
-// PyTorch's cross: without dim, the first dimension of size 3.
-void cross(atled_frame* f) {
-  Tensor a = Tensor::borrow(arg_tensor(f, 0)), b = Tensor::borrow(arg_tensor(f, 1));
-  int64_t dim = -1;
-  if (is_none(f->args[2])) {
-    const int64_t *begin = a->dl.shape, *end = begin + a->dl.ndim, *found = std::find(begin, end, 3);
-    if (found == end) fail(ATLED_E_SHAPE, "expected a dimension of size 3, got shape %s", shape_text(a).c_str());
-    dim = found - begin - a->dl.ndim;
-  } else {
-    dim = arg_int(f, 2);
-  }
-  expect_three(a, b, dim);
-  set_out(f, 0, cross_over(a, b, dim));
 }
 
 // Rows (1, x, x^2, ...) for each x.
@@ -366,19 +351,10 @@ Tensor powers_of(const Tensor& x, const atled_value& count) {
   return pow(unsqueeze_op(x, -1), arange(0, n, 1, none(), device_value(x->dl.device)));
 }
 
-void linalg_vander(atled_frame* f) {
+void vander(atled_frame* f) {
   Tensor x = Tensor::borrow(arg_tensor(f, 0));
   if (x->dl.ndim == 0) fail(ATLED_E_SHAPE, "expected x of at least one dimension, got a 0-d tensor");
   set_out(f, 0, powers_of(x, f->args[1]));
-}
-
-void vander(atled_frame* f) {
-  static const Op flip{"core::flip"};
-  Tensor x = Tensor::borrow(arg_tensor(f, 0));
-  if (x->dl.ndim != 1) fail(ATLED_E_SHAPE, "expected x of one dimension, got shape %s", shape_text(x).c_str());
-  const int64_t last = -1;
-  const Tensor powers = powers_of(x, f->args[1]);
-  set_out(f, 0, arg_bool(f, 2) ? powers : flip(powers, ints_value(&last, 1)));
 }
 
 void diagonal(atled_frame* f) {
@@ -445,15 +421,10 @@ void define_matrix_functions() {
           "The cross products of vectors of 3 along dim; the rest broadcasts.\n\n"
           ">>> at.linalg.cross(at.tensor([1, 0, 0]), at.tensor([0, 1, 0]))\ntensor([0, 0, 1])",
           nullptr, composite});
-  define({"cross(Tensor input, Tensor other, int? dim=None) -> Tensor",
-          "linalg.cross along dim or else the first dimension of size 3.", nullptr, composite});
   define({"linalg::vander(Tensor x, int? N=None) -> Tensor",
           "Matrices with rows (1, x, x^2, ..., x^(N-1)).\n\nx (*, n); N is n by default.\n\n"
           ">>> at.linalg.vander(at.tensor([2, 3]), 3)\ntensor([[1, 2, 4],\n        [1, 3, 9]])",
           nullptr, composite});
-  define({"vander(Tensor x, int? N=None, bool increasing=False) -> Tensor",
-          "The matrix with rows (x^(N-1), ..., x, 1) for a vector x; increasing: the other way round.", nullptr,
-          function});
   define({"linalg::diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor",
           "The diagonals of matrices as a new last dimension: a view.", nullptr, composite | ATLED_OP_VIEW});
   define({"linalg::trace(Tensor x, *, int offset=0, dtype? dtype=None) -> Tensor",
@@ -473,10 +444,8 @@ void add_matrix_functions() {
   any("linalg::matrix_exp", kernel<matrix_exp>);
   any("linalg::multi_dot", kernel<multi_dot>);
   any("core::chain_matmul", kernel<chain_matmul>);
-  any("linalg::cross", kernel<linalg_cross>);
-  any("core::cross", kernel<cross>);
-  any("linalg::vander", kernel<linalg_vander>);
-  any("core::vander", kernel<vander>);
+  any("linalg::cross", kernel<cross>);
+  any("linalg::vander", kernel<vander>);
   any("linalg::diagonal", kernel<diagonal>);
   any("linalg::trace", kernel<trace>);
 }

@@ -212,8 +212,8 @@ void lstsq(atled_frame* f) {
   const int64_t m = rows_of(a), n = columns_of(a), zero = 0, rows = -2;
   auto nothing = [&](int dtype) { return Tensor::empty(dtype, 1, &zero, a->dl.device); };
   Tensor residuals = nothing(real_dtype(x->dtype));
-  bool full = m > n && a->dl.device.device_type != ATLED_DEVICE_META;
-  if (full && numel(rank) > 0) {
+  bool full = m > n;
+  if (full && numel(rank) > 0 && a->dl.device.device_type != ATLED_DEVICE_META) {
     const Tensor least = to(amin(rank), none(), device_value(DLDevice{kDLCPU, 0}));
     full = *data<int64_t>(least) == n;
   }

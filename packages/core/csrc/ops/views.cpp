@@ -120,6 +120,7 @@ void define_views() {
   alias("core::permute", "core::permute_dims");
   alias("core::unsqueeze", "core::expand_dims");
   alias("core::movedim", "core::moveaxis");
+  alias("core::matrix_transpose", "linalg::matrix_transpose");
   alias("core::transpose", "core::swapaxes");
   alias("core::transpose", "core::swapdims");
   alias("core::unbind", "core::unstack");

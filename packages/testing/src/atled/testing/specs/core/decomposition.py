@@ -29,7 +29,7 @@ from atled.testing.specs.linalg.factorization import (
     none_of,
     of_hermitian,
 )
-from atled.testing.specs.linalg.functions import chains, cross, cross_size, multi_dot
+from atled.testing.specs.linalg.functions import chains, multi_dot
 from atled.testing.specs.linalg.solving import lu_solve, solve_triangular
 from atled.testing.specs.linalg.spectral import (
     geqrf,
@@ -172,25 +172,6 @@ def ormqr(a: Any, tau: Any, other: Any, left: bool = True, transpose: bool = Fal
     return q @ other if left else other @ q
 
 
-def crosses(draw: Draw) -> Iterator[Sample]:
-    yield Sample(draw(4, 3), draw(4, 3))
-    yield Sample(draw(3, 3), draw(3, 3))
-    yield Sample(draw(3, 4), draw(3, 4), 0)
-
-
-def first_cross(a: Any, b: Any, dim: int | None = None) -> Any:
-    return cross(a, b, a.shape.index(3) if dim is None else dim)
-
-
-def first_cross_size(a: Any, b: Any, dim: int | None = None) -> Any:
-    return cross_size(a, b, a.shape.index(3) if dim is None else dim)
-
-
-def nodes(draw: Draw) -> Iterator[Sample]:
-    yield Sample(draw(3))
-    yield Sample(draw(3), 4, True)
-
-
 SPECS = [
     OpSpec(
         name="cholesky",
@@ -306,21 +287,5 @@ SPECS = [
         ],
         errors=(ErrorCase(at.ArgumentError, "at least one matrix, got none", []),),
         **{**COMMON, "ulps": {"default": 32}},
-    ),
-    OpSpec(
-        name="cross",
-        reference=first_cross,
-        samples=crosses,
-        scale=first_cross_size,
-        dtypes=("int32", *DTYPES),
-        errors=(ErrorCase(at.ShapeError, "a dimension of size 3", np.ones(2), np.ones(2)),),
-    ),
-    OpSpec(
-        name="vander",
-        reference=lambda x, N=None, increasing=False: np.vander(x, N, increasing),
-        samples=nodes,
-        dtypes=("int64", *DTYPES),
-        ulps={"default": 8, "complex64": 64, "complex128": 64},
-        errors=(ErrorCase(at.ShapeError, "one dimension", np.ones((2, 2))),),
     ),
 ]

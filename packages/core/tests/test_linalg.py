@@ -1,0 +1,116 @@
+"""What the specifications of linear algebra do not say: errors as others' programs catch them, large matrices, NaN."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled.core import linalg
+
+
+def matrix(n: int, dtype: str = "float64") -> Any:
+    return np.random.default_rng(n).standard_normal((n, n)).astype(dtype)
+
+
+@pytest.mark.parametrize("caught", [linalg.LinAlgError, at.AtledError, RuntimeError, ValueError])
+def test_a_singular_matrix_is_caught_as_pytorchs_and_numpys_users_do(caught: type[Exception]) -> None:
+    with pytest.raises(caught, match=r"^inv: expected an invertible matrix, got a singular one$"):
+        linalg.inv(at.zeros(2, 2))
+
+
+def test_the_first_matrix_at_fault_is_named() -> None:
+    batch = at.eye(2).expand(3, 4, 2, 2).clone()
+    batch[1, 2] = 0
+    batch[2, 0] = 0
+    with pytest.raises(linalg.LinAlgError, match=r"at batch index \(1, 2\)"):
+        linalg.solve(batch, at.ones(2, 1))
+    info = linalg.solve_ex(batch, at.ones(2, 1)).info
+    assert info.nonzero().tolist() == [[1, 2], [2, 0]]
+
+
+GIVES_NAN: dict[str, Callable[[at.Tensor], at.Tensor]] = {
+    "solve": lambda a: linalg.solve(a, at.ones(a.shape[-1], dtype=a.dtype)),
+    "inv": linalg.inv,
+    "det": linalg.det,
+    "lu": lambda a: linalg.lu(a).U,
+    "qr": lambda a: linalg.qr(a).R,
+    "matrix_exp": linalg.matrix_exp,
+    "solve_triangular": lambda a: linalg.solve_triangular(a, at.eye(a.shape[-1], dtype=a.dtype), upper=True),
+}
+REFUSES_NAN = ("cholesky", "eigh", "eigvalsh", "svd", "svdvals", "eig", "eigvals", "pinv", "matrix_rank", "cond")
+
+
+@pytest.mark.parametrize("dtype", [at.float32, at.complex128])
+@pytest.mark.parametrize("n", [2, 9, 40])
+def test_nan_goes_on_or_is_refused(n: int, dtype: Any) -> None:
+    a = at.full((n, n), math.nan, dtype=dtype)
+    for name, call in GIVES_NAN.items():
+        assert bool(at.isnan(call(a)).any()), name
+    for name in REFUSES_NAN:
+        with pytest.raises(linalg.LinAlgError):
+            getattr(linalg, name)(a)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_one_large_matrix(dtype: str) -> None:
+    """Which OpenBLAS's own threads work on; the pool's work is right after it too."""
+    n = 300
+    a = matrix(n, dtype) + n * np.eye(n, dtype=dtype)
+    tolerance = 200 * np.finfo(dtype).eps
+    t = at.asarray(a)
+    np.testing.assert_allclose(linalg.solve(t, t @ at.ones(n, dtype=t.dtype)).numpy(), 1, rtol=10 * tolerance)
+    q, r = linalg.qr(t)
+    np.testing.assert_allclose((q @ r).numpy(), a, atol=n * tolerance)
+    u, s, vh = linalg.svd(t)
+    np.testing.assert_allclose(((u * s) @ vh).numpy(), a, atol=n * tolerance)
+    w, v = linalg.eigh(t + t.mT)
+    np.testing.assert_allclose(((v * w) @ v.mH).numpy(), a + a.T, atol=2 * n * tolerance)
+
+
+def test_names_of_the_array_api() -> None:
+    x = at.tensor([[3.0, 4.0], [0.0, 5.0]])
+    assert linalg.vector_norm(x, axis=1, keepdims=True, ord=1).tolist() == [[7], [5]]
+    assert linalg.matrix_norm(x, keepdims=True, ord=math.inf).tolist() == [[7]]
+    assert linalg.cholesky(at.eye(2), upper=True).tolist() == [[1, 0], [0, 1]]
+    assert linalg.cross(at.tensor([1, 0, 0]), at.tensor([0, 1, 0]), axis=0).tolist() == [0, 0, 1]
+    assert linalg.trace(x, offset=1, dtype=at.float64).item() == 4
+    assert linalg.svd(x, full_matrices=False).S.shape == (2,)
+    assert linalg.pinv(x, rtol=1e-3).shape == (2, 2)
+    assert linalg.matrix_rank(x, rtol=1e-3).item() == 2
+    assert linalg.vecdot(x, x, axis=0).tolist() == [9, 41]
+    assert linalg.outer(at.ones(2), at.ones(3)).shape == (2, 3)
+    assert linalg.matrix_transpose(x).tolist() == [[3, 0], [4, 5]]
+    assert linalg.tensordot(x, x, axes=1).shape == (2, 2)
+
+
+def test_results_have_names() -> None:
+    names = {
+        "eigh": ("eigenvalues", "eigenvectors"),
+        "eig": ("eigenvalues", "eigenvectors"),
+        "svd": ("U", "S", "Vh"),
+        "slogdet": ("sign", "logabsdet"),
+        "qr": ("Q", "R"),
+        "lu": ("P", "L", "U"),
+        "lu_factor_ex": ("LU", "pivots", "info"),
+    }
+    for op, parts in names.items():
+        result = getattr(linalg, op)(at.eye(2))
+        assert len(result) == len(parts) and all(getattr(result, part) is not None for part in parts), op
+
+
+def test_shapes_without_data() -> None:
+    a = at.empty(5, 4, 3, device="meta")
+    assert [tuple(t.shape) for t in linalg.svd(a)] == [(5, 4, 4), (5, 3), (5, 3, 3)]
+    assert [tuple(t.shape) for t in linalg.qr(a, "complete")] == [(5, 4, 4), (5, 4, 3)]
+    square = at.empty(5, 3, 3, device="meta")
+    assert linalg.solve(square, at.empty(3, 2, device="meta")).shape == (5, 3, 2)
+    assert linalg.inv(square).shape == linalg.cholesky(square).shape == (5, 3, 3)
+
+
+def test_lu_without_pivots() -> None:
+    a = matrix(4) + 8 * np.eye(4)
+    _, lower, upper = linalg.lu(at.asarray(a), pivot=False)
+    np.testing.assert_allclose((lower @ upper).numpy(), a, rtol=1e-13)
