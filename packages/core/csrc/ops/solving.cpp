@@ -319,7 +319,7 @@ void define_solving() {
        shape<ldl_solve_rule>});
   define({"linalg::det(Tensor A) -> Tensor",
           "The determinant of each matrix.\n\nA (*, n, n): float32, float64 or complex.\n\n"
-          ">>> at.linalg.det(at.tensor([[1.0, 2.0], [3.0, 4.0]]))\ntensor(-2.)",
+          ">>> at.linalg.det(at.tensor([[2.0, 1.0], [0.0, 3.0]]))\ntensor(6.)",
           shape<det_rule>});
   alias("linalg::det", "core::det");
   define({"linalg::slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)",
