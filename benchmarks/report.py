@@ -89,13 +89,15 @@ def markdown(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def save_json(results: Sequence[Result], versions: Mapping[str, str], path: Path) -> None:
+def save_json(results: Sequence[Result], versions: Mapping[str, str], path: Path, threads: int | None = None) -> None:
     """Writes the results with what they were measured on."""
     machine = {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),
+        "threads": threads,
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         **versions,
     }
     content = {"machine": machine, "results": [{**asdict(result), "within": result.within} for result in results]}

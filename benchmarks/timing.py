@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable, Mapping
 
 Call = Callable[[], object]
+Clock = Callable[[], float]
 
 # Worker threads of one peer spin for a while after its work; they must not run into the next peer's time.
 _SETTLE = 0.004
 
 
-def _seconds(call: Call, repeats: int) -> float:
-    """Wall-clock seconds of ``repeats`` calls."""
-    clock = time.perf_counter
+def _seconds(call: Call, repeats: int, clock: Clock = time.perf_counter) -> float:
+    """Seconds of ``repeats`` calls."""
     rounds = range(repeats)
     start = clock()
     for _ in rounds:
@@ -31,13 +31,16 @@ def repeats_for(call: Call, target: float) -> int:
         repeats *= 4
 
 
-def compare(peers: Mapping[str, Call], rounds: int = 15, target: float = 0.02) -> dict[str, list[float]]:
+def compare(
+    peers: Mapping[str, Call], rounds: int = 15, target: float = 0.02, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
     """Seconds per call of each peer, one number for each round.
 
     Args:
         peers: what to call, by name.
         rounds: how often each peer is measured; their order turns by one from round to round.
         target: seconds that one peer runs in one round.
+        clock: of wall-clock seconds, or of this process's on all processors.
     """
     names = list(peers)
     repeats = {name: repeats_for(peers[name], target) for name in names}
@@ -46,7 +49,7 @@ def compare(peers: Mapping[str, Call], rounds: int = 15, target: float = 0.02) -
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             time.sleep(_SETTLE)
-            seconds[name].append(_seconds(peers[name], repeats[name]) / repeats[name])
+            seconds[name].append(_seconds(peers[name], repeats[name], clock) / repeats[name])
     return seconds
 
 

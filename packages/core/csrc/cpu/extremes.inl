@@ -6,7 +6,7 @@ ATLED_TARGET static void row(const char* in, int64_t stride, int64_t n, typename
   using In = typename E::In;
   using Acc = typename E::Acc;
   constexpr int64_t kBlock = 256;
-  constexpr int kLanes = sizeof(Acc) == 8 ? 16 : 32;
+  constexpr int kLanes = 32;
   Acc best = static_cast<Acc>(*reinterpret_cast<const In*>(in));
   int64_t at = 0, i = 1;
   if (stride == sizeof(In) && n >= kBlock) {

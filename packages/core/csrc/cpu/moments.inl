@@ -4,7 +4,7 @@
 // The sum of f(x) over a row, in lanes.
 template <class A, class T, class F>
 ATLED_TARGET static A sum_row(const char* in, int64_t stride, int64_t n, F f) {
-  constexpr int kLanes = sizeof(A) == 8 ? 16 : 32;
+  constexpr int kLanes = 32;
   A lanes[kLanes];
   for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
   int64_t i = 0;
@@ -68,7 +68,7 @@ ATLED_TARGET static void variance_columns(const void*, const char* in, int64_t r
 template <class T>
 ATLED_TARGET static void logsumexp_row(const void*, const char* in, int64_t stride, int64_t n, char* acc) {
   using A = OrderAcc<T>;
-  constexpr int kLanes = sizeof(A) == 8 ? 16 : 32;
+  constexpr int kLanes = 32;
   A lanes[kLanes];
   for (int k = 0; k < kLanes; ++k) lanes[k] = -std::numeric_limits<A>::infinity();
   int64_t i = 0;

@@ -3,7 +3,7 @@
 // Softmax of one row in Acc: exp(x - top) is made once, or twice where the output cannot hold it.
 template <class T, class Acc, class F, bool kLog>
 ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
-  constexpr int kLanes = sizeof(Acc) == 8 ? 8 : 16;
+  constexpr int kLanes = 32;  // more than the compiler takes apart before it makes vectors
   constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
   const F e{};
   Acc lanes[kLanes];
@@ -11,27 +11,25 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     for (int k = 0; k < kLanes; ++k) lanes[k] = Maximum{}(lanes[k], static_cast<Acc>(in[i + k]));
-  for (; i < n; ++i) lanes[0] = Maximum{}(lanes[0], static_cast<Acc>(in[i]));
-  for (int half = kLanes / 2; half > 0; half /= 2)
+  for (int half = n < kLanes ? 0 : kLanes / 2; half > 0; half /= 2)
     for (int k = 0; k < half; ++k) lanes[k] = Maximum{}(lanes[k], lanes[k + half]);
+  for (; i < n; ++i) lanes[0] = Maximum{}(lanes[0], static_cast<Acc>(in[i]));
   const Acc top = lanes[0];
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = begin + kBlock < n ? begin + kBlock : n;
     for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
-    for (i = begin; i + kLanes <= end; i += kLanes)
-      for (int k = 0; k < kLanes; ++k) {
-        const Acc y = e(static_cast<Acc>(in[i + k]) - top);
-        if constexpr (kKeep) out[i + k] = y;
-        lanes[k] += y;
-      }
-    for (int k = 0; i < end; ++i, ++k) {
-      const Acc y = e(static_cast<Acc>(in[i]) - top);
-      if constexpr (kKeep) out[i] = y;
-      lanes[k] += y;
-    }
-    for (int half = kLanes / 2; half > 0; half /= 2)
+    Acc room[kKeep ? 1 : kBlock];
+    Acc* made = kKeep ? reinterpret_cast<Acc*>(out + begin) : room;
+    const T* from = in + begin;
+    const int64_t m = end - begin;
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) made[j] = e(static_cast<Acc>(from[j]) - top);
+    for (i = 0; i + kLanes <= m; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) lanes[k] += made[i + k];
+    for (int half = m < kLanes ? 0 : kLanes / 2; half > 0; half /= 2)
       for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+    for (; i < m; ++i) lanes[0] += made[i];
     sum += lanes[0];
   }
   if constexpr (kLog) {
