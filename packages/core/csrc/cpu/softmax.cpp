@@ -1,3 +1,5 @@
+#include "functors/softmax.h"
+
 #include <algorithm>
 
 #include "cpu/assign.h"

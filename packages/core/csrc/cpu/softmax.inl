@@ -5,7 +5,6 @@ template <class T, class Acc, class F, bool kLog>
 ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
   constexpr int kLanes = 32;  // more than the compiler takes apart before it makes vectors
   constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
-  const F e{};
   Acc lanes[kLanes];
   for (int k = 0; k < kLanes; ++k) lanes[k] = -std::numeric_limits<Acc>::infinity();
   int64_t i = 0;
@@ -24,7 +23,7 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
     const T* from = in + begin;
     const int64_t m = end - begin;
     ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) made[j] = e(static_cast<Acc>(from[j]) - top);
+    for (int64_t j = 0; j < m; ++j) made[j] = exp_below<T, Acc, F>(from[j], top);
     for (i = 0; i + kLanes <= m; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] += made[i + k];
     for (int half = m < kLanes ? 0 : kLanes / 2; half > 0; half /= 2)
@@ -33,13 +32,13 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
     sum += lanes[0];
   }
   if constexpr (kLog) {
-    const Acc rest = static_cast<Acc>(std::log(sum));
+    const double rest = std::log(sum);
     ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = T((static_cast<Acc>(in[j]) - top) - rest);
+    for (int64_t j = 0; j < n; ++j) out[j] = log_below<T, Acc>(in[j], top, rest);
   } else {
     const Acc scale = static_cast<Acc>(1 / sum);
     ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = kKeep ? T(out[j] * scale) : T(e(static_cast<Acc>(in[j]) - top) * scale);
+    for (int64_t j = 0; j < n; ++j) out[j] = kKeep ? T(out[j] * scale) : T(exp_below<T, Acc, F>(in[j], top) * scale);
   }
 }
 
@@ -47,7 +46,6 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
 template <class T, class Acc, class F, bool kLog>
 ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, int64_t m) {
   constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
-  const F e{};
   Acc top[kTile], part[kTile];
   double sum[kTile];
   for (int64_t j = 0; j < m; ++j) top[j] = -std::numeric_limits<Acc>::infinity();
@@ -65,7 +63,7 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
       T* to = out + i * step;
       ATLED_IVDEP
       for (int64_t j = 0; j < m; ++j) {
-        const Acc y = e(static_cast<Acc>(x[j]) - top[j]);
+        const Acc y = exp_below<T, Acc, F>(x[j], top[j]);
         if constexpr (kKeep) to[j] = y;
         part[j] += y;
       }
@@ -73,7 +71,8 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
     }
     for (int64_t j = 0; j < m; ++j) sum[j] += part[j];
   }
-  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<Acc>(kLog ? std::log(sum[j]) : 1 / sum[j]);
+  for (int64_t j = 0; j < m; ++j) sum[j] = kLog ? std::log(sum[j]) : 1 / sum[j];
+  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<Acc>(sum[j]);
   for (int64_t i = 0; i < n; ++i) {
     const T* x = in + i * step;
     T* to = out + i * step;
@@ -81,9 +80,10 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
     for (int64_t j = 0; j < m; ++j) {
       if constexpr (kKeep) {
         to[j] = to[j] * part[j];
+      } else if constexpr (kLog) {
+        to[j] = log_below<T, Acc>(x[j], top[j], sum[j]);
       } else {
-        const Acc d = static_cast<Acc>(x[j]) - top[j];
-        to[j] = T(kLog ? d - part[j] : e(d) * part[j]);
+        to[j] = T(exp_below<T, Acc, F>(x[j], top[j]) * part[j]);
       }
     }
     (void)x;

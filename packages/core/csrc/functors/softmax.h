@@ -1,0 +1,32 @@
+// The arithmetic of softmax that keeps all digits of wide ranges.
+#pragma once
+
+#include <limits>
+#include <type_traits>
+
+#include "functors/copy.h"
+
+namespace atled::core {
+
+// exp(x - top), with what the difference loses by rounding put back: that is an error of the result's own size. Narrow
+// floats, in which the result is rounded more coarsely, go without.
+template <class T, class Acc, class Exp>
+ATLED_FN Acc exp_below(T x, Acc top) {
+  const Acc a = static_cast<Acc>(x), d = a - top, y = Exp{}(d);
+  if constexpr (!std::is_same_v<T, Acc>) return y;
+  const Acc back = d - a, lost = (a - (d - back)) - (top + back);
+  return d >= std::numeric_limits<Acc>::lowest() ? y + y * lost : y;
+}
+
+// x - top - rest, rounded once.
+template <class T, class Acc>
+ATLED_FN T log_below(T x, Acc top, double rest) {
+  if constexpr (std::is_same_v<Acc, float>) {
+    return T(static_cast<float>((static_cast<double>(static_cast<float>(x)) - static_cast<double>(top)) - rest));
+  } else {
+    const double d = x - top, back = d - x, lost = (x - (d - back)) - (top + back);
+    return d >= std::numeric_limits<double>::lowest() ? (d - rest) + lost : d - rest;
+  }
+}
+
+}  // namespace atled::core
