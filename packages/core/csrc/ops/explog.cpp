@@ -7,11 +7,6 @@ namespace atled::core {
 
 namespace {
 
-void real_float_rule(const atled_frame* frame, atled_spec* outs) {
-  float_rule(frame, outs);
-  if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex");
-}
-
 void define_explog() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
   define({"core::exp(Tensor input) -> Tensor", "e to the power of input.", shape<float_rule>, traits});
@@ -39,7 +34,7 @@ void define_explog() {
   define({"core::xlogy(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "input * log(other), but 0 where input is 0 and other is no NaN.", shape<real_float_rule>, traits});
   alias("core::sigmoid", "special::expit");
-  for (const char* name : {"exp2", "expm1", "log1p", "erf", "erfc"})
+  for (const char* name : {"exp2", "expm1", "log1p", "erf", "erfc", "logit", "xlogy"})
     alias((std::string("core::") + name).c_str(), (std::string("special::") + name).c_str());
 }
 ATLED_OPS(define_explog);

@@ -95,6 +95,7 @@ void define_reduction() {
           shape<norm_rule>});
   define({"core::logsumexp(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
           "log(sum(exp(input))) over dim, without overflow.", shape<logsumexp_rule>});
+  alias("core::logsumexp", "special::logsumexp");
 }
 ATLED_OPS(define_reduction);
 

@@ -37,6 +37,7 @@ void define_rounding() {
   define({"core::frac(Tensor input) -> Tensor", "input - trunc(input): what follows the point, with input's sign.",
           shape<frac_rule>, traits});
   alias("core::trunc", "core::fix");
+  alias("core::round", "special::round");
 }
 ATLED_OPS(define_rounding);
 

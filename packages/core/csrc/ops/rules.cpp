@@ -239,6 +239,11 @@ void same_rule(const atled_frame* frame, atled_spec* outs) {
 
 void float_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs[0], float_dtype); }
 
+void real_float_rule(const atled_frame* frame, atled_spec* outs) {
+  float_rule(frame, outs);
+  if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex");
+}
+
 void bool_rule(const atled_frame* frame, atled_spec* outs) {
   rule(frame, outs[0], [](int) { return static_cast<int>(ATLED_BOOL); });
 }

@@ -61,8 +61,9 @@ bool broadcast_into(int64_t* shape, int& ndim, const int64_t* other, int other_n
 
 void same_rule(const atled_frame* frame, atled_spec* outs);   // the promoted dtype
 void float_rule(const atled_frame* frame, atled_spec* outs);  // the promoted dtype, integers become the default float
-void bool_rule(const atled_frame* frame, atled_spec* outs);   // bool
-void like_rule(const atled_frame* frame, atled_spec* outs);   // args[0]'s shape and dtype
+void real_float_rule(const atled_frame* frame, atled_spec* outs);  // the same, DTypeError for complex numbers
+void bool_rule(const atled_frame* frame, atled_spec* outs);        // bool
+void like_rule(const atled_frame* frame, atled_spec* outs);        // args[0]'s shape and dtype
 
 // ---- reductions ----
 

@@ -51,11 +51,6 @@ void ordered_rule(const atled_frame* frame, atled_spec* outs) {
   if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex, which have no order");
 }
 
-void copysign_rule(const atled_frame* frame, atled_spec* outs) {
-  float_rule(frame, outs);
-  if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex");
-}
-
 void define_selection() {
   define({"core::where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "input where condition is true, other elsewhere.", shape<where_rule>, ATLED_OP_ELEMENTWISE});
@@ -65,7 +60,7 @@ void define_selection() {
           "value where mask is true, input elsewhere; the dtype is input's.", shape<masked_fill_rule>, kElementwise});
   define({"core::relu(Tensor input) -> Tensor", "input where it is above 0, else 0.", shape<real_rule>, kElementwise});
   define({"core::copysign(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The magnitude of input with the sign of other.", shape<copysign_rule>, kElementwise});
+          "The magnitude of input with the sign of other.", shape<real_float_rule>, kElementwise});
   define({"core::clamp_min(Tensor input, Tensor|Scalar min) -> Tensor", "input, but no less than min.",
           shape<real_rule>, kElementwise});
   define({"core::clamp_max(Tensor input, Tensor|Scalar max) -> Tensor", "input, but no more than max.",

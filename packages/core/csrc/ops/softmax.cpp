@@ -20,6 +20,8 @@ void define_softmax() {
   define({"core::log_softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor",
           "log(softmax(input)) along dim, without under- or overflow; computed in float32 or wider.",
           shape<softmax_rule>});
+  alias("core::softmax", "special::softmax");
+  alias("core::log_softmax", "special::log_softmax");
 }
 ATLED_OPS(define_softmax);
 

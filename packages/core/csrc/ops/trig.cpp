@@ -5,11 +5,6 @@ namespace atled::core {
 
 namespace {
 
-void real_float_rule(const atled_frame* frame, atled_spec* outs) {
-  float_rule(frame, outs);
-  if (is_complex(outs[0].dtype)) fail(ATLED_E_DTYPE, "expected real numbers, got complex");
-}
-
 void define_trig() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
   define({"core::sin(Tensor input) -> Tensor", "The sine of input in radians.", shape<float_rule>, traits});
@@ -37,6 +32,7 @@ void define_trig() {
   define({"core::rad2deg(Tensor input) -> Tensor", "Radians in degrees: input * 180 / pi.", shape<real_float_rule>,
           traits});
   define({"core::sinc(Tensor input) -> Tensor", "sin(pi input) / (pi input), 1 at 0.", shape<float_rule>, traits});
+  alias("core::sinc", "special::sinc");
   alias("core::asin", "core::arcsin");
   alias("core::acos", "core::arccos");
   alias("core::atan", "core::arctan");
