@@ -22,6 +22,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., np.ndarray], float]] = {
     "sigmoid": (special.expit, 2.5),
     "tanh": (np.tanh, 1.5),
     "erf": (special.erf, 1.5),
+    "erfc": (special.erfc, 1.0),
     "sin": (np.sin, 1.5),
     "cos": (np.cos, 1.5),
     "sqrt": (np.sqrt, 0.51),

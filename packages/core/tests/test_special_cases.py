@@ -1,7 +1,6 @@
-"""Zeros of both signs, infinities, NaN and what else the Python array API standard (2025.12) and C99's annex F lay down.
+"""Zeros of both signs, infinities, NaN: what the Python array API standard (2025.12) and C99's annex F lay down.
 
-Each row is one case: the function, its arguments, the result, whose sign counts too; for float32, float64 and, where its
-numbers go that far, float16.
+Each row is one case: the function, its arguments, the result, whose sign counts too.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ const LoopTable sqrt_loops = LoopTable().unary<Sqrt>(Floats{}).unary_plain<Sqrt>
 const LoopTable rsqrt_loops = LoopTable().unary<Rsqrt>(Floats{}).unary_plain<Rsqrt>(Complexes{});
 const LoopTable sigmoid_loops = complex_loops<Sigmoid>();
 const LoopTable erf_loops = float_loops<Erf>();
-const LoopTable erfc_loops = LoopTable().unary_plain<Erfc>(Floats{});
+const LoopTable erfc_loops = float_loops<Erfc>();
 
 template <class F>
 LoopTable pair_loops() {

@@ -131,7 +131,10 @@ struct Erf {
 struct Erfc {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    return std::erfc(x);
+    if constexpr (is_float<T>)
+      return fmath::erfc(x);
+    else
+      return std::erfc(x);
   }
 };
 // log(exp(a) + exp(b)), or to base 2 log2(2^a + 2^b)

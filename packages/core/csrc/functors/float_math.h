@@ -214,14 +214,9 @@ ATLED_FN float cos(float x) {
   return (k.q + 1) & 2 ? -y : y;
 }
 
-// x^y for x > 0, both finite, by double's log2 and exp2: the only rounding that shows is the last one.
-ATLED_FN float positive_pow(float x, float y) {
-  const Split s = split(x);
-  const double f = s.f, t = f / (2.0 + f), u = t * t;
-  double p = 0.28300715215623301 * u + 0.31989859231443996;
-  p = (((p * u + 0.41220941554290974) * u + 0.57707794085705233) * u + 0.96179669411814239) * u + 2.8853900817778464;
-  double e = static_cast<double>(y) * (static_cast<double>(s.k) + t * p);
-  e = e < -160.0 ? -160.0 : e;
+// 2^e in double, exact enough for float; NaN gives a number.
+ATLED_FN double double_exp2(double e) {
+  e = e > -160.0 ? e : -160.0;
   e = e > 130.0 ? 130.0 : e;
   constexpr double kShift = 6755399441055744.0;
   const double n = (e + kShift) - kShift, r = e - n;
@@ -233,7 +228,32 @@ ATLED_FN float positive_pow(float x, float y) {
   const uint64_t bits = static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(n)) + 1023) << 52;
   double scale;
   memcpy(&scale, &bits, sizeof scale);
-  return static_cast<float>(z * scale);
+  return z * scale;
+}
+
+// 2^q(|x|), where q is fitted to log2(erfc) on [0, 10.1]: beyond, erfc is 0 in float.
+ATLED_FN float erfc(float x) {
+  const double a = absolute(clamped(x, -10.1f, 10.1f)), t = a * (1 / 5.05) - 1.0;
+  double q = -0.0001932009210795001 * t - 0.002441929950895061;
+  q = (((q * t + 0.0078622237162724308) * t - 0.0014470250677898535) * t - 0.013518375057558371) * t +
+      0.0075705133455184568;
+  q = (((q * t + 0.0083237405860103674) * t + 0.00036737875316891874) * t - 0.019535045548294433) * t +
+      0.026275576792057298;
+  q = (((q * t - 0.033280684638854303) * t + 0.052438230375637798) * t - 0.080584620883842708) * t +
+      0.11836480197957536;
+  q = (((q * t - 0.17291375506655102) * t + 0.25533839878704359) * t - 0.38968065014908827) * t - 36.144256807192485;
+  q = (q * t - 74.97564926814787) * t - 39.981378792539488;
+  const double y = double_exp2(q);
+  return x != x ? x : static_cast<float>(x < 0.0f ? 2.0 - y : y);
+}
+
+// x^y for x > 0, both finite, by double's log2 and exp2: the only rounding that shows is the last one.
+ATLED_FN float positive_pow(float x, float y) {
+  const Split s = split(x);
+  const double f = s.f, t = f / (2.0 + f), u = t * t;
+  double p = 0.28300715215623301 * u + 0.31989859231443996;
+  p = (((p * u + 0.41220941554290974) * u + 0.57707794085705233) * u + 0.96179669411814239) * u + 2.8853900817778464;
+  return static_cast<float>(double_exp2(static_cast<double>(y) * (static_cast<double>(s.k) + t * p)));
 }
 
 }  // namespace atled::core::fmath

@@ -366,6 +366,16 @@ def __array_ufunc__(self: _core.Tensor, ufunc: np.ufunc, method: str, *inputs: A
     return call(ufunc, method, inputs, kwargs)
 
 
+def polygamma(self: _core.Tensor, n: int) -> _core.Tensor:
+    """``at.polygamma(n, self)``: the n-th derivative of digamma."""
+    return ops.core.polygamma(n, self)  # type: ignore[no-any-return]
+
+
+def polygamma_(self: _core.Tensor, n: int) -> _core.Tensor:
+    """``polygamma`` in place."""
+    return self.copy_(ops.core.polygamma(n, self))
+
+
 def _repr_html_(self: _core.Tensor) -> str:
     """For notebooks: a table of the values, with shape, dtype and device."""
     from atled.core._html import tensor_html
@@ -396,7 +406,7 @@ _METHODS = (
         set_,
         resize_,
     ),
-    *(apply_, map_, map2_, __array__, __array_ufunc__, _repr_html_),
+    *(apply_, map_, map2_, polygamma, polygamma_, __array__, __array_ufunc__, _repr_html_),
 )
 
 

@@ -33,6 +33,12 @@ def sigmoid(x: Any) -> Any:
     return 1 / (1 + np.exp(-x)) if np.iscomplexobj(x) else special.expit(x)
 
 
+def erfc(x: Any) -> Any:
+    """SciPy's own has an error that grows with x², up to 250 ulp; a wider type squares without it."""
+    tail = np.exp(-(x.astype(np.longdouble) ** 2)) * special.erfcx(x)
+    return np.where(x > 0.5, tail.astype(np.float64), special.erfc(x))
+
+
 def log1p(x: Any) -> Any:
     """NumPy's own complex log1p loses digits near 0; a wider type has some to spare."""
     return np.log1p(x.astype(np.clongdouble)).astype(np.complex128) if np.iscomplexobj(x) else np.log1p(x)
@@ -89,9 +95,9 @@ SPECS = [
     function("erf", special.erf, dtypes=(*BOOL, *REALS), samples=near_zero, errors=(NOT_A_TENSOR, COMPLEX)),
     function(
         "erfc",
-        special.erfc,
+        erfc,
         dtypes=(*BOOL, *REALS),
-        ulps={**FUNCTION, "float32": 8, "float64": 16},
+        ulps={**FUNCTION, "float32": 1, "float64": 6},  # the kernel's error is below 2, the reference's below 4
         errors=(NOT_A_TENSOR, COMPLEX),
     ),
     function(

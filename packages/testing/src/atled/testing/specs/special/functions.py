@@ -1,7 +1,7 @@
 """Special functions of one and two arguments.
 
 The kernels' float64 results were compared with mpmath: all are within 4 ulp of the exact value, relative to the
-amplitude for functions that oscillate, but where a comment says otherwise. Larger allowances are for SciPy's own errors.
+amplitude of functions that oscillate, but where a comment says otherwise. Larger allowances are for SciPy's errors.
 """
 
 from collections.abc import Iterator
@@ -73,6 +73,12 @@ def right(function: Any) -> Any:
     return lambda x: np.where(x == np.inf, 0, function(x))
 
 
+def zeta(s: Any, q: Any) -> Any:
+    """With its limits for an infinite exponent, where SciPy has NaN."""
+    limit = np.where(np.isnan(q) | (q > 1), 0 * q, np.where(q == 1, 1, np.inf))
+    return np.where(np.isposinf(s), np.where(np.isposinf(q), 0, limit), special.zeta(s, q))
+
+
 SCIPY_TAIL = {"default": 1, "float64": 2000}
 
 SPECS = [
@@ -89,7 +95,7 @@ SPECS = [
     ),
     function(
         "zeta",
-        special.zeta,
+        zeta,
         samples=exponents,
         domain=(0.05, 20),
         ulps={"default": 1, "float64": 16},
@@ -134,14 +140,14 @@ SPECS = [
         domain=(-20, 20),
         scale=lambda x: 1 / np.maximum(x, 1),
     ),
-    # SciPy's own error is some 100 ulp where the two series cancel; test_special.py looks at larger arguments.
+    # SciPy's own error is some 200 ulp where its two series cancel; test_special.py looks at larger arguments.
     function(
         "airy_ai",
         lambda x: np.where(np.isinf(x), 0, special.airy(x)[0]),
         samples=waves,
         domain=(-9, 3),
         scale=lambda x: np.where(x > 3, 0.3, 0.03),
-        ulps={"default": 1, "float64": 128},
+        ulps={"default": 1, "float64": 256},
         differentiable=False,
     ),
 ]
