@@ -79,3 +79,16 @@ def test_a_longer_draw_begins_like_a_shorter_one() -> None:
     short = at.randn(1001)
     at.manual_seed(3)
     assert at.equal(at.randn(4003)[:1001], short)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("sizes", [(257, 301, 129), (1000, 500, 333), (130, 1100, 64), (700, 129, 1), (512, 512, 700)])
+def test_threads_do_not_matter_to_tiles(sizes: tuple[int, int, int], dtype: str) -> None:
+    m, n, k = sizes
+    x, y = tensor(m, k).to(getattr(at, dtype)), tensor(n, k).to(getattr(at, dtype)).mT
+    results = []
+    for threads in (1, 2, 3, 4, 7, 16):
+        at.set_num_threads(threads)
+        results.append((x @ y).numpy())
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0], other)

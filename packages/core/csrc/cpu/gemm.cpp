@@ -10,6 +10,13 @@
 #include "cpu/parallel.h"
 #include "functors/copy.h"
 
+#if defined(_WIN32)
+#define NOMINMAX
+#include <windows.h>
+#else
+#include <unistd.h>
+#endif
+
 namespace atled::core {
 
 namespace {
@@ -17,6 +24,9 @@ namespace {
 constexpr int64_t kTask = 1 << 18;      // multiplications that are worth a thread
 constexpr int64_t kBlasWork = 1 << 13;  // below it, calling OpenBLAS costs more than it gives
 constexpr int64_t kDotChunk = 1 << 15;
+constexpr int64_t kAlign = 64;         // tiles begin at multiples of it
+constexpr double kTileWork = 1 << 20;  // multiplications that a tile must have
+constexpr double kRoomy = 1 << 28;     // as many make a tile worth having though each processor has one
 
 // bool: or of ands.
 struct Truth {
@@ -186,29 +196,59 @@ void blas_product(const Blas<T>& blas, const Part<T>& p) {
             static_cast<int>(p.c_row));
 }
 
-// Tiles of c, chosen by the sizes alone.
+// The border before part i of `parts` of a dimension.
+int64_t border(int64_t size, int64_t parts, int64_t i) {
+  return i == parts ? size : (size * i / parts + kAlign / 2) / kAlign * kAlign;
+}
+
+// The processors of the machine, whether this process may use them or not: the same for every run on it.
+int machine_processors() {
+#if defined(_WIN32)
+  static const int n = static_cast<int>(GetActiveProcessorCount(ALL_PROCESSOR_GROUPS));
+#else
+  static const int n = static_cast<int>(sysconf(_SC_NPROCESSORS_CONF));
+#endif
+  return std::max(n, 1);
+}
+
+struct Grid {
+  int64_t down, across;
+};
+
+// As few tiles of c as keep the machine's processors busy, since each packs its rows and its columns anew. They do not
+// depend on how many threads there are: OpenBLAS computes the borders of what it is given by other kernels, so another
+// grid changes bits.
+Grid grid(const Products& p) {
+  const double work = static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k);
+  const double all = machine_processors();
+  const double wanted = std::max(std::min(all, work / kTileWork), std::min(2 * all, work / kRoomy));
+  const int64_t tiles = std::max<int64_t>(1, (static_cast<int64_t>(wanted) + p.batches - 1) / p.batches);
+  Grid best{1, 1};
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t down = 1; down <= std::clamp<int64_t>(p.m / (2 * kAlign), 1, tiles); ++down) {
+    const int64_t across = std::min((tiles + down - 1) / down, std::max<int64_t>(1, p.n / (2 * kAlign)));
+    const double missing = static_cast<double>(tiles) / static_cast<double>(down * across);
+    const double packed = static_cast<double>(down * p.n + across * p.m) * std::max(1.0, missing);
+    if (packed <= least) {
+      least = packed;
+      best = {down, across};
+    }
+  }
+  return best;
+}
+
 template <class T>
 void multiply_tiled(const Blas<T>& blas, const Products& p) {
-  int64_t height = p.m, width = p.n;
-  if (p.m * p.n * p.k > 4 * kTask) {
-    const int64_t area = std::max<int64_t>(192 * 192, p.m * p.n / 64);
-    auto round = [](int64_t size, int64_t limit) {
-      return std::min(limit, (std::max<int64_t>(size, 1) + 63) / 64 * 64);
-    };
-    const int64_t side = static_cast<int64_t>(std::sqrt(static_cast<double>(area)));
-    height = round(side, p.m);
-    width = round(area / height, p.n);
-    height = round(area / width, p.m);
-  }
-  const int64_t down = (p.m + height - 1) / height, across = (p.n + width - 1) / width, tiles = down * across;
-  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, height * width * p.k));
-  parallel(p.batches * tiles, grain, [&](int64_t begin, int64_t end) {
+  const auto [down, across] = grid(p);
+  const int64_t tiles = down * across;
+  const int64_t grain = std::max<int64_t>(1, kTask / std::max<int64_t>(1, p.m * p.n * p.k / tiles));
+  parallel(p.batches * tiles, grain, [&, down = down, across = across](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const int64_t row = t % tiles / across * height, column = t % tiles % across * width;
-      Part<T> tile = rows_of(part_of<T>(p, t / tiles), row, std::min(p.m, row + height));
+      const int64_t i = t % tiles / across, j = t % tiles % across, column = border(p.n, across, j);
+      Part<T> tile = rows_of(part_of<T>(p, t / tiles), border(p.m, down, i), border(p.m, down, i + 1));
       tile.y += column * tile.y_column;
       tile.c += column;
-      tile.n = std::min(width, p.n - column);
+      tile.n = border(p.n, across, j + 1) - column;
       blas_product(blas, tile);
     }
   });
