@@ -205,6 +205,15 @@ Lines lines_of(const Windows& s) {
                          : Lines(1, 1, 0, 1, s.w, outputs);
 }
 
+// One window that holds every element and nothing else.
+bool whole_planes(const Windows& s) {
+  auto whole = [](const std::vector<Range>& ranges, int64_t size) {
+    return ranges.size() == 1 && ranges[0].begin == 0 && ranges[0].end == size &&
+           ranges[0].count == static_cast<double>(size);
+  };
+  return whole(s.rows, s.h) && whole(s.columns, s.w);
+}
+
 // The mean of each plane, in pieces that keep the sums short.
 template <class T>
 void average_planes(const Windows& s, const T* x, T* y) {
@@ -226,9 +235,7 @@ template <class T>
 void average(const Windows& s, const atled_tensor* input, atled_tensor* output) {
   using A = Wide<T>;
   const size_t oh = s.rows.size(), ow = s.columns.size();
-  if (oh == 1 && ow == 1 && s.rows[0].count == static_cast<double>(s.h) &&
-      s.columns[0].count == static_cast<double>(s.w))
-    return average_planes(s, data<T>(input), data<T>(output));
+  if (whole_planes(s)) return average_planes(s, data<T>(input), data<T>(output));
   const auto add = ATLED_PICK(accumulate<T, A>);
   const Lines lines = lines_of(s);
   const auto add_columns = ATLED_PICK_STRIDE(lines.stride, add_columns, A);
@@ -268,6 +275,14 @@ template <class T>
 void average_backward(const Windows& s, const atled_tensor* grad, atled_tensor* out) {
   using A = Wide<T>;
   const size_t oh = s.rows.size(), ow = s.columns.size(), size = static_cast<size_t>(s.h * s.w);
+  if (whole_planes(s)) {
+    const A factor = static_cast<A>(1 / (s.divisor != 0 ? s.divisor : static_cast<double>(size)));
+    return parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p)
+        std::fill_n(data<T>(out) + static_cast<size_t>(p) * size, size,
+                    static_cast<T>(static_cast<A>(data<T>(grad)[p]) * factor));
+    });
+  }
   const Lines lines = lines_of(s);
   const auto add = ATLED_PICK(accumulate<A, A>);
   const auto spread_columns = ATLED_PICK_STRIDE(lines.stride, spread_columns, A);

@@ -55,6 +55,8 @@ def avg_pool(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw(1, 1, 6, 6), 3, 2, 1, divisor_override=2)
     yield Sample(draw(1, 1, 6, 6), 3, 2, 1, ceil_mode=True)
     yield Sample(draw(1, 1, 3, 40), 3, 2, 1)
+    yield Sample(draw(2, 3, 4, 5), (4, 5))  # the whole plane
+    yield Sample(draw(1, 1, 4, 4), 4, 4, 1)  # as large as the plane, but over its border
 
 
 def avg_pool_backward(draw: Draw) -> Iterator[Sample]:
