@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ TESTED = [package.name for package in PACKAGES if package.tests.is_dir()]
 DIST = ROOT / "dist"
 REPORTS = ROOT / "build" / "reports"
 SANITIZED = ["core", "autograd"]
+# Wheels are for the stable ABI from 3.12 on: those that the first of these builds serve all.
+STABLE = [f"3.{minor}" for minor in (12, 13, 14) if shutil.which(f"python3.{minor}")]
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
@@ -178,6 +181,22 @@ def sanitizers(session: nox.Session) -> None:
     requirements = {requirement for package in packages for requirement in package.test_requirements}
     install(session, [p for p in PACKAGES if p.name == "testing"], *sorted(requirements))
     session.run("python", "ci/sanitize.py", *(package.name for package in packages), *session.posargs)
+
+
+@nox.session(python=STABLE)
+def pythons(session: nox.Session) -> None:
+    """Build wheels for the stable ABI once, and run tests with every newer Python that is on the path."""
+    chosen = [package for package in PACKAGES if package.name in ("core", "autograd", "nn", "optim", "testing")]
+    folder = DIST / "stable"
+    names = [package.name for package in chosen]
+    session.run(f"python{STABLE[0]}", "ci/wheels.py", *names, "--folder", str(folder), external=True)
+    requirements = {requirement for package in chosen for requirement in package.test_requirements}
+    session.install("--find-links", str(folder), *sorted(requirements))
+    session.install("--force-reinstall", "--no-deps", *(str(wheel_of(package, folder)) for package in chosen))
+    # Of the tests that exist for every dtype, one dtype's.
+    options = session.posargs or ["-k", "float32 or not test_ops"]
+    tested = [package for package in chosen if package.tests.is_dir()]
+    run_all(session, *(pytest(f"python{session.python}-{p.name}", str(p.tests), *options) for p in tested))
 
 
 @nox.session(venv_backend="none")

@@ -17,7 +17,6 @@ from pathlib import Path
 from workspace import ROOT, Package, discover, fingerprint, requirement_name, with_needed
 
 DIST = ROOT / "dist"
-STAMPS = DIST / "stamps.json"
 
 
 def wheel_of(package: Package, folder: Path = DIST) -> Path:
@@ -68,11 +67,12 @@ def build(package: Package, python: Path, folder: Path = DIST, *options: str, **
     pip(python, "wheel", *fixed, *options, str(package.folder), env=env)
 
 
-def build_all(packages: list[Package]) -> None:
+def build_all(packages: list[Package], folder: Path = DIST) -> None:
     """Builds every wheel that is missing or stale, each after those it is built against."""
-    DIST.mkdir(exist_ok=True)
-    stamps: dict[str, str] = json.loads(STAMPS.read_text()) if STAMPS.exists() else {}
-    stale = [p for p in packages if stamps.get(p.name) != _stamp(p, packages) or not _present(p)]
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "stamps.json"
+    stamps: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+    stale = [p for p in packages if stamps.get(p.name) != _stamp(p, packages) or not _present(p, folder)]
     if not stale:
         return
     python = environment(packages)
@@ -81,17 +81,17 @@ def build_all(packages: list[Package]) -> None:
         if package in stale:
             start = time.perf_counter()
             stamp = _stamp(package, packages)
-            build(package, python)
+            build(package, python, folder)
             stamps[package.name] = stamp
-            STAMPS.write_text(json.dumps(stamps, indent=1))
-            print(f"{wheel_of(package).name}: built in {time.perf_counter() - start:.0f} s", flush=True)
+            kept.write_text(json.dumps(stamps, indent=1))
+            print(f"{wheel_of(package, folder).name}: built in {time.perf_counter() - start:.0f} s", flush=True)
         if package.distribution in wanted:
-            pip(python, "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel_of(package)))
+            pip(python, "install", "--quiet", "--force-reinstall", "--no-deps", str(wheel_of(package, folder)))
 
 
-def _present(package: Package) -> bool:
+def _present(package: Package, folder: Path) -> bool:
     try:
-        return wheel_of(package).is_file()
+        return wheel_of(package, folder).is_file()
     except FileNotFoundError:
         return False
 
@@ -100,11 +100,13 @@ def main() -> None:
     """Command line: packages to build, with what they need; all of them by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("package", nargs="*")
-    names = set(parser.parse_args().package)
+    parser.add_argument("--folder", type=Path, default=DIST, help="where the wheels go (default dist/)")
+    arguments = parser.parse_args()
+    names = set(arguments.package)
     packages = discover()
     if unknown := names - {package.name for package in packages}:
         parser.error(f"expected folders of packages/, got {', '.join(sorted(unknown))}")
-    build_all(with_needed(names, packages) if names else packages)
+    build_all(with_needed(names, packages) if names else packages, arguments.folder)
 
 
 if __name__ == "__main__":
