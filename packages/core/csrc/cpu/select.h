@@ -16,7 +16,7 @@
 
 namespace atled::core {
 
-constexpr int64_t kSelectFew = 512;      // so many elements are put into order as they are
+constexpr int64_t kSelectFew = 16384;    // so many elements are put into order as they are
 constexpr int64_t kSelectChunk = 16384;  // elements of a pass that one thread does at a time
 constexpr int64_t kSelectBlock = 64;     // elements that vector code compares at a time
 
