@@ -146,6 +146,26 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def matrix(session: nox.Session) -> None:
+    """Run every op's tests at every level of instructions, on one thread and on several."""
+    packages = [p for p in PACKAGES if p.name in ("core", "nn", "optim")]
+    install(session, PACKAGES, *sorted({r for package in packages for r in package.test_requirements}))
+    files = [str((package.tests / "test_ops.py").relative_to(ROOT)) for package in packages]
+    for level in ("baseline", "avx2", "avx512"):
+        for threads in ("1", "3"):
+            settings = {"ATLED_CPU_LEVEL": level, "ATLED_NUM_THREADS": threads}
+            command = pytest(f"matrix-{level}-{threads}", "-q", *files, *session.posargs)
+            session.run(*command, env=settings, success_codes=[0, 1])
+    session.run("python", "ci/summary.py", str(REPORTS), "--prefix", "matrix-")
+
+
+@nox.session
+def portable(session: nox.Session) -> None:
+    """Compile the C++ below the bindings with Clang and, for 64-bit Arm, with GCC; a warning is an error."""
+    session.run("python", "ci/portable.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the site in docs/_build/html; a warning is an error."""
     install(session, PACKAGES, "sphinx>=8.1", "furo>=2025.1", "myst-parser>=4.0")

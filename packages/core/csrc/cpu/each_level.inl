@@ -10,15 +10,12 @@ struct Baseline {
 #if ATLED_X86_LEVELS
 #define ATLED_VECTOR_INSTRUCTIONS
 struct Avx2 {
-#define ATLED_TARGET __attribute__((target("avx2,fma,f16c,bmi,bmi2")))
+#define ATLED_TARGET ATLED_TARGET_AVX2
 #include ATLED_LEVEL_BODY
 #undef ATLED_TARGET
 };
 struct Avx512 {
-#define ATLED_TARGET                                                                                   \
-  __attribute__((                                                                                      \
-      target("avx512f,avx512vl,avx512dq,avx512bw,avx512cd,avx2,fma,f16c,bmi,bmi2,prefer-vector-width=" \
-             "512")))
+#define ATLED_TARGET ATLED_TARGET_AVX512
 #include ATLED_LEVEL_BODY
 #undef ATLED_TARGET
 };

@@ -242,7 +242,7 @@ ATLED_TARGET static void pair(const T* re, const T* im, T* pairs, int64_t n, T s
 // line j, at to + to_at[j].
 template <class T>
 ATLED_TARGET static ATLED_INLINE void turn_square(const T* from, const int64_t* from_at, T* to, const int64_t* to_at) {
-#if defined(ATLED_TURN_INSTRUCTIONS)
+#if defined(ATLED_VECTOR_INSTRUCTIONS)
   if constexpr (sizeof(T) == 4) {
     __m256d row[4];
     for (int i = 0; i < 4; ++i) row[i] = _mm256_castps_pd(_mm256_loadu_ps(from + from_at[i]));

@@ -29,34 +29,10 @@ ATLED_INLINE void fold_point(T ar, T ai, T br, T bi, T wr, T wi, T& yr, T& yi) {
 template <class T>
 constexpr int kSide = 16 / static_cast<int>(sizeof(T));
 
-struct FftBaseline {
-#define ATLED_TARGET
-#include "cpu/fft.inl"
-#undef ATLED_TARGET
-};
-#if ATLED_X86_LEVELS
-#define ATLED_TURN_INSTRUCTIONS
-struct FftAvx2 {
-#define ATLED_TARGET __attribute__((target("avx2,fma")))
-#include "cpu/fft.inl"
-#undef ATLED_TARGET
-};
-struct FftAvx512 {
-#define ATLED_TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")))
-#include "cpu/fft.inl"
-#undef ATLED_TARGET
-};
-#undef ATLED_TURN_INSTRUCTIONS
-#else
-using FftAvx2 = FftBaseline;
-using FftAvx512 = FftBaseline;
-#endif
-
-// ATLED_FFT(passes<T>): the member of this machine's level.
-#define ATLED_FFT(...)                                      \
-  (cpu_level() == kAvx512 ? FftAvx512::template __VA_ARGS__ \
-   : cpu_level() == kAvx2 ? FftAvx2::template __VA_ARGS__   \
-                          : FftBaseline::template __VA_ARGS__)
+namespace passes {
+#define ATLED_LEVEL_BODY "cpu/fft.inl"
+#include "cpu/each_level.inl"
+}  // namespace passes
 
 template <class T>
 struct Pair {
@@ -125,7 +101,7 @@ class Block {
       const int64_t count = std::min(kTile, held - first), turned = along ? count / kSide<T> * kSide<T> : 0;
       const T* from = source.data + first * point;
       Pair<T>* const tile = tile_;
-      ATLED_FFT(turn_in<T>)(from, at, &tile->re, turned);
+      ATLED_PICK_OF(passes, turn_in<T>)(from, at, &tile->re, turned);
       if (source.complex && together) {
         for (int64_t j = 0; j < count; ++j)
           std::memcpy(static_cast<void*>(tile + j * kWide), from + at[0] + j * point,
@@ -138,10 +114,10 @@ class Block {
         for (int64_t l = 0; l < lines; ++l)
           for (int64_t j = 0; j < count; ++j) tile[j * kWide + l] = {from[at[l] + j * point], T(0)};
       }
-      ATLED_FFT(part<T>)(&tile->re, x.re + first * kWide, x.im + first * kWide, count * kWide);
+      ATLED_PICK_OF(passes, part<T>)(&tile->re, x.re + first * kWide, x.im + first * kWide, count * kWide);
     }
     clear(held, n);
-    if (source.mirrored) ATLED_FFT(mirror<T>)(x, n);
+    if (source.mirrored) ATLED_PICK_OF(passes, mirror<T>)(x, n);
     if (source.swapped) std::swap(x.re, x.im);
   }
 
@@ -153,9 +129,9 @@ class Block {
     for (int64_t first = 0; first < target.kept; first += kTile) {
       const int64_t count = std::min(kTile, target.kept - first), turned = along ? count / kSide<T> * kSide<T> : 0;
       Pair<T>* const tile = tile_;
-      ATLED_FFT(pair<T>)(x.re + first * kWide, x.im + first * kWide, &tile->re, count * kWide, scale);
+      ATLED_PICK_OF(passes, pair<T>)(x.re + first * kWide, x.im + first * kWide, &tile->re, count * kWide, scale);
       T* to = target.data + first * point;
-      ATLED_FFT(turn_out<T>)(&tile->re, to, at, turned);
+      ATLED_PICK_OF(passes, turn_out<T>)(&tile->re, to, at, turned);
       if (together) {
         for (int64_t j = 0; j < count; ++j)
           std::memcpy(to + at[0] + j * point, static_cast<void*>(tile + j * kWide),
@@ -172,16 +148,16 @@ class Block {
   }
 
   void run(const Plan<T>& plan) {
-    if (plan.smooth) return ATLED_FFT(passes<T>)(plan.radices, x, y);
+    if (plan.smooth) return ATLED_PICK_OF(passes, passes<T>)(plan.radices, x, y);
     const int64_t n = plan.n, m = plan.convolution;
-    ATLED_FFT(multiply_points<T>)(x, plan.chirp_re.data(), plan.chirp_im.data(), n);
+    ATLED_PICK_OF(passes, multiply_points<T>)(x, plan.chirp_re.data(), plan.chirp_im.data(), n);
     clear(n, m);
-    ATLED_FFT(passes<T>)(plan.radices, x, y);
-    ATLED_FFT(multiply_points<T>)(x, plan.kernel_re.data(), plan.kernel_im.data(), m);
+    ATLED_PICK_OF(passes, passes<T>)(plan.radices, x, y);
+    ATLED_PICK_OF(passes, multiply_points<T>)(x, plan.kernel_re.data(), plan.kernel_im.data(), m);
     std::swap(x.re, x.im);
-    ATLED_FFT(passes<T>)(plan.radices, x, y);
+    ATLED_PICK_OF(passes, passes<T>)(plan.radices, x, y);
     std::swap(x.re, x.im);
-    ATLED_FFT(multiply_points<T>)(x, plan.chirp_re.data(), plan.chirp_im.data(), n);
+    ATLED_PICK_OF(passes, multiply_points<T>)(x, plan.chirp_re.data(), plan.chirp_im.data(), n);
   }
 
   Lanes<T> x, y;
@@ -225,15 +201,15 @@ void direct(const Job<T>& job, const Plan<T>& plan) {
                       source.swapped = source.swapped && !job.fold;
                       block.gather(source, in, lines, job.n + job.fold);
                       if (job.fold) {
-                        ATLED_FFT(fold<T>)(block.x, block.y, wr, wi, job.n);
+                        ATLED_PICK_OF(passes, fold<T>)(block.x, block.y, wr, wi, job.n);
                         std::swap(block.x, block.y);
                         if (job.source.swapped) std::swap(block.x.re, block.x.im);
                       }
                       block.run(plan);
                       if (job.unfold) {
-                        ATLED_FFT(unfold<T>)(block.x, block.y, wr, wi, job.n);
+                        ATLED_PICK_OF(passes, unfold<T>)(block.x, block.y, wr, wi, job.n);
                         std::swap(block.x, block.y);
-                        if (job.target.kept > job.n + 1) ATLED_FFT(mirror<T>)(block.x, 2 * job.n);
+                        if (job.target.kept > job.n + 1) ATLED_PICK_OF(passes, mirror<T>)(block.x, 2 * job.n);
                       }
                       block.scatter(job.target, out, lines, job.scale);
                     });
@@ -264,7 +240,7 @@ void in_two_steps(const Source<T>& source, const Target<T>& target, const Plan<T
           cosines[j] = static_cast<T>(w.first);
           sines[j] = static_cast<T>(w.second);
         }
-        ATLED_FFT(multiply_lanes<T>)(block.x, cosines, sines, plan.lane_re.data(), plan.lane_im.data(), rows);
+        ATLED_PICK_OF(passes, multiply_lanes<T>)(block.x, cosines, sines, plan.lane_re.data(), plan.lane_im.data(), rows);
         block.scatter(row, out, lines, T(1));
       });
   Target<T> scattered = target;

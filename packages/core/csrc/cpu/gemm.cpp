@@ -70,50 +70,18 @@ ATLED_INLINE T number_as(std::complex<double> z) {
 }
 
 namespace gemm {
-struct Baseline {
-#define ATLED_TARGET
-#include "cpu/gemm.inl"
-#undef ATLED_TARGET
-};
-#if ATLED_X86_LEVELS
-struct Avx2 {
-#define ATLED_TARGET __attribute__((target("avx2,fma")))
-#include "cpu/gemm.inl"
-#undef ATLED_TARGET
-};
-struct Avx512 {
-#define ATLED_TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,prefer-vector-width=512")))
-#include "cpu/gemm.inl"
-#undef ATLED_TARGET
-};
-#else
-using Avx2 = Baseline;
-using Avx512 = Baseline;
-#endif
+#define ATLED_LEVEL_BODY "cpu/gemm.inl"
+#include "cpu/each_level.inl"
 }  // namespace gemm
 
 template <class T>
 void own_product(const Part<T>& p) {
-  switch (cpu_level()) {
-    case kAvx512:
-      return gemm::Avx512::product<T>(p);
-    case kAvx2:
-      return gemm::Avx2::product<T>(p);
-    default:
-      return gemm::Baseline::product<T>(p);
-  }
+  ATLED_PICK_OF(gemm, product<T>)(p);
 }
 
 template <class T>
 T own_dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
-  switch (cpu_level()) {
-    case kAvx512:
-      return gemm::Avx512::dot<T>(x, x_step, y, y_step, n);
-    case kAvx2:
-      return gemm::Avx2::dot<T>(x, x_step, y, y_step, n);
-    default:
-      return gemm::Baseline::dot<T>(x, x_step, y, y_step, n);
-  }
+  return ATLED_PICK_OF(gemm, dot<T>)(x, x_step, y, y_step, n);
 }
 
 template <class T>

@@ -14,13 +14,11 @@
 #include <type_traits>
 
 #include "atled/dtype.hpp"
+#include "atled/targets.h"
 #include "functors/inline.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if ATLED_X86_LEVELS
 #include <immintrin.h>
-#define ATLED_X86_LEVELS 1
-#else
-#define ATLED_X86_LEVELS 0
 #endif
 
 // The operands of an element-wise loop are the same memory or apart, so no iteration depends on another.

@@ -13,17 +13,12 @@
 
 #include "atled/dtype.hpp"
 #include "atled/philox.h"
+#include "atled/targets.h"
 
 #if defined(_MSC_VER)
 #define ATLED_INLINE __forceinline
 #else
 #define ATLED_INLINE inline __attribute__((always_inline))
-#endif
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define ATLED_X86_LEVELS 1
-#else
-#define ATLED_X86_LEVELS 0
 #endif
 
 #include "cpu/math.h"
@@ -59,13 +54,12 @@ struct Baseline {
 
 #if ATLED_X86_LEVELS
 struct Avx2 {
-#define ATLED_TARGET __attribute__((target("avx2,fma,bmi,bmi2")))
+#define ATLED_TARGET ATLED_TARGET_AVX2
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };
 struct Avx512 {
-#define ATLED_TARGET \
-  __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,bmi,bmi2,prefer-vector-width=512")))
+#define ATLED_TARGET ATLED_TARGET_AVX512
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };

@@ -1,0 +1,74 @@
+"""Compiles the C++ below the bindings with other compilers and for other processors; a warning is an error.
+
+Clang for this machine, and GCC for 64-bit Arm where its cross compiler is installed (Debian's ``g++-aarch64-linux-gnu``),
+for which the loops of ``cpu/loops.inl`` become NEON code. Nothing is linked or run.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from workspace import ROOT, Package, discover
+
+FLAGS = [
+    "-std=c++17",
+    "-O1",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-fno-math-errno",
+    "-ffp-contract=off",
+    "-fopenmp-simd",
+    "-c",
+]
+COMPILERS = ("clang++", "aarch64-linux-gnu-g++")
+
+
+def sources(package: Package) -> list[Path]:
+    """The C++ files of a package, but for bindings and what includes a library of a build's own."""
+    rooms = {"python", "onednn"}
+    return [path for path in sorted((package.folder / "csrc").rglob("*.cpp")) if rooms.isdisjoint(path.parts)]
+
+
+def compile_one(compiler: str, package: Package, source: Path, folder: Path) -> str:
+    """What the compiler had to say, empty when it was content."""
+    core = ROOT / "packages" / "core"
+    rooms = [package.folder / "csrc", package.folder / "include", core / "include"]
+    includes = [f"-I{room}" for room in [*rooms, sysconfig.get_path("include")]]
+    given = [f'-DATLED_{package.name.upper()}_VERSION="0"', '-DATLED_OPENBLAS_FILE="libopenblas.so"']
+    output = folder / f"{package.name}-{'-'.join(source.relative_to(package.folder).parts)}.o"
+    command = [compiler, *FLAGS, *includes, *given, str(source), "-o", str(output)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else ""
+
+
+def main() -> None:
+    """Command line: compilers, by default those of COMPILERS that are installed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("compiler", nargs="*", help=f"by default {' and '.join(COMPILERS)}")
+    chosen = parser.parse_args().compiler
+    missing = [name for name in COMPILERS if not shutil.which(name)]
+    compilers = chosen or [name for name in COMPILERS if name not in missing]
+    for name in missing if not chosen else ():
+        print(f"portable: {name} is not installed, so nothing is compiled with it")
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for compiler in compilers:
+            work = [(package, source) for package in discover() for source in sources(package)]
+            said = pool.map(lambda job: compile_one(compiler, *job, Path(folder)), work)  # noqa: B023
+            for (_, source), text in zip(work, said, strict=True):
+                if text:
+                    failed += 1
+                    print(f"{compiler} {source.relative_to(ROOT)}:\n{text}", flush=True)
+            print(f"portable: {len(work)} files compiled with {compiler}", flush=True)
+    sys.exit(f"{failed} files were not compiled without a warning" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
