@@ -230,19 +230,20 @@ void in_two_steps(const Source<T>& source, const Target<T>& target, const Plan<T
   column.point *= columns;
   column.held = rows;
   const Target<T> row{between.data, 2 * columns, rows, true};
-  for_each_block<T>(
-      across, rows, [&](Block<T>& block, int64_t first, int64_t lines, const int64_t* in, const int64_t* out) {
-        block.gather(column, in, lines, rows);
-        block.run(*short_plan);
-        T cosines[kDirect], sines[kDirect];
-        for (int64_t j = 0; j < rows; ++j) {
-          const auto w = (*plan.roots)(first * j);
-          cosines[j] = static_cast<T>(w.first);
-          sines[j] = static_cast<T>(w.second);
-        }
-        ATLED_PICK_OF(passes, multiply_lanes<T>)(block.x, cosines, sines, plan.lane_re.data(), plan.lane_im.data(), rows);
-        block.scatter(row, out, lines, T(1));
-      });
+  for_each_block<T>(across, rows,
+                    [&](Block<T>& block, int64_t first, int64_t lines, const int64_t* in, const int64_t* out) {
+                      block.gather(column, in, lines, rows);
+                      block.run(*short_plan);
+                      T cosines[kDirect], sines[kDirect];
+                      for (int64_t j = 0; j < rows; ++j) {
+                        const auto w = (*plan.roots)(first * j);
+                        cosines[j] = static_cast<T>(w.first);
+                        sines[j] = static_cast<T>(w.second);
+                      }
+                      ATLED_PICK_OF(passes, multiply_lanes<T>)(block.x, cosines, sines, plan.lane_re.data(),
+                                                               plan.lane_im.data(), rows);
+                      block.scatter(row, out, lines, T(1));
+                    });
   Target<T> scattered = target;
   scattered.point *= rows;
   scattered.kept = columns;

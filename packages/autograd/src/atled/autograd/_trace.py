@@ -54,12 +54,11 @@ class Tracer:
         """Writes down a call of an op."""
         schema, results, _ = _tape.signature(op)
         given = dict(zip((name for name, _, _ in schema), args, strict=False))
-        # Loose integers, x.reshape(2, 3), belong to the last list that is given by position.
-        if len(args) > len(schema) or (args and isinstance(args[-1], int) and _is_list(schema, len(args) - 1)):
-            at = next((i for i, (_, kind, _) in enumerate(schema) if kind.startswith("int[*]")), None)
-            if at is not None:
-                given = dict(zip((name for name, _, _ in schema[:at]), args, strict=False))
-                given[schema[at][0]] = tuple(args[at:])
+        # Loose integers, x.reshape(2, 3), belong to the list int[*], which no positional argument follows.
+        at = next((i for i, (_, kind, _) in enumerate(schema) if kind.startswith("int[*]")), len(args))
+        if len(args) > at + 1 or (len(args) > at and isinstance(args[at], int)):
+            given = dict(zip((name for name, _, _ in schema[:at]), args, strict=False))
+            given[schema[at][0]] = tuple(args[at:])
         given |= kwargs
         unknown = given.keys() - {name for name, _, _ in schema}
         if unknown:
@@ -76,10 +75,6 @@ class Tracer:
         first = self.emit(what, op, operands, len(results))
         made = [TensorProxy(self, ("r", first + i)) for i in range(len(results))]
         return made[0] if len(made) == 1 else tuple(made)
-
-
-def _is_list(schema: list[tuple[str, str, int]], i: int) -> bool:
-    return i < len(schema) and schema[i][1].startswith("int[*]")
 
 
 _ARITHMETIC = {"core::add": "+", "core::sub": "-", "core::mul": "*", "core::div": "/", "core::pow": "^"}
