@@ -1,7 +1,7 @@
 """Compiles the C++ below the bindings with other compilers and for other processors; a warning is an error.
 
-Clang for this machine, and GCC for 64-bit Arm where its cross compiler is installed (Debian's ``g++-aarch64-linux-gnu``),
-for which the loops of ``cpu/loops.inl`` become NEON code. Nothing is linked or run.
+Clang for this machine, and GCC for 64-bit Arm where its cross compiler is installed (Debian's
+``g++-aarch64-linux-gnu``), for which the loops of ``cpu/loops.inl`` become NEON code. Nothing is linked or run.
 """
 
 import argparse
@@ -61,9 +61,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for compiler in compilers:
             work = [(package, source) for package in discover() for source in sources(package)]
-            said = pool.map(lambda job: compile_one(compiler, *job, Path(folder)), work)  # noqa: B023
-            for (_, source), text in zip(work, said, strict=True):
-                if text:
+            jobs = [pool.submit(compile_one, compiler, package, source, Path(folder)) for package, source in work]
+            for (_, source), job in zip(work, jobs, strict=True):
+                if text := job.result():
                     failed += 1
                     print(f"{compiler} {source.relative_to(ROOT)}:\n{text}", flush=True)
             print(f"portable: {len(work)} files compiled with {compiler}", flush=True)

@@ -41,7 +41,7 @@ def stft(
 ) -> Any:
     hop = hop or n_fft // 4
     if center:
-        mode = {"replicate": "edge", "circular": "wrap"}.get(pad_mode, pad_mode)
+        mode: Any = {"replicate": "edge", "circular": "wrap"}.get(pad_mode, pad_mode)
         x = np.pad(x, [*[(0, 0)] * (x.ndim - 1), (n_fft // 2, n_fft // 2)], mode=mode)
     missing = n_fft - (length or n_fft)
     if align_to_window:
