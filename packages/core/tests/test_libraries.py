@@ -1,6 +1,7 @@
 """Tensors in the hands of other libraries, each the real one, from NumPy and SciPy to PyTorch and JAX."""
 
 import copy
+import importlib.util
 import os
 import pickle
 import subprocess
@@ -61,13 +62,27 @@ def test_ufuncs_answer_tensors() -> None:
     assert np.add(x, 1, where=at.tensor([True, False]), out=out).tolist() == [1, 2]
 
 
+RECORDED = """
+import numpy as np
+import atled.core as at
+import atled.autograd
+x = at.tensor([1.0, 2.0], requires_grad=True)
+(np.exp(x) * np.ones(2, np.float32)).sum().backward()
+np.testing.assert_allclose(x.grad.numpy(), np.exp([1, 2]), rtol=1e-6)
+try:
+    np.cbrt(x)
+except at.AutogradError as error:
+    assert "detach" in str(error)
+else:
+    raise AssertionError("np.cbrt has no op and was not refused")
+"""
+
+
 def test_ufuncs_of_recorded_tensors_are_recorded() -> None:
-    pytest.importorskip("atled.autograd")
-    x = at.tensor([1.0, 2.0], requires_grad=True)
-    (np.exp(x) * np.ones(2, np.float32)).sum().backward()
-    np.testing.assert_allclose(x.grad.numpy(), np.exp([1, 2]), rtol=1e-6)
-    with pytest.raises(at.AutogradError, match="detach"):
-        np.cbrt(x)
+    """In a process of its own, since a plugin of another test may own the place of autograd's layer in this one."""
+    if importlib.util.find_spec("atled.autograd") is None:
+        pytest.skip("needs atled-autograd")
+    subprocess.run([sys.executable, "-c", RECORDED], check=True, timeout=60)
 
 
 def test_arrays_of_tensors() -> None:

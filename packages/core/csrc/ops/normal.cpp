@@ -27,7 +27,7 @@ constexpr Function kOps[] = {
      "-input log(input); 0 at 0, -infinity below.\n\n>>> at.special.entr(at.tensor([0.5]))\ntensor([0.3466])"},
     {"special::xlog1py(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
      "input * log1p(other), but 0 where input is 0 and other is no NaN.\n\n"
-     ">>> at.special.xlog1py(at.tensor([0.0, 1.0]), -1.0)\ntensor([0., -inf])"},
+     ">>> at.special.xlog1py(at.tensor([0.0, 1.0]), -1.0)\ntensor([  0., -inf])"},
 };
 
 void define_normal() {
