@@ -194,6 +194,8 @@ ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t str
     for (int k = 0; k < kLanes; ++k) lanes[k] = r.load(x[k]);
     for (i = kLanes; i + kLanes <= n; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] = r.combine(lanes[k], r.load(x[i + k]));
+    // What is left goes to the lanes too: added to their total, one by one, it would be rounded at each step.
+    for (int k = 0; i < n; ++i, ++k) lanes[k] = r.combine(lanes[k], r.load(x[i]));
     for (int half = kLanes / 2; half > 0; half /= 2)
       for (int k = 0; k < half; ++k) lanes[k] = r.combine(lanes[k], lanes[k + half]);
     total = lanes[0];
