@@ -149,7 +149,6 @@ void define_composites() {
           "Returns a's other dimensions, then b's.\n\n>>> at.ones(2, 3).tensordot(at.ones(3, 4), 1).shape\n(2, 4)",
           nullptr, composite});
   alias("core::vecdot", "linalg::vecdot");
-  alias("core::tensordot", "linalg::tensordot");
 }
 
 void define_matmul() {

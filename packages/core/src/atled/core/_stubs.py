@@ -11,6 +11,7 @@ import argparse
 import ast
 import importlib
 import keyword
+import re
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -59,7 +60,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, overload
 
 from ._core import Generator, Scalar, Tensor, _bool, _device, _dtype, _float, _int, _str{results}
-
+{own}
 '''
 
 
@@ -168,7 +169,10 @@ def namespace_stub(name: str, ops: list[OpReference]) -> str:
     shared = [op for op in ops if any(other.startswith("core::") for other in op.elsewhere)]
     own = [op for op in ops if op not in shared]
     results = "".join(f", {op.result_class}" for op in shared if op.result_class)
-    header = _NAMESPACE_HEADER.format(name=name, results=results)
+    # What the module has beside its ops, it imports by name.
+    lines = (_HERE / f"{name}.py").read_text().splitlines()
+    imported = "".join(f"{line}\n" for line in lines if re.fullmatch(r"from \S+ import (\w+) as \1", line))
+    header = _NAMESPACE_HEADER.format(name=name, results=results, own=imported)
     return header + "".join(result_classes(own)) + "".join(text for op in ops for text in functions(op))
 
 

@@ -2,5 +2,6 @@
 
 from atled.core import _ops
 from atled.core._core import LinAlgError as LinAlgError
+from atled.core._overloads import tensordot as tensordot
 
 _ops.publish(globals(), "linalg")
