@@ -185,29 +185,38 @@ ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t str
   using In = typename R::In;
   using Acc = typename R::Acc;
   constexpr int kLanes = sizeof(Acc) >= 16 ? 8 : sizeof(Acc) == 8 ? 16 : 32;
+  constexpr int64_t kRun = 32;  // of so many elements a lane makes one sum, which is then added to others like it
   const R r = functor<R>(ctx);
   Acc total = r.identity();
   int64_t i = 0;
   if (stride == sizeof(In) && n >= kLanes) {
     const In* x = reinterpret_cast<const In*>(in);
-    Acc lanes[kLanes];
-    for (int k = 0; k < kLanes; ++k) lanes[k] = r.load(x[k]);
-    for (i = kLanes; i + kLanes <= n; i += kLanes)
-      for (int k = 0; k < kLanes; ++k) lanes[k] = r.combine(lanes[k], r.load(x[i + k]));
-    // What is left goes to the lanes too: added to their total, one by one, it would be rounded at each step.
-    for (int k = 0; i < n; ++i, ++k) lanes[k] = r.combine(lanes[k], r.load(x[i]));
-    for (int half = kLanes / 2; half > 0; half /= 2)
-      for (int k = 0; k < half; ++k) lanes[k] = r.combine(lanes[k], lanes[k + half]);
-    total = lanes[0];
-  } else if (n >= 4) {
-    Acc a = r.identity(), b = a, c = a, d = a;
-    for (; i + 4 <= n; i += 4) {
-      a = r.combine(a, r.load(*reinterpret_cast<const In*>(in + i * stride)));
-      b = r.combine(b, r.load(*reinterpret_cast<const In*>(in + (i + 1) * stride)));
-      c = r.combine(c, r.load(*reinterpret_cast<const In*>(in + (i + 2) * stride)));
-      d = r.combine(d, r.load(*reinterpret_cast<const In*>(in + (i + 3) * stride)));
+    Acc sums[kLanes], lanes[kLanes];
+    for (int k = 0; k < kLanes; ++k) sums[k] = r.load(x[k]);
+    for (i = kLanes; i + kLanes <= n;) {
+      const int64_t end = i + kRun * kLanes < n ? i + kRun * kLanes : n;
+      for (int k = 0; k < kLanes; ++k) lanes[k] = r.load(x[i + k]);
+      for (i += kLanes; i + kLanes <= end; i += kLanes)
+        for (int k = 0; k < kLanes; ++k) lanes[k] = r.combine(lanes[k], r.load(x[i + k]));
+      for (int k = 0; k < kLanes; ++k) sums[k] = r.combine(sums[k], lanes[k]);
     }
-    total = r.combine(r.combine(a, b), r.combine(c, d));
+    // What is left goes to the lanes too: added to their total, one by one, it would be rounded at each step.
+    for (int k = 0; i < n; ++i, ++k) sums[k] = r.combine(sums[k], r.load(x[i]));
+    for (int half = kLanes / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k) sums[k] = r.combine(sums[k], sums[k + half]);
+    total = sums[0];
+  } else if (n >= 4) {
+    Acc sums[4] = {total, total, total, total};
+    while (i + 4 <= n) {
+      const int64_t end = i + kRun * 4 < n ? i + kRun * 4 : n;
+      Acc lanes[4];
+      for (int k = 0; k < 4; ++k) lanes[k] = r.load(*reinterpret_cast<const In*>(in + (i + k) * stride));
+      for (i += 4; i + 4 <= end; i += 4)
+        for (int k = 0; k < 4; ++k)
+          lanes[k] = r.combine(lanes[k], r.load(*reinterpret_cast<const In*>(in + (i + k) * stride)));
+      for (int k = 0; k < 4; ++k) sums[k] = r.combine(sums[k], lanes[k]);
+    }
+    total = r.combine(r.combine(sums[0], sums[1]), r.combine(sums[2], sums[3]));
   }
   for (; i < n; ++i) total = r.combine(total, r.load(*reinterpret_cast<const In*>(in + i * stride)));
   *reinterpret_cast<Acc*>(result) = total;

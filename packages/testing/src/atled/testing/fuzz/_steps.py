@@ -156,11 +156,12 @@ def binary(pool: Pool, name: str) -> Step | None:
     other = scalar if scalar is not None else right.tensor
     wide = numpy_dtype(dtype)
 
+    # Half precision meets integers and numbers in float32.
+    narrow = np.float32 if dtype in ("float16", "bfloat16") else wide
+
     def expected() -> Array:
-        a = left.array.astype(wide)
-        # A number meets half precision in float32.
-        narrow = dtype in ("float16", "bfloat16")
-        b = right.array.astype(wide) if scalar is None else np.asarray(scalar).astype(np.float32 if narrow else wide)
+        a = left.array.astype(narrow)
+        b = np.asarray(right.array if scalar is None else scalar).astype(narrow)
         if category(dtype) == 2:
             a, b = a.astype(np.float64), b.astype(np.float64)
         return np.asarray(function(a, b))
