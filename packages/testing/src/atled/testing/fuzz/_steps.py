@@ -272,7 +272,7 @@ def reduce(pool: Pool, name: str) -> Step | None:
         actual=lambda: getattr(at, name)(value.tensor, dims, keep),
         expected=lambda: function(value.wide(), **options),
         dtype=dtype,
-        ulps=4,
+        ulps=8,
         scale=scale,
     )
 

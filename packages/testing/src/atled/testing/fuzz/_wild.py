@@ -30,10 +30,9 @@ def _argument(pool: Pool, kind: str) -> Any:
     if kind.endswith("?") and rng.random() < 0.5:
         return None
     ints = _SMALL if rng.random() < 0.9 else _INTS
-    if plain in ("Tensor|Scalar", "Scalar"):
-        plain = (
-            "Tensor" if plain == "Tensor|Scalar" and rng.random() < 0.6 else str(rng.choice(["int", "float", "bool"]))
-        )
+    plain = str(rng.choice(plain.split("|")))
+    if plain == "Scalar":
+        plain = str(rng.choice(["int", "float", "bool"]))
     if plain.startswith("Tensor"):
         if "[" in plain:
             return [_tensor(pool) for _ in range(int(rng.integers(0, 4)))]
