@@ -22,7 +22,6 @@ namespace {
 
 // Classes: 64, 128, 192, 256, then four steps per power of two (at most 25 % slack) up to 2^46.
 constexpr int kClasses = 4 + 38 * 4;
-constexpr size_t kSmallLimit = 1 << 16;        // blocks up to here are cached per thread
 constexpr size_t kMapLimit = 1 << 20;          // blocks from here come from mmap
 constexpr size_t kThreadCacheBytes = 1 << 18;  // per class
 
@@ -154,7 +153,7 @@ class ThreadCache {
     uint32_t count = 0;
     uint32_t capacity = 0;
   };
-  static constexpr int kLists = 4 + 8 * 4;  // classes up to kSmallLimit
+  static constexpr int kLists = 4 + 8 * 4;  // classes up to 64 KiB, of which each thread keeps some
 
   ThreadCache() {
     for (int i = 0; i < kLists; ++i) {
