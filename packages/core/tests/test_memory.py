@@ -11,6 +11,10 @@ import pytest
 
 import atled.core as at
 
+unsanitized = pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer holds memory of its own"
+)
+
 MIB = 2**20
 
 
@@ -153,6 +157,7 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
+@unsanitized
 def test_trimming_leaves_little_more_than_what_is_live() -> None:
     sizes = random.Random(0)
     at.trim_memory()
@@ -169,6 +174,7 @@ def test_trimming_leaves_little_more_than_what_is_live() -> None:
     del kept
 
 
+@unsanitized
 def test_a_training_loop_of_changing_sizes_causes_few_page_faults() -> None:
     first, second = at.randn(128, 256), at.randn(256, 128)
 
