@@ -64,7 +64,7 @@ ATLED_INLINE T element_of(KeyOf<T> key, bool descending) {
     key = static_cast<K>(key ^ sign);
   }
   T x;
-  std::memcpy(&x, &key, sizeof x);
+  std::memcpy(static_cast<void*>(&x), &key, sizeof x);
   return x;
 }
 

@@ -74,17 +74,18 @@ void unflatten(atled_frame* f) {
   Layout out;
   int64_t known = 1;
   int open = -1;
+  bool fits = sizes.n > 0;
   for (int i = 0; i < dim; ++i) out.push(input->dl.shape[i], 0);
   for (uint32_t i = 0; i < sizes.n; ++i) {
     if (sizes.u.ints[i] == -1 && open < 0) {
       open = out.ndim;
     } else {
-      known *= sizes.u.ints[i];
+      fits = fits && sizes.u.ints[i] >= 0 && !__builtin_mul_overflow(known, sizes.u.ints[i], &known);
     }
     out.push(sizes.u.ints[i], 0);
   }
-  if (open >= 0) out.shape[open] = known > 0 && n % known == 0 ? n / known : -1;
-  if (sizes.n == 0 || (open >= 0 ? out.shape[open] < 0 : known != n))
+  if (open >= 0) out.shape[open] = fits && known > 0 && n % known == 0 ? n / known : -1;
+  if (!fits || (open >= 0 ? out.shape[open] < 0 : known != n))
     fail(ATLED_E_SHAPE, "expected sizes whose product is %lld, that of dim %d, got %s", (long long)n, dim,
          shape_text(static_cast<int>(sizes.n), sizes.u.ints).c_str());
   for (int i = dim + 1; i < input->dl.ndim; ++i) out.push(input->dl.shape[i], 0);

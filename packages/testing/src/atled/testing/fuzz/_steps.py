@@ -156,13 +156,13 @@ def binary(pool: Pool, name: str) -> Step | None:
     other = scalar if scalar is not None else right.tensor
     wide = numpy_dtype(dtype)
 
-    # Half precision meets integers and numbers in float32.
+    # Half precision is computed in float32, which integers and numbers are brought to.
     narrow = np.float32 if dtype in ("float16", "bfloat16") else wide
 
     def expected() -> Array:
         a = left.array.astype(narrow)
         b = np.asarray(right.array if scalar is None else scalar).astype(narrow)
-        if category(dtype) == 2:
+        if category(dtype) == 2 and narrow is wide:
             a, b = a.astype(np.float64), b.astype(np.float64)
         return np.asarray(function(a, b))
 

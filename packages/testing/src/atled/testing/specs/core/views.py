@@ -269,6 +269,7 @@ SPECS = [
         unflatten,
         calls((2, (2, 2)), (-1, (1, -1)), (0, (2, 1))),
         ErrorCase(at.ShapeError, "expected sizes whose product is 4", X, 2, (3, 2)),
+        ErrorCase(at.ShapeError, "expected sizes whose product is 4", X, 2, (-7, -(2**63))),
     ),
     OpSpec(
         name="view_as",
