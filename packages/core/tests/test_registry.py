@@ -172,6 +172,10 @@ def test_hints_for_missing_addons() -> None:
     assert _registry.load_kernels("cpu", "mystery") is False
 
 
+def test_an_unknown_op_of_a_namespace_of_cores_own() -> None:
+    assert not hasattr(at.ops.fft, "fast") and not hasattr(at.ops.core, "fast")
+
+
 @pytest.mark.usefixtures("only_core")
 def test_an_attribute_that_nobody_knows() -> None:
     with pytest.raises(AttributeError, match="'Tensor' object has no attribute 'bakward'"):

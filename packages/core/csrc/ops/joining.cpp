@@ -91,7 +91,9 @@ void repeated_spec(const atled_frame* f, atled_spec& spec, bool tiled) {
     const int own = d - (ndim - input->dl.ndim), at = d - (ndim - n);
     const int64_t count = at < 0 ? 1 : counts.u.ints[at];
     if (count < 0) fail(ATLED_E_VALUE, "expected repeats >= 0, got %s", shape_text(n, counts.u.ints).c_str());
-    spec.shape[d] = count * (own < 0 ? 1 : input->dl.shape[own]);
+    if (__builtin_mul_overflow(count, own < 0 ? 1 : input->dl.shape[own], &spec.shape[d]))
+      fail(ATLED_E_SHAPE, "expected a result whose sizes a number can hold, got repeats %s of shape %s",
+           shape_text(n, counts.u.ints).c_str(), shape_text(input).c_str());
   }
 }
 

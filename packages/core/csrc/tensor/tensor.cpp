@@ -60,12 +60,13 @@ void release_storage(Storage* s) {
 }
 
 uint16_t layout_flags(int ndim, const int64_t* shape, const int64_t* strides) {
-  int64_t expected = 1;
+  // Unsigned, since a view with strides of 0 may have more elements than a signed number holds.
+  uint64_t expected = 1;
   bool contiguous = true;
   for (int i = ndim - 1; i >= 0; --i) {
     if (shape[i] == 0) return ATLED_TENSOR_CONTIGUOUS;
-    if (shape[i] != 1 && strides[i] != expected) contiguous = false;
-    expected *= shape[i];
+    if (shape[i] != 1 && static_cast<uint64_t>(strides[i]) != expected) contiguous = false;
+    expected *= static_cast<uint64_t>(shape[i]);
   }
   return contiguous ? ATLED_TENSOR_CONTIGUOUS : 0;
 }

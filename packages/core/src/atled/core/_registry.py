@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from atled.core import _core
+from atled.core._ops import NAMESPACES
 
 if TYPE_CHECKING:
     from importlib import metadata
@@ -292,6 +293,8 @@ def from_foreign(value: Any) -> object | None:
 
 def load_ops(namespace: str) -> None:
     """Registers the ops of a namespace; PluginError, saying what to install, when nothing provides it."""
+    if namespace in NAMESPACES:  # core's own, which are there
+        return
     plugin = _choose("atled.ops", namespace)
     if plugin is None:
         raise _core.PluginError(missing("atled.ops", namespace, f"at.ops.{namespace}"))
