@@ -219,7 +219,7 @@ void slice_scatter(atled_frame* f) {
   };
   const int64_t start = place(3, 0), end = std::max(start, place(4, n));
   Layout wanted(input);
-  wanted.shape[dim] = (end - start + step - 1) / step;
+  wanted.shape[dim] = end > start ? (end - start - 1) / step + 1 : 0;
   expect_shape(arg_tensor(f, 1), wanted);
   set_out(f, 0, replaced(input, dim, {0, start, end, step}, f->args[1]));
 }
