@@ -88,7 +88,10 @@ class Ops(_Generated):
     """``atled-ops`` with a namespace: signature, forms, doc string and schema of each op."""
 
     def run(self) -> list[nodes.Node]:
-        pages = [page(op) for op in registered(self.arguments[0])]
+        namespace = self.arguments[0]
+        # A Python function of the name, which calls the op, is described with its module.
+        taken = {name for name, value in vars(at).items() if namespace == "core" and inspect.isfunction(value)}
+        pages = [page(op) for op in registered(namespace) if op.name not in taken]
         return self.parse("\n".join(pages).splitlines())
 
 
