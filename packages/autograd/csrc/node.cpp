@@ -18,6 +18,7 @@ void release_saved_tensor(atled_tensor* t) {
 
 void destroy(Node* node) noexcept {
   free_saved(node);
+  if (node->state.load(std::memory_order_relaxed) & kHasMetadata) drop_metadata(node);
   for (uint32_t i = 0; i < node->edge_count; ++i) release(node->edges[i].node);
   for (uint32_t i = 0; i < node->output_count; ++i) {
     if (node->outputs[i].buffer.tensor) api.release(node->outputs[i].buffer.tensor);

@@ -84,7 +84,7 @@ struct Saved {
 };
 
 enum class Kind : uint8_t { kRule, kAccumulate, kFunction };
-enum : uint8_t { kFreed = 1 };  // saved tensors are gone
+enum : uint8_t { kFreed = 1, kHasMetadata = 2 };  // saved tensors are gone; Python has put something in its metadata
 
 struct Node {
   std::atomic<uint32_t> refs{1};
@@ -170,5 +170,6 @@ struct RecordingScope {
 
 // Python may be gone at exit, when nothing can be released any more.
 void drop_python(PyObject* object) noexcept;
+void drop_metadata(const Node* node) noexcept;
 
 }  // namespace atled::autograd

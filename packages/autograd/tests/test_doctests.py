@@ -9,7 +9,9 @@ import pytest
 import atled.autograd
 
 MODULES = [
-    f"atled.autograd.{info.name}" for info in pkgutil.iter_modules(atled.autograd.__path__) if info.name != "_tape"
+    info.name
+    for info in pkgutil.walk_packages(atled.autograd.__path__, "atled.autograd.")
+    if not info.name.endswith("._tape")
 ]
 
 

@@ -4,6 +4,8 @@
 
 namespace atled::autograd {
 
+Node* node_from(PyObject* object);
+
 namespace {
 
 struct Edges {
@@ -16,6 +18,55 @@ struct Edges {
 Tensor ones_like(const atled_tensor* t) {
   static const Op ones{"core::ones_like"};
   return ones(const_cast<atled_tensor*>(t));
+}
+
+// Where a run starts or ends, as Python gives it: a tensor, or (Node, output number).
+struct End {
+  Edge edge;             // owned by the list of edges that it was put into
+  atled_tensor* tensor;  // NULL for an edge
+  int32_t ndim;
+  const int64_t* shape;
+  int dtype;
+  std::string shape_words() const { return shape_text(ndim, shape); }
+};
+
+End end_of(PyObject* object, const char* what, Py_ssize_t i, Edges& held) {
+  if (!PyTuple_Check(object)) {
+    atled_tensor* t = tensor_of(object);
+    if (!requires_grad(t))
+      fail(ATLED_E_AUTOGRAD,
+           "%s %zd to require grad, got a tensor that was made from none that does, or under no_grad()", what, i);
+    held.list.push_back(gradient_edge(t));
+    return {held.list.back(), t, t->dl.ndim, t->dl.shape, t->dtype};
+  }
+  PyObject *first = nullptr, *token = nullptr;
+  unsigned int number = 0;
+  if (!PyArg_ParseTuple(object, "OI|O", &first, &number, &token)) throw_python();
+  Node* node = node_from(first);
+  if (number >= node->output_count)
+    fail(ATLED_E_BOUNDS, "%s %zd to be an edge to one of %u outputs, got output %u of %s", what, i, node->output_count,
+         number, node->name);
+  retain(node);
+  held.list.push_back({node, number});
+  const Output& out = node->outputs[number];
+  return {held.list.back(), nullptr, out.ndim, out.shape, out.dtype};
+}
+
+Tensor ones(const End& end) {
+  RecordingScope off(false);
+  if (end.tensor) return ones_like(end.tensor);
+  static const Op fill{"core::fill_"};
+  const Output& out = end.edge.node->outputs[end.edge.output];
+  Tensor t = Tensor::empty(out.dtype, out.ndim, out.shape, out.device);
+  atled_value result = none();
+  fill.run(0, &result, {value(t), value(1)});
+  return Tensor::steal(result.u.tensor);
+}
+
+int64_t size(const End& end) {
+  int64_t n = 1;
+  for (int d = 0; d < end.ndim; ++d) n *= end.shape[d];
+  return n;
 }
 
 // backward(tensors, gradients, retain_graph, create_graph, inputs or None, accumulate) -> list of gradients
@@ -35,49 +86,39 @@ PyObject* backward(PyObject*, PyObject* args) {
     const Py_ssize_t n = PySequence_Size(tensors);
     for (Py_ssize_t i = 0; i < n; ++i) {
       Ref object = need(PySequence_GetItem(tensors, i)), given = need(PySequence_GetItem(gradients, i));
-      atled_tensor* t = tensor_of(object.get());
-      if (!requires_grad(t))
-        fail(ATLED_E_AUTOGRAD,
-             "backward: expected tensor %zd to require grad, got one that was made from none that does, or under "
-             "no_grad()",
-             i);
+      const End end = end_of(object.get(), "backward: expected tensor", i, held);
       if (given.get() != Py_None) {
         atled_tensor* g = tensor_or_null(given.get());
         if (!g)
           fail(ATLED_E_ARGUMENT, "backward: expected gradient %zd to be a Tensor or None, got %s", i,
                type_name(given.get()).c_str());
-        if (shape_text(g) != shape_text(t))
-          fail(ATLED_E_SHAPE, "backward: expected gradient %zd of shape %s, got %s", i, shape_text(t).c_str(),
+        if (shape_text(g) != end.shape_words())
+          fail(ATLED_E_SHAPE, "backward: expected gradient %zd of shape %s, got %s", i, end.shape_words().c_str(),
                shape_text(g).c_str());
-        if (is_complex(g->dtype) != is_complex(t->dtype))
-          fail(ATLED_E_DTYPE, "backward: expected gradient %zd as %s, got %s", i, dtype_name(t->dtype),
+        if (is_complex(g->dtype) != is_complex(end.dtype))
+          fail(ATLED_E_DTYPE, "backward: expected gradient %zd as %s, got %s", i, dtype_name(end.dtype),
                dtype_name(g->dtype));
         seeds.push_back(Tensor::borrow(g));
       } else {
-        if (numel(t) != 1)
+        if (size(end) != 1)
           fail(ATLED_E_AUTOGRAD,
                "backward: expected a tensor with one element, got shape %s; reduce it, or give its gradient",
-               shape_text(t).c_str());
-        if (is_complex(t->dtype))
-          fail(ATLED_E_AUTOGRAD, "backward: expected a real tensor, got %s; give its gradient", dtype_name(t->dtype));
-        RecordingScope off(false);
-        seeds.push_back(ones_like(t));
+               end.shape_words().c_str());
+        if (is_complex(end.dtype))
+          fail(ATLED_E_AUTOGRAD, "backward: expected a real tensor, got %s; give its gradient", dtype_name(end.dtype));
+        seeds.push_back(ones(end));
       }
-      held.list.push_back(gradient_edge(t));
-      request.roots.push_back({held.list.back(), nullptr});
+      request.roots.push_back({end.edge, nullptr});
     }
     for (size_t i = 0; i < seeds.size(); ++i) request.roots[i].gradient = seeds[i];
     const Py_ssize_t count = request.selective ? PySequence_Size(inputs) : 0;
     for (Py_ssize_t i = 0; i < count; ++i) {
       Ref object = need(PySequence_GetItem(inputs, i));
-      atled_tensor* t = tensor_of(object.get());
-      if (!requires_grad(t))
-        fail(ATLED_E_AUTOGRAD, "grad: expected input %zd to require grad, got a tensor that does not", i);
-      if (accumulating && history(t))
+      const End end = end_of(object.get(), "grad: expected input", i, held);
+      if (accumulating && !end.edge.node->leaf)
         fail(ATLED_E_AUTOGRAD, "backward: expected the inputs to be leaves, got the result of %s as input %zd",
-             history(t)->name, i);
-      held.list.push_back(gradient_edge(t));
-      request.targets.push_back(held.list.back());
+             end.edge.node->name, i);
+      request.targets.push_back(end.edge);
     }
     std::vector<Tensor> results = run_backward(request);
     Ref list = need(PyList_New(count));

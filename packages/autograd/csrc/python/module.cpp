@@ -49,7 +49,7 @@ PyMODINIT_FUNC PyInit__tape() {
   PyObject* module = PyModule_Create(&definition);
   if (!module) return nullptr;
   bool fine = init_node_type(module);
-  for (PyMethodDef* methods : {tensor_methods, engine_methods, rule_methods, function_methods})
+  for (PyMethodDef* methods : {tensor_methods, engine_methods, rule_methods, function_methods, graph_methods})
     fine = fine && PyModule_AddFunctions(module, methods) == 0;
   if (!fine) {
     Py_DECREF(module);

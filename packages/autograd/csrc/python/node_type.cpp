@@ -3,6 +3,9 @@
 
 namespace atled::autograd {
 
+PyObject* node_metadata(PyObject* object, void*);  // graph.cpp
+PyObject* node_op(PyObject* object, void*);
+
 namespace {
 
 struct NodeObject {
@@ -70,6 +73,9 @@ PyGetSetDef getset[] = {
     {"next_functions", next_functions, nullptr, "(Node or None, output number) of each input.", nullptr},
     {"variable", variable, nullptr, "The leaf that an AccumulateGrad node belongs to, else None.", nullptr},
     {"sequence_number", sequence_number, nullptr, "Above those of all nodes that this one leads to.", nullptr},
+    {"op", node_op, nullptr, "The op's qualified name, as in core::mul; None for what is no call of an op.", nullptr},
+    {"metadata", node_metadata, nullptr,
+     "A dict for whatever you like to note of this node; it lives as long as the node.", nullptr},
     {"nbytes", byte_count, nullptr, "Bytes of the node itself, without the tensors it saves.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

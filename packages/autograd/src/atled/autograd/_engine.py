@@ -6,11 +6,32 @@ import atled.core as at
 from atled.autograd import _tape
 
 Tensors = at.Tensor | Sequence[at.Tensor]
+Edge = tuple[_tape.Node, int]  # as graph.GradientEdge
+Ends = at.Tensor | Edge | Sequence[at.Tensor | Edge]
 Gradients = at.Tensor | Sequence[at.Tensor | None] | None
 
 
-def _listed(tensors: Tensors) -> list[at.Tensor]:
-    return [tensors] if isinstance(tensors, at.Tensor) else list(tensors)
+def _listed(ends: Ends) -> list[at.Tensor | Edge]:
+    if isinstance(ends, at.Tensor):
+        return [ends]
+    if isinstance(ends, tuple) and ends and isinstance(ends[0], _tape.Node):
+        return [(ends[0], ends[1])]
+    return list(ends)  # type: ignore[arg-type]
+
+
+def _zeros(end: at.Tensor | Edge) -> at.Tensor:
+    if isinstance(end, at.Tensor):
+        return at.zeros_like(end)
+    shape, dtype, device = _described(end)
+    return at.zeros(shape, dtype=dtype, device=device)
+
+
+def _described(end: at.Tensor | Edge) -> tuple[tuple[int, ...], at.dtype, at.device]:
+    if isinstance(end, at.Tensor):
+        return tuple(end.shape), end.dtype, end.device
+    found = _tape.outputs(end[0])[end[1]]
+    assert found is not None
+    return found
 
 
 def _seeds(gradients: Gradients, count: int, name: str) -> list[at.Tensor | None]:
@@ -23,16 +44,17 @@ def _seeds(gradients: Gradients, count: int, name: str) -> list[at.Tensor | None
 
 
 def backward(
-    tensors: Tensors,
+    tensors: Ends,
     grad_tensors: Gradients = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     *,
-    inputs: Tensors | None = None,
+    inputs: Ends | None = None,
 ) -> None:
     """Computes the gradients of ``tensors`` and adds them to the ``grad`` of the leaves that they were made from.
 
-    tensors: roots; one with more than one element needs its gradient in ``grad_tensors``.
+    tensors: roots, or their edges (`graph.GradientEdge`); one with more than one element needs its gradient in
+    ``grad_tensors``.
     retain_graph: keep what was saved for another run; default ``create_graph``.
     create_graph: record this run, so that its results can be differentiated again.
     inputs: accumulate into these leaves alone.
@@ -54,8 +76,8 @@ def backward(
 
 
 def grad(
-    outputs: Tensors,
-    inputs: Tensors,
+    outputs: Ends,
+    inputs: Ends,
     grad_outputs: Gradients = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -65,7 +87,7 @@ def grad(
 ) -> tuple[at.Tensor | None, ...]:
     """The gradients of ``outputs``, weighted by ``grad_outputs`` and summed, with respect to ``inputs``.
 
-    No ``.grad`` changes.
+    No ``.grad`` changes. Outputs and inputs are tensors or edges (`graph.GradientEdge`).
 
     allow_unused: answer None for an input that no output depends on, rather than raise; default ``materialize_grads``.
     materialize_grads: answer zeros for such an input.
@@ -91,11 +113,11 @@ def grad(
     for i, gradient in enumerate(found):
         if gradient is None and not unused:
             raise at.AutogradError(
-                f"grad: no output depends on input {i} (shape {tuple(targets[i].shape)}); "
+                f"grad: no output depends on input {i} (shape {_described(targets[i])[0]}); "
                 "pass allow_unused=True to get None for it"
             )
         if gradient is None and materialize_grads:
-            found[i] = at.zeros_like(targets[i])
+            found[i] = _zeros(targets[i])
     return tuple(found)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from atled.core import Tensor
+from atled.core import Tensor, device, dtype
 
 _T = TypeVar("_T", bound=Tensor)
 
@@ -22,6 +22,12 @@ class Node:
     def sequence_number(self) -> int:
         """Above those of all nodes that this one leads to."""
     @property
+    def op(self) -> str | None:
+        """The op's qualified name, as in core::mul; None for what is no call of an op."""
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever you like to note of this node; it lives as long as the node."""
+    @property
     def nbytes(self) -> int:
         """Bytes of the node itself, without the tensors it saves."""
 
@@ -39,11 +45,11 @@ def detach_(tensor: _T, /) -> _T: ...
 def hooks(tensor: Tensor, /) -> dict[int, Callable[..., Any]]: ...
 def post_hooks(tensor: Tensor, /) -> dict[int, Callable[..., Any]]: ...
 def backward(
-    tensors: Sequence[Tensor],
+    tensors: Sequence[Tensor | tuple[Node, int]],
     gradients: Sequence[Tensor | None],
     retain_graph: bool,
     create_graph: bool,
-    inputs: Sequence[Tensor] | None,
+    inputs: Sequence[Tensor | tuple[Node, int]] | None,
     accumulate: bool,
     /,
 ) -> list[Tensor | None]: ...
@@ -67,3 +73,14 @@ def record(
     /,
 ) -> list[Tensor | None]: ...
 def saved_tensors(node: Node, /) -> tuple[Tensor | None, ...]: ...
+def edge(tensor: Tensor, /) -> tuple[Node, int]: ...
+def saved(node: Node, /) -> list[tuple[str, str, Any]]: ...
+def is_freed(node: Node, /) -> bool: ...
+def outputs(node: Node, /) -> list[tuple[tuple[int, ...], dtype, device] | None]: ...
+def edge_names(node: Node, /) -> list[tuple[str, int]]: ...
+def storage_key(tensor: Tensor, /) -> int: ...
+def program_rows(op: str, /) -> list[tuple[list[str], list[str], str, str, list[tuple[list[Any], list[Any]]]]]: ...
+
+_Logged = tuple[str, tuple[Any, ...], tuple[Any, ...], int]
+
+def log_calls(function: Callable[[], Any], /) -> tuple[Any, list[_Logged]]: ...
