@@ -2,7 +2,7 @@
 //
 // `base_stride` says how the tensor's elements lay in memory when the region was described; size, stride and offset (in
 // elements, from the tensor's element 0) are the region. Both work on values: no result shares memory with an argument.
-#include "atled/plugin.hpp"
+#include "view.h"
 
 namespace atled::autograd {
 
@@ -66,6 +66,24 @@ Tensor region(const Laid& laid, const Layout& layout, const atled_value& size, c
   return view(laid.memory, size.n, size.u.ints, stride.u.ints, offset.u.i - layout.lowest);
 }
 
+// Adds src to a region of memory whose elements overlap.
+void add(const Laid& laid, const Layout& layout, const atled_value& size, const atled_value& stride, int64_t offset,
+         atled_tensor* src) {
+  static const Op reshape{"core::reshape"}, index_add{"core::index_add"}, to{"core::to"};
+  Tensor places = Tensor::empty(ATLED_INT64, {numel(src)});
+  int64_t index[ATLED_MAX_NDIM] = {}, *next = data<int64_t>(places);
+  for (int64_t n = numel(src); n-- > 0;) {
+    int64_t place = offset - layout.lowest;
+    for (uint32_t d = 0; d < size.n; ++d) place += index[d] * stride.u.ints[d];
+    *next++ = place;
+    for (uint32_t d = size.n; d-- > 0 && ++index[d] == size.u.ints[d];) index[d] = 0;
+  }
+  places = to(places, none(), device_value(src->dl.device));
+  const int64_t flat[] = {-1}, whole[] = {layout.highest - layout.lowest + 1}, step[] = {1};
+  const Tensor memory = view(laid.memory, 1, whole, step, 0);
+  write(memory, index_add(memory, 0, places, reshape(src, ints_value(flat, 1))));
+}
+
 // strided_get(input, base_stride, size, stride, offset)
 void run_get(atled_frame* frame) {
   atled_tensor* input = arg_tensor(frame, 0);
@@ -80,7 +98,11 @@ void run_put(atled_frame* frame) {
   if (!input && !src) fail(ATLED_E_ARGUMENT, "expected input, src or both, got neither");
   const Layout layout(frame->args[2].n, frame->args[2].u.ints, frame->args[3]);
   const Laid laid(layout, input ? input : src, input);
-  write(region(laid, layout, frame->args[4], frame->args[5], frame->args[6]), src);
+  // Of zeros, the gradient of reading a region: elements that were read twice get the sum.
+  if (!input && overlaps(frame->args[4].n, frame->args[4].u.ints, frame->args[5].u.ints))
+    add(laid, layout, frame->args[4], frame->args[5], frame->args[6].u.i, src);
+  else
+    write(region(laid, layout, frame->args[4], frame->args[5], frame->args[6]), src);
   set_out(frame, 0, layout.contiguous ? laid.base : clone(laid.base));
 }
 
@@ -122,11 +144,14 @@ void define_ops() {
       define({"autograd::strided_get(Tensor input, int[] base_stride, int[] size, int[] stride, int offset) -> Tensor",
               "The elements of a region, as a new tensor.", nullptr, traits}),
       ATLED_DEVICE_ANY, kernel<run_get>);
-  add_kernel(define({"autograd::strided_put(Tensor? input, Tensor? src, int[] shape, int[] base_stride, int[] size, "
-                     "int[] stride, int offset) -> Tensor",
-                     "A copy of input (zeros for None) of that shape with a region replaced by src (zeros for None).",
-                     nullptr, traits}),
-             ATLED_DEVICE_ANY, kernel<run_put>);
+  add_kernel(
+      define(
+          {"autograd::strided_put(Tensor? input, Tensor? src, int[] shape, int[] base_stride, int[] size, "
+           "int[] stride, int offset) -> Tensor",
+           "A copy of input of that shape with a region replaced by src (zeros for None); without input, src added to "
+           "a region of zeros.",
+           nullptr, traits}),
+      ATLED_DEVICE_ANY, kernel<run_put>);
 }
 
 }  // namespace atled::autograd

@@ -1,5 +1,7 @@
 #include "view.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 #include "record.h"
@@ -28,6 +30,19 @@ std::unique_ptr<View> take_view(atled_tensor* t) {
 }
 
 }  // namespace
+
+bool overlaps(size_t ndim, const int64_t* shape, const int64_t* strides) {
+  std::vector<std::pair<int64_t, int64_t>> dims;  // (stride, size)
+  for (size_t d = 0; d < ndim; ++d)
+    if (shape[d] > 1) dims.emplace_back(std::abs(strides[d]), shape[d]);
+  std::sort(dims.begin(), dims.end());
+  int64_t span = 0;  // of the dimensions so far
+  for (const auto& dim : dims) {
+    if (dim.first <= span) return true;
+    span += (dim.second - 1) * dim.first;
+  }
+  return false;
+}
 
 void note_view(atled_tensor* t, atled_tensor* source, bool several) {
   const Meta* meta = meta_of(source);
@@ -61,6 +76,11 @@ void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
          "%s%s: expected a tensor with history, got a view of a leaf that requires grad; change it under no_grad(), or "
          "a copy of the leaf: clone()",
          op, mark);
+  if (overlaps(static_cast<size_t>(t->dl.ndim), t->dl.shape, t->dl.strides))
+    fail(ATLED_E_AUTOGRAD,
+         "%s%s: expected a view whose elements each have memory of their own, got one of shape %s whose elements "
+         "overlap (unfold, expand, as_strided); change a copy (clone())",
+         op, mark, shape_text(t).c_str());
   if (base->dtype != t->dtype)
     fail(ATLED_E_NOT_IMPLEMENTED,
          "%s%s: a view as %s of a %s tensor cannot be changed in place while recording; change a copy (clone())", op,

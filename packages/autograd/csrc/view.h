@@ -10,6 +10,8 @@
 
 namespace atled::autograd {
 
+// Whether elements may share memory, as those of overlapping windows do.
+bool overlaps(size_t ndim, const int64_t* shape, const int64_t* strides);
 // t is a recorded view op's result over `source`. several: one of several results of one call.
 void note_view(atled_tensor* t, atled_tensor* source, bool several);
 // Throws when a recorded in-place change of t could not be followed.

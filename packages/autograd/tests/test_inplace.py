@@ -271,3 +271,21 @@ def test_data_is_set_after_a_step_as_optimizers_of_old_do() -> None:
     x.grad = None
     (x * x + x).sum().backward()
     assert x.grad.tolist() == [1, 1]
+
+
+def test_windows_that_overlap_see_a_change_of_their_base() -> None:
+    def windows(x: at.Tensor) -> at.Tensor:
+        y = x * 1
+        seen = y.unfold(0, 2, 1)
+        y.mul_(y)
+        return seen * at.tensor([[1.0, 2], [3, 4], [5, 6]], dtype=at.float64)
+
+    assert gradcheck(windows, leaf(1, 2, 3, 4)) and gradgradcheck(windows, leaf(1, 2, 3, 4))
+
+
+def test_a_change_of_elements_that_overlap_is_refused() -> None:
+    x = leaf(1, 2, 3) * 1
+    with pytest.raises(at.AutogradError, match=r"mul_: expected a view whose elements each have memory of their own"):
+        x.unfold(0, 2, 1).mul_(2)
+    x.unfold(0, 2, 2).mul_(2)
+    x.view(3, 1).mul_(2)

@@ -19,7 +19,9 @@ thread_local PyObject* call_log = nullptr;            // a list while log_calls 
 
 std::string qualified(const atled_op* op) { return std::string(op->ns) + "::" + op->name; }
 
-Ref text(const std::string& s) { return need(PyUnicode_FromStringAndSize(s.data(), static_cast<Py_ssize_t>(s.size()))); }
+Ref text(const std::string& s) {
+  return need(PyUnicode_FromStringAndSize(s.data(), static_cast<Py_ssize_t>(s.size())));
+}
 
 void append(const Ref& list, const Ref& item) {
   if (PyList_Append(list.get(), item.get()) < 0) throw_python();
@@ -208,9 +210,8 @@ PyObject* program_rows(PyObject*, PyObject* name) {
       for (uint16_t target : function.targets) append(targets, text(rule.op->args[rule.inputs[target].argument].name));
       for (const ParamSpec& param : function.params) append(parameters, text(parameter_name(rule, param)));
       for (const auto& entry : function.programs) append(programs, program_row(*entry.second));
-      append(list,
-             need(Py_BuildValue("(OOssO)", targets.get(), parameters.get(), modes[static_cast<int>(function.mode)],
-                                function.why.c_str(), programs.get())));
+      append(list, need(Py_BuildValue("(OOssO)", targets.get(), parameters.get(),
+                                      modes[static_cast<int>(function.mode)], function.why.c_str(), programs.get())));
     }
     return list.take();
   });

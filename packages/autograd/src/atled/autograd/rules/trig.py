@@ -13,6 +13,12 @@ def _sinc(g: Any, input: Any, out: Any) -> Any:
     return g * conj(at.where(input == 0, 0, (at.cos(input * math.pi) - out) / safe))
 
 
+def _squared(x: Any, y: Any) -> Any:
+    """The square of the distance to the origin, where 1 stands for 0: slopes there are 0, not NaN."""
+    size = x * x + y * y
+    return at.where(size == 0, 1, size)
+
+
 def register(rule: RuleBook) -> None:
     rule("deg2rad", input=lambda g: at.deg2rad(g))
     rule("rad2deg", input=lambda g: at.rad2deg(g))
@@ -32,7 +38,12 @@ def register(rule: RuleBook) -> None:
     rule("atanh", input=lambda g, input: g / conj(1 - input * input))
     rule(
         "atan2",
-        input=lambda g, input, other: g * (other / (input * input + other * other)),
-        other=lambda g, input, other: -g * (input / (input * input + other * other)),
+        input=lambda g, input, other: g * (other / _squared(input, other)),
+        other=lambda g, input, other: -g * (input / _squared(input, other)),
     )
-    rule("hypot", input=lambda g, input, out: g * (input / out), other=lambda g, other, out: g * (other / out))
+    # At (0, 0) it has a kink; 0 is the smallest of its slopes there.
+    rule(
+        "hypot",
+        input=lambda g, input, out: g * (input / at.where(out == 0, 1, out)),
+        other=lambda g, other, out: g * (other / at.where(out == 0, 1, out)),
+    )

@@ -5,7 +5,8 @@ import faulthandler
 import sys
 import time
 
-from . import Mismatch, run_program, run_wild
+from . import Mismatch, run_gradients, run_program, run_wild
+from ._gradient_check import Tally
 
 
 def main() -> None:
@@ -14,23 +15,29 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0, help="of the first program; each further one has the next")
     parser.add_argument("--programs", type=int, default=sys.maxsize, help="at most this many")
-    parser.add_argument("--steps", type=int, default=40, help="of each program")
+    parser.add_argument("--steps", type=int, help="of each program; 40, of gradients 8")
+    parser.add_argument("--gradients", action="store_true", help="compare gradients with finite differences")
     parser.add_argument("--wild", action="store_true", help="call ops with nonsense in place of running programs")
     parser.add_argument("--keep-going", action="store_true", help="report what is wrong and go on")
     arguments = parser.parse_args()
     faulthandler.enable()
     end = time.monotonic() + arguments.seconds
-    seed, steps, wrong = arguments.seed, 0, 0
+    seed, steps, wrong, tally = arguments.seed, 0, 0, Tally()
+    length = arguments.steps or (8 if arguments.gradients else 40)
     while time.monotonic() < end and seed - arguments.seed < arguments.programs:
         try:
-            steps += (run_wild if arguments.wild else run_program)(seed, arguments.steps)
+            if arguments.gradients:
+                tally += run_gradients(seed, length)
+            else:
+                steps += (run_wild if arguments.wild else run_program)(seed, length)
         except Mismatch as error:
             wrong += 1
             print(f"seed {seed}: {error}", flush=True)
             if not arguments.keep_going:
                 break
         seed += 1
-    print(f"{seed - arguments.seed} programs, {steps} steps, {wrong} wrong; next seed {seed}")
+    done = str(tally) if arguments.gradients else f"{steps} steps"
+    print(f"{seed - arguments.seed} programs, {done}, {wrong} wrong; next seed {seed}")
     sys.exit(bool(wrong))
 
 
