@@ -133,6 +133,55 @@ def test_gather_names_the_first_index_outside() -> None:
         at.gather(at.zeros(2, 9), 1, at.asarray(index))
 
 
+@pytest.mark.parametrize("layout", ["rows", "columns", "int32", "expanded", "transposed"])
+@pytest.mark.parametrize("dtype", ["float64", "int16"])
+def test_scatters_and_gathers_of_many_rows(layout: str, dtype: str) -> None:
+    rng = np.random.default_rng(5)
+    index = rng.integers(-70, 70, (600, 80)).astype("int32" if layout == "int32" else "int64")
+    x, source = (rng.integers(-99, 99, shape).astype(dtype) for shape in ((600, 70), (600, 80)))
+    if layout == "expanded":
+        index = np.broadcast_to(index[:, :1], index.shape)
+    if layout == "transposed":
+        index, x, source = np.ascontiguousarray(index.T).T, np.ascontiguousarray(x.T).T, source[:, ::-1]
+    dim = 1
+    if layout == "columns":
+        index, x, source, dim = index.T, x.T, source.T, 0
+    rows = np.arange(600)[:, None] if dim else np.arange(600)
+    places = (rows, index) if dim else (index, rows)
+    expected = x.copy()
+    np.add.at(expected, places, source)
+    tensor, where, values = at.asarray(x), at.asarray(index), at.asarray(source.copy())
+    np.testing.assert_array_equal(tensor.scatter_add(dim, where, values).numpy(), expected)
+    np.testing.assert_array_equal(tensor.gather(dim, where).numpy(), x[places])
+    sums = np.zeros_like(x)
+    np.add.at(sums, places, source)
+    touched = np.zeros(x.shape, bool)
+    touched[places] = True
+    alone = tensor.scatter_reduce(dim, where, values, "sum", include_self=False)
+    np.testing.assert_array_equal(alone.numpy(), np.where(touched, sums, x))
+    np.testing.assert_array_equal(tensor.clone().scatter_add_(dim, where, values).numpy(), expected)
+
+
+def test_a_bad_index_among_many_rows_leaves_the_tensor_as_it_was() -> None:
+    index = np.zeros((500, 50), np.int64)
+    index[300, 7], index[400, 1] = -8, 12
+    x = at.ones(500, 7)
+    for scatter in (x.scatter_add, x.scatter_add_):
+        with pytest.raises(IndexError, match=r"dim 1 in \[-7, 7\), got -8"):
+            scatter(1, at.asarray(index), at.ones(500, 50))
+    np.testing.assert_array_equal(x.numpy(), np.ones((500, 7), np.float32))
+
+
+def test_rows_are_added_in_order() -> None:
+    rng = np.random.default_rng(6)
+    index, rows = rng.integers(-90, 90, 3000), rng.standard_normal((3000, 40))
+    expected = np.zeros((90, 40))
+    np.add.at(expected, index, rows)
+    np.testing.assert_array_equal(
+        at.zeros(90, 40, dtype=at.float64).index_add(0, at.asarray(index), at.asarray(rows)).numpy(), expected
+    )
+
+
 @pytest.mark.parametrize(("m", "n", "k"), [(1, 5000, 3000), (1, 100, 9000), (5000, 1, 3000), (1, 4096, 64)])
 def test_products_with_a_vector(m: int, n: int, k: int) -> None:
     a, b = normal(m, k, dtype="float64"), normal(k, n, dtype="float64", seed=1)

@@ -7,14 +7,23 @@
 #include "cpu/assign.h"
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
+#include "cpu/prefetch.h"
 #include "ops/rules.h"
 
 namespace atled::core {
 
 namespace {
 
+namespace indices {
+
+#define ATLED_LEVEL_BODY "cpu/indexed.inl"
+#include "cpu/each_level.inl"
+
+}  // namespace indices
+
 constexpr int64_t kGrain = 16384;
 constexpr int64_t kTrial = 256;
+constexpr int64_t kAhead = 4;  // rows
 
 // Joins neighbouring dimensions that lie evenly in memory; drops those of size 1.
 void simplify(Layout& dims) {
@@ -48,6 +57,10 @@ std::vector<int64_t> all_offsets(const Layout& dims) {
 
 }  // namespace
 
+IndexRange::IndexRange(const int64_t* index, int64_t n) {
+  ATLED_PICK_OF(indices, range<int64_t>)(index, n, &low, &high);
+}
+
 Tensor checked_indices(atled_tensor* index, int64_t n, int dim, bool* negative) {
   if (!is_integer(index->dtype))
     fail(ATLED_E_DTYPE, "expected indices of an integer dtype for dim %d, got %s", dim, dtype_name(index->dtype));
@@ -57,13 +70,9 @@ Tensor checked_indices(atled_tensor* index, int64_t n, int dim, bool* negative) 
   std::atomic<int64_t> first_bad{count};
   std::atomic<bool> below{false};
   parallel(count, kGrain, [&](int64_t begin, int64_t end) {
-    bool good = true, plus = true;
-    for (int64_t i = begin; i < end; ++i) {
-      good &= (values[i] >= -n) & (values[i] < n);
-      plus &= values[i] >= 0;
-    }
-    if (!plus) below = true;
-    if (good) return;
+    const IndexRange range(values + begin, end - begin);
+    if (range.low < 0) below = true;
+    if (range.within(n)) return;
     int64_t bad = begin;
     while (values[bad] >= -n && values[bad] < n) ++bad;
     int64_t seen = first_bad.load();
@@ -338,9 +347,15 @@ void Indexed::add(const void* values, bool single) const {
     T* to = reinterpret_cast<T*>(data_);
     const T* from = static_cast<const T*>(values);
     const int64_t run = run_, step = run_stride_;
+    // Where rows that come soon are, if the result has one row for each point of one block.
+    const int64_t* ahead = blocks_ * rows_ == 1 && point_offsets_ ? data<int64_t>(point_offsets_) : nullptr;
     each_disjoint(false, [&](int64_t begin, int64_t end, int64_t left, int64_t right) {
       each_row(begin, end, [&](int64_t offset, int64_t r) {
-        if (step == 1 && !single) return add_row(to + offset + left, from + r * run + left, right - left);
+        if (step == 1 && !single) {
+          if (ahead && r + kAhead < end)
+            prefetch(to + ahead[r + kAhead] + left, std::min<int64_t>((right - left) * sizeof(T), 1024));
+          return add_row(to + offset + left, from + r * run + left, right - left);
+        }
         for (int64_t k = left; k < right; ++k) {
           T& x = to[offset + k * step];
           x = static_cast<T>(x + from[single ? 0 : r * run + k]);

@@ -13,6 +13,13 @@ namespace atled::core {
 // when one is outside [-n, n). Negative ones stay negative; whether there are any is told on request.
 Tensor checked_indices(atled_tensor* index, int64_t n, int dim, bool* negative = nullptr);
 
+// The lowest and the highest of n > 0 indices, one pass in vectors.
+struct IndexRange {
+  IndexRange(const int64_t* index, int64_t n);
+  bool within(int64_t n) const { return low >= -n && high < n; }
+  int64_t low, high;
+};
+
 // The element offsets of the true places of a mask, laid over dimensions of the given strides; with strides of none,
 // the places are numbered.
 Tensor true_offsets(atled_tensor* mask, const int64_t* strides);

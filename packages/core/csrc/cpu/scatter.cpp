@@ -9,6 +9,7 @@
 #include "cpu/iterator.h"
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
+#include "cpu/prefetch.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
 
@@ -16,6 +17,7 @@ namespace atled::core {
 namespace {
 
 constexpr int64_t kGrain = 16384;
+constexpr int64_t kCached = 1 << 18;  // bytes that stay in the cache while they are used
 
 // The dimension that indices run along: its length, and its stride in bytes.
 struct Line {
@@ -64,30 +66,35 @@ struct Gathering {
 // Bounds are checked block by block, so that indices come from memory once.
 template <class T>
 void gather_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
-  constexpr int64_t kBlock = 512;
+  constexpr int64_t kBlock = 256;
   Gathering& g = *static_cast<Gathering*>(ctx);
   const Line line = g.line;
+  int64_t copies[kBlock];
+  const bool in_row = strides[1] == 0 && line.stride == sizeof(T);
+  if (in_row && line.n <= 8 * n && line.n * line.stride <= kCached) prefetch(data[1], line.n * line.stride);
   for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t m = std::min(kBlock, n - begin);
+    const int64_t m = std::min(kBlock, n - begin), different = strides[2] == 0 ? 1 : m;
     const char *indices = data[2] + begin * strides[2], *from = data[1] + begin * strides[1];
     char* to = data[0] + begin * strides[0];
-    auto index_at = [&](int64_t i) { return *reinterpret_cast<const int64_t*>(indices + i * strides[2]); };
-    bool good = true;
-    for (int64_t i = 0; i < (strides[2] == 0 ? 1 : m); ++i) good &= (index_at(i) >= -line.n) & (index_at(i) < line.n);
-    if (!good) {
+    const int64_t* index = reinterpret_cast<const int64_t*>(indices);
+    if (strides[2] != 8) {
+      for (int64_t i = 0; i < m; ++i) copies[i] = *reinterpret_cast<const int64_t*>(indices + i * strides[2]);
+      index = copies;
+    }
+    const IndexRange range(index, different);
+    if (!range.within(line.n)) {
       g.outside = true;
       return;
     }
     if (strides[2] == 0 && strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
-      std::memcpy(to, from + line.offset(index_at(0)), static_cast<size_t>(m) * sizeof(T));
-    } else if (strides[0] == sizeof(T) && strides[1] == 0 && strides[2] == 8 && line.stride == sizeof(T)) {
+      std::memcpy(to, from + line.offset(index[0]), static_cast<size_t>(m) * sizeof(T));
+    } else if (strides[0] == sizeof(T) && in_row && range.low >= 0) {
       const T* row = reinterpret_cast<const T*>(from);
-      const int64_t* index = reinterpret_cast<const int64_t*>(indices);
-      for (int64_t i = 0; i < m; ++i) reinterpret_cast<T*>(to)[i] = row[index[i] + (index[i] < 0 ? line.n : 0)];
+      for (int64_t i = 0; i < m; ++i) reinterpret_cast<T*>(to)[i] = row[index[i]];
     } else {
       for (int64_t i = 0; i < m; ++i)
         *reinterpret_cast<T*>(to + i * strides[0]) =
-            *reinterpret_cast<const T*>(from + i * strides[1] + line.offset(index_at(i)));
+            *reinterpret_cast<const T*>(from + i * strides[1] + line.offset(index[i]));
     }
   }
 }
@@ -183,18 +190,10 @@ Tensor narrowed(atled_tensor* t, int dim, int64_t begin, int64_t end) {
   return layout.view(t);
 }
 
-// Writes source (a tensor of out's dtype at least as large as index, or a number) through the loop. Threads share no
-// element: they divide another dimension than dim.
+// Writes source (a tensor of out's dtype at least as large as index, or a number) through the loop; the indices are
+// within bounds.
 void scatter_into(atled_tensor* out, int dim, atled_tensor* index, const atled_value& source, atled_loop loop) {
-  if (numel(index) == 0) return;
   Still to(out, index, dim);
-  auto run = [&](atled_tensor* view, atled_tensor* where, const atled_value& from) {
-    Elementwise()
-        .output(view, out->dtype)
-        .input(where, ATLED_INT64)
-        .operand(from, out->dtype)
-        .run(loop, &to.line, std::numeric_limits<int64_t>::max());
-  };
   Tensor cut;
   atled_value from = source;
   if (source.tag == ATLED_TENSOR && index->dl.ndim > 0) {
@@ -203,30 +202,67 @@ void scatter_into(atled_tensor* out, int dim, atled_tensor* index, const atled_v
     cut = layout.view(source.u.tensor);
     from = value(cut);
   }
-  int wide = -1;
-  for (int d = 0; d < index->dl.ndim; ++d)
-    if (d != dim && (wide < 0 || index->dl.shape[d] > index->dl.shape[wide])) wide = d;
-  const int64_t count = numel(index);
-  if (wide < 0 || count <= kGrain) return run(to.view, index, from);
-  const int64_t n = index->dl.shape[wide];
-  parallel(n, std::max<int64_t>(1, kGrain / (count / n)), [&](int64_t begin, int64_t end) {
-    Tensor part = cut ? narrowed(cut, wide, begin, end) : Tensor();
-    run(narrowed(to.view, wide, begin, end), narrowed(index, wide, begin, end), cut ? value(part) : from);
-  });
+  Elementwise()
+      .output(to.view, out->dtype)
+      .input(index, ATLED_INT64)
+      .operand(from, out->dtype)
+      .run(loop, &to.line, std::numeric_limits<int64_t>::max());
 }
 
-// What the scatters have in common: their checked index, and an output that starts as input.
-struct Call {
-  explicit Call(atled_frame* f) : out(out_tensor(f)) {
-    atled_tensor* input = arg_tensor(f, 0);
-    dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
-    index = checked(arg_tensor(f, 2), input->dl.ndim ? input->dl.shape[dim] : 1, dim);
-    if (out->dl.data != input->dl.data) assign(out, input);
+// What the scatters have in common: an output that starts as input, and indices that are checked, before anything is
+// written where the output is input.
+class Call {
+ public:
+  explicit Call(atled_frame* f)
+      : out(out_tensor(f)), input_(arg_tensor(f, 0)), given_(arg_tensor(f, 2)), index_(Tensor::borrow(given_)) {
+    dim_ = wrap_dim(arg_int(f, 1), input_->dl.ndim);
+    for (int d = 0; d < index_->dl.ndim; ++d)
+      if (d != dim_ && (wide_ < 0 || index_->dl.shape[d] > index_->dl.shape[wide_])) wide_ = d;
+    // Rows that lie apart are checked, copied and written while they are in the cache.
+    by_rows_ = out->dl.data != input_->dl.data && wide_ >= 0 && wide_ < dim_ && numel(index_) > kGrain &&
+               out->dl.shape[wide_] == index_->dl.shape[wide_];
+    if (by_rows_) return;
+    index_ = check(given_);
+    if (out->dl.data != input_->dl.data) assign(out, input_);
   }
-  void run(const atled_value& source, atled_loop loop) { scatter_into(out, dim, index, source, loop); }
+
+  // Threads share no element: they divide the longest dimension other than dim_.
+  void run(atled_tensor* target, const atled_value& source, atled_loop loop) {
+    const int64_t count = numel(index_);
+    if (count == 0) return;
+    if (wide_ < 0 || count <= kGrain) return scatter_into(target, dim_, index_, source, loop);
+    const int64_t n = index_->dl.shape[wide_], grain = std::max<int64_t>(1, kGrain / (count / n));
+    try {
+      parallel(n, grain, [&](int64_t begin, int64_t end) {
+        const int64_t step = by_rows_ ? grain : end - begin;
+        for (; begin < end; begin += step) {
+          auto cut = [&](atled_tensor* t) { return narrowed(t, wide_, begin, std::min(end, begin + step)); };
+          const Tensor to = cut(target), from = source.tag == ATLED_TENSOR ? cut(source.u.tensor) : Tensor();
+          Tensor where = cut(index_);
+          if (by_rows_) {
+            where = check(where);
+            assign(to, cut(input_));
+          }
+          scatter_into(to, dim_, where, from ? value(from) : source, loop);
+        }
+      });
+    } catch (...) {
+      check(given_);  // which says the first one outside
+      throw;
+    }
+    by_rows_ = false;
+  }
+  void run(const atled_value& source, atled_loop loop) { run(out, source, loop); }
+
   atled_tensor* out;
-  int dim;
-  Tensor index;
+
+ private:
+  Tensor check(atled_tensor* part) const { return checked(part, input_->dl.ndim ? input_->dl.shape[dim_] : 1, dim_); }
+
+  atled_tensor *input_, *given_;
+  Tensor index_;
+  int dim_, wide_ = -1;
+  bool by_rows_;
 };
 
 bool is_text(const atled_value& v, const char* text) {
@@ -313,7 +349,7 @@ void scatter_reduce(atled_frame* f) {
   if (!mean) return;
   Tensor counts = Tensor::empty(ATLED_INT64, call.out->dl.ndim, call.out->dl.shape);
   assign(counts, value(include_self ? 1 : 0));
-  scatter_into(counts, call.dim, call.index, value(1), loop_of<Sum>(ATLED_INT64));
+  call.run(counts, value(1), loop_of<Sum>(ATLED_INT64));
   const atled_loop divide =
       visit_dtype(dtype, [](auto tag) -> atled_loop { return divide_loop<typename decltype(tag)::type>; });
   Elementwise().output(call.out, dtype).input(counts, ATLED_INT64).run(divide);
