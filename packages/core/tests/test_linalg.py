@@ -114,3 +114,31 @@ def test_lu_without_pivots() -> None:
     a = matrix(4) + 8 * np.eye(4)
     _, lower, upper = linalg.lu(at.asarray(a), pivot=False)
     np.testing.assert_allclose((lower @ upper).numpy(), a, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 2, 4, 7, 16, 17])
+def test_many_small_matrices_give_what_each_gives_alone(n: int, dtype: str) -> None:
+    rng = np.random.default_rng(n)
+    a, b = (rng.standard_normal((75, n, columns)).astype(dtype) for columns in (n, 3))
+    eps = float(np.finfo(dtype).eps) * 8 * n * np.linalg.cond(a.astype("float64"))[:, None, None]
+    exact = np.linalg.inv(a.astype("float64"))
+    assert (
+        np.abs(at.linalg.inv(at.asarray(a)).numpy() - exact) <= eps * np.abs(exact).max((1, 2), keepdims=True)
+    ).all()
+    np.testing.assert_allclose(linalg.det(at.asarray(a)).numpy(), np.linalg.det(a.astype("float64")), float(eps.max()))
+    a[7] = 0
+    a[30, -1] = a[30, 0]
+    a[31, 0, 0], a[40, -1, -1], a[50, :, 0] = np.nan, np.inf, 0
+    for call in (
+        lambda a, b: linalg.solve_ex(a, b),
+        lambda a, b: linalg.solve_ex(a.mT, b.mT, left=False),
+        lambda a, b: linalg.solve_ex(a, b[..., 0]),
+        lambda a, b: linalg.inv_ex(a),
+        lambda a, b: (linalg.det(a),),
+        lambda a, b: linalg.slogdet(a),
+    ):
+        together = call(at.asarray(a), at.asarray(b))
+        for i in range(75):
+            for whole, alone in zip(together, call(at.asarray(a[i : i + 1]), at.asarray(b[i : i + 1])), strict=True):
+                np.testing.assert_array_equal(whole[i : i + 1].numpy(), alone.numpy())

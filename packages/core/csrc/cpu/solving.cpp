@@ -1,7 +1,7 @@
 #include <string>
 
 #include "cpu/matrix_batch.h"
-#include "cpu/small_matrix.h"
+#include "cpu/small_lanes.h"
 #include "dispatch/register.h"
 #include "ops/matrix_rules.h"
 
@@ -28,6 +28,36 @@ int solve_in_place(T* a, int n, int* pivots, T* b, int columns) {
   return info;
 }
 
+// Solves the systems [begin, end) of n unknowns and `columns` right-hand sides: given(i) is the matrix, sides(i, x)
+// writes the right-hand sides, the solution goes to result(i).
+template <class T, class Given, class Sides, class Result>
+void solve_each(int64_t begin, int64_t end, int n, int columns, int* info, Given given, Sides sides, Result result) {
+  if constexpr (!kIsComplex<T>) {
+    for (int count; (count = lanes_for(n, int64_t{n} + columns, end - begin)) > 0; begin += count) {
+      Lanes<T> lanes(n, n + columns);
+      for (int l = 0; l < kMatrixLanes; ++l) {
+        const int64_t from = begin + std::min(l, count - 1);
+        copy(given(from), lanes.columns(l, 0, n));
+        sides(from, lanes.columns(l, n, columns));
+      }
+      lanes.eliminate(n + columns);
+      lanes.substitute(columns);
+      for (int l = 0; l < count; ++l) {
+        copy(lanes.columns(l, n, columns), result(begin + l));
+        info[begin + l] = static_cast<int>(lanes.info[l]);
+      }
+    }
+  }
+  const Scratch<T> lu(int64_t{n} * n), x(int64_t{n} * columns);
+  const Scratch<int> pivots(n);
+  for (int64_t i = begin; i < end; ++i) {
+    copy(given(i), column_major<T>(lu, n, n));
+    sides(i, column_major<T>(x, n, columns));
+    info[i] = solve_in_place<T>(lu, n, pivots, x, columns);
+    copy(column_major<T>(x, n, columns), result(i));
+  }
+}
+
 // A and B have the same batch dimensions as the result.
 template <class T>
 void solve(atled_frame* f, bool vectors) {
@@ -36,17 +66,14 @@ void solve(atled_frame* f, bool vectors) {
   const MatrixBatch<T> matrices(a), sides(arg_tensor(f, 1), a->dl.ndim - 2, a->dl.shape, vectors);
   const int n = lapack_int(matrices.rows), columns = lapack_int(left ? sides.columns : sides.rows);
   const int64_t rows_out = sides.rows, columns_out = sides.columns;
-  int* info = data<int>(out_tensor(f, 1));
+  auto turned = [=](const Matrix<T>& m) { return left ? m : m.transposed(); };
   each_matrix(batch_size(a), n * double(n) * (0.7 * n + 2.0 * columns), [&](int64_t begin, int64_t end) {
-    const Scratch<T> lu(int64_t{n} * n), x(int64_t{n} * columns);
-    const Scratch<int> pivots(n);
-    for (int64_t i = begin; i < end; ++i) {
-      const Matrix<T> result{data<T>(out) + i * rows_out * columns_out, rows_out, columns_out, columns_out, 1};
-      copy(left ? matrices[i] : matrices[i].transposed(), column_major<T>(lu, n, n));
-      copy(left ? sides[i] : sides[i].transposed(), column_major<T>(x, n, columns));
-      info[i] = solve_in_place<T>(lu, n, pivots, x, columns);
-      copy(column_major<T>(x, n, columns), left ? result : result.transposed());
-    }
+    solve_each<T>(
+        begin, end, n, columns, data<int>(out_tensor(f, 1)), [&](int64_t i) { return turned(matrices[i]); },
+        [&](int64_t i, const Matrix<T>& x) { copy(turned(sides[i]), x); },
+        [&](int64_t i) {
+          return turned({data<T>(out) + i * rows_out * columns_out, rows_out, columns_out, columns_out, 1});
+        });
   });
 }
 
@@ -86,16 +113,11 @@ void inv(atled_frame* f) {
   const MatrixBatch<T> input(arg_tensor(f, 0));
   const int n = lapack_int(input.rows);
   T* out = data<T>(out_tensor(f));
-  int* info = data<int>(out_tensor(f, 1));
   each_matrix(batch_size(out_tensor(f)), 2 * double(n) * n * n, [&](int64_t begin, int64_t end) {
-    const Scratch<T> lu(int64_t{n} * n), x(int64_t{n} * n);
-    const Scratch<int> pivots(n);
-    for (int64_t i = begin; i < end; ++i) {
-      copy(input[i], column_major<T>(lu, n, n));
-      set_identity(column_major<T>(x, n, n));
-      info[i] = solve_in_place<T>(lu, n, pivots, x, n);
-      copy(column_major<T>(x, n, n), Matrix<T>{out + i * n * n, n, n, n, 1});
-    }
+    solve_each<T>(
+        begin, end, n, n, data<int>(out_tensor(f, 1)), [&](int64_t i) { return input[i]; },
+        [](int64_t, const Matrix<T>& x) { set_identity(x); },
+        [&](int64_t i) { return Matrix<T>{out + i * n * n, n, n, n, 1}; });
   });
 }
 
@@ -212,6 +234,18 @@ void each_diagonal(atled_tensor* t, F&& f) {
   const MatrixBatch<T> input(t);
   const int n = lapack_int(input.rows);
   each_matrix(batch_size(t), 0.7 * double(n) * n * n, [&](int64_t begin, int64_t end) {
+    if constexpr (!kIsComplex<T>) {
+      for (int count; (count = lanes_for(n, n, end - begin)) > 0; begin += count) {
+        Lanes<T> lanes(n, n);
+        for (int l = 0; l < kMatrixLanes; ++l) copy(input[begin + std::min(l, count - 1)], lanes.columns(l, 0, n));
+        lanes.eliminate(n);
+        T diagonal[kSmallDirect];
+        for (int l = 0; l < count; ++l) {
+          for (int k = 0; k < n; ++k) diagonal[k] = lanes.columns(l, 0, n)(k, k);
+          f(begin + l, diagonal, n, lanes.sign[l] < 0 ? -1 : 1);
+        }
+      }
+    }
     const Scratch<T> lu(int64_t{n} * n), diagonal(n);
     const Scratch<int> pivots(n);
     for (int64_t i = begin; i < end; ++i) {
