@@ -103,7 +103,9 @@ void gather(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *index = arg_tensor(f, 2), *out = out_tensor(f);
   if (numel(index) == 0) return;
   const int dim = wrap_dim(arg_int(f, 1), input->dl.ndim);
-  if (index->dtype != ATLED_INT64) checked_indices(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
+  // The walk must see input where it lies, so the iterator may not convert anything.
+  Tensor wide;
+  if (index->dtype != ATLED_INT64) index = wide = checked(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
   Still from(input, index, dim);
   Gathering g{from.line};
   const atled_loop loop = visit_size(itemsize(input->dtype),

@@ -135,6 +135,8 @@ def gathers(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw(3, 4), 0, places(draw, 2, 4, high=3))
     yield Sample(draw(2, 3, 4), -2, places(draw, 1, 5, 2, high=3))
     yield Sample(draw(5), 0, places(draw, 0, high=5))
+    yield Sample(draw(3, 4), 1, places(draw, 3, 6, high=4).astype(np.int32))
+    yield Sample(draw(2, 3), 0, np.broadcast_to(np.array([[1], [0], [1]], np.uint8), (3, 3)))
     if not draw.smooth:
         yield Sample(draw(100, 501), 1, places(draw, 100, 400, high=501))
         yield Sample(draw(501, 100), 0, places(draw, 400, 100, high=501))
