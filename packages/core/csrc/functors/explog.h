@@ -42,8 +42,9 @@ struct Expm1 {
     } else if constexpr (is_complex_type<T>) {
       // exp(a) cos(b) - 1 = expm1(a) cos(b) - 2 sin(b / 2)^2
       using R = typename T::value_type;
-      const R s = std::sin(x.imag() / 2), e = std::exp(x.real());
-      return T(std::expm1(x.real()) * std::cos(x.imag()) - 2 * s * s, e * std::sin(x.imag()));
+      const R a = x.real(), b = x.imag(), s = std::sin(b / 2), e = std::exp(a);
+      if (!std::isfinite(a) || !std::isfinite(b) || !std::isfinite(e)) return std::exp(x) - R(1);
+      return T(std::expm1(a) * std::cos(b) - 2 * s * s, e * std::sin(b));
     } else {
       return std::expm1(x);
     }
