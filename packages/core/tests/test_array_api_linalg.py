@@ -81,3 +81,10 @@ def test_linear_algebra(name: str) -> None:
     else:
         made = (parts[1] * parts[0][..., None, :]) @ np.linalg.inv(parts[1])
     np.testing.assert_allclose(made, a, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_traces_of_unsigned_integers_are_unsigned(dtype: str) -> None:
+    x = at.asarray([[2**7, 1], [1, 2**7]], dtype=getattr(at, dtype))
+    assert at.linalg.trace(x).dtype == at.uint64 and at.linalg.trace(x).item() == 256
+    assert at.linalg.trace(x, dtype=at.int64).dtype == at.int64

@@ -366,7 +366,11 @@ void trace(atled_frame* f) {
   static const Op op{"core::diagonal"};
   expect_matrices(arg_tensor(f, 0), "x");
   const int64_t last = -1;
-  set_out(f, 0, sum_op(op(f->args[0], f->args[1], -2, -1), ints_value(&last, 1), false, f->args[2]));
+  const int given = arg_tensor(f, 0)->dtype;
+  // The array API's rule for sums, which PyTorch, whose sums are of int64, does not have here.
+  const bool unsigned_sum = arg_is_none(f, 2) && is_integer(given) && !is_signed(given);
+  const atled_value dtype = unsigned_sum ? dtype_value(ATLED_UINT64) : f->args[2];
+  set_out(f, 0, sum_op(op(f->args[0], f->args[1], -2, -1), ints_value(&last, 1), false, dtype));
 }
 
 void define_matrix_functions() {
@@ -428,8 +432,9 @@ void define_matrix_functions() {
   define({"linalg::diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor",
           "The diagonals of matrices as a new last dimension: a view.", nullptr, composite | ATLED_OP_VIEW});
   define({"linalg::trace(Tensor x, *, int offset=0, dtype? dtype=None) -> Tensor",
-          "The sums along the diagonals of matrices (*, m, n).\n\n>>> at.linalg.trace(at.eye(3))\ntensor(3.)", nullptr,
-          composite});
+          "The sums along the diagonals of matrices (*, m, n), of integers in int64 or, unsigned ones, in uint64.\n\n"
+          ">>> at.linalg.trace(at.eye(3))\ntensor(3.)",
+          nullptr, composite});
 }
 
 ATLED_OPS(define_matrix_functions);
