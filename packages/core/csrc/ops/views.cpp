@@ -118,7 +118,6 @@ void define_views() {
   for (const ViewOp& op : kOps) define({op.schema, op.doc, nullptr, op.traits});
   alias("core::expand", "core::broadcast_to");
   alias("core::permute", "core::permute_dims");
-  alias("core::unsqueeze", "core::expand_dims");
   alias("core::movedim", "core::moveaxis");
   alias("core::matrix_transpose", "linalg::matrix_transpose");
   alias("core::transpose", "core::swapaxes");

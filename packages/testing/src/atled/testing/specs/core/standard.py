@@ -25,6 +25,14 @@ def along(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw(2, 3), np.array([[-1], [0]]), dim=1)
 
 
+def spread(draw: Draw) -> Iterator[Sample]:
+    yield Sample(draw(2, 3), 1)
+    yield Sample(draw(2, 3), -3)
+    yield Sample(draw(2, 3), (4, 0, -3))
+    yield Sample(draw(), (1, 0))
+    yield Sample(draw(2), ())
+
+
 SPECS = [
     OpSpec(
         name="concat",
@@ -39,6 +47,19 @@ SPECS = [
         reference=lambda x, indices, dim=-1: np.take_along_axis(x, indices, dim),
         samples=along,
         errors=[ErrorCase(at.BoundsError, "4", X, np.full((2, 1), 4))],
+        result="input",
+        ulps=0,
+        differentiable=("input",),
+    ),
+    OpSpec(
+        name="expand_dims",
+        reference=np.expand_dims,
+        samples=spread,
+        errors=[
+            ErrorCase(at.BoundsError, "dim", X, 3),
+            ErrorCase(at.BoundsError, "dim", X, (0, 4)),
+            ErrorCase(at.InvalidValueError, "dim 1 twice", X, (1, -3)),
+        ],
         result="input",
         ulps=0,
         differentiable=("input",),
