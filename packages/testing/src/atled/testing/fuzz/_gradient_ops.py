@@ -102,7 +102,8 @@ def any_op(d: Drawer) -> Step | None:
         call: Any = partial(w.call, f"{spec.ns}::{spec.op.name}")
         result = spec.through(call, *made, **named) if spec.through else call(*made, **named)
         listed = [t for t in (result if isinstance(result, (list, tuple)) else [result]) if "int" not in str(t.dtype)]
-        return listed[output % len(listed)] if listed else result
+        recorded = [t for t in listed if t.requires_grad] or listed  # without those that are marked as constant
+        return recorded[output % len(recorded)] if recorded else result
 
     text = ", ".join(f"moved by {{{k}}}" for k in range(len(moved)))
     return Step(f"{spec.ns}::{spec.op.name}(sample {number}, {text})", tuple(entry.slot for entry in moved), run)

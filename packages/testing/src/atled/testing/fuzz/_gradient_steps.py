@@ -259,6 +259,8 @@ def along_one(d: Drawer) -> Step | None:
     names = ["cumsum", "cumprod", "prod"]
     names += [] if array.dtype.kind == "c" else ["softmax", "log_softmax", "var", "std", "logcumsumexp"]
     name, dim = d.choice(names), d.dim(array)
+    if name == "std" and float(np.min(np.std(array, dim))) < 0.05:
+        return None
     return Step(f"at.{name}({{0}}, {dim})", (slot,), lambda w, x: w.call(name, x, dim))
 
 
