@@ -11,6 +11,7 @@
 #include "cpu/parallel.h"
 #include "cpu/past_cache.h"
 #include "cpu/transpose.h"
+#include "functors/copy.h"
 #include "ops/rules.h"
 
 namespace atled::core {
@@ -53,7 +54,8 @@ void run_streamed(atled_loop loop, void* ctx, int count, char* const* from, cons
 // them.
 class Walk {
  public:
-  Walk(const Elementwise& e, char (*numbers)[16]) : count_(e.count_), outputs_(e.outputs_), casts_(false) {
+  Walk(const Elementwise& e, char (*numbers)[16])
+      : count_(e.count_), outputs_(e.outputs_), anchors_(e.anchors_), casts_(false) {
     const DLTensor& out = e.operands_[0].tensor->dl;
     for (int d = out.ndim - 1; d >= 0; --d)
       if (out.shape[d] != 1) {
@@ -71,7 +73,7 @@ class Walk {
       for (int k = 0; k < count_; ++k) strides_[k][0] = 0;
     }
     plan_tiles();
-    streams_ = outputs_ == 1 && !casts_ && tile_ == 0 && strides_[0][0] == itemsize(dtype_[0]) &&
+    streams_ = outputs_ == 1 && !casts_ && !(anchors_ & 1) && tile_ == 0 && strides_[0][0] == itemsize(dtype_[0]) &&
                sizes_[0] * strides_[0][0] >= 2 * kBlockBytes && total_ * strides_[0][0] >= past_cache_limit() &&
                std::find(data_ + 1, data_ + count_, data_[0]) == data_ + count_;
     block_ = kBlockBytes;
@@ -130,7 +132,8 @@ class Walk {
       if (itemsize(dtype_[k]) > 4) tile_ = kTile / 2;
     for (int k = outputs_; k < count_ && turned_ < kTurned; ++k) {
       const int64_t item = itemsize(dtype_[k]);
-      if (strides_[k][1] == item && strides_[k][0] != item && strides_[k][0] != 0) turns_[turned_++] = k;
+      if (strides_[k][1] == item && strides_[k][0] != item && strides_[k][0] != 0 && !(anchors_ >> k & 1))
+        turns_[turned_++] = k;
     }
   }
 
@@ -298,7 +301,7 @@ class Walk {
 
   void convert_range(atled_loop loop, void* ctx, int64_t* index, int64_t left) const {
     alignas(64) char buffers[kMax][kBlockBytes];
-    const bool rows = ndim_ > 1 && sizes_[0] < kShortRow;
+    const bool rows = ndim_ > 1 && sizes_[0] < kShortRow && !anchors_;
     char* data[kMax];
     int64_t strides[kMax];
     while (left > 0) {
@@ -357,6 +360,7 @@ class Walk {
   }
 
   int count_, outputs_, ndim_ = 0;
+  uint32_t anchors_;
   bool casts_;
   bool streams_ = false;  // see run_streamed
   bool across_ = false;   // the loop goes along the second dimension
@@ -400,6 +404,11 @@ Elementwise& Elementwise::operand(const atled_value& v, int dtype) {
   return is_none(v) ? *this : scalar(v, dtype);
 }
 
+Elementwise& Elementwise::anchored() {
+  anchors_ |= uint32_t{1} << (count_ - 1);
+  return *this;
+}
+
 // Operands that all lie in memory alike need no walk.
 bool Elementwise::run_flat(atled_loop loop, void* ctx, int64_t grain) {
   const atled_tensor* out = operands_[0].tensor;
@@ -421,7 +430,7 @@ bool Elementwise::run_flat(atled_loop loop, void* ctx, int64_t grain) {
     if (n > 0) loop(ctx, data, strides, n);
     return true;
   }
-  const bool streams = outputs_ == 1 && n * strides[0] >= past_cache_limit() &&
+  const bool streams = outputs_ == 1 && !(anchors_ & 1) && n * strides[0] >= past_cache_limit() &&
                        std::find(data + 1, data + count_, data[0]) == data + count_;
   parallel(n, grain, [&](int64_t begin, int64_t end) {
     char* moved[kMaxOperands];
@@ -503,7 +512,7 @@ void store_scalar(const atled_value& v, int dtype, void* out) {
       using R = typename T::value_type;
       value = T(static_cast<R>(as_double(v)), static_cast<R>(imaginary ? v.u.complex[1] : 0));
     } else {
-      value = T(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(as_double(v)));
+      value = Cast<T, double>{}(as_double(v));
     }
     std::memcpy(out, &value, sizeof value);
   });

@@ -23,6 +23,9 @@ class Elementwise {
   Elementwise& scalar(const atled_value& v, int dtype);
   // A tensor or a Python number; None is skipped.
   Elementwise& operand(const atled_value& v, int dtype);
+  // The loop goes from the last operand's elements to others of its tensor, so that none may be copied elsewhere first.
+  // Its dtype must be the tensor's own.
+  Elementwise& anchored();
 
   // `grain`: how many elements are worth a thread.
   void run(atled_loop loop, void* ctx = nullptr, int64_t grain = 32768);
@@ -40,6 +43,7 @@ class Elementwise {
 
   int outputs_ = 0, count_ = 0;
   bool casts_ = false;
+  uint32_t anchors_ = 0;  // a bit for each anchored operand
   Operand operands_[kMaxOperands];
   alignas(16) char numbers_[kMaxOperands][16];
 };

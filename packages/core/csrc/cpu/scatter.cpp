@@ -110,7 +110,12 @@ void gather(atled_frame* f) {
   Gathering g{from.line};
   const atled_loop loop = visit_size(itemsize(input->dtype),
                                      [](auto tag) -> atled_loop { return gather_loop<typename decltype(tag)::type>; });
-  Elementwise().output(out, out->dtype).input(from.view, out->dtype).input(index, ATLED_INT64).run(loop, &g, kGrain);
+  Elementwise()
+      .output(out, out->dtype)
+      .input(from.view, out->dtype)
+      .anchored()
+      .input(index, ATLED_INT64)
+      .run(loop, &g, kGrain);
   if (g.outside) checked_indices(index, g.line.n, dim);  // which says the first one outside
 }
 
@@ -206,6 +211,7 @@ void scatter_into(atled_tensor* out, int dim, atled_tensor* index, const atled_v
   }
   Elementwise()
       .output(to.view, out->dtype)
+      .anchored()
       .input(index, ATLED_INT64)
       .operand(from, out->dtype)
       .run(loop, &to.line, std::numeric_limits<int64_t>::max());

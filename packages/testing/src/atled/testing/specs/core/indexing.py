@@ -140,6 +140,10 @@ def gathers(draw: Draw) -> Iterator[Sample]:
     if not draw.smooth:
         yield Sample(draw(100, 501), 1, places(draw, 100, 400, high=501))
         yield Sample(draw(501, 100), 0, places(draw, 400, 100, high=501))
+        # Indices that are converted on the way, and inputs that lie transposed beside them.
+        yield Sample(draw(3, 4, 5), 1, ints(draw, 3, 4, 5, high=4, dtype="int32"))
+        yield Sample(draw(40, 33, 34), 0, ints(draw, 2, 33, 34, high=40, dtype="uint8"))
+        yield Sample(draw(33, 40, 34), 0, places(draw, 2, 40, 34, high=33))
 
 
 def coordinates(shape: tuple[int, ...], dim: int, index: Any) -> Any:
