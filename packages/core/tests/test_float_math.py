@@ -58,3 +58,19 @@ def test_pow_of_positive_bases_is_correctly_rounded() -> None:
         exact = np.power(base.astype(np.float64), exponent.astype(np.float64))
         got = at.pow(at.from_numpy(base), at.from_numpy(exponent)).numpy()
         assert np.max(ulps(got, exact)) <= 0.501
+
+
+@pytest.mark.parametrize("dtype, digits", [(at.float16, 11), (at.bfloat16, 8)])
+def test_float64_is_rounded_to_half_precision_once(dtype: at.dtype, digits: int) -> None:
+    """Just above and below halfway between two neighbours, where float32 would fall on the middle."""
+    tie, little = 1 + 2.0**-digits, 2.0**-40
+    x = [sign * (tie + way * little) * 2.0**k for sign in (1, -1) for way in (1, -1) for k in (0, 5)]
+    above = 1 + 2.0 ** (1 - digits)
+    expected = [sign * (above if way > 0 else 1.0) * 2.0**k for sign in (1, -1) for way in (1, -1) for k in (0, 5)]
+    assert at.tensor(x, dtype=at.float64).to(dtype).tolist() == expected
+    assert at.tensor(x, dtype=dtype).tolist() == expected
+    assert [at.full((), one, dtype=dtype).item() for one in x] == expected
+    edges = [float("inf"), -float("inf"), 1e300, -1e300, 1e-300, -0.0]
+    ends = at.tensor(edges, dtype=at.float64).to(dtype).tolist()
+    assert ends == [float("inf"), -float("inf"), float("inf"), -float("inf"), 0.0, 0.0]
+    assert at.tensor(float("nan"), dtype=at.float64).to(dtype).isnan().item()

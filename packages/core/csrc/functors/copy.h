@@ -20,6 +20,16 @@ inline constexpr bool is_small_float = std::is_same_v<T, Half> || std::is_same_v
 template <class T>
 using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
 
+// x as a float of its 23 leading digits and one that says whether there were others: rounding that to fewer digits is
+// rounding x (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums", on rounding to odd).
+ATLED_FN float rounded_to_odd(double x) {
+  const float nearest = static_cast<float>(x);
+  const double back = nearest;
+  const uint32_t bits = float_to_bits(nearest);
+  const bool away = x < 0 ? back < x : back > x;
+  return bits_to_float((bits - (away ? 1u : 0u)) | (back != x ? 1u : 0u));
+}
+
 template <class To, class From>
 struct Cast {
   ATLED_FN To operator()(From x) const {
@@ -39,6 +49,8 @@ struct Cast {
       return To(Cast<R, From>{}(x), R(0));
     } else if constexpr (is_small_float<From>) {
       return Cast<To, float>{}(static_cast<float>(x));
+    } else if constexpr (is_small_float<To> && std::is_same_v<From, double>) {
+      return To(rounded_to_odd(x));
     } else if constexpr (is_small_float<To>) {
       return To(static_cast<float>(x));
     } else if constexpr (std::is_same_v<To, bool>) {

@@ -6,6 +6,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "dispatch/thread_state.h"
+#include "functors/copy.h"
 #include "python/python.h"
 #include "tensor/dtype.h"
 
@@ -156,10 +157,7 @@ bool store(PyObject* o, T* out) {
     }
     double f = PyFloat_AsDouble(o);
     if (f == -1.0 && PyErr_Occurred()) return false;
-    if constexpr (std::is_same_v<T, double>)
-      *out = f;
-    else
-      *out = T(static_cast<float>(f));
+    *out = Cast<T, double>{}(f);
     return true;
   }
 }
