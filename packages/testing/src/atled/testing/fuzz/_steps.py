@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -228,10 +229,14 @@ def cast(pool: Pool) -> Step | None:
         limits = np.iinfo(dtype)
         if np.any(value.wide() < limits.min) or np.any(value.wide() > limits.max // 2):
             return None
+    text, actual = f"{value.name}.to({dtype})", lambda: value.tensor.to(at_dtype(dtype))
+    if dtype == "bfloat16" and value.dtype == "float64":
+        # Rounded once; ml_dtypes rounds to float32 first.
+        return Step(text=text, actual=actual, expected=value.wide, dtype=dtype, ulps=0.5)
     # What is the tensor's own dtype already shares memory in both libraries.
     return Step(
-        text=f"{value.name}.to({dtype})",
-        actual=lambda: value.tensor.to(at_dtype(dtype)),
+        text=text,
+        actual=actual,
         expected=lambda: value.array.astype(numpy_dtype(dtype), copy=False),
         dtype=dtype,
         view=True,
@@ -240,9 +245,26 @@ def cast(pool: Pool) -> Step | None:
 
 # ---- reductions, scans, order ----
 
+
+def _sum(array: Array, axis: tuple[int, ...] | None, keepdims: bool, dtype: str | None = None) -> Array:
+    """Rounded once, where NumPy's sum of float64 may be off by as many ulps as it has terms."""
+    plain = np.asarray(np.sum(array, axis, dtype=dtype, keepdims=keepdims))
+    if array.dtype != np.float64 or array.size == 0 or not np.all(np.isfinite(plain)):
+        return plain
+    dims = range(array.ndim) if axis is None else axis
+    kept = [d for d in range(array.ndim) if d not in dims]
+    lines = array.transpose(*kept, *dims).reshape(plain.size, -1)
+    return np.array([math.fsum(line) for line in lines]).reshape(plain.shape)
+
+
+def _mean(array: Array, axis: tuple[int, ...] | None, keepdims: bool) -> Array:
+    total = _sum(array, axis, keepdims)
+    return total / (array.size // total.size)
+
+
 _REDUCTIONS: dict[str, tuple[Callable[..., Any], str]] = {
-    "sum": (np.sum, "bif"),
-    "mean": (np.mean, "f"),
+    "sum": (_sum, "bif"),
+    "mean": (_mean, "f"),
     "amax": (np.max, "if"),
     "amin": (np.min, "if"),
     "any": (np.any, "bif"),
@@ -312,7 +334,8 @@ def order(pool: Pool, name: str) -> Step | None:
     return Step(
         text=f"{value.name}.sort({dim})[0]",
         actual=lambda: at.sort(value.tensor, dim)[0],
-        expected=lambda: np.sort(value.array, dim),
+        # NumPy's default sort leaves some float16 out of order (2.4.6 on x86).
+        expected=lambda: np.sort(value.array, dim, kind="stable"),
         dtype=value.dtype,
     )
 
@@ -595,6 +618,11 @@ def turn(pool: Pool, name: str) -> Step | None:
     return Step(text=f"{value.name}.{name}({dim}, {by})", actual=actual, expected=expected)
 
 
+def _index_dtype(pool: Pool, size: int) -> str:
+    names = ["int64", "int64", "int32", *(["int8", "uint8"] if size < 128 else [])]
+    return str(pool.rng.choice(names))
+
+
 @step()
 def gather(pool: Pool) -> Step | None:
     value = pool.pick(lambda v: len(v.shape) > 0 and v.array.size > 0)
@@ -603,11 +631,36 @@ def gather(pool: Pool) -> Step | None:
     dim = _dim(pool, value)
     shape = list(value.shape)
     shape[dim] = int(pool.rng.integers(1, 5))
-    index = pool.rng.integers(0, value.shape[dim], shape)
+    index = pool.rng.integers(0, value.shape[dim], shape).astype(_index_dtype(pool, value.shape[dim]))
     return Step(
         text=f"{value.name}.gather({dim}, {index.tolist()})",
         actual=lambda: at.gather(value.tensor, dim, at.tensor(index)),
         expected=lambda: np.take_along_axis(value.array, index, dim),
+    )
+
+
+@step()
+def scatter(pool: Pool) -> Step | None:
+    value = pool.pick(lambda v: len(v.shape) > 0 and v.array.size > 0)
+    if value is None:
+        return None
+    dim = _dim(pool, value)
+    # Each place once: writing twice to one element leaves the winner open.
+    lines = np.moveaxis(value.array, dim, -1).shape
+    index = np.moveaxis(pool.rng.permuted(np.broadcast_to(np.arange(lines[-1]), lines), axis=-1), -1, dim)
+    index = index.take(range(int(pool.rng.integers(1, min(value.shape[dim], 4) + 1))), dim)
+    index = index.astype(_index_dtype(pool, value.shape[dim]))
+    source = pool.fresh(value.dtype, index.shape)
+
+    def expected() -> Array:
+        result = np.array(value.array)
+        np.put_along_axis(result, index.astype(np.int64), source.array, dim)
+        return result
+
+    return Step(
+        text=f"{value.name}.scatter({dim}, {index.tolist()}, {source.name})",
+        actual=lambda: at.scatter(value.tensor, dim, at.tensor(index), source.tensor),
+        expected=expected,
     )
 
 

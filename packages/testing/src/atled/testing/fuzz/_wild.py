@@ -35,12 +35,12 @@ def _argument(pool: Pool, kind: str) -> Any:
         plain = str(rng.choice(["int", "float", "bool"]))
     if plain.startswith("Tensor"):
         if "[" in plain:
-            return [_tensor(pool) for _ in range(int(rng.integers(0, 4)))]
+            return [_tensor(pool) for _ in range(int(rng.integers(0, 5)))]
         return _tensor(pool)
     if plain.startswith("int["):
-        return [int(rng.choice(ints)) for _ in range(int(rng.integers(0, 4)))]
+        return [int(rng.choice(ints)) for _ in range(int(rng.integers(0, 5)))]
     if plain.startswith("float["):
-        return [float(rng.choice(_FLOATS)) for _ in range(int(rng.integers(0, 4)))]
+        return [float(rng.choice(_FLOATS)) for _ in range(int(rng.integers(0, 5)))]
     if plain == "dtype":
         return getattr(at, pool.dtype())
     simple: dict[str, Any] = {
