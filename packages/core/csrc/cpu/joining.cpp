@@ -28,7 +28,7 @@ void stack(atled_frame* f) {
   atled_tensor* out = out_tensor(f);
   const int dim = wrap_dim(arg_int(f, 1), out->dl.ndim);
   Layout piece(out);
-  const int64_t step = piece.strides[dim];
+  const int64_t step = out->dl.strides[dim];
   piece.erase(dim);
   for (uint32_t i = 0; i < tensors.n; ++i, piece.offset += step) assign(piece.view(out), tensors.u.tensors[i]);
 }

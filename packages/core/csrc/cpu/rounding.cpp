@@ -20,8 +20,7 @@ const LoopTable frac_loops = LoopTable().unary<Frac>(Floats{});
 
 template <class T>
 void round_decimals(atled_frame* frame, int64_t decimals, int loop_dtype) {
-  const RoundDecimals<T> f{static_cast<T>(std::pow(10.0, static_cast<double>(decimals < 0 ? -decimals : decimals))),
-                           decimals > 0};
+  const RoundDecimals<T> f{static_cast<T>(std::pow(10.0, std::abs(static_cast<double>(decimals)))), decimals > 0};
   Elementwise e;
   e.output(out_tensor(frame), loop_dtype).input(arg_tensor(frame, 0), loop_dtype);
   e.run(Baseline::unary<T, T, RoundDecimals<T>>, const_cast<RoundDecimals<T>*>(&f));

@@ -200,7 +200,9 @@ void as_strided(atled_frame* f) {
   for (uint32_t i = 0; i < size.n; ++i) out.push(size.u.ints[i], stride.u.ints[i]);
   if (!arg_is_none(f, 3)) {
     const char* begin = static_cast<const char*>(impl(input)->storage->data);
-    out.offset = arg_int(f, 3) - (data<char>(input) - begin) / itemsize(input->dtype);
+    const int64_t offset = arg_int(f, 3);
+    if (offset < 0) fail(ATLED_E_VALUE, "expected storage_offset >= 0, got %lld", (long long)offset);
+    out.offset = offset - (data<char>(input) - begin) / itemsize(input->dtype);
   }
   set_out(f, 0, out.view(input));
 }
@@ -217,7 +219,7 @@ void unfold(atled_frame* f) {
   if (step < 1) fail(ATLED_E_VALUE, "expected step >= 1, got %lld", (long long)step);
   const int64_t stride = out.strides[dim];
   out.shape[dim] = (out.shape[dim] - size) / step + 1;
-  out.strides[dim] = stride * step;
+  out.strides[dim] = stepped(stride, step);
   if (input->dl.ndim == 0) out.ndim = 0;
   out.push(size, stride);
   set_out(f, 0, out.view(input));
@@ -252,7 +254,7 @@ void set_pieces(atled_frame* f, int dim, int64_t count, Size size) {
 
 void set_equal_pieces(atled_frame* f, int dim, int64_t size) {
   const int64_t n = arg_tensor(f, 0)->dl.shape[dim];
-  const int64_t count = n == 0 ? 1 : (n + size - 1) / size;
+  const int64_t count = n == 0 ? 1 : (n - 1) / size + 1;
   set_pieces(f, dim, count, [&](int64_t i) { return std::min(size, n - i * size); });
 }
 

@@ -48,7 +48,9 @@ struct RoundDecimals {
   T scale;
   bool fraction;  // decimals > 0
   ATLED_FN T operator()(T x) const {
-    const T y = fraction ? std::nearbyint(x * scale) / scale : std::nearbyint(x / scale) * scale;
+    const T whole = std::nearbyint(fraction ? x * scale : x / scale);
+    if (!fraction && whole == T(0)) return whole;  // where scale may be infinite
+    const T y = fraction ? whole / scale : whole * scale;
     return y - y == T(0) ? y : x;  // x * scale may overflow
   }
 };

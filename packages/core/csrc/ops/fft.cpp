@@ -170,7 +170,7 @@ void fftfreq(atled_frame* f) {
   static const Op cat{"core::cat"};
   const int64_t n = arg_int(f, 0);
   expect_points(n);
-  Tensor up = counted(f, 0, (n + 1) / 2), down = counted(f, -(n / 2), 0);
+  Tensor up = counted(f, 0, n - n / 2), down = counted(f, -(n / 2), 0);
   atled_tensor* parts[2] = {up, down};
   set_out(f, 0, per_length(f, cat(tensors_value(parts, 2), 0)));
 }

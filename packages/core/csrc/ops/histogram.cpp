@@ -63,8 +63,11 @@ Span span_of(atled_tensor* input, double width) {
   return numel(input) > 0 ? Span(number(amin(input)), number(amax(input)), width) : Span();
 }
 
+constexpr int64_t kMostBins = int64_t{1} << 46;
+
 void expect_bins(int64_t bins) {
   if (bins < 1) fail(ATLED_E_VALUE, "expected at least one bin, got %lld", (long long)bins);
+  if (bins > kMostBins) fail(ATLED_E_MEMORY, "expected at most 2^46 bins, got %lld", (long long)bins);
 }
 
 Tensor even_edges(const Span& span, int64_t bins, int dtype, const atled_tensor* input) {

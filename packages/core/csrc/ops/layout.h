@@ -10,6 +10,11 @@
 
 namespace atled::core {
 
+// The stride of every step-th element. Where a step goes beyond the dimension the product need not fit, nor matter.
+inline int64_t stepped(int64_t stride, int64_t step) {
+  return static_cast<int64_t>(static_cast<uint64_t>(stride) * static_cast<uint64_t>(step));
+}
+
 struct Layout {
   Layout() {}
   explicit Layout(const atled_tensor* t) : ndim(t->dl.ndim) {
@@ -133,12 +138,14 @@ inline Layout sliced(const atled_tensor* input, const atled_value& spec) {
     } else if (kind == 3) {
       out.push(n, stride);
     } else {
-      if (step == 0) fail(ATLED_E_VALUE, "expected a slice step other than 0");
-      const int64_t length = step > 0 ? (b > a ? (b - a - 1) / step + 1 : 0) : (a > b ? (a - b - 1) / -step + 1 : 0);
-      if (length > 0 && (a < 0 || a + (length - 1) * step < 0 || a >= n || a + (length - 1) * step >= n))
+      if (step == 0 || step == INT64_MIN) fail(ATLED_E_VALUE, "expected a slice step other than 0");
+      const bool sane = a >= -1 && a <= n && b >= -1 && b <= n;
+      const int64_t distance = !sane ? 0 : step > 0 ? b - a : a - b;
+      const int64_t length = distance > 0 ? (distance - 1) / (step > 0 ? step : -step) + 1 : 0;
+      if (!sane || (length > 0 && (a < 0 || a == n)))
         fail(ATLED_E_BOUNDS, "expected a slice inside dim %d of size %lld", dim - 1, (long long)n);
       if (length > 0) out.offset += a * stride;
-      out.push(length, stride * step);
+      out.push(length, stepped(stride, step));
     }
   }
   for (; dim < input->dl.ndim; ++dim) out.push(shape[dim], strides[dim]);

@@ -15,7 +15,9 @@ void diag_embed_rule(const atled_frame* f, atled_spec* outs) {
     fail(ATLED_E_SHAPE, "expected input of at least one dimension, got shape %s", shape_text(input).c_str());
   const int a = wrap_dim(arg_int(f, 2), ndim, "dim1"), b = wrap_dim(arg_int(f, 3), ndim, "dim2");
   if (a == b) fail(ATLED_E_VALUE, "expected dim1 and dim2 to differ, got %d twice", a);
-  const int64_t offset = arg_int(f, 1);
+  const int64_t offset = arg_int(f, 1), limit = int64_t{1} << 46;
+  if (offset < -limit || offset > limit)
+    fail(ATLED_E_VALUE, "expected offset in [-2^46, 2^46], got %lld", (long long)offset);
   const int64_t side = input->dl.shape[input->dl.ndim - 1] + (offset < 0 ? -offset : offset);
   set_spec(outs[0], input->dtype, 0, nullptr);
   outs[0].ndim = ndim;
@@ -34,7 +36,7 @@ void indices_rule(const atled_frame* f, atled_spec* outs, bool lower) {
   const int64_t rows = arg_int(f, 0), columns = arg_int(f, 1), offset = arg_int(f, 2);
   if (rows < 0 || columns < 0)
     fail(ATLED_E_SHAPE, "expected sizes >= 0, got %lld and %lld", (long long)rows, (long long)columns);
-  if (static_cast<double>(rows) * static_cast<double>(columns) > 4e18)
+  if (std::max(static_cast<double>(rows), 1.0) * std::max(static_cast<double>(columns), 1.0) > 4e18)
     fail(ATLED_E_SHAPE, "expected a matrix of fewer elements, got %lld x %lld", (long long)rows, (long long)columns);
   const int64_t below = ramp(rows, columns, std::clamp(offset, -rows - 1, columns) + (lower ? 1 : 0));
   const int64_t count = lower ? below : rows * columns - below;

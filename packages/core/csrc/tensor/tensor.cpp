@@ -71,6 +71,10 @@ uint16_t layout_flags(int ndim, const int64_t* shape, const int64_t* strides) {
   return contiguous ? ATLED_TENSOR_CONTIGUOUS : 0;
 }
 
+// No tensor has sizes other than 0 that multiply to more: far more than any memory holds, and so few that counting
+// elements and their bytes stays within int64.
+constexpr int64_t kMost = int64_t{1} << 56;
+
 // Takes over one reference to storage.
 TensorImpl* make_tensor(Storage* storage, void* data, int dtype, DLDataType dl_dtype, int ndim, const int64_t* shape,
                         const int64_t* strides, DLDevice device) {
@@ -92,7 +96,9 @@ TensorImpl* make_tensor(Storage* storage, void* data, int dtype, DLDataType dl_d
   for (int i = ndim - 1; i >= 0; --i) {
     const uint64_t size = static_cast<uint64_t>(shape[i]);
     dims[i] = shape[i];
-    own_strides[i] = contiguous ? static_cast<int64_t>(step) : strides[i];
+    // A stride beyond kMost leads nowhere: its dimension has at most one element.
+    const int64_t stride = contiguous ? static_cast<int64_t>(step) : strides[i];
+    own_strides[i] = stride > kMost || stride < -kMost ? 0 : stride;
     step *= size > 1 ? size : 1;
     numel *= size;
   }
@@ -127,7 +133,7 @@ TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t*
     return nullptr;
   }
   int64_t numel = 1, extent = 1;  // in elements
-  bool empty = false, overflow = false;
+  bool empty = false, many = false, overflow = false;
   for (int i = 0; i < ndim; ++i) {
     if (shape[i] < 0) {
       char text[96];
@@ -136,7 +142,7 @@ TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t*
       return nullptr;
     }
     empty |= shape[i] == 0;
-    if (shape[i] != 0) overflow |= __builtin_mul_overflow(numel, shape[i], &numel);
+    if (shape[i] != 0) many |= __builtin_mul_overflow(numel, shape[i], &numel);
     int64_t span = 0;
     if (strides && shape[i] > 1) {
       overflow |= __builtin_mul_overflow(shape[i] - 1, strides[i], &span);
@@ -147,7 +153,7 @@ TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t*
   overflow |=
       __builtin_mul_overflow(count, static_cast<int64_t>(itemsize(dtype)), &nbytes) || nbytes > (int64_t{1} << 46);
   if (empty) nbytes = 0;
-  if (!empty && overflow) {
+  if (many || numel > kMost || (!empty && overflow)) {
     set_error(ATLED_E_MEMORY, "expected a tensor of less than 2^46 bytes");
     return nullptr;
   }
@@ -170,16 +176,18 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
   Storage* storage = impl(base)->storage;
   const int64_t item = itemsize(dtype);
   if (ndim < 0 || ndim > ATLED_MAX_NDIM) return set_error(ATLED_E_SHAPE, "expected at most 64 dimensions");
-  int64_t low = offset, high = offset;
-  bool empty = false, overflow = false;
+  int64_t low = offset, high = offset, numel = 1;
+  bool empty = false, many = false, overflow = false;
   for (int i = 0; i < ndim; ++i) {
     int64_t span = 0;
     if (shape[i] < 0) return set_error(ATLED_E_SHAPE, "expected sizes >= 0 in a view");
     if (shape[i] == 0) empty = true;
     if (shape[i] <= 1) continue;
+    many |= __builtin_mul_overflow(numel, shape[i], &numel);
     overflow |= __builtin_mul_overflow(shape[i] - 1, strides[i], &span);
     overflow |= __builtin_add_overflow(span < 0 ? low : high, span, span < 0 ? &low : &high);
   }
+  if (many || numel > kMost) return set_error(ATLED_E_SHAPE, "expected a view of at most 2^56 elements");
   char* data = static_cast<char*>(base->dl.data);
   if (empty) {
     offset = 0;
@@ -188,7 +196,7 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
     // Rounded so that the first and the last element lie inside as a whole.
     const int64_t before = (data - begin) / item,
                   after = (static_cast<int64_t>(storage->nbytes) - (data - begin)) / item;
-    if (overflow || before + low < 0 || high >= after)
+    if (overflow || low < -before || high >= after)
       return set_error(ATLED_E_BOUNDS,
                        "expected a view inside the storage, but its sizes, strides and offset reach outside it");
   }
@@ -315,6 +323,10 @@ int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept {
   DLDevice device = dl.device;
   if (device.device_type == kDLCUDAHost) device = DLDevice{kDLCPU, 0};
   if (device_known(device) != ATLED_OK) return ATLED_E_DEVICE;
+  int64_t numel = 1;
+  for (int i = 0; i < dl.ndim; ++i)
+    if (dl.shape[i] < 0 || (dl.shape[i] > 0 && (__builtin_mul_overflow(numel, dl.shape[i], &numel) || numel > kMost)))
+      return set_error(ATLED_E_SHAPE, "expected a DLPack tensor of sizes >= 0 and at most 2^56 elements");
   void* block = allocate(sizeof(Storage));
   if (!block) return out_of_memory(sizeof(Storage));
   // The storage spans exactly the elements, which may lie on both sides of the first one.
