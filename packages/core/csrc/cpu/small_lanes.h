@@ -33,7 +33,8 @@ class Lanes {
 
   // Columns [first, first + count) of lane l.
   Matrix<T> columns(int l, int first, int count) const {
-    return {memory_.get() + int64_t{first} * n_ * kMatrixLanes + l, n_, count, kMatrixLanes, int64_t{n_} * kMatrixLanes};
+    return {memory_.get() + int64_t{first} * n_ * kMatrixLanes + l, n_, count, kMatrixLanes,
+            int64_t{n_} * kMatrixLanes};
   }
   void eliminate(int m) { ATLED_PICK_OF(small_lanes, eliminate<T>)(memory_.get(), n_, m, sign, info); }
   void substitute(int columns) {

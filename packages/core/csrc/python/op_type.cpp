@@ -7,6 +7,7 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <unordered_map>
@@ -384,6 +385,20 @@ PyObject* get_aliases(PyObject* o, void*) {
   return list.release();
 }
 
+PyObject* get_synonyms(PyObject* o, void*) {
+  const Op* op = op_of(o);
+  Ref names(PyDict_New());
+  auto has = [&](const char* name) {
+    return std::any_of(op->args, op->args + op->nargs, [&](const atled_arg& a) { return strcmp(a.name, name) == 0; });
+  };
+  for (const Synonym& synonym : kSynonyms) {
+    if (!names || !has(synonym.argument) || has(synonym.name)) continue;
+    Ref name(PyUnicode_FromString(synonym.name)), argument(PyUnicode_FromString(synonym.argument));
+    if (!name || !argument || !PyDict_SetDefault(names.get(), name.get(), argument.get())) return nullptr;
+  }
+  return names.release();
+}
+
 PyObject* get_traits(PyObject* o, void*) {
   constexpr struct {
     uint32_t bit;
@@ -419,6 +434,8 @@ PyGetSetDef op_getset[] = {
     {"args", get_args, nullptr, "(name, type, default or ..., flags) of each argument.", nullptr},
     {"results", get_results, nullptr, "(name or '', type) of each result.", nullptr},
     {"aliases", get_aliases, nullptr, "Other public names, as namespace::name.", nullptr},
+    {"synonyms", get_synonyms, nullptr, "Other names of arguments: those of the array API, and whose they are.",
+     nullptr},
     {"traits", get_traits, nullptr, "frozenset of trait names.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 

@@ -63,17 +63,27 @@ class _Text:
         return _DOC if op is None else op._text
 
 
+class _Signature:
+    """What ``inspect.signature`` asks of each op; of the class, nothing."""
+
+    def __get__(self, op: _core.Op | None, owner: object = None) -> Any:
+        from atled.core import _signature
+
+        return None if op is None else _signature.of(op)
+
+
 _DOC = """The callable of an op, made from the registry: ``help(at.log1p)`` shows one.
 
 It takes the arguments of the op's schema, by PyTorch's names or the array API's, and beside them ``out=`` (where the op
 has that form) and ``requires_grad=`` (where it makes tensors). Its attributes say what the registry knows of the op:
-``schema``, ``args``, ``results``, ``traits``, ``aliases``, ``doc``.
+``schema``, ``args``, ``synonyms``, ``results``, ``traits``, ``aliases``, ``doc``.
 """
 
 
 def describe_ops() -> None:
-    """Gives the class Op a text of its own, for ``help``."""
+    """Gives the class Op a text of its own, for ``help``, and ops their signatures, for ``inspect``."""
     setattr(_core.Op, "__doc__", _Text())  # noqa: B010 - no such attribute for a type checker
+    setattr(_core.Op, "__signature__", _Signature())  # noqa: B010
 
 
 def find(name: str, inplace: bool = False) -> _core.Op:

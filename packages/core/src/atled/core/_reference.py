@@ -11,7 +11,7 @@ from typing import Any
 from atled.core._ops import NAMESPACES
 
 # The bits of an argument's flags, as atled/abi.h numbers them.
-_KEYWORD, _HAS_DEFAULT, _VARIADIC = 1 << 1, 1 << 3, 1 << 4
+KEYWORD, HAS_DEFAULT, VARIADIC = 1 << 1, 1 << 3, 1 << 4
 
 # Schema type -> Python annotation, in a module where names such as `float` and `dtype` mean something else: what starts
 # with an underscore is defined at the top of the stubs.
@@ -118,9 +118,9 @@ def describe(op: Any, ns: str | None = None) -> OpReference:
         Argument(
             name=name,
             schema_type=kind.strip(),
-            default=_source(default) if flags & _HAS_DEFAULT else None,
-            keyword_only=bool(flags & _KEYWORD),
-            variadic=bool(flags & _VARIADIC),
+            default=_source(default) if flags & HAS_DEFAULT else None,
+            keyword_only=bool(flags & KEYWORD),
+            variadic=bool(flags & VARIADIC),
         )
         for name, kind, default, flags in op.args
     )

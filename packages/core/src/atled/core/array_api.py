@@ -1,7 +1,8 @@
 """The namespace of the Python array API standard: what ``Tensor.__array_namespace__`` answers.
 
-It is ``atled.core`` but for the few functions to which PyTorch and the standard give one name and two meanings:
-``atled.core`` follows PyTorch, this module the standard. What does not conform is listed in the documentation.
+It is ``atled.core`` but for the functions to which PyTorch and the standard give one name and two meanings, or two
+signatures: ``atled.core`` follows PyTorch, this module the standard. What does not conform is listed in the
+documentation.
 
 >>> import atled.core as at
 >>> xp = at.ones(3).__array_namespace__()
@@ -15,10 +16,11 @@ from typing import Any
 
 import atled.core as at
 
-from ._core import ShapeError, Tensor, dtype
+from ._core import ShapeError, Tensor, device, dtype
 from ._dtypes import isdtype, result_type
 
 _Axis = int | tuple[int, ...] | None
+_Shape = int | tuple[int, ...]
 
 
 def __getattr__(name: str) -> Any:
@@ -115,6 +117,75 @@ def can_cast(from_: dtype | Tensor, to: dtype, /) -> bool:
         return result_type(from_, to) == to
     except at.DTypeError:
         return False
+
+
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: dtype | None = None,
+    device: device | str | None = None,
+) -> Tensor:
+    """The numbers from start, or from 0 to it, in equal steps, without the stop."""
+    return at.arange(start, stop, step, dtype=dtype, device=device)
+
+
+def linspace(
+    start: complex,
+    stop: complex,
+    /,
+    num: int,
+    *,
+    dtype: dtype | None = None,
+    device: device | str | None = None,
+    endpoint: bool = True,
+) -> Tensor:
+    """So many numbers at equal distances from start to stop."""
+    return at.linspace(start, stop, num, dtype=dtype, device=device, endpoint=endpoint)
+
+
+def empty(shape: _Shape, *, dtype: dtype | None = None, device: device | str | None = None) -> Tensor:
+    """Elements that nothing was written to."""
+    return at.empty(shape, dtype=dtype, device=device)
+
+
+def ones(shape: _Shape, *, dtype: dtype | None = None, device: device | str | None = None) -> Tensor:
+    """Ones, float32 unless asked otherwise."""
+    return at.ones(shape, dtype=dtype, device=device)
+
+
+def zeros(shape: _Shape, *, dtype: dtype | None = None, device: device | str | None = None) -> Tensor:
+    """Zeros, float32 unless asked otherwise."""
+    return at.zeros(shape, dtype=dtype, device=device)
+
+
+def full(
+    shape: _Shape, fill_value: complex, *, dtype: dtype | None = None, device: device | str | None = None
+) -> Tensor:
+    """One value everywhere, in the dtype of its kind unless asked otherwise."""
+    return at.full(shape, fill_value, dtype=dtype, device=device)
+
+
+def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
+    """Dimensions of size 1 repeated without a copy, and new ones in front."""
+    return at.broadcast_to(x, shape)
+
+
+def expand_dims(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
+    """New dimensions of size 1 at one or more places of the result."""
+    return at.expand_dims(x, axis)
+
+
+def permute_dims(x: Tensor, /, axes: tuple[int, ...]) -> Tensor:
+    """The dimensions in another order."""
+    return at.permute_dims(x, axes)
+
+
+def roll(x: Tensor, /, shift: int | tuple[int, ...], *, axis: _Axis = None) -> Tensor:
+    """The elements moved on along axes; what falls off one end enters at the other."""
+    return at.roll(x, shift, axis)
 
 
 def transpose(x: Tensor, axes: tuple[int, ...] | None = None) -> Tensor:
