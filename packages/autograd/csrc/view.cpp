@@ -29,6 +29,57 @@ std::unique_ptr<View> take_view(atled_tensor* t) {
   return std::unique_ptr<View>(meta && meta->extra ? std::exchange(meta->extra->view, nullptr) : nullptr);
 }
 
+const Op view_as_real{"core::view_as_real"}, view_as_complex{"core::view_as_complex"};
+
+// Whether one is the real dtype of the other's parts, so that a tensor of one may be a view of a tensor of the other.
+bool hold_the_same_numbers(int a, int b) {
+  if (is_complex(a) == is_complex(b)) return false;
+  return is_complex(a) ? is_floating(b) && itemsize(a) == 2 * itemsize(b) : hold_the_same_numbers(b, a);
+}
+
+// What the op makes of t, with history. As the tape's own, it does not become a view that is to be followed.
+Tensor recorded(const Op& op, atled_tensor* t) {
+  const RecordingScope off(false);
+  Tensor out = op(t);
+  atled_value args[] = {value(t)}, result = value(out);
+  const NodeRef node = record_call(op.get(), args, &result);
+  set_history(out, node.get(), 0);
+  return out;
+}
+
+Tensor as_real(atled_tensor* t) { return is_complex(t->dtype) ? recorded(view_as_real, t) : Tensor::borrow(t); }
+
+// Output 0 of the answer: base with the elements at `part` replaced by those of part.
+NodeRef put(atled_tensor* base, atled_tensor* part) {
+  static const Op op{"autograd::strided_put"};
+  atled_value args[] = {value(base),
+                        value(part),
+                        shape_of(base),
+                        strides_of(base),
+                        shape_of(part),
+                        strides_of(part),
+                        value(offset_in(base, part))};
+  atled_value out = value(base);
+  return record_call(op.get(), args, &out);
+}
+
+// Output 0 of the answer: the elements of base at `part`.
+NodeRef get(atled_tensor* base, atled_tensor* part) {
+  static const Op op{"autograd::strided_get"};
+  atled_value args[] = {value(base), strides_of(base), shape_of(part), strides_of(part), value(offset_in(base, part))};
+  atled_value out = value(part);
+  return record_call(op.get(), args, &out);
+}
+
+// Makes output 0 of node, about the parts of t's numbers, the history of t.
+void set_history_of_parts(atled_tensor* t, atled_tensor* parts, Node* node) {
+  if (parts == t) return set_history(t, node, 0);
+  set_history(parts, node, 0);
+  atled_value args[] = {value(parts)}, out = value(t);
+  const NodeRef whole = record_call(view_as_complex.get(), args, &out);
+  set_history(t, whole.get(), 0);
+}
+
 }  // namespace
 
 bool overlaps(size_t ndim, const int64_t* shape, const int64_t* strides) {
@@ -81,7 +132,7 @@ void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
          "%s%s: expected a view whose elements each have memory of their own, got one of shape %s whose elements "
          "overlap (unfold, expand, as_strided); change a copy (clone())",
          op, mark, shape_text(t).c_str());
-  if (base->dtype != t->dtype)
+  if (base->dtype != t->dtype && !hold_the_same_numbers(base->dtype, t->dtype))
     fail(ATLED_E_NOT_IMPLEMENTED,
          "%s%s: a view as %s of a %s tensor cannot be changed in place while recording; change a copy (clone())", op,
          mark, dtype_name(t->dtype), dtype_name(base->dtype));
@@ -97,13 +148,15 @@ void rebase(atled_tensor* t, Node* node, uint32_t i) {
   std::unique_ptr<View> view = take_view(t);
   set_history(t, node, i);
   if (!view) return;
-  static const Op put{"autograd::strided_put"};
   atled_tensor* base = view->base;
-  atled_value args[] = {value(base), value(t),      shape_of(base),           strides_of(base),
-                        shape_of(t), strides_of(t), value(offset_in(base, t))};
-  atled_value out = value(base);
-  NodeRef update = record_call(put.get(), args, &out);
-  set_history(base, update.get(), 0);
+  if (base->dtype == t->dtype) {
+    const NodeRef update = put(base, t);
+    set_history(base, update.get(), 0);
+  } else {
+    const Tensor whole = as_real(base), part = as_real(t);
+    const NodeRef update = put(whole, part);
+    set_history_of_parts(base, whole, update.get());
+  }
   view->base_seq = UINT64_MAX;  // of no node: t's history is to be renewed
   meta_of(t)->more().view = view.release();
 }
@@ -112,18 +165,22 @@ void renew_view(atled_tensor* t) {
   View& known = *meta_of(t)->extra->view;
   const uint64_t now = history_number(known.base);
   if (now == known.base_seq || now == 0) return;
-  if (known.several || known.base->dtype != t->dtype)
+  const bool alike = known.base->dtype == t->dtype;
+  if (known.several || !(alike || hold_the_same_numbers(known.base->dtype, t->dtype)))
     fail(ATLED_E_AUTOGRAD,
          "expected a view whose base is as it was, got one of several that one call made, or one of another dtype, "
          "whose base was changed in place since; "
          "take the view again");
-  static const Op get{"autograd::strided_get"};
   std::unique_ptr<View> view = take_view(t);
-  atled_value args[] = {value(view->base), strides_of(view->base), shape_of(t), strides_of(t),
-                        value(offset_in(view->base, t))};
-  atled_value out = value(t);
-  NodeRef node = record_call(get.get(), args, &out);
-  set_history(t, node.get(), 0);
+  if (alike) {
+    const NodeRef node = get(view->base, t);
+    set_history(t, node.get(), 0);
+  } else {
+    const Tensor whole = as_real(view->base);
+    const Tensor part = as_real(t);
+    const NodeRef node = get(whole, part);
+    set_history_of_parts(t, part, node.get());
+  }
   view->base_seq = now;
   meta_of(t)->more().view = view.release();
 }

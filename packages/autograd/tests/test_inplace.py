@@ -289,3 +289,49 @@ def test_a_change_of_elements_that_overlap_is_refused() -> None:
         x.unfold(0, 2, 1).mul_(2)
     x.unfold(0, 2, 2).mul_(2)
     x.view(3, 1).mul_(2)
+
+
+@pytest.mark.parametrize("part", [at.real, at.imag, lambda z: at.view_as_real(z)[1:], lambda z: at.real(z[1:])])
+def test_a_change_of_the_parts_of_complex_numbers(part: Callable[[at.Tensor], at.Tensor]) -> None:
+    def changed(z: at.Tensor) -> at.Tensor:
+        y = z * z
+        seen, before = at.imag(y), part(y)
+        before.mul_(before.clone() * 3)
+        return y * z + seen.sum() * part(y).sum()
+
+    z = at.tensor([1 + 2j, 3 - 1j], dtype=at.complex128, requires_grad=True)
+    assert gradcheck(changed, z) and gradgradcheck(changed, z)
+
+
+def test_a_change_of_complex_numbers_made_of_parts() -> None:
+    def changed(x: at.Tensor) -> at.Tensor:
+        y = x.reshape(2, 2) * 2
+        z, first = at.view_as_complex(y), y[0]
+        z.mul_(z.clone() * (1 + 2j))
+        return y.sin().sum() + (first * first).sum() + at.real(z * z).sum()
+
+    x = leaf(0.1, 0.2, 0.3, 0.4)
+    assert gradcheck(changed, x) and gradgradcheck(changed, x)
+
+
+def test_the_parts_of_complex_numbers_see_a_change_of_the_whole() -> None:
+    def changed(z: at.Tensor) -> at.Tensor:
+        y = z * 1
+        seen = at.real(y), at.imag(y), at.view_as_real(y)
+        y[0] = y[1].clone() * z[0]
+        return seen[0] * 2 + seen[1] * 3 + seen[2].sin().sum()
+
+    z = at.tensor([0.1 + 0.2j, 0.3 - 0.1j], dtype=at.complex128, requires_grad=True)
+    assert gradcheck(changed, z) and gradgradcheck(changed, z)
+
+
+def test_a_part_of_a_complex_leaf_is_part_of_a_leaf() -> None:
+    z = at.tensor([1 + 2j], dtype=at.complex128, requires_grad=True)
+    with pytest.raises(at.AutogradError, match="got a view of a leaf that requires grad"):
+        at.real(z).mul_(2)
+
+
+def test_a_change_of_a_view_of_bits_is_refused() -> None:
+    x = leaf(1, 2) * 1
+    with pytest.raises(at.NotImplementedOpError, match="a view as float16 of a float64 tensor cannot be changed"):
+        x.view(at.float16).mul_(2)

@@ -121,16 +121,58 @@ def _column(x: Any) -> Any:
     return at.unsqueeze(at.unsqueeze(x, -1), -1)
 
 
+def _adjugate(A: Any) -> tuple[Any, Any]:
+    """The determinant and the adjugate as polynomials of A, by the Faddeev-LeVerrier recursion: for small matrices.
+
+    M_1 = 1, c_k = -tr(A M_k) / k, M_(k+1) = A M_k + c_k; then det(A) = (-1)^n c_n and adj(A) = (-1)^(n-1) M_n.
+    """
+    n = A.shape[-1]
+    eye = at.eye(n, dtype=A.dtype, device=A.device)
+    m, product = at.expand(eye, A.shape), A
+    for k in range(1, n):
+        m = product - _column(at.diagonal(product, 0, -2, -1).sum(-1) / k) * eye
+        product = at.matmul(A, m)
+    trace = at.diagonal(product, 0, -2, -1).sum(-1) / n
+    return (trace, m) if n % 2 else (-trace, -m)
+
+
+def _singular_adjugate(A: Any) -> Any:
+    """The adjugate of matrices of any rank, by a formula that has all derivatives, also where they are singular.
+
+    B = A + t U V^H, with U and V the left and right vectors of the k smallest singular values, has an inverse. With
+    C = 1 - t V^H B^-1 U, det(A) = det(B) det(C), and the adjugate follows by Woodbury's identity:
+    adj(A) = det(B) (det(C) B^-1 + t B^-1 U adj(C) V^H B^-1). U, V and t stay what they are when A moves.
+    """
+    n = A.shape[-1]
+    u, s, vh = _linalg.svd(A.detach())
+    small = s <= at.amax(s, -1, True) * (8 * n * at.finfo(A.dtype).eps)
+    k = max(1, int(small.sum(-1).max()))
+    u, vh = at.narrow(u, -1, n - k, k), at.narrow(vh, -2, n - k, k)
+    largest = at.amax(s, -1)
+    t = _column(at.where(largest == 0, 1, largest))
+    B = A + t * at.matmul(u, vh)
+    inverse = _linalg.inv(B)
+    right, left = at.matmul(inverse, u), at.matmul(vh, inverse)
+    C = at.eye(k, dtype=A.dtype, device=A.device) - t * at.matmul(vh, right)
+    det, adjugate = _adjugate(C)
+    return _column(_linalg.det(B)) * (_column(det) * inverse + t * at.matmul(right, at.matmul(adjugate, left)))
+
+
+def _row_sums(x: Any) -> Any:
+    """The norm of matrices that is the largest sum along a row."""
+    return at.amax(at.abs(x.detach()).sum(-1), -1)
+
+
 def _det(g: Any, A: Any, out: Any) -> Any:
-    # d det = tr(adj(A) dA), and adj(A) = det(A) A^-1; where there is no inverse, of U S V^H it is
-    # det(U) det(V^H) V (products of the other singular values) U^H.
-    if not bool((out == 0).any()):
-        return _column(g * conj(out)) * at.adjoint(_linalg.inv(A))
-    u, s, vh = _linalg.svd(A)
-    n = s.shape[-1]
-    others = at.where(at.eye(n, dtype=at.bool, device=A.device), 1, at.unsqueeze(s, -2)).prod(-1)
-    phase = _linalg.det(u) * _linalg.det(vh)
-    return _column(g * conj(phase)) * at.matmul(u * at.unsqueeze(others, -2), vh)
+    # d det = tr(adj(A) dA), and adj(A) = det(A) A^-1 where there is an inverse that is any good.
+    if A.numel() == 0:
+        return at.zeros_like(A)
+    inverse, info = _linalg.inv_ex(A)
+    condition = _row_sums(A) * _row_sums(inverse)
+    good = condition * (10 * A.shape[-1] * at.finfo(A.dtype).eps) < 1
+    if bool(at.logical_and(info == 0, good).all()):
+        return _column(g * conj(out)) * at.adjoint(inverse)
+    return _column(g) * at.adjoint(_singular_adjugate(A))
 
 
 def _slogdet(g_sign: Any, g_logabsdet: Any, A: Any, A_dtype: Any, sign: Any) -> Any:

@@ -232,6 +232,12 @@ def whole(d: Drawer) -> Step | None:
     return Step("at.complex({0}, {1})", (left, right), lambda w, x, y: w.call("complex", x, y))
 
 
+@maker()
+def pairs(d: Drawer) -> Step | None:
+    slot = d.pick(lambda a: _is_real(a) and a.ndim > 0 and a.shape[-1] == 2)
+    return None if slot is None else Step("at.view_as_complex({0})", (slot,), lambda w, x: w.call("view_as_complex", x))
+
+
 # ---- reductions, scans, products ----
 
 

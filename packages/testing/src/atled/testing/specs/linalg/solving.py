@@ -154,12 +154,12 @@ def slogdet(a: Any) -> Any:
 
 def dets(draw: Draw) -> Iterator[Sample]:
     yield from each(any_matrix, SQUARES)(draw)
-    # Of rank n - 1: there is a determinant, and a gradient, but no inverse. The second derivative of complex ones goes
-    # through phases of singular vectors, which are not defined there.
-    if not (draw.smooth and draw.dtype.startswith("complex")):
-        x = any_matrix(draw, 3, 3)
-        x[1] = 0
-        yield Sample(x)
+    # Of rank n - 1 and less: there is a determinant with all its derivatives, but no inverse.
+    x = any_matrix(draw, 3, 3)
+    x[1] = 0
+    yield Sample(x)
+    if draw.smooth:
+        yield Sample(np.stack([x, np.outer(x[0], x[2]), np.zeros_like(x), any_matrix(draw, 3, 3)]))
 
 
 def slogdets(draw: Draw) -> Iterator[Sample]:
