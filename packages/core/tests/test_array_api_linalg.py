@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import atled.core as at
+import atled.core.array_api as xp
 
 
 def of_matrices() -> dict[str, tuple[tuple[Any, ...], dict[str, Any], Any]]:
@@ -88,3 +89,19 @@ def test_traces_of_unsigned_integers_are_unsigned(dtype: str) -> None:
     x = at.asarray([[2**7, 1], [1, 2**7]], dtype=getattr(at, dtype))
     assert at.linalg.trace(x).dtype == at.uint64 and at.linalg.trace(x).item() == 256
     assert at.linalg.trace(x, dtype=at.int64).dtype == at.int64
+
+
+def test_solve_takes_a_right_side_of_several_dimensions_for_matrices() -> None:
+    x1, x2 = np.random.default_rng(0).normal(size=(2, 3, 3)) + 3 * np.eye(3), np.arange(6.0).reshape(2, 3)
+    # PyTorch's: a vector for each matrix.
+    np.testing.assert_allclose(
+        at.linalg.solve(at.asarray(x1), at.asarray(x2)).numpy(), np.linalg.solve(x1, x2[..., None])[..., 0]
+    )
+    with pytest.raises(ValueError):
+        xp.linalg.solve(at.asarray(x1), at.asarray(x2))
+    for a, b in ((x1, x1[0]), (x1[0], x1), (x1, x2[0]), (x1[0], x2[0]), (np.zeros((0, 0, 0)), np.zeros((0, 0)))):
+        got = xp.linalg.solve(at.asarray(a), at.asarray(b)).numpy()
+        expected = np.linalg.solve(a, b)
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+    assert xp.linalg.inv is at.linalg.inv and "svd" in dir(xp.linalg)

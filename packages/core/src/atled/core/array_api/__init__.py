@@ -16,8 +16,9 @@ from typing import Any
 
 import atled.core as at
 
-from ._core import ShapeError, Tensor, device, dtype
-from ._dtypes import isdtype, result_type
+from .._core import ShapeError, Tensor, device, dtype
+from .._dtypes import isdtype, result_type
+from . import linalg as linalg
 
 _Axis = int | tuple[int, ...] | None
 _Shape = int | tuple[int, ...]
