@@ -36,10 +36,8 @@ PYTORCHS = {
     *("equal", "nonzero", "sort", "argsort", "std", "var", "sum", "prod", "squeeze", "meshgrid", "can_cast"),
     *("cumulative_sum", "cumulative_prod", "clip"),
 }
-# Where an argument that may be given by position has another name there.
-RENAMED = {
-    *("arange", "broadcast_to", "empty", "expand_dims", "full", "linspace", "ones", "permute_dims", "roll", "zeros"),
-}
+# Where an argument that may be given by position has another name there; full_like for its wide integers, as full.
+RENAMED = set("arange broadcast_to empty expand_dims full full_like linspace ones permute_dims roll zeros".split())
 
 
 def functions() -> list[str]:

@@ -1,8 +1,9 @@
-"""Values that the array API standard names and array-api-strict, which is NumPy, does not all give."""
+"""Values that the array API standard names, some of which array-api-strict, which is NumPy, does not give."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -42,3 +43,48 @@ def test_expm1_of_complex_numbers(dtype: at.dtype) -> None:
     for (z, real, imag), value in zip(EXPM1, got, strict=True):
         assert same(value.real, real) and same(value.imag, imag), (z, value)
     assert math.isinf(got[4].real) and math.isinf(got[5].real)
+
+
+TOP = 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x: at.add(x, 2**63), [2**63 + 1, 2**63 + 7]),
+        (lambda x: at.sub(TOP, other=x), [TOP - 1, TOP - 7]),
+        (lambda x: at.bitwise_or(input=x, other=2**63), [2**63 + 1, 2**63 + 7]),
+        (lambda x: at.maximum(x, TOP), [TOP, TOP]),
+        (lambda x: at.where(x > 1, TOP, x), [1, TOP]),
+        (lambda x: xp.clip(x, 2, 2**63 + 1), [2, 7]),
+        (lambda x: x.clone().fill_(TOP), [TOP, TOP]),
+        (lambda x: xp.full_like(x, TOP - 1), [TOP - 1, TOP - 1]),
+        (lambda x: xp.full((2,), TOP, dtype=at.uint64), [TOP, TOP]),
+        (lambda x: at.isin(x, TOP), [False, False]),
+    ],
+)
+def test_integers_that_only_uint64_has(function: Callable[[at.Tensor], at.Tensor], expected: list[int]) -> None:
+    got = function(at.asarray([1, 7], dtype=at.uint64))
+    assert got.tolist() == expected and got.dtype in (at.uint64, at.bool)
+
+
+def test_such_integers_are_written() -> None:
+    x = at.zeros(3, dtype=at.uint64)
+    x[0] = TOP
+    x[x == 0] = 2**63
+    assert x.tolist() == [TOP, 2**63, 2**63]
+    assert at.result_type(x, TOP) == at.uint64
+
+
+def test_such_integers_beside_other_dtypes() -> None:
+    x = at.ones(2)
+    x[1] = 2**70
+    assert x.tolist() == [1.0, 2.0**70] and at.mul(x, 2**64)[0].item() == 2.0**64
+    assert xp.full((1,), 2**70, dtype=at.float64).item() == 2.0**70
+    for call in (lambda: at.add(at.asarray([1]), 2**63), lambda: at.zeros(2, dtype=at.int8).fill_(2**63)):
+        with pytest.raises(ValueError, match="fits 64 bits"):
+            call()
+    with pytest.raises(ValueError, match="setitem: expected an integer that fits 64 bits"):
+        at.asarray([1, 2])[0] = 2**63
+    with pytest.raises(ValueError, match="fit uint64"):
+        at.add(at.zeros(1, dtype=at.uint64), 2**64)

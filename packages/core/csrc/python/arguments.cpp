@@ -199,6 +199,30 @@ bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch) {
   return true;
 }
 
+int to_wide(const char* op, PyObject* integer, PyObject* const* operands, Py_ssize_t n, atled_value* out,
+            Scratch& scratch) {
+  bool floating = false;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    if (!is_tensor(operands[i])) continue;
+    const int dtype = tensor_of(operands[i])->dtype;
+    floating |= !is_integer(dtype) && dtype != ATLED_BOOL;
+    if (dtype != ATLED_UINT64 || scratch.kept == 8) continue;
+    Ref make = import_function("atled.core._core", "tensor"), args(PyTuple_Pack(1, integer));
+    Ref named(Py_BuildValue("{sN}", "dtype", dtype_object(dtype)));
+    PyObject* made = make && args && named ? PyObject_Call(make.get(), args.get(), named.get()) : nullptr;
+    if (!made) return -1;
+    scratch.keep[scratch.kept++] = made;
+    *out = value(tensor_of(made));
+    return 1;
+  }
+  if (!floating) {
+    raise(ATLED_E_VALUE, op, "expected an integer that fits 64 bits, got a larger one");
+    return -1;
+  }
+  *out = value(PyLong_AsDouble(integer));
+  return PyErr_Occurred() ? -1 : 1;
+}
+
 int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& scratch) {
   if (object == Py_None && info.optional) {
     *out = none();

@@ -251,7 +251,8 @@ void bind_process(nb::module_& m) {
       [](nb::handle dtype, nb::handle scalar) {
         Scratch scratch;
         atled_value v = none();
-        if (!to_scalar(scalar.ptr(), &v, scratch)) {
+        // An integer counts as one whatever its size.
+        if (!to_scalar(scalar.ptr(), &v, scratch) && !PyLong_Check(scalar.ptr())) {
           raise(ATLED_E_ARGUMENT, "result_type", "expected tensors, dtypes and numbers, got %s",
                 type_name(scalar.ptr()).c_str());
           rethrow();

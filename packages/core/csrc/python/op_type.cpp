@@ -198,7 +198,10 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
   uint32_t seen = 0;  // a bit per argument
 
   auto take = [&](int i, PyObject* object) -> int {
-    int status = convert(op->infos[static_cast<size_t>(i)], object, &values[i], scratch);
+    const ArgInfo& info = op->infos[static_cast<size_t>(i)];
+    int status = convert(info, object, &values[i], scratch);
+    if (status == 0 && info.kind == Kind::kTensorOrScalar && PyLong_Check(object))
+      status = to_wide(op->name, object, args, nargs + (kwnames ? PyTuple_Size(kwnames) : 0), &values[i], scratch);
     seen |= 1u << i;
     return status;
   };

@@ -101,6 +101,10 @@ struct Scratch {
 int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& scratch);
 PyObject* to_python(const atled_value& v);
 bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch);
+// An integer beyond int64 among operands: a tensor beside one of uint64, a double beside floating ones, else a
+// ValueError. Answers as convert does.
+int to_wide(const char* op, PyObject* integer, PyObject* const* operands, Py_ssize_t n, atled_value* out,
+            Scratch& scratch);
 
 // ---- subscript.cpp ----
 PyObject* get_item(PyObject* self, PyObject* key);

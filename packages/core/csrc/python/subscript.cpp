@@ -224,7 +224,10 @@ int set_item(PyObject* self, PyObject* object, PyObject* new_value) {
   Ref made;
   if (is_tensor(new_value)) {
     values[3] = value(tensor_of(new_value));
-  } else if (!to_scalar(new_value, &values[3], scratch)) {
+  } else if (to_scalar(new_value, &values[3], scratch)) {
+  } else if (PyLong_Check(new_value)) {
+    if (to_wide("setitem", new_value, &self, 1, &values[3], scratch) < 0) return -1;
+  } else {
     Ref convert = import_function("atled.core._core", "asarray");
     made = Ref(convert ? PyObject_CallOneArg(convert.get(), new_value) : nullptr);
     if (!made) return -1;

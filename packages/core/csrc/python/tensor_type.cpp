@@ -96,21 +96,8 @@ PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
     } else if (op->nargs <= i || op->infos[static_cast<size_t>(i)].kind != Kind::kTensorOrScalar ||
                !to_scalar(operands[i], &values[i], scratch)) {
       if (PyErr_Occurred()) return nullptr;
-      // An integer of [2^63, 2^64) becomes a tensor beside one of uint64.
-      PyObject* other = operands[1 - i];
-      if (PyLong_Check(operands[i]) && is_tensor(other) && tensor_of(other)->dtype == ATLED_UINT64) {
-        Ref make = import_function("atled.core._core", "tensor"), args(PyTuple_Pack(1, operands[i]));
-        Ref named(Py_BuildValue("{sN}", "dtype", dtype_object(ATLED_UINT64)));
-        array = Ref(make && args && named ? PyObject_Call(make.get(), args.get(), named.get()) : nullptr);
-        if (!array) return nullptr;
-        values[i] = value(tensor_of(array.get()));
-        continue;
-      }
-      if (PyLong_Check(operands[i]) && is_tensor(other)) {
-        if (is_integer(tensor_of(other)->dtype) || tensor_of(other)->dtype == ATLED_BOOL)
-          return raise(ATLED_E_VALUE, op->name, "expected an integer that fits 64 bits, got a larger one");
-        values[i] = value(PyLong_AsDouble(operands[i]));
-        if (PyErr_Occurred()) return nullptr;
+      if (PyLong_Check(operands[i]) && is_tensor(operands[1 - i])) {
+        if (to_wide(op->name, operands[i], operands, 2, &values[i], scratch) < 0) return nullptr;
         continue;
       }
       // NumPy's arrays (but not its scalars) are operands too, as tensors over their memory.

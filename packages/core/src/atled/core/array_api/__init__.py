@@ -166,7 +166,23 @@ def full(
     shape: _Shape, fill_value: complex, *, dtype: dtype | None = None, device: device | str | None = None
 ) -> Tensor:
     """One value everywhere, in the dtype of its kind unless asked otherwise."""
+    if dtype is not None and _wide(fill_value):
+        return at.empty(shape, dtype=dtype, device=device).fill_(at.asarray(fill_value, dtype=dtype, device=device))
     return at.full(shape, fill_value, dtype=dtype, device=device)
+
+
+def full_like(
+    x: Tensor, /, fill_value: complex, *, dtype: dtype | None = None, device: device | str | None = None
+) -> Tensor:
+    """One value everywhere, in x's shape, dtype and device unless asked otherwise."""
+    if _wide(fill_value):
+        return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
+    return at.full_like(x, fill_value, dtype=dtype, device=device)
+
+
+def _wide(value: complex) -> bool:
+    """Whether a number is an integer that ops, which take int64, do not."""
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 def broadcast_to(x: Tensor, /, shape: tuple[int, ...]) -> Tensor:
