@@ -37,7 +37,8 @@ PYTORCHS = {
     *("cumulative_sum", "cumulative_prod", "clip"),
 }
 # Where an argument that may be given by position has another name there; full_like for its wide integers, as full.
-RENAMED = set("arange broadcast_to empty expand_dims full full_like linspace ones permute_dims roll zeros".split())
+RENAMED = {"arange", "broadcast_to", "empty", "expand_dims", "full", "full_like", "linspace", "ones", "permute_dims"}
+RENAMED |= {"roll", "zeros"}
 
 
 def functions() -> list[str]:
