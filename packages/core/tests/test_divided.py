@@ -111,6 +111,19 @@ def test_long_lines_are_sorted_stably(dtype: str, scale: float, n: int) -> None:
     np.testing.assert_array_equal(at.unique_values(at.asarray(x)).numpy(), np.unique(x, equal_nan=False))
 
 
+@pytest.mark.parametrize("n", [70, 5000, 40_000])
+@pytest.mark.parametrize("dtype", ["int64", "float64", "int32"])
+def test_keys_that_differ_in_few_bits_far_apart_are_sorted_stably(dtype: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    bits = np.dtype(dtype).itemsize * 8
+    x = sum(rng.integers(0, 3, n) << shift for shift in (0, bits // 3, bits - 6)).astype(f"int{bits}").view(dtype)
+    for descending in (False, True):
+        values, indices = at.asarray(x).sort(descending=descending)
+        np.testing.assert_array_equal(indices.numpy(), order(x, descending))
+        np.testing.assert_array_equal(values.numpy(), x[order(x, descending)])
+    np.testing.assert_array_equal(at.unique_values(at.asarray(x)).numpy(), np.unique(x))
+
+
 def test_an_index_may_be_the_tensor_that_is_written() -> None:
     x = np.arange(1000)[::-1].copy()
     ours = at.asarray(x.copy())

@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "cpu/assign.h"
-#include "cpu/order.h"
 #include "cpu/parallel.h"
+#include "cpu/radix.h"
 #include "cpu/scratch.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
@@ -50,7 +50,7 @@ int64_t first_of(const T* in, int64_t begin, int64_t end, bool descending, int64
     }
     for (int64_t j = 0; j < n; ++j) {
       if (bounded && keys[j] >= bound) continue;
-      items[count++] = {keys[j], static_cast<uint32_t>(i + j)};
+      items[count++] = {keys[j], i + j};
       if (count == room) thin();
     }
   }
@@ -104,30 +104,27 @@ void sort_rows(atled_tensor* input, bool descending, int64_t kept, bool sorted, 
     const bool whole = kept == n;
     auto line_of = [&](int64_t line, Item* items, Item* spare) {
       const T* in = from + line * n;
-      if (whole) {
-        parallel(n, kChunk, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) items[i] = {key_of(in[i], descending), static_cast<uint32_t>(i)};
-        });
-        sort_keyed(items, spare, n);
-      } else if (n >= 4 * kChunk && kept <= kChunk / 8) {
-        top_of_long_line(in, n, descending, kept, sorted, items);
-      } else {
-        top_of_line(in, n, descending, kept, sorted, items);
-      }
-      parallel(kept, kChunk, [&](int64_t begin, int64_t end) {
+      auto write = [&](const Item* found, int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          const Item item = items[i];
+          const Item item = found[i - begin];
           index[line * kept + i] = item.index;
           if (value)
             value[line * kept + i] =
                 is_telling<T>(item.key, descending) ? element_of<T>(item.key, descending) : in[item.index];
         }
-      });
+      };
+      if (whole) return sort_line(in, n, descending, items, spare, write);
+      if (n >= 4 * kChunk && kept <= kChunk / 8) {
+        top_of_long_line(in, n, descending, kept, sorted, items);
+      } else {
+        top_of_line(in, n, descending, kept, sorted, items);
+      }
+      write(items, 0, kept);
     };
     // Long lines one after another, each by all threads; else each thread has lines of its own.
     const int64_t grain = n >= kLongSort && lines < num_threads() ? lines : std::max<int64_t>(1, 4096 / n);
     parallel(lines, grain, [&](int64_t begin, int64_t end) {
-      Scratch<Item> items(whole ? n : room_for(kept, n)), spare(whole ? n : 0);
+      Scratch<Item> items(whole ? n : room_for(kept, n)), spare(whole && n < kLongSort ? n : 0);
       for (int64_t line = begin; line < end; ++line) line_of(line, items.data(), spare.data());
     });
   });

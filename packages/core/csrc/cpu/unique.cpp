@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "cpu/assign.h"
-#include "cpu/order.h"
+#include "cpu/radix.h"
 #include "cpu/scratch.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
@@ -12,17 +12,14 @@ namespace atled::core {
 namespace {
 
 // All elements in order, equal ones by place.
-template <class T>
+template <class T, class Item>
 struct Sorted {
-  using Item = Keyed<KeyOf<T>>;
-
   Sorted(const T* x, int64_t n) : n(n), items(n) {
     if (n > UINT32_MAX) fail(ATLED_E_SHAPE, "expected less than 2^32 elements, got %lld", (long long)n);
-    Scratch<Item> spare(n);
-    parallel(n, 65536, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) items[i] = {key_of(x[i], false), static_cast<uint32_t>(i)};
+    Scratch<Item> spare(n < kLongSort ? n : 0);
+    sort_line(x, n, false, items.data(), spare.data(), [this](const Item* sorted, int64_t begin, int64_t end) {
+      if (sorted != items.data() + begin) std::copy(sorted, sorted + (end - begin), items.data() + begin);
     });
-    sort_keyed(items.data(), spare.data(), n);
   }
 
   // The first of each run of equal elements; every NaN is one of its own.
@@ -32,7 +29,11 @@ struct Sorted {
     for (int64_t i = 0; i < n; ++i) {
       const bool nan = !std::is_integral_v<T> && items[i].key == static_cast<KeyOf<T>>(~KeyOf<T>{0});
       if (i > 0 && !nan && items[i].key == items[i - 1].key) continue;
-      found[count++] = is_telling<T>(items[i].key, false) ? element_of<T>(items[i].key, false) : x[items[i].index];
+      if constexpr (std::is_integral_v<T>) {
+        found[count++] = element_of<T>(items[i].key, false);
+      } else {
+        found[count++] = is_telling<T>(items[i].key, false) ? element_of<T>(items[i].key, false) : x[items[i].index];
+      }
     }
     Tensor out = Tensor::empty(dtype, {count});
     std::copy(found.data(), found.data() + count, data<T>(out));
@@ -55,7 +56,7 @@ std::vector<int64_t> order_of(const T* x, int64_t n) {
       return ra != rb ? ra < rb : key_of<R>(x[a].imag(), false) < key_of<R>(x[b].imag(), false);
     });
   } else {
-    Sorted<T> sorted(x, n);
+    Sorted<T, Keyed<KeyOf<T>>> sorted(x, n);
     for (int64_t i = 0; i < n; ++i) order[static_cast<size_t>(i)] = sorted.items[i].index;
   }
   return order;
@@ -143,7 +144,8 @@ void unique_values(atled_frame* f) {
       const std::vector<int64_t> order = order_of(x, numel(whole));
       set_out(f, 0, Runs(x, whole, order.data()).values(whole));
     } else {
-      Sorted<T> sorted(x, numel(whole));
+      using K = KeyOf<T>;
+      Sorted<T, std::conditional_t<std::is_integral_v<T>, KeyAlone<K>, Keyed<K>>> sorted(x, numel(whole));
       set_out(f, 0, sorted.values(x, whole->dtype));
     }
   });
