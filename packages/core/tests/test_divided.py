@@ -124,6 +124,39 @@ def test_keys_that_differ_in_few_bits_far_apart_are_sorted_stably(dtype: str, n:
     np.testing.assert_array_equal(at.unique_values(at.asarray(x)).numpy(), np.unique(x))
 
 
+@pytest.mark.parametrize("bins", [1, 100, 5000])
+def test_counts_of_many_places(bins: int) -> None:
+    x = np.random.default_rng(bins).integers(0, bins, 30_001)
+    np.testing.assert_array_equal(at.bincount(at.asarray(x)).numpy(), np.bincount(x))
+    x[20_000], x[20_001] = -7, -8
+    with pytest.raises(ValueError, match="got -7"):
+        at.bincount(at.asarray(x))
+
+
+def test_counts_up_to_the_largest_integer_do_not_fit() -> None:
+    with pytest.raises(MemoryError):
+        at.bincount(at.tensor([2**63 - 1]))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 30_000])
+@pytest.mark.parametrize("dtype", ["int8", "float32", "bool"])
+def test_runs_are_given_as_asked_for(dtype: str, n: int) -> None:
+    x = (np.random.default_rng(n).integers(0, 3, n) * (np.arange(n) % 1000 < 400)).astype(dtype)
+    if dtype == "float32" and n:
+        x[-1], x[n // 2 :][:3] = -0.0, np.nan
+    firsts = np.flatnonzero(np.r_[True, x[1:] != x[:-1]][:n])
+    inverse, counts = np.zeros(n, int), np.diff(np.r_[firsts, n])
+    inverse[firsts[1:]] = 1
+    t = at.asarray(x)
+    np.testing.assert_array_equal(at.unique_consecutive(t).numpy(), x[firsts])
+    values, lengths = at.unique_consecutive(t, return_counts=True)
+    np.testing.assert_array_equal(values.numpy(), x[firsts])
+    np.testing.assert_array_equal(lengths.numpy(), counts)
+    _, runs, lengths = at.unique_consecutive(t, True, True)
+    np.testing.assert_array_equal(runs.numpy(), np.cumsum(inverse))
+    np.testing.assert_array_equal(lengths.numpy(), counts)
+
+
 def test_an_index_may_be_the_tensor_that_is_written() -> None:
     x = np.arange(1000)[::-1].copy()
     ours = at.asarray(x.copy())

@@ -22,7 +22,7 @@ namespace indices {
 }  // namespace indices
 
 constexpr int64_t kGrain = 16384;
-constexpr int64_t kTrial = 256;
+constexpr int64_t kTrial = 64;
 constexpr int64_t kAhead = 4;  // rows
 
 // Joins neighbouring dimensions that lie evenly in memory; drops those of size 1.
@@ -117,9 +117,12 @@ Tensor true_offsets(atled_tensor* mask, const int64_t* strides) {
       }
       const int64_t begin = at % row, stop = std::min(row, begin + end - at);
       for (int64_t j = begin; j < stop; j += kTrial) {
+        const int64_t last_q = std::min(stop, j + kTrial);
+        const uint8_t* some = truth + at + j - begin;
+        if (!*some && std::memcmp(some, some + 1, static_cast<size_t>(last_q - j - 1)) == 0) continue;  // all zeros
         // Without a branch, into room for one more than fits.
         int64_t found[kTrial + 1], count = 0;
-        for (int64_t q = j, last_q = std::min(stop, j + kTrial); q < last_q; ++q) {
+        for (int64_t q = j; q < last_q; ++q) {
           found[count] = base + q * step;
           count += truth[at + q - begin] != 0;
         }

@@ -4,6 +4,7 @@
 #include "cpu/assign.h"
 #include "cpu/indexed.h"
 #include "cpu/parallel.h"
+#include "cpu/scratch.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
 #include "ops/layout.h"
@@ -55,6 +56,27 @@ void triangle_indices(atled_frame* f) {
   assign(out, places);
 }
 
+// How often each place occurs, into zeros. Where there are few, neighbours go into tables of their own: one addition to
+// a place need not wait for the one before.
+void count(const int64_t* at, int64_t n, int64_t* counts, int64_t bins) {
+  constexpr int64_t kTables = 4, kFew = 2048;
+  int64_t i = 0;
+  if (bins <= kFew && n >= 4 * kFew) {
+    Scratch<int64_t> room((kTables - 1) * bins);
+    int64_t* tables[kTables] = {counts, room.data(), room.data() + bins, room.data() + 2 * bins};
+    std::fill_n(room.data(), (kTables - 1) * bins, 0);
+    for (; i + kTables <= n; i += kTables)
+      for (int64_t k = 0; k < kTables; ++k) ++tables[k][at[i + k]];
+    for (int64_t b = 0; b < bins; ++b) counts[b] += tables[1][b] + tables[2][b] + tables[3][b];
+  }
+  for (; i < n; ++i) ++counts[at[i]];
+}
+
+template <class T>
+void sum_at(const int64_t* at, int64_t n, const T* weights, T* sums) {
+  for (int64_t i = 0; i < n; ++i) sums[at[i]] += weights[i];
+}
+
 void bincount(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *weights = arg_tensor(f, 1);
   const int64_t n = numel(input), least = arg_int(f, 2);
@@ -68,21 +90,24 @@ void bincount(atled_frame* f) {
   const Tensor places = contiguous(input, ATLED_INT64);
   const int64_t* at = data<int64_t>(places);
   int64_t bins = least;
-  for (int64_t i = 0; i < n; ++i) {
-    if (at[i] < 0) fail(ATLED_E_VALUE, "expected input >= 0, got %lld", (long long)at[i]);
-    bins = std::max(bins, at[i] + 1);
+  if (n > 0) {
+    const IndexRange range(at, n);
+    if (range.low < 0)
+      fail(ATLED_E_VALUE, "expected input >= 0, got %lld",
+           (long long)*std::find_if(at, at + n, [](int64_t i) { return i < 0; }));
+    bins = std::max(bins, std::min(range.high, INT64_MAX - 1) + 1);
   }
   const int dtype = !weights ? ATLED_INT64 : weights->dtype == ATLED_FLOAT32 ? ATLED_FLOAT32 : ATLED_FLOAT64;
   Tensor out = Tensor::empty(dtype, {bins});
   assign_zero(out);
   if (!weights) {
-    for (int64_t i = 0; i < n; ++i) ++data<int64_t>(out)[at[i]];
+    count(at, n, data<int64_t>(out), bins);
   } else if (dtype == ATLED_FLOAT32) {
     const Tensor weight = contiguous(weights);
-    for (int64_t i = 0; i < n; ++i) data<float>(out)[at[i]] += data<float>(weight)[i];
+    sum_at(at, n, data<float>(weight), data<float>(out));
   } else {
     const Tensor weight = contiguous(weights, ATLED_FLOAT64);
-    for (int64_t i = 0; i < n; ++i) data<double>(out)[at[i]] += data<double>(weight)[i];
+    sum_at(at, n, data<double>(weight), data<double>(out));
   }
   set_out(f, 0, out);
 }

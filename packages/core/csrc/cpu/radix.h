@@ -26,8 +26,8 @@ void insertion_sort(Item* items, int64_t n) {
   }
 }
 
-// Sorts by kBytes bytes of the keys from bit `low` on, least significant first. All histograms are made in one pass, and
-// bytes that do not differ are skipped. Returns where the result is: items or spare.
+// Sorts by kBytes bytes of the keys from bit `low` on, least significant first. All histograms are made in one pass,
+// and bytes that do not differ are skipped. Returns where the result is: items or spare.
 template <int kBytes, class Item>
 Item* sort_bytes(Item* items, Item* spare, int64_t n, int low) {
   uint32_t counts[kBytes][256] = {};
@@ -117,7 +117,8 @@ void sort_line(const T* x, int64_t n, bool descending, Item* items, Item* spare,
     });
   };
   std::vector<K> differ(static_cast<size_t>(chunks));
-  each_chunk([&](int64_t c, int64_t begin, int64_t end) { differ[static_cast<size_t>(c)] = differing_bits(x, begin, end); });
+  each_chunk(
+      [&](int64_t c, int64_t begin, int64_t end) { differ[static_cast<size_t>(c)] = differing_bits(x, begin, end); });
   K all = 0;
   for (const K bits : differ) all |= bits;
   // By the highest bits in which keys differ, so that each bucket stays in the cache.

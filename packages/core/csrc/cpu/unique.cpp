@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cpu/assign.h"
+#include "cpu/indexed.h"
 #include "cpu/radix.h"
 #include "cpu/scratch.h"
 #include "dispatch/register.h"
@@ -68,26 +69,33 @@ Tensor vector_of(const std::vector<int64_t>& numbers) {
   return t;
 }
 
-// Runs of equal elements, visited in the given order (or as they lie): the first of each, its length, and which run
-// each element is in.
+// The elements of input at the given places.
+Tensor taken(const atled_tensor* input, const int64_t* places, int64_t n) {
+  Tensor out = Tensor::empty(input->dtype, {n});
+  visit_size(itemsize(input->dtype), [&](auto tag) {
+    using U = typename decltype(tag)::type;
+    for (int64_t i = 0; i < n; ++i) data<U>(out)[i] = data<U>(input)[places[i]];
+  });
+  return out;
+}
+
+// Runs of equal elements, visited in the given order: the first of each, its length, and which run each element is in.
 struct Runs {
   std::vector<int64_t> firsts, counts;
   Tensor inverse;
 
   template <class T>
-  Runs(const T* x, const atled_tensor* like, const int64_t* order)
+  Runs(const T* x, const atled_tensor* like, const std::vector<int64_t>& order)
       : inverse(Tensor::empty(ATLED_INT64, like->dl.ndim, like->dl.shape)) {
-    const int64_t n = numel(like);
     int64_t* run = data<int64_t>(inverse);
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t at = order ? order[i] : i, before = i == 0 ? at : order ? order[i - 1] : i - 1;
+    for (size_t i = 0; i < order.size(); ++i) {
       // Not `!=` alone: NaNs are all different.
-      if (i == 0 || !equal(x[at], x[before])) {
-        firsts.push_back(at);
+      if (i == 0 || !equal(x[order[i]], x[order[i - 1]])) {
+        firsts.push_back(order[i]);
         counts.push_back(0);
       }
       ++counts.back();
-      run[at] = static_cast<int64_t>(firsts.size()) - 1;
+      run[order[i]] = static_cast<int64_t>(firsts.size()) - 1;
     }
   }
 
@@ -101,12 +109,7 @@ struct Runs {
   }
 
   Tensor values(const atled_tensor* input) const {
-    Tensor out = Tensor::empty(input->dtype, {static_cast<int64_t>(firsts.size())});
-    visit_size(itemsize(input->dtype), [&](auto tag) {
-      using U = typename decltype(tag)::type;
-      for (size_t i = 0; i < firsts.size(); ++i) data<U>(out)[i] = data<U>(input)[firsts[i]];
-    });
-    return out;
+    return taken(input, firsts.data(), static_cast<int64_t>(firsts.size()));
   }
 };
 
@@ -115,7 +118,7 @@ void unique_all(atled_frame* f) {
   visit_dtype(whole->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const std::vector<int64_t> order = order_of(data<T>(whole), numel(whole));
-    const Runs runs(data<T>(whole), whole, order.data());
+    const Runs runs(data<T>(whole), whole, order);
     set_out(f, 0, runs.values(whole));
     set_out(f, 1, vector_of(runs.firsts));
     set_out(f, 2, runs.inverse);
@@ -124,14 +127,35 @@ void unique_all(atled_frame* f) {
 }
 
 void unique_consecutive_all(atled_frame* f) {
+  static const Op different{"core::ne"};
   const Tensor whole = contiguous(arg_tensor(f, 0));
-  visit_dtype(whole->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const Runs runs(data<T>(whole), whole, nullptr);
-    set_out(f, 0, runs.values(whole));
-    set_out(f, 1, runs.inverse);
-    set_out(f, 2, vector_of(runs.counts));
-  });
+  const int64_t n = numel(whole);
+  Layout rest;
+  rest.push(std::max<int64_t>(0, n - 1), 1);
+  const Tensor before = rest.view(whole);
+  rest.offset = std::min<int64_t>(1, n);
+  const Tensor starts = different(rest.view(whole), before), borders = true_offsets(starts, nullptr);
+  const int64_t runs = n > 0 ? numel(borders) + 1 : 0;
+  Scratch<int64_t> firsts(runs + 1);
+  firsts[0] = 0;
+  for (int64_t r = 1; r < runs; ++r) firsts[r] = data<int64_t>(borders)[r - 1] + 1;
+  firsts[runs] = n;
+  set_out(f, 0, taken(whole, firsts.data(), runs));
+  Tensor inverse = Tensor::empty(ATLED_INT64, {0}), counts = inverse;
+  if (arg_bool(f, 1)) {
+    inverse = Tensor::empty(ATLED_INT64, whole->dl.ndim, whole->dl.shape);
+    int64_t run = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      run += i > 0 && data<uint8_t>(starts)[i - 1];
+      data<int64_t>(inverse)[i] = run;
+    }
+  }
+  if (arg_bool(f, 2)) {
+    counts = Tensor::empty(ATLED_INT64, {runs});
+    for (int64_t r = 0; r < runs; ++r) data<int64_t>(counts)[r] = firsts[r + 1] - firsts[r];
+  }
+  set_out(f, 1, inverse);
+  set_out(f, 2, counts);
 }
 
 // The values alone need neither places nor a way back.
@@ -142,7 +166,7 @@ void unique_values(atled_frame* f) {
     const T* x = data<T>(whole);
     if constexpr (is_complex_type<T>) {
       const std::vector<int64_t> order = order_of(x, numel(whole));
-      set_out(f, 0, Runs(x, whole, order.data()).values(whole));
+      set_out(f, 0, Runs(x, whole, order).values(whole));
     } else {
       using K = KeyOf<T>;
       Sorted<T, std::conditional_t<std::is_integral_v<T>, KeyAlone<K>, Keyed<K>>> sorted(x, numel(whole));

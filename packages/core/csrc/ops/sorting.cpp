@@ -112,8 +112,11 @@ void define_sorting() {
           "The different elements in order, where each occurs first, which one each element is, and how often each "
           "occurs.\n\n"
           "input: any dtype; NaNs count as different. inverse_indices has input's shape."});
-  define({"unique_consecutive_all(Tensor input) -> (Tensor values, Tensor inverse_indices, Tensor counts)",
-          "The flattened input without repetitions of the element before.", nullptr, ATLED_OP_PRIVATE});
+  define(
+      {"unique_consecutive_all(Tensor input, bool inverse=True, bool counts=True) -> (Tensor values, "
+       "Tensor inverse_indices, Tensor counts)",
+       "The flattened input without repetitions of the element before; what is not asked for is empty.", nullptr,
+       ATLED_OP_PRIVATE});
   define({"unique_values(Tensor input) -> Tensor",
           "The different elements in order.\n\ninput: any dtype; NaNs count as different."});
   define({"unique_counts(Tensor input) -> (Tensor values, Tensor counts)",

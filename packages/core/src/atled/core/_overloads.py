@@ -193,7 +193,10 @@ def unique_consecutive(
     [2, 1, 2]
     """
     core = ops.core
-    values, inverse, counts = core.unique_consecutive_all(input) if dim is None else core.unique_dim(input, dim, True)
+    if dim is None:
+        values, inverse, counts = core.unique_consecutive_all(input, return_inverse, return_counts)
+    else:
+        values, inverse, counts = core.unique_dim(input, dim, True)
     return _chosen(values, inverse, counts, return_inverse, return_counts)
 
 
