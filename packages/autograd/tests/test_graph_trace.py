@@ -11,6 +11,8 @@ from atled.autograd import Function, _tape, grad, graph
 from atled.autograd.graph import UNKNOWN, Call, Trace, Value
 from atled.core._ops import NAMESPACES
 from atled.testing import OpSpec, from_numpy, specs
+from atled.testing.fuzz._gradient_program import Atled
+from atled.testing.fuzz._gradient_steps import draw_program
 
 
 def values_in(trace: Trace) -> list[Value]:
@@ -244,3 +246,12 @@ def test_rule_programs() -> None:
     first, *_, last = program.instructions
     assert first.operands[0] == graph.Reference("input") and program.results == (graph.Reference(last.results[0]),)
     assert str(program).startswith("(g, input):\n")
+
+
+@pytest.mark.parametrize("seed", range(0, 75, 25))
+def test_random_programs_can_be_replayed(seed: int) -> None:
+    for program in (draw_program(number, 10) for number in range(seed, seed + 25)):
+        leaves, slots = program.values(Atled(), [leaf.array for leaf in program.leaves])
+        loss = program.loss(Atled(), slots)
+        check([loss], leaves)
+        assert graph.render(loss).startswith("digraph") and "storages" in str(graph.memory(loss))

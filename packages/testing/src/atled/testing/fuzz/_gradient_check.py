@@ -144,30 +144,30 @@ def compare(program: Program, *, second: bool) -> tuple[Tally, str]:
     return tally, ""
 
 
-def _fails(program: Program, second: bool) -> bool:
-    try:
-        return bool(compare(program, second=second)[1])
-    except Exception:
-        return False
+def shrink(program: Program, wrong: Callable[[Program], str]) -> Program:
+    """A part of the program of which `wrong` still says something: fewer steps, one slot in the loss, plain leaves."""
 
+    def fails(candidate: Program) -> bool:
+        try:
+            return bool(wrong(candidate))
+        except Exception:
+            return False
 
-def shrink(program: Program, second: bool) -> Program:
-    """A part of the program that still fails: fewer steps, one slot in the loss, contiguous leaves."""
     changed = True
     while changed:
         changed = False
         for i in reversed(range(len(program.steps))):
             smaller = program.without(i)
-            if _fails(smaller, second):
+            if fails(smaller):
                 program, changed = smaller, True
                 break
     slots = [leaf.slot for leaf in program.leaves] + [step.slot for step in program.steps if not step.in_place]
     for only in slots:
-        if _fails(replace(program, only=only), second):
+        if fails(replace(program, only=only)):
             program = replace(program, only=only)
             break
     plain = replace(program, leaves=tuple(replace(leaf, layout=-1) for leaf in program.leaves))
-    return plain if _fails(plain, second) else program
+    return plain if fails(plain) else program
 
 
 def run_gradients(seed: int, steps: int = 8) -> Tally:
@@ -186,7 +186,7 @@ def run_gradients(seed: int, steps: int = 8) -> Tally:
                 raise Mismatch(f"{type(error).__name__}: {error}\n  {program}\n{_again(seed, steps)}") from error
             tally += counted
             if wrong:
-                smaller = shrink(program, second)
+                smaller = shrink(program, lambda part: compare(part, second=second)[1])  # noqa: B023 - used at once
                 text = compare(smaller, second=second)[1]
                 raise Mismatch(f"{text}\n  {smaller}\n{_again(seed, steps)}")
     return tally
