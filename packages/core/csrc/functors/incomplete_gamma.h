@@ -27,8 +27,10 @@ ATLED_SPECIAL double gamma_density(double a, double x) {
   }
   static constexpr double kStirling[] = {1.0 / 156,  -691.0 / 360360, 1.0 / 1188, -1.0 / 1680,
                                          1.0 / 1260, -1.0 / 360,      1.0 / 12};
-  const double u = 1 / (a * a);
-  return std::exp(-a * less_log1p((x - a) / a) - horner(kStirling, u) / a) / std::sqrt(2 * kPi * a);
+  const double rest = horner(kStirling, 1 / (a * a)) / a, scale = std::sqrt(2 * kPi * a), ratio = x / a;
+  // Far from a, 1 + (x - a) / a has lost digits of the ratio.
+  if (ratio < 0.5 || ratio > 2) return std::pow(ratio * std::exp(1 - ratio), a) * std::exp(-rest) / scale;
+  return std::exp(-a * less_log1p((x - a) / a) - rest) / scale;
 }
 
 // P, for x not much above a.

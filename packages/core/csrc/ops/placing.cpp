@@ -243,6 +243,7 @@ void define_placing() {
           nullptr, composite});
   define({"unravel_index(Tensor indices, int[] shape) -> Tensor[]",
           "The coordinates, one tensor for each dimension, of positions in a flattened tensor of that shape.\n\n"
+          "indices: a BoundsError where one is outside, but on other devices than the CPU, where none is looked at.\n\n"
           ">>> at.unravel_index(at.tensor(5), (2, 3))\n(tensor(1), tensor(2))",
           nullptr, composite | ATLED_OP_FUNCTION});
   define({"combinations(Tensor input, int r=2, bool with_replacement=False) -> Tensor",

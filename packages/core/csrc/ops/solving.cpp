@@ -322,10 +322,12 @@ void define_solving() {
           ">>> at.linalg.det(at.tensor([[2.0, 1.0], [0.0, 3.0]]))\ntensor(6.)",
           shape<det_rule>});
   alias("linalg::det", "core::det");
-  define({"linalg::slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)",
-          "The determinant as sign * exp(logabsdet), which does not overflow; of singular matrices 0 and -inf.\n\n"
-          "A (*, n, n): float32, float64 or complex. sign has A's dtype (complex: of magnitude 1), logabsdet is real.",
-          shape<slogdet_rule>});
+  define(
+      {"linalg::slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)",
+       "The determinant as sign * exp(logabsdet), which does not overflow; of singular matrices 0 and -inf, and where "
+       "A has a NaN, NaN and NaN.\n\n"
+       "A (*, n, n): float32, float64 or complex. sign has A's dtype (complex: of magnitude 1), logabsdet is real.",
+       shape<slogdet_rule>});
   alias("linalg::slogdet", "core::slogdet");
   define({"logdet(Tensor input) -> Tensor",
           "The logarithm of the determinant: -inf where it is 0, NaN where it is negative.\n\ninput (*, n, n).",

@@ -115,14 +115,14 @@ SPECS = [
         dtypes=(*FLOATS, "int32"),
         errors=(ErrorCase(at.InvalidValueError, r"p in \[1, 100000\], got 0", np.ones(2), 0),),
     ),
-    # Far from other = input the result is exp(-t): its relative error in float64 is t times that of t, some 100 ulp on
-    # this domain. SciPy's is some 1000 ulp for the large parameters.
+    # Far from other = input the result is exp(-t), with the relative error t times that of t. Compared with mpmath, the
+    # float64 kernels are within 80 ulp on this domain, and SciPy within 370 (at input = 0.14, other = 1.1).
     function(
         "igamma",
         incomplete(special.gammainc),
         samples=large_pairs,
         domain=(0.05, 15),
-        ulps={"default": 1, "float64": 1000},
+        ulps={"default": 1, "float64": 400},
         errors=(COMPLEX_PAIR,),
         differentiable=("other",),
     ),
@@ -131,7 +131,7 @@ SPECS = [
         incomplete(special.gammaincc),
         samples=large_pairs,
         domain=(0.05, 15),
-        ulps={"default": 1, "float64": 1000},
+        ulps={"default": 1, "float64": 400},
         errors=(COMPLEX_PAIR,),
         differentiable=("other",),
     ),
