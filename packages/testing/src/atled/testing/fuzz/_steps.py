@@ -249,12 +249,19 @@ def cast(pool: Pool) -> Step | None:
 def _sum(array: Array, axis: tuple[int, ...] | None, keepdims: bool, dtype: str | None = None) -> Array:
     """Rounded once, where NumPy's sum of float64 may be off by as many ulps as it has terms."""
     plain = np.asarray(np.sum(array, axis, dtype=dtype, keepdims=keepdims))
-    if array.dtype != np.float64 or array.size == 0 or not np.all(np.isfinite(plain)):
+    if array.dtype != np.float64 or array.size == 0:
         return plain
     dims = range(array.ndim) if axis is None else axis
     kept = [d for d in range(array.ndim) if d not in dims]
     lines = array.transpose(*kept, *dims).reshape(plain.size, -1)
-    return np.array([math.fsum(line) for line in lines]).reshape(plain.shape)
+    return np.array([_exact(line, total) for line, total in zip(lines, plain.flat, strict=True)]).reshape(plain.shape)
+
+
+def _exact(line: Array, total: float) -> float:
+    try:
+        return math.fsum(line) if np.isfinite(total) else total
+    except OverflowError:
+        return total
 
 
 def _mean(array: Array, axis: tuple[int, ...] | None, keepdims: bool) -> Array:
