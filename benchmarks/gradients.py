@@ -31,6 +31,7 @@ KNOWN = {
     "cholesky_": "PyTorch's gradient counts the triangle that is not read",
     "as_strided_scatter": "PyTorch takes places in memory for those of a contiguous tensor",
     "masked_scatter": "with a source that is the target, or a view of it, PyTorch reads what it has written",
+    "hypot": "at the origin PyTorch has NaN, atled the smallest slope, 0",
     "positive": "PyTorch hands its argument back, which later changes in place then change too",
     "conj": "PyTorch hands a real argument back, and answers a view of a complex one",
     "lstsq": "PyTorch's residuals are empty for some drivers",

@@ -9,8 +9,9 @@ from atled.autograd._rule import RuleBook
 
 def _pow_input(g: Any, input: Any, exponent: Any) -> Any:
     if not is_number(exponent):
-        # The slope of x^0 is 0, also where x^-1 is infinite.
-        return g * conj(exponent * input ** at.where(exponent == 0, 1, exponent - 1))
+        # The slope of x^0 is 0, also at 0, where x^-1 is infinite.
+        base = at.where(at.logical_and(input == 0, exponent == 0), 1, input)
+        return g * conj(exponent * base ** (exponent - 1))
     if exponent == 0:
         return at.zeros_like(g)
     if exponent == 1:

@@ -21,7 +21,7 @@ def _logcumsumexp(g: Any, input: Any, dim: Any, out: Any) -> Any:
         return at.exp(at.flip(at.logcumsumexp(at.flip(size - finite, (dim,)), dim), (dim,)) + input)
 
     # Of -inf alone the sum is -inf; its terms have no part in it.
-    finite = at.where(at.isfinite(out), out, 0)
+    finite = at.where(out == -at.inf, 0, out)
     return part(True) - part(False)
 
 

@@ -76,14 +76,16 @@ def _norm(g: Any, input: Any, input_shape: Any, input_dtype: Any, p: Any, dim: A
         chosen = at.abs(input) == whole
         return _sgn(input, input_dtype) * at.where(chosen, g / at.sum(chosen, dim, True), 0)
     size = at.abs(input)
-    slope = at.where(size == 0, 0, (at.where(size == 0, 1, size) / at.where(whole == 0, 1, whole)) ** (p - 1))
+    at_zero = at.logical_or(size == 0, whole == 0)  # of a negative p, the norm is 0 where any element is
+    slope = at.where(at_zero, 0, (at.where(size == 0, 1, size) / at.where(whole == 0, 1, whole)) ** (p - 1))
     return _sgn(input, input_dtype) * (g * slope)
 
 
-def _logsumexp(g: Any, input: Any, input_shape: Any, dim: Any, keepdim: bool, out: Any) -> Any:
+def _logsumexp(g: Any, input: Any, input_shape: Any, input_dtype: Any, dim: Any, keepdim: bool, out: Any) -> Any:
     whole = _restore(out, input_shape, dim, keepdim)
     # Of -inf alone the sum is -inf: its terms then have no part in it, rather than NaN.
-    share = at.exp(input - at.where(at.isfinite(whole), whole, 0))
+    none = at.logical_not(at.isfinite(whole)) if is_complex(input_dtype) else whole == -at.inf
+    share = at.exp(input - at.where(none, 0, whole))
     return _restore(g, input_shape, dim, keepdim) * conj(share)
 
 

@@ -13,12 +13,17 @@ from atled.autograd._rule import RuleBook
 _linalg = at.ops.linalg
 
 
+def _ratio(x: Any, y: Any) -> Any:
+    """x / y, and 0 for 0 / 0: what nothing was asked of needs no gap between equal values."""
+    return x / at.where(at.logical_and(x == 0, y == 0), 1, y)
+
+
 def _over_gaps(x: Any, values: Any, sums: bool = False) -> Any:
     """x_ij / (v_j - v_i), with sums over v_j^2 - v_i^2, and zero on the diagonal."""
     row, column = at.unsqueeze(values, -2), at.unsqueeze(values, -1)
     same = at.eye(values.shape[-1], dtype=at.bool, device=values.device)
     gaps = at.where(same, 1, (row - column) * (row + column) if sums else row - column)
-    return at.where(same, 0, x / gaps)
+    return at.where(same, 0, _ratio(x, gaps))
 
 
 def _skew(x: Any) -> Any:
@@ -45,15 +50,15 @@ def _svd(g_U: Any, g_S: Any, g_Vh: Any, A_dtype: Any, U: Any, S: Any, Vh: Any) -
     diagonal = g_S
     if is_complex(A_dtype):
         turned = at.diagonal(of_u, 0, -2, -1)
-        diagonal = diagonal + (turned - conj(turned)) / (2 * S)
+        diagonal = diagonal + _ratio(turned - conj(turned), 2 * S)
     inner = inner + at.diag_embed(diagonal)
     result = at.matmul(U, inner)
     if m > k:
-        scaled = g_U / at.unsqueeze(S, -2)
+        scaled = _ratio(g_U, at.unsqueeze(S, -2))
         result = result + scaled - at.matmul(U, at.matmul(at.adjoint(U), scaled))
     result = at.matmul(result, Vh)
     if n > k:
-        scaled = g_Vh / column
+        scaled = _ratio(g_Vh, column)
         result = result + at.matmul(U, scaled - at.matmul(at.matmul(scaled, at.adjoint(Vh)), Vh))
     return result
 

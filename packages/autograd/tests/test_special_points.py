@@ -1,0 +1,91 @@
+"""Derivatives at points that samples do not hit: where formulas divide by 0, or multiply it by infinity."""
+
+import math
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled.autograd import grad, gradcheck, gradgradcheck
+
+
+def leaf(*values: float, dtype: at.dtype = at.float64) -> at.Tensor:
+    return at.tensor(list(values), dtype=dtype, requires_grad=True)
+
+
+def test_powers_with_an_exponent_of_0() -> None:
+    x, p = leaf(0.5, 2, 3), leaf(0, 0, 0)
+    assert gradcheck(at.pow, (x, p)) and gradgradcheck(at.pow, (x, p))  # the mixed derivative is 1 / x
+    x, p = leaf(0, math.inf, -math.inf, 0), leaf(0, 0, 0, 2)
+    (slope,) = grad(at.pow(x, p).sum(), x)
+    assert slope.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("function", [at.hypot, at.atan2])
+def test_distance_and_angle_at_the_origin(function: at.Op) -> None:
+    x, y = leaf(0, 3), leaf(0, 4)
+    slopes = grad(function(x, y).sum(), [x, y])
+    assert [slope[0].item() for slope in slopes] == [0, 0]
+    expected = [3 / 5, 4 / 5] if function is at.hypot else [4 / 25, -3 / 25]
+    np.testing.assert_allclose([slope[1].item() for slope in slopes], expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [at.float64, at.complex128])
+@pytest.mark.parametrize("rank", [0, 1, 2, 3])
+def test_determinants_of_any_rank(dtype: at.dtype, rank: int) -> None:
+    rng = np.random.default_rng(rank)
+
+    def matrix(*shape: int) -> np.ndarray:
+        values = rng.standard_normal(shape)
+        return values + 1j * rng.standard_normal(shape) if dtype == at.complex128 else values
+
+    a = at.asarray(matrix(3, rank) @ matrix(rank, 3) if rank else 0 * matrix(3, 3)).requires_grad_()
+    assert gradcheck(at.linalg.det, a) and gradgradcheck(at.linalg.det, a)
+    (first,) = grad(at.real(at.linalg.det(a)), a, create_graph=True)
+    # The gradient of det is the adjugate's adjoint, whose product with the matrix is the determinant.
+    product = a.detach().numpy() @ first.detach().numpy().conj().T
+    np.testing.assert_allclose(product, np.linalg.det(a.detach().numpy()) * np.eye(3), atol=1e-12)
+
+
+def test_third_derivatives_of_a_determinant_are_those_of_its_polynomial() -> None:
+    """Of diag(x, y, z) the determinant is xyz: its mixed third derivative is 1, also where all three are 0."""
+    x = leaf(0, 0, 0)
+    (first,) = grad(at.linalg.det(at.diag_embed(x)), x, create_graph=True)
+    (second,) = grad(first[0], x, create_graph=True)
+    (third,) = grad(second[1], x)
+    assert third.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("function", [at.logsumexp, at.logcumsumexp])
+def test_sums_of_exponentials_with_an_infinite_one(function: at.Op) -> None:
+    x = leaf(1, -math.inf, math.inf, 2)
+    (slope,) = grad(function(x, 0).sum(), x)
+    assert slope[1].item() == 0 and slope[3].item() == 0
+    x = leaf(-math.inf, -math.inf)
+    assert grad(function(x, 0).sum(), x)[0].tolist() == [0, 0]
+
+
+def test_a_norm_of_a_negative_order_at_0() -> None:
+    x = leaf(0, 2, 3)
+    assert grad(at.linalg.vector_norm(x, -1), x)[0].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda a: at.linalg.eigh(a)[0].sum(), np.eye(3)),
+        (lambda a: at.real(at.linalg.eig(a)[0]).sum(), np.eye(3)),
+        (lambda a: at.linalg.svd(a)[1].sum(), np.eye(3)),
+        (lambda a: at.linalg.svd(a[:, :2])[1].sum(), np.eye(3)[:, :2] @ np.eye(3)[:2]),
+    ],
+)
+def test_values_that_are_equal_have_gradients_without_their_vectors(function: object, expected: np.ndarray) -> None:
+    a = at.eye(3, dtype=at.float64).requires_grad_()
+    (slope,) = grad(function(a), a)  # type: ignore[operator]
+    np.testing.assert_allclose(slope.numpy(), expected, atol=1e-14)
+
+
+def test_singular_values_of_0_without_their_vectors() -> None:
+    a = at.tensor([[2.0, 0], [0, 0], [0, 0]], dtype=at.float64, requires_grad=True)
+    (slope,) = grad(at.linalg.svd(a, full_matrices=False)[1][0], a)
+    assert slope.tolist() == [[1, 0], [0, 0], [0, 0]]
