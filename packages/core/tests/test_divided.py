@@ -124,6 +124,21 @@ def test_keys_that_differ_in_few_bits_far_apart_are_sorted_stably(dtype: str, n:
     np.testing.assert_array_equal(at.unique_values(at.asarray(x)).numpy(), np.unique(x))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int64", "bool"])
+@pytest.mark.parametrize("kept", [1, 10, 17])
+def test_the_first_of_many_rows_with_ties(dtype: str, kept: int) -> None:
+    rng = np.random.default_rng(kept)
+    x = (rng.integers(0, 256, (60, 700)) * (rng.random((60, 1)) < 0.8)).astype(dtype)
+    x[3] = np.iinfo(dtype).max if x.dtype.kind in "iu" else np.inf
+    if dtype == "float32":
+        x[4, ::3] = np.nan
+    for largest in (False, True):
+        top = at.asarray(x).topk(kept, largest=largest)
+        expected = np.stack([order(row, largest)[:kept] for row in x])
+        np.testing.assert_array_equal(top.indices.numpy(), expected)
+        np.testing.assert_array_equal(top.values.numpy(), np.take_along_axis(x, expected, 1))
+
+
 @pytest.mark.parametrize("bins", [1, 100, 5000])
 def test_counts_of_many_places(bins: int) -> None:
     x = np.random.default_rng(bins).integers(0, bins, 30_001)

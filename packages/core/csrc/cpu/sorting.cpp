@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "cpu/assign.h"
@@ -28,7 +29,7 @@ template <class T>
 int64_t first_of(const T* in, int64_t begin, int64_t end, bool descending, int64_t kept, Keyed<KeyOf<T>>* items,
                  int64_t room) {
   using K = KeyOf<T>;
-  constexpr int64_t kBlock = 256;
+  constexpr int64_t kBlock = 256, kGroups = 32;
   K keys[kBlock], bound = 0;
   bool bounded = false;
   int64_t count = 0;
@@ -39,6 +40,17 @@ int64_t first_of(const T* in, int64_t begin, int64_t end, bool descending, int64
     bound = items[kept - 1].key;
     bounded = true;
   };
+  if (2 * kept <= kGroups && end - begin >= kBlock) {
+    // The first of each of some groups; what comes after the kept-th of these is out already.
+    K firsts[kGroups];
+    for (int64_t j = 0; j < kBlock; ++j) keys[j] = key_of(in[begin + j], descending);
+    std::copy(keys, keys + kGroups, firsts);
+    for (int64_t j = kGroups; j < kBlock; j += kGroups)
+      for (int64_t k = 0; k < kGroups; ++k) firsts[k] = std::min(firsts[k], keys[j + k]);
+    std::nth_element(firsts, firsts + (kept - 1), firsts + kGroups);
+    bounded = firsts[kept - 1] < std::numeric_limits<K>::max();
+    bound = static_cast<K>(firsts[kept - 1] + bounded);
+  }
   for (int64_t i = begin; i < end; i += kBlock) {
     const int64_t n = std::min(kBlock, end - i);
     for (int64_t j = 0; j < n; ++j) keys[j] = key_of(in[i + j], descending);
