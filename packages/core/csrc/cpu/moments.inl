@@ -20,14 +20,51 @@ ATLED_TARGET static A sum_row(const char* in, int64_t stride, int64_t n, F f) {
   return lanes[0];
 }
 
+// The sums of the differences from one of a row's elements and of their squares, in lanes, in one pass.
+template <class T>
+ATLED_TARGET static void shifted_sums(const T* x, int64_t n, double shift, double* sum, double* squares) {
+  constexpr int kLanes = 32;
+  double sums[kLanes], more[kLanes];
+  for (int k = 0; k < kLanes; ++k) sums[k] = more[k] = 0;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int k = 0; k < kLanes; ++k) {
+      const double d = static_cast<double>(x[i + k]) - shift;
+      sums[k] += d;
+      more[k] += d * d;
+    }
+  for (int k = 0; i < n; ++i, ++k) {
+    const double d = static_cast<double>(x[i]) - shift;
+    sums[k] += d;
+    more[k] += d * d;
+  }
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) {
+      sums[k] += sums[k + half];
+      more[k] += more[k + half];
+    }
+  *sum = sums[0];
+  *squares = more[0];
+}
+
 template <class T>
 ATLED_TARGET static void variance_row(const void*, const char* in, int64_t stride, int64_t n, char* acc) {
   double* a = reinterpret_cast<double*>(acc);
   const double count = static_cast<double>(n);
+  a[2] = count;
+  if (sizeof(T) <= 4 && stride == sizeof(T)) {
+    // What cancels is at most n times the result, as the shift is one of the elements: nothing for float32 in double.
+    const T* x = reinterpret_cast<const T*>(in);
+    const double shift = static_cast<double>(x[0]);
+    double sum, squares;
+    shifted_sums(x, n, shift, &sum, &squares);
+    a[0] = shift + sum / count;
+    a[1] = squares - sum * (sum / count);
+    return;
+  }
   const double mean = sum_row<double, T>(in, stride, n, Itself{}) / count;
   a[0] = mean;
   a[1] = sum_row<double, T>(in, stride, n, SquareFrom{mean});
-  a[2] = count;
 }
 
 template <class T>
