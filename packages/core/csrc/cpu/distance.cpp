@@ -13,6 +13,7 @@ namespace atled::core {
 namespace {
 
 constexpr int64_t kManyRows = 25;  // from so many on, products are quicker than differences
+constexpr int64_t kBlock = 256;    // distances that are looked at together
 constexpr int kLanes = 16;         // partial sums side by side, for vector code and for accuracy
 
 // What a coordinate's difference adds, how sums meet, and what the distance is.
@@ -132,13 +133,22 @@ void fill_from_products(const Tensor& x1, const Tensor& x2, const atled_tensor* 
     for (int64_t line = begin; line < end; ++line) {
       const int64_t batch = line / rows * columns;
       const A *x = data<A>(x1) + line * n, *product = data<A>(products) + line * columns;
-      for (int64_t j = 0; j < columns; ++j) {
-        const A total = first[static_cast<size_t>(line)] + second[static_cast<size_t>(batch + j)];
-        const A square = total - 2 * product[j];
-        // NaN and infinity fail the test too.
-        const bool exact = square > total / 8;
-        data<T>(out)[line * columns + j] =
-            T(exact ? std::sqrt(square) : distance(x, data<A>(x2) + (batch + j) * n, n, Euclid{}));
+      const A lead = first[static_cast<size_t>(line)], *other = second.data() + batch;
+      T* to = data<T>(out) + line * columns;
+      for (int64_t j = 0; j < columns; j += kBlock) {
+        const int64_t end = std::min(columns, j + kBlock);
+        int inexact = 0;
+        ATLED_IVDEP
+        for (int64_t k = j; k < end; ++k) {
+          const A total = lead + other[k], square = total - 2 * product[k];
+          // NaN and infinity fail the test too.
+          inexact += !(square > total / 8);
+          to[k] = T(std::sqrt(square));
+        }
+        for (int64_t k = j; k < end && inexact > 0; ++k) {
+          const A total = lead + other[k];
+          if (!(total - 2 * product[k] > total / 8)) to[k] = T(distance(x, data<A>(x2) + (batch + k) * n, n, Euclid{}));
+        }
       }
     }
   });
