@@ -19,70 +19,64 @@ constexpr int kLanes = 16;         // partial sums side by side, for vector code
 // What a coordinate's difference adds, how sums meet, and what the distance is.
 struct Count {
   template <class A>
-  A add(A sum, A d) const {
+  ATLED_INLINE A add(A sum, A d) const {
     return sum + (d != A(0));
   }
   template <class A>
-  A finish(A sum) const {
+  ATLED_INLINE A finish(A sum) const {
     return sum;
   }
 };
 struct Manhattan : Count {
   template <class A>
-  A add(A sum, A d) const {
+  ATLED_INLINE A add(A sum, A d) const {
     return sum + std::fabs(d);
   }
 };
 struct Euclid {
   template <class A>
-  A add(A sum, A d) const {
+  ATLED_INLINE A add(A sum, A d) const {
     return sum + d * d;
   }
   template <class A>
-  A finish(A sum) const {
+  ATLED_INLINE A finish(A sum) const {
     return std::sqrt(sum);
   }
 };
 struct Power {
   double p;
-  float add(float sum, float d) const {
+  ATLED_INLINE float add(float sum, float d) const {
     const float size = std::fabs(d);
     // What vector code cannot do, and NaN.
     const bool plain = size > 0 && size < std::numeric_limits<float>::infinity();
     const float power = fmath::positive_pow(plain ? size : 1.0f, static_cast<float>(p));
     return sum + (plain ? power : size);
   }
-  double add(double sum, double d) const { return sum + std::pow(std::fabs(d), p); }
+  ATLED_INLINE double add(double sum, double d) const { return sum + std::pow(std::fabs(d), p); }
   template <class A>
-  A finish(A sum) const {
+  ATLED_INLINE A finish(A sum) const {
     return static_cast<A>(std::pow(static_cast<double>(sum), 1 / p));
   }
 };
 struct Chebyshev : Count {
   template <class A>
-  A add(A most, A d) const {
+  ATLED_INLINE A add(A most, A d) const {
     const A size = std::fabs(d);
     return size > most || size != size ? size : most;
   }
 };
 
 template <bool kMost, class A>
-A joined(A a, A b) {
+ATLED_INLINE A joined(A a, A b) {
   return kMost ? (b > a || b != b ? b : a) : a + b;
 }
 
-template <class A, class M>
-A distance(const A* x, const A* y, int64_t n, const M& metric) {
-  constexpr bool most = std::is_same_v<M, Chebyshev>;
-  A sums[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (int l = 0; l < kLanes; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
-  for (int l = 0; i + l < n; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
-  for (int width = kLanes / 2; width > 0; width /= 2)
-    for (int l = 0; l < width; ++l) sums[l] = joined<most>(sums[l], sums[l + width]);
-  return metric.finish(sums[0]);
-}
+namespace distances {
+
+#define ATLED_LEVEL_BODY "cpu/distance.inl"
+#include "cpu/each_level.inl"
+
+}  // namespace distances
 
 // t with its batch broadcast to out's, contiguous.
 Tensor spread(atled_tensor* t, const atled_tensor* out, int dtype) {
@@ -105,7 +99,7 @@ void fill_distances(const Tensor& x1, const Tensor& x2, const atled_tensor* out,
   parallel(lines, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, columns * n)), [&](int64_t begin, int64_t end) {
     for (int64_t line = begin; line < end; ++line) {
       const A *x = data<A>(x1) + line * n, *y = data<A>(x2) + line / rows * columns * n;
-      for (int64_t j = 0; j < columns; ++j) data<T>(out)[line * columns + j] = T(distance(x, y + j * n, n, metric));
+      ATLED_PICK_OF(distances, row<T, A, M>)(x, y, n, columns, data<T>(out) + line * columns, metric);
     }
   });
 }
@@ -147,7 +141,8 @@ void fill_from_products(const Tensor& x1, const Tensor& x2, const atled_tensor* 
         }
         for (int64_t k = j; k < end && inexact > 0; ++k) {
           const A total = lead + other[k];
-          if (!(total - 2 * product[k] > total / 8)) to[k] = T(distance(x, data<A>(x2) + (batch + k) * n, n, Euclid{}));
+          if (!(total - 2 * product[k] > total / 8))
+            ATLED_PICK_OF(distances, row<T, A, Euclid>)(x, data<A>(x2) + (batch + k) * n, n, 1, to + k, Euclid{});
         }
       }
     }
