@@ -102,7 +102,7 @@ Tensor true_offsets(atled_tensor* mask, const int64_t* strides) {
   for (size_t p = 0; p < static_cast<size_t>(pieces); ++p) starts[p + 1] += starts[p];
   Tensor offsets = Tensor::empty(ATLED_INT64, {starts.back()});
   Layout dims(whole);
-  if (strides) std::copy(strides, strides + dims.ndim, dims.strides);
+  for (int d = 0; strides && d < dims.ndim; ++d) dims.strides[d] = strides[d];
   simplify(dims);
   if (dims.ndim == 0) dims.push(1, 0);
   parallel(pieces, 1, [&](int64_t first, int64_t last) {
@@ -353,6 +353,13 @@ void Indexed::add(const void* values, bool single) const {
     // Where rows that come soon are, if the result has one row for each point of one block.
     const int64_t* ahead = blocks_ * rows_ == 1 && point_offsets_ ? data<int64_t>(point_offsets_) : nullptr;
     each_disjoint(false, [&](int64_t begin, int64_t end, int64_t left, int64_t right) {
+      if (run == 1 && rows_ == 1 && point_offsets_)
+        return each_span(begin, end, [&](int64_t offset, const int64_t* points, int64_t n, int64_t r) {
+          for (int64_t i = 0; i < n; ++i) {
+            T& x = to[offset + points[i]];
+            x = static_cast<T>(x + from[single ? 0 : r + i]);
+          }
+        });
       each_row(begin, end, [&](int64_t offset, int64_t r) {
         if (step == 1 && !single) {
           if (ahead && r + kAhead < end)
