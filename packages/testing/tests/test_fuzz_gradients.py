@@ -1,5 +1,7 @@
 """A short run of the fuzzer of gradients, and proof that it sees a wrong rule and shows the part that matters."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -92,3 +94,11 @@ def test_the_error_of_differences_is_estimated() -> None:
 
     slope, error = differences(cubic, [np.array([2.0])], [np.array([1.0])])
     assert abs(slope - 12) < 1e-9 and abs(slope - 12) <= error < 1e-6
+
+
+def test_the_command_line() -> None:
+    options = ["--gradients", "--seed", "3", "--programs", "2", "--steps", "4"]
+    run = subprocess.run(
+        [sys.executable, "-m", "atled.testing.fuzz", *options], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("2 programs, ") and run.stdout.endswith(" 0 wrong; next seed 5\n")

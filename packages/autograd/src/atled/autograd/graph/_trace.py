@@ -251,8 +251,8 @@ def _backward(tracer: _Tracer, rows: list[Any]) -> list[Call]:
 def trace(outputs: _engine.Ends, inputs: _engine.Ends, grad_outputs: _engine.Gradients = None) -> Trace:
     """The recorded calls from ``inputs`` to ``outputs``, and those that compute the inputs' gradients.
 
-    outputs, inputs, grad_outputs: as those of `grad`; an input that no output depends on has the gradient None. The
-    graph stays as it is, and can still be run backward.
+    outputs, inputs, grad_outputs: as those of `grad`; an input that no output depends on has the gradient None.
+    Runs backward once, and keeps every result until it is done. The graph stays as it is, and can still be run.
 
     The forward part is what the nodes hold: arguments that no gradient needs are `UNKNOWN`. The backward part is
     complete: what the rules' programs call, step by step, with the sums and casts in between. The page "How
