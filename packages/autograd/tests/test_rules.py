@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import atled.core as at
-from atled.autograd import _tape, coverage, gradcheck, gradgradcheck, rule
+from atled.autograd import _tape, backward, coverage, gradcheck, gradgradcheck, rule
 from atled.autograd._rule import find as find_rule
 from atled.core._ops import NAMESPACES
 from atled.testing import OpSpec, Sample, from_numpy, specs
+from atled.testing._convert import arrays_in
 
 DIFFERENTIABLE = [spec for spec in specs.find_all(NAMESPACES) if spec.differentiable]
 CASES = [(spec, dtype) for spec in DIFFERENTIABLE for dtype in ("float64", "complex128") if dtype in spec.dtypes]
@@ -94,14 +95,38 @@ def test_programs_give_what_python_gives(spec: OpSpec) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("spec", DIFFERENTIABLE, ids=str)
+def test_gradients_have_the_shape_and_dtype_of_their_arguments(spec: OpSpec) -> None:
+    """Also of samples that finite differences are not for: no elements, no dimensions, special values, mixed dtypes."""
+    dtype = "float32" if "float32" in spec.dtypes else spec.dtypes[-1]
+    for sample in spec.draw(dtype):
+        if sum(array.size for array in arrays_in([*sample.args, *sample.kwargs.values()])) > 2000:
+            continue
+        tensors, call = leaves(spec, sample, dtype)
+        if not tensors:
+            continue
+        try:
+            result = call(*tensors)
+            recorded = [
+                t for t in (result if isinstance(result, (list, tuple)) else [result]) if _tape.requires_grad(t)
+            ]
+            if recorded:
+                backward(recorded, [at.ones_like(t) for t in recorded])
+        except at.NotImplementedOpError:
+            continue
+        except at.AutogradError as error:
+            assert "expected mode reduced" in str(error)
+        for tensor in tensors:
+            found = tensor.grad
+            assert found is None or (found.shape == tensor.shape and found.dtype == tensor.dtype)
+
+
 def gradients(call: Any, tensors: list[at.Tensor]) -> list[Any]:
     for tensor in tensors:
         tensor.grad = None
     result = call(*tensors)
     listed = [t for t in (result if isinstance(result, (list, tuple)) else [result]) if _tape.requires_grad(t)]
     at_ones = [at.ones_like(t) for t in listed]
-    from atled.autograd import backward
-
     backward(listed, at_ones)
     return [None if t.grad is None else t.grad.numpy() for t in tensors]
 

@@ -89,3 +89,23 @@ def test_singular_values_of_0_without_their_vectors() -> None:
     a = at.tensor([[2.0, 0], [0, 0], [0, 0]], dtype=at.float64, requires_grad=True)
     (slope,) = grad(at.linalg.svd(a, full_matrices=False)[1][0], a)
     assert slope.tolist() == [[1, 0], [0, 0], [0, 0]]
+
+
+def test_the_variance_of_a_number() -> None:
+    x = at.tensor(2.0, requires_grad=True)
+    assert grad(at.var(x, 0, correction=0), x)[0].item() == 0
+    assert math.isnan(grad(at.var(x, 0), x)[0].item())
+
+
+@pytest.mark.parametrize("function", [at.igamma, at.igammac])
+def test_incomplete_gamma_functions_of_a_number(function: at.Op) -> None:
+    x = leaf(0.5, 1, 3)
+    assert gradcheck(lambda x: function(2.5, x), x)
+
+
+def test_products_of_no_reflectors() -> None:
+    a, tau, other = leaf(1, 2, 3, 4, 5, 6).detach().reshape(3, 2).requires_grad_(), leaf(), leaf(7, 8, 9)
+    gradients = grad(at.linalg.householder_product(a, tau).sum(), [a, tau], materialize_grads=True)
+    assert [tuple(g.shape) for g in gradients] == [(3, 2), (0,)] and not gradients[0].any()
+    gradients = grad(at.ormqr(a, tau, other.unsqueeze(1)).sum(), [a, tau, other], materialize_grads=True)
+    assert gradients[2].tolist() == [1, 1, 1] and not gradients[0].any()

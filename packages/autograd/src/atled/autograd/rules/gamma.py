@@ -1,8 +1,10 @@
 """Rules of the gamma function's relatives."""
 
+import math
 from typing import Any, NoReturn
 
 import atled.core as at
+from atled.autograd._math import is_number
 from atled.autograd._rule import RuleBook
 
 
@@ -14,6 +16,8 @@ def _unknown(g: Any) -> NoReturn:
 
 def _density(g: Any, input: Any, other: Any) -> Any:
     """g times the integrand of igamma at its end."""
+    if is_number(input):
+        return g * at.exp(at.xlogy(input - 1, other) - other - math.lgamma(input))
     return g * at.exp(at.xlogy(at.sub(input, 1), other) - other - at.lgamma(input))
 
 

@@ -40,9 +40,9 @@ def product_gradients(g: Any, vectors: Any, tau: Any, start: Any, adjoint: bool 
     return at.tril(at.cat(g_vectors, -1), -1), at.cat(g_tau, -1), g
 
 
-def widened(x: Any, columns: int) -> Any:
-    """x with columns of zeros behind it."""
-    return at.cat([x, at.zeros_like(at.narrow(x, -1, 0, 1)).repeat_interleave(columns, -1)], -1) if columns else x
+def widened(x: Any, like: Any, columns: int) -> Any:
+    """x with columns of zeros behind it, as many as are missing to the width of like."""
+    return at.cat([x, at.zeros_like(at.narrow(like, -1, 0, columns))], -1) if columns else x
 
 
 def _ormqr(g: Any, input: Any, tau: Any, other: Any, left: bool, transpose: bool) -> Any:
@@ -50,7 +50,7 @@ def _ormqr(g: Any, input: Any, tau: Any, other: Any, left: bool, transpose: bool
         g, other, transpose = at.adjoint(g), at.adjoint(other), not transpose
     g_vectors, g_tau, g_other = product_gradients(g, input, tau, other, transpose)
     missing = input.shape[-1] - tau.shape[-1]
-    return widened(g_vectors, missing), g_tau, g_other if left else at.adjoint(g_other)
+    return widened(g_vectors, input, missing), g_tau, g_other if left else at.adjoint(g_other)
 
 
 def register(rule: RuleBook) -> None:

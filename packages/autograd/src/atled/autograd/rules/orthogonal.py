@@ -43,7 +43,7 @@ def _householder_product(g: Any, A: Any, tau: Any, A_shape: Any) -> Any:
     m, n, k = A.shape[-2], A.shape[-1], tau.shape[-1]
     start = at.eye(m, n, dtype=g.dtype, device=g.device)
     g_vectors, g_tau, _ = product_gradients(g, A, tau, at.expand(start, tuple(A_shape)))
-    return widened(g_vectors, n - k), g_tau
+    return widened(g_vectors, A, n - k), g_tau
 
 
 def register(rule: RuleBook) -> None:

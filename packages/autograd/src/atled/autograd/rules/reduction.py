@@ -47,7 +47,7 @@ def _extreme(g: Any, input: Any, input_shape: Any, dim: Any, keepdim: bool, out:
 def _var(g: Any, input: Any, input_shape: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
     if correction is None:
         correction = 0 if unbiased is False else 1
-    count = math.prod(input_shape[d] for d in _dims(input_shape, dim))
+    count = math.prod(input_shape[d] for d in _dims(input_shape, dim)) if len(input_shape) else 1
     factor = 2 / (count - correction) if count > correction else math.nan
     return _restore(g, input_shape, dim, keepdim) * ((input - at.mean(input, dim, True)) * factor)
 
