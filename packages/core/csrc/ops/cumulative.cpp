@@ -2,6 +2,7 @@
 #include "dispatch/register.h"
 #include "ops/layout.h"
 #include "ops/rules.h"
+#include "ops/standard.h"
 
 namespace atled::core {
 namespace {
@@ -47,7 +48,7 @@ void cumulative(atled_frame* f) {
     fail(ATLED_E_ARGUMENT, "expected dim for input of shape %s; only one dimension goes without it",
          shape_text(input).c_str());
   const int dim = arg_is_none(f, 1) ? 0 : wrap_dim(arg_int(f, 1), input->dl.ndim);
-  const Tensor sums = run(input, dim, f->args[2]);
+  const Tensor sums = run(input, dim, standard_sum_dtype(input->dtype, f->args[2]));
   if (!arg_bool(f, 3)) return set_out(f, 0, sums);
   Layout first(sums);
   first.shape[dim] = 1;
@@ -146,12 +147,12 @@ void define_cumulative() {
   define({"logcumsumexp(Tensor input, int dim) -> Tensor",
           "log(cumsum(exp(input))) along dim, without overflow.\n\ninput: real.", shape<logcumsumexp_rule>});
   define({"cumulative_sum(Tensor input, *, int? dim=None, dtype? dtype=None, bool include_initial=False) -> Tensor",
-          "cumsum as the array API has it: dim may be left out for one dimension, and include_initial puts 0 in front.",
+          "cumsum as the array API has it: unsigned integers add up in uint64, dim may be left out for one dimension, "
+          "and include_initial puts 0 in front.",
           nullptr, function});
-  define(
-      {"cumulative_prod(Tensor input, *, int? dim=None, dtype? dtype=None, bool include_initial=False) -> Tensor",
-       "cumprod as the array API has it: dim may be left out for one dimension, and include_initial puts 1 in front.",
-       nullptr, function});
+  define({"cumulative_prod(Tensor input, *, int? dim=None, dtype? dtype=None, bool include_initial=False) -> Tensor",
+          "cumprod as the array API has it, as cumulative_sum is cumsum; include_initial puts 1 in front.", nullptr,
+          function});
   define({"diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor",
           "Each element less the one before it along dim, n times over; of bool, whether the two differ.\n\n"
           "prepend and append: joined to input first.\n\n>>> at.tensor([1, 4, 9]).diff()\ntensor([3, 5])",

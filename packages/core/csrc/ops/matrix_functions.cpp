@@ -9,6 +9,7 @@
 #include "ops/layout.h"
 #include "ops/matrix_rules.h"
 #include "ops/rules.h"
+#include "ops/standard.h"
 
 namespace atled::core {
 namespace {
@@ -366,10 +367,7 @@ void trace(atled_frame* f) {
   static const Op op{"core::diagonal"};
   expect_matrices(arg_tensor(f, 0), "x");
   const int64_t last = -1;
-  const int given = arg_tensor(f, 0)->dtype;
-  // The array API's rule for sums, which PyTorch, whose sums are of int64, does not have here.
-  const bool unsigned_sum = arg_is_none(f, 2) && is_integer(given) && !is_signed(given);
-  const atled_value dtype = unsigned_sum ? dtype_value(ATLED_UINT64) : f->args[2];
+  const atled_value dtype = standard_sum_dtype(arg_tensor(f, 0)->dtype, f->args[2]);
   set_out(f, 0, sum_op(op(f->args[0], f->args[1], -2, -1), ints_value(&last, 1), false, dtype));
 }
 

@@ -139,7 +139,7 @@ class _Case:
         asked = self.sample.kwargs.get("dtype")
         if asked is not None and rule not in ("bool", "int64"):
             return dtype_name(asked)
-        if rule not in ("promote", "float", "sum", "real", "input"):
+        if rule not in ("promote", "float", "sum", "standard sum", "real", "input"):
             return rule
         values = (*self.sample.args, *self.sample.kwargs.values())
         if rule == "input":
@@ -149,6 +149,8 @@ class _Case:
             return "float32"
         if rule == "sum" and category(dtype) < 2:
             return dtype if dtype == "uint64" else "int64"
+        if rule == "standard sum" and category(dtype) < 2:
+            return "uint64" if dtype.startswith("uint") else "int64"
         return real_of(dtype) if rule == "real" else dtype
 
     def check_values(self) -> None:

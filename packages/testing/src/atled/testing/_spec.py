@@ -114,6 +114,7 @@ FUNCTION = {"default": 4, "float16": 1, "bfloat16": 1, "complex64": 16, "complex
 
 Samples = Callable[[Draw], Iterable[Sample]]
 # "promote": among the tensors; "float": that, but integers become float32; "sum": that, but integers become int64;
+# "standard sum": that, but unsigned integers become uint64;
 # "real": the parts of complex numbers; "input": the first tensor's; else a dtype's name.
 Result = str | tuple[str, ...] | Callable[[Sample], str | tuple[str, ...]]
 

@@ -80,20 +80,6 @@ def prod(x: Tensor, /, *, axis: _Axis = None, dtype: dtype | None = None, keepdi
     return at.prod(x, axis, keepdims, dtype=_accumulated(x, dtype))
 
 
-def cumulative_sum(
-    x: Tensor, /, *, axis: int | None = None, dtype: dtype | None = None, include_initial: bool = False
-) -> Tensor:
-    """Running sums along an axis, in 64 bits for integers."""
-    return at.cumulative_sum(x, dim=axis, dtype=_accumulated(x, dtype), include_initial=include_initial)
-
-
-def cumulative_prod(
-    x: Tensor, /, *, axis: int | None = None, dtype: dtype | None = None, include_initial: bool = False
-) -> Tensor:
-    """Running products along an axis, in 64 bits for integers."""
-    return at.cumulative_prod(x, dim=axis, dtype=_accumulated(x, dtype), include_initial=include_initial)
-
-
 def clip(x: Tensor, /, min: Tensor | float | None = None, max: Tensor | float | None = None) -> Tensor:
     """The elements brought into [min, max], in x's dtype whatever the bounds' (PyTorch's are promoted)."""
     return at.clone(x) if min is None and max is None else at.clamp(x, min, max).to(x.dtype)
