@@ -17,6 +17,7 @@ from atled.core import Tensor, float32
 def train(x: Tensor, w: Tensor) -> float:
     y = (x @ w + 1).exp().sum(dim=0, keepdim=True)
     z = at.add(y, 2, alpha=0.5).reshape(1, -1).permute((1, 0))
+    y = at.mean(y, axis=(0, -1), keepdims=True).sum(axis=0)
     values, indices = z.sort(0)
     reveal_type(z.sort(0).values)
     z.mul_(2).clamp_(min=0)

@@ -65,6 +65,7 @@ class OpReference:
     aliases: tuple[str, ...]  # its other names in this namespace
     elsewhere: tuple[str, ...]  # those in others, as namespace::name
     traits: frozenset[str]
+    synonyms: tuple[tuple[str, Argument], ...]  # the array API's names of arguments that may be left out
 
     @property
     def is_method(self) -> bool:
@@ -124,7 +125,11 @@ def describe(op: Any, ns: str | None = None) -> OpReference:
         )
         for name, kind, default, flags in op.args
     )
-    return OpReference(here[0], ns, op.doc, op.schema, arguments, op.results, tuple(here[1:]), elsewhere, op.traits)
+    optional = {argument.name: argument for argument in arguments if argument.default is not None}
+    synonyms = tuple((name, optional[own]) for name, own in op.synonyms.items() if own in optional)
+    return OpReference(
+        here[0], ns, op.doc, op.schema, arguments, op.results, tuple(here[1:]), elsewhere, op.traits, synonyms
+    )
 
 
 def describe_all(ops: Iterable[Any], ns: str) -> list[OpReference]:

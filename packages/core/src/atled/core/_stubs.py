@@ -111,6 +111,7 @@ def _parameters(op: OpReference, method: bool, variadic: bool, inplace: bool) ->
         extra.append(f"out: {several if len(op.results) > 1 else 'Tensor'} | None = None")
     if "factory" in op.traits:
         extra.append("requires_grad: _bool = False")
+    extra += (f"{name}: {argument.annotation} = {argument.default}" for name, argument in op.synonyms)
     if extra and not starred:
         parts.append("*")
     return ", ".join(parts + extra)
