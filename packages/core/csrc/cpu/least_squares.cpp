@@ -97,6 +97,7 @@ void lstsq(atled_frame* f) {
       Problem<T> p{m, n, columns, leading, a.get(), b.get(), rcond, spectrum.get(), k, 0};
       copy(matrices[i], column_major<T>(a, m, n));
       std::fill_n(b.get(), b.size(), T(0));
+      std::fill_n(spectrum.get(), k, Real<T>(0));  // which gels and gelsy leave alone
       Matrix<T> sides_here = column_major<T>(b, leading, columns);
       sides_here.rows = m;
       copy(sides[i], sides_here);
