@@ -4,6 +4,7 @@
 #include <forward_list>
 
 #include "engine.h"
+#include "modes.h"
 #include "python/python.h"
 #include "record.h"
 #include "rule.h"
@@ -62,34 +63,44 @@ class Parameters {
   atled_value saved(uint32_t i) {
     const atled_value& v = node_->saved[i].value;
     if (v.tag != ATLED_TENSOR && v.tag != ATLED_TENSORS) return v;
-    if (node_->state.load(std::memory_order_relaxed) & kFreed)
-      fail(ATLED_E_AUTOGRAD,
-           "%s: its saved tensors were freed by an earlier backward; pass retain_graph=True to that one to go through "
-           "the graph again",
-           node_->name);
+    if (node_->state.load(std::memory_order_relaxed) & kFreed) refuse_freed(node_);
     const SaveSpec& spec = node_->rule->saves[i];
     if (v.tag == ATLED_TENSOR) {
-      check_version(v.u.tensor, node_->saved[i].version, node_->name);
+      if (!v.u.tensor) return value(keep(unpacked(node_->saved[i].version, spec, 0)));
+      check_version(v.u.tensor, node_->saved[i].version, node_);
       return record_ || shared_ ? value(keep(history_of(v.u.tensor, spec, 0))) : v;
     }
     const int64_t* versions = reinterpret_cast<const int64_t*>(v.u.tensors + v.n);
     atled_tensor** all = list(v.n);
     for (uint32_t k = 0; k < v.n; ++k) {
       all[k] = v.u.tensors[k];
-      if (!all[k]) continue;
-      check_version(all[k], static_cast<uint64_t>(versions[k]), node_->name);
+      if (!all[k]) {
+        if (node_->rare && !node_->rare->packed.empty() && versions[k])
+          all[k] = keep(unpacked(static_cast<uint64_t>(versions[k]), spec, k));
+        continue;
+      }
+      check_version(all[k], static_cast<uint64_t>(versions[k]), node_);
       if (record_ || shared_) all[k] = keep(history_of(all[k], spec, k));
     }
     return tensors_value(all, v.n);
   }
 
-  Tensor history_of(atled_tensor* t, const SaveSpec& spec, uint32_t k) {
+  // Entry k of a saved value: where its history is.
+  int64_t origin(const atled_tensor* t, const SaveSpec& spec, uint32_t k) const {
     const bool differentiable = is_floating(t->dtype) || is_complex(t->dtype);
-    if (spec.what == Save::kOutput)
-      return seen_by_recording(t, node_, differentiable ? from_output(spec.index) : kPlain);
+    if (spec.what == Save::kOutput) return differentiable ? from_output(spec.index) : kPlain;
     const int input = node_->rule->input_of_argument[spec.index];
-    if (input < 0) return Tensor::borrow(t);
-    return seen_by_recording(t, node_, edges_of(node_, static_cast<uint32_t>(input)).first + k);
+    return input < 0 ? kPlain : int64_t{edges_of(node_, static_cast<uint32_t>(input)).first} + k;
+  }
+
+  Tensor history_of(atled_tensor* t, const SaveSpec& spec, uint32_t k) {
+    return seen_by_recording(t, node_, origin(t, spec, k));
+  }
+
+  Tensor unpacked(uint64_t place, const SaveSpec& spec, uint32_t k) {
+    Tensor t = unpack_saved(node_, place);
+    const int64_t from = origin(t, spec, k);
+    return unpacked_for_recording(std::move(t), node_, from);
   }
 
   atled_tensor* keep(Tensor t) {
@@ -194,6 +205,15 @@ Tensor seen_by_recording(atled_tensor* t, Node* node, int64_t origin) {
   if (origin >= 0) return with_history(t, &node->edges[origin]);
   Tensor stand_in = alias(t);
   lend_history(stand_in, node, static_cast<uint32_t>(-2 - origin));
+  return stand_in;
+}
+
+Tensor unpacked_for_recording(Tensor t, Node* node, int64_t origin) {
+  if (!recording() || origin == kPlain) return t;
+  const Edge edge = origin >= 0 ? node->edges[origin] : Edge{node, static_cast<uint32_t>(-2 - origin)};
+  if (!edge.node) return t;
+  Tensor stand_in = alias(t);
+  lend_history(stand_in, edge.node, edge.output);
   return stand_in;
 }
 

@@ -8,9 +8,12 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
+#include "modes.h"
 #include "python/python.h"
 #include "rule.h"
+#include "site.h"
 
 namespace atled::autograd {
 
@@ -27,11 +30,18 @@ bool is_expanded(const atled_tensor* t) {
   return false;
 }
 
+class Run;
+thread_local Run* innermost = nullptr;
+
 class Run {
  public:
-  explicit Run(const Request& request) : request_(request), id_(next_run.fetch_add(1, std::memory_order_relaxed)) {}
+  explicit Run(const Request& request)
+      : request_(request), id_(next_run.fetch_add(1, std::memory_order_relaxed)), outer_(innermost) {
+    innermost = this;
+  }
 
   ~Run() {
+    innermost = outer_;
     for (Node* node : claimed_) let_go(node);
     for (Node* node : heap_) let_go(node);
     for (auto& entry : aside_)
@@ -58,6 +68,31 @@ class Run {
     return std::move(results_);
   }
 
+  uint64_t id() const { return id_; }
+
+  std::vector<bool> comes_to(const std::vector<PyObject*>& hooks) {
+    std::vector<bool> answer(hooks.size());
+    std::unordered_set<const Node*> seen;
+    std::vector<const Node*> left;
+    auto see = [&](const Node* node) {
+      if (!node || !seen.insert(node).second) return;
+      if (request_.selective && !(marks_so_far(node) & (kLeadsToTarget | kTarget))) return;
+      left.push_back(node);
+    };
+    for (const Root& root : request_.roots) see(root.edge.node);
+    while (!left.empty()) {
+      const Node* node = left.back();
+      left.pop_back();
+      for (uint32_t i = 0; i < node->output_count; ++i) {
+        const Meta* meta = node->leaf ? meta_of(node->leaf) : &node->outputs[i].meta;
+        for (size_t k = 0; meta && meta->extra && meta->extra->hooks && k < hooks.size(); ++k)
+          if (meta->extra->hooks == hooks[k]) answer[k] = true;
+      }
+      for (uint32_t i = 0; i < node->edge_count; ++i) see(node->edges[i].node);
+    }
+    return answer;
+  }
+
  private:
   struct Aside {
     uint32_t marks = 0;
@@ -80,6 +115,12 @@ class Run {
     Aside& record = aside_[node];
     record.buffers.resize(node->output_count);
     return record;
+  }
+
+  uint32_t marks_so_far(const Node* node) const {
+    if (node->run.load(std::memory_order_relaxed) == id_) return node->marks;
+    const auto record = aside_.find(const_cast<Node*>(node));
+    return record == aside_.end() ? 0 : record->second.marks;
   }
 
   uint32_t& marks(Node* node) { return claim(node) ? node->marks : aside(node).marks; }
@@ -172,21 +213,36 @@ class Run {
     }
     const uint32_t m = marks(node);
     marks(node) &= ~kReady;
+    const bool watched = any_mode() && checks_nan();
+    if (watched) refuse_nan_arriving(node, gradients.list);
     if (request_.selective && (m & kTarget)) capture(node, gradients.list);
+    const bool runs = !request_.selective || (m & kLeadsToTarget);
+    if (runs && node->rare && node->rare->pre_hooks) run_pre_hooks(node, gradients.list);
     if (node->kind == Kind::kAccumulate) {
-      if (!request_.selective) {
-        const bool fresh = gradients.list[0].fresh;
-        accumulate(node->leaf, Tensor::steal(std::exchange(gradients.list[0].tensor, nullptr)), fresh,
-                   request_.create_graph);
-      }
+      if (request_.selective || !gradients.list[0].tensor) return;
+      const bool hooked = node->rare && node->rare->post_hooks;
+      Tensor g = Tensor::steal(gradients.list[0].tensor);
+      gradients.list[0].tensor = hooked ? Tensor(g).release() : nullptr;
+      accumulate(node->leaf, std::move(g), gradients.list[0].fresh && !hooked, request_.create_graph);
+      if (hooked) run_post_hooks(node, nullptr, gradients.list);
       return;
     }
-    if (request_.selective && !(m & kLeadsToTarget)) return;
+    if (!runs) return;
     Gradients results(node->edge_count);
-    if (node->kind == Kind::kRule)
-      apply_rule(node, gradients.list, results.list);
-    else
-      apply_function(node, gradients.list, results.list);
+    try {
+      if (node->kind == Kind::kRule)
+        apply_rule(node, gradients.list, results.list);
+      else
+        apply_function(node, gradients.list, results.list);
+    } catch (...) {
+      if (node->rare) node->rare->unpacked.clear();
+      rethrow_noted(node);
+    }
+    if (watched) refuse_nan_gradient(node, results.list);
+    if (node->rare) {
+      node->rare->unpacked.clear();
+      if (node->rare->post_hooks) run_post_hooks(node, results.list, gradients.list);
+    }
     // A node that another run holds is left for that one to free.
     if (!request_.keep_graph && claim(node)) free_saved(node);
     for (uint32_t i = 0; i < node->edge_count; ++i)
@@ -209,11 +265,14 @@ class Run {
             fit_gradient(std::move(after), output.ndim, output.shape, output.dtype, output.device, "a hook", &fresh);
       g = {after.release(), false};
     }
-    if (!node->leaf && (meta.flags & kRetainsGrad) && !request_.selective) {
-      static const Op add{"core::add"}, clone{"core::clone"};
-      Tensor& grad = meta.more().grad;
-      grad = grad ? add(grad, g.tensor) : clone(g.tensor);
-    }
+    if (!node->leaf && (meta.flags & kRetainsGrad) && !request_.selective) keep_gradient(meta, g.tensor);
+  }
+
+  // In the .grad of a tensor that is no leaf.
+  static void keep_gradient(Meta& meta, atled_tensor* g) {
+    static const Op add{"core::add"}, clone{"core::clone"};
+    Tensor& grad = meta.more().grad;
+    grad = grad ? add(grad, g) : clone(g);
   }
 
   void capture(Node* node, const Buffer* gradients) {
@@ -222,6 +281,8 @@ class Run {
       if (target.node != node || !gradients[target.output].tensor) continue;
       if (request_.accumulate && node->leaf)
         accumulate(node->leaf, Tensor::borrow(gradients[target.output].tensor), false, request_.create_graph);
+      else if (request_.accumulate)
+        keep_gradient(node->outputs[target.output].meta, gradients[target.output].tensor);
       else
         results_[k] = Tensor::borrow(gradients[target.output].tensor);
     }
@@ -237,6 +298,7 @@ class Run {
       for (uint32_t k = range.first; k < range.first + range.count; ++k)
         if (wanted(node->edges[k])) needed |= uint64_t{1} << i;
     }
+    const GradientOf scope(request_.create_graph ? node : nullptr);
     for (const Function& function : rule.functions) {
       bool any = false;
       for (uint16_t target : function.targets) any = any || (needed >> target & 1);
@@ -272,6 +334,7 @@ class Run {
 
   const Request& request_;
   const uint64_t id_;
+  Run* const outer_;
   std::vector<Node*> heap_;
   std::vector<Node*> claimed_;
   std::unordered_map<Node*, Aside> aside_;
@@ -281,5 +344,13 @@ class Run {
 }  // namespace
 
 std::vector<Tensor> run_backward(const Request& request) { return Run(request).go(); }
+
+uint64_t current_run() { return innermost ? innermost->id() : 0; }
+
+bool runs_here(const Node* node) { return innermost && node->run.load(std::memory_order_relaxed) == innermost->id(); }
+
+std::vector<bool> will_run(const std::vector<PyObject*>& hooks) {
+  return innermost ? innermost->comes_to(hooks) : std::vector<bool>(hooks.size(), false);
+}
 
 }  // namespace atled::autograd

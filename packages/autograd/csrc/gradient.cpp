@@ -115,6 +115,82 @@ Tensor run_hooks(PyObject* hooks, Tensor g) {
 
 namespace {
 
+// The gradients of a node as its hooks see them: None where there is none.
+Ref tuple_of(const Buffer* gradients, uint32_t n) {
+  Ref tuple = need(PyTuple_New(n));
+  for (uint32_t i = 0; i < n; ++i) PyTuple_SetItem(tuple.get(), i, to_python(gradients[i].tensor).take());
+  return tuple;
+}
+
+// Puts what a hook answered in the gradients' place; place(i) says what each belongs to.
+template <class F>
+void replace(Buffer* gradients, uint32_t n, PyObject* answer, F&& place) {
+  if (answer == Py_None) return;
+  Ref single;
+  if (n == 1 && !PyTuple_Check(answer)) {
+    single = need(PyTuple_New(1));
+    PyTuple_SetItem(single.get(), 0, Ref::borrow(answer).take());
+    answer = single.get();
+  }
+  if (!PyTuple_Check(answer) || PyTuple_Size(answer) != static_cast<Py_ssize_t>(n))
+    fail(ATLED_E_AUTOGRAD, "expected a hook of a node to answer None or a tuple of %u gradients, got %s", n,
+         type_name(answer).c_str());
+  for (uint32_t i = 0; i < n; ++i) {
+    PyObject* object = PyTuple_GetItem(answer, i);
+    atled_tensor* t = object == Py_None ? nullptr : tensor_of(object);
+    if (t == gradients[i].tensor) continue;
+    const Output* output = place(i);
+    bool fresh = false;
+    Tensor g = Tensor::borrow(t);
+    if (g && output)
+      g = fit_gradient(std::move(g), output->ndim, output->shape, output->dtype, output->device, "a hook", &fresh);
+    if (gradients[i].tensor) api.release(gradients[i].tensor);
+    gradients[i] = {g.release(), false};
+  }
+}
+
+void share(Buffer* gradients, uint32_t n) {
+  for (uint32_t i = 0; i < n; ++i) gradients[i].fresh = false;
+}
+
+}  // namespace
+
+void run_pre_hooks(Node* node, Buffer* gradients) {
+  const uint32_t n = node->output_count;
+  Ref hooks = Ref::borrow(node->rare->pre_hooks), list = need(PyMapping_Values(hooks.get()));
+  share(gradients, n);
+  for (Py_ssize_t i = 0; i < PySequence_Size(list.get()); ++i) {
+    Ref hook = need(PySequence_GetItem(list.get(), i)), outputs = tuple_of(gradients, n);
+    Ref answer = need(PyObject_CallFunctionObjArgs(hook.get(), outputs.get(), nullptr));
+    replace(gradients, n, answer.get(), [&](uint32_t k) { return &node->outputs[k]; });
+  }
+}
+
+void run_post_hooks(Node* node, Buffer* results, const Buffer* gradients) {
+  const uint32_t n = results ? node->edge_count : 0;
+  Ref hooks = Ref::borrow(node->rare->post_hooks), list = need(PyMapping_Values(hooks.get()));
+  for (uint32_t i = 0; i < n; ++i) {
+    const Edge& edge = node->edges[i];
+    if (!results[i].tensor || !edge.node) continue;
+    const Output& output = edge.node->outputs[edge.output];
+    results[i].tensor = fit_gradient(Tensor::steal(std::exchange(results[i].tensor, nullptr)), output.ndim,
+                                     output.shape, output.dtype, output.device, node->name, &results[i].fresh)
+                            .release();
+  }
+  share(results, n);
+  for (Py_ssize_t i = 0; i < PySequence_Size(list.get()); ++i) {
+    Ref hook = need(PySequence_GetItem(list.get(), i)), inputs = tuple_of(results, n),
+        outputs = tuple_of(gradients, node->output_count);
+    Ref answer = need(PyObject_CallFunctionObjArgs(hook.get(), inputs.get(), outputs.get(), nullptr));
+    replace(results, n, answer.get(), [&](uint32_t k) {
+      const Edge& edge = node->edges[k];
+      return edge.node ? &edge.node->outputs[edge.output] : nullptr;
+    });
+  }
+}
+
+namespace {
+
 // One run at a time changes a leaf's gradient; a kernel may let go of the GIL in the middle of it.
 class Adding {
  public:
@@ -131,12 +207,25 @@ class Adding {
   std::atomic<uint8_t>& flag_;
 };
 
-void add_to(Extra& extra, const atled_tensor* leaf, Tensor g, bool fresh, bool create_graph) {
+thread_local bool leaf_layout = true;
+
+// A copy with the leaf's strides, or in rows where the leaf's elements do not lie closely together.
+Tensor laid_out(atled_tensor* leaf, const Tensor& g) {
+  static const Op empty_like{"core::empty_like"}, copy{"core::copy_"};
+  Tensor out = empty_like(leaf);
+  copy.inplace(out, g);
+  return out;
+}
+
+void add_to(Extra& extra, atled_tensor* leaf, Tensor g, bool fresh, bool create_graph) {
   static const Op add{"core::add"}, clone{"core::clone"};
   const Adding adding(extra);
   if (!extra.grad) {
-    const bool own = fresh && (create_graph || is_contiguous(g) || same_strides(g, leaf));
-    extra.grad = own ? std::move(g) : clone(g);
+    const bool alike = create_graph || same_strides(g, leaf);
+    if (fresh && (alike || !leaf_layout))
+      extra.grad = std::move(g);
+    else
+      extra.grad = alike ? clone(g) : laid_out(leaf, g);
   } else if (create_graph || requires_grad(extra.grad)) {
     extra.grad = add(extra.grad, g);
   } else {
@@ -145,6 +234,8 @@ void add_to(Extra& extra, const atled_tensor* leaf, Tensor g, bool fresh, bool c
 }
 
 }  // namespace
+
+bool keep_leaf_layout(bool wanted) { return std::exchange(leaf_layout, wanted); }
 
 void accumulate(atled_tensor* leaf, Tensor g, bool fresh, bool create_graph) {
   Extra& extra = leaf_meta(leaf).more();

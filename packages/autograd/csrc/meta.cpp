@@ -1,6 +1,7 @@
 // What a tensor's autograd slot holds, and how it changes.
 #include "node.h"
 #include "pool.h"
+#include "site.h"
 #include "view.h"
 
 namespace atled::autograd {
@@ -46,7 +47,10 @@ void set_requires_grad(atled_tensor* t, bool wanted) {
          "requires_grad_: expected a floating-point or complex tensor, got %s; convert it first, for example with "
          "to(float32)",
          dtype_name(t->dtype));
+  if (wanted && t->flags & ATLED_TENSOR_INFERENCE && !inference())
+    refuse_inference("requires_grad_", "a leaf that requires grad", t);
   Meta& leaf = leaf_meta(t);
+  if (wanted && !leaf.more().site.code) leaf.extra->site = here();
   leaf.flags = static_cast<uint8_t>(wanted ? leaf.flags | kRequiresGrad : leaf.flags & ~kRequiresGrad);
   check(api.set_keys(t, wanted ? kKey : 0, wanted ? 0 : kKey));
 }
@@ -80,6 +84,7 @@ Node* accumulator(atled_tensor* t, Meta& meta) {
   if (!node) {
     int64_t* words = nullptr;
     try {
+      if (t->flags & ATLED_TENSOR_INFERENCE) refuse_inference("backward", "differentiated", t);
       node = make_node(Kind::kAccumulate, "AccumulateGrad", 1, 0, 0, static_cast<size_t>(t->dl.ndim), &words);
     } catch (...) {
       meta.lock.store(0, std::memory_order_release);
@@ -142,6 +147,19 @@ bool recording() {
   uint64_t excluded = 0;
   check(layer_group->exclude(0, 0, &excluded));
   return !(excluded & kKey);
+}
+
+bool inference() {
+  uint64_t excluded = 0;
+  check(layer_group->exclude(0, 0, &excluded));
+  return excluded & kInferenceKey;
+}
+
+void refuse_inference(const char* op, const char* what, const atled_tensor* t) {
+  fail(ATLED_E_AUTOGRAD,
+       "%s: expected a tensor that was made outside inference_mode, got one of shape %s that was made inside, which "
+       "cannot be %s; use a copy of it that is made outside: clone()",
+       op, shape_text(t).c_str(), what);
 }
 
 RecordingScope::RecordingScope(bool on) { check(layer_group->exclude(on ? 0 : kKey, on ? kKey : 0, &old)); }

@@ -4,17 +4,13 @@
 
 #include "pool.h"
 #include "rule.h"
+#include "site.h"
 
 namespace atled::autograd {
 
 namespace {
 
 std::atomic<uint64_t> next_seq{1};
-
-void release_saved_tensor(atled_tensor* t) {
-  __atomic_fetch_sub(&t->version->watchers, 1, __ATOMIC_RELAXED);
-  api.release(t);
-}
 
 void destroy(Node* node) noexcept {
   free_saved(node);
@@ -35,6 +31,8 @@ void destroy(Node* node) noexcept {
     api.release(node->leaf);
   }
   if (node->python) drop_python(node->python);
+  delete node->rare;
+  drop_site(node->site);
   const size_t size = node->size;
   node->~Node();
   pool_free(node, size);
@@ -50,6 +48,13 @@ Extra::~Extra() {
   delete view;
   if (hooks) drop_python(hooks);
   if (post_hooks) drop_python(post_hooks);
+  drop_site(site);
+}
+
+Rare::~Rare() {
+  for (PyObject* object : {pre_hooks, post_hooks, unpack})
+    if (object) drop_python(object);
+  for (PyObject* object : packed) drop_python(object);
 }
 
 void drop_python(PyObject* object) noexcept {
@@ -135,11 +140,20 @@ void set_history(atled_tensor* t, Node* node, uint32_t i) {
   check(api.set_keys(t, kKey, 0));
 }
 
+void release_saved_tensor(atled_tensor* t) noexcept {
+  __atomic_fetch_sub(&t->version->watchers, 1, __ATOMIC_RELAXED);
+  api.release(t);
+}
+
 void free_saved(Node* node) noexcept {
   if (node->state.fetch_or(kFreed, std::memory_order_acq_rel) & kFreed) return;
+  if (node->rare) {
+    node->rare->unpacked.clear();
+    for (PyObject* object : std::exchange(node->rare->packed, {})) drop_python(object);
+  }
   for (uint32_t i = 0; i < node->saved_count; ++i) {
     const atled_value& v = node->saved[i].value;
-    if (v.tag == ATLED_TENSOR) release_saved_tensor(v.u.tensor);
+    if (v.tag == ATLED_TENSOR && v.u.tensor) release_saved_tensor(v.u.tensor);
     if (v.tag == ATLED_TENSORS)
       for (uint32_t k = 0; k < v.n; ++k)
         if (v.u.tensors[k]) release_saved_tensor(v.u.tensors[k]);

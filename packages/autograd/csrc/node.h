@@ -21,6 +21,7 @@ namespace atled::autograd {
 
 constexpr uint32_t kLevel = 16;
 constexpr uint64_t kKey = uint64_t{1} << kLevel;
+constexpr uint64_t kInferenceKey = 1;  // excluded in inference mode, which marks what is made there
 
 struct Node;
 struct Rule;
@@ -37,12 +38,19 @@ struct View {
   bool several;       // one of many outputs of one op
 };
 
+// Where Python called: the code object, owned, and the offset of the instruction in it. Read out only for messages.
+struct Site {
+  PyObject* code = nullptr;
+  int32_t offset = 0;
+};
+
 // What few tensors have.
 struct Extra {
   Tensor grad;
   View* view = nullptr;
   PyObject* hooks = nullptr;       // dict: id -> callable, run on the gradient
   PyObject* post_hooks = nullptr;  // dict: id -> callable, run after accumulation into a leaf
+  Site site;                       // where requires_grad of a leaf was set
   std::atomic<uint8_t> adding{0};  // a run is changing grad
   Extra() = default;
   Extra(const Extra&) = delete;
@@ -81,6 +89,20 @@ struct Output {
 struct Saved {
   atled_value value;  // tensors are owned; lists lie in the node's payload
   uint64_t version;   // of a tensor; for a list of tensors, versions follow its entries in the payload
+                      // where a hook has packed it the tensor is NULL, and this one more than its place in Rare::packed
+};
+
+// What few nodes have.
+struct Rare {
+  PyObject* pre_hooks = nullptr;   // dict: id -> callable, run on the gradients of the outputs
+  PyObject* post_hooks = nullptr;  // dict: id -> callable, run on those of the inputs and of the outputs
+  PyObject* unpack = nullptr;      // makes tensors of what is packed
+  std::vector<PyObject*> packed;   // what a hook made of the saved tensors, owned (see saving.h)
+  std::vector<Tensor> unpacked;    // while the node runs
+  Rare() = default;
+  Rare(const Rare&) = delete;
+  Rare& operator=(const Rare&) = delete;
+  ~Rare();
 };
 
 enum class Kind : uint8_t { kRule, kAccumulate, kFunction };
@@ -102,9 +124,12 @@ struct Node {
   std::atomic<uint64_t> run{0};  // the backward run that has claimed the scratch
   uint32_t marks = 0;            // scratch of that run
   uint32_t list_length = 0;      // of the one list argument that has gradients
+  Rare* rare = nullptr;          // owned
+  Site site;                     // of the call
   Output* outputs;
   Edge* edges;
   Saved* saved;
+  Rare& more() { return rare ? *rare : *(rare = new Rare); }
 };
 
 inline void retain(Node* node) { node->refs.fetch_add(1, std::memory_order_relaxed); }
@@ -142,6 +167,7 @@ int64_t* describe_output(Node* node, uint32_t i, const atled_tensor* t, int64_t*
 // Makes output i of node the history of t, in place of what it had. Keeps t's .grad.
 void set_history(atled_tensor* t, Node* node, uint32_t i);
 void number(Node* node);
+void release_saved_tensor(atled_tensor* t) noexcept;
 // Drops the saved tensors (shapes and numbers stay).
 void free_saved(Node* node) noexcept;
 
@@ -162,6 +188,8 @@ void drop_slot(atled_tensor* t) noexcept;
 void detach_in_place(atled_tensor* t);
 
 bool recording();  // on this thread
+bool inference();  // whether this thread is in inference mode
+[[noreturn]] void refuse_inference(const char* op, const char* what, const atled_tensor* t);
 struct RecordingScope {
   explicit RecordingScope(bool on);
   ~RecordingScope();

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "modes.h"
 #include "rule.h"
+#include "site.h"
 #include "view.h"
 
 namespace atled::autograd {
@@ -90,11 +92,11 @@ size_t words_for(const SaveSpec& spec, const atled_value& v) {
 }
 
 // Copies v into the node; lists go to `words`, and the words behind them are the answer.
-int64_t* save_argument(Saved& saved, const atled_value& v, int64_t* words) {
+int64_t* save_argument(Saved& saved, const atled_value& v, int64_t* words, const char* op) {
   atled_value& to = saved.value;
   switch (v.tag) {
     case ATLED_TENSOR:
-      save_tensor(saved, v.u.tensor);
+      save_tensor(saved, v.u.tensor, op);
       return words;
     case ATLED_TENSORS: {
       atled_tensor** tensors = reinterpret_cast<atled_tensor**>(words);
@@ -102,7 +104,7 @@ int64_t* save_argument(Saved& saved, const atled_value& v, int64_t* words) {
         tensors[i] = v.u.tensors[i];
         if (!tensors[i]) continue;
         Saved one{none(), 0};
-        save_tensor(one, tensors[i]);
+        save_tensor(one, tensors[i], op);
         words[v.n + i] = static_cast<int64_t>(one.version);
       }
       to = tensors_value(tensors, v.n);
@@ -145,7 +147,7 @@ int64_t* save_shape(Saved& saved, const atled_value& v, int64_t* words) {
 void save(const SaveSpec& spec, const atled_frame* frame, const atled_value& argument, Saved& saved, int64_t*& words) {
   switch (spec.what) {
     case Save::kArgument:
-      words = save_argument(saved, argument, words);
+      words = save_argument(saved, argument, words, frame->op->name);
       break;
     case Save::kShape:
       words = save_shape(saved, argument, words);
@@ -158,7 +160,7 @@ void save(const SaveSpec& spec, const atled_frame* frame, const atled_value& arg
       break;
     case Save::kOutput:
       // The output itself would hold its own history: a cycle.
-      save_tensor(saved, alias(frame->outs[spec.index].u.tensor));
+      save_tensor(saved, alias(frame->outs[spec.index].u.tensor), frame->op->name);
       break;
   }
 }
@@ -189,6 +191,7 @@ void check_in_place(const atled_frame* frame, int mutated, bool needed) {
   atled_tensor* t = frame->args[mutated].u.tensor;
   const char* op = frame->op->name;
   const char* mark = frame->flags & ATLED_CALL_INPLACE ? "_" : "";
+  if (t->flags & ATLED_TENSOR_INFERENCE) refuse_inference(op, "changed by a recorded call", t);
   if (requires_grad(t) && !history(t))
     fail(ATLED_E_AUTOGRAD,
          "%s%s: expected a tensor with history, got a leaf that requires grad, whose old value a gradient would still "
@@ -216,6 +219,12 @@ bool is_argument(const atled_frame* frame, const atled_tensor* t) {
   for (int a = 0; a < frame->op->nargs; ++a)
     each(frame->args[a], [&](atled_tensor* argument) { found = found || argument == t; });
   return found;
+}
+
+bool has_nan_argument(const atled_frame* frame) {
+  for (int a = 0; a < frame->op->nargs; ++a)
+    if (has_nan(frame->args[a])) return true;
+  return false;
 }
 
 void gather_edges(Node* node, const Rule& rule, const atled_frame* frame, uint64_t needed) {
@@ -280,6 +289,7 @@ NodeRef build(const Plan& plan, const atled_frame* frame, const atled_value* val
   NodeRef node(make_node(Kind::kRule, rule.op->name, outputs.count, plan.edges,
                          static_cast<uint32_t>(rule.saves.size()), words, &payload));
   node->rule = &rule;
+  node->site = here();
   node->list_length = plan.list_length;
   gather_edges(node.get(), rule, frame, plan.needed);
   for (uint64_t bits = plan.saves; bits; bits &= bits - 1) {
@@ -289,6 +299,7 @@ NodeRef build(const Plan& plan, const atled_frame* frame, const atled_value* val
   }
   for (uint32_t i = 0; i < outputs.count; ++i)
     if (outputs[i]) payload = describe_output(node.get(), i, outputs[i], payload);
+  if (any_mode()) pack_saved(node.get());
   number(node.get());
   return node;
 }
@@ -313,7 +324,8 @@ void record_view_in_place(atled_frame* frame) {
   }
   check(api.redispatch(frame));
   for (uint32_t i = 0; i < node->saved_count; ++i)  // the elements that it saved are as they were
-    if (node->saved[i].value.tag == ATLED_TENSOR) node->saved[i].version = t->version->count;
+    if (node->saved[i].value.tag == ATLED_TENSOR && node->saved[i].value.u.tensor)
+      node->saved[i].version = t->version->count;
   if (node.get() != history(t)) move_history(t, node.get(), 0);  // else the op handed its argument back
 }
 
@@ -339,6 +351,7 @@ void record(atled_frame* frame) {
 
   const OldValues old(rule, frame, needed_saves(rule, needed), mutated);
   const Plan plan(rule, old.values, needed);
+  const bool watched = any_mode() && checks_nan() && !has_nan_argument(frame);
   check(api.redispatch(frame));
   const Outputs outputs(frame);
   bool any = false;
@@ -349,6 +362,7 @@ void record(atled_frame* frame) {
   }
   if (!any) return;
   try {
+    if (watched) refuse_nan_result(frame);
     NodeRef node = build(plan, frame, old.values, outputs);
     for (uint32_t i = 0; i < outputs.count; ++i) {
       atled_tensor* t = outputs[i];
@@ -387,24 +401,32 @@ Tensor alias(atled_tensor* t) {
   return Tensor::steal(out);
 }
 
-void save_tensor(Saved& saved, atled_tensor* t) {
+void save_tensor(Saved& saved, atled_tensor* t, const char* op) {
+  if (t->flags & ATLED_TENSOR_INFERENCE) refuse_inference(op, "saved for a gradient", t);
   api.retain(t);
   __atomic_fetch_add(&t->version->watchers, 1, __ATOMIC_RELAXED);
   saved.value = value(t);
   saved.version = __atomic_load_n(&t->version->count, __ATOMIC_RELAXED);
 }
 
-void check_version(const atled_tensor* t, uint64_t version, const char* needed_by) {
+void refuse_freed(const Node* node) {
+  const std::string site = site_text(node->site);
+  throw Error(ATLED_E_AUTOGRAD, std::string(node->name) + ": its saved tensors were freed by an earlier backward" +
+                                    (site.empty() ? "" : " (it was called at " + site + ")") +
+                                    "; pass retain_graph=True to that one to go through the graph again");
+}
+
+void check_version(const atled_tensor* t, uint64_t version, const Node* needed_by) {
   const uint64_t now = __atomic_load_n(&t->version->count, __ATOMIC_RELAXED);
   if (now == version) return;
   char change[512] = "";
   api.last_change(const_cast<atled_tensor*>(t), change, sizeof change);
-  fail(ATLED_E_AUTOGRAD,
-       "%s: its gradient needs a tensor of shape %s as it was, but it was changed in place%s%s (version %llu, expected "
-       "%llu); "
-       "change a copy of it (clone()), or use the form that makes a new tensor",
-       needed_by, shape_text(t).c_str(), *change ? " by " : "", change, (unsigned long long)now,
-       (unsigned long long)version);
+  const std::string site = site_text(needed_by->site);
+  throw Error(ATLED_E_AUTOGRAD, std::string(needed_by->name) + ": its gradient needs a tensor of shape " +
+                                    shape_text(t) + " as it was" + (site.empty() ? "" : " at " + site) +
+                                    ", but it was changed in place" + (*change ? " by " : "") + change + " (version " +
+                                    std::to_string(now) + ", expected " + std::to_string(version) +
+                                    "); change a copy of it (clone()), or use the form that makes a new tensor");
 }
 
 }  // namespace atled::autograd

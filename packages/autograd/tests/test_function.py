@@ -227,3 +227,70 @@ def test_a_python_error_in_backward_travels() -> None:
 
     with pytest.raises(LookupError, match="of mine"):
         Broken.apply(leaf(1)).backward()
+
+
+def test_a_backward_that_is_differentiable_once() -> None:
+    class Square(Function):
+        @staticmethod
+        def forward(ctx: Any, x: at.Tensor, factor: float) -> at.Tensor:
+            ctx.save_for_backward(x)
+            ctx.factor = factor
+            return x * x * factor
+
+        @staticmethod
+        @autograd.once_differentiable
+        def backward(ctx: Any, g: at.Tensor) -> Any:
+            assert not autograd.is_grad_enabled()
+            return 2 * ctx.factor * g * ctx.saved_tensors[0], None
+
+    x = leaf(3)
+    (first,) = autograd.grad(Square.apply(x, 2.0) ** 2, x, create_graph=True)
+    assert first.item() == 2 * 18 * 12
+    with pytest.raises(at.AutogradError, match="Square: its backward is marked once_differentiable"):
+        first.backward()
+    Square.apply(x, 2.0).backward()
+    assert x.grad.item() == 12
+
+
+def test_results_without_a_gradient() -> None:
+    class Top(Function):
+        @staticmethod
+        def forward(ctx: Any, x: at.Tensor) -> Any:
+            values, indices = x.sort()
+            ctx.mark_non_differentiable(indices, mask := values > 0)
+            scaled = values * 2
+            ctx.mark_non_differentiable(indices, mask, scaled)
+            ctx.save_for_backward(indices)
+            return values, indices, mask, scaled
+
+        @staticmethod
+        def backward(ctx: Any, g: at.Tensor, *others: Any) -> at.Tensor:
+            assert all(other.eq(0).all().item() for other in others)  # zeros stand for what has no gradient
+            (indices,) = ctx.saved_tensors
+            return at.zeros_like(g).scatter(0, indices, g)
+
+    x = leaf(3, -1)
+    values, indices, mask, scaled = Top.apply(x)
+    assert values.requires_grad and not (indices.requires_grad or mask.requires_grad or scaled.requires_grad)
+    (values * at.tensor([10.0, 20.0], dtype=at.float64)).sum().backward()
+    assert x.grad.tolist() == [20, 10]
+
+
+def test_which_arguments_need_a_gradient_is_known_in_forward_and_backward() -> None:
+    seen: list[Any] = []
+
+    class Add(Function):
+        @staticmethod
+        def forward(ctx: Any, x: at.Tensor, name: str, y: at.Tensor) -> at.Tensor:
+            seen.append(ctx.needs_input_grad)
+            return x + y
+
+        @staticmethod
+        def backward(ctx: Any, g: at.Tensor) -> Any:
+            seen.append(ctx.needs_input_grad)
+            return g, None, None
+
+    Add.apply(leaf(1), "name", at.ones(1)).backward()
+    assert seen == [(True, False, False)] * 2
+    with autograd.no_grad():
+        assert not Add.apply(leaf(1), "name", at.ones(1)).requires_grad

@@ -35,13 +35,14 @@ def test_a_changed_input_names_the_op_the_change_and_the_line() -> None:
     x = leaf(1, 2)
     y = x * 1
     z = y * y
+    called = line() - 1
     y.add_(1)
     here = line() - 1
     with pytest.raises(at.AutogradError) as caught:
         z.sum().backward()
     assert str(caught.value) == (
-        "mul: its gradient needs a tensor of shape (2,) as it was, but it was changed in place by "
-        f"add_ at {__file__}:{here} (version 1, expected 0); "
+        f"mul: its gradient needs a tensor of shape (2,) as it was at {__file__}:{called}, "
+        f"but it was changed in place by add_ at {__file__}:{here} (version 1, expected 0); "
         "change a copy of it (clone()), or use the form that makes a new tensor"
     )
 

@@ -1,8 +1,11 @@
-"""no_grad, enable_grad and set_grad_enabled."""
+"""The switches of a thread, and anomaly mode."""
 
 import threading
 from collections.abc import Iterator
 
+import pytest
+
+import atled.autograd as autograd
 import atled.core as at
 from atled.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 
@@ -90,3 +93,48 @@ def test_a_leaf_made_without_recording_is_recorded_later() -> None:
         x = at.ones(2, requires_grad=True)
     (x * 2).sum().backward()
     assert x.grad.tolist() == [2, 2]
+
+
+def test_grad_mode_holds_the_switches() -> None:
+    assert autograd.grad_mode.no_grad is autograd.no_grad
+    assert autograd.grad_mode.inference_mode is autograd.inference_mode
+    assert autograd.grad_mode.set_grad_enabled is autograd.set_grad_enabled
+
+
+def test_multithreading() -> None:
+    x = at.ones(2, requires_grad=True)
+    autograd.set_multithreading_enabled(False)
+    with autograd.set_multithreading_enabled(True):
+        (x * x).sum().backward()
+    assert autograd.set_multithreading_enabled(False)(lambda: x.grad.tolist())() == [2, 2]
+
+
+def test_anomaly_mode_nests() -> None:
+    def state() -> tuple[bool, bool]:
+        return autograd.is_anomaly_enabled(), autograd.is_anomaly_check_nan_enabled()
+
+    assert state() == (False, False)
+    with autograd.detect_anomaly():
+        assert state() == (True, True)
+        with autograd.detect_anomaly(check_nan=False):
+            assert state() == (True, False)
+            assert at.tensor(-1.0, requires_grad=True).log().isnan().item()
+        with autograd.set_detect_anomaly(False):
+            assert state() == (False, False)
+        assert state() == (True, True)
+        autograd.set_detect_anomaly(False)
+    assert state() == (False, False)
+    autograd.set_detect_anomaly(True)
+    try:
+        with pytest.raises(at.AutogradError, match="^sqrt: expected a result without NaN"):
+            at.tensor(-1.0, requires_grad=True).sqrt()
+    finally:
+        autograd.set_detect_anomaly(False)
+
+
+def test_anomaly_mode_lets_nan_pass_that_comes_from_outside() -> None:
+    x = at.tensor([float("nan"), 1.0], requires_grad=True)
+    with autograd.detect_anomaly():
+        y = (x * 2).exp() + x
+        (x * 3).sum().backward()
+    assert y.isnan().tolist() == [True, False] and x.grad.tolist() == [3, 3]

@@ -34,8 +34,11 @@ End end_of(PyObject* object, const char* what, Py_ssize_t i, Edges& held) {
   if (!PyTuple_Check(object)) {
     atled_tensor* t = tensor_of(object);
     if (!requires_grad(t))
-      fail(ATLED_E_AUTOGRAD,
-           "%s %zd to require grad, got a tensor that was made from none that does, or under no_grad()", what, i);
+      fail(ATLED_E_AUTOGRAD, "%s %zd to require grad, got one of shape %s and dtype %s that %s", what, i,
+           shape_text(t).c_str(), dtype_name(t->dtype),
+           t->flags & ATLED_TENSOR_INFERENCE                 ? "was made in inference_mode()"
+           : !is_floating(t->dtype) && !is_complex(t->dtype) ? "has no gradient, whatever it was made from"
+                                                             : "was made from none that does, or under no_grad()");
     held.list.push_back(gradient_edge(t));
     return {held.list.back(), t, t->dl.ndim, t->dl.shape, t->dtype};
   }
@@ -115,10 +118,9 @@ PyObject* backward(PyObject*, PyObject* args) {
     for (Py_ssize_t i = 0; i < count; ++i) {
       Ref object = need(PySequence_GetItem(inputs, i));
       const End end = end_of(object.get(), "grad: expected input", i, held);
-      if (accumulating && !end.edge.node->leaf)
-        fail(ATLED_E_AUTOGRAD, "backward: expected the inputs to be leaves, got the result of %s as input %zd",
-             end.edge.node->name, i);
-      request.targets.push_back(end.edge);
+      const Edge& edge = end.edge;
+      if (accumulating && !edge.node->leaf) edge.node->outputs[edge.output].meta.flags |= kRetainsGrad;
+      request.targets.push_back(edge);
     }
     std::vector<Tensor> results = run_backward(request);
     Ref list = need(PyList_New(count));
@@ -132,15 +134,43 @@ PyObject* is_enabled(PyObject*, PyObject*) {
   return python_call([&] { return PyBool_FromLong(recording()); });
 }
 
-// Answers what it was.
+// Answers what it was. In inference mode nothing is recorded, whatever is asked for.
 PyObject* set_enabled(PyObject*, PyObject* object) {
+  return python_call([&] {
+    const int wanted = PyObject_IsTrue(object);
+    if (wanted < 0) throw_python();
+    uint64_t old = 0;
+    check(layer_group->exclude(0, 0, &old));
+    const bool on = wanted && !(old & kInferenceKey);
+    check(layer_group->exclude(on ? 0 : kKey, on ? kKey : 0, nullptr));
+    return PyBool_FromLong(!(old & kKey));
+  });
+}
+
+constexpr uint64_t kModeKeys = kKey | kInferenceKey;
+
+// enter_inference(on): without it calls are recorded; answers a number for leave_inference.
+PyObject* enter_inference(PyObject*, PyObject* object) {
   return python_call([&] {
     const int on = PyObject_IsTrue(object);
     if (on < 0) throw_python();
-    const bool old = recording();
-    check(layer_group->exclude(on ? 0 : kKey, on ? kKey : 0, nullptr));
-    return PyBool_FromLong(old);
+    uint64_t old = 0;
+    check(layer_group->exclude(on ? kModeKeys : 0, on ? 0 : kModeKeys, &old));
+    return PyLong_FromUnsignedLongLong(old & kModeKeys);
   });
+}
+
+PyObject* leave_inference(PyObject*, PyObject* object) {
+  return python_call([&] {
+    const uint64_t old = PyLong_AsUnsignedLongLong(object);
+    if (PyErr_Occurred()) throw_python();
+    check(layer_group->exclude(old & kModeKeys, ~old & kModeKeys, nullptr));
+    return Ref::borrow(Py_None).take();
+  });
+}
+
+PyObject* is_inference_mode(PyObject*, PyObject*) {
+  return python_call([&] { return PyBool_FromLong(inference()); });
 }
 
 }  // namespace
@@ -148,6 +178,9 @@ PyObject* set_enabled(PyObject*, PyObject* object) {
 PyMethodDef engine_methods[] = {{"backward", backward, METH_VARARGS, nullptr},
                                 {"is_enabled", is_enabled, METH_NOARGS, nullptr},
                                 {"set_enabled", set_enabled, METH_O, nullptr},
+                                {"enter_inference", enter_inference, METH_O, nullptr},
+                                {"leave_inference", leave_inference, METH_O, nullptr},
+                                {"is_inference_mode", is_inference_mode, METH_NOARGS, nullptr},
                                 {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace atled::autograd

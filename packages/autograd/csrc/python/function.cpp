@@ -1,7 +1,9 @@
 // What Function needs of the tape: a node whose gradient is a Python object's, and tensors saved with it.
 #include "engine.h"
+#include "modes.h"
 #include "python/python.h"
 #include "record.h"
+#include "site.h"
 #include "view.h"
 
 namespace atled::autograd {
@@ -64,14 +66,16 @@ PyObject* record(PyObject*, PyObject* args) {
     for (size_t i = 0; i < saved.size(); ++i) {
       const int64_t output = find(outputs, saved[i]), input = find(inputs, saved[i]);
       *payload++ = output >= 0 ? from_output(static_cast<size_t>(output)) : input >= 0 ? input : kPlain;
-      if (!saved[i]) continue;
+      if (!saved[i]) continue;  // no value at all
       if (output >= 0)
-        save_tensor(node->saved[i], alias(saved[i]));
+        save_tensor(node->saved[i], alias(saved[i]), name);
       else
-        save_tensor(node->saved[i], saved[i]);
+        save_tensor(node->saved[i], saved[i], name);
     }
     for (size_t i = 0; i < outputs.size(); ++i)
       if (outputs[i]) payload = describe_output(node.get(), static_cast<uint32_t>(i), outputs[i], payload);
+    node->site = here();
+    if (any_mode()) pack_saved(node.get());
     number(node.get());
     Py_INCREF(context);
     node->python = context;
@@ -95,17 +99,19 @@ PyObject* record(PyObject*, PyObject* args) {
 PyObject* saved_tensors(PyObject*, PyObject* object) {
   return python_call([&] {
     Node* node = node_from(object);
-    if (node->saved_count && (node->state.load() & kFreed))
-      fail(ATLED_E_AUTOGRAD,
-           "%s: its saved tensors were freed by an earlier backward; pass retain_graph=True to that one to go through "
-           "the graph again",
-           node->name);
+    if (node->saved_count && (node->state.load() & kFreed)) refuse_freed(node);
     const int64_t* origins = reinterpret_cast<const int64_t*>(node->saved + node->saved_count);
     Ref tuple = need(PyTuple_New(node->saved_count));
     for (uint16_t i = 0; i < node->saved_count; ++i) {
-      atled_tensor* t = node->saved[i].value.u.tensor;
-      if (t) check_version(t, node->saved[i].version, node->name);
-      Tensor seen = t ? seen_by_recording(t, node, origins[i]) : Tensor();
+      const Saved& saved = node->saved[i];
+      atled_tensor* t = saved.value.u.tensor;
+      Tensor seen;
+      if (t) {
+        check_version(t, saved.version, node);
+        seen = seen_by_recording(t, node, origins[i]);
+      } else if (saved.value.tag == ATLED_TENSOR) {
+        seen = unpacked_for_recording(unpack_saved(node, saved.version), node, origins[i]);
+      }
       PyTuple_SetItem(tuple.get(), i, to_python(seen).take());
     }
     return tuple.take();

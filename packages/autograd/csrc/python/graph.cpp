@@ -82,7 +82,9 @@ PyObject* saved(PyObject*, PyObject* object) {
       const atled_value& v = node->saved[i].value;
       const bool tensors = v.tag == ATLED_TENSOR || v.tag == ATLED_TENSORS;
       if (freed && tensors) continue;
-      Ref value = to_python(v);
+      // What a hook has packed is shown as it is.
+      const bool packed = v.tag == ATLED_TENSOR && !v.u.tensor;
+      Ref value = packed ? Ref::borrow(node->rare->packed[node->saved[i].version - 1]) : to_python(v);
       const char* kind = "argument";
       Ref name = text(std::to_string(i));
       if (node->kind == Kind::kRule) {

@@ -1,4 +1,5 @@
 // The extension module atled.autograd._tape.
+#include "mutation.h"
 #include "python/python.h"
 #include "record.h"
 
@@ -22,6 +23,8 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT,
 
 bool connect_core() {
   char error[512] = "";
+  const Ref imported(PyImport_ImportModule("atled.core"));  // the capsule is an attribute of it
+  if (!imported) return false;
   auto* core = static_cast<const atled_handshake*>(PyCapsule_Import(ATLED_CAPSULE, 0));
   if (!core) return false;
   if (!connect(core, "atled-autograd", ATLED_AUTOGRAD_VERSION, error, sizeof error)) {
@@ -34,6 +37,7 @@ bool connect_core() {
     define_ops();
     define_products();
     define_reductions();
+    add_mutation_layer();
   });
   if (status != ATLED_OK) py_group->raise();
   return status == ATLED_OK;
@@ -49,7 +53,8 @@ PyMODINIT_FUNC PyInit__tape() {
   PyObject* module = PyModule_Create(&definition);
   if (!module) return nullptr;
   bool fine = init_node_type(module);
-  for (PyMethodDef* methods : {tensor_methods, engine_methods, rule_methods, function_methods, graph_methods})
+  for (PyMethodDef* methods :
+       {tensor_methods, engine_methods, rule_methods, function_methods, graph_methods, mode_methods})
     fine = fine && PyModule_AddFunctions(module, methods) == 0;
   if (!fine) {
     Py_DECREF(module);

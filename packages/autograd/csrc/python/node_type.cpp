@@ -1,5 +1,6 @@
 // atled.autograd's Node: what grad_fn answers.
 #include "python/python.h"
+#include "site.h"
 
 namespace atled::autograd {
 
@@ -66,7 +67,42 @@ PyObject* variable(PyObject* object, void*) {
 }
 PyObject* byte_count(PyObject* object, void*) { return PyLong_FromUnsignedLong(node_of(object)->size); }
 
-PyMethodDef methods[] = {{"name", call_name, METH_NOARGS, "The op's or Function's name, as in MulBackward."},
+// The dict of a node's hooks, made at first use.
+PyObject* hooks_of(PyObject* object, bool post) {
+  return python_call([&] {
+    Rare& rare = node_of(object)->more();
+    PyObject*& dict = post ? rare.post_hooks : rare.pre_hooks;
+    if (!dict) dict = need(PyDict_New()).take();
+    return Ref::borrow(dict).take();
+  });
+}
+
+PyObject* add_hook(PyObject* object, PyObject* hook, bool post) {
+  return python_call([&] {
+    Ref dict = need(hooks_of(object, post)), module = need(PyImport_ImportModule("atled.autograd._handle"));
+    return need(PyObject_CallMethod(module.get(), "RemovableHandle", "OO", dict.get(), hook)).take();
+  });
+}
+PyObject* register_hook(PyObject* object, PyObject* hook) { return add_hook(object, hook, true); }
+PyObject* register_prehook(PyObject* object, PyObject* hook) { return add_hook(object, hook, false); }
+
+constexpr char hook_doc[] =
+    "Calls hook(grad_inputs, grad_outputs), two tuples, whenever this node has run; a tuple that it answers takes the "
+    "place of\ngrad_inputs, the gradients that go on to next_functions. Answers a handle with remove().";
+constexpr char prehook_doc[] =
+    "Calls hook(grad_outputs), a tuple, before this node runs; a tuple that it answers takes its place. Answers a "
+    "handle with\nremove().";
+
+PyObject* where(PyObject* object, void*) {
+  return python_call([&] {
+    const std::string text = site_text(node_of(object)->site);
+    return text.empty() ? Ref::borrow(Py_None).take() : need(PyUnicode_FromString(text.c_str())).take();
+  });
+}
+
+PyMethodDef methods[] = {{"register_hook", register_hook, METH_O, hook_doc},
+                         {"register_prehook", register_prehook, METH_O, prehook_doc},
+                         {"name", call_name, METH_NOARGS, "The op's or Function's name, as in MulBackward."},
                          {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef getset[] = {
@@ -74,6 +110,8 @@ PyGetSetDef getset[] = {
     {"variable", variable, nullptr, "The leaf that an AccumulateGrad node belongs to, else None.", nullptr},
     {"sequence_number", sequence_number, nullptr, "Above those of all nodes that this one leads to.", nullptr},
     {"op", node_op, nullptr, "The op's qualified name, as in core::mul; None for what is no call of an op.", nullptr},
+    {"where", where, nullptr, "The file and line that made the call, as in train.py:12; None when it is not known.",
+     nullptr},
     {"metadata", node_metadata, nullptr,
      "A dict for whatever you like to note of this node; it lives as long as the node.", nullptr},
     {"nbytes", byte_count, nullptr, "Bytes of the node itself, without the tensors it saves.", nullptr},

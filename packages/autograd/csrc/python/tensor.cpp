@@ -68,6 +68,10 @@ PyObject* get_is_leaf(PyObject*, PyObject* object) {
   });
 }
 
+PyObject* is_inference(PyObject*, PyObject* object) {
+  return python_call([&] { return PyBool_FromLong((tensor_of(object)->flags & ATLED_TENSOR_INFERENCE) != 0); });
+}
+
 PyObject* retain_grad(PyObject*, PyObject* object) {
   return python_call([&] {
     atled_tensor* t = tensor_of(object);
@@ -123,6 +127,7 @@ PyMethodDef tensor_methods[] = {{"requires_grad", get_requires_grad, METH_O, nul
                                 {"grad_fn", get_grad_fn, METH_O, nullptr},
                                 {"output_nr", get_output_nr, METH_O, nullptr},
                                 {"is_leaf", get_is_leaf, METH_O, nullptr},
+                                {"is_inference", is_inference, METH_O, nullptr},
                                 {"retain_grad", retain_grad, METH_O, nullptr},
                                 {"retains_grad", get_retains_grad, METH_O, nullptr},
                                 {"detach", detach, METH_O, nullptr},

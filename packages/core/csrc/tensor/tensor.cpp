@@ -6,6 +6,7 @@
 
 #include "dispatch/device.h"
 #include "dispatch/error.h"
+#include "dispatch/thread_state.h"
 #include "memory/allocator.h"
 
 namespace atled::core {
@@ -58,6 +59,9 @@ void release_storage(Storage* s) {
   s->~Storage();
   deallocate(s, block_bytes);
 }
+
+// Of memory that this thread allocates now.
+uint16_t inference_flag() { return thread_state.exclude & 1 ? ATLED_TENSOR_INFERENCE : 0; }
 
 uint16_t layout_flags(int ndim, const int64_t* shape, const int64_t* strides) {
   // Unsigned, since a view with strides of 0 may have more elements than a signed number holds.
@@ -167,7 +171,9 @@ TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t*
   if (!t) {
     release_storage(storage);
     out_of_memory(nbytes);
+    return nullptr;
   }
+  t->flags |= inference_flag();
   return t;
 }
 
@@ -208,7 +214,7 @@ int make_view(atled_tensor* base, int dtype, int ndim, const int64_t* shape, con
     release_storage(storage);
     return out_of_memory(sizeof(TensorImpl));
   }
-  t->flags |= ATLED_TENSOR_VIEW | (base->flags & ATLED_TENSOR_READONLY);
+  t->flags |= ATLED_TENSOR_VIEW | (base->flags & (ATLED_TENSOR_READONLY | ATLED_TENSOR_INFERENCE));
   *out = t;
   return ATLED_OK;
 }
@@ -226,7 +232,7 @@ int view_as(atled_tensor* base, void* data, int dtype, int ndim, const int64_t* 
     release_storage(storage);
     return out_of_memory(sizeof(TensorImpl));
   }
-  (*out)->flags |= ATLED_TENSOR_VIEW | (base->flags & ATLED_TENSOR_READONLY);
+  (*out)->flags |= ATLED_TENSOR_VIEW | (base->flags & (ATLED_TENSOR_READONLY | ATLED_TENSOR_INFERENCE));
   return ATLED_OK;
 }
 
@@ -352,6 +358,7 @@ int make_foreign(DLManagedTensorVersioned* managed, TensorImpl** out) noexcept {
     release_storage(s);
     return out_of_memory(sizeof(TensorImpl));
   }
+  t->flags |= inference_flag();
   s->foreign = managed;
   *out = t;
   return ATLED_OK;

@@ -95,7 +95,8 @@ typedef struct {
 enum {
   ATLED_TENSOR_CONTIGUOUS = 1u << 0, /* row-major without gaps */
   ATLED_TENSOR_READONLY = 1u << 1,   /* in-place changes are refused */
-  ATLED_TENSOR_VIEW = 1u << 2        /* made by a view op: shares another tensor's storage */
+  ATLED_TENSOR_VIEW = 1u << 2,       /* made by a view op: shares another tensor's storage */
+  ATLED_TENSOR_INFERENCE = 1u << 3   /* its memory was allocated while the thread excluded level 0 */
 };
 
 typedef struct atled_tensor {
@@ -322,8 +323,8 @@ typedef struct { /* "kernel" */
 } atled_kernel_group;
 
 typedef struct { /* "layer" */
-  /* level 0..63: higher levels are entered first. While a handler runs, its level and those above are excluded on this
-   * thread. */
+  /* level 1..63: higher levels are entered first. While a handler runs, its level and those above are excluded on this
+   * thread. Level 0 is no layer: a thread excludes it to mark the tensors that it makes (ATLED_TENSOR_INFERENCE). */
   int (*add)(const char* name, uint32_t level, atled_kernel handler, void* ctx);
   /* The calling thread's words, changed as (word | set) & ~clear; old may be NULL. Restore what you change. */
   int (*include)(uint64_t set, uint64_t clear, uint64_t* old);

@@ -9,11 +9,27 @@
 
 from typing import TYPE_CHECKING, Any
 
+from atled.autograd import grad_mode, graph
+from atled.autograd._anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_detect_anomaly,
+)
 from atled.autograd._engine import backward, grad
-from atled.autograd._function import Function, FunctionContext
-from atled.autograd._mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from atled.autograd._function import Function, FunctionContext, once_differentiable
 from atled.autograd._rule import coverage, rule
 from atled.autograd._tape import Node
+from atled.autograd.grad_mode import (
+    enable_grad,
+    enforce_grad_layout_policy,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+    set_multithreading_enabled,
+)
 
 if TYPE_CHECKING:
     from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
@@ -25,14 +41,25 @@ __all__ = [
     "Node",
     "backward",
     "coverage",
+    "detect_anomaly",
     "enable_grad",
+    "enforce_grad_layout_policy",
     "grad",
+    "grad_mode",
     "gradcheck",
     "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "no_grad",
+    "once_differentiable",
     "rule",
+    "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 

@@ -19,6 +19,10 @@ def _listed(ends: Ends) -> list[at.Tensor | Edge]:
     return list(ends)  # type: ignore[arg-type]
 
 
+def _origin(end: at.Tensor | Edge) -> str:
+    return _tape.origin(end if isinstance(end, at.Tensor) else end[0])
+
+
 def _zeros(end: at.Tensor | Edge) -> at.Tensor:
     if isinstance(end, at.Tensor):
         return at.zeros_like(end)
@@ -57,7 +61,7 @@ def backward(
     ``grad_tensors``.
     retain_graph: keep what was saved for another run; default ``create_graph``.
     create_graph: record this run, so that its results can be differentiated again.
-    inputs: accumulate into these leaves alone.
+    inputs: accumulate into the ``grad`` of these alone, leaves or not.
     Raises AutogradError for a root that requires no grad, a graph whose saved tensors are gone or were changed.
 
     >>> import atled.core as at
@@ -82,6 +86,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     *,
     materialize_grads: bool = False,
 ) -> tuple[at.Tensor | None, ...]:
@@ -90,6 +95,8 @@ def grad(
     No ``.grad`` changes. Outputs and inputs are tensors or edges (`graph.GradientEdge`).
 
     allow_unused: answer None for an input that no output depends on, rather than raise; default ``materialize_grads``.
+    is_grads_batched: ``grad_outputs`` have one dimension more, in front: one run for each entry along it, whose
+        gradients are stacked.
     materialize_grads: answer zeros for such an input.
     The other arguments are those of `backward`.
     Raises AutogradError when an input is not part of the graph, and as `backward` does.
@@ -109,16 +116,42 @@ def grad(
         )
     unused = materialize_grads if allow_unused is None else allow_unused
     keep = create_graph if retain_graph is None else retain_graph
-    found = _tape.backward(roots, _seeds(grad_outputs, len(roots), "grad"), keep, create_graph, targets, False)
+    seeds = _seeds(grad_outputs, len(roots), "grad")
+    if is_grads_batched:
+        found = _batched(roots, seeds, keep, create_graph, targets)
+    else:
+        found = _tape.backward(roots, seeds, keep, create_graph, targets, False)
     for i, gradient in enumerate(found):
         if gradient is None and not unused:
             raise at.AutogradError(
-                f"grad: no output depends on input {i} (shape {_described(targets[i])[0]}); "
+                f"grad: no output depends on input {i}, {_origin(targets[i])} of shape {_described(targets[i])[0]}; "
                 "pass allow_unused=True to get None for it"
             )
         if gradient is None and materialize_grads:
             found[i] = _zeros(targets[i])
     return tuple(found)
+
+
+def _batched(
+    roots: list[at.Tensor | Edge],
+    seeds: list[at.Tensor | None],
+    keep: bool,
+    create_graph: bool,
+    targets: list[at.Tensor | Edge],
+) -> list[at.Tensor | None]:
+    """A run for each entry along the seeds' first dimension; its gradients, stacked."""
+    sizes = {seed.shape[0] if seed is not None and seed.ndim else None for seed in seeds}
+    size = sizes.pop() if len(sizes) == 1 else None
+    if not size:
+        raise at.ShapeError(
+            "grad: expected grad_outputs with a first dimension in common, of at least 1, with is_grads_batched=True, "
+            f"got shapes {[None if seed is None else tuple(seed.shape) for seed in seeds]}"
+        )
+    runs = []
+    for i in range(size):
+        entries = [seed[i] for seed in seeds if seed is not None]
+        runs.append(_tape.backward(roots, entries, keep or i < size - 1, create_graph, targets, False))
+    return [None if column[0] is None else at.stack(column) for column in zip(*runs, strict=True)]
 
 
 def tensor_backward(

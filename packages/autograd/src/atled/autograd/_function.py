@@ -1,9 +1,12 @@
 """Gradients of one's own: Function."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
+from atled.autograd.grad_mode import no_grad
 
 
 class FunctionContext:
@@ -154,6 +157,62 @@ class Function:
         if not several:
             return final[0]
         return type(output)(final) if isinstance(output, list) else tuple(final)
+
+
+class _Once(Function):
+    """Gives gradients a history that says why they have none."""
+
+    @staticmethod
+    def forward(ctx: FunctionContext, name: str, seed: at.Tensor, *gradients: at.Tensor) -> tuple[at.Tensor, ...]:
+        ctx.name = name  # type: ignore[attr-defined]
+        return tuple(gradient.detach() for gradient in gradients)
+
+    @staticmethod
+    def backward(ctx: FunctionContext, *gradients: Any) -> Any:
+        name = ctx.name  # type: ignore[attr-defined]
+        raise at.AutogradError(
+            f"{name}: its backward is marked once_differentiable, and cannot be differentiated again"
+        )
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Marks the backward of a `Function` as one that cannot be differentiated in its turn.
+
+    It runs without recording; an attempt to differentiate what it answers raises AutogradError.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import Function, once_differentiable
+    >>> class Double(Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...
+    ...     @staticmethod
+    ...     @once_differentiable
+    ...     def backward(ctx, g):
+    ...         return at.tensor(2 * g.numpy())
+    >>> x = at.tensor(1.0, requires_grad=True)
+    >>> Double.apply(x).backward()
+    >>> x.grad.item()
+    2.0
+    """
+
+    @functools.wraps(backward)
+    def once(ctx: FunctionContext, *gradients: Any) -> Any:
+        with no_grad():
+            answer = backward(ctx, *gradients)
+        needed = any(isinstance(g, at.Tensor) and g.requires_grad for g in gradients)
+        if not (_tape.is_enabled() and needed):
+            return answer
+        several = list(answer) if isinstance(answer, tuple) else [answer]
+        places = [i for i, gradient in enumerate(several) if isinstance(gradient, at.Tensor)]
+        seed = at.zeros((), requires_grad=True)
+        marked = _Once.apply(ctx._function.__name__, seed, *(several[i] for i in places))
+        for i, gradient in zip(places, marked, strict=True):
+            several[i] = gradient
+        return tuple(several)
+
+    return once
 
 
 _DIFFERENTIABLE = (at.float16, at.bfloat16, at.float32, at.float64, at.complex64, at.complex128)

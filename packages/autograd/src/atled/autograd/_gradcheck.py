@@ -13,7 +13,7 @@ import numpy as np
 import atled.core as at
 from atled.autograd import _tape
 from atled.autograd._engine import grad
-from atled.autograd._mode import enable_grad
+from atled.autograd.grad_mode import enable_grad
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Function = Callable[..., Any]

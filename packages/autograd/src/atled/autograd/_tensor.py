@@ -1,36 +1,12 @@
 """What this package puts on Tensor, through the entry points ``atled.tensor_attributes``."""
 
-import itertools
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
 from atled.autograd._engine import tensor_backward as backward  # noqa: F401 - an entry point
-
-_numbers = itertools.count()
-
-
-class RemovableHandle:
-    """What registering a hook answers: ``remove()`` takes the hook away again; also a context manager."""
-
-    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self._hooks: dict[int, Callable[..., Any]] | None = hooks
-        self.id = next(_numbers)
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        """Takes the hook away; once is enough, and again does no harm."""
-        if self._hooks is not None:
-            self._hooks.pop(self.id, None)
-            self._hooks = None
-
-    def __enter__(self) -> "RemovableHandle":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
+from atled.autograd._handle import RemovableHandle
 
 
 def _get_grad(self: at.Tensor) -> at.Tensor | None:
@@ -68,6 +44,11 @@ def requires_grad_(self: at.Tensor, requires_grad: bool = True) -> at.Tensor:
     AutogradError for tensors of integers and for results of recorded calls.
     """
     return _tape.set_requires_grad(self, requires_grad)
+
+
+def is_inference(self: at.Tensor) -> bool:
+    """Whether this tensor's memory was allocated in `atled.autograd.inference_mode`."""
+    return _tape.is_inference(self)
 
 
 def detach(self: at.Tensor) -> at.Tensor:

@@ -5,8 +5,8 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd._math import is_complex
-from atled.autograd._mode import enable_grad
 from atled.autograd.functional import _arguments as a
+from atled.autograd.grad_mode import enable_grad
 
 _STRATEGIES = ("reverse-mode", "forward-mode")
 

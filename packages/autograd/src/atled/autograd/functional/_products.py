@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from atled.autograd._mode import enable_grad
 from atled.autograd.functional import _arguments as a
+from atled.autograd.grad_mode import enable_grad
 
 
 def vjp(

@@ -146,4 +146,6 @@ def _entry(node: Node, name: str, tensor: at.Tensor, counted: set[int], leaves: 
     counted.add(key)
     op = node.op or _walk.short_name(node)
     shape = tuple(tensor.shape)
-    return SavedTensor(op, name, shape, tensor.dtype.name, nbytes, cost, key in leaves, node.sequence_number)
+    return SavedTensor(
+        op, name, shape, tensor.dtype.name, nbytes, cost, key in leaves, node.sequence_number, node.where
+    )
