@@ -333,7 +333,8 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
   if (stream != Py_None && tensor_of(self)->dl.device.device_type == kDLCPU)
     return raise(ATLED_E_VALUE, "__dlpack__", "expected stream to be None for a tensor on cpu, which has no streams");
   Ref source = Ref::borrow(self);
-  if (copy == Py_True) {
+  bool copied = copy == Py_True;
+  if (copied) {
     source = Ref(PyObject_CallMethod(self, "clone", nullptr));
     if (!source) return nullptr;
   }
@@ -348,15 +349,21 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
       }
       Ref target(device_object(DLDevice{type, index}));
       source = Ref(target ? PyObject_CallMethod(source.get(), "to", "O", target.get()) : nullptr);
-      if (!source) return nullptr;
+      if (!source) {
+        if (!PyErr_ExceptionMatches(PyExc_MemoryError))
+          PyErr_Format(PyExc_BufferError,
+                       "__dlpack__: expected dl_device to be one that tensors can move to, got (%d, %d)", type, index);
+        return nullptr;
+      }
       t = tensor_of(source.get());
+      copied = true;
     }
   }
   int major = 0, minor = 0;
   if (version != Py_None && !PyArg_ParseTuple(version, "ii:max_version", &major, &minor)) return nullptr;
   DLManagedTensorVersioned* managed = nullptr;
   if (export_dlpack(t, &managed) != ATLED_OK) return raise();
-  if (copy == Py_True) managed->flags |= DLPACK_FLAG_BITMASK_IS_COPIED;
+  if (copied) managed->flags |= DLPACK_FLAG_BITMASK_IS_COPIED;
   if (major >= 1) {
     return PyCapsule_New(managed, "dltensor_versioned", [](PyObject* capsule) {
       if (!PyCapsule_IsValid(capsule, "dltensor_versioned")) return;

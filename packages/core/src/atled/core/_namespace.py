@@ -31,12 +31,12 @@ class NamespaceInfo:
         """Where tensors are made that nothing else places."""
         return _core.get_default_device()
 
-    def devices(self) -> list[device]:
+    def devices(self) -> tuple[device, ...]:
         """All devices that work here; "meta" is one for shapes alone, and not listed."""
         found = [_core.device("cpu")]
         with contextlib.suppress(_core.DeviceError, _core.PluginError):
             found.append(_core.device("cuda"))
-        return found
+        return tuple(found)
 
     def default_dtypes(self, *, device: device | str | None = None) -> dict[str, dtype]:
         """The dtypes that functions use where nothing says another."""
