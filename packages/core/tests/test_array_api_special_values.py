@@ -88,3 +88,24 @@ def test_such_integers_beside_other_dtypes() -> None:
         at.asarray([1, 2])[0] = 2**63
     with pytest.raises(ValueError, match="fit uint64"):
         at.add(at.zeros(1, dtype=at.uint64), 2**64)
+
+
+@pytest.mark.parametrize("function", [xp.std, xp.var], ids=["std", "var"])
+def test_spread_of_no_more_elements_than_the_correction(function: Callable[..., at.Tensor]) -> None:
+    x = at.asarray([[1.0, 2.0, 4.0], [3.0, 5.0, 9.0]], dtype=at.float64)
+    for correction in (3, 3.5, 10):
+        assert all(map(math.isnan, function(x, axis=1, correction=correction).tolist()))
+        assert function(x, axis=1, correction=correction, keepdims=True).shape == (2, 1)
+    assert all(map(math.isnan, function(x, axis=0, correction=2).tolist()))
+    assert math.isnan(function(x, correction=6).item()) and math.isnan(function(x, correction=6.5).item())
+    assert math.isfinite(function(x, correction=5.5).item()) and math.isfinite(
+        function(x, axis=1, correction=2)[0].item()
+    )
+    assert function(at.zeros(0, 3), axis=0, correction=1).shape == (3,) and math.isnan(function(at.zeros(0)).item())
+
+
+def test_dlpack_to_a_device_that_is_not_there() -> None:
+    x = at.ones(2)
+    with pytest.raises(BufferError, match=r"one that tensors can move to, got \(10, 0\)"):
+        x.__dlpack__(dl_device=(10, 0))
+    assert isinstance(xp.__array_namespace_info__().devices(), tuple)

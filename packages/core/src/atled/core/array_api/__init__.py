@@ -16,7 +16,7 @@ from typing import Any
 
 import atled.core as at
 
-from .._core import ShapeError, Tensor, device, dtype
+from .._core import Op, ShapeError, Tensor, device, dtype
 from .._dtypes import isdtype, result_type
 from . import linalg as linalg
 
@@ -57,12 +57,19 @@ def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: b
 
 def std(x: Tensor, /, *, axis: _Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation, of the population unless ``correction`` is given (PyTorch's default is 1)."""
-    return at.std(x, axis, correction=correction, keepdim=keepdims)
+    return _spread(at.std, x, axis, correction, keepdims)
 
 
 def var(x: Tensor, /, *, axis: _Axis = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The variance, of the population unless ``correction`` is given (PyTorch's default is 1)."""
-    return at.var(x, axis, correction=correction, keepdim=keepdims)
+    return _spread(at.var, x, axis, correction, keepdims)
+
+
+def _spread(op: Op, x: Tensor, axis: _Axis, correction: float, keepdims: bool) -> Tensor:
+    """Of no more elements than ``correction`` NaN, where PyTorch divides by zero."""
+    result: Tensor = op(x, axis, correction=correction, keepdim=keepdims)
+    few = correction > 0 and x.numel() <= correction * result.numel()
+    return at.full_like(result, at.nan) if few else result
 
 
 def _accumulated(x: Tensor, asked: dtype | None) -> dtype | None:
