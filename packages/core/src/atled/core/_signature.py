@@ -21,7 +21,7 @@ def of(op: _core.Op) -> Signature:
     parameters: list[Parameter] = []
     # An argument that is called `from` cannot be named in a call.
     unnamed = sum(any(iskeyword(name) for name, *_ in op.args[i:]) for i in range(len(op.args)))
-    kind = Parameter.POSITIONAL_ONLY
+    kind: Any = Parameter.POSITIONAL_ONLY  # its type is private
     for i, (name, schema_type, default, flags) in enumerate(op.args):
         if flags & KEYWORD:
             kind = Parameter.KEYWORD_ONLY

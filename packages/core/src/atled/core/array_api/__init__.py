@@ -12,11 +12,12 @@ documentation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import atled.core as at
 
-from .._core import Op, ShapeError, Tensor, device, dtype
+from .._core import ShapeError, Tensor, device, dtype
 from .._dtypes import isdtype, result_type
 from . import linalg as linalg
 
@@ -65,9 +66,9 @@ def var(x: Tensor, /, *, axis: _Axis = None, correction: float = 0.0, keepdims: 
     return _spread(at.var, x, axis, correction, keepdims)
 
 
-def _spread(op: Op, x: Tensor, axis: _Axis, correction: float, keepdims: bool) -> Tensor:
+def _spread(op: Callable[..., Tensor], x: Tensor, axis: _Axis, correction: float, keepdims: bool) -> Tensor:
     """Of no more elements than ``correction`` NaN, where PyTorch divides by zero."""
-    result: Tensor = op(x, axis, correction=correction, keepdim=keepdims)
+    result = op(x, axis, correction=correction, keepdim=keepdims)
     few = correction > 0 and x.numel() <= correction * result.numel()
     return at.full_like(result, at.nan) if few else result
 
