@@ -1,5 +1,6 @@
 """x[key] and x[key] = value against NumPy, for keys made at random from everything that a key may hold."""
 
+import math
 import random
 from typing import Any
 
@@ -105,3 +106,25 @@ def test_the_last_value_for_an_element_stays() -> None:
     x = at.zeros(3)
     x[index] = at.arange(100_000, dtype=at.float32)
     assert x.tolist() == [99_999.0, 99_997.0, 99_998.0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "mask"),
+    [((3,), (0,)), ((3, 4), (0,)), ((3, 4), (3, 0)), ((3, 4), (0, 0)), ((2, 3, 3), (0, 3)), ((4, 0), (0, 0))],
+)
+def test_a_mask_of_no_elements_chooses_none(shape: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    """As NumPy has it and the array API asks: a mask may be of size 0 where the tensor is not."""
+    x, key = np.arange(math.prod(shape)).reshape(shape), np.zeros(mask, dtype=bool)
+    for k in (key, (..., key), (slice(None, 1), key) if len(mask) < len(shape) else key):
+        assert at.asarray(x)[tensor_key(k if isinstance(k, tuple) else (k,))].shape == x[k].shape
+    y = at.asarray(x.copy())
+    y[at.asarray(key)] = 7
+    np.testing.assert_array_equal(y.numpy(), x)
+
+
+@pytest.mark.parametrize(("shape", "mask"), [((3,), (2,)), ((3, 4), (2, 0)), ((3, 4), (0, 5)), ((3,), (0, 0))])
+def test_other_masks_must_fit(shape: tuple[int, ...], mask: tuple[int, ...]) -> None:
+    with pytest.raises(IndexError):
+        at.ones(shape)[at.zeros(mask, dtype=at.bool)]
+    with pytest.raises(IndexError):
+        at.ones(shape)[at.zeros(mask, dtype=at.bool)] = 1

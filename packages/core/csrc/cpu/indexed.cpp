@@ -169,7 +169,7 @@ void Indexed::collect(const atled_tensor* t, atled_tensor* const* indices, uint3
       entries.push_back({shape[dim], strides[dim], checked, ready});
     } else {
       for (int k = 0; k < uses; ++k)
-        if (index->dl.shape[k] != shape[dim + k])
+        if (index->dl.shape[k] != shape[dim + k] && index->dl.shape[k] != 0)
           fail(ATLED_E_BOUNDS, "expected a mask of shape %s for dim %d, got %s", shape_text(uses, shape + dim).c_str(),
                dim, shape_text(index).c_str());
       entries.push_back({0, 1, true_offsets(index, strides + dim), true, true});
