@@ -13,12 +13,14 @@ from benchmarks.rows import (
     sorting,
     tiny,
     training,
+    transforms,
 )
 from benchmarks.rows.row import Row
 
 GROUPS = {
     "tiny": tiny.rows,
     "training": training.rows,
+    "transforms": transforms.rows,
     "elementwise": elementwise.fresh,
     "out": elementwise.out,
     "layouts": elementwise.layouts,

@@ -234,8 +234,8 @@ Ref python_parameter(const Node* node, const Function& function, size_t i, const
 }
 
 void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed, Buffer* edge_results,
-                  bool shared) {
-  Parameters parameters(node, function, gradients, recording(), shared);
+                  bool shared, bool as_saved) {
+  Parameters parameters(node, function, gradients, recording() && !as_saved, shared);
   Answers answers;
   if (const Program* program = program_for(node, function, parameters.values, needed)) {
     atled_value few[64];

@@ -14,6 +14,7 @@
 #include "python/python.h"
 #include "rule.h"
 #include "site.h"
+#include "transform.h"
 
 namespace atled::autograd {
 
@@ -178,7 +179,7 @@ class Run {
       to = {g.release(), fresh};
     } else {
       static const Op add{"core::add"};
-      if (to.fresh && !request_.create_graph && !is_expanded(to.tensor)) {
+      if (to.fresh && !request_.create_graph && !is_expanded(to.tensor) && !is_wrapper(g)) {
         add.inplace(to.tensor, g);
       } else {
         Tensor sum = add(to.tensor, g);

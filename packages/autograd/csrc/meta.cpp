@@ -2,6 +2,7 @@
 #include "node.h"
 #include "pool.h"
 #include "site.h"
+#include "transform.h"
 #include "view.h"
 
 namespace atled::autograd {
@@ -26,6 +27,7 @@ void drop_slot(atled_tensor* t) noexcept {
     if (meta->extra) {
       Tensor grad = std::move(meta->extra->grad);
       delete std::exchange(meta->extra->view, nullptr);
+      delete std::exchange(meta->extra->wrapped, nullptr);
     }
   } else {
     delete meta->extra;
@@ -51,6 +53,7 @@ void set_requires_grad(atled_tensor* t, bool wanted) {
     refuse_inference("requires_grad_", "a leaf that requires grad", t);
   Meta& leaf = leaf_meta(t);
   if (wanted && !leaf.more().site.code) leaf.extra->site = here();
+  leaf.depth = depth();
   leaf.flags = static_cast<uint8_t>(wanted ? leaf.flags | kRequiresGrad : leaf.flags & ~kRequiresGrad);
   check(api.set_keys(t, wanted ? kKey : 0, wanted ? 0 : kKey));
 }
@@ -126,6 +129,7 @@ void lend_history(atled_tensor* t, Node* node, uint32_t output) {
   meta.node = node;
   meta.output = output;
   meta.flags = kRequiresGrad;
+  meta.depth = node->leaf ? meta_of(node->leaf)->depth : node->outputs[output].meta.depth;
   check(api.set_keys(t, kKey, 0));
 }
 
@@ -160,6 +164,11 @@ void refuse_inference(const char* op, const char* what, const atled_tensor* t) {
        "%s: expected a tensor that was made outside inference_mode, got one of shape %s that was made inside, which "
        "cannot be %s; use a copy of it that is made outside: clone()",
        op, shape_text(t).c_str(), what);
+}
+
+bool& recording_off() {
+  thread_local bool off = false;
+  return off;
 }
 
 RecordingScope::RecordingScope(bool on) { check(layer_group->exclude(on ? 0 : kKey, on ? kKey : 0, &old)); }

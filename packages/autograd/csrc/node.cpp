@@ -1,10 +1,12 @@
 #include "node.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "pool.h"
 #include "rule.h"
 #include "site.h"
+#include "transform.h"
 
 namespace atled::autograd {
 
@@ -46,6 +48,7 @@ thread_local bool destroying = false;
 
 Extra::~Extra() {
   delete view;
+  delete wrapped;
   if (hooks) drop_python(hooks);
   if (post_hooks) drop_python(post_hooks);
   drop_site(site);
@@ -120,12 +123,27 @@ int64_t* describe_output(Node* node, uint32_t i, const atled_tensor* t, int64_t*
   return words + out.ndim;
 }
 
+namespace {
+
+// The deepest transform that an input's history began in.
+uint16_t depth_of(const Node* node) {
+  uint16_t depth = 0;
+  for (uint32_t i = 0; i < node->edge_count; ++i)
+    if (const Node* from = node->edges[i].node)
+      depth =
+          std::max(depth, from->leaf ? meta_of(from->leaf)->depth : from->outputs[node->edges[i].output].meta.depth);
+  return depth;
+}
+
+}  // namespace
+
 void set_history(atled_tensor* t, Node* node, uint32_t i) {
   Meta* old = meta_of(t);
   Meta& meta = node->outputs[i].meta;
   meta.node = node;
   meta.output = i;
   meta.flags = kRequiresGrad | kEmbedded;
+  meta.depth = depth() ? depth_of(node) : 0;
   node->outputs[i].has_tensor = true;
   retain(node);
   if (old) {
@@ -133,6 +151,7 @@ void set_history(atled_tensor* t, Node* node, uint32_t i) {
     if (old->extra) {
       meta.more().grad = std::move(old->extra->grad);
       meta.more().view = std::exchange(old->extra->view, nullptr);
+      meta.more().wrapped = std::exchange(old->extra->wrapped, nullptr);
     }
     drop_slot(t);
   }

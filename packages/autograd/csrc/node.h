@@ -25,6 +25,7 @@ constexpr uint64_t kInferenceKey = 1;  // excluded in inference mode, which mark
 
 struct Node;
 struct Rule;
+struct Wrapped;
 
 struct Edge {
   Node* node = nullptr;  // owned; NULL when no gradient flows this way
@@ -48,6 +49,7 @@ struct Site {
 struct Extra {
   Tensor grad;
   View* view = nullptr;
+  Wrapped* wrapped = nullptr;      // what the tensor stands for (see transform.h); goes with it too
   PyObject* hooks = nullptr;       // dict: id -> callable, run on the gradient
   PyObject* post_hooks = nullptr;  // dict: id -> callable, run after accumulation into a leaf
   Site site;                       // where requires_grad of a leaf was set
@@ -58,13 +60,15 @@ struct Extra {
   ~Extra();
 };
 
-enum : uint8_t { kRequiresGrad = 1, kRetainsGrad = 2, kEmbedded = 4 };
+// kEnded: what a function was differentiated by, when it has returned; nothing is to lead there any more.
+enum : uint8_t { kRequiresGrad = 1, kRetainsGrad = 2, kEmbedded = 4, kEnded = 8 };
 
 struct Meta {
   Node* node = nullptr;  // the tensor's history, owned; NULL for a leaf
   uint32_t output = 0;
   uint8_t flags = 0;
   std::atomic<uint8_t> lock{0};  // guards accumulator
+  uint16_t depth = 0;            // of the transform in which the history began; 0: outside of all
   Extra* extra = nullptr;        // owned
   Node* accumulator = nullptr;   // not owned: the accumulator holds the tensor
   Extra& more() { return extra ? *extra : *(extra = new Extra); }
@@ -190,6 +194,9 @@ void detach_in_place(atled_tensor* t);
 bool recording();  // on this thread
 bool inference();  // whether this thread is in inference mode
 [[noreturn]] void refuse_inference(const char* op, const char* what, const atled_tensor* t);
+bool recording();       // on this thread
+bool& recording_off();  // whether code switched it off, for levels further out too; a scope is of the present level
+                        // alone
 struct RecordingScope {
   explicit RecordingScope(bool on);
   ~RecordingScope();

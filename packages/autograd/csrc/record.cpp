@@ -6,6 +6,7 @@
 #include "modes.h"
 #include "rule.h"
 #include "site.h"
+#include "transform.h"
 #include "view.h"
 
 namespace atled::autograd {
@@ -20,29 +21,11 @@ bool carries_gradient(const Rule& rule, const atled_tensor* t, uint32_t output) 
   return differentiable(t) && !(output < 64 && rule.constant_outputs >> output & 1);
 }
 
-// Calls f(tensor) for every tensor in v.
-template <class F>
-void each(const atled_value& v, F&& f) {
-  if (v.tag == ATLED_TENSOR) f(v.u.tensor);
-  if (v.tag == ATLED_TENSORS)
-    for (uint32_t i = 0; i < v.n; ++i)
-      if (v.u.tensors[i]) f(v.u.tensors[i]);
-}
-
 bool needs_gradient(const atled_value& v) {
   if (v.tag == ATLED_TENSOR) return requires_grad(v.u.tensor);
   bool needs = false;
-  each(v, [&](atled_tensor* t) { needs = needs || requires_grad(t); });
+  each_tensor(v, [&](atled_tensor* t) { needs = needs || requires_grad(t); });
   return needs;
-}
-
-// The argument that a call changes; -1 for none.
-int mutated_argument(const atled_frame* frame) {
-  if (frame->flags & ATLED_CALL_INPLACE) return 0;
-  if (frame->op->traits & ATLED_OP_MUTATES)
-    for (int i = 0; i < frame->op->nargs; ++i)
-      if (frame->op->args[i].flags & ATLED_ARG_MUTATED) return frame->args[i].tag == ATLED_TENSOR ? i : -1;
-  return -1;
 }
 
 // Bit i: Rule::inputs[i] needs a gradient.
@@ -73,7 +56,7 @@ uint64_t needed_saves(const Rule& rule, uint64_t inputs) {
 size_t words_for(const SaveSpec& spec, const atled_value& v) {
   if (spec.what == Save::kShape) {
     size_t words = 0;
-    each(v, [&](atled_tensor* t) { words += static_cast<size_t>(t->dl.ndim) + 1; });
+    each_tensor(v, [&](atled_tensor* t) { words += static_cast<size_t>(t->dl.ndim) + 1; });
     return words;
   }
   switch (v.tag) {
@@ -136,7 +119,7 @@ int64_t* save_argument(Saved& saved, const atled_value& v, int64_t* words, const
 // Of a tensor, its shape; of a list, each one's number of dimensions and shape.
 int64_t* save_shape(Saved& saved, const atled_value& v, int64_t* words) {
   int64_t* at = words;
-  each(v, [&](atled_tensor* t) {
+  each_tensor(v, [&](atled_tensor* t) {
     if (v.tag == ATLED_TENSORS) *at++ = t->dl.ndim;
     for (int d = 0; d < t->dl.ndim; ++d) *at++ = t->dl.shape[d];
   });
@@ -217,7 +200,7 @@ void refuse_out(const atled_frame* frame) {
 bool is_argument(const atled_frame* frame, const atled_tensor* t) {
   bool found = false;
   for (int a = 0; a < frame->op->nargs; ++a)
-    each(frame->args[a], [&](atled_tensor* argument) { found = found || argument == t; });
+    each_tensor(frame->args[a], [&](atled_tensor* argument) { found = found || argument == t; });
   return found;
 }
 
@@ -331,6 +314,7 @@ void record_view_in_place(atled_frame* frame) {
 
 void record(atled_frame* frame) {
   const atled_op* op = frame->op;
+  if (frame->layers & kTransformKey && belongs_below(frame)) return check(api.redispatch(frame));
   if (frame->flags & ATLED_CALL_INPLACE && op->traits & ATLED_OP_VIEW && requires_grad(frame->args[0].u.tensor))
     return record_view_in_place(frame);
   const Rule& rule = rule_of(op);
@@ -388,21 +372,39 @@ int on_call(void*, atled_frame* frame) noexcept {
   return guard([&] { record(frame); });
 }
 
+int mutated_argument(const atled_frame* frame) {
+  if (frame->flags & ATLED_CALL_INPLACE) return 0;
+  if (frame->op->traits & ATLED_OP_MUTATES)
+    for (int i = 0; i < frame->op->nargs; ++i)
+      if (frame->op->args[i].flags & ATLED_ARG_MUTATED) return frame->args[i].tag == ATLED_TENSOR ? i : -1;
+  return -1;
+}
+
 NodeRef record_call(const atled_op* op, atled_value* args, atled_value* outs) {
+  const atled_frame frame{op, args, outs, 0, 0, 0};
+  return record_call(op, args, outs, needed_inputs(rule_of(op), &frame));
+}
+
+NodeRef record_call(const atled_op* op, atled_value* args, atled_value* outs, uint64_t needed) {
   const Rule& rule = rule_of(op);
-  atled_frame frame{op, args, outs, 0, 0, 0};
-  const Plan plan(rule, args, needed_inputs(rule, &frame));
+  const atled_frame frame{op, args, outs, 0, 0, 0};
+  const Plan plan(rule, args, needed);
   return build(plan, &frame, args, Outputs(&frame));
 }
 
 Tensor alias(atled_tensor* t) {
   atled_tensor* out = nullptr;
   check(api.as_view(t, t->dtype, t->dl.ndim, t->dl.shape, t->dl.strides, 0, &out));
-  return Tensor::steal(out);
+  Tensor made = Tensor::steal(out);
+  if (is_wrapper(t)) {
+    leaf_meta(made).more().wrapped = new Wrapped(*meta_of(t)->extra->wrapped);
+    check(api.set_keys(made, t->keys & (kTransformKey | ATLED_KEY_OPAQUE), 0));
+  }
+  return made;
 }
 
 void save_tensor(Saved& saved, atled_tensor* t, const char* op) {
-  if (t->flags & ATLED_TENSOR_INFERENCE) refuse_inference(op, "saved for a gradient", t);
+  if (t->flags & ATLED_TENSOR_INFERENCE && !recording_off()) refuse_inference(op, "saved for a gradient", t);
   api.retain(t);
   __atomic_fetch_add(&t->version->watchers, 1, __ATOMIC_RELAXED);
   saved.value = value(t);

@@ -10,6 +10,10 @@ int on_call(void* ctx, atled_frame* frame) noexcept;
 // The node of a call that has been made already (or need not be made): all of its tensor arguments with history count.
 // outs are borrowed; their histories are the caller's to set.
 NodeRef record_call(const atled_op* op, atled_value* args, atled_value* outs);
+// The same with bit i of `needed` for Rule::inputs[i].
+NodeRef record_call(const atled_op* op, atled_value* args, atled_value* outs, uint64_t needed);
+// The argument that a call changes; -1 for none.
+int mutated_argument(const atled_frame* frame);
 
 // Where the history of a tensor that a node saved is: an edge (its number), an output, or nowhere.
 constexpr int64_t kPlain = -1;

@@ -1,6 +1,7 @@
 #include "rule.h"
 
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <mutex>
 
@@ -156,6 +157,24 @@ void add_function(Rule& rule, PyObject* entry) {
   function.callable = callable;
 }
 
+// transforms: (forward, batching, decomposition or None, tangent or None), with the names that Python gives them
+void add_transforms(Rule& rule, PyObject* transforms) {
+  const char* forward[] = {"transposed", "diagonal", "linear", "multilinear"};
+  const char* batching[] = {"loop",  "aligned", "dims",  "places",  "order",  "along",
+                            "index", "entries", "sizes", "repeats", "refused"};
+  const std::string wanted[] = {text_of(PyTuple_GetItem(transforms, 0)), text_of(PyTuple_GetItem(transforms, 1))};
+  for (uint8_t i = 0; i < 4; ++i)
+    if (wanted[0] == forward[i]) rule.forward = static_cast<Rule::Forward>(i);
+  for (uint8_t i = 0; i < std::size(batching); ++i)
+    if (wanted[1] == batching[i]) rule.batching = static_cast<Rule::Batching>(i);
+  auto function = [&](Py_ssize_t i) -> PyObject* {
+    PyObject* object = PyTuple_GetItem(transforms, i);
+    return object == Py_None ? nullptr : Ref::borrow(object).take();
+  };
+  rule.decomposition = function(2);
+  rule.tangent = function(3);
+}
+
 const Rule* make_rule(const atled_op* op) {
   Gil gil;
   if (!lookup_function) fail(ATLED_E_AUTOGRAD, "atled.autograd is not imported: import atled.autograd");
@@ -174,6 +193,7 @@ const Rule* make_rule(const atled_op* op) {
   rule->op = op;
   for (int16_t& i : rule->input_of_argument) i = -1;
   const std::string kind = text_of(PyTuple_GetItem(spec.get(), 0));
+  add_transforms(*rule, PyTuple_GetItem(spec.get(), 3));
   if (kind == "non_differentiable") {
     rule->mark = Rule::Mark::kNonDifferentiable;
   } else if (kind == "not_implemented") {

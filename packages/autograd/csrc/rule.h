@@ -89,6 +89,23 @@ struct Input {
 struct Rule {
   enum class Mark : uint8_t { kRule, kNonDifferentiable, kNotImplemented } mark = Mark::kRule;
   const atled_op* op = nullptr;
+  // How its calls go through transforms; see dual.cpp and batch.cpp.
+  enum class Forward : uint8_t { kTransposed, kDiagonal, kLinear, kMultilinear } forward = Forward::kTransposed;
+  enum class Batching : uint8_t {
+    kLoop,
+    kAligned,
+    kDims,
+    kPlaces,
+    kOrder,
+    kAlong,
+    kIndex,
+    kEntries,
+    kSizes,
+    kRepeats,
+    kRefused
+  } batching = Batching::kLoop;
+  PyObject* tangent = nullptr;        // answers a call's tangents, where that is no matter of its gradients
+  PyObject* decomposition = nullptr;  // batching by other ops, asked first; may answer NotImplemented
   std::string why;
   std::vector<SaveSpec> saves;
   std::vector<Input> inputs;  // every tensor argument that the rule names, in order of the schema
@@ -113,9 +130,9 @@ Ref python_parameter(const Node* node, const Function& function, size_t i, const
 // Runs a function of node's rule. gradients: one per output of the node, NULL for one that is not defined. Results go
 // to the edges of the function's targets, owned. Calls are recorded when recording is on. `needed`: bit i for
 // Rule::inputs[i].
-// shared: another run may free meanwhile what the node saved.
+// shared: another run may free meanwhile what the node saved. as_saved: saved tensors keep the history they have.
 void run_function(Node* node, const Function& function, const Buffer* gradients, uint64_t needed, Buffer* edge_results,
-                  bool shared);
+                  bool shared, bool as_saved = false);
 
 // What a function gives for one target: owned; a tensor, a list of tensors or none.
 struct Answer {

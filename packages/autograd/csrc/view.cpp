@@ -6,6 +6,7 @@
 
 #include "record.h"
 #include "rule.h"
+#include "transform.h"
 
 namespace atled::autograd {
 
@@ -107,7 +108,9 @@ void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
   const Meta* meta = meta_of(t);
   const View* view = meta && meta->extra ? meta->extra->view : nullptr;
   if (!view) {
-    if (t->flags & ATLED_TENSOR_VIEW)
+    const atled_tensor* holder = t;
+    while (const Wrapped* w = wrapped(holder)) holder = w->value;
+    if (holder->flags & ATLED_TENSOR_VIEW)
       fail(ATLED_E_AUTOGRAD,
            "%s%s: expected a tensor with memory of its own or a view made while recording, got a view whose base is "
            "not known to the tape, so that "

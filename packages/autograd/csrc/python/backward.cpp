@@ -143,6 +143,7 @@ PyObject* set_enabled(PyObject*, PyObject* object) {
     check(layer_group->exclude(0, 0, &old));
     const bool on = wanted && !(old & kInferenceKey);
     check(layer_group->exclude(on ? 0 : kKey, on ? kKey : 0, nullptr));
+    recording_off() = !on;
     return PyBool_FromLong(!(old & kKey));
   });
 }
@@ -156,6 +157,7 @@ PyObject* enter_inference(PyObject*, PyObject* object) {
     if (on < 0) throw_python();
     uint64_t old = 0;
     check(layer_group->exclude(on ? kModeKeys : 0, on ? 0 : kModeKeys, &old));
+    recording_off() = on;
     return PyLong_FromUnsignedLongLong(old & kModeKeys);
   });
 }
@@ -165,6 +167,7 @@ PyObject* leave_inference(PyObject*, PyObject* object) {
     const uint64_t old = PyLong_AsUnsignedLongLong(object);
     if (PyErr_Occurred()) throw_python();
     check(layer_group->exclude(old & kModeKeys, ~old & kModeKeys, nullptr));
+    recording_off() = old & kKey;
     return Ref::borrow(Py_None).take();
   });
 }

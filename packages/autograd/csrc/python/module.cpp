@@ -2,6 +2,7 @@
 #include "mutation.h"
 #include "python/python.h"
 #include "record.h"
+#include "transform.h"
 
 namespace atled::autograd {
 
@@ -33,6 +34,7 @@ bool connect_core() {
   }
   const int status = guard([] {
     check(layer_group->add("autograd", kLevel, on_call, nullptr));
+    check(layer_group->add("transform", kTransformLevel, on_transform, nullptr));
     check(layer_group->own_slot("atled-autograd", drop_slot));
     define_ops();
     define_products();
@@ -54,7 +56,7 @@ PyMODINIT_FUNC PyInit__tape() {
   if (!module) return nullptr;
   bool fine = init_node_type(module);
   for (PyMethodDef* methods :
-       {tensor_methods, engine_methods, rule_methods, function_methods, graph_methods, mode_methods})
+       {tensor_methods, engine_methods, rule_methods, function_methods, graph_methods, mode_methods, transform_methods})
     fine = fine && PyModule_AddFunctions(module, methods) == 0;
   if (!fine) {
     Py_DECREF(module);

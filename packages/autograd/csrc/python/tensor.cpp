@@ -1,6 +1,7 @@
 // What autograd puts on Tensor, as functions of the tensor.
 #include "python/python.h"
 #include "record.h"
+#include "transform.h"
 
 namespace atled::autograd {
 
@@ -90,7 +91,7 @@ PyObject* get_retains_grad(PyObject*, PyObject* object) {
 }
 
 PyObject* detach(PyObject*, PyObject* object) {
-  return python_call([&] { return to_python(alias(tensor_of(object))).take(); });
+  return python_call([&] { return to_python(detached(tensor_of(object))).take(); });
 }
 
 PyObject* detach_(PyObject*, PyObject* object) {

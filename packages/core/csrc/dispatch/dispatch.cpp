@@ -470,8 +470,8 @@ void release_values(atled_value* values, uint32_t n) noexcept {
 }
 
 int add_layer(const char* name, uint32_t level, atled_kernel handler, void* ctx) noexcept {
-  if (level == 0 || level > 63 || !name || !handler)
-    return set_error(ATLED_E_PLUGIN, "layer: expected a name, a level in [1, 63] and a handler");
+  if (level == 0 || level > 62 || !name || !handler)
+    return set_error(ATLED_E_PLUGIN, "layer: expected a name, a level in [1, 62] and a handler");
   if (layers[level].handler)
     return set_error(ATLED_E_PLUGIN, (std::string("layer ") + name + ": level " + std::to_string(level) +
                                       " is taken by " + layers[level].name)

@@ -58,7 +58,7 @@ struct Op : atled_op {
   uint32_t mutated_lists = 0;  // a bit for each Tensor(a!)[] argument
   int dtype_arg = -1, device_arg = -1;
   bool returns_tensors = true;
-  std::atomic<uint64_t> layer_mask{~uint64_t{0}};
+  std::atomic<uint64_t> layer_mask{~ATLED_KEY_OPAQUE};
   atled_shape_rule shape = nullptr;
   void* shape_ctx = nullptr;
   KernelEntry any;

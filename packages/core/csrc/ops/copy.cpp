@@ -52,8 +52,13 @@ void define_copy() {
 ATLED_OPS(define_copy);
 
 void fill(atled_frame* f) {
-  static const Op empty_like{"core::empty_like"}, fill_in{"core::fill_"};
-  set_out(f, 0, fill_in(empty_like(arg_tensor(f, 0)), f->args[1]));
+  static const Op empty_like{"core::empty_like"}, fill_in{"core::fill_"}, to{"core::to"}, expand{"core::expand"},
+      clone{"core::clone"};
+  atled_tensor *input = arg_tensor(f, 0), *number = arg_tensor(f, 1);
+  if (!number || number->dl.ndim != 0) return set_out(f, 0, fill_in(empty_like(input), f->args[1]));
+  const Tensor converted = to(number, dtype_value(input->dtype), device_value(input->dl.device));
+  const Tensor spread = expand(converted, ints_value(input->dl.shape, static_cast<size_t>(input->dl.ndim)));
+  set_out(f, 0, clone(spread));
 }
 void add_copy_composites() { add_kernel("core::fill", ATLED_DEVICE_ANY, kernel<fill>); }
 ATLED_KERNELS(add_copy_composites);

@@ -339,6 +339,7 @@ PyObject* list_of(const atled_tensor* t, int dim, const char* at) {
 
 // On the host; sets *moved when it had to be copied there.
 bool on_host(atled_tensor* t, Ref* copy, const char* what) {
+  if (!readable(t, what)) return false;
   if (t->dl.device.device_type == kDLCPU) return true;
   if (t->dl.device.device_type == ATLED_DEVICE_META) {
     raise(ATLED_E_DEVICE, what, "a meta tensor has no data");
@@ -351,6 +352,15 @@ bool on_host(atled_tensor* t, Ref* copy, const char* what) {
 }
 
 }  // namespace
+
+bool readable(const atled_tensor* t, const char* what) {
+  if (!(t->keys & ATLED_KEY_OPAQUE)) return true;
+  raise(
+      ATLED_E_AUTOGRAD, what,
+      "expected a tensor whose values are known, got one inside vmap, whose values differ between the elements of the "
+      "batch; use ops on tensors, such as where()");
+  return false;
+}
 
 PyObject* item(atled_tensor* t) {
   if (numel(t) != 1)

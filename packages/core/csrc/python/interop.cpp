@@ -246,6 +246,7 @@ struct Exported {
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   atled_tensor* t = tensor_of(self);
   view->obj = nullptr;
+  if (!readable(t, "buffer")) return -1;
   const char* format = kFormats[t->dtype];
   if (t->dl.device.device_type != kDLCPU || !format) {
     PyErr_SetString(PyExc_BufferError,
@@ -295,6 +296,7 @@ void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<Exported*>(
 
 PyObject* tensor_numpy(PyObject* self, PyObject*) {
   atled_tensor* t = tensor_of(self);
+  if (!readable(t, "numpy")) return nullptr;
   if (t->dl.device.device_type != kDLCPU)
     return raise(ATLED_E_DEVICE, "numpy", "expected a tensor on cpu, got %s; use .to(\"cpu\") first",
                  device_text(t->dl.device).c_str());
@@ -332,6 +334,7 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
     return nullptr;
   if (stream != Py_None && tensor_of(self)->dl.device.device_type == kDLCPU)
     return raise(ATLED_E_VALUE, "__dlpack__", "expected stream to be None for a tensor on cpu, which has no streams");
+  if (!readable(tensor_of(self), "__dlpack__")) return nullptr;
   Ref source = Ref::borrow(self);
   bool copied = copy == Py_True;
   if (copied) {

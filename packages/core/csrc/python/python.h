@@ -125,6 +125,8 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags);
 void release_buffer(PyObject* self, Py_buffer* view);
 // Zero-copy from a buffer or DLPack; NULL without an exception when the object has neither.
 PyObject* adopt_foreign(PyObject* object);
+// Whether memory holds the values of t; else raises, naming `what` wanted them.
+bool readable(const atled_tensor* t, const char* what);
 PyObject* item(atled_tensor* t);  // the single element as a Python number
 PyObject* tensor_numpy(PyObject* self, PyObject* unused);
 PyObject* tensor_tolist(PyObject* self, PyObject* unused);

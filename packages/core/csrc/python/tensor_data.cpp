@@ -26,6 +26,7 @@ PyObject* adopt(PyObject* self, PyObject* source) {
 PyObject* storage_view(PyObject* self, PyObject* dtype) {
   const int id = dtype_from(dtype);
   if (id < 0) return raise(ATLED_E_ARGUMENT, "storage", "expected a dtype, got %s", type_name(dtype).c_str());
+  if (!readable(tensor_of(self), "storage")) return nullptr;
   TensorImpl* t = nullptr;
   return view_storage(tensor_of(self), id, &t) == ATLED_OK ? wrap(t) : raise();
 }
@@ -34,6 +35,7 @@ PyObject* storage_view(PyObject* self, PyObject* dtype) {
 
 PyObject* get_data(PyObject* self, void*) {
   atled_tensor* t = tensor_of(self);
+  if (!readable(t, "data")) return nullptr;
   TensorImpl* out = nullptr;
   if (make_view(t, t->dtype, t->dl.ndim, t->dl.shape, t->dl.strides, 0, &out) != ATLED_OK) return raise();
   out->flags = static_cast<uint16_t>(out->flags & ~(t->flags & ATLED_TENSOR_VIEW ? 0 : ATLED_TENSOR_VIEW));

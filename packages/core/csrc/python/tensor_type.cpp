@@ -363,7 +363,12 @@ PyObject* method_stride(PyObject* o, PyObject* args) {
 PyObject* method_numel(PyObject* o, PyObject*) { return PyLong_FromLongLong(numel(tensor_of(o))); }
 PyObject* method_item(PyObject* o, PyObject*) { return item(tensor_of(o)); }
 PyObject* method_is_contiguous(PyObject* o, PyObject*) { return PyBool_FromLong(is_contiguous(tensor_of(o))); }
-PyObject* method_data_ptr(PyObject* o, PyObject*) { return PyLong_FromVoidPtr(tensor_of(o)->dl.data); }
+PyObject* method_data_ptr(PyObject* o, PyObject*) {
+  return readable(tensor_of(o), "data_ptr") ? PyLong_FromVoidPtr(tensor_of(o)->dl.data) : nullptr;
+}
+PyObject* method_is_opaque(PyObject* o, PyObject*) {
+  return PyBool_FromLong((tensor_of(o)->keys & ATLED_KEY_OPAQUE) != 0);
+}
 PyObject* method_storage_offset(PyObject* o, PyObject*) {
   const TensorImpl* t = impl(tensor_of(o));
   return PyLong_FromLongLong((static_cast<char*>(t->dl.data) - static_cast<char*>(t->storage->data)) /
@@ -492,6 +497,7 @@ PyMethodDef tensor_methods[] = {
     {"is_floating_point", method_is_floating, METH_NOARGS, "True for float16, bfloat16, float32 and float64."},
     {"is_complex", method_is_complex, METH_NOARGS, "True for complex64 and complex128."},
     {"data_ptr", method_data_ptr, METH_NOARGS, "Address of element 0."},
+    {"_is_opaque", method_is_opaque, METH_NOARGS, nullptr},
     {"storage_offset", method_storage_offset, METH_NOARGS, "Position of element 0 in the storage, in elements."},
     {"shares_storage", method_shares, METH_O, "True when both are views of one storage."},
     {"view", method(method_view), METH_VARARGS | METH_KEYWORDS,

@@ -372,6 +372,8 @@ struct Exported {
 }  // namespace
 
 int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
+  if (t->keys & ATLED_KEY_OPAQUE)
+    return set_error(ATLED_E_AUTOGRAD, "expected a tensor whose memory holds its values, got one inside vmap");
   if (t->dl.device.device_type == ATLED_DEVICE_META)
     return set_error(ATLED_E_DEVICE, "a meta tensor has no data to export");
   Exported* e = new (std::nothrow) Exported;

@@ -99,6 +99,10 @@ enum {
   ATLED_TENSOR_INFERENCE = 1u << 3   /* its memory was allocated while the thread excluded level 0 */
 };
 
+/* A key without a layer: what such a tensor's memory holds is not its values, for a layer stands in for them. Ops may
+ * use it; reading its memory is refused. */
+#define ATLED_KEY_OPAQUE (UINT64_C(1) << 63)
+
 typedef struct atled_tensor {
   DLTensor dl;            /* data points at element 0 (byte_offset is 0); shape and strides are never NULL */
   uint64_t keys;          /* layers that want to see calls with this tensor */
@@ -323,7 +327,7 @@ typedef struct { /* "kernel" */
 } atled_kernel_group;
 
 typedef struct { /* "layer" */
-  /* level 1..63: higher levels are entered first. While a handler runs, its level and those above are excluded on this
+  /* level 1..62: higher levels are entered first. While a handler runs, its level and those above are excluded on this
    * thread. Level 0 is no layer: a thread excludes it to mark the tensors that it makes (ATLED_TENSOR_INFERENCE). */
   int (*add)(const char* name, uint32_t level, atled_kernel handler, void* ctx);
   /* The calling thread's words, changed as (word | set) & ~clear; old may be NULL. Restore what you change. */

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import atled.core as at
-from atled.autograd import _tape
+from atled.autograd import _function_levels, _tape
 from atled.autograd.grad_mode import no_grad
 
 
@@ -117,25 +117,64 @@ class Function:
         """The gradient of each argument of forward from those of its results."""
         raise NotImplementedError("Function.backward: expected a subclass to define it")
 
+    #: ``jvp(ctx, *tangents)``, where a subclass defines it: forward mode of its own, in place of what backward implies.
+    jvp = staticmethod(_function_levels._plain_jvp)
+    #: ``vmap(info, in_dims, *args)``, where a subclass defines it: answers ``(output, out_dims)`` for a whole batch.
+    vmap = staticmethod(_function_levels._plain_vmap)
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs forward, and records it when recording is on and an argument requires grad."""
+        level = _function_levels.deepest(args) if _tape.depth() else 0
+        if level and all(_tape.history_depth(a) < level for a in args if isinstance(a, at.Tensor)):
+            answer = _function_levels.call(cls, args, kwargs, level)
+            if answer is not NotImplemented:
+                return answer
+        output, context = cls._run(args, kwargs)
+        if not _tape.is_enabled() or not any(context.needs_input_grad):
+            return output
+        return cls._record(context, [args[i] for i in context._positions], output)
+
+    @classmethod
+    def _run(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, FunctionContext]:
+        """Forward, without recording."""
         positions = [i for i, argument in enumerate(args) if isinstance(argument, at.Tensor)]
         context = FunctionContext(cls, positions, len(args))
-        needed = tuple(isinstance(argument, at.Tensor) and _tape.requires_grad(argument) for argument in args)
+        context.needs_input_grad = tuple(
+            isinstance(argument, at.Tensor) and _tape.requires_grad(argument) for argument in args
+        )
+        if _tape.depth():
+            return cls._run_inside(context, args, kwargs), context
         enabled = _tape.set_enabled(False)
         try:
-            context.needs_input_grad = needed
-            if cls.setup_context is Function.setup_context:
-                output = cls.forward(context, *args, **kwargs)
-            else:
-                output = cls.forward(*args, **kwargs)
-                cls.setup_context(context, args, output)
+            return cls._forward(context, args, kwargs), context
         finally:
             _tape.set_enabled(enabled)
-        if not enabled or not any(needed):
-            return output
-        return cls._record(context, [args[i] for i in positions], output)
+
+    @classmethod
+    def _forward(cls, context: FunctionContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if cls.setup_context is Function.setup_context:
+            return cls.forward(context, *args, **kwargs)
+        output = cls.forward(*args, **kwargs)
+        cls.setup_context(context, args, output)
+        return output
+
+    @classmethod
+    def _run_inside(cls, context: FunctionContext, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Forward inside a vmap or jvp: on tensors without history, for levels further out are to record it."""
+        plain = tuple(_tape.without_history(a) if isinstance(a, at.Tensor) else a for a in args)
+        given = {id(p): a for p, a in zip(plain, args, strict=True) if isinstance(a, at.Tensor)}
+        output = cls._forward(context, plain, kwargs)
+        level = _function_levels.deepest(plain)
+        answer = _function_levels.call(cls, plain, kwargs, level) if level else NotImplemented
+        if answer is not NotImplemented:  # the same values, with what the levels further out are to see of them
+            results = (output, answer) if isinstance(output, (tuple, list)) else ((output,), (answer,))
+            given |= {id(own): seen for own, seen in zip(*results, strict=True) if id(own) not in given}
+        context._to_save = tuple(given.get(id(t), t) for t in context._to_save)
+        context._dirty = tuple(given.get(id(t), t) for t in context._dirty)
+        if isinstance(output, (tuple, list)):
+            return type(output)([given.get(id(t), t) for t in output])
+        return given.get(id(output), output)
 
     @classmethod
     def _record(cls, context: FunctionContext, inputs: list[at.Tensor], output: Any) -> Any:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import atled.core as at
+from atled.autograd import _tape
 from atled.autograd._trace import Proxy, SymbolProxy, TensorProxy, Untraceable
 
 
@@ -34,3 +35,17 @@ def is_number(x: Any) -> bool:
 def is_complex(dtype: Any) -> bool:
     """Whether a dtype is complex."""
     return dtype in (at.complex64, at.complex128)
+
+
+def concrete(x: Any) -> Any:
+    """The tensor whose values are known that x stands for: of a batch, all of it."""
+    while depth := _tape.depth_of(x):
+        pair = _tape.unwrap(x, depth)
+        assert pair is not None
+        x = pair[0]
+    return x
+
+
+def any_true(mask: Any) -> bool:
+    """Whether any element is true, in any element of a batch too, so that a rule may choose what is right for all."""
+    return bool(concrete(mask).any())

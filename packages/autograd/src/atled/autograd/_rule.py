@@ -27,6 +27,8 @@ from atled.core import _registry
 
 Gradient = Callable[..., Any]
 
+_ELEMENTWISE = 1  # the trait's bit in the ABI
+
 
 @dataclass(frozen=True)
 class Part:
@@ -52,7 +54,18 @@ class Rule:
     constants: tuple[str, ...] = ()  # outputs that are left out of the graph
 
 
+@dataclass
+class Transforms:
+    """How an op's calls go through forward mode and batching; None where its traits say it (see `transforms_of`)."""
+
+    forward: str | None = None
+    batching: str | None = None
+    decomposition: Callable[..., Any] | None = None
+    tangent: Callable[..., Any] | None = None
+
+
 _rules: dict[str, Rule] = {}
+_transforms: dict[str, Transforms] = {}
 _loaded: set[str] = set()
 
 
@@ -89,6 +102,56 @@ class RuleBook:
         >>> rule("core::mul", input=lambda g, other: g * other, other=lambda g, input: g * input)  # doctest: +SKIP
         """
         self._put(op, Rule(tuple(Part((argument,), function) for argument, function in functions.items())))
+
+    def _transforms(self, op: str) -> Transforms:
+        name = op if "::" in op else f"{self.namespace}::{op}"
+        if name in _rules:
+            _tape.forget(name)
+        return _transforms.setdefault(name, Transforms())
+
+    def linear(self, *ops: str) -> None:
+        """Says that ops are linear in the arguments that have gradients: their tangents go through the same call."""
+        for op in ops:
+            self._transforms(op).forward = "linear"
+
+    def multilinear(self, *ops: str) -> None:
+        """Says that ops are linear in each argument that has a gradient while the others stay (products)."""
+        for op in ops:
+            self._transforms(op).forward = "multilinear"
+
+    def transposed(self, *ops: str) -> None:
+        """Has tangents of element-wise ops come from their gradients, where the op is not holomorphic."""
+        for op in ops:
+            self._transforms(op).forward = "transposed"
+
+    def tangent(self, op: str, function: Callable[..., Any], /) -> None:
+        """Registers what forward mode calls for an op whose gradient functions do not say it (see `transposed`).
+
+        function: gets three tuples, the arguments and results in the schema's order and for each argument its tangent
+        or None; answers the result's tangent, or a tuple with one or None for each result.
+        """
+        self._transforms(op).tangent = function
+
+    def batch(self, how: str, *ops: str) -> None:
+        """Says how `vmap` calls ops once for a whole batch.
+
+        how: ``"aligned"`` (broadcasting, or leading dimensions are left alone), ``"dims"`` (dimensions that arguments
+        name move by one), ``"places"`` (the same, where they name dimensions of a result with one more), ``"order"``
+        (a list of all dimensions), ``"along"`` (as dims, with an index that is the same for all), ``"index"`` and
+        ``"entries"`` (what subscripts are made of), ``"sizes"`` and ``"repeats"`` (a shape that an argument gives gets
+        the batch, or a 1, in front), ``"loop"`` (one call for
+        each element), ``"refused"`` (the result's shape depends on values).
+        """
+        for op in ops:
+            self._transforms(op).batching = how
+
+    def decompose(self, op: str, function: Callable[..., Any], /) -> None:
+        """Has `vmap` call other ops in an op's place.
+
+        function: gets the op's arguments in the schema's order, without their batch dimension, and answers its result,
+        or NotImplemented to have the call batched as `batch` says.
+        """
+        self._transforms(op).decomposition = function
 
     def joint(self, op: str, arguments: tuple[str, ...], function: Gradient, /) -> None:
         """Registers one function for several arguments; it answers a tuple with a gradient or None for each."""
@@ -128,14 +191,29 @@ def find(namespace: str, op: str) -> Rule | None:
     return _rules.get(f"{namespace}::{op}")
 
 
+def transforms_of(namespace: str, op: str) -> tuple[str, str, Callable[..., Any] | None, Callable[..., Any] | None]:
+    """How an op goes through forward mode and batching, its decomposition and its tangents' function.
+
+    As marked, or as its traits say: element-wise ops are ``"diagonal"`` and ``"aligned"``, all others, without a mark,
+    ``"transposed"`` and ``"loop"``.
+    """
+    load(namespace)
+    marked = _transforms.get(f"{namespace}::{op}", Transforms())
+    elementwise = bool(_tape.signature(f"{namespace}::{op}")[2] & _ELEMENTWISE)
+    forward = marked.forward or ("diagonal" if elementwise else "transposed")
+    batching = marked.batching or ("aligned" if elementwise else "loop")
+    return forward, batching, marked.decomposition, marked.tangent
+
+
 def lookup(namespace: str, op: str) -> tuple[Any, ...] | None:
     """What the tape asks when it meets an op for the first time."""
     found = find(namespace, op)
     if found is None:
         return None
+    transforms = transforms_of(namespace, op)
     if found.mark != "rule":
-        return found.mark, found.why
-    return found.mark, tuple(part.row() for part in found.parts), found.constants
+        return found.mark, found.why, (), transforms
+    return found.mark, tuple(part.row() for part in found.parts), found.constants, transforms
 
 
 def load_tape() -> None:

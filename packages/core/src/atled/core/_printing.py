@@ -118,6 +118,8 @@ def tensor_repr(tensor: Tensor) -> str:
     """The printed form of a tensor: its values, and what is not plain about it."""
     options = get_printoptions()
     dtype = tensor.dtype.name
+    if tensor._is_opaque():
+        return f"tensor(<batched>, size={tuple(tensor.shape)}, dtype={dtype})"
     notes: list[str] = []
     values = values_text(tensor, "tensor(")
     if tensor.device.type == "meta" or (tensor.numel() == 0 and tensor.ndim != 1):

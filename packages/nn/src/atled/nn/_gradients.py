@@ -24,6 +24,12 @@ def _linear(rule: Any) -> None:
         weight=lambda g, input: at.matmul(_rows(g).t(), _rows(input)),
         bias=lambda g: _rows(g).sum(0),
     )
+    rule.decompose("linear", _linear_by_matmul)
+
+
+def _linear_by_matmul(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    product = at.matmul(input, weight.mT)
+    return product if bias is None else product + bias
 
 
 def _rows(t: Tensor) -> Tensor:
@@ -92,6 +98,7 @@ def _pooling(rule: Any) -> None:
 
 def _padding(rule: Any) -> None:
     rule("constant_pad", input=lambda g, pad: _one.constant_pad(g, [-size for size in pad]))
+    rule.batch("aligned", "constant_pad")
 
 
 # With the normalised x' = (x - mean) rstd of n elements, the gradient to x of the plain normalisation is
@@ -217,6 +224,12 @@ def _lookup(rule: Any) -> None:
     rule("embedding_backward", grad=_embedding_second)
     rule("dropout", input=lambda g, mask, p: _one.dropout_backward(g, mask, p))
     rule("dropout_backward", grad=lambda g, mask, p: _one.dropout_backward(g, mask, p))
+    rule.batch("aligned", "dropout", "dropout_backward")
+    rule.decompose("embedding", _embedding_by_index)
+
+
+def _embedding_by_index(input: Tensor, weight: Tensor, padding_idx: int | None, scale_grad_by_freq: bool) -> Any:
+    return NotImplemented if scale_grad_by_freq or padding_idx is not None else weight[input]
 
 
 def _embedding_second(
@@ -262,6 +275,24 @@ def _losses(rule: Any) -> None:
         input=lambda g, grad, input, reduction: g * grad * _mse_scale(input, reduction),
         target=lambda g, grad, input, reduction: -g * grad * _mse_scale(input, reduction),
     )
+    rule.decompose("mse_loss", lambda input, target, reduction: _reduced((input - target) ** 2, reduction))
+    rule.decompose("nll_loss", _nll_by_gather)
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _nll_by_gather(
+    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, ignore_index: int, label_smoothing: float
+) -> Any:
+    if weight is not None or label_smoothing or input.ndim > 2:
+        return NotImplemented
+    kept = target != ignore_index
+    chosen = at.gather(input, -1, at.where(kept, target, 0).unsqueeze(-1)).squeeze(-1)
+    losses = at.where(kept, -chosen, 0)
+    total = kept.sum().to(input.dtype)
+    return losses if reduction == "none" else losses.sum() / (total if reduction == "mean" else 1), total
 
 
 def _mse_scale(input: Tensor, reduction: str) -> float:

@@ -95,3 +95,4 @@ def register(rule: RuleBook) -> None:
         tensor1=lambda g, tensor2, value: scale(g / conj(tensor2), conj(value)),
         tensor2=lambda g, tensor1, tensor2, value: scale(-g * conj(tensor1 / (tensor2 * tensor2)), conj(value)),
     )
+    rule.transposed("sign")

@@ -26,3 +26,5 @@ def register(rule: RuleBook) -> None:
         angle=lambda g, out: at.imag(g * conj(out)),
     )
     rule("angle", input=_angle)
+    rule.linear("conj", "real", "imag", "complex", "view_as_real", "view_as_complex")
+    rule.batch("aligned", "view_as_real", "view_as_complex")

@@ -1,7 +1,20 @@
 """Rules of making and copying tensors. What is made like a tensor does not depend on its values."""
 
+from typing import Any
+
 import atled.core as at
 from atled.autograd._rule import RuleBook
+
+
+def _fill(input: Any, value: Any) -> Any:
+    return at.ops.core.copy_(input, value) if isinstance(value, at.Tensor) else NotImplemented
+
+
+def _copy(input: Any, other: Any, non_blocking: bool) -> Any:
+    # Assignment lets a value have leading dimensions of size 1 that its place has not.
+    if other.ndim <= input.ndim:
+        return NotImplemented
+    return at.ops.core.copy_(input, other.reshape(other.shape[other.ndim - input.ndim :]), non_blocking)
 
 
 def register(rule: RuleBook) -> None:
@@ -20,3 +33,11 @@ def register(rule: RuleBook) -> None:
     rule("copy_", input=None, other=lambda g: g)
     rule("fill_", input=None, value=lambda g: g)
     rule("zero_", input=None)
+    rule.linear("tril", "triu", "diag_embed", "copy_", "fill_", "zero_")
+    rule.batch(
+        "aligned", "tril", "triu", "copy_", "zero_", "fill_", "empty_like", "zeros_like", "ones_like", "full_like"
+    )
+    rule.batch("places", "diag_embed")
+    rule.batch("sizes", "new_empty", "new_zeros", "new_ones", "new_full")
+    rule.decompose("fill_", _fill)
+    rule.decompose("copy_", _copy)

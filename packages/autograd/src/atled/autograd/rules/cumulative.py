@@ -25,7 +25,21 @@ def _logcumsumexp(g: Any, input: Any, dim: Any, out: Any) -> Any:
     return part(True) - part(False)
 
 
+def _logcumsumexp_tangent(arguments: Any, results: Any, tangents: Any) -> Any:
+    # sum over i <= k of exp(in_i - out_k) t_i, a logcumsumexp for each sign of t.
+    (input, dim), (out,), t = arguments, results, tangents[0]
+    finite = at.where(at.isfinite(out), out, 0)
+
+    def part(some: Any) -> Any:
+        size = at.where(some, input + at.log(at.where(some, at.abs(t), 1)), -at.inf)
+        return at.exp(at.logcumsumexp(size, dim) - finite)
+
+    return part(t > 0) - part(t < 0)
+
+
 def register(rule: RuleBook) -> None:
     rule("cummax", input=_back)
     rule("cummin", input=_back)
     rule("logcumsumexp", input=_logcumsumexp)
+    rule.batch("dims", "cummax", "cummin", "logcumsumexp")
+    rule.tangent("logcumsumexp", _logcumsumexp_tangent)

@@ -19,3 +19,4 @@ def register(rule: RuleBook) -> None:
     rule("max_dim", input=chosen)
     rule("min_dim", input=chosen)
     rule.non_differentiable("argmax", "argmin")
+    rule.batch("dims", "max_dim", "min_dim", "argmax", "argmin")

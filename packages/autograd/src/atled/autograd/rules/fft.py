@@ -1,5 +1,6 @@
 """Rules of Fourier transforms: each is linear, so the gradient is its conjugate transpose."""
 
+import functools
 from typing import Any
 
 import atled.core as at
@@ -47,6 +48,13 @@ def _of_irfft(g: Any, input_shape: Any, dim: int, norm: str | None) -> Any:
     return _resized(_weighted(half, g.shape[dim], dim, 2.0), input_shape, dim)
 
 
+def _with_dims(op: at.Op, input: Any, s: Any, dim: Any, norm: str | None) -> Any:
+    """Sizes without dimensions are those of the last ones."""
+    if s is None or dim is not None:
+        return NotImplemented
+    return op(input, s, tuple(range(-len(s), 0)), norm)
+
+
 def register(rule: RuleBook) -> None:
     """Registers them."""
     for name, inverse in (("fft", _fft.ifft), ("ifft", _fft.fft)):
@@ -55,6 +63,10 @@ def register(rule: RuleBook) -> None:
         _register_along_several(rule, name, inverse)
     rule("rfft", input=_of_rfft)
     rule("irfft", input=_of_irfft)
+    rule.linear("fft", "ifft", "fftn", "ifftn", "rfft", "irfft")
+    rule.batch("dims", "fft", "ifft", "fftn", "ifftn", "rfft", "irfft")
+    for op in (_fft.fftn, _fft.ifftn):
+        rule.decompose(op.name, functools.partial(_with_dims, op))
 
 
 def _register_along_one(rule: RuleBook, name: str, inverse: at.Op) -> None:

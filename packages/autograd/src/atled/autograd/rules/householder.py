@@ -57,3 +57,4 @@ def register(rule: RuleBook) -> None:
     """Registers them."""
     rule.joint("ormqr", ("input", "tau", "other"), _ormqr)
     rule.not_implemented("geqrf", "its compact form is meant for householder_product; linalg.qr has a gradient")
+    rule.batch("aligned", "geqrf")

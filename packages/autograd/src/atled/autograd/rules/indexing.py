@@ -101,6 +101,22 @@ def _embedding(g: Any, weight_shape: Any, indices: Any, padding_idx: int, scale_
     return _core.index_add(g.new_zeros(weight_shape), 0, index, rows)
 
 
+def _index_select(input: Any, dim: int, index: Any) -> Any:
+    return _core.index(input, [index]) if dim in (0, -input.ndim) and input.ndim else NotImplemented
+
+
+def _embedding_by_index(weight: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Any:
+    return NotImplemented if scale_grad_by_freq or padding_idx >= 0 else _core.index(weight, [indices])
+
+
+def _index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    if not isinstance(value, at.Tensor):
+        return NotImplemented
+    shape = list(input.shape)
+    shape[dim] = index.numel()
+    return _core.index_copy(input, dim, index, value.to(input.dtype).expand(shape))
+
+
 def register(rule: RuleBook) -> None:
     rule("embedding", weight=_embedding)
     rule(
@@ -135,3 +151,12 @@ def register(rule: RuleBook) -> None:
     rule("scatter_reduce", input=_scatter_reduce_input, src=_scatter_reduce_src)
     rule("bincount", weights=lambda g, input: _core.index_select(g, 0, input))
     rule.non_differentiable("nonzero")
+    rule.linear("index", "setitem_", "setitem", "index_put", "index_select", "index_add", "index_copy", "index_fill")
+    rule.linear("gather", "scatter_add", "embedding", "bincount")
+    rule.batch("index", "index")
+    rule.batch("along", "index_select", "index_add", "index_copy", "index_fill")
+    rule.batch("dims", "gather", "scatter", "scatter_add", "scatter_reduce")
+    rule.batch("refused", "nonzero")
+    rule.decompose("index_select", _index_select)
+    rule.decompose("embedding", _embedding_by_index)
+    rule.decompose("index_fill", _index_fill)

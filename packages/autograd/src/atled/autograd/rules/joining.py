@@ -22,6 +22,12 @@ def _repeat(g: Any, input_shape: Any, repeats: Any) -> Any:
     return g.reshape(pairs).sum(tuple(range(0, len(pairs), 2))).reshape(tuple(input_shape)) if pairs else g
 
 
+def _roll(input: Any, shifts: Any, dims: Any) -> Any:
+    if dims:
+        return NotImplemented
+    return at.roll(input.reshape(-1), shifts, [0]).reshape(input.shape)
+
+
 def register(rule: RuleBook) -> None:
     rule("cat", tensors=_cat)
     rule("stack", tensors=lambda g, dim: at.unbind(g, dim))
@@ -30,3 +36,9 @@ def register(rule: RuleBook) -> None:
     rule("repeat", input=_repeat)
     rule("tile", input=lambda g, input_shape, dims: _repeat(g, input_shape, dims))
     rule.non_differentiable("repeat_indices")
+    rule.linear("cat", "stack", "flip", "roll", "repeat", "tile")
+    rule.batch("dims", "cat", "flip", "roll")
+    rule.batch("places", "stack")
+    rule.batch("repeats", "repeat", "tile")
+    rule.batch("refused", "repeat_indices")
+    rule.decompose("roll", _roll)

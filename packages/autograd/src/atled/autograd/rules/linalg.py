@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 import atled.core as at
-from atled.autograd._math import conj, is_complex
+from atled.autograd._math import any_true, concrete, conj, is_complex
 from atled.autograd._rule import RuleBook
 
 _linalg = at.ops.linalg
@@ -146,7 +146,7 @@ def _singular_adjugate(A: Any) -> Any:
     n = A.shape[-1]
     u, s, vh = _linalg.svd(A.detach())
     small = s <= at.amax(s, -1, True) * (8 * n * at.finfo(A.dtype).eps)
-    k = max(1, int(small.sum(-1).max()))
+    k = max(1, int(concrete(small.sum(-1)).max()))
     u, vh = at.narrow(u, -1, n - k, k), at.narrow(vh, -2, n - k, k)
     largest = at.amax(s, -1)
     t = _column(at.where(largest == 0, 1, largest))
@@ -170,7 +170,7 @@ def _det(g: Any, A: Any, out: Any) -> Any:
     inverse, info = _linalg.inv_ex(A)
     condition = _row_sums(A) * _row_sums(inverse)
     good = condition * (10 * A.shape[-1] * at.finfo(A.dtype).eps) < 1
-    if bool(at.logical_and(info == 0, good).all()):
+    if not any_true(at.logical_or(info != 0, at.logical_not(good))):
         return _column(g * conj(out)) * at.adjoint(inverse)
     return _column(g) * at.adjoint(_singular_adjugate(A))
 
@@ -205,6 +205,19 @@ def _lstsq_matrix(g_solution: Any, A: Any, B: Any) -> Any:
     return pinv_gradient(at.matmul(g_solution, at.adjoint(B)), A, _linalg.pinv(A))
 
 
+def _solve_vectors(A: Any, B: Any, left: bool, check_errors: bool) -> Any:
+    """Vectors as matrices, and matrices of as many dimensions, which leading dimensions do not change."""
+    if B.ndim != 1 and tuple(B.shape) != tuple(A.shape[:-1]):
+        missing = B.ndim - A.ndim
+        if missing <= 0:
+            return NotImplemented
+        wider = A.reshape((1,) * missing + tuple(A.shape))
+        result, info = _linalg.solve_ex(wider, B, left=left, check_errors=check_errors)
+        return result, info.reshape(A.shape[:-2])
+    result, info = _linalg.solve_ex(A, B.unsqueeze(-1), left=left, check_errors=check_errors)
+    return result.squeeze(-1), info
+
+
 def register(rule: RuleBook) -> None:
     """Registers them, and those of the orthogonal and spectral decompositions."""
     rule("cholesky_ex", input=_cholesky)
@@ -236,5 +249,8 @@ def register(rule: RuleBook) -> None:
     rule.non_differentiable("_pivots_to_permutation")
     for op in ("ldl_factor_ex", "ldl_solve"):
         rule.not_implemented(op, "the blocks of D change with the matrix; solve and eigh have gradients")
+    rule.batch("aligned", "cholesky_ex", "lu_factor_ex", "_pivots_to_permutation", "ldl_factor_ex")
+    rule.batch("aligned", "solve_triangular", "solve_ex", "inv_ex", "det", "slogdet", "matrix_exp")
+    rule.decompose("solve_ex", _solve_vectors)
     for module in ("orthogonal", "spectral"):
         importlib.import_module(f"atled.autograd.rules.{module}").register(rule)

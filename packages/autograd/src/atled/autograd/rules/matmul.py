@@ -1,10 +1,31 @@
 """Rules of matrix products."""
 
+from typing import Any
+
 import atled.core as at
 from atled.autograd._math import conj, scale
 from atled.autograd._rule import RuleBook
 
 _own = at.ops.autograd
+
+
+def _matmul(input: Any, other: Any) -> Any:
+    """Vectors as matrices, which leading dimensions do not change."""
+    if input.ndim == 1 and other.ndim == 1:
+        return (input * other).sum()
+    if other.ndim == 1:
+        return at.matmul(input, other.unsqueeze(-1)).squeeze(-1)
+    if input.ndim == 1:
+        return at.matmul(input.unsqueeze(0), other).squeeze(-2)
+    return NotImplemented
+
+
+def _add_product(input: Any, one: Any, two: Any, beta: Any, alpha: Any) -> Any:
+    product = at.matmul(one, two) * alpha if alpha != 1 else at.matmul(one, two)
+    # With beta 0 the input counts for nothing, NaN included.
+    if beta == 0:
+        return product
+    return at.add(product, input if beta == 1 else input * beta)
 
 
 def register(rule: RuleBook) -> None:
@@ -43,3 +64,12 @@ def register(rule: RuleBook) -> None:
         batch1=lambda g, batch2, batch1_shape, alpha: scale(_own.matmul_input(g, batch2, batch1_shape), conj(alpha)),
         batch2=lambda g, batch1, batch2_shape, alpha: scale(_own.matmul_other(g, batch1, batch2_shape), conj(alpha)),
     )
+    rule.multilinear("matmul", "mm", "bmm", "mv", "dot")
+    rule.batch("aligned", "matmul")
+    rule.decompose("matmul", _matmul)
+    for op in ("mm", "bmm", "mv"):
+        rule.decompose(op, lambda input, other: at.matmul(input, other))
+    rule.decompose("dot", lambda input, tensor: at.matmul(input, tensor))
+    rule.decompose("addmm", _add_product)
+    rule.decompose("addmv", _add_product)
+    rule.decompose("baddbmm", _add_product)

@@ -16,3 +16,4 @@ def _back(g_values: Any, input_shape: Any, indices: Any) -> Any:
 def register(rule: RuleBook) -> None:
     rule("ranked", input=_back)
     rule("mode", input=chosen)
+    rule.batch("dims", "mode")

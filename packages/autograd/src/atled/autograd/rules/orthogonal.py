@@ -50,3 +50,4 @@ def register(rule: RuleBook) -> None:
     """Registers them."""
     rule("qr", A=_qr)
     rule.joint("householder_product", ("A", "tau"), _householder_product)
+    rule.batch("aligned", "qr")

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import atled.core as at
-from atled.autograd._math import conj, is_complex
+from atled.autograd._math import any_true, conj, is_complex
 from atled.autograd._rule import RuleBook
 
 _restore = at.ops.autograd.restore
@@ -25,7 +25,7 @@ def _prod(g: Any, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
     shape = tuple(input.shape)
     if input.dtype != out.dtype:
         input = input.to(out.dtype)
-    if not bool((input == 0).any()):
+    if not any_true(input == 0):
         return _restore(g * conj(out), shape, dim, keepdim) / conj(input)
     # With zeros: for each element the product of the others, from a matrix whose diagonal is 1.
     reduced = _dims(shape, dim)
@@ -101,3 +101,6 @@ def register(rule: RuleBook) -> None:
     rule("norm", input=_norm)
     rule("logsumexp", input=_logsumexp)
     rule.non_differentiable("any", "all", "count_nonzero")
+    rule.linear("sum", "mean")
+    rule.batch("dims", "sum", "mean", "prod", "amax", "amin", "nansum", "var", "std", "norm", "logsumexp")
+    rule.batch("dims", "any", "all", "count_nonzero")

@@ -24,3 +24,4 @@ def register(rule: RuleBook) -> None:
     rule("put_narrow", input=lambda g, dim, start, length: at.narrow(g, dim, start, length))
     rule("put_slice", input=lambda g, spec: _core.slice(g, spec))
     rule("put_diagonal", input=lambda g, offset, dim1, dim2: at.diagonal(g, offset, dim1, dim2))
+    rule.linear("put_select", "put_narrow", "put_slice", "put_diagonal", "strided_get", "strided_put")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import atled.core as at
-from atled.autograd._math import conj
+from atled.autograd._math import any_true, conj
 from atled.autograd._rule import RuleBook
 
 
@@ -17,7 +17,7 @@ def _cumprod(g: Any, input: Any, dim: Any, out: Any) -> Any:
         return g
     if input.dtype != out.dtype:
         input = input.to(out.dtype)
-    if not bool((input == 0).any()):
+    if not any_true(input == 0):
         return _back_sum(g * conj(out), dim) / conj(input)
     # With zeros: d out_k / d in_i is the product of in_0..in_k without in_i, from a matrix whose diagonal is 1.
     rows = at.movedim(input, (dim,), (-1,))
@@ -30,3 +30,5 @@ def _cumprod(g: Any, input: Any, dim: Any, out: Any) -> Any:
 def register(rule: RuleBook) -> None:
     rule("cumsum", input=lambda g, dim: _back_sum(g, dim))
     rule("cumprod", input=_cumprod)
+    rule.linear("cumsum")
+    rule.batch("dims", "cumsum", "cumprod")

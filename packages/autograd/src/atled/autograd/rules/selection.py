@@ -23,6 +23,10 @@ def _clamp_max(g: Any, input: Any, min: Any, max: Any) -> Any:
     return at.where(above if min is None else at.logical_or(above, at.gt(min, max)), g, 0)
 
 
+def _masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    return at.where(mask, value.to(input.dtype), input) if isinstance(value, at.Tensor) else NotImplemented
+
+
 def register(rule: RuleBook) -> None:
     rule(
         "where",
@@ -59,3 +63,4 @@ def register(rule: RuleBook) -> None:
         input=lambda g, input, out: g * at.where(input == 0, 0, out / at.where(input == 0, 1, input)),
         other=lambda g: at.zeros_like(g),
     )
+    rule.decompose("masked_fill", _masked_fill)

@@ -20,3 +20,5 @@ def register(rule: RuleBook) -> None:
     rule.non_differentiable("argsort", "searchsorted")
     for op in ("unique_all", "unique_consecutive_all", "unique_dim", "unique_values"):
         rule.not_implemented(op, "which of several equal elements a value is, is not defined")
+    rule.batch("dims", "sort", "argsort", "topk", "kthvalue")
+    rule.batch("refused", "unique_all", "unique_consecutive_all", "unique_values", "unique_dim")

@@ -103,3 +103,4 @@ def register(rule: RuleBook) -> None:
     rule("eigvalsh", A=_eigvalsh)
     rule("eig", A=_eig)
     rule("eigvals", A=_eigvals)
+    rule.batch("aligned", "svd", "svdvals", "eigh", "eigvalsh", "eig", "eigvals")

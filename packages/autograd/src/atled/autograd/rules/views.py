@@ -44,6 +44,14 @@ def _as_strided(g: Any, input: Any, size: Any, stride: Any, storage_offset: Any)
     return (memory / at.where(owners == 0, 1, owners)).index_select(0, own - low).reshape(tuple(input.shape))
 
 
+def _strided_batch(input: Any, size: Any, stride: Any, storage_offset: Any) -> Any:
+    if storage_offset is not None:
+        raise at.NotImplementedOpError(
+            "as_strided: a tensor inside vmap has no place in a storage of its own; leave out storage_offset"
+        )
+    return NotImplemented
+
+
 def register(rule: RuleBook) -> None:
     for op in ("view", "squeeze", "unsqueeze"):
         rule(op, input=lambda g, input_shape: at.reshape(g, input_shape))
@@ -66,3 +74,15 @@ def register(rule: RuleBook) -> None:
     rule("unbind", input=lambda gs, dim: at.stack(gs, dim))
     for op in ("split", "split_with_sizes", "chunk"):
         rule(op, input=lambda gs, dim: at.cat(gs, dim))
+    rule.linear("view", "squeeze", "unsqueeze", "permute", "transpose", "t", "matrix_transpose", "movedim", "expand")
+    rule.linear("select", "narrow", "slice", "diagonal", "as_strided", "unfold")
+    rule.linear("unbind", "split", "split_with_sizes", "chunk")
+    rule.batch("sizes", "view", "expand", "as_strided")
+    rule.batch("entries", "slice")
+    rule.batch("dims", "transpose", "squeeze", "movedim", "select", "narrow", "diagonal", "unfold")
+    rule.batch("dims", "unbind", "split", "split_with_sizes", "chunk")
+    rule.batch("order", "permute")
+    rule.batch("places", "unsqueeze")
+    rule.batch("aligned", "matrix_transpose", "view_dtype")
+    rule.decompose("t", lambda input: at.transpose(input, 0, 1) if input.ndim == 2 else input.view(input.shape))
+    rule.decompose("as_strided", _strided_batch)

@@ -1,0 +1,195 @@
+#include "transform.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "record.h"
+#include "rule.h"
+
+namespace atled::autograd {
+
+namespace {
+
+std::atomic<uint64_t> next_id{1};
+
+// Puts what a wrapper holds into the slot of a new tensor over the memory of `value`'s elements that the user's code
+// may look at.
+Tensor wrap(Tensor face, Wrapped* holds) {
+  std::unique_ptr<Wrapped> owned(holds);
+  Extra& extra = leaf_meta(face).more();
+  const bool dual = static_cast<bool>(owned->tangent);
+  extra.wrapped = owned.release();
+  check(api.set_keys(face, kTransformKey | (dual ? 0 : ATLED_KEY_OPAQUE), 0));
+  return face;
+}
+
+Tensor face_of(atled_tensor* t, int skip) {
+  atled_tensor* out = nullptr;
+  check(api.as_view(t, t->dtype, t->dl.ndim - skip, t->dl.shape + skip, t->dl.strides + skip, 0, &out));
+  return Tensor::steal(out);
+}
+
+bool any_vmap(uint16_t below) {
+  for (uint16_t i = 0; i < below; ++i)
+    if (levels()[i].kind == Transform::kBatch) return true;
+  return false;
+}
+
+uint16_t deepest(const atled_frame* frame) {
+  uint16_t found = 0;
+  for (int i = 0; i < frame->op->nargs; ++i)
+    each_tensor(frame->args[i], [&](atled_tensor* t) {
+      if (const Wrapped* w = wrapped(t)) found = std::max(found, w->depth);
+    });
+  return found;
+}
+
+void transform(atled_frame* frame) {
+  const uint16_t at = deepest(frame);
+  if (frame->flags & ATLED_CALL_OUT) {
+    bool wrappers = at != 0;
+    for (int i = 0; i < frame->op->nouts; ++i)
+      each_tensor(frame->outs[i], [&](atled_tensor* t) { wrappers |= is_wrapper(t); });
+    if (wrappers)
+      fail(ATLED_E_NOT_IMPLEMENTED,
+           "%s: out= cannot be used on tensors of a running vmap or jvp; drop out=", frame->op->name);
+  }
+  if (at == 0) return unbatched_call(frame);
+  if (levels()[at - 1].kind == Transform::kDual)
+    dual_call(frame, at);
+  else
+    batch_call(frame, at);
+}
+
+}  // namespace
+
+std::vector<Level>& levels() {
+  thread_local std::vector<Level> stack;
+  return stack;
+}
+
+const Wrapped* wrapped(const atled_tensor* t) {
+  if (!is_wrapper(t)) return nullptr;
+  const Wrapped* w = meta_of(t)->extra->wrapped;
+  const std::vector<Level>& stack = levels();
+  if (w->depth > stack.size() || stack[w->depth - 1].id != w->id)
+    fail(ATLED_E_AUTOGRAD,
+         "expected a tensor of a vmap or jvp that is running on this thread, got one (shape %s) that was kept from one "
+         "that has ended or runs on another thread; hand it on as a result of the function instead",
+         shape_text(t).c_str());
+  return w;
+}
+
+const Wrapped* wrapped_at(const atled_tensor* t, uint16_t depth) {
+  const Wrapped* w = wrapped(t);
+  return w && w->depth == depth ? w : nullptr;
+}
+
+namespace {
+
+bool shares_memory_with_itself(const atled_tensor* t) {
+  for (int d = 0; d < t->dl.ndim; ++d)
+    if (t->dl.strides[d] == 0 && t->dl.shape[d] > 1) return true;
+  return false;
+}
+
+// t with its dimensions in memory in the order in which those of `like` are, so that what views of the one can be taken
+// can be taken of the other.
+Tensor laid_out_like(const Tensor& t, const atled_tensor* like) {
+  static const Op permute{"core::permute"}, contiguous{"core::contiguous"};
+  const size_t ndim = static_cast<size_t>(t->dl.ndim);
+  bool same = true;
+  for (size_t d = 0; d < ndim; ++d) same = same && (t->dl.shape[d] <= 1 || t->dl.strides[d] == like->dl.strides[d]);
+  if (same) return t;
+  std::vector<int64_t> order(ndim), back(ndim);
+  for (size_t d = 0; d < ndim; ++d) order[d] = static_cast<int64_t>(d);
+  if (!shares_memory_with_itself(like))
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return like->dl.strides[a] > like->dl.strides[b]; });
+  for (size_t d = 0; d < ndim; ++d) back[static_cast<size_t>(order[d])] = static_cast<int64_t>(d);
+  return permute(contiguous(permute(t, ints_value(order.data(), ndim))), ints_value(back.data(), ndim));
+}
+
+}  // namespace
+
+Tensor wrap_dual(const Tensor& primal, const Tensor& tangent, uint16_t depth) {
+  const Tensor laid = laid_out_like(tangent, primal);
+  return wrap(face_of(primal, 0), new Wrapped{levels()[depth - 1].id, depth, primal, laid});
+}
+
+Tensor wrap_batched(const Tensor& batch, uint16_t depth) {
+  return wrap(face_of(batch, 1), new Wrapped{levels()[depth - 1].id, depth, batch, Tensor()});
+}
+
+Tensor detached(atled_tensor* t) {
+  const Wrapped* w = wrapped(t);
+  if (!w) return alias(t);
+  if (levels()[w->depth - 1].kind == Transform::kDual) return detached(w->value);
+  return wrap_batched(detached(w->value), w->depth);
+}
+
+Tensor differentiable_input(atled_tensor* t) {
+  static const Op view{"core::view"};
+  const uint16_t now = depth();
+  const bool has_history = requires_grad(t);
+  if (has_history && meta_of(t)->depth >= now && recording())
+    return view(t, ints_value(t->dl.shape, static_cast<size_t>(t->dl.ndim)));
+  Tensor leaf;
+  if (has_history && meta_of(t)->depth < now) {
+    // Its history is one of a level further out, so it has to become a tensor of the present level.
+    static const Op expand{"core::expand"}, zeros_like{"core::zeros_like"};
+    if (levels()[now - 1].kind == Transform::kDual) {
+      leaf = wrap_dual(Tensor::borrow(t), zeros_like(t), now);
+    } else {
+      std::vector<int64_t> shape(t->dl.shape, t->dl.shape + t->dl.ndim);
+      shape.insert(shape.begin(), levels()[now - 1].size);
+      leaf = wrap_batched(expand(t, ints_value(shape.data(), shape.size())), now);
+    }
+  } else {
+    leaf = alias(t);
+  }
+  set_requires_grad(leaf, true);
+  return leaf;
+}
+
+BelowLevel::BelowLevel(uint16_t depth) : off_(recording_off()) {
+  const bool on = !off_ && levels()[depth - 1].recording;
+  recording_off() = !on;
+  check(layer_group->exclude(on ? 0 : kKey, kTransformKey | (on ? kKey : 0), &excluded_));
+  const bool vmap = any_vmap(static_cast<uint16_t>(depth - 1));
+  check(layer_group->include(vmap ? kTransformKey : 0, vmap ? 0 : kTransformKey, &included_));
+}
+
+BelowLevel::~BelowLevel() {
+  const uint64_t both = kKey | kTransformKey;
+  recording_off() = off_;
+  layer_group->exclude(excluded_ & both, ~excluded_ & both, nullptr);
+  layer_group->include(included_ & kTransformKey, ~included_ & kTransformKey, nullptr);
+}
+
+bool belongs_below(const atled_frame* frame) {
+  uint16_t wrappers = 0, history = 0;
+  for (int i = 0; i < frame->op->nargs; ++i)
+    each_tensor(frame->args[i], [&](atled_tensor* t) {
+      if (const Wrapped* w = wrapped(t)) wrappers = std::max(wrappers, w->depth);
+      if (requires_grad(t)) history = std::max<uint16_t>(history, meta_of(t)->depth);
+    });
+  return wrappers > history;
+}
+
+Tensor unrecorded(atled_tensor* t, uint16_t depth) {
+  return requires_grad(t) && meta_of(t)->depth >= depth ? alias(t) : Tensor::borrow(t);
+}
+
+Tensor lowered(atled_tensor* t, uint16_t depth) {
+  const Wrapped* w = wrapped_at(t, depth);
+  return w ? w->value : unrecorded(t, depth);
+}
+
+int on_transform(void*, atled_frame* frame) noexcept {
+  return guard([&] { transform(frame); });
+}
+
+uint64_t new_level_id() { return next_id.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace atled::autograd
