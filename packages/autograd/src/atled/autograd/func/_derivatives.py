@@ -6,9 +6,9 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
-from atled.autograd.grad_mode import enable_grad, is_grad_enabled
 from atled.autograd.func import _tree
 from atled.autograd.func._vmap import vmap
+from atled.autograd.grad_mode import enable_grad, is_grad_enabled
 
 Argnums = int | tuple[int, ...]
 
