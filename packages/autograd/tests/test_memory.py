@@ -2,6 +2,7 @@
 
 import gc
 import resource
+import sys
 import threading
 import weakref
 
@@ -9,6 +10,8 @@ import pytest
 
 import atled.autograd as autograd
 import atled.core as at
+from atled.autograd import graph
+from atled.autograd.checkpoint import checkpoint
 
 
 def peak() -> int:
@@ -125,6 +128,69 @@ def test_graphs_dropped_without_backward_leak_nothing() -> None:
     for _ in range(2000):
         (w @ w).tanh().sum()
     assert peak() - before < 4 * 1024, "kilobytes"
+
+
+def test_many_small_steps_stay_flat() -> None:
+    w, x = at.ones(4, requires_grad=True), at.ones(4)
+
+    def steps(n: int) -> None:
+        for _ in range(n):
+            ((x * w) ** 2).sum().backward()
+            w.grad = None
+
+    steps(10_000)
+    before = peak()
+    steps(90_000)
+    assert peak() - before < 1024, "kilobytes"
+
+
+def test_nodes_let_go_of_the_code_that_called_them() -> None:
+    x = at.ones(2, requires_grad=True)
+    source = compile("y = (x * x).exp().sum()", "step.py", "exec")
+    references = sys.getrefcount(source)
+    for backward in (True, False):
+        space = {"x": x}
+        exec(source, space)
+        assert sys.getrefcount(source) > references
+        if backward:
+            space["y"].backward()
+        del space
+        # The code of the last calls is remembered once.
+        assert sys.getrefcount(source) <= references + 1
+
+
+def test_code_that_is_made_anew_each_time_does_not_pile_up() -> None:
+    x = at.ones(2, requires_grad=True)
+    padding = "  # " + "-" * 4000
+
+    def steps(n: int) -> None:
+        for i in range(n):
+            exec(compile(f"y = x * {i}{padding}\n'{padding}'.strip()", "step.py", "exec"), {"x": x})
+
+    steps(1000)
+    before = peak()
+    steps(3000)
+    assert peak() - before < 2 * 1024, "kilobytes"
+
+
+def test_hooks_and_checkpoints_stay_flat() -> None:
+    x = at.ones(64, requires_grad=True)
+
+    def step() -> None:
+        with graph.saved_tensors_hooks(lambda t: (t, 1), lambda packed: packed[0]):
+            y = x.exp() * x
+        z = checkpoint(lambda x: (x * x).tanh(), y).sum()
+        z.register_hook(lambda g: g)
+        z.grad_fn.register_hook(lambda inputs, outputs: None)
+        z.backward()
+        x.grad = None
+
+    for _ in range(200):
+        step()
+    before = peak()
+    for _ in range(2000):
+        step()
+    assert peak() - before < 1024, "kilobytes"
 
 
 def test_an_error_in_backward_leaks_nothing() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import atled.autograd as autograd
 import atled.core as at
+from atled.autograd.checkpoint import checkpoint
 
 
 def together(n: int, work: Callable[[int], None]) -> None:
@@ -71,6 +72,22 @@ def test_threads_accumulate_into_one_leaf() -> None:
 
     together(4, work)
     assert x.grad.eq(160).all().item()
+
+
+def test_threads_unpack_what_one_graph_has_packed() -> None:
+    x = at.ones(256, 256, requires_grad=True)
+    with autograd.graph.saved_tensors_hooks(lambda t: [t], lambda packed: packed[0]):
+        shared = (x @ x).tanh() * 1e-3 + checkpoint(lambda x: (x * 1e-3).sin(), x)
+    expected = autograd.grad(shared.sum(), x, retain_graph=True)[0].sum().item()
+    gradients: dict[int, float] = {}
+
+    def work(i: int) -> None:
+        for _ in range(5):
+            (g,) = autograd.grad(shared.sum(), x, retain_graph=True)
+            gradients[i] = g.sum().item()
+
+    together(4, work)
+    assert list(gradients.values()) == [pytest.approx(expected, rel=1e-5)] * 4
 
 
 def test_a_graph_of_one_thread_runs_in_another() -> None:

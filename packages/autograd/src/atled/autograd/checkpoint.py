@@ -16,6 +16,8 @@ from atled.autograd._function import Function, FunctionContext
 from atled.autograd.grad_mode import enable_grad
 from atled.autograd.graph import saved_tensors_hooks
 
+__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential", "noop_context_fn"]
+
 Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
 
 
@@ -105,9 +107,12 @@ class _Region:
 
     def unpack(self, holder: _Holder) -> at.Tensor:
         """The hook of backward: runs the function again where the tensor is not there yet."""
-        if holder not in self.again:
-            self._recompute()
-        return self.again.pop(holder)
+        tensor = self.again.pop(holder, None)
+        if tensor is None:
+            values = self._recompute()
+            tensor = values.pop(holder)
+            self.again.update(values)  # only now: other threads may take what lies there
+        return tensor
 
     def _arguments(self) -> tuple[list[Any], dict[str, Any]]:
         values = list(self.values)
@@ -118,7 +123,7 @@ class _Region:
         count = len(values) - len(self.names)
         return values[:count], dict(zip(self.names, values[count:], strict=True))
 
-    def _recompute(self) -> None:
+    def _recompute(self) -> "weakref.WeakKeyDictionary[_Holder, at.Tensor]":
         args, kwargs = self._arguments()
         second = _Second(self)
         with _generator_at(self.state), self.recompute_context, enable_grad():
@@ -126,9 +131,10 @@ class _Region:
                 with saved_tensors_hooks(second.pack, lambda tensor: tensor):
                     self.function(*args, **kwargs)
             except _Enough:
-                return
+                return second.values
         if second.count != len(self.holders):
             self.refuse(f"{len(self.holders)} saved tensors again", f"{second.count}", second)
+        return second.values
 
     def refuse(self, expected: str, got: str, second: "_Second") -> None:
         """Says how the second run differs from the first."""
@@ -149,6 +155,7 @@ class _Second:
         self.region = region
         self.count = 0
         self.sites: list[str] = []
+        self.values: weakref.WeakKeyDictionary[_Holder, at.Tensor] = weakref.WeakKeyDictionary()
 
     def pack(self, tensor: at.Tensor) -> at.Tensor:
         region, place = self.region, self.count
@@ -162,7 +169,7 @@ class _Second:
             region.refuse(f"saved tensor {place} as {_text(region.kinds[place])}", _text(kind), self)
         holder = region.holders[place]()
         if holder is not None:
-            region.again[holder] = tensor
+            self.values[holder] = tensor
         if region.early_stop and self.count == len(region.holders):
             raise _Enough
         return tensor
