@@ -109,3 +109,12 @@ def test_dlpack_to_a_device_that_is_not_there() -> None:
     with pytest.raises(BufferError, match=r"one that tensors can move to, got \(10, 0\)"):
         x.__dlpack__(dl_device=(10, 0))
     assert isinstance(xp.__array_namespace_info__().devices(), tuple)
+
+
+@pytest.mark.parametrize("dtype", [at.float32, at.float64, at.complex64, at.complex128], ids=str)
+@pytest.mark.parametrize("num", [1, 2, 3, 10, 49])
+def test_linspace_without_its_end_is_the_start_of_a_longer_one(num: int, dtype: at.dtype) -> None:
+    for start, stop in ((0.0, 1.0), (-1.3, 7.7), (1e-3, -1e6)):
+        longer = xp.linspace(start, stop, num + 1, dtype=dtype)
+        assert xp.linspace(start, stop, num, dtype=dtype, endpoint=False).tolist() == longer[:-1].tolist()
+        assert longer[-1].item() == xp.asarray(stop, dtype=dtype).item()

@@ -54,15 +54,14 @@ std::complex<double> as_complex(const atled_value& v) {
 template <class R>
 struct Spaced {
   R start, end, step;
-  int64_t n;
-  bool closed;
-  Spaced(R a, R b, int64_t steps, bool endpoint) : start(a), end(b), step(0), n(steps), closed(endpoint) {
-    const int64_t gaps = endpoint ? steps - 1 : steps;
+  int64_t gaps;
+  Spaced(R a, R b, int64_t steps, bool endpoint) : start(a), end(b), step(0), gaps(endpoint ? steps - 1 : steps) {
     if (gaps > 0) step = (b - a) / static_cast<double>(gaps);
   }
+  // Without the endpoint, the same numbers as with it and one more.
   R operator()(int64_t i) const {
-    if (!closed || i < n / 2 || n == 1) return start + step * static_cast<double>(i);
-    return end - step * static_cast<double>(n - 1 - i);
+    if (i < (gaps + 1) / 2 || gaps == 0) return start + step * static_cast<double>(i);
+    return end - step * static_cast<double>(gaps - i);
   }
 };
 
