@@ -34,6 +34,20 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "fftfreq": (lambda: at.fft.fftfreq(LARGEST), MemoryError, "less than 2"),
     "histc": (lambda: at.histc(at.ones(3), LARGEST), MemoryError, "at most 2.46 bins"),
     "histogram": (lambda: at.histogram(at.ones(3), LARGEST), MemoryError, "at most 2.46 bins"),
+    "repeat_interleave": (lambda: at.repeat_interleave(x(), 2**62), at.ShapeError, "at most 2.56 elements"),
+    "repeat_interleave by a tensor": (
+        lambda: at.repeat_interleave(at.ones(2), at.tensor([LARGEST, LARGEST])),
+        MemoryError,
+        "fewer than 2.63 repeats",
+    ),
+    "an empty view": (lambda: at.ones(0).reshape(0, 2**62, 3), at.ShapeError, "at most 2.56 elements"),
+    "chunks of nothing": (lambda: at.ones(0).chunk(2**40), MemoryError, "fewer than 2.31 tensors"),
+    "pieces of a view": (lambda: at.ones(1).expand(2**40).unbind(), MemoryError, "fewer than 2.31 tensors"),
+    "pivots": (
+        lambda: at.lu_unpack(at.eye(2), at.tensor([SMALLEST, 1])),
+        at.BoundsError,
+        "expected pivots in",
+    ),
     "a triangle without columns": (lambda: at.tril_indices(LARGEST, 0), at.ShapeError, "fewer elements"),
 }
 

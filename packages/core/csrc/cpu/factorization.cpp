@@ -116,10 +116,10 @@ void pivots_to_permutation(atled_frame* f) {
     int64_t* order = data<int64_t>(out) + b * n;
     for (int64_t i = 0; i < n; ++i) order[i] = i;
     for (int64_t i = 0; i < k; ++i) {
-      const int64_t other = data<int64_t>(pivots)[b * k + i] - 1;
-      if (other < 0 || other >= n)
-        fail(ATLED_E_BOUNDS, "expected pivots in [1, %lld], got %lld", (long long)n, (long long)other + 1);
-      std::swap(order[i], order[other]);
+      const int64_t other = data<int64_t>(pivots)[b * k + i];
+      if (other < 1 || other > n)
+        fail(ATLED_E_BOUNDS, "expected pivots in [1, %lld], got %lld", (long long)n, (long long)other);
+      std::swap(order[i], order[other - 1]);
     }
   }
 }

@@ -114,7 +114,8 @@ void repeat_indices(atled_frame* f) {
   int64_t total = 0;
   for (int64_t i = 0; i < n; ++i) {
     if (count[i] < 0) fail(ATLED_E_VALUE, "expected repeats >= 0, got %lld", (long long)count[i]);
-    total += count[i];
+    if (__builtin_add_overflow(total, count[i], &total))
+      fail(ATLED_E_MEMORY, "expected fewer than 2^63 repeats in all");
   }
   Tensor out = Tensor::empty(ATLED_INT64, {total});
   int64_t* to = data<int64_t>(out);
@@ -142,8 +143,8 @@ void repeat_interleave(atled_frame* f) {
     fail(ATLED_E_VALUE, "expected repeats to be an integer >= 0, got %g", as_double(repeats));
   Layout wide(input), merged(input);
   wide.insert(dim + 1, repeats.u.i, 0);
+  const Tensor spread = expand(unsqueeze(input, dim + 1), ints_value(wide.shape, static_cast<size_t>(wide.ndim)));
   merged.shape[dim] = n * repeats.u.i;
-  Tensor spread = expand(unsqueeze(input, dim + 1), ints_value(wide.shape, static_cast<size_t>(wide.ndim)));
   set_out(f, 0, reshape(spread, ints_value(merged.shape, static_cast<size_t>(merged.ndim))));
 }
 

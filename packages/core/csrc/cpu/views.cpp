@@ -225,14 +225,20 @@ void unfold(atled_frame* f) {
   set_out(f, 0, out.view(input));
 }
 
+std::vector<Tensor> room_for(int64_t pieces) {
+  if (pieces > INT32_MAX) fail(ATLED_E_MEMORY, "expected fewer than 2^31 tensors, got %lld", (long long)pieces);
+  std::vector<Tensor> views;
+  views.reserve(static_cast<size_t>(pieces));
+  return views;
+}
+
 void unbind(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
   const int dim = sliced_dim(f, 1);
   Layout out(input);
   const int64_t stride = out.strides[dim], n = out.shape[dim];
   out.erase(dim);
-  std::vector<Tensor> views;
-  views.reserve(static_cast<size_t>(n));
+  std::vector<Tensor> views = room_for(n);
   for (int64_t i = 0; i < n; ++i, out.offset += stride) views.push_back(out.view(input));
   set_out_list(f, 0, views);
 }
@@ -242,8 +248,7 @@ template <class Size>
 void set_pieces(atled_frame* f, int dim, int64_t count, Size size) {
   atled_tensor* input = arg_tensor(f, 0);
   Layout out(input);
-  std::vector<Tensor> views;
-  views.reserve(static_cast<size_t>(count));
+  std::vector<Tensor> views = room_for(count);
   for (int64_t i = 0; i < count; ++i) {
     out.shape[dim] = size(i);
     views.push_back(out.view(input));

@@ -87,10 +87,10 @@ inline void infer_shape(const atled_value& asked, const atled_tensor* input, Lay
 // Fills out.strides so that out.shape shows input's elements in order; false when that takes a copy.
 inline bool strides_for(const atled_tensor* input, Layout& out) {
   if (is_contiguous(input)) {
-    int64_t step = 1;
+    uint64_t step = 1;  // of an empty tensor's other sizes there may be any number
     for (int i = out.ndim - 1; i >= 0; --i) {
-      out.strides[i] = step;
-      step *= out.shape[i] > 1 ? out.shape[i] : 1;
+      out.strides[i] = static_cast<int64_t>(step);
+      step *= out.shape[i] > 1 ? static_cast<uint64_t>(out.shape[i]) : 1;
     }
     return true;
   }
