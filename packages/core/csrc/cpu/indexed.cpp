@@ -22,7 +22,7 @@ namespace indices {
 }  // namespace indices
 
 constexpr int64_t kGrain = 16384;
-constexpr int64_t kTrial = 64;
+constexpr int64_t kTrial = 256;
 constexpr int64_t kAhead = 4;  // rows
 
 // Joins neighbouring dimensions that lie evenly in memory; drops those of size 1.

@@ -71,7 +71,8 @@ void gather_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n
   const Line line = g.line;
   int64_t copies[kBlock];
   const bool in_row = strides[1] == 0 && line.stride == sizeof(T);
-  if (in_row && line.n <= 8 * n && line.n * line.stride <= kCached) prefetch(data[1], line.n * line.stride);
+  // And what lies behind the row: the next one, most of the time.
+  if (in_row && line.n <= 8 * n && line.n * line.stride <= kCached) prefetch(data[1], 2 * line.n * line.stride);
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t m = std::min(kBlock, n - begin), different = strides[2] == 0 ? 1 : m;
     const char *indices = data[2] + begin * strides[2], *from = data[1] + begin * strides[1];

@@ -74,7 +74,9 @@ Tensor taken(const atled_tensor* input, const int64_t* places, int64_t n) {
   Tensor out = Tensor::empty(input->dtype, {n});
   visit_size(itemsize(input->dtype), [&](auto tag) {
     using U = typename decltype(tag)::type;
-    for (int64_t i = 0; i < n; ++i) data<U>(out)[i] = data<U>(input)[places[i]];
+    const U* from = data<U>(input);
+    U* to = data<U>(out);
+    for (int64_t i = 0; i < n; ++i) to[i] = from[places[i]];
   });
   return out;
 }
@@ -137,22 +139,22 @@ void unique_consecutive_all(atled_frame* f) {
   const Tensor starts = different(rest.view(whole), before), borders = true_offsets(starts, nullptr);
   const int64_t runs = n > 0 ? numel(borders) + 1 : 0;
   Scratch<int64_t> firsts(runs + 1);
+  const int64_t* border = data<int64_t>(borders);
   firsts[0] = 0;
-  for (int64_t r = 1; r < runs; ++r) firsts[r] = data<int64_t>(borders)[r - 1] + 1;
+  for (int64_t r = 1; r < runs; ++r) firsts[r] = border[r - 1] + 1;
   firsts[runs] = n;
   set_out(f, 0, taken(whole, firsts.data(), runs));
   Tensor inverse = Tensor::empty(ATLED_INT64, {0}), counts = inverse;
   if (arg_bool(f, 1)) {
     inverse = Tensor::empty(ATLED_INT64, whole->dl.ndim, whole->dl.shape);
-    int64_t run = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      run += i > 0 && data<uint8_t>(starts)[i - 1];
-      data<int64_t>(inverse)[i] = run;
-    }
+    const uint8_t* start = data<uint8_t>(starts);
+    int64_t *to = data<int64_t>(inverse), run = 0;
+    for (int64_t i = 0; i < n; ++i) to[i] = run += i > 0 && start[i - 1];
   }
   if (arg_bool(f, 2)) {
     counts = Tensor::empty(ATLED_INT64, {runs});
-    for (int64_t r = 0; r < runs; ++r) data<int64_t>(counts)[r] = firsts[r + 1] - firsts[r];
+    int64_t* to = data<int64_t>(counts);
+    for (int64_t r = 0; r < runs; ++r) to[r] = firsts[r + 1] - firsts[r];
   }
   set_out(f, 1, inverse);
   set_out(f, 2, counts);
