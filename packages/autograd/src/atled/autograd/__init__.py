@@ -7,9 +7,10 @@
 [2.0, 4.0]
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from atled.autograd import grad_mode, graph
+from atled.autograd import grad_mode
 from atled.autograd._anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -32,6 +33,7 @@ from atled.autograd.grad_mode import (
 )
 
 if TYPE_CHECKING:
+    from atled.autograd import checkpoint, func, functional, graph
     from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 __all__ = [
@@ -40,10 +42,13 @@ __all__ = [
     "GradcheckError",
     "Node",
     "backward",
+    "checkpoint",
     "coverage",
     "detect_anomaly",
     "enable_grad",
     "enforce_grad_layout_policy",
+    "func",
+    "functional",
     "grad",
     "grad_mode",
     "gradcheck",
@@ -64,7 +69,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The checks need NumPy, which training does not.
+    # What training does not need is imported when it is asked for; the checks need NumPy.
+    if name in ("checkpoint", "func", "functional", "graph"):
+        return importlib.import_module(f"atled.autograd.{name}")
     if name not in ("GradcheckError", "gradcheck", "gradgradcheck"):
         raise AttributeError(f"module 'atled.autograd' has no attribute {name!r}")
     from atled.autograd import _gradcheck

@@ -32,14 +32,16 @@ def _box(node: Node, names: dict[int, str]) -> str:
     if leaf is not None:
         label = _quoted(names.get(id(leaf), "leaf"), *_described(node))
         return f"n{node.sequence_number} [label={label}, shape=ellipse, style=filled, fillcolor=lightblue];"
-    return f"n{node.sequence_number} [label={_quoted(_walk.short_name(node), *_described(node), _saved(node))}];"
+    lines = (_walk.short_name(node), *_described(node), _saved(node), node.where or "")
+    return f"n{node.sequence_number} [label={_quoted(*lines)}];"
 
 
 def render(outputs: _engine.Ends, names: _walk.Names | None = None) -> str:
     """The graph behind ``outputs`` as text in graphviz' DOT language, from the leaves down to the outputs.
 
     outputs: tensors that require grad, or edges. names: the leaves' names: a dict, pairs of name and tensor, or a
-    module. Each box has the op, the shape and dtype of its results, and what it saves; edges have the argument.
+    module. Each box has the op, the shape and dtype of its results, what it saves, and the line that called it; edges
+    have the argument.
 
     Draw it with ``dot -Tsvg``, or in a notebook with ``graphviz.Source(text)``.
 
@@ -51,7 +53,7 @@ def render(outputs: _engine.Ends, names: _walk.Names | None = None) -> str:
       rankdir=TB;
       node [shape=box, fontname="monospace"];
       n... [label="weight\\nfloat32[2]", shape=ellipse, style=filled, fillcolor=lightblue];
-      n... [label="exp\\nfloat32[2]\\nsaves out 8 B"];
+      n... [label="exp\\nfloat32[2]\\nsaves out 8 B..."];
       n... -> n... [label="input"];
       end0 [label="output 0", shape=plaintext];
       n... -> end0;

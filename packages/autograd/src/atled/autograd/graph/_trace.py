@@ -46,12 +46,14 @@ class Call:
     An argument is a `Value`, a list of Values and None, a number, a list of numbers, a str, a bool, a dtype, a device,
     None, or `UNKNOWN`. A result is a `Value`, a tuple of them for ops that answer lists, or None for what is no tensor.
     ``op`` is a qualified name that ``at.ops`` knows, or "Function" for a `Function`, whose name is in ``function``.
+    ``where`` is the line of the user's program that made a forward call, as in "train.py:12", if it is known.
     """
 
     op: str
     arguments: Mapping[str, Any]
     results: tuple[Any, ...]
     function: str | None = None
+    where: str | None = None
 
     def __str__(self) -> str:
         made = ", ".join(map(str, _flat(self.results)))
@@ -180,7 +182,7 @@ class _Forward:
         edges = [None if n is None else self.ends[_place((n, i))] for n, i in node.next_functions]
         if node.op is None:
             arguments = {str(i): UNKNOWN if value is None else value for i, value in enumerate(edges)}
-            self.calls.append(Call("Function", arguments, results, _walk.short_name(node)))
+            self.calls.append(Call("Function", arguments, results, _walk.short_name(node), node.where))
             return
         self.ops.add(node.op)
         kept = {name: value for kind, name, value in saved if kind == "argument"}
@@ -191,7 +193,7 @@ class _Forward:
         for name, *_ in _op(node.op).args:
             arguments[name] = self._argument(from_edges.get(name, {}), kept.get(name, UNKNOWN))
         list_result = _op(node.op).results[0][1].startswith("Tensor[")
-        self.calls.append(Call(node.op, arguments, (results,) if list_result else results))
+        self.calls.append(Call(node.op, arguments, (results,) if list_result else results, where=node.where))
 
     def _results(self, node: Node, saved: list[tuple[str, str, Any]]) -> tuple[Value | None, ...]:
         names = [name or "out" for name, _ in _op(node.op).results] if node.op else []
