@@ -118,3 +118,9 @@ def test_linspace_without_its_end_is_the_start_of_a_longer_one(num: int, dtype: 
         longer = xp.linspace(start, stop, num + 1, dtype=dtype)
         assert xp.linspace(start, stop, num, dtype=dtype, endpoint=False).tolist() == longer[:-1].tolist()
         assert longer[-1].item() == xp.asarray(stop, dtype=dtype).item()
+
+
+def test_roll_by_one_shift_for_several_axes() -> None:
+    x = at.arange(6).reshape(2, 3)
+    assert xp.roll(x, 1, axis=(0, 1)).tolist() == xp.roll(x, (1, 1), axis=(0, 1)).tolist() == [[5, 3, 4], [2, 0, 1]]
+    assert xp.roll(x, 1, axis=(1,)).tolist() == xp.roll(x, 1, axis=1).tolist()

@@ -195,7 +195,9 @@ def permute_dims(x: Tensor, /, axes: tuple[int, ...]) -> Tensor:
 
 
 def roll(x: Tensor, /, shift: int | tuple[int, ...], *, axis: _Axis = None) -> Tensor:
-    """The elements moved on along axes; what falls off one end enters at the other."""
+    """The elements moved on along axes, by one shift or one for each; what falls off one end enters at the other."""
+    if isinstance(shift, int) and isinstance(axis, tuple):
+        shift = (shift,) * len(axis)
     return at.roll(x, shift, axis)
 
 
