@@ -48,10 +48,17 @@ PyFrameObject* back_of(PyFrameObject* frame) {
   return read(frame);
 }
 
+// Where it cannot be asked, calls are not noted.
+bool has_gil() {
+  static const auto ask = exported("PyGILState_Check", +[] { return 0; });
+  return ask() != 0;
+}
+
 #else
 
 int offset_in(PyFrameObject* frame) { return PyFrame_GetLasti(frame); }
 PyFrameObject* back_of(PyFrameObject* frame) { return PyFrame_GetBack(frame); }
+bool has_gil() { return PyGILState_Check() != 0; }
 
 #endif
 
@@ -118,7 +125,7 @@ long line_of(const Site& site) {
 }  // namespace
 
 Site here() noexcept {
-  if (!PyGILState_Check()) return {};
+  if (!has_gil()) return {};
   if (gradient_of) {
     Py_XINCREF(gradient_of->site.code);
     return gradient_of->site;
@@ -135,7 +142,7 @@ Site here() noexcept {
 void drop_site(Site& site) noexcept {
   PyObject* code = std::exchange(site.code, nullptr);
   if (!code) return;
-  if (PyGILState_Check())
+  if (has_gil())
     Py_DECREF(code);
   else
     drop_python(code);
