@@ -20,7 +20,7 @@ _PLACES = {
     "in-place methods": (".Tensor",),
     "functions": ("{}",),
     "Python array API": ("{}",),
-    "autograd": ("{}", "{}.graph"),
+    "autograd": ("{}", "{}.graph", "{}.functional"),
     "modules": ("{}",),
     "optimizers": ("{}",),
     "checkpoint": ("{}.checkpoint", "{}"),
