@@ -10,7 +10,7 @@ import atled.core as at
 from atled import nn, optim
 from benchmarks.rows.row import Row
 
-WIDTH = 16
+WIDTH, WIDE = 16, 512
 
 
 def _chain(x: Any, scale: Any, shift: Any) -> Callable[[], object]:
@@ -40,28 +40,29 @@ def _step(model: Any, loss: Any, optimizer: Any, data: Any, target: Any) -> Call
     return run
 
 
-def _mlp(nn_: Any) -> Any:
+def _mlp(nn_: Any, width: int) -> Any:
     linear = nn_.Linear
-    return nn_.Sequential(linear(WIDTH, WIDTH), nn_.ReLU(), linear(WIDTH, WIDTH), nn_.ReLU(), linear(WIDTH, WIDTH))
+    return nn_.Sequential(linear(width, width), nn_.ReLU(), linear(width, width), nn_.ReLU(), linear(width, width))
 
 
-def _training(name: str, **options: float) -> Row:
+def _training(name: str, width: int, budget: float, **options: float) -> Row:
     rng = np.random.default_rng(0)
-    data = rng.standard_normal((WIDTH, WIDTH), dtype=np.float32)
-    target = rng.integers(0, WIDTH, WIDTH)
-    ours, theirs = _mlp(nn), _mlp(torch.nn)
+    batch = 16 if width == WIDTH else 128
+    data = rng.standard_normal((batch, width), dtype=np.float32)
+    target = rng.integers(0, width, batch)
+    ours, theirs = _mlp(nn, width), _mlp(torch.nn, width)
     ours.load_state_dict({key: at.asarray(value.numpy()) for key, value in theirs.state_dict().items()})
     our_optimizer = getattr(optim, name)(ours.parameters(), **options)
     their_optimizer = getattr(torch.optim, name)(theirs.parameters(), **options)
     return Row(
-        f"MLP training step, 16 wide, {name}",
+        f"MLP training step, {width} wide, {name}",
         {
             "atled": _step(ours, nn.CrossEntropyLoss(), our_optimizer, at.asarray(data), at.asarray(target)),
             "torch": _step(
                 theirs, torch.nn.CrossEntropyLoss(), their_optimizer, torch.from_numpy(data), torch.from_numpy(target)
             ),
         },
-        {"torch": 0.25},
+        {"torch": budget},
     )
 
 
@@ -80,6 +81,7 @@ def rows() -> list[Row]:
             },
             {"torch": 0.20},
         ),
-        _training("SGD", lr=1e-3, momentum=0.9),
-        _training("AdamW", lr=1e-3),
+        _training("SGD", WIDTH, 0.2, lr=1e-3, momentum=0.9),
+        _training("AdamW", WIDTH, 0.2, lr=1e-3),
+        _training("SGD", WIDE, 0.8, lr=1e-3, momentum=0.9),
     ]
