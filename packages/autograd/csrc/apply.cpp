@@ -57,17 +57,17 @@ class Parameters {
 
   atled_tensor* gradient(uint32_t i) {
     if (gradients_[i].tensor) return gradients_[i].tensor;
-    return keep(zeros(node_->outputs[i]));
+    return keep(zeros(node_->outputs()[i]));
   }
 
   atled_value saved(uint32_t i) {
-    const atled_value& v = node_->saved[i].value;
+    const atled_value& v = node_->saved()[i].value;
     if (v.tag != ATLED_TENSOR && v.tag != ATLED_TENSORS) return v;
     if (node_->state.load(std::memory_order_relaxed) & kFreed) refuse_freed(node_);
     const SaveSpec& spec = node_->rule->saves[i];
     if (v.tag == ATLED_TENSOR) {
-      if (!v.u.tensor) return value(keep(unpacked(node_->saved[i].version, spec, 0)));
-      check_version(v.u.tensor, node_->saved[i].version, node_);
+      if (!v.u.tensor) return value(keep(unpacked(node_->saved()[i].version, spec, 0)));
+      check_version(v.u.tensor, node_->saved()[i].version, node_);
       return record_ || shared_ ? value(keep(history_of(v.u.tensor, spec, 0))) : v;
     }
     const int64_t* versions = reinterpret_cast<const int64_t*>(v.u.tensors + v.n);
@@ -193,7 +193,7 @@ void hand_out(const Node* node, uint32_t input, Answer& answer, Buffer* edge_res
     fail(ATLED_E_AUTOGRAD, "%s: expected a list of %u gradients for %s", node->name, range.count,
          node->rule->op->args[node->rule->inputs[input].argument].name);
   for (uint32_t k = 0; k < range.count; ++k) {
-    if (node->edges[range.first + k].node)
+    if (node->edges()[range.first + k].node)
       edge_results[range.first + k] = {std::exchange(answer.value.u.tensors[k], nullptr), false};
   }
 }
@@ -202,7 +202,7 @@ void hand_out(const Node* node, uint32_t input, Answer& answer, Buffer* edge_res
 
 Tensor seen_by_recording(atled_tensor* t, Node* node, int64_t origin) {
   if (!recording() || origin == kPlain) return Tensor::borrow(t);
-  if (origin >= 0) return with_history(t, &node->edges[origin]);
+  if (origin >= 0) return with_history(t, &node->edges()[origin]);
   Tensor stand_in = alias(t);
   lend_history(stand_in, node, static_cast<uint32_t>(-2 - origin));
   return stand_in;
@@ -210,7 +210,7 @@ Tensor seen_by_recording(atled_tensor* t, Node* node, int64_t origin) {
 
 Tensor unpacked_for_recording(Tensor t, Node* node, int64_t origin) {
   if (!recording() || origin == kPlain) return t;
-  const Edge edge = origin >= 0 ? node->edges[origin] : Edge{node, static_cast<uint32_t>(-2 - origin)};
+  const Edge edge = origin >= 0 ? node->edges()[origin] : Edge{node, static_cast<uint32_t>(-2 - origin)};
   if (!edge.node) return t;
   Tensor stand_in = alias(t);
   lend_history(stand_in, edge.node, edge.output);

@@ -226,10 +226,10 @@ class DualCall {
   NodeRef node() {
     NodeRef node = record_call(op_, primals_.data(), results_.values, moving_);
     for (uint32_t i = 0; i < node->saved_count; ++i) {
-      if (rule_.saves[i].what != Save::kOutput || node->saved[i].value.tag != ATLED_TENSOR) continue;
-      const Tensor plain = Tensor::steal(node->saved[i].value.u.tensor);
+      if (rule_.saves[i].what != Save::kOutput || node->saved()[i].value.tag != ATLED_TENSOR) continue;
+      const Tensor plain = Tensor::steal(node->saved()[i].value.u.tensor);
       __atomic_fetch_sub(&plain->version->watchers, 1, __ATOMIC_RELAXED);
-      save_tensor(node->saved[i], results_.values[rule_.saves[i].index].u.tensor, op_->name);
+      save_tensor(node->saved()[i], results_.values[rule_.saves[i].index].u.tensor, op_->name);
     }
     return node;
   }

@@ -85,11 +85,11 @@ class Run {
       const Node* node = left.back();
       left.pop_back();
       for (uint32_t i = 0; i < node->output_count; ++i) {
-        const Meta* meta = node->leaf ? meta_of(node->leaf) : &node->outputs[i].meta;
+        const Meta* meta = node->leaf ? meta_of(node->leaf) : &node->outputs()[i].meta;
         for (size_t k = 0; meta && meta->extra && meta->extra->hooks && k < hooks.size(); ++k)
           if (meta->extra->hooks == hooks[k]) answer[k] = true;
       }
-      for (uint32_t i = 0; i < node->edge_count; ++i) see(node->edges[i].node);
+      for (uint32_t i = 0; i < node->edge_count; ++i) see(node->edges()[i].node);
     }
     return answer;
   }
@@ -125,12 +125,12 @@ class Run {
   }
 
   uint32_t& marks(Node* node) { return claim(node) ? node->marks : aside(node).marks; }
-  Buffer& buffer(Node* node, uint32_t i) { return claim(node) ? node->outputs[i].buffer : aside(node).buffers[i]; }
+  Buffer& buffer(Node* node, uint32_t i) { return claim(node) ? node->outputs()[i].buffer : aside(node).buffers[i]; }
 
   void let_go(Node* node) {
     if (node->run.load(std::memory_order_relaxed) != id_) return;
     for (uint32_t i = 0; i < node->output_count; ++i)
-      if (atled_tensor* t = std::exchange(node->outputs[i].buffer.tensor, nullptr)) api.release(t);
+      if (atled_tensor* t = std::exchange(node->outputs()[i].buffer.tensor, nullptr)) api.release(t);
     node->run.store(0, std::memory_order_release);
   }
 
@@ -154,13 +154,13 @@ class Run {
     for (size_t at = 0; at < found.size(); ++at) {
       Node* node = found[at];
       for (uint32_t i = 0; i < node->edge_count; ++i)
-        if (Node* next = node->edges[i].node)
+        if (Node* next = node->edges()[i].node)
           if (next->seq >= lowest) see(next);
     }
     std::sort(found.begin(), found.end(), later);
     for (Node* node : found)
       for (uint32_t i = 0; i < node->edge_count; ++i)
-        if (wanted(node->edges[i])) marks(node) |= kLeadsToTarget;
+        if (wanted(node->edges()[i])) marks(node) |= kLeadsToTarget;
   }
 
   bool wanted(const Edge& edge) {
@@ -172,7 +172,7 @@ class Run {
   // Adds g to what has arrived at the edge's end.
   void deliver(const Edge& edge, Tensor g, bool fresh, const char* from) {
     if (!wanted(edge)) return;
-    const Output& output = edge.node->outputs[edge.output];
+    const Output& output = edge.node->outputs()[edge.output];
     g = fit_gradient(std::move(g), output.ndim, output.shape, output.dtype, output.device, from, &fresh);
     Buffer& to = buffer(edge.node, edge.output);
     if (!to.tensor) {
@@ -248,19 +248,19 @@ class Run {
     if (!request_.keep_graph && claim(node)) free_saved(node);
     for (uint32_t i = 0; i < node->edge_count; ++i)
       if (atled_tensor* g = std::exchange(results.list[i].tensor, nullptr))
-        deliver(node->edges[i], Tensor::steal(g), results.list[i].fresh, node->name);
+        deliver(node->edges()[i], Tensor::steal(g), results.list[i].fresh, node->name);
   }
 
   // A gradient is complete: hooks see it, and the tensor keeps it if that was asked for.
   void arrive(Node* node, uint32_t i, Buffer& g) {
-    Meta& meta = node->leaf ? leaf_meta(node->leaf) : node->outputs[i].meta;
+    Meta& meta = node->leaf ? leaf_meta(node->leaf) : node->outputs()[i].meta;
     if (meta.extra && meta.extra->hooks) {
       // Hooks may come and go while they run.
       Ref hooks = Ref::borrow(meta.extra->hooks);
       atled_tensor* before = g.tensor;
       Tensor after = run_hooks(hooks.get(), Tensor::steal(std::exchange(g.tensor, nullptr)));
       bool fresh = false;
-      const Output& output = node->outputs[i];
+      const Output& output = node->outputs()[i];
       if (after.get() != before)
         after =
             fit_gradient(std::move(after), output.ndim, output.shape, output.dtype, output.device, "a hook", &fresh);
@@ -283,7 +283,7 @@ class Run {
       if (request_.accumulate && node->leaf)
         accumulate(node->leaf, Tensor::borrow(gradients[target.output].tensor), false, request_.create_graph);
       else if (request_.accumulate)
-        keep_gradient(node->outputs[target.output].meta, gradients[target.output].tensor);
+        keep_gradient(node->outputs()[target.output].meta, gradients[target.output].tensor);
       else
         results_[k] = Tensor::borrow(gradients[target.output].tensor);
     }
@@ -297,7 +297,7 @@ class Run {
     for (uint32_t i = 0; i < rule.inputs.size(); ++i) {
       const EdgeRange range = edges_of(node, i);
       for (uint32_t k = range.first; k < range.first + range.count; ++k)
-        if (wanted(node->edges[k])) needed |= uint64_t{1} << i;
+        if (wanted(node->edges()[k])) needed |= uint64_t{1} << i;
     }
     const GradientOf scope(request_.create_graph ? node : nullptr);
     for (const Function& function : rule.functions) {
@@ -310,8 +310,8 @@ class Run {
   // Functions get zeros, unless they asked for None.
   static Tensor missing(const Node* node, uint32_t i) {
     Ref wanted = need(PyObject_GetAttrString(node->python, "_materialize"));
-    const bool tensor = node->outputs[i].shape != nullptr;
-    return tensor && PyObject_IsTrue(wanted.get()) == 1 ? zeros(node->outputs[i]) : Tensor();
+    const bool tensor = node->outputs()[i].shape != nullptr;
+    return tensor && PyObject_IsTrue(wanted.get()) == 1 ? zeros(node->outputs()[i]) : Tensor();
   }
 
   // The context's _backward(node, gradients) answers one gradient or None for each edge.
@@ -326,7 +326,7 @@ class Run {
            node->edge_count);
     for (uint32_t i = 0; i < node->edge_count; ++i) {
       PyObject* object = PyTuple_GetItem(answer.get(), i);
-      if (object == Py_None || !wanted(node->edges[i])) continue;
+      if (object == Py_None || !wanted(node->edges()[i])) continue;
       atled_tensor* t = tensor_of(object);
       api.retain(t);
       results[i] = {t, false};

@@ -162,7 +162,7 @@ void run_pre_hooks(Node* node, Buffer* gradients) {
   for (Py_ssize_t i = 0; i < PySequence_Size(list.get()); ++i) {
     Ref hook = need(PySequence_GetItem(list.get(), i)), outputs = tuple_of(gradients, n);
     Ref answer = need(PyObject_CallFunctionObjArgs(hook.get(), outputs.get(), nullptr));
-    replace(gradients, n, answer.get(), [&](uint32_t k) { return &node->outputs[k]; });
+    replace(gradients, n, answer.get(), [&](uint32_t k) { return &node->outputs()[k]; });
   }
 }
 
@@ -170,9 +170,9 @@ void run_post_hooks(Node* node, Buffer* results, const Buffer* gradients) {
   const uint32_t n = results ? node->edge_count : 0;
   Ref hooks = Ref::borrow(node->rare->post_hooks), list = need(PyMapping_Values(hooks.get()));
   for (uint32_t i = 0; i < n; ++i) {
-    const Edge& edge = node->edges[i];
+    const Edge& edge = node->edges()[i];
     if (!results[i].tensor || !edge.node) continue;
-    const Output& output = edge.node->outputs[edge.output];
+    const Output& output = edge.node->outputs()[edge.output];
     results[i].tensor = fit_gradient(Tensor::steal(std::exchange(results[i].tensor, nullptr)), output.ndim,
                                      output.shape, output.dtype, output.device, node->name, &results[i].fresh)
                             .release();
@@ -183,8 +183,8 @@ void run_post_hooks(Node* node, Buffer* results, const Buffer* gradients) {
         outputs = tuple_of(gradients, node->output_count);
     Ref answer = need(PyObject_CallFunctionObjArgs(hook.get(), inputs.get(), outputs.get(), nullptr));
     replace(results, n, answer.get(), [&](uint32_t k) {
-      const Edge& edge = node->edges[k];
-      return edge.node ? &edge.node->outputs[edge.output] : nullptr;
+      const Edge& edge = node->edges()[k];
+      return edge.node ? &edge.node->outputs()[edge.output] : nullptr;
     });
   }
 }

@@ -23,7 +23,7 @@ void drop_slot(atled_tensor* t) noexcept {
   if (meta->flags & kEmbedded) {
     // Hooks stay with the node: they see the gradient whether or not the tensor is still there.
     meta->flags = kEmbedded;
-    node->outputs[meta->output].has_tensor = false;
+    node->outputs()[meta->output].has_tensor = false;
     if (meta->extra) {
       Tensor grad = std::move(meta->extra->grad);
       delete std::exchange(meta->extra->view, nullptr);
@@ -80,7 +80,7 @@ Node* accumulator(atled_tensor* t, Meta& meta) {
     if (refs == 0) node = nullptr;
   }
   // Tensor.data may have made another tensor of the leaf since.
-  if (node && !describes(node->outputs[0], t)) {
+  if (node && !describes(node->outputs()[0], t)) {
     release(node);
     node = nullptr;
   }
@@ -129,7 +129,7 @@ void lend_history(atled_tensor* t, Node* node, uint32_t output) {
   meta.node = node;
   meta.output = output;
   meta.flags = kRequiresGrad;
-  meta.depth = node->leaf ? meta_of(node->leaf)->depth : node->outputs[output].meta.depth;
+  meta.depth = node->leaf ? meta_of(node->leaf)->depth : node->outputs()[output].meta.depth;
   check(api.set_keys(t, kKey, 0));
 }
 

@@ -17,10 +17,10 @@ std::atomic<uint64_t> next_seq{1};
 void destroy(Node* node) noexcept {
   free_saved(node);
   if (node->state.load(std::memory_order_relaxed) & kHasMetadata) drop_metadata(node);
-  for (uint32_t i = 0; i < node->edge_count; ++i) release(node->edges[i].node);
+  for (uint32_t i = 0; i < node->edge_count; ++i) release(node->edges()[i].node);
   for (uint32_t i = 0; i < node->output_count; ++i) {
-    if (node->outputs[i].buffer.tensor) api.release(node->outputs[i].buffer.tensor);
-    delete node->outputs[i].meta.extra;
+    if (node->outputs()[i].buffer.tensor) api.release(node->outputs()[i].buffer.tensor);
+    delete node->outputs()[i].meta.extra;
   }
   if (node->leaf) {
     Meta* meta = meta_of(node->leaf);
@@ -97,24 +97,17 @@ Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, u
   node->saved_count = static_cast<uint16_t>(saved);
   node->size = static_cast<uint32_t>(size);
   node->seq = 0;
-  char* at = block + sizeof(Node);
-  node->outputs = reinterpret_cast<Output*>(at);
-  for (uint32_t i = 0; i < outputs; ++i) new (&node->outputs[i]) Output{};
-  at += outputs * sizeof(Output);
-  node->edges = reinterpret_cast<Edge*>(at);
-  for (uint32_t i = 0; i < edges; ++i) new (&node->edges[i]) Edge{};
-  at += edges * sizeof(Edge);
-  node->saved = reinterpret_cast<Saved*>(at);
-  for (uint32_t i = 0; i < saved; ++i) new (&node->saved[i]) Saved{none(), 0};
-  at += saved * sizeof(Saved);
-  if (payload) *payload = reinterpret_cast<int64_t*>(at);
+  for (uint32_t i = 0; i < outputs; ++i) new (&node->outputs()[i]) Output{};
+  for (uint32_t i = 0; i < edges; ++i) new (&node->edges()[i]) Edge{};
+  for (uint32_t i = 0; i < saved; ++i) new (&node->saved()[i]) Saved{none(), 0};
+  if (payload) *payload = reinterpret_cast<int64_t*>(node->saved() + saved);
   return node;
 }
 
 void number(Node* node) { node->seq = next_seq.fetch_add(1, std::memory_order_relaxed); }
 
 int64_t* describe_output(Node* node, uint32_t i, const atled_tensor* t, int64_t* words) {
-  Output& out = node->outputs[i];
+  Output& out = node->outputs()[i];
   out.ndim = t->dl.ndim;
   out.dtype = t->dtype;
   out.device = t->dl.device;
@@ -129,9 +122,9 @@ namespace {
 uint16_t depth_of(const Node* node) {
   uint16_t depth = 0;
   for (uint32_t i = 0; i < node->edge_count; ++i)
-    if (const Node* from = node->edges[i].node)
-      depth =
-          std::max(depth, from->leaf ? meta_of(from->leaf)->depth : from->outputs[node->edges[i].output].meta.depth);
+    if (const Node* from = node->edges()[i].node)
+      depth = std::max(depth,
+                       from->leaf ? meta_of(from->leaf)->depth : from->outputs()[node->edges()[i].output].meta.depth);
   return depth;
 }
 
@@ -139,12 +132,12 @@ uint16_t depth_of(const Node* node) {
 
 void set_history(atled_tensor* t, Node* node, uint32_t i) {
   Meta* old = meta_of(t);
-  Meta& meta = node->outputs[i].meta;
+  Meta& meta = node->outputs()[i].meta;
   meta.node = node;
   meta.output = i;
   meta.flags = kRequiresGrad | kEmbedded;
   meta.depth = depth() ? depth_of(node) : 0;
-  node->outputs[i].has_tensor = true;
+  node->outputs()[i].has_tensor = true;
   retain(node);
   if (old) {
     meta.flags |= old->flags & kRetainsGrad;
@@ -171,7 +164,7 @@ void free_saved(Node* node) noexcept {
     for (PyObject* object : std::exchange(node->rare->packed, {})) drop_python(object);
   }
   for (uint32_t i = 0; i < node->saved_count; ++i) {
-    const atled_value& v = node->saved[i].value;
+    const atled_value& v = node->saved()[i].value;
     if (v.tag == ATLED_TENSOR && v.u.tensor) release_saved_tensor(v.u.tensor);
     if (v.tag == ATLED_TENSORS)
       for (uint32_t k = 0; k < v.n; ++k)

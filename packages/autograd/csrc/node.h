@@ -98,6 +98,7 @@ struct Saved {
 
 // What few nodes have.
 struct Rare {
+  PyObject* wrapper = nullptr;     // the Python object of the node while one lives, not owned
   PyObject* pre_hooks = nullptr;   // dict: id -> callable, run on the gradients of the outputs
   PyObject* post_hooks = nullptr;  // dict: id -> callable, run on those of the inputs and of the outputs
   PyObject* unpack = nullptr;      // makes tensors of what is packed
@@ -123,16 +124,16 @@ struct Node {
   const char* name;              // of the op or the Function; lives as long as its owner
   PyObject* python = nullptr;    // kFunction: the context object, owned
   atled_tensor* leaf = nullptr;  // kAccumulate, owned
-  PyObject* wrapper = nullptr;   // the Python object of this node while one lives, not owned
   Node* next = nullptr;          // in the list of nodes to destroy
   std::atomic<uint64_t> run{0};  // the backward run that has claimed the scratch
   uint32_t marks = 0;            // scratch of that run
   uint32_t list_length = 0;      // of the one list argument that has gradients
   Rare* rare = nullptr;          // owned
   Site site;                     // of the call
-  Output* outputs;
-  Edge* edges;
-  Saved* saved;
+  // They lie behind it in its block, in this order, and the payload behind them.
+  Output* outputs() const { return reinterpret_cast<Output*>(const_cast<Node*>(this) + 1); }
+  Edge* edges() const { return reinterpret_cast<Edge*>(outputs() + output_count); }
+  Saved* saved() const { return reinterpret_cast<Saved*>(edges() + edge_count); }
   Rare& more() { return rare ? *rare : *(rare = new Rare); }
 };
 

@@ -216,12 +216,12 @@ void gather_edges(Node* node, const Rule& rule, const atled_frame* frame, uint64
     const atled_value& v = frame->args[rule.inputs[i].argument];
     const bool wanted = needed >> i & 1;
     if (!rule.inputs[i].list) {
-      if (wanted) node->edges[at] = gradient_edge(v.u.tensor);
+      if (wanted) node->edges()[at] = gradient_edge(v.u.tensor);
       ++at;
       continue;
     }
     for (uint32_t k = 0; k < v.n; ++k, ++at)
-      if (wanted && v.u.tensors[k]) node->edges[at] = gradient_edge(v.u.tensors[k]);
+      if (wanted && v.u.tensors[k]) node->edges()[at] = gradient_edge(v.u.tensors[k]);
   }
 }
 
@@ -278,7 +278,7 @@ NodeRef build(const Plan& plan, const atled_frame* frame, const atled_value* val
   for (uint64_t bits = plan.saves; bits; bits &= bits - 1) {
     const int i = __builtin_ctzll(bits);
     const SaveSpec& spec = rule.saves[i];
-    save(spec, frame, spec.what == Save::kOutput ? none() : values[spec.index], node->saved[i], payload);
+    save(spec, frame, spec.what == Save::kOutput ? none() : values[spec.index], node->saved()[i], payload);
   }
   for (uint32_t i = 0; i < outputs.count; ++i)
     if (outputs[i]) payload = describe_output(node.get(), i, outputs[i], payload);
@@ -307,8 +307,8 @@ void record_view_in_place(atled_frame* frame) {
   }
   check(api.redispatch(frame));
   for (uint32_t i = 0; i < node->saved_count; ++i)  // the elements that it saved are as they were
-    if (node->saved[i].value.tag == ATLED_TENSOR && node->saved[i].value.u.tensor)
-      node->saved[i].version = t->version->count;
+    if (node->saved()[i].value.tag == ATLED_TENSOR && node->saved()[i].value.u.tensor)
+      node->saved()[i].version = t->version->count;
   if (node.get() != history(t)) move_history(t, node.get(), 0);  // else the op handed its argument back
 }
 

@@ -78,8 +78,8 @@ void pack_saved(Node* node) {
   const RecordingScope off(false);
   Rare& rare = node->more();
   for (uint32_t i = 0; i < node->saved_count; ++i) {
-    atled_value& v = node->saved[i].value;
-    if (v.tag == ATLED_TENSOR) node->saved[i].version = pack(node, hooks, v.u.tensor);
+    atled_value& v = node->saved()[i].value;
+    if (v.tag == ATLED_TENSOR) node->saved()[i].version = pack(node, hooks, v.u.tensor);
     if (v.tag != ATLED_TENSORS) continue;
     int64_t* versions = reinterpret_cast<int64_t*>(v.u.tensors + v.n);
     for (uint32_t k = 0; k < v.n; ++k)

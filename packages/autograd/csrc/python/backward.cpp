@@ -51,7 +51,7 @@ End end_of(PyObject* object, const char* what, Py_ssize_t i, Edges& held) {
          number, node->name);
   retain(node);
   held.list.push_back({node, number});
-  const Output& out = node->outputs[number];
+  const Output& out = node->outputs()[number];
   return {held.list.back(), nullptr, out.ndim, out.shape, out.dtype};
 }
 
@@ -59,7 +59,7 @@ Tensor ones(const End& end) {
   RecordingScope off(false);
   if (end.tensor) return ones_like(end.tensor);
   static const Op fill{"core::fill_"};
-  const Output& out = end.edge.node->outputs[end.edge.output];
+  const Output& out = end.edge.node->outputs()[end.edge.output];
   Tensor t = Tensor::empty(out.dtype, out.ndim, out.shape, out.device);
   atled_value result = none();
   fill.run(0, &result, {value(t), value(1)});
@@ -119,7 +119,7 @@ PyObject* backward(PyObject*, PyObject* args) {
       Ref object = need(PySequence_GetItem(inputs, i));
       const End end = end_of(object.get(), "grad: expected input", i, held);
       const Edge& edge = end.edge;
-      if (accumulating && !edge.node->leaf) edge.node->outputs[edge.output].meta.flags |= kRetainsGrad;
+      if (accumulating && !edge.node->leaf) edge.node->outputs()[edge.output].meta.flags |= kRetainsGrad;
       request.targets.push_back(edge);
     }
     std::vector<Tensor> results = run_backward(request);

@@ -62,15 +62,15 @@ PyObject* record(PyObject*, PyObject* args) {
     NodeRef node(make_node(Kind::kFunction, name, static_cast<uint32_t>(outputs.size()),
                            static_cast<uint32_t>(inputs.size()), static_cast<uint32_t>(saved.size()), words, &payload));
     for (size_t i = 0; i < inputs.size(); ++i)
-      if (inputs[i]) node->edges[i] = gradient_edge(inputs[i]);
+      if (inputs[i]) node->edges()[i] = gradient_edge(inputs[i]);
     for (size_t i = 0; i < saved.size(); ++i) {
       const int64_t output = find(outputs, saved[i]), input = find(inputs, saved[i]);
       *payload++ = output >= 0 ? from_output(static_cast<size_t>(output)) : input >= 0 ? input : kPlain;
       if (!saved[i]) continue;  // no value at all
       if (output >= 0)
-        save_tensor(node->saved[i], alias(saved[i]), name);
+        save_tensor(node->saved()[i], alias(saved[i]), name);
       else
-        save_tensor(node->saved[i], saved[i], name);
+        save_tensor(node->saved()[i], saved[i], name);
     }
     for (size_t i = 0; i < outputs.size(); ++i)
       if (outputs[i]) payload = describe_output(node.get(), static_cast<uint32_t>(i), outputs[i], payload);
@@ -100,10 +100,10 @@ PyObject* saved_tensors(PyObject*, PyObject* object) {
   return python_call([&] {
     Node* node = node_from(object);
     if (node->saved_count && (node->state.load() & kFreed)) refuse_freed(node);
-    const int64_t* origins = reinterpret_cast<const int64_t*>(node->saved + node->saved_count);
+    const int64_t* origins = reinterpret_cast<const int64_t*>(node->saved() + node->saved_count);
     Ref tuple = need(PyTuple_New(node->saved_count));
     for (uint16_t i = 0; i < node->saved_count; ++i) {
-      const Saved& saved = node->saved[i];
+      const Saved& saved = node->saved()[i];
       atled_tensor* t = saved.value.u.tensor;
       Tensor seen;
       if (t) {

@@ -62,7 +62,7 @@ uint64_t kept_saves(const Node* node) {
   for (uint32_t i = 0; i < node->rule->inputs.size(); ++i) {
     const EdgeRange range = edges_of(node, i);
     bool wanted = false;
-    for (uint32_t k = range.first; k < range.first + range.count; ++k) wanted = wanted || node->edges[k].node;
+    for (uint32_t k = range.first; k < range.first + range.count; ++k) wanted = wanted || node->edges()[k].node;
     const int function = node->rule->inputs[i].function;
     if (wanted && function >= 0) kept |= node->rule->functions[static_cast<size_t>(function)].saves;
   }
@@ -79,12 +79,12 @@ PyObject* saved(PyObject*, PyObject* object) {
     Ref list = need(PyList_New(0));
     for (uint16_t i = 0; i < node->saved_count; ++i) {
       if (i < 64 && !(kept >> i & 1)) continue;
-      const atled_value& v = node->saved[i].value;
+      const atled_value& v = node->saved()[i].value;
       const bool tensors = v.tag == ATLED_TENSOR || v.tag == ATLED_TENSORS;
       if (freed && tensors) continue;
       // What a hook has packed is shown as it is.
       const bool packed = v.tag == ATLED_TENSOR && !v.u.tensor;
-      Ref value = packed ? Ref::borrow(node->rare->packed[node->saved[i].version - 1]) : to_python(v);
+      Ref value = packed ? Ref::borrow(node->rare->packed[node->saved()[i].version - 1]) : to_python(v);
       const char* kind = "argument";
       Ref name = text(std::to_string(i));
       if (node->kind == Kind::kRule) {
@@ -107,7 +107,7 @@ PyObject* outputs(PyObject*, PyObject* object) {
     const Node* node = node_from(object);
     Ref list = need(PyList_New(0));
     for (uint32_t i = 0; i < node->output_count; ++i) {
-      const Output& out = node->outputs[i];
+      const Output& out = node->outputs()[i];
       if (!out.shape && out.ndim == 0 && node->kind == Kind::kFunction) {
         append(list, Ref::borrow(Py_None));
         continue;

@@ -20,7 +20,7 @@ Node* node_of(PyObject* object) { return reinterpret_cast<NodeObject*>(object)->
 void node_dealloc(PyObject* object) {
   PyTypeObject* type = Py_TYPE(object);
   Node* node = node_of(object);
-  node->wrapper = nullptr;
+  node->rare->wrapper = nullptr;
   release(node);
   PyObject_Free(object);
   Py_DECREF(type);
@@ -54,8 +54,8 @@ PyObject* next_functions(PyObject* object, void*) {
     const Node* node = node_of(object);
     Ref tuple = need(PyTuple_New(node->edge_count));
     for (uint32_t i = 0; i < node->edge_count; ++i) {
-      Ref next = node->edges[i].node ? wrap_node(node->edges[i].node) : Ref::borrow(Py_None);
-      PyTuple_SetItem(tuple.get(), i, need(Py_BuildValue("(OI)", next.get(), node->edges[i].output)).take());
+      Ref next = node->edges()[i].node ? wrap_node(node->edges()[i].node) : Ref::borrow(Py_None);
+      PyTuple_SetItem(tuple.get(), i, need(Py_BuildValue("(OI)", next.get(), node->edges()[i].output)).take());
     }
     return tuple.take();
   });
@@ -131,13 +131,14 @@ PyType_Spec spec = {"atled.autograd.Node", sizeof(NodeObject), 0,
 
 Ref wrap_node(Node* node) {
   if (!node) return Ref::borrow(Py_None);
-  if (node->wrapper) return Ref::borrow(node->wrapper);
+  PyObject*& wrapper = node->more().wrapper;
+  if (wrapper) return Ref::borrow(wrapper);
   NodeObject* object = PyObject_New(NodeObject, node_type);
   if (!object) throw_python();
   retain(node);
   object->node = node;
-  node->wrapper = reinterpret_cast<PyObject*>(object);
-  return Ref(node->wrapper);
+  wrapper = reinterpret_cast<PyObject*>(object);
+  return Ref(wrapper);
 }
 
 Node* node_from(PyObject* object) {

@@ -100,7 +100,7 @@ PyObject* leads_elsewhere(PyObject*, PyObject* args) {
       left.pop_back();
       if (node->kind == Kind::kAccumulate && !(meta_of(node->leaf)->flags & kEnded)) return PyBool_FromLong(1);
       for (uint32_t i = 0; i < node->edge_count; ++i)
-        if (const Node* next = node->edges[i].node)
+        if (const Node* next = node->edges()[i].node)
           if (seen.insert(next).second) left.push_back(next);
     }
     return PyBool_FromLong(0);
