@@ -62,7 +62,7 @@ def main() -> None:
             except Exception as error:
                 broken.append(f"{row.name}: {type(error).__name__}: {error}")
     results = [result for group in GROUPS for result in found[group]]
-    save_json(results, _versions("atled-core", "numpy", "torch", "jax"), path, arguments.threads)
+    save_json(results, _versions("atled-core", "numpy", "torch", "jax", "mlx"), path, arguments.threads)
     plot(results, path.with_suffix(".png"))
     shown = [result for group in chosen for result in found[group]]
     print(markdown(shown) if arguments.markdown else table(shown))

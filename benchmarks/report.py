@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 PEERS = ("atled", "numpy", "torch")
-RATIOS = ("torch", "numpy", "jax", "copy")
+RATIOS = ("torch", "numpy", "jax", "mlx", "copy")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One computation put to each library: atled and PyTorch, which share their names, NumPy, and JAX if it is there."""
+"""One computation put to each library: atled, PyTorch (which shares its names), NumPy, and JAX and MLX if installed."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -20,6 +20,11 @@ try:
 except ImportError:
     jax = None
 
+try:
+    import mlx.core as mlx
+except ImportError:
+    mlx = None
+
 Array = Mapping[str, Any]  # the same array in each library
 Compute = Callable[..., object]  # of the library's module and its arrays
 
@@ -36,6 +41,8 @@ def everywhere(x: np.ndarray, dtype: str | None = None) -> Array:
         made["atled"] = made["atled"].to(getattr(at, dtype))
     if jax is not None:
         made["jax"] = jnp.asarray(x, dtype=dtype)
+    if mlx is not None:
+        made["mlx"] = mlx.array(x, getattr(mlx, dtype or x.dtype.name))
     return made
 
 
@@ -57,7 +64,7 @@ def beside(
         arrays: the arguments after the module, from :func:`everywhere`.
         budget: the most of PyTorch's time that atled may take.
         numpy: what NumPy does, or None to leave it out.
-        jax_: what JAX does, compiled, or None to leave it out.
+        jax_: what JAX does, compiled, and MLX, where it has all of it; or None to leave both out.
         moved: bytes that a memory-bound call reads and writes: it must reach 85 % of a copy's bandwidth.
     """
     peers: dict[str, Callable[[], object]] = {}
@@ -67,6 +74,10 @@ def beside(
             peers[peer] = partial(compute, module, *[array[peer] for array in arrays])
     if jax is not None and jax_ is not None:
         peers["jax"] = _compiled(jax_, [array["jax"] for array in arrays])
+    if mlx is not None and jax_ is not None:
+        run = _lazy(jax_, [array["mlx"] for array in arrays])
+        if run is not None:
+            peers["mlx"] = run
     budgets = {peer: budget if peer == "torch" else OTHERS for peer in peers if peer != "atled"}
     if moved is not None:
         peers["copy"] = _copy(moved)
@@ -77,6 +88,23 @@ def beside(
 def _compiled(compute: Compute, arguments: list[Any]) -> Callable[[], object]:
     run = jax.jit(lambda *given: compute(jnp, *given))
     return lambda: jax.block_until_ready(run(*arguments))
+
+
+def _lazy(compute: Compute, arguments: list[Any]) -> Callable[[], object] | None:
+    """The same in MLX, whose names are mostly NumPy's; None where it lacks one or an argument of it."""
+    mlx.set_default_device(mlx.cpu)
+    call = mlx.compile(lambda *given: compute(mlx, *given))
+
+    def run() -> object:
+        result = call(*arguments)
+        mlx.eval(result)
+        return result
+
+    try:
+        run()
+    except Exception:
+        return None
+    return run
 
 
 @cache
