@@ -252,11 +252,7 @@ class BatchCall {
 
   void call() {
     Results results(op_);
-    if (frame_->flags & ATLED_CALL_INPLACE) results.values[0] = args_[0];
-    const int status = api.call(op_, frame_->flags, args_.data(), results.values);
-    if (status != ATLED_OK)
-      for (atled_value& v : results.values) v = none();
-    check(status);
+    call_op(op_, frame_->flags, args_, results);
     answer(results);
   }
 
@@ -291,11 +287,7 @@ class BatchCall {
         return w ? select_op(w->value, 0, b) : unrecorded(t, depth_);
       });
       Results results(op_);
-      if (frame_->flags & ATLED_CALL_INPLACE) results.values[0] = one[0];
-      const int status = api.call(op_, frame_->flags, one.data(), results.values);
-      if (status != ATLED_OK)
-        for (atled_value& v : results.values) v = none();
-      check(status);
+      call_op(op_, frame_->flags, one, results);
       if (changed_ >= 0) continue;
       size_t at = 0;
       for (int i = 0; i < op_->nouts; ++i) {

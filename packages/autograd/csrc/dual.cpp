@@ -58,7 +58,7 @@ class DualCall {
     if (rule_.mark == Rule::Mark::kNonDifferentiable) return constant();
     if (rule_.forward == Rule::Forward::kLinear && !rule_.tangent) return linear();
     if (changed_ >= 0 && !(frame_->flags & ATLED_CALL_INPLACE)) return constant();
-    call(op_, frame_->flags & ~ATLED_CALL_INPLACE, primals_.data(), results_);
+    call_op(op_, frame_->flags & ~ATLED_CALL_INPLACE, primals_, results_);
     std::vector<Tensor> tangents(op_->out_list ? 1 : op_->nouts);
     if (!op_->out_list && moving_) {
       if (rule_.tangent)
@@ -74,20 +74,11 @@ class DualCall {
   }
 
  private:
-  static void call(const atled_op* op, uint32_t flags, atled_value* args, Results& results) {
-    const bool in_place = flags & ATLED_CALL_INPLACE;
-    if (in_place) results.values[0] = args[0];
-    const int status = api.call(op, flags, args, results.values);
-    if (status != ATLED_OK)
-      for (atled_value& v : results.values) v = none();
-    check(status);
-  }
-
   const Wrapped& target() const { return *wrapped_at(frame_->args[changed_].u.tensor, depth_); }
 
   // A call whose results do not depend on the tangents.
   void constant() {
-    call(op_, frame_->flags, primals_.data(), results_);
+    call_op(op_, frame_->flags, primals_, results_);
     // What is made like a dual may be written into by calls with duals.
     const bool made = op_->traits & ATLED_OP_FACTORY;
     if (changed_ < 0)
@@ -106,10 +97,10 @@ class DualCall {
     Wrapped& w = *meta_of(t)->extra->wrapped;
     for (Tensor* held : {&w.value, &w.tangent}) {
       const Tensor fresh = detached_face(*held);
-      std::vector<atled_value> args(primals_.data(), primals_.data() + op_->nargs);
+      Arguments args = primals_;
       args[0] = value(fresh);
       Results results(op_);
-      call(op_, frame_->flags, args.data(), results);
+      call_op(op_, frame_->flags, args, results);
       *held = fresh;
     }
     check(api.redispatch(frame_));
@@ -146,8 +137,8 @@ class DualCall {
       if (moves && is_scalar(moved[i])) moved[i] = value(0);
     }
     Results tangents(op_);
-    call(op_, frame_->flags, moved.data(), tangents);
-    call(op_, frame_->flags, primals_.data(), results_);
+    call_op(op_, frame_->flags, moved, tangents);
+    call_op(op_, frame_->flags, primals_, results_);
     if (changed_ >= 0) return answer_changed(frame_, changed_);
     hand_on(results_, frame_, [&](atled_tensor* t, uint16_t i, uint32_t entry) {
       if (!differentiable(t)) return Tensor::borrow(t);
@@ -161,10 +152,10 @@ class DualCall {
     Tensor sum;
     for (size_t i = 0; i < op_->nargs; ++i) {
       if (!moves(i)) continue;
-      std::vector<atled_value> args(primals_.data(), primals_.data() + op_->nargs);
+      Arguments args = primals_;
       args[i] = value(wrapped_at(frame_->args[i].u.tensor, depth_)->tangent);
       Results part(op_);
-      call(op_, 0, args.data(), part);
+      call_op(op_, 0, args, part);
       plus(sum, Tensor::steal(std::exchange(part.values[0], none()).u.tensor));
     }
     return sum;

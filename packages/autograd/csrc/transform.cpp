@@ -190,6 +190,14 @@ int on_transform(void*, atled_frame* frame) noexcept {
   return guard([&] { transform(frame); });
 }
 
+void call_op(const atled_op* op, uint32_t flags, Arguments& args, Results& results) {
+  if (flags & ATLED_CALL_INPLACE) results.values[0] = args[0];
+  const int status = api.call(op, flags, args.data(), results.values);
+  if (status != ATLED_OK)
+    for (atled_value& v : results.values) v = none();
+  check(status);
+}
+
 uint64_t new_level_id() { return next_id.fetch_add(1, std::memory_order_relaxed); }
 
 }  // namespace atled::autograd

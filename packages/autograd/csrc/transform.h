@@ -139,6 +139,9 @@ struct Results {
   atled_value values[8];
 };
 
+// Calls the op; its results are the caller's.
+void call_op(const atled_op* op, uint32_t flags, Arguments& args, Results& results);
+
 // Hands results on as the frame's, each tensor exchanged for what f(tensor, output, entry of its list) answers.
 template <class F>
 void hand_on(Results& results, atled_frame* frame, F&& f) {

@@ -13,7 +13,10 @@ from atled.autograd.grad_mode import enable_grad, is_grad_enabled
 Argnums = int | tuple[int, ...]
 
 
-def _chosen(args: tuple[Any, ...], argnums: Argnums, name: str) -> tuple[int, ...]:
+def _split(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], argnums: Argnums, name: str
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A call as a function of the arguments that argnums names, and these arguments."""
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for number in numbers:
         if not isinstance(number, int) or not -len(args) <= number < len(args):
@@ -21,7 +24,14 @@ def _chosen(args: tuple[Any, ...], argnums: Argnums, name: str) -> tuple[int, ..
                 f"{name}: expected argnums in [{-len(args)}, {len(args) - 1}] for {len(args)} positional arguments, "
                 f"got {number}"
             )
-    return tuple(number % len(args) for number in numbers)
+
+    def of_chosen(*primals: Any) -> Any:
+        whole = list(args)
+        for number, primal in zip(numbers, primals, strict=True):
+            whole[number] = primal
+        return func(*whole, **kwargs)
+
+    return of_chosen, tuple(args[number] for number in numbers)
 
 
 def _tensors(tree: Any, name: str, what: str) -> tuple[list[at.Tensor], Any]:
@@ -95,15 +105,8 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
 
     @functools.wraps(func)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        chosen = _chosen(args, argnums, "grad")
-
-        def of_chosen(*primals: Any) -> Any:
-            whole = list(args)
-            for number, primal in zip(chosen, primals, strict=True):
-                whole[number] = primal
-            return func(*whole, **kwargs)
-
-        call = _Recorded(of_chosen, tuple(args[number] for number in chosen), "grad", has_aux)
+        of_chosen, primals = _split(func, args, kwargs, argnums, "grad")
+        call = _Recorded(of_chosen, primals, "grad", has_aux)
         if not isinstance(call.answer, at.Tensor) or call.answer.numel() != 1:
             shape = tuple(call.answer.shape) if isinstance(call.answer, at.Tensor) else type(call.answer).__name__
             raise at.ShapeError(
@@ -332,15 +335,8 @@ def jacrev(
 
     @functools.wraps(func)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        chosen = _chosen(args, argnums, "jacrev")
-
-        def of_chosen(*primals: Any) -> Any:
-            whole = list(args)
-            for number, primal in zip(chosen, primals, strict=True):
-                whole[number] = primal
-            return func(*whole, **kwargs)
-
-        call = _Recorded(of_chosen, tuple(args[number] for number in chosen), "jacrev", has_aux)
+        of_chosen, primals = _split(func, args, kwargs, argnums, "jacrev")
+        call = _Recorded(of_chosen, primals, "jacrev", has_aux)
         outputs = call.outputs
         rows = vmap(lambda *seeds: call.pull(list(seeds), True), chunk_size=chunk_size)(*_basis(outputs))
         leaves, structure = _tree.flatten(rows)
@@ -376,15 +372,8 @@ def jacfwd(
 
     @functools.wraps(func)
     def differentiated(*args: Any, **kwargs: Any) -> Any:
-        chosen = _chosen(args, argnums, "jacfwd")
-        primals = tuple(args[number] for number in chosen)
+        of_chosen, primals = _split(func, args, kwargs, argnums, "jacfwd")
         leaves, structure = _tensors(primals, "jacfwd", "what it differentiates by")
-
-        def of_chosen(*changed: Any) -> Any:
-            whole = list(args)
-            for number, primal in zip(chosen, changed, strict=True):
-                whole[number] = primal
-            return func(*whole, **kwargs)
 
         def push(*moves: at.Tensor) -> Any:
             found = jvp(of_chosen, primals, _tree.unflatten(structure, list(moves)), has_aux=has_aux)
