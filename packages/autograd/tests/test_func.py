@@ -276,6 +276,25 @@ def test_functions_of_ones_own() -> None:
     same(vmap(grad(Cube.apply))(X), 3 * X * X)
 
 
+def test_indices_that_are_mapped_over() -> None:
+    table, rows = at.arange(12.0).reshape(4, 3), at.tensor([2, 0, -1])
+    same(vmap(lambda i: table[i])(rows), table.numpy()[[2, 0, -1]])
+    same(vmap(lambda i: table[:, i])(rows), table.numpy()[:, [2, 0, -1]].T)
+    same(vmap(lambda t, i: t[i])(table[:3], rows), table.numpy()[[0, 1, 2], [2, 0, -1]])
+    same(vmap(grad(lambda t, i: t[i]), in_dims=(None, 0))(X, rows), np.eye(3)[[2, 0, -1]])
+    same(vmap(lambda t: t[..., [0, 2]])(table), table.numpy()[:, [0, 2]])
+    same(vmap(lambda t: t[::-1])(table), table.numpy()[:, ::-1])
+
+    def put(t: at.Tensor, i: at.Tensor) -> at.Tensor:
+        t = t.clone()
+        t[i] = 0
+        return t
+
+    expected = table.numpy()[:3].copy()
+    expected[[0, 1, 2], [2, 0, -1]] = 0
+    same(vmap(put)(table[:3], rows), expected)
+
+
 class Step(Function):
     """0 or 1, with the gradient of the identity."""
 

@@ -1,12 +1,14 @@
 """Forward mode and batching of every op, at the samples of the ops' specifications."""
 
+import importlib.util
 import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from test_rules import CASES, comparable, leaves
+from test_rules import CASES as OWN
+from test_rules import comparable, leaves
 
 import atled.core as at
 from atled.autograd import _tape, grad
@@ -15,7 +17,10 @@ from atled.autograd.func import jvp, vjp, vmap
 from atled.core._ops import NAMESPACES
 from atled.testing import OpSpec, Sample, from_numpy, specs
 
-ALL = list(specs.find_all(NAMESPACES))
+# Of other wheels, those that are there.
+OTHERS = [name for name in ("nn",) if importlib.util.find_spec(f"atled.{name}")]
+ALL = list(specs.find_all((*NAMESPACES, *OTHERS)))
+CASES = OWN + [(spec, "float64") for spec in specs.find_all(OTHERS) if spec.differentiable and "float64" in spec.dtypes]
 STEP = 1e-6
 VIEW = 1 << 2  # the trait
 

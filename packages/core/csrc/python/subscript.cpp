@@ -126,7 +126,9 @@ bool add_entry(const atled_tensor* t, Key& key, PyObject* object) {
   }
   if (is_tensor(object)) {
     atled_tensor* index = tensor_of(object);
-    if (index->dl.ndim > 0) return add_tensor(t, key, index);
+    // A number that nobody knows yet (inside vmap) is an index tensor like others.
+    const bool unknown = index->keys & ATLED_KEY_OPAQUE && is_integer(index->dtype);
+    if (index->dl.ndim > 0 || unknown) return add_tensor(t, key, index);
     if (index->dtype == ATLED_BOOL) {
       int truth = PyObject_IsTrue(object);
       return truth >= 0 && add_truth(key, truth != 0);

@@ -224,12 +224,13 @@ def _lookup(rule: Any) -> None:
     rule("embedding_backward", grad=_embedding_second)
     rule("dropout", input=lambda g, mask, p: _one.dropout_backward(g, mask, p))
     rule("dropout_backward", grad=lambda g, mask, p: _one.dropout_backward(g, mask, p))
-    rule.batch("aligned", "dropout", "dropout_backward")
+    rule.batch("aligned", "dropout")
+    rule.batch("dims", "dropout_backward")
     rule.decompose("embedding", _embedding_by_index)
 
 
 def _embedding_by_index(input: Tensor, weight: Tensor, padding_idx: int | None, scale_grad_by_freq: bool) -> Any:
-    return NotImplemented if scale_grad_by_freq or padding_idx is not None else weight[input]
+    return NotImplemented if scale_grad_by_freq or padding_idx is not None else at.ops.core.index(weight, [input])
 
 
 def _embedding_second(
@@ -306,6 +307,8 @@ def _mse_to_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Te
 
 # Each activation has a backward op grad * slope(input); the second derivatives are compositions.
 def _activations(rule: Any) -> None:
+    backward = (f"{name}_backward" for name in ("elu", "gelu", "leaky_relu", "silu", "softplus"))
+    rule.batch("dims", *backward)  # they do not broadcast
     rule("elu", input=lambda g, input, alpha: _one.elu_backward(g, input, alpha))
     rule(
         "elu_backward",
