@@ -204,14 +204,14 @@ Ref make(PyObject* data, int dtype) {
       Ref part = make(list_item(data, i), -1);
       if (!part || PyList_Append(parts.get(), part.get()) < 0) return Ref();
     }
-    return parts && stack ? Ref(PyObject_CallOneArg(stack.get(), parts.get())) : Ref();
+    return parts && stack ? Ref(call_one(stack.get(), parts.get())) : Ref();
   }
   Ref shared(adopt_foreign(data));
   if (shared || PyErr_Occurred()) return shared;
   if (rank_of(data) == Rank::kNone) {
     // What a wheel registered in atled.interop for the type's library.
     Ref convert = import_function("atled.core._registry", "from_foreign");
-    Ref converted(convert ? PyObject_CallOneArg(convert.get(), data) : nullptr);
+    Ref converted(convert ? call_one(convert.get(), data) : nullptr);
     if (!converted) return Ref();
     if (is_tensor(converted.get())) return converted;
   }

@@ -309,7 +309,7 @@ PyObject* tensor_numpy(PyObject* self, PyObject*) {
   }
   static PyObject* as_array = nullptr;  // kept, since importing takes longer than the call
   if (!as_array && !(as_array = import_function("numpy", "asarray").release())) return nullptr;
-  if (t->dtype != ATLED_BFLOAT16) return PyObject_CallOneArg(as_array, self);
+  if (t->dtype != ATLED_BFLOAT16) return call_one(as_array, self);
   Ref type = import_function("ml_dtypes", "bfloat16");
   if (!type) {
     PyErr_Clear();
@@ -317,7 +317,7 @@ PyObject* tensor_numpy(PyObject* self, PyObject*) {
                  "NumPy has no bfloat16; use .to(at.float32).numpy(), or pip install ml_dtypes");
   }
   Ref bits(PyObject_CallMethod(self, "view", "O", Ref(dtype_object(ATLED_UINT16)).get()));
-  Ref array(bits ? PyObject_CallOneArg(as_array, bits.get()) : nullptr);
+  Ref array(bits ? call_one(as_array, bits.get()) : nullptr);
   return array ? PyObject_CallMethod(array.get(), "view", "O", type.get()) : nullptr;
 }
 

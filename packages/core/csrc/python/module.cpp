@@ -56,7 +56,7 @@ int ask_registry(const char* function, std::initializer_list<const char*> words)
 // The innermost frame outside atled's own modules.
 int find_call_site(char* text, size_t size) {
   text[0] = 0;
-  if (!Py_IsInitialized() || !PyGILState_Check()) return ATLED_OK;
+  if (!Py_IsInitialized() || !has_gil()) return ATLED_OK;
   PyObject *type, *error, *traceback;
   PyErr_Fetch(&type, &error, &traceback);
   Ref frame = Ref::borrow(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
@@ -89,7 +89,7 @@ void install_hooks() {
   load_kernels = [](const char* device, const char* ns) { return ask_registry("load_kernels", {device, ns}); };
   load_device = [](const char* name) { return ask_registry("load_device", {name}); };
   call_site = find_call_site;
-  release_gil = []() -> void* { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; };
+  release_gil = []() -> void* { return has_gil() ? PyEval_SaveThread() : nullptr; };
   acquire_gil = [](void* token) { PyEval_RestoreThread(static_cast<PyThreadState*>(token)); };
   py_table = atled_py_group{
       [](atled_tensor* t, void** out) -> int {

@@ -338,7 +338,7 @@ PyObject* op_repr(PyObject* o) {
 
 PyObject* op_descr_get(PyObject* self, PyObject* object, PyObject*) {
   if (!object || object == Py_None) return Py_NewRef(self);
-  return PyMethod_New(self, object);
+  return bound_method(self, object);
 }
 
 const Op* op_of(PyObject* o) { return reinterpret_cast<PyOp*>(o)->op; }
@@ -397,7 +397,9 @@ PyObject* get_synonyms(PyObject* o, void*) {
   for (const Synonym& synonym : kSynonyms) {
     if (!names || !has(synonym.argument) || has(synonym.name)) continue;
     Ref name(PyUnicode_FromString(synonym.name)), argument(PyUnicode_FromString(synonym.argument));
-    if (!name || !argument || !PyDict_SetDefault(names.get(), name.get(), argument.get())) return nullptr;
+    if (!name || !argument) return nullptr;
+    const int known = PyDict_Contains(names.get(), name.get());
+    if (known < 0 || (!known && PyDict_SetItem(names.get(), name.get(), argument.get()) < 0)) return nullptr;
   }
   return names.release();
 }

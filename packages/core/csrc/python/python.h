@@ -139,6 +139,11 @@ PyObject* exchange_api_capsule();
 extern PyMethodDef sharing_methods[];
 PyObject* tensor_is_shared(PyObject* self, PyObject* unused);
 
+// ---- stable_abi.cpp: what the limited API leaves out ----
+PyObject* call_one(PyObject* f, PyObject* x);
+PyObject* bound_method(PyObject* f, PyObject* self);
+bool has_gil();  // whether this thread holds the GIL
+
 // A function of a Python module of this package, called when needed: import_function("_registry", "load_ops").
 Ref import_function(const char* module, const char* name);
 

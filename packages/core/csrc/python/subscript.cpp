@@ -138,7 +138,7 @@ bool add_entry(const atled_tensor* t, Key& key, PyObject* object) {
   if (PyIndex_Check(object) && !PySequence_Check(object)) return add_integer(t, key, object);
   if (PySequence_Check(object) && !PyUnicode_Check(object)) {
     Ref convert = import_function("atled.core._core", "asarray");
-    Ref made(convert ? PyObject_CallOneArg(convert.get(), object) : nullptr);
+    Ref made(convert ? call_one(convert.get(), object) : nullptr);
     if (!made) return false;
     if (numel(tensor_of(made.get())) == 0 && is_floating(tensor_of(made.get())->dtype)) {
       made = Ref(PyObject_CallMethod(made.get(), "to", "O", Ref(dtype_object(ATLED_INT64)).get()));
@@ -231,7 +231,7 @@ int set_item(PyObject* self, PyObject* object, PyObject* new_value) {
     if (to_wide("setitem", new_value, &self, 1, &values[3], scratch) < 0) return -1;
   } else {
     Ref convert = import_function("atled.core._core", "asarray");
-    made = Ref(convert ? PyObject_CallOneArg(convert.get(), new_value) : nullptr);
+    made = Ref(convert ? call_one(convert.get(), new_value) : nullptr);
     if (!made) return -1;
     values[3] = value(tensor_of(made.get()));
   }

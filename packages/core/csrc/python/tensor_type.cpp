@@ -227,7 +227,7 @@ PyObject* tensor_iter(PyObject* o) {
   if (tensor_of(o)->dl.ndim == 0)
     return raise(ATLED_E_ARGUMENT, "iter", "expected a tensor of at least one dimension, got a 0-d tensor");
   if (!unbind && !(unbind = need_op("core::unbind"))) return nullptr;
-  Ref rows(PyObject_CallOneArg(Ref(op_callable(unbind, false)).get(), o));
+  Ref rows(call_one(Ref(op_callable(unbind, false)).get(), o));
   return rows ? PyObject_GetIter(rows.get()) : nullptr;
 }
 
@@ -246,7 +246,7 @@ int tensor_contains(PyObject* o, PyObject* key) {
 int load_attribute(PyObject* name) {
   Ref load = import_function("atled.core._registry", "tensor_attribute");
   if (!load) return -1;
-  Ref attribute(PyObject_CallOneArg(load.get(), name));
+  Ref attribute(call_one(load.get(), name));
   if (!attribute) return -1;
   return PyObject_SetAttr(reinterpret_cast<PyObject*>(tensor_type), name, attribute.get()) < 0 ? -1 : 1;
 }
@@ -383,11 +383,11 @@ PyObject* method_shares(PyObject* o, PyObject* other) {
 
 PyObject* tensor_repr(PyObject* o) {
   Ref format = import_function("atled.core._printing", "tensor_repr");
-  return format ? PyObject_CallOneArg(format.get(), o) : nullptr;
+  return format ? call_one(format.get(), o) : nullptr;
 }
 PyObject* tensor_str(PyObject* o) {
   Ref format = import_function("atled.core._printing", "tensor_str");
-  return format ? PyObject_CallOneArg(format.get(), o) : nullptr;
+  return format ? call_one(format.get(), o) : nullptr;
 }
 
 // view(*shape) or view(dtype): two ops under PyTorch's one name.
