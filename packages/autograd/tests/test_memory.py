@@ -14,7 +14,6 @@ import atled.core as at
 from atled.autograd import graph
 from atled.autograd.checkpoint import checkpoint
 
-
 unsanitized = pytest.mark.skipif(
     "asan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizer holds memory of its own"
 )
