@@ -5,6 +5,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,13 +17,19 @@ sys.path.insert(0, str(ROOT / "ci"))
 from wheels import wheel_of  # noqa: E402
 from workspace import Package, discover  # noqa: E402
 
+
+def _runs(python: str) -> bool:
+    """Whether an interpreter is there and starts; a version manager's stand-in for one may not."""
+    return bool(shutil.which(python)) and subprocess.run([python, "-c", ""], capture_output=True).returncode == 0
+
+
 PACKAGES = discover()
 TESTED = [package.name for package in PACKAGES if package.tests.is_dir()]
 DIST = ROOT / "dist"
 REPORTS = ROOT / "build" / "reports"
 SANITIZED = ["core", "autograd"]
 # Wheels are for the stable ABI from 3.12 on: those that the first of these builds serve all.
-STABLE = [f"3.{minor}" for minor in (12, 13, 14) if shutil.which(f"python3.{minor}")]
+STABLE = [f"3.{minor}" for minor in (12, 13, 14) if _runs(f"python3.{minor}")]
 
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
