@@ -428,7 +428,7 @@ def test_a_queue_refuses_what_cannot_be_pickled_and_goes_on(capfd: pytest.Captur
     assert queue.get(timeout=10).tolist() == [1.0] * 3
     queue.close()
     queue.join_thread()
-    assert "Can't pickle" in capfd.readouterr().err
+    assert "<lambda>" in capfd.readouterr().err  # in words that differ between versions of Python
 
 
 def hold_forever(inbox: Any, outbox: Any) -> None:

@@ -262,8 +262,9 @@ PyObject* tensor_function(PyObject*, PyObject* args, PyObject* kwargs) {
     return nullptr;
   Ref t;
   if (is_tensor(data)) {
-    t = Ref(PyObject_HasAttrString(data, "requires_grad") ? PyObject_CallMethod(data, "detach", nullptr)
-                                                          : Py_NewRef(data));
+    t = Ref(tensor_of(data)->keys && PyObject_HasAttrString(data, "requires_grad")
+                ? PyObject_CallMethod(data, "detach", nullptr)
+                : Py_NewRef(data));
     PyErr_Clear();
     if (!t) t = Ref::borrow(data);
     t = Ref(PyObject_CallMethod(t.get(), "clone", nullptr));
