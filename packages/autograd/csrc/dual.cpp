@@ -58,6 +58,16 @@ class DualCall {
     if (rule_.mark == Rule::Mark::kNonDifferentiable) return constant();
     if (rule_.forward == Rule::Forward::kLinear && !rule_.tangent) return linear();
     if (changed_ >= 0 && !(frame_->flags & ATLED_CALL_INPLACE)) return constant();
+    if (changed_ >= 0) {  // what is saved of the old values must not be what is written afterwards
+      const Wrapped& w = target();
+      old_tangents_.resize(op_->nargs);
+      for (size_t i = 0; i < op_->nargs; ++i) {
+        primals_.exchange(i, [&](atled_tensor* t, size_t) { return apart(t, w.value); });
+        const Wrapped* own =
+            frame_->args[i].tag == ATLED_TENSOR ? wrapped_at(frame_->args[i].u.tensor, depth_) : nullptr;
+        if (own) old_tangents_[i] = apart(own->tangent, w.tangent);
+      }
+    }
     call_op(op_, frame_->flags & ~ATLED_CALL_INPLACE, primals_, results_);
     std::vector<Tensor> tangents(op_->out_list ? 1 : op_->nouts);
     if (!op_->out_list && moving_) {
@@ -74,6 +84,16 @@ class DualCall {
   }
 
  private:
+  // t, or a copy of it where it shares memory with what is written.
+  static Tensor apart(atled_tensor* t, atled_tensor* written) {
+    return t->version == written->version ? clone(t) : Tensor::borrow(t);
+  }
+
+  // Of an argument of the level, before the call.
+  Tensor tangent_before(size_t i) const {
+    return changed_ >= 0 ? old_tangents_[i] : wrapped_at(frame_->args[i].u.tensor, depth_)->tangent;
+  }
+
   const Wrapped& target() const { return *wrapped_at(frame_->args[changed_].u.tensor, depth_); }
 
   // A call whose results do not depend on the tangents.
@@ -153,7 +173,7 @@ class DualCall {
     for (size_t i = 0; i < op_->nargs; ++i) {
       if (!moves(i)) continue;
       Arguments args = primals_;
-      args[i] = value(wrapped_at(frame_->args[i].u.tensor, depth_)->tangent);
+      args[i] = value(args.keep(tangent_before(i)));
       Results part(op_);
       call_op(op_, 0, args, part);
       plus(sum, Tensor::steal(std::exchange(part.values[0], none()).u.tensor));
@@ -187,7 +207,7 @@ class DualCall {
     for (uint16_t i = 0; i < op_->nargs; ++i) {
       PyTuple_SetItem(arguments.get(), i, to_python(primals_[i]).take());
       const Wrapped* w = frame_->args[i].tag == ATLED_TENSOR ? wrapped_at(frame_->args[i].u.tensor, depth_) : nullptr;
-      PyTuple_SetItem(moves.get(), i, w ? to_python(w->tangent).take() : Ref::borrow(Py_None).take());
+      PyTuple_SetItem(moves.get(), i, w ? to_python(tangent_before(i)).take() : Ref::borrow(Py_None).take());
     }
     for (uint16_t i = 0; i < op_->nouts; ++i) PyTuple_SetItem(results.get(), i, to_python(results_.values[i]).take());
     Ref answer =
@@ -243,7 +263,7 @@ class DualCall {
       if (!moves(i)) continue;
       const uint32_t input = static_cast<uint32_t>(rule_.input_of_argument[i]);
       if (rule_.inputs[input].function < 0) continue;
-      const Tensor t = conjugated(cast(wrapped_at(frame_->args[i].u.tensor, depth_)->tangent, out->dtype));
+      const Tensor t = conjugated(cast(tangent_before(i), out->dtype));
       std::vector<Buffer> given(op_->nouts);
       given[0].tensor = t;
       Gradients found(node->edge_count);
@@ -300,7 +320,7 @@ class DualCall {
       Tensor gradient = fit_gradient(Tensor::steal(std::exchange(g, nullptr)), t->dl.ndim, t->dl.shape, t->dtype,
                                      t->dl.device, op_->name, &fresh);
       if (!requires_grad(gradient)) continue;
-      seeds.push_back(wrapped_at(frame_->args[i].u.tensor, depth_)->tangent);
+      seeds.push_back(tangent_before(i));
       request.roots.push_back({edge(gradient), seeds.back()});
       gradients.push_back(std::move(gradient));
     }
@@ -352,6 +372,7 @@ class DualCall {
   Results results_;
   uint64_t moving_ = 0;  // bit i: Rule::inputs[i] has a tangent
   int changed_ = -1;
+  std::vector<Tensor> old_tangents_;            // of the arguments of a call that changes one
   std::vector<const atled_version*> versions_;  // of the arguments' tangents
 };
 

@@ -96,7 +96,7 @@ bool shares_memory_with_itself(const atled_tensor* t) {
 // t with its dimensions in memory in the order in which those of `like` are, so that what views of the one can be taken
 // can be taken of the other.
 Tensor laid_out_like(const Tensor& t, const atled_tensor* like) {
-  static const Op permute{"core::permute"}, contiguous{"core::contiguous"};
+  static const Op permute{"core::permute"}, contiguous{"core::contiguous"}, clone{"core::clone"};
   const size_t ndim = static_cast<size_t>(t->dl.ndim);
   bool same = true;
   for (size_t d = 0; d < ndim; ++d) same = same && (t->dl.shape[d] <= 1 || t->dl.strides[d] == like->dl.strides[d]);
@@ -107,13 +107,35 @@ Tensor laid_out_like(const Tensor& t, const atled_tensor* like) {
     std::stable_sort(order.begin(), order.end(),
                      [&](int64_t a, int64_t b) { return like->dl.strides[a] > like->dl.strides[b]; });
   for (size_t d = 0; d < ndim; ++d) back[static_cast<size_t>(order[d])] = static_cast<int64_t>(d);
-  return permute(contiguous(permute(t, ints_value(order.data(), ndim))), ints_value(back.data(), ndim));
+  const Tensor ordered = contiguous(permute(t, ints_value(order.data(), ndim)));
+  return clone(permute(ordered, ints_value(back.data(), ndim)));  // no view: it may be changed in place
+}
+
+// t as a tensor of the level that `like` is of, so that what is written into the one later can be written into the
+// other.
+Tensor of_same_level(const Tensor& t, const atled_tensor* like) {
+  const Wrapped* w = wrapped(like);
+  const Wrapped* own = wrapped(t);
+  if (!w || (own && own->depth == w->depth)) return t;
+  if (own && own->depth > w->depth) {
+    const Tensor value = of_same_level(own->value, like);
+    if (value.get() == own->value.get()) return t;
+    return own->tangent ? wrap_dual(value, own->tangent, own->depth) : wrap_batched(value, own->depth);
+  }
+  if (w->tangent) {
+    static const Op zeros_like{"core::zeros_like"};
+    return wrap_dual(t, of_same_level(zeros_like(t), w->tangent), w->depth);
+  }
+  static const Op expand{"core::expand"}, clone{"core::clone"};
+  std::vector<int64_t> shape(t->dl.shape, t->dl.shape + t->dl.ndim);
+  shape.insert(shape.begin(), levels()[w->depth - 1].size);
+  return wrap_batched(clone(expand(t, ints_value(shape.data(), shape.size()))), w->depth);
 }
 
 }  // namespace
 
 Tensor wrap_dual(const Tensor& primal, const Tensor& tangent, uint16_t depth) {
-  const Tensor laid = laid_out_like(tangent, primal);
+  const Tensor laid = of_same_level(laid_out_like(tangent, primal), primal);
   return wrap(face_of(primal, 0), new Wrapped{levels()[depth - 1].id, depth, primal, laid});
 }
 

@@ -155,6 +155,22 @@ def test_what_is_written_in_place_inside() -> None:
     same(jacrev(function)(a[2]), [[0, 2], [2, 0]])
 
 
+@pytest.mark.parametrize("outer", [jacfwd, jacrev])
+@pytest.mark.parametrize("inner", [jacfwd, jacrev])
+def test_products_in_place_in_every_nesting(outer: Any, inner: Any) -> None:
+    def function(x: at.Tensor) -> at.Tensor:
+        y = x * 1
+        y.mul_(x + 1)
+        y[:1].mul_(y[1:2])
+        return (y * y).sum()
+
+    def plain(x: at.Tensor) -> at.Tensor:
+        y = x * (x + 1)
+        return (at.cat([y[:1] * y[1:2], y[1:]]) ** 2).sum()
+
+    same(outer(inner(function))(X), hessian(plain)(X))
+
+
 def test_tangents_do_not_share_memory() -> None:
     def function(x: at.Tensor) -> at.Tensor:
         y = x + 1
