@@ -41,8 +41,9 @@ def everywhere(x: np.ndarray, dtype: str | None = None) -> Array:
         made["atled"] = made["atled"].to(getattr(at, dtype))
     if jax is not None:
         made["jax"] = jnp.asarray(x, dtype=dtype)
-    if mlx is not None:
-        made["mlx"] = mlx.array(x, getattr(mlx, dtype or x.dtype.name))
+    kind = getattr(mlx, {"bool": "bool_"}.get(x.dtype.name, dtype or x.dtype.name), None)
+    if kind is not None:
+        made["mlx"] = mlx.array(x, kind)
     return made
 
 
@@ -74,7 +75,7 @@ def beside(
             peers[peer] = partial(compute, module, *[array[peer] for array in arrays])
     if jax is not None and jax_ is not None:
         peers["jax"] = _compiled(jax_, [array["jax"] for array in arrays])
-    if mlx is not None and jax_ is not None:
+    if jax_ is not None and all("mlx" in array for array in arrays):
         run = _lazy(jax_, [array["mlx"] for array in arrays])
         if run is not None:
             peers["mlx"] = run
