@@ -92,7 +92,7 @@ def _compiled(compute: Compute, arguments: list[Any]) -> Callable[[], object]:
 
 
 def _lazy(compute: Compute, arguments: list[Any]) -> Callable[[], object] | None:
-    """The same in MLX, whose names are mostly NumPy's; None where it lacks one or an argument of it."""
+    """The same in MLX, whose names are mostly NumPy's; None where it lacks one, or answers a view and does no work."""
     mlx.set_default_device(mlx.cpu)
     call = mlx.compile(lambda *given: compute(mlx, *given))
 
@@ -102,10 +102,10 @@ def _lazy(compute: Compute, arguments: list[Any]) -> Callable[[], object] | None
         return result
 
     try:
-        run()
+        done = memoryview(run()).c_contiguous  # type: ignore[arg-type]
     except Exception:
         return None
-    return run
+    return run if done else None
 
 
 @cache
