@@ -109,3 +109,10 @@ def test_products_of_no_reflectors() -> None:
     assert [tuple(g.shape) for g in gradients] == [(3, 2), (0,)] and not gradients[0].any()
     gradients = grad(at.ormqr(a, tau, other.unsqueeze(1)).sum(), [a, tau, other], materialize_grads=True)
     assert gradients[2].tolist() == [1, 1, 1] and not gradients[0].any()
+
+
+def test_asinh_on_its_branch_cuts() -> None:
+    # Its derivative is 1 / cosh(asinh(z)), on either side of the cut that the sign of zero says.
+    z = at.tensor([complex(0.0, 2.0), complex(-0.0, 2.0), complex(0.0, -2.0)], dtype=at.complex128, requires_grad=True)
+    (slope,) = grad(at.asinh(z).sum(), z, at.ones((), dtype=at.complex128))
+    np.testing.assert_allclose(slope.numpy(), np.conj(1 / np.cosh(np.arcsinh(z.detach().numpy()))), rtol=1e-12)

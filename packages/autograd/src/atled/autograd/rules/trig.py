@@ -32,7 +32,8 @@ def register(rule: RuleBook) -> None:
     rule("sinh", input=lambda g, input: g * conj(at.cosh(input)))
     rule("cosh", input=lambda g, input: g * conj(at.sinh(input)))
     rule("tanh", input=lambda g, out: g * conj(1 - out * out))
-    rule("asinh", input=lambda g, input: g / conj(at.sqrt(input * input + 1)))
+    # By the result, which says on which side of a branch cut it is.
+    rule("asinh", input=lambda g, out: g / conj(at.cosh(out)))
     # Not sqrt(x² - 1), which takes the other branch in half of the complex plane.
     rule("acosh", input=lambda g, input: g / conj(at.sqrt(input - 1) * at.sqrt(input + 1)))
     rule("atanh", input=lambda g, input: g / conj(1 - input * input))
