@@ -44,12 +44,23 @@ def compile_one(compiler: str, package: Package, source: Path, folder: Path) -> 
     """What the compiler had to say, empty when it was content."""
     core = ROOT / "packages" / "core"
     rooms = [package.folder / "csrc", package.folder / "include", core / "include"]
-    includes = [f"-I{room}" for room in [*rooms, sysconfig.get_path("include")]]
+    includes = [f"-I{room}" for room in [*rooms, sysconfig.get_path("include"), folder]]
     given = [f'-DATLED_{package.name.upper()}_VERSION="0"', '-DATLED_OPENBLAS_FILE="libopenblas.so"']
     output = folder / f"{package.name}-{'-'.join(source.relative_to(package.folder).parts)}.o"
     command = [compiler, *FLAGS, *COMPILERS.get(compiler, []), *includes, *given, str(source), "-o", str(output)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr if done.returncode else ""
+
+
+def lend_configuration(folder: Path) -> None:
+    """Debian's Python looks for its configuration by the processor's name: another 64-bit one may have this one's."""
+    include = Path(sysconfig.get_path("include"))
+    own = include.parent / str(sysconfig.get_config_var("MULTIARCH")) / include.name / "pyconfig.h"
+    if own.exists():
+        for name in (name for name in COMPILERS if name.endswith("-g++")):
+            place = folder / name.removesuffix("-g++") / include.name
+            place.mkdir(parents=True)
+            (place / "pyconfig.h").write_text(own.read_text())
 
 
 def main() -> None:
@@ -63,6 +74,7 @@ def main() -> None:
         print(f"portable: {name} is not installed, so nothing is compiled with it")
     failed = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        lend_configuration(Path(folder))
         for compiler in compilers:
             work = [(package, source) for package in discover() for source in sources(package)]
             jobs = [pool.submit(compile_one, compiler, package, source, Path(folder)) for package, source in work]

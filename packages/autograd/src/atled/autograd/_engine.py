@@ -96,7 +96,7 @@ def grad(
 
     allow_unused: answer None for an input that no output depends on, rather than raise; default ``materialize_grads``.
     is_grads_batched: ``grad_outputs`` have one dimension more, in front: one run for each entry along it, whose
-        gradients are stacked.
+    gradients are stacked.
     materialize_grads: answer zeros for such an input.
     The other arguments are those of `backward`.
     Raises AutogradError when an input is not part of the graph, and as `backward` does.

@@ -145,7 +145,7 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
     """A function that answers the gradient of ``func``, which answers one real number, by its arguments.
 
     argnums: which positional arguments, tensors or nested tuples, lists and dicts of them; a tuple of numbers answers a
-        tuple of gradients.
+    tuple of gradients.
     has_aux: ``func`` answers ``(value, aux)``, and the gradient function ``(gradient, aux)``.
     Raises ShapeError for a result of more than one element, DTypeError for integer arguments or a complex result.
 
@@ -255,7 +255,7 @@ def _primal(value: Any, depth: int) -> Any:
 
 
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
-    """Calls ``func`` and answers ``(output, jvp_fn)``: jvp_fn(*tangents) is the derivative there, without ``func``.
+    """Calls ``func`` and answers ``(output, jvp_fn)``: ``jvp_fn(*tangents)`` is the derivative there, without ``func``.
 
     It costs more than one `jvp` and less than several: ``func`` runs once, and each call of jvp_fn goes through the
     recorded derivative alone.

@@ -1,5 +1,6 @@
 """Modules as functions of their parameters; they are whatever keeps tensors as PyTorch's modules do (atled.nn's)."""
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,7 @@ def functional_call(
     """Calls a module with other tensors in the place of its parameters and buffers, which come back afterwards.
 
     parameter_and_buffer_dicts: tensors by name (``"0.weight"``), or several such dicts without a common name; what they
-        leave out keeps its value.
+    leave out keeps its value.
     args: the positional arguments; what is no tuple is the only one.
     tie_weights: give a tensor that the module has under several names its new value under all of them.
     strict: raise RuntimeError for names that are missing.
@@ -140,8 +141,8 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> at.Tensor:
     (2, 4, 3)
     """
     try:
-        import einops.array_api
+        einops = importlib.import_module("einops.array_api")
     except ImportError:
         raise ImportError("rearrange: expected the package einops, which is not there: pip install einops") from None
-    arranged: at.Tensor = einops.array_api.rearrange(tensor, pattern, **axes_lengths)
+    arranged: at.Tensor = einops.rearrange(tensor, pattern, **axes_lengths)
     return arranged

@@ -24,9 +24,9 @@ def vmap(
     Inside, tensors have no batch dimension; each op is called once for the whole batch.
 
     func: takes and answers tensors, or nested tuples, lists and dicts of them; it must not look at values (``item()``,
-        ``if x > 0``), which differ between the elements.
+    ``if x > 0``), which differ between the elements.
     in_dims: the dimension to map over, for every positional argument or each (a nested tuple like it); None for an
-        argument that is the same for all elements. Keyword arguments are mapped over dimension 0.
+    argument that is the same for all elements. Keyword arguments are mapped over dimension 0.
     out_dims: where the batch dimension is in the results, for all or each of them.
     randomness: what ops that draw random numbers do: ``"error"``, ``"different"`` numbers for each element, ``"same"``.
     chunk_size: at most this many elements in one go, to bound memory; None for all.

@@ -76,7 +76,7 @@ def register_multi_grad_hook(
     """Calls ``fn`` once in each backward run that comes to the tensors; answers a handle with ``remove()``.
 
     mode: ``"all"`` calls ``fn(gradients)`` when the gradients of all of them that this run computes are complete, with
-        a list that has None for the others; ``"any"`` calls ``fn(gradient)`` with the first.
+    a list that has None for the others; ``"any"`` calls ``fn(gradient)`` with the first.
     Raises InvalidValueError for another mode, AutogradError for a tensor that requires no grad.
 
     >>> import atled.core as at
