@@ -343,6 +343,34 @@ class AtLevel {
 
 }  // namespace
 
+bool lifted_call(atled_frame* frame) {
+  const atled_op* op = frame->op;
+  uint16_t wrappers = 0, history = 0;
+  for (int i = 0; i < op->nargs; ++i)
+    each_tensor(frame->args[i], [&](atled_tensor* t) {
+      if (const Wrapped* w = wrapped(t)) wrappers = std::max(wrappers, w->depth);
+      if (requires_grad(t)) history = std::max<uint16_t>(history, meta_of(t)->depth);
+    });
+  if (history <= wrappers || history > depth()) return false;
+  const int changed = mutated_argument(frame);
+  bool lifted = false;
+  Arguments args(frame);
+  args.exchange([&](atled_tensor* t, size_t i) {
+    if (!requires_grad(t) || meta_of(t)->depth >= history) return Tensor::borrow(t);
+    if (static_cast<int>(i) == changed)
+      fail(ATLED_E_AUTOGRAD,
+           "%s: expected a tensor made inside the running vmap or jvp to hold what is differentiated inside of it, got "
+           "one that requires grad outside; use the form that makes a new tensor",
+           op->name);
+    lifted = true;
+    return of_level(t, history);
+  });
+  if (!lifted) return false;
+  const AtLevel level;
+  check(api.call(op, frame->flags, args.data(), frame->outs));
+  return true;
+}
+
 bool decomposed_call(atled_frame* frame, const Rule& rule, uint16_t depth) {
   const atled_op* op = frame->op;
   const AtLevel level;

@@ -54,7 +54,6 @@ class DualCall {
            op_->name);
     if (rule_.mark == Rule::Mark::kNotImplemented)
       fail(ATLED_E_NOT_IMPLEMENTED, "%s: its derivative is not implemented: %s", op_->name, rule_.why.c_str());
-    if (frame_->flags & ATLED_CALL_INPLACE && op_->traits & ATLED_OP_VIEW) return view_in_place();
     if (rule_.mark == Rule::Mark::kNonDifferentiable) return constant();
     if (rule_.forward == Rule::Forward::kLinear && !rule_.tangent) return linear();
     if (changed_ >= 0 && !(frame_->flags & ATLED_CALL_INPLACE)) return constant();
@@ -83,6 +82,20 @@ class DualCall {
     answer(tangents);
   }
 
+  // The argument takes another shape, and so does what it holds.
+  void view_in_place() {
+    atled_tensor* t = frame_->args[0].u.tensor;
+    Wrapped& w = *meta_of(t)->extra->wrapped;
+    for (Tensor* held : {&w.value, &w.tangent}) {
+      const Tensor fresh = detached_face(*held);
+      Arguments args = primals_;
+      args[0] = value(fresh);
+      Results results(op_);
+      call_op(op_, frame_->flags, args, results);
+      *held = fresh;
+    }
+  }
+
  private:
   // t, or a copy of it where it shares memory with what is written.
   static Tensor apart(atled_tensor* t, atled_tensor* written) {
@@ -109,21 +122,6 @@ class DualCall {
     zero.run(0, &out, {value(target().tangent)});
     api.release(out.u.tensor);
     answer_changed(frame_, changed_);
-  }
-
-  // The argument takes another shape, and so does what it holds.
-  void view_in_place() {
-    atled_tensor* t = frame_->args[0].u.tensor;
-    Wrapped& w = *meta_of(t)->extra->wrapped;
-    for (Tensor* held : {&w.value, &w.tangent}) {
-      const Tensor fresh = detached_face(*held);
-      Arguments args = primals_;
-      args[0] = value(fresh);
-      Results results(op_);
-      call_op(op_, frame_->flags, args, results);
-      *held = fresh;
-    }
-    check(api.redispatch(frame_));
   }
 
   // Another tensor like t, history included.
@@ -297,6 +295,7 @@ class DualCall {
       zero.run(0, &out, {value(cotangents[i])});
       api.release(out.u.tensor);
       set_requires_grad(cotangents[i], true);
+      meta_of(cotangents[i])->depth = static_cast<uint16_t>(depth_ - 1);
       given[i].tensor = cotangents[i];
       outputs.push_back(i);
       request.targets.push_back(edge(cotangents[i]));
@@ -380,8 +379,14 @@ class DualCall {
 
 void dual_call(atled_frame* frame, uint16_t depth) {
   const Rule& rule = rule_of(frame->op);
-  const BelowLevel below(depth);
-  DualCall(frame, depth, rule).run();
+  const bool reshapes = frame->flags & ATLED_CALL_INPLACE && frame->op->traits & ATLED_OP_VIEW;
+  {
+    const BelowLevel below(depth);
+    DualCall call(frame, depth, rule);
+    if (!reshapes) return call.run();
+    call.view_in_place();
+  }
+  check(api.redispatch(frame));  // of what the user's code sees
 }
 
 }  // namespace atled::autograd

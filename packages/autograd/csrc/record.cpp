@@ -315,6 +315,7 @@ void record_view_in_place(atled_frame* frame) {
 void record(atled_frame* frame) {
   const atled_op* op = frame->op;
   if (frame->layers & kTransformKey && belongs_below(frame)) return check(api.redispatch(frame));
+  if (depth() && lifted_call(frame)) return;
   if (frame->flags & ATLED_CALL_INPLACE && op->traits & ATLED_OP_VIEW && requires_grad(frame->args[0].u.tensor))
     return record_view_in_place(frame);
   const Rule& rule = rule_of(op);

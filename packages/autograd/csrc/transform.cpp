@@ -159,19 +159,21 @@ Tensor differentiable_input(atled_tensor* t) {
   Tensor leaf;
   if (has_history && meta_of(t)->depth < now) {
     // Its history is one of a level further out, so it has to become a tensor of the present level.
-    static const Op expand{"core::expand"}, zeros_like{"core::zeros_like"};
-    if (levels()[now - 1].kind == Transform::kDual) {
-      leaf = wrap_dual(Tensor::borrow(t), zeros_like(t), now);
-    } else {
-      std::vector<int64_t> shape(t->dl.shape, t->dl.shape + t->dl.ndim);
-      shape.insert(shape.begin(), levels()[now - 1].size);
-      leaf = wrap_batched(expand(t, ints_value(shape.data(), shape.size())), now);
-    }
+    leaf = of_level(t, now);
   } else {
     leaf = alias(t);
   }
   set_requires_grad(leaf, true);
   return leaf;
+}
+
+Tensor of_level(atled_tensor* t, uint16_t depth) {
+  static const Op expand{"core::expand"}, zeros_like{"core::zeros_like"};
+  const BelowLevel below(depth);
+  if (levels()[depth - 1].kind == Transform::kDual) return wrap_dual(Tensor::borrow(t), zeros_like(t), depth);
+  std::vector<int64_t> shape(t->dl.shape, t->dl.shape + t->dl.ndim);
+  shape.insert(shape.begin(), levels()[depth - 1].size);
+  return wrap_batched(expand(t, ints_value(shape.data(), shape.size())), depth);
 }
 
 BelowLevel::BelowLevel(uint16_t depth) : off_(recording_off()) {

@@ -59,6 +59,9 @@ Tensor detached(atled_tensor* t);
 // history where that is to be recorded too.
 Tensor differentiable_input(atled_tensor* t);
 
+// t as a tensor of that level, the same for each element of its batch, or with a tangent of zeros.
+Tensor of_level(atled_tensor* t, uint16_t depth);
+
 // Makes this thread do what the level below `depth` does: no wrapper of that level or above occurs.
 class BelowLevel {
  public:
@@ -175,6 +178,9 @@ Tensor unrecorded(atled_tensor* t, uint16_t depth);
 uint64_t new_level_id();
 // Runs the call as its rule's decomposition says; false when that does not know.
 bool decomposed_call(atled_frame* frame, const Rule& rule, uint16_t depth);  // batch.cpp
+// A history of a level further out cannot become part of one of a level further in: an argument that has one becomes a
+// tensor of the level of the innermost history. False when there is none, so that the call is to go on as it is.
+bool lifted_call(atled_frame* frame);                                        // batch.cpp
 void dual_call(atled_frame* frame, uint16_t depth);                          // dual.cpp
 void batch_call(atled_frame* frame, uint16_t depth);                         // batch.cpp
 // A call with no batched argument while a vmap is running: only one that draws random numbers matters.

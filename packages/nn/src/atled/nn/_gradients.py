@@ -113,6 +113,14 @@ def _curvature(v: Tensor, a: Tensor, plain: Tensor, rstd: Tensor, jv: Tensor, ja
     return -rstd * (plain * mean(v * ja) + mean(a * plain) * jv + mean(v * plain) * ja)
 
 
+def _normalized(input: Tensor, spread: Tensor, dims: Any) -> tuple[Tensor, Tensor]:
+    """x' and 1 / sqrt(spread) as functions of x, of any order: what was saved of x, as spread, has no derivatives."""
+    centered = input - input.mean(dims, keepdim=True)
+    variance = (centered * centered).mean(dims, keepdim=True)
+    rstd = at.rsqrt(spread + (variance - variance.detach()))
+    return centered * rstd, rstd
+
+
 def _normalization(rule: Any) -> None:
     rule.joint(
         "layer_norm",
@@ -163,7 +171,7 @@ def _layer_norm_second(
     def first(a: Tensor) -> Tensor:
         return _several.layer_norm_backward(a, input, normalized_shape, mean, rstd)[0]
 
-    plain = (input - mean) * rstd
+    plain, rstd = _normalized(input, 1 / (rstd * rstd), dims)
     a = grad if weight is None else grad * weight
     jv, ja = first(g_input), first(a)
     to_grad = (jv if weight is None else jv * weight) + g_weight * plain + g_bias
@@ -191,12 +199,11 @@ def _batch_norm_second(
     def wide(t: Tensor) -> Tensor:
         return _per_channel(t, input)
 
-    rstd = wide(at.rsqrt(var + eps))
-    plain = (input - wide(mean)) * rstd
+    dims = [0, *range(2, input.ndim)]
+    plain, rstd = _normalized(input, wide(var + eps), dims)
     a = grad if weight is None else grad * wide(weight)
     jv, ja = first(g_input), first(a)
     to_grad = (jv if weight is None else jv * wide(weight)) + wide(g_weight) * plain + wide(g_bias)
-    dims = [0, *range(2, input.ndim)]
     to_input = _curvature(g_input, a, plain, rstd, jv, ja, dims) + first(grad * wide(g_weight))
     return to_grad, to_input, None if weight is None else _channel_sum(grad * jv)
 
