@@ -180,9 +180,9 @@ uint64_t new_level_id();
 bool decomposed_call(atled_frame* frame, const Rule& rule, uint16_t depth);  // batch.cpp
 // A history of a level further out cannot become part of one of a level further in: an argument that has one becomes a
 // tensor of the level of the innermost history. False when there is none, so that the call is to go on as it is.
-bool lifted_call(atled_frame* frame);                                        // batch.cpp
-void dual_call(atled_frame* frame, uint16_t depth);                          // dual.cpp
-void batch_call(atled_frame* frame, uint16_t depth);                         // batch.cpp
+bool lifted_call(atled_frame* frame);                 // batch.cpp
+void dual_call(atled_frame* frame, uint16_t depth);   // dual.cpp
+void batch_call(atled_frame* frame, uint16_t depth);  // batch.cpp
 // A call with no batched argument while a vmap is running: only one that draws random numbers matters.
 void unbatched_call(atled_frame* frame);
 

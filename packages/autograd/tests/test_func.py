@@ -115,6 +115,16 @@ def test_differentiating_what_vmap_and_grad_make() -> None:
     same(leaf.grad, grad(by_loop)(w))
 
 
+def test_what_is_closed_over_from_further_out_is_differentiated() -> None:
+    xs, v = f64([1.0, 2.0, 3.0]), f64(2.0)
+    w = f64(1.5)  # d/dw of the sum over x of x d/dv (w v^2) is 2 v sum(x) = 24
+    same(grad(lambda w: vmap(lambda x: grad(lambda v: w * v * v * x)(v))(xs).sum())(w), 24.0)
+    same(grad(lambda w: vmap(lambda x: grad(lambda v: (w * v * v) * x)(v))(xs).sum())(w), 24.0)
+    same(grad(lambda w: vmap(lambda x: x * grad(lambda v: w * v * v)(v))(xs).sum())(w), 24.0)
+    inner = lambda w, x: jvp(lambda y: y * grad(lambda v: w * v * v)(v), (x,), (at.ones_like(x),))[1]  # noqa: E731
+    same(grad(lambda w: inner(w, f64(3.0)))(w), 4.0)
+
+
 def test_vmap_nests() -> None:
     a, b = at.arange(6.0).reshape(2, 3), at.arange(4.0).reshape(4)
     outer = vmap(lambda x: vmap(lambda y: (x * y).sum())(b))(a)
