@@ -214,3 +214,26 @@ def test_convolution_works_in_a_forked_child() -> None:
         same = bool((F.conv2d(x, w).numpy() == before).all())
         os._exit(0 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("norm", ["layer", "batch"])
+def test_third_derivatives_of_norms(norm: str) -> None:
+    func = pytest.importorskip("atled.autograd.func")
+    x, dim = (at.asarray(draw(2, 4)), -1) if norm == "layer" else (at.asarray(draw(5, 3)), 0)
+
+    def fused(v: at.Tensor) -> at.Tensor:
+        y = F.layer_norm(v, (4,)) if norm == "layer" else F.batch_norm(v, None, None, training=True)
+        return (y**3).sum()
+
+    def composed(v: at.Tensor) -> at.Tensor:
+        centered = v - v.mean(dim, keepdim=True)
+        return ((centered / ((centered**2).mean(dim, keepdim=True) + 1e-5).sqrt()) ** 3).sum()
+
+    def third(f: Any) -> Any:
+        def squared(g: Any) -> Any:
+            return lambda v: (func.grad(g)(v) ** 2).sum()
+
+        return func.grad(squared(squared(f)))(x).numpy()
+
+    expected = third(composed)
+    np.testing.assert_allclose(third(fused), expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
