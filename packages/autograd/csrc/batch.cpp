@@ -71,8 +71,6 @@ class BatchCall {
            "write the function with where() and a mask",
            op_->name);
     if (op_->traits & ATLED_OP_RANDOM) check_random();
-    if (frame_->flags & ATLED_CALL_INPLACE && op_->traits & ATLED_OP_VIEW)
-      fail(ATLED_E_NOT_IMPLEMENTED, "%s_: cannot change the shape of a batched tensor; use %s", op_->name, op_->name);
     switch (batching_) {
       case Batching::kAligned:
         align(widest_);
@@ -402,6 +400,9 @@ bool decomposed_call(atled_frame* frame, const Rule& rule, uint16_t depth) {
 
 void batch_call(atled_frame* frame, uint16_t depth) {
   const Rule& rule = rule_of(frame->op);
+  if (frame->flags & ATLED_CALL_INPLACE && frame->op->traits & ATLED_OP_VIEW)
+    fail(ATLED_E_NOT_IMPLEMENTED, "%s_: cannot change the shape of a batched tensor; use %s", frame->op->name,
+         frame->op->name);
   if (rule.decomposition && decomposed_call(frame, rule, depth)) return;
   const BelowLevel below(depth);
   BatchCall(frame, depth, rule).run();

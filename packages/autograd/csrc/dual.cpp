@@ -84,15 +84,13 @@ class DualCall {
 
   // The argument takes another shape, and so does what it holds.
   void view_in_place() {
-    atled_tensor* t = frame_->args[0].u.tensor;
-    Wrapped& w = *meta_of(t)->extra->wrapped;
+    Wrapped& w = *meta_of(frame_->args[0].u.tensor)->extra->wrapped;
     for (Tensor* held : {&w.value, &w.tangent}) {
-      const Tensor fresh = detached_face(*held);
       Arguments args = primals_;
-      args[0] = value(fresh);
+      args[0] = value(*held);
       Results results(op_);
-      call_op(op_, frame_->flags, args, results);
-      *held = fresh;
+      call_op(op_, frame_->flags & ~ATLED_CALL_INPLACE, args, results);
+      *held = Tensor::borrow(results.values[0].u.tensor);
     }
   }
 
@@ -122,12 +120,6 @@ class DualCall {
     zero.run(0, &out, {value(target().tangent)});
     api.release(out.u.tensor);
     answer_changed(frame_, changed_);
-  }
-
-  // Another tensor like t, history included.
-  static Tensor detached_face(atled_tensor* t) {
-    static const Op view{"core::view"};
-    return view(t, ints_value(t->dl.shape, static_cast<size_t>(t->dl.ndim)));
   }
 
   Tensor tangent_of(atled_tensor* t) {

@@ -24,6 +24,14 @@ Tensor wrap(Tensor face, Wrapped* holds) {
 }
 
 Tensor face_of(atled_tensor* t, int skip) {
+  if (skip && t->dl.shape[0] == 0) {  // an empty batch has no memory that an element could look like
+    static const Op empty{"core::empty"};
+    atled_value made = none();
+    empty.run(0, &made,
+              {ints_value(t->dl.shape + skip, static_cast<size_t>(t->dl.ndim - skip)), dtype_value(t->dtype),
+               device_value(t->dl.device)});
+    return Tensor::steal(made.u.tensor);
+  }
   atled_tensor* out = nullptr;
   check(api.as_view(t, t->dtype, t->dl.ndim - skip, t->dl.shape + skip, t->dl.strides + skip, 0, &out));
   return Tensor::steal(out);
@@ -150,9 +158,8 @@ Tensor detached(atled_tensor* t) {
   return wrap_batched(detached(w->value), w->depth);
 }
 
-Tensor differentiable_input(atled_tensor* t) {
+Tensor differentiable_input(atled_tensor* t, uint16_t now) {
   static const Op view{"core::view"};
-  const uint16_t now = depth();
   const bool has_history = requires_grad(t);
   if (has_history && meta_of(t)->depth >= now && recording())
     return view(t, ints_value(t->dl.shape, static_cast<size_t>(t->dl.ndim)));
@@ -164,6 +171,7 @@ Tensor differentiable_input(atled_tensor* t) {
     leaf = alias(t);
   }
   set_requires_grad(leaf, true);
+  meta_of(leaf)->depth = now;
   return leaf;
 }
 

@@ -55,9 +55,9 @@ Tensor wrap_batched(const Tensor& batch, uint16_t depth);
 
 // t without wrappers' tangents and without history, at every level.
 Tensor detached(atled_tensor* t);
-// t over the same memory as an input that the tape can differentiate by, at the present depth. It leads on to t's own
+// t over the same memory as an input that the tape can differentiate by, at that depth. It leads on to t's own
 // history where that is to be recorded too.
-Tensor differentiable_input(atled_tensor* t);
+Tensor differentiable_input(atled_tensor* t, uint16_t depth);
 
 // t as a tensor of that level, the same for each element of its batch, or with a tangent of zeros.
 Tensor of_level(atled_tensor* t, uint16_t depth);

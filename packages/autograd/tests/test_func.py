@@ -456,3 +456,98 @@ def test_rearrange() -> None:
 
     a = at.arange(24.0).reshape(2, 12)
     same(rearrange(a, "b (h w) -> b w h", h=3), a.numpy().reshape(2, 3, 4).transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize(
+    "within",
+    [
+        lambda x, b: jacrev(lambda z: at.where(b > 0, x * z, z) * z)(X[2]),
+        lambda x, b: linearize(lambda z: at.sin(x * z) * b, X[2])[1](b),
+        lambda x, b: jacrev(jacrev(lambda z: at.sin(x * z) * b * z))(X[2]),
+        lambda x, b: grad(lambda z: at.linalg.matrix_exp(at.stack([x * z, z, x, b]).reshape(2, 2) / 4)[0, 1])(X[2]),
+    ],
+)
+def test_inputs_of_a_level_further_in_meet_what_is_closed_over(within: Any) -> None:
+    def function(x: at.Tensor) -> at.Tensor:
+        return vmap(lambda b: within(x, b))(X).sum()
+
+    step = 1e-5
+    expected = (function(f64(0.7 + step)) - function(f64(0.7 - step))) / (2 * step)
+    same(grad(function)(f64(0.7)), expected, 1e-7)
+    same(vmap(grad(function))(f64([0.7]))[0], expected, 1e-7)
+    leaf = f64(0.7).requires_grad_()
+    same(tape_grad(function(leaf), leaf)[0], expected, 1e-7)
+
+
+def test_what_is_closed_over_cannot_hold_what_a_level_further_in_differentiates() -> None:
+    def function(x: at.Tensor) -> at.Tensor:
+        return vmap(lambda b: grad(lambda z: (x * 1).mul_(z).mul_(z) * b)(X[2]))(X).sum()
+
+    with pytest.raises(at.AutogradError, match="mul: expected a tensor made inside the running vmap or jvp"):
+        grad(function)(X[0])
+
+
+def test_matrix_exponentials_in_reverse_over_forward() -> None:
+    def function(x: at.Tensor) -> at.Tensor:
+        return at.linalg.matrix_exp(x.outer(x))[0].prod()
+
+    same(jacrev(jacfwd(function))(X[:2]), jacrev(jacrev(function))(X[:2]), 1e-11)
+
+
+@pytest.mark.parametrize("name", ["t_", "squeeze_", "unsqueeze_"])
+def test_other_shapes_in_place_in_forward_mode_but_not_in_batches(name: str) -> None:
+    dims = (0,) if name == "unsqueeze_" else ()
+    a = f64([[1.0, 2.0, 3.0]])
+
+    def function(x: at.Tensor) -> Any:
+        return getattr(x * x, name)(*dims) * 3
+
+    same(jvp(function, (a,), (a,))[1], getattr(6 * a * a, name[:-1])(*dims))
+    with pytest.raises(at.NotImplementedOpError, match="cannot change the shape of a batched tensor"):
+        vmap(function)(a.unsqueeze(0))
+
+
+def test_batches_of_nothing() -> None:
+    nothing = at.zeros(0, 3, dtype=at.float64)
+    for function, shape in (
+        (at.sin, (3,)),
+        (grad(lambda x: (x**3).sum()), (3,)),
+        (hessian(lambda x: x.prod()), (3, 3)),
+    ):
+        made = vmap(function)(nothing)
+        assert made.shape == (0, *shape)
+        assert made.dtype == at.float64
+    assert hessian(lambda x: (x * x).sum())(nothing[:, 0]).shape == (0, 0)
+
+
+class Product(Function):
+    @staticmethod
+    def forward(ctx: Any, a: at.Tensor, b: at.Tensor) -> at.Tensor:
+        ctx.save_for_backward(a, b)
+        return a * b
+
+    @staticmethod
+    def backward(ctx: Any, g: at.Tensor) -> Any:
+        a, b = ctx.saved_tensors
+        return g * b, g * a
+
+
+class PushedProduct(Product):
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        a, b = ctx.saved_tensors
+        return sum(t * other for t, other in zip(tangents, (b, a), strict=True) if t is not None)
+
+
+@pytest.mark.parametrize("product", [Product, PushedProduct])
+def test_gradients_of_tangents_of_a_function_by_what_it_closes_over(product: Any) -> None:
+    def within(x: at.Tensor) -> at.Tensor:
+        value, tangent = jvp(lambda z: product.apply(x, z) * z * x, (X[2],), (X[2],))  # x^2 z^2 and 2 x^2 z^2
+        return value * 10 + tangent
+
+    same(grad(within)(X[0]), 24 * X[0] * X[2] ** 2)
+
+    def twice(x: at.Tensor) -> at.Tensor:
+        return jvp(lambda z: jvp(lambda w: product.apply(w * x, z * z), (z,), (z,))[1], (X[2],), (X[2],))[1]
+
+    same(grad(twice)(X[0]), 3 * X[2] ** 3)  # of z d/dz (x z^3)

@@ -66,9 +66,25 @@ PyObject* unwrap(PyObject*, PyObject* args) {
   });
 }
 
-// differentiable_input(tensor): what a function is differentiated by, in the tensor's place
-PyObject* input(PyObject*, PyObject* object) {
-  return python_call([&] { return to_python(differentiable_input(tensor_of(object))).take(); });
+// differentiable_input(tensor, depth): what a function is differentiated by, in the tensor's place; at the present
+// depth by default
+PyObject* input(PyObject*, PyObject* args) {
+  return python_call([&] {
+    PyObject* object = nullptr;
+    int at = depth();
+    if (!PyArg_ParseTuple(args, "O|i:differentiable_input", &object, &at)) throw_python();
+    return to_python(differentiable_input(tensor_of(object), static_cast<uint16_t>(at))).take();
+  });
+}
+
+// at_level(tensor, depth): the same for each element of that level's batch, or with a tangent of zeros
+PyObject* at_level(PyObject*, PyObject* args) {
+  return python_call([&] {
+    PyObject* object = nullptr;
+    int at = 0;
+    if (!PyArg_ParseTuple(args, "Oi:at_level", &object, &at)) throw_python();
+    return to_python(of_level(tensor_of(object), static_cast<uint16_t>(at))).take();
+  });
 }
 
 // without_history(tensor): itself, or its like without a history
@@ -144,7 +160,8 @@ PyMethodDef transform_methods[] = {{"begin", begin, METH_VARARGS, nullptr},
                                    {"end", end, METH_NOARGS, nullptr},
                                    {"wrap", wrap, METH_VARARGS, nullptr},
                                    {"unwrap", unwrap, METH_VARARGS, nullptr},
-                                   {"differentiable_input", input, METH_O, nullptr},
+                                   {"differentiable_input", input, METH_VARARGS, nullptr},
+                                   {"at_level", at_level, METH_VARARGS, nullptr},
                                    {"without_history", without_history, METH_O, nullptr},
                                    {"end_inputs", end_inputs, METH_O, nullptr},
                                    {"leads_elsewhere", leads_elsewhere, METH_VARARGS, nullptr},

@@ -125,7 +125,10 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Runs forward, and records it when recording is on and an argument requires grad."""
-        level = _function_levels.deepest(args) if _tape.depth() else 0
+        level = 0
+        if _tape.depth():
+            args = _function_levels.lifted(args)
+            level = _function_levels.deepest(args)
         if level and all(_tape.history_depth(a) < level for a in args if isinstance(a, at.Tensor)):
             answer = _function_levels.call(cls, args, kwargs, level)
             if answer is not NotImplemented:

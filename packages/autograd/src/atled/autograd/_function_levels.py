@@ -10,7 +10,7 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
-from atled.autograd.grad_mode import enable_grad
+from atled.autograd.grad_mode import enable_grad, is_grad_enabled
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,15 @@ class VmapInfo:
 def deepest(args: tuple[Any, ...]) -> int:
     """The innermost level that an argument is of; 0 for none."""
     return max((_tape.depth_of(a) for a in args if isinstance(a, at.Tensor)), default=0)
+
+
+def lifted(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments, those with a history of a level further out as tensors of the level of the innermost history."""
+    depths = [_tape.history_depth(a) if isinstance(a, at.Tensor) else -1 for a in args]
+    level = max(depths, default=-1)
+    if not deepest(args) < level <= _tape.depth():
+        return args
+    return tuple(_tape.at_level(a, level) if 0 <= d < level else a for a, d in zip(args, depths, strict=True))
 
 
 def _opened(args: tuple[Any, ...], level: int) -> tuple[list[Any], list[Any], list[bool]]:
@@ -85,7 +94,9 @@ def _batched(value: Any, place: int | None, level: int) -> Any:
 
 
 def _pushed(cls: Any, values: list[Any], tangents: list[Any], kwargs: dict[str, Any], level: int) -> Any:
-    if cls.jvp is not _plain_jvp:
+    # Its own jvp reads tensors without history, so that levels further out could not differentiate by them.
+    higher = is_grad_enabled() and any(_requires_grad(value) for value in values)
+    if cls.jvp is not _plain_jvp and not higher:
         output, context = cls._run(tuple(values), kwargs)
         moves = cls.jvp(context, *tangents)
         moves = moves if isinstance(moves, tuple) else (moves,)
@@ -93,11 +104,11 @@ def _pushed(cls: Any, values: list[Any], tangents: list[Any], kwargs: dict[str, 
     # The gradient that the function states is linear in what it is given: differentiated by that, it is the tangent.
     with enable_grad():
         moving = [i for i, tangent in enumerate(tangents) if tangent is not None]
-        inputs = {i: _tape.differentiable_input(values[i]) for i in moving}
+        inputs = {i: _tape.differentiable_input(values[i], level - 1) for i in moving}
         output = cls.apply(*(inputs.get(i, value) for i, value in enumerate(values)), **kwargs)
         results = list(output) if isinstance(output, (tuple, list)) else [output]
         kept = [t for t in results if isinstance(t, at.Tensor) and t.requires_grad]
-        seeds = [_tape.differentiable_input(at.zeros_like(t)) for t in kept]
+        seeds = [_tape.differentiable_input(at.zeros_like(t), level - 1) for t in kept]
         pulled = _tape.backward(kept, seeds, True, True, list(inputs.values()), False) if kept else []
     roots = [(g, tangents[i]) for i, g in zip(moving, pulled, strict=False) if g is not None and g.requires_grad]
     found: list[Any] = [None] * len(seeds)
@@ -109,7 +120,7 @@ def _pushed(cls: Any, values: list[Any], tangents: list[Any], kwargs: dict[str, 
         if id(t) not in moves_of:
             return t
         move = moves_of[id(t)]
-        return _tape.wrap(_tape.without_history(t), at.zeros_like(t) if move is None else move, level)
+        return _tape.wrap(t if higher else _tape.without_history(t), at.zeros_like(t) if move is None else move, level)
 
     return _each(output, wrapped)
 
