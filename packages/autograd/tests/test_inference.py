@@ -1,13 +1,15 @@
 """Inference mode: what is made inside is marked, and nothing is recorded."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import atled.autograd as autograd
 import atled.core as at
-from atled.autograd import inference_mode
+from atled.autograd import func, functional, inference_mode, no_grad
 
 
 def test_what_is_made_inside_is_marked() -> None:
@@ -101,3 +103,31 @@ def test_backward_of_a_graph_from_outside() -> None:
     with inference_mode():
         y.backward()
     assert w.grad.tolist() == [2, 2]
+
+
+def test_derivatives_in_inference_mode_are_refused_and_forward_mode_works() -> None:
+    x = at.tensor([1.0, 2.0])
+
+    def f(z: at.Tensor) -> at.Tensor:
+        return (z * z).sum()
+
+    calls: list[Callable[[], Any]] = [
+        lambda: func.grad(f)(x),
+        lambda: func.vmap(func.grad(f))(at.ones(2, 2)),
+        lambda: func.linearize(f, x),
+        lambda: functional.vjp(f, x),
+        lambda: functional.jvp(f, x, x),
+        lambda: functional.vhp(f, x, x),
+        lambda: functional.hvp(f, x, x),
+        lambda: functional.jacobian(f, x),
+        lambda: functional.hessian(f, x),
+        lambda: autograd.gradcheck(f, x.double().requires_grad_()),
+        lambda: autograd.gradgradcheck(f, x.double().requires_grad_()),
+    ]
+    with inference_mode():
+        for call in calls:
+            with pytest.raises(at.AutogradError, match="outside inference_mode"):
+                call()
+        assert func.jvp(f, (x,), (x,))[1].item() == 10.0
+    with no_grad():
+        assert func.grad(f)(x).tolist() == [2.0, 4.0]

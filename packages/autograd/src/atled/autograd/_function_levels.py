@@ -10,7 +10,7 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
-from atled.autograd.grad_mode import enable_grad, is_grad_enabled
+from atled.autograd.grad_mode import is_grad_enabled, recorded
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _pushed(cls: Any, values: list[Any], tangents: list[Any], kwargs: dict[str, 
         moves = moves if isinstance(moves, tuple) else (moves,)
         return _each(output, lambda t, i: t if moves[i] is None else _tape.wrap(t, moves[i], level))
     # The gradient that the function states is linear in what it is given: differentiated by that, it is the tangent.
-    with enable_grad():
+    with recorded(cls.__name__):
         moving = [i for i, tangent in enumerate(tangents) if tangent is not None]
         inputs = {i: _tape.differentiable_input(values[i], level - 1) for i in moving}
         output = cls.apply(*(inputs.get(i, value) for i, value in enumerate(values)), **kwargs)

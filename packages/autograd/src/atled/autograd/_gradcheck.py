@@ -13,7 +13,7 @@ import numpy as np
 import atled.core as at
 from atled.autograd import _tape
 from atled.autograd._engine import grad
-from atled.autograd.grad_mode import enable_grad
+from atled.autograd.grad_mode import recorded
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Function = Callable[..., Any]
@@ -144,7 +144,7 @@ def gradcheck(
     """
     given = (inputs,) if isinstance(inputs, at.Tensor) else tuple(inputs)
     try:
-        with enable_grad():
+        with recorded("gradcheck"):
             _check(func, given, eps, atol, rtol)
     except GradcheckError:
         if raise_exception:
@@ -174,7 +174,7 @@ def gradgradcheck(
     """
     given = (inputs,) if isinstance(inputs, at.Tensor) else tuple(inputs)
     chosen = [i for i, x in enumerate(given) if isinstance(x, at.Tensor) and _tape.requires_grad(x)]
-    with enable_grad():
+    with recorded("gradgradcheck"):
         outputs = [output for output in _outputs(func, given) if _tape.requires_grad(output)]
     rng = np.random.default_rng(1)
     if grad_outputs is None:

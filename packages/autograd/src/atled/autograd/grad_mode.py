@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
+import atled.core as at
 from atled.autograd import _tape
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -191,6 +192,15 @@ class inference_mode(_Mode):
 def is_inference_mode_enabled() -> bool:
     """Whether this thread is in `inference_mode`."""
     return _tape.is_inference_mode()
+
+
+def recorded(name: str) -> enable_grad:
+    """`enable_grad` for a function that differentiates: AutogradError in inference mode, which would answer zeros."""
+    if _tape.is_inference_mode():
+        raise at.AutogradError(
+            f"{name}: expected to be called outside inference_mode, in which nothing is recorded; use no_grad there"
+        )
+    return enable_grad()
 
 
 class set_multithreading_enabled(_Mode):

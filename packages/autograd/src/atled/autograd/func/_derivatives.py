@@ -8,7 +8,7 @@ import atled.core as at
 from atled.autograd import _tape
 from atled.autograd.func import _tree
 from atled.autograd.func._vmap import vmap
-from atled.autograd.grad_mode import enable_grad, is_grad_enabled
+from atled.autograd.grad_mode import enable_grad, is_grad_enabled, recorded
 
 Argnums = int | tuple[int, ...]
 
@@ -51,7 +51,7 @@ class _Recorded:
         leaves, structure = _tensors(primals, name, "what it differentiates by")
         self.outer = is_grad_enabled()
         self.higher = self.outer and any(leaf.requires_grad for leaf in leaves)
-        with enable_grad():
+        with recorded(name):
             self.inputs = [_tape.differentiable_input(leaf) for leaf in leaves]
             answer = func(*_tree.unflatten(structure, self.inputs))
         self.structure = structure

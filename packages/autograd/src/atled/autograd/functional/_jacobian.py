@@ -6,7 +6,7 @@ from typing import Any
 import atled.core as at
 from atled.autograd._math import is_complex
 from atled.autograd.functional import _arguments as a
-from atled.autograd.grad_mode import enable_grad
+from atled.autograd.grad_mode import recorded
 
 _STRATEGIES = ("reverse-mode", "forward-mode")
 
@@ -42,7 +42,7 @@ def jacobian(
     if strict and vectorize:
         raise at.InvalidValueError(f"{name}: expected strict or vectorize, got both; leave one of them out")
     given = a.listed(inputs, "inputs", name)
-    with enable_grad():
+    with recorded(name):
         used = a.fresh(given, create_graph)
         output, outputs = a.call(func, used, name)
         a.require_recorded(outputs, strict, name)

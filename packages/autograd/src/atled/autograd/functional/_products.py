@@ -3,7 +3,7 @@
 from typing import Any
 
 from atled.autograd.functional import _arguments as a
-from atled.autograd.grad_mode import enable_grad
+from atled.autograd.grad_mode import recorded
 
 
 def vjp(
@@ -23,7 +23,7 @@ def vjp(
     [2.0, 40.0]
     """
     given = a.listed(inputs, "inputs", "vjp")
-    with enable_grad():
+    with recorded("vjp"):
         used = a.fresh(given, create_graph)
         output, outputs = a.call(func, used, "vjp")
         a.require_recorded(outputs, strict, "vjp")
@@ -47,7 +47,7 @@ def jvp(
     """
     given = a.listed(inputs, "inputs", "jvp")
     tangents = a.vector(v, given, "jvp", "the input")
-    with enable_grad():
+    with recorded("jvp"):
         used = a.fresh(given, create_graph)
         output, outputs = a.call(func, used, "jvp")
         a.require_recorded(outputs, strict, "jvp")
@@ -69,15 +69,7 @@ def vhp(
     >>> product.tolist()
     [6.0, 12.0]
     """
-    given = a.listed(inputs, "inputs", "vhp")
-    along = a.vector(v, given, "vhp", "the input")
-    with enable_grad():
-        used = a.fresh(given, create_graph)
-        value = func(*used)
-        output = a.scalar(value, "vhp")
-        slopes = _slopes(output, used, strict, "vhp")
-        found = a.pull(slopes, used, along, create_graph=create_graph, strict=strict, name="vhp")
-    return a.like(a.finished([output], create_graph), value), a.like(a.finished(found, create_graph), inputs)
+    return _hessian_product(func, inputs, v, create_graph, strict, "vhp")
 
 
 def hvp(
@@ -91,18 +83,23 @@ def hvp(
     >>> product.tolist()
     [6.0, 12.0]
     """
-    given = a.listed(inputs, "inputs", "hvp")
-    along = a.vector(v, given, "hvp", "the input")
-    with enable_grad():
+    return _hessian_product(func, inputs, v, create_graph, strict, "hvp")
+
+
+def _hessian_product(
+    func: a.Function, inputs: a.Tensors, v: Any, create_graph: bool, strict: bool, name: str
+) -> tuple[Any, Any]:
+    given = a.listed(inputs, "inputs", name)
+    along = a.vector(v, given, name, "the input")
+    with recorded(name):
         used = a.fresh(given, create_graph)
         value = func(*used)
-        output = a.scalar(value, "hvp")
-        slopes = _slopes(output, used, strict, "hvp")
-        found = a.pushed(slopes, used, create_graph=create_graph, strict=strict, name="hvp")(along)
+        output = a.scalar(value, name)
+        a.require_recorded((output,), strict, name)
+        seed = a.vector(None, (output,), name, "func's result")
+        slopes = a.pull((output,), used, seed, create_graph=True, strict=strict, name=name)
+        if name == "vhp":
+            found = a.pull(slopes, used, along, create_graph=create_graph, strict=strict, name=name)
+        else:
+            found = a.pushed(slopes, used, create_graph=create_graph, strict=strict, name=name)(along)
     return a.like(a.finished([output], create_graph), value), a.like(a.finished(found, create_graph), inputs)
-
-
-def _slopes(output: Any, inputs: a.List, strict: bool, name: str) -> a.List:
-    a.require_recorded((output,), strict, name)
-    seed = a.vector(None, (output,), name, "func's result")
-    return a.pull((output,), inputs, seed, create_graph=True, strict=strict, name=name)
