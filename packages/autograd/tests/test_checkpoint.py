@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 import atled.autograd as autograd
 import atled.core as at
+from atled.autograd import func
 from atled.autograd.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
 
 
@@ -216,3 +218,27 @@ def test_sequential(segments: int) -> None:
 def test_sequential_segments() -> None:
     with pytest.raises(at.InvalidValueError, match="expected segments from 1 to the 2 functions, got 3"):
         checkpoint_sequential([at.sin, at.cos], 3, leaf(1.0))
+
+
+def test_inside_transforms_the_derivatives_are_those_of_a_plain_call() -> None:
+    x = at.tensor(0.7, dtype=at.float64, requires_grad=True)
+    k = at.tensor(1.3, dtype=at.float64)
+    weights = at.tensor([0.5, -2.0], dtype=at.float64)
+
+    def slopes(x: at.Tensor) -> at.Tensor:
+        # Of sin(x q) b by q, for each b: x b cos(x k).
+        def slope(b: at.Tensor) -> at.Tensor:
+            return func.grad(lambda q: checkpoint(lambda q: at.sin(x * q) * b, q))(k)
+
+        return func.vmap(slope)(weights)
+
+    phase = 0.7 * 1.3
+    assert slopes(x).tolist() == pytest.approx([0.7 * b * math.cos(phase) for b in (0.5, -2.0)])
+    by_x = -1.5 * (math.cos(phase) - phase * math.sin(phase))
+    assert func.grad(lambda x: slopes(x).sum())(x).item() == pytest.approx(by_x)
+    slopes(x).sum().backward()
+    assert x.grad is not None and x.grad.item() == pytest.approx(by_x)
+    plain = x.detach()
+    assert func.jvp(slopes, (plain,), (at.ones_like(plain),))[1].sum().item() == pytest.approx(by_x)
+    second = func.grad(func.grad(lambda x: checkpoint(lambda x: at.sin(x * k), x)))(plain)
+    assert second.item() == pytest.approx(-1.3 * 1.3 * math.sin(phase))

@@ -208,6 +208,7 @@ def checkpoint(
     """``function(*args, **kwargs)``, whose calls save nothing: in backward it runs again for what their gradients need.
 
     The arguments are kept. Results, and gradients of any order, are those of a plain call; checkpoints may be nested.
+    Inside `vmap` and `jvp`, and the derivatives made of them, it is a plain call, which saves what it needs.
 
     use_reentrant: PyTorch's choice between two ways that give the same; there is one here, for both.
     context_fn: answers two context managers, one around the first run and one around the second.
@@ -230,7 +231,7 @@ def checkpoint(
             f'checkpoint: expected determinism_check "default" or "none", got {determinism_check!r}'
         )
     first, second = context_fn()
-    if not _tape.is_enabled():
+    if not _tape.is_enabled() or _tape.depth():  # the second run would not know the levels of the first
         with first:
             return function(*args, **kwargs)
     check = determinism_check == "default"
