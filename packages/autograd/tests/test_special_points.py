@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import atled.core as at
-from atled.autograd import grad, gradcheck, gradgradcheck
+from atled.autograd import func, grad, gradcheck, gradgradcheck
 
 
 def leaf(*values: float, dtype: at.dtype = at.float64) -> at.Tensor:
@@ -63,6 +63,26 @@ def test_sums_of_exponentials_with_an_infinite_one(function: at.Op) -> None:
     assert slope[1].item() == 0 and slope[3].item() == 0
     x = leaf(-math.inf, -math.inf)
     assert grad(function(x, 0).sum(), x)[0].tolist() == [0, 0]
+
+
+def test_logcumsumexp_is_linear_in_its_gradient_and_its_tangent_at_0() -> None:
+    x = at.tensor([0.3, -1.0, 2.0], dtype=at.float64)
+    weights = np.tril(np.exp(x.numpy()[None, :] - at.logcumsumexp(x, 0).numpy()[:, None]))
+    for direction in np.eye(3):
+        t = at.tensor(direction)
+        np.testing.assert_allclose(
+            func.linearize(lambda x: at.logcumsumexp(x, 0), x)[1](t).numpy(), weights @ direction
+        )
+        np.testing.assert_allclose(
+            func.jvp(lambda x: at.logcumsumexp(x, 0), (x,), (t,))[1].numpy(), weights @ direction, atol=1e-15
+        )
+    pull = func.vjp(lambda t: func.jvp(lambda x: at.logcumsumexp(x, 0), (x,), (t,))[1], at.zeros_like(x))[1]
+    np.testing.assert_allclose(pull(at.ones_like(x))[0].numpy(), weights.sum(0))
+    g = at.tensor([0.0, 2.0, 0.0], dtype=at.float64, requires_grad=True)
+    assert gradgradcheck(lambda x: at.logcumsumexp(x, 0), x.clone().requires_grad_(), g)
+    residual = at.logcumsumexp(x, 0)
+    hessian = func.hessian(lambda x: ((at.logcumsumexp(x, 0) - residual) ** 2).sum() / 2)(x)
+    np.testing.assert_allclose(hessian.numpy(), weights.T @ weights, atol=1e-14)
 
 
 def test_a_norm_of_a_negative_order_at_0() -> None:
