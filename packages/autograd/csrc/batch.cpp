@@ -40,6 +40,16 @@ bool names_shape(const char* name) {
   return false;
 }
 
+// How elements of the batch draw random numbers; refused where vmap was not told.
+Randomness told_randomness(const atled_op* op, const Level& level) {
+  if (level.randomness == Randomness::kError)
+    fail(ATLED_E_AUTOGRAD,
+         "%s: draws random numbers inside vmap, which was not told how; pass randomness=\"different\" (numbers of its "
+         "own for each element) or \"same\"",
+         op->name);
+  return level.randomness;
+}
+
 class BatchCall {
  public:
   BatchCall(atled_frame* frame, uint16_t depth, const Rule& rule)
@@ -103,28 +113,23 @@ class BatchCall {
 
  private:
   void check_random() {
-    const Randomness randomness = levels()[depth_ - 1].randomness;
-    if (randomness == Randomness::kError)
-      fail(
-          ATLED_E_AUTOGRAD,
-          "%s: draws random numbers inside vmap, which was not told how; pass randomness=\"different\" (numbers of its "
-          "own for each element) or \"same\"",
-          op_->name);
-    if (randomness == Randomness::kSame)
+    if (told_randomness(op_, levels()[depth_ - 1]) == Randomness::kSame)
       fail(ATLED_E_NOT_IMPLEMENTED,
            "%s: cannot draw the same numbers for batched arguments; pass randomness=\"different\"", op_->name);
   }
 
-  // What stands for t in one call for the whole batch: of `ndim` dimensions and the batch.
+  // What stands for t in one call for the whole batch: of `ndim` dimensions and the batch. One without a batch
+  // broadcasts as it is; where there are several results, which it may determine alone, it gets a batch of one.
   Tensor physical(atled_tensor* t, int ndim) {
     const Wrapped* w = wrapped_at(t, depth_);
-    if (!w) return unrecorded(t, depth_);
-    const int own = w->value->dl.ndim - 1;
-    if (own >= ndim) return w->value;
-    std::vector<int64_t> shape(static_cast<size_t>(ndim) + 1, 1);
-    shape[0] = size_;
-    std::copy(w->value->dl.shape + 1, w->value->dl.shape + 1 + own, shape.end() - own);
-    return reshape_op(w->value, ints_value(shape.data(), shape.size()));
+    if (!w && op_->nouts == 1) return unrecorded(t, depth_);
+    Tensor own = w ? w->value : unrecorded(t, depth_);
+    const int before = w ? 1 : 0, dims = own->dl.ndim - before;
+    if (w && dims >= ndim) return own;
+    std::vector<int64_t> shape(static_cast<size_t>(std::max(ndim, dims)) + 1, 1);
+    if (w) shape[0] = size_;
+    std::copy(own->dl.shape + before, own->dl.shape + own->dl.ndim, shape.end() - dims);
+    return reshape_op(own, ints_value(shape.data(), shape.size()));
   }
 
   void align(int ndim) {
@@ -260,11 +265,16 @@ class BatchCall {
       if (results.values[i].tag != ATLED_TENSOR && results.values[i].tag != ATLED_TENSORS &&
           results.values[i].tag != ATLED_NONE)
         refuse_number();
-    hand_on(results, frame_, [&](atled_tensor* t, uint16_t, uint32_t) {
-      // The empty Q of qr(mode="r") is one for all.
-      const bool batch = t->dl.ndim > 0 && t->dl.shape[0] == size_;
-      return batch ? wrap_batched(Tensor::borrow(t), depth_) : Tensor::borrow(t);
-    });
+    hand_on(results, frame_,
+            [&](atled_tensor* t, uint16_t, uint32_t) { return wrap_batched(whole(Tensor::borrow(t)), depth_); });
+  }
+
+  // A result of a batch of one, for the whole batch.
+  Tensor whole(Tensor t) {
+    if (t->dl.shape[0] == size_) return t;
+    std::vector<int64_t> shape(t->dl.shape, t->dl.shape + t->dl.ndim);
+    shape[0] = size_;
+    return expand_op(t, ints_value(shape.data(), shape.size()));
   }
 
   [[noreturn]] void refuse_number() {
@@ -414,18 +424,13 @@ void unbatched_call(atled_frame* frame) {
   while (at > 0 && levels()[at - 1].kind != Transform::kBatch) --at;
   if (!(op->traits & ATLED_OP_RANDOM) || at == 0) return check(api.redispatch(frame));
   const Level level = levels()[at - 1];
-  if (level.randomness == Randomness::kError)
-    fail(ATLED_E_AUTOGRAD,
-         "%s: draws random numbers inside vmap, which was not told how; pass randomness=\"different\" (numbers of its "
-         "own "
-         "for each element) or \"same\"",
-         op->name);
+  const bool same = told_randomness(op, level) == Randomness::kSame;
   const BelowLevel below(at);
   Arguments args(frame);
   args.exchange([&](atled_tensor* t, size_t) { return unrecorded(t, at); });
   const int changed = mutated_argument(frame);
-  if (level.randomness == Randomness::kSame || changed >= 0) {
-    if (changed >= 0 && level.randomness == Randomness::kDifferent)
+  if (same || changed >= 0) {
+    if (!same)
       fail(ATLED_E_AUTOGRAD,
            "%s: cannot write different numbers for each element of the batch into a tensor that vmap does not map over",
            op->name);

@@ -197,3 +197,17 @@ def test_every_op_has_rules_for_forward_mode_and_batching() -> None:
         )  # fmt: skip
         # What is written into a view has to be in its base.
         assert decomposition or batching != "loop" or not _tape.signature(name)[2] & VIEW, name
+
+
+def test_vmap_of_solve_ex_with_a_shared_matrix_answers_its_info_for_each_element() -> None:
+    # 3 matrices and a batch of 3: the first dimension of info is not the batch.
+    A, B = at.randn(3, 4, 4, dtype=at.float64), at.randn(3, 3, 4, 2, dtype=at.float64)
+    result, info = vmap(lambda b: at.linalg.solve_ex(A, b))(B)
+    assert info.shape == (3, 3)
+    np.testing.assert_allclose(at.matmul(A, result).numpy(), B.numpy(), atol=1e-10)
+
+
+def test_vmap_of_qr_without_q() -> None:
+    for size in (0, 1, 3):
+        Q, R = vmap(lambda m: at.linalg.qr(m, mode="r"))(at.randn(size, 3, 2))
+        assert (Q.shape, R.shape) == ((size, 0), (size, 2, 2))

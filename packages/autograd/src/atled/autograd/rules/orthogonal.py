@@ -39,6 +39,11 @@ def _qr(g_Q: Any, g_R: Any, A: Any, mode: str, Q: Any, R: Any) -> Any:
     return at.cat([first, at.matmul(Q, g_rest)], -1)
 
 
+def _qr_batch(A: Any, mode: str) -> Any:
+    """Without Q, whose place an empty tensor of any batch takes, R is that of the reduced form."""
+    return (A.new_empty((0,)), _linalg.qr(A)[1]) if mode == "r" else NotImplemented
+
+
 def _householder_product(g: Any, A: Any, tau: Any, A_shape: Any) -> Any:
     m, n, k = A.shape[-2], A.shape[-1], tau.shape[-1]
     start = at.eye(m, n, dtype=g.dtype, device=g.device)
@@ -51,3 +56,4 @@ def register(rule: RuleBook) -> None:
     rule("qr", A=_qr)
     rule.joint("householder_product", ("A", "tau"), _householder_product)
     rule.batch("aligned", "qr")
+    rule.decompose("qr", _qr_batch)
