@@ -338,7 +338,8 @@ class BatchCall {
 class AtLevel {
  public:
   AtLevel() {
-    check(layer_group->exclude(recording_off() ? kKey : 0, kTransformKey | (recording_off() ? 0 : kKey), &excluded_));
+    check(layer_group->exclude(this_thread.recording_off ? kKey : 0,
+                               kTransformKey | (this_thread.recording_off ? 0 : kKey), &excluded_));
   }
   ~AtLevel() {
     const uint64_t both = kKey | kTransformKey;

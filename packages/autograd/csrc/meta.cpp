@@ -73,11 +73,8 @@ Node* accumulator(atled_tensor* t, Meta& meta) {
   }
   Node* node = meta.accumulator;
   if (node) {
-    // One that another thread has begun to destroy is as good as none.
-    uint32_t refs = node->refs.load(std::memory_order_relaxed);
-    while (refs && !node->refs.compare_exchange_weak(refs, refs + 1, std::memory_order_acq_rel)) {
-    }
-    if (refs == 0) node = nullptr;
+    // One that another thread has begun to destroy is as good as none; that thread does not look at its count again.
+    if (node->refs.fetch_add(1, std::memory_order_acq_rel) == 0) node = nullptr;
   }
   // Tensor.data may have made another tensor of the leaf since.
   if (node && !describes(node->outputs()[0], t)) {
@@ -164,11 +161,6 @@ void refuse_inference(const char* op, const char* what, const atled_tensor* t) {
        "%s: expected a tensor that was made outside inference_mode, got one of shape %s that was made inside, which "
        "cannot be %s; use a copy of it that is made outside: clone()",
        op, shape_text(t).c_str(), what);
-}
-
-bool& recording_off() {
-  thread_local bool off = false;
-  return off;
 }
 
 RecordingScope::RecordingScope(bool on) { check(layer_group->exclude(on ? 0 : kKey, on ? kKey : 0, &old)); }

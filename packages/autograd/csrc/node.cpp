@@ -6,9 +6,12 @@
 #include "pool.h"
 #include "rule.h"
 #include "site.h"
+#include "thread_state.h"
 #include "transform.h"
 
 namespace atled::autograd {
+
+ATLED_THREAD_LOCAL ThreadState this_thread;
 
 namespace {
 
@@ -40,10 +43,6 @@ void destroy(Node* node) noexcept {
   pool_free(node, size);
 }
 
-// Of this thread: what waits for destruction while one is going on.
-thread_local Node* doomed = nullptr;
-thread_local bool destroying = false;
-
 }  // namespace
 
 Extra::~Extra() {
@@ -69,16 +68,16 @@ void drop_python(PyObject* object) noexcept {
 
 void release(Node* node) noexcept {
   if (!node || node->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  node->next = doomed;
-  doomed = node;
-  if (destroying) return;
-  destroying = true;
-  while (doomed) {
-    Node* first = doomed;
-    doomed = first->next;
+  ThreadState& here = this_thread;
+  node->next = here.doomed;
+  here.doomed = node;
+  if (here.destroying) return;
+  here.destroying = true;
+  while (Node* first = here.doomed) {
+    here.doomed = first->next;
     destroy(first);
   }
-  destroying = false;
+  here.destroying = false;
 }
 
 Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, uint32_t saved, size_t words,
@@ -130,15 +129,15 @@ uint16_t depth_of(const Node* node) {
 
 }  // namespace
 
-void set_history(atled_tensor* t, Node* node, uint32_t i) {
+void set_history(atled_tensor* t, NodeRef owned, uint32_t i) {
   Meta* old = meta_of(t);
+  Node* node = owned.take();
   Meta& meta = node->outputs()[i].meta;
   meta.node = node;
   meta.output = i;
   meta.flags = kRequiresGrad | kEmbedded;
   meta.depth = depth() ? depth_of(node) : 0;
   node->outputs()[i].has_tensor = true;
-  retain(node);
   if (old) {
     meta.flags |= old->flags & kRetainsGrad;
     if (old->extra) {
@@ -158,7 +157,11 @@ void release_saved_tensor(atled_tensor* t) noexcept {
 }
 
 void free_saved(Node* node) noexcept {
-  if (node->state.fetch_or(kFreed, std::memory_order_acq_rel) & kFreed) return;
+  // One that nobody else holds has no other to free it meanwhile.
+  const bool shared = node->refs.load(std::memory_order_relaxed) != 0;
+  const uint8_t before =
+      shared ? node->state.fetch_or(kFreed, std::memory_order_acq_rel) : node->state.load(std::memory_order_relaxed);
+  if (before & kFreed) return;
   if (node->rare) {
     node->rare->unpacked.clear();
     for (PyObject* object : std::exchange(node->rare->packed, {})) drop_python(object);

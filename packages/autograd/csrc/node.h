@@ -170,7 +170,7 @@ Node* make_node(Kind kind, const char* name, uint32_t outputs, uint32_t edges, u
 // Notes the shape of an output; `words` must have room for ndim numbers. Answers the words behind it.
 int64_t* describe_output(Node* node, uint32_t i, const atled_tensor* t, int64_t* words);
 // Makes output i of node the history of t, in place of what it had. Keeps t's .grad.
-void set_history(atled_tensor* t, Node* node, uint32_t i);
+void set_history(atled_tensor* t, NodeRef node, uint32_t i);
 void number(Node* node);
 void release_saved_tensor(atled_tensor* t) noexcept;
 // Drops the saved tensors (shapes and numbers stay).
@@ -195,9 +195,6 @@ void detach_in_place(atled_tensor* t);
 bool recording();  // on this thread
 bool inference();  // whether this thread is in inference mode
 [[noreturn]] void refuse_inference(const char* op, const char* what, const atled_tensor* t);
-bool recording();       // on this thread
-bool& recording_off();  // whether code switched it off, for levels further out too; a scope is of the present level
-                        // alone
 struct RecordingScope {
   explicit RecordingScope(bool on);
   ~RecordingScope();

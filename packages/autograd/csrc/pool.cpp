@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "thread_state.h"
+
 namespace atled::autograd {
 
 // The sanitizer has to see every block come and go.
@@ -29,30 +31,53 @@ namespace {
 
 constexpr size_t kStep = 32, kClasses = 24, kKeep = 64;  // up to 768 bytes; at most kKeep blocks of each size
 
-struct Cache {
-  void* first[kClasses] = {};
-  size_t count[kClasses] = {};
-  bool alive = true;
-  ~Cache() {
-    alive = false;
-    for (size_t c = 0; c < kClasses; ++c) {
-      while (void* block = first[c]) {
-        first[c] = *static_cast<void**>(block);
+}  // namespace
+
+class Pool {
+ public:
+  struct List {
+    void* first = nullptr;
+    size_t count = 0;
+  };
+  List lists[kClasses];
+
+  ~Pool() {
+    this_thread.pool = nullptr;
+    for (List& list : lists)
+      while (void* block = list.first) {
+        list.first = *static_cast<void**>(block);
         free(block);
       }
-    }
   }
 };
-thread_local Cache cache;
+
+namespace {
+
+// NULL while the thread's storage is being torn down.
+__attribute__((noinline)) Pool* make_pool() {
+  static thread_local bool made = false;
+  if (made) return nullptr;
+  made = true;
+  static thread_local Pool pool;
+  return this_thread.pool = &pool;
+}
+
+Pool::List* list_of(size_t c) {
+  if (c >= kClasses) return nullptr;
+  Pool* pool = this_thread.pool;
+  if (!pool) pool = make_pool();
+  return pool ? &pool->lists[c] : nullptr;
+}
 
 }  // namespace
 
 void* pool_allocate(size_t size) {
   const size_t c = (size - 1) / kStep;
-  if (c < kClasses && cache.first[c]) {
-    void* block = cache.first[c];
-    cache.first[c] = *static_cast<void**>(block);
-    --cache.count[c];
+  Pool::List* list = list_of(c);
+  if (list && list->first) {
+    void* block = list->first;
+    list->first = *static_cast<void**>(block);
+    --list->count;
     return block;
   }
   void* block = malloc(c < kClasses ? (c + 1) * kStep : size);
@@ -61,14 +86,14 @@ void* pool_allocate(size_t size) {
 }
 
 void pool_free(void* block, size_t size) noexcept {
-  const size_t c = (size - 1) / kStep;
-  if (c >= kClasses || !cache.alive || cache.count[c] == kKeep) {
+  Pool::List* list = list_of((size - 1) / kStep);
+  if (!list || list->count == kKeep) {
     free(block);
     return;
   }
-  *static_cast<void**>(block) = cache.first[c];
-  cache.first[c] = block;
-  ++cache.count[c];
+  *static_cast<void**>(block) = list->first;
+  list->first = block;
+  ++list->count;
 }
 
 #endif

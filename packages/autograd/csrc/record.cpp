@@ -150,18 +150,20 @@ void save(const SaveSpec& spec, const atled_frame* frame, const atled_value& arg
 
 // A call that changes one of its arguments spoils what its rule wants of the old value: keeps copies of that.
 struct OldValues {
-  atled_value values[kMaxArguments];
+  const atled_value* values;
+  atled_value own[kMaxArguments];
   std::vector<Tensor> copies;
 
-  OldValues(const Rule& rule, const atled_frame* frame, uint64_t saves, int mutated) {
-    for (int a = 0; a < rule.op->nargs; ++a) values[a] = frame->args[a];
+  OldValues(const Rule& rule, const atled_frame* frame, uint64_t saves, int mutated) : values(frame->args) {
     if (mutated < 0) return;
+    std::copy(frame->args, frame->args + rule.op->nargs, own);
+    values = own;
     static const Op clone{"core::clone"};
     const atled_tensor* target = frame->args[mutated].u.tensor;
     for (; saves; saves &= saves - 1) {
       const SaveSpec& spec = rule.saves[__builtin_ctzll(saves)];
       if (spec.what != Save::kArgument) continue;
-      atled_value& v = values[spec.index];
+      atled_value& v = own[spec.index];
       if (v.tag == ATLED_TENSOR && v.u.tensor->version == target->version) {
         copies.push_back(clone(v.u.tensor));
         v = value(copies.back());
@@ -232,11 +234,8 @@ struct Plan {
   uint32_t edges, list_length = 0;
   size_t words = 0;
 
-  Plan(const Rule& rule_, const atled_value* values, uint64_t needed_)
-      : rule(rule_),
-        needed(needed_),
-        saves(needed_saves(rule_, needed_)),
-        edges(static_cast<uint32_t>(rule_.inputs.size())) {
+  Plan(const Rule& rule_, const atled_value* values, uint64_t needed_, uint64_t saves_)
+      : rule(rule_), needed(needed_), saves(saves_), edges(static_cast<uint32_t>(rule_.inputs.size())) {
     if (rule.has_list)
       for (const Input& input : rule.inputs)
         if (input.list) {
@@ -334,8 +333,9 @@ void record(atled_frame* frame) {
   if (!needed && !(target && requires_grad(target))) return check(api.redispatch(frame));
   if (target) check_in_place(frame, mutated, needed != 0);
 
-  const OldValues old(rule, frame, needed_saves(rule, needed), mutated);
-  const Plan plan(rule, old.values, needed);
+  const uint64_t saves = needed_saves(rule, needed);
+  const OldValues old(rule, frame, saves, mutated);
+  const Plan plan(rule, old.values, needed, saves);
   const bool watched = any_mode() && checks_nan() && !has_nan_argument(frame);
   check(api.redispatch(frame));
   const Outputs outputs(frame);
@@ -356,7 +356,7 @@ void record(atled_frame* frame) {
         rebase(t, node.get(), i);
         continue;
       }
-      set_history(t, node.get(), i);
+      set_history(t, outputs.count == 1 ? std::move(node) : NodeRef::borrow(node.get()), i);
       if (op->traits & ATLED_OP_VIEW && frame->args[0].tag == ATLED_TENSOR)
         note_view(t, frame->args[0].u.tensor, op->out_list);
     }
@@ -389,7 +389,7 @@ NodeRef record_call(const atled_op* op, atled_value* args, atled_value* outs) {
 NodeRef record_call(const atled_op* op, atled_value* args, atled_value* outs, uint64_t needed) {
   const Rule& rule = rule_of(op);
   const atled_frame frame{op, args, outs, 0, 0, 0};
-  const Plan plan(rule, args, needed);
+  const Plan plan(rule, args, needed, needed_saves(rule, needed));
   return build(plan, &frame, args, Outputs(&frame));
 }
 
@@ -405,7 +405,7 @@ Tensor alias(atled_tensor* t) {
 }
 
 void save_tensor(Saved& saved, atled_tensor* t, const char* op) {
-  if (t->flags & ATLED_TENSOR_INFERENCE && !recording_off()) refuse_inference(op, "saved for a gradient", t);
+  if (t->flags & ATLED_TENSOR_INFERENCE && !this_thread.recording_off) refuse_inference(op, "saved for a gradient", t);
   api.retain(t);
   __atomic_fetch_add(&t->version->watchers, 1, __ATOMIC_RELAXED);
   saved.value = value(t);

@@ -2,68 +2,15 @@
 
 #include <cstring>
 
-#include "python/python.h"
-#if defined(Py_LIMITED_API) && !defined(_WIN32)
-#include <dlfcn.h>
-#endif
+#include "python/frame.h"
+#include "thread_state.h"
 
 namespace atled::autograd {
 
 namespace {
 
-thread_local const Node* gradient_of = nullptr;
-
-#if defined(Py_LIMITED_API)
-
-int attribute_offset(PyFrameObject* frame) {
-  Ref number(PyObject_GetAttrString(reinterpret_cast<PyObject*>(frame), "f_lasti"));
-  return number ? static_cast<int>(PyLong_AsLong(number.get())) : -1;
-}
-
-PyFrameObject* attribute_back(PyFrameObject* frame) {
-  PyObject* back = PyObject_GetAttrString(reinterpret_cast<PyObject*>(frame), "f_back");
-  if (back == Py_None) Py_CLEAR(back);
-  return reinterpret_cast<PyFrameObject*>(back);
-}
-
-// Every CPython since 3.11 exports these, though its limited API does not declare them.
-template <class F>
-F exported(const char* name, F otherwise) {
-#if defined(_WIN32)
-  (void)name;
-  return otherwise;
-#else
-  void* found = dlsym(RTLD_DEFAULT, name);
-  return found ? reinterpret_cast<F>(found) : otherwise;
-#endif
-}
-
-int offset_in(PyFrameObject* frame) {
-  static const auto read = exported("PyFrame_GetLasti", attribute_offset);
-  return read(frame);
-}
-
-PyFrameObject* back_of(PyFrameObject* frame) {
-  static const auto read = exported("PyFrame_GetBack", attribute_back);
-  return read(frame);
-}
-
-// Where it cannot be asked, calls are not noted.
-bool has_gil() {
-  static const auto ask = exported("PyGILState_Check", +[] { return 0; });
-  return ask() != 0;
-}
-
-#else
-
-int offset_in(PyFrameObject* frame) { return PyFrame_GetLasti(frame); }
-PyFrameObject* back_of(PyFrameObject* frame) { return PyFrame_GetBack(frame); }
-bool has_gil() { return PyGILState_Check() != 0; }
-
-#endif
-
-bool in_own_module(PyFrameObject* frame) {
-  Ref globals(PyObject_GetAttrString(reinterpret_cast<PyObject*>(frame), "f_globals"));
+bool in_own_module(const Frame& frame) {
+  const Ref globals = frame.globals();
   PyObject* module = globals ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
   const char* name = module && PyUnicode_Check(module) ? PyUnicode_AsUTF8AndSize(module, nullptr) : nullptr;
   return name && strncmp(name, "atled.", 6) == 0;
@@ -78,17 +25,6 @@ Known table[256];
 
 Known& place_of(PyObject* code) { return table[reinterpret_cast<uintptr_t>(code) >> 4 & 255]; }
 
-bool is_own(PyObject* code, PyFrameObject* frame) {
-  Known& known = place_of(code);
-  if (known.code == code) return known.own;
-  known.own = in_own_module(frame);
-  Py_INCREF(code);
-  Py_XDECREF(std::exchange(known.code, code));
-  return known.own;
-}
-
-PyObject* code_of(PyFrameObject* frame) { return reinterpret_cast<PyObject*>(PyFrame_GetCode(frame)); }
-
 // What follows must not disturb an error that is under way.
 struct KeepError {
   KeepError() { PyErr_Fetch(&type, &error, &traceback); }
@@ -96,17 +32,16 @@ struct KeepError {
   PyObject *type, *error, *traceback;
 };
 
-Site user_frame(PyFrameObject* frame) {
+bool is_own(const Frame& frame) {
+  PyObject* code = frame.code();
+  Known& known = place_of(code);
+  if (known.code == code) return known.own;
   const KeepError keep;
-  Ref at = Ref::borrow(reinterpret_cast<PyObject*>(frame));
-  while (at) {
-    PyFrameObject* f = reinterpret_cast<PyFrameObject*>(at.get());
-    Ref code(code_of(f));
-    if (!is_own(code.get(), f)) return {code.take(), offset_in(f)};
-    at = Ref(reinterpret_cast<PyObject*>(back_of(f)));
-  }
+  known.own = in_own_module(frame);
   PyErr_Clear();
-  return {};
+  Py_INCREF(code);
+  Py_XDECREF(std::exchange(known.code, code));
+  return known.own;
 }
 
 // The line of an instruction, from code.co_lines(): triples (first offset, end, line or None).
@@ -126,17 +61,16 @@ long line_of(const Site& site) {
 
 Site here() noexcept {
   if (!has_gil()) return {};
-  if (gradient_of) {
-    Py_XINCREF(gradient_of->site.code);
-    return gradient_of->site;
+  if (const Node* node = this_thread.gradient_of) {
+    Py_XINCREF(node->site.code);
+    return node->site;
   }
-  PyFrameObject* frame = PyEval_GetFrame();
-  if (!frame) return {};
-  PyObject* code = code_of(frame);
-  const Known& known = place_of(code);
-  if (known.code == code && !known.own) return {code, offset_in(frame)};
-  Py_DECREF(code);
-  return user_frame(frame);
+  for (Frame frame = Frame::innermost(); frame; frame = frame.outer())
+    if (!is_own(frame)) {
+      Py_INCREF(frame.code());
+      return {frame.code(), frame.offset()};
+    }
+  return {};
 }
 
 void drop_site(Site& site) noexcept {
@@ -171,11 +105,11 @@ std::string origin_text(atled_tensor* t) {
 }
 
 GradientOf::GradientOf(const Node* node) : set_(node) {
-  if (set_) outer_ = std::exchange(gradient_of, node);
+  if (set_) outer_ = std::exchange(this_thread.gradient_of, node);
 }
-GradientOf::GradientOf() : set_(true), outer_(std::exchange(gradient_of, nullptr)) {}
+GradientOf::GradientOf() : set_(true), outer_(std::exchange(this_thread.gradient_of, nullptr)) {}
 GradientOf::~GradientOf() {
-  if (set_) gradient_of = outer_;
+  if (set_) this_thread.gradient_of = outer_;
 }
 
 void rethrow_noted(const Node* node) {

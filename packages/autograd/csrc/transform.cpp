@@ -71,9 +71,25 @@ void transform(atled_frame* frame) {
 
 }  // namespace
 
-std::vector<Level>& levels() {
+namespace {
+
+std::vector<Level>& stack_of_levels() {
   thread_local std::vector<Level> stack;
   return stack;
+}
+
+}  // namespace
+
+const std::vector<Level>& levels() { return stack_of_levels(); }
+
+void begin_level(const Level& level) {
+  stack_of_levels().push_back(level);
+  ++this_thread.depth;
+}
+
+void end_level() {
+  stack_of_levels().pop_back();
+  --this_thread.depth;
 }
 
 const Wrapped* wrapped(const atled_tensor* t) {
@@ -184,9 +200,9 @@ Tensor of_level(atled_tensor* t, uint16_t depth) {
   return wrap_batched(expand(t, ints_value(shape.data(), shape.size())), depth);
 }
 
-BelowLevel::BelowLevel(uint16_t depth) : off_(recording_off()) {
+BelowLevel::BelowLevel(uint16_t depth) : off_(this_thread.recording_off) {
   const bool on = !off_ && levels()[depth - 1].recording;
-  recording_off() = !on;
+  this_thread.recording_off = !on;
   check(layer_group->exclude(on ? 0 : kKey, kTransformKey | (on ? kKey : 0), &excluded_));
   const bool vmap = any_vmap(static_cast<uint16_t>(depth - 1));
   check(layer_group->include(vmap ? kTransformKey : 0, vmap ? 0 : kTransformKey, &included_));
@@ -194,7 +210,7 @@ BelowLevel::BelowLevel(uint16_t depth) : off_(recording_off()) {
 
 BelowLevel::~BelowLevel() {
   const uint64_t both = kKey | kTransformKey;
-  recording_off() = off_;
+  this_thread.recording_off = off_;
   layer_group->exclude(excluded_ & both, ~excluded_ & both, nullptr);
   layer_group->include(included_ & kTransformKey, ~included_ & kTransformKey, nullptr);
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "node.h"
+#include "thread_state.h"
 
 namespace atled::autograd {
 
@@ -39,9 +40,11 @@ struct Wrapped {
   Tensor tangent;  // of a dual
 };
 
-// The levels of this thread.
-std::vector<Level>& levels();
-inline uint16_t depth() { return static_cast<uint16_t>(levels().size()); }
+// The levels of this thread, which begin and end with these.
+const std::vector<Level>& levels();
+void begin_level(const Level& level);
+void end_level();
+inline uint16_t depth() { return this_thread.depth; }
 
 inline bool is_wrapper(const atled_tensor* t) { return t->keys & kTransformKey; }
 // NULL when t is no wrapper. Throws when its level has ended.

@@ -43,8 +43,7 @@ Tensor recorded(const Op& op, atled_tensor* t) {
   const RecordingScope off(false);
   Tensor out = op(t);
   atled_value args[] = {value(t)}, result = value(out);
-  const NodeRef node = record_call(op.get(), args, &result);
-  set_history(out, node.get(), 0);
+  set_history(out, record_call(op.get(), args, &result), 0);
   return out;
 }
 
@@ -73,12 +72,11 @@ NodeRef get(atled_tensor* base, atled_tensor* part) {
 }
 
 // Makes output 0 of node, about the parts of t's numbers, the history of t.
-void set_history_of_parts(atled_tensor* t, atled_tensor* parts, Node* node) {
-  if (parts == t) return set_history(t, node, 0);
-  set_history(parts, node, 0);
+void set_history_of_parts(atled_tensor* t, atled_tensor* parts, NodeRef node) {
+  if (parts == t) return set_history(t, std::move(node), 0);
+  set_history(parts, std::move(node), 0);
   atled_value args[] = {value(parts)}, out = value(t);
-  const NodeRef whole = record_call(view_as_complex.get(), args, &out);
-  set_history(t, whole.get(), 0);
+  set_history(t, record_call(view_as_complex.get(), args, &out), 0);
 }
 
 }  // namespace
@@ -143,22 +141,20 @@ void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
 
 void move_history(atled_tensor* t, Node* node, uint32_t i) {
   std::unique_ptr<View> view = take_view(t);
-  set_history(t, node, i);
+  set_history(t, NodeRef::borrow(node), i);
   if (view) meta_of(t)->more().view = view.release();
 }
 
 void rebase(atled_tensor* t, Node* node, uint32_t i) {
   std::unique_ptr<View> view = take_view(t);
-  set_history(t, node, i);
+  set_history(t, NodeRef::borrow(node), i);
   if (!view) return;
   atled_tensor* base = view->base;
   if (base->dtype == t->dtype) {
-    const NodeRef update = put(base, t);
-    set_history(base, update.get(), 0);
+    set_history(base, put(base, t), 0);
   } else {
     const Tensor whole = as_real(base), part = as_real(t);
-    const NodeRef update = put(whole, part);
-    set_history_of_parts(base, whole, update.get());
+    set_history_of_parts(base, whole, put(whole, part));
   }
   view->base_seq = UINT64_MAX;  // of no node: t's history is to be renewed
   meta_of(t)->more().view = view.release();
@@ -176,13 +172,11 @@ void renew_view(atled_tensor* t) {
          "take the view again");
   std::unique_ptr<View> view = take_view(t);
   if (alike) {
-    const NodeRef node = get(view->base, t);
-    set_history(t, node.get(), 0);
+    set_history(t, get(view->base, t), 0);
   } else {
     const Tensor whole = as_real(view->base);
     const Tensor part = as_real(t);
-    const NodeRef node = get(whole, part);
-    set_history_of_parts(t, part, node.get());
+    set_history_of_parts(t, part, get(whole, part));
   }
   view->base_seq = now;
   meta_of(t)->more().view = view.release();

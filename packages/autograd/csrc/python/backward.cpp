@@ -1,6 +1,7 @@
 // Starting backward runs from Python, and switching recording.
 #include "engine.h"
 #include "python/python.h"
+#include "thread_state.h"
 
 namespace atled::autograd {
 
@@ -143,7 +144,7 @@ PyObject* set_enabled(PyObject*, PyObject* object) {
     check(layer_group->exclude(0, 0, &old));
     const bool on = wanted && !(old & kInferenceKey);
     check(layer_group->exclude(on ? 0 : kKey, on ? kKey : 0, nullptr));
-    recording_off() = !on;
+    this_thread.recording_off = !on;
     return PyBool_FromLong(!(old & kKey));
   });
 }
@@ -157,7 +158,7 @@ PyObject* enter_inference(PyObject*, PyObject* object) {
     if (on < 0) throw_python();
     uint64_t old = 0;
     check(layer_group->exclude(on ? kModeKeys : 0, on ? 0 : kModeKeys, &old));
-    recording_off() = on;
+    this_thread.recording_off = on;
     return PyLong_FromUnsignedLongLong(old & kModeKeys);
   });
 }
@@ -167,7 +168,7 @@ PyObject* leave_inference(PyObject*, PyObject* object) {
     const uint64_t old = PyLong_AsUnsignedLongLong(object);
     if (PyErr_Occurred()) throw_python();
     check(layer_group->exclude(old & kModeKeys, ~old & kModeKeys, nullptr));
-    recording_off() = old & kKey;
+    this_thread.recording_off = old & kKey;
     return Ref::borrow(Py_None).take();
   });
 }

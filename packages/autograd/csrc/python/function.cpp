@@ -86,7 +86,7 @@ PyObject* record(PyObject*, PyObject* args) {
       if (find(dirty, outputs[i]) >= 0)
         rebase(outputs[i], node.get(), static_cast<uint32_t>(i));
       else
-        set_history(outputs[i], node.get(), static_cast<uint32_t>(i));
+        set_history(outputs[i], NodeRef::borrow(node.get()), static_cast<uint32_t>(i));
     }
     Ref list = need(PyList_New(0));
     for (atled_tensor* t : outputs)

@@ -17,12 +17,12 @@ PyObject* begin(PyObject*, PyObject* args) {
     long long size = 0;
     if (!PyArg_ParseTuple(args, "sLs:begin", &kind, &size, &randomness)) throw_python();
     if (levels().size() >= UINT16_MAX) fail(ATLED_E_AUTOGRAD, "expected fewer than %d nested transforms", UINT16_MAX);
-    Level level{new_level_id(), kind[0] == 'd' ? Transform::kDual : Transform::kBatch, !recording_off()};
+    Level level{new_level_id(), kind[0] == 'd' ? Transform::kDual : Transform::kBatch, !this_thread.recording_off};
     level.size = size;
     level.randomness = randomness[0] == 'd'   ? Randomness::kDifferent
                        : randomness[0] == 's' ? Randomness::kSame
                                               : Randomness::kError;
-    levels().push_back(level);
+    begin_level(level);
     // Calls with no wrapper matter to a batch when they draw random numbers.
     if (level.kind == Transform::kBatch) check(layer_group->include(kTransformKey, 0, nullptr));
     return PyLong_FromLong(depth());
@@ -32,7 +32,7 @@ PyObject* begin(PyObject*, PyObject* args) {
 // end(): of the innermost level
 PyObject* end(PyObject*, PyObject*) {
   return python_call([&] {
-    levels().pop_back();
+    end_level();
     bool batch = false;
     for (const Level& level : levels()) batch = batch || level.kind == Transform::kBatch;
     if (!batch) check(layer_group->include(0, kTransformKey, nullptr));
