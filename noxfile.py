@@ -188,6 +188,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run random programs: nox -s fuzz -- --gradients --torch --seconds 600 compares gradients with PyTorch's too."""
+    install(session, [p for p in PACKAGES if p.name in ("core", "autograd", "nn", "optim", "testing")])
+    if "--torch" in session.posargs:
+        session.install("torch==2.13.*")
+    session.run("python", "-W", "ignore", "-m", "atled.testing.fuzz", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Print which of PyTorch's names are there, section by section; each must be, or have a reason."""
     install(session, PACKAGES)

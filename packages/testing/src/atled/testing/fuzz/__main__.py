@@ -7,6 +7,7 @@ import time
 
 from . import Mismatch, run_gradients, run_program, run_wild
 from ._gradient_check import Tally
+from ._gradient_torch import compare_with_torch
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=sys.maxsize, help="at most this many")
     parser.add_argument("--steps", type=int, help="of each program; 40, of gradients 8")
     parser.add_argument("--gradients", action="store_true", help="compare gradients with finite differences")
+    parser.add_argument("--torch", action="store_true", help="compare gradients with PyTorch's too")
     parser.add_argument("--wild", action="store_true", help="call ops with nonsense in place of running programs")
     parser.add_argument("--keep-going", action="store_true", help="report what is wrong and go on")
     arguments = parser.parse_args()
@@ -27,7 +29,7 @@ def main() -> None:
     while time.monotonic() < end and seed - arguments.seed < arguments.programs:
         try:
             if arguments.gradients:
-                tally += run_gradients(seed, length)
+                tally += run_gradients(seed, length, compare_with_torch if arguments.torch else None)
             else:
                 steps += (run_wild if arguments.wild else run_program)(seed, length)
         except Mismatch as error:

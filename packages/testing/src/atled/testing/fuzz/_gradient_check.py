@@ -25,6 +25,7 @@ _ATOL, _RTOL = 1e-7, 1e-6
 _WORST = 1e-3  # relative error of differences that still say something
 
 Arrays = list[Array]
+Peer = Callable[[Program], tuple[bool, str]]
 
 
 @dataclass
@@ -34,15 +35,18 @@ class Tally:
     compared: int = 0
     second: int = 0
     skipped: int = 0
+    peer: int = 0
 
     def __iadd__(self, other: Tally) -> Tally:
         self.compared += other.compared
         self.second += other.second
         self.skipped += other.skipped
+        self.peer += other.peer
         return self
 
     def __str__(self) -> str:
-        return f"{self.compared} first and {self.second} second derivatives, {self.skipped} points skipped"
+        peer = f", {self.peer} programs beside PyTorch" if self.peer else ""
+        return f"{self.compared} first and {self.second} second derivatives, {self.skipped} points skipped{peer}"
 
 
 def gradients(program: Program, arrays: Arrays) -> tuple[float, Arrays]:
@@ -170,8 +174,10 @@ def shrink(program: Program, wrong: Callable[[Program], str]) -> Program:
     return plain if fails(plain) else program
 
 
-def run_gradients(seed: int, steps: int = 8) -> Tally:
+def run_gradients(seed: int, steps: int = 8, peer: Peer | None = None) -> Tally:
     """Draws the program of that seed and compares its gradients; Mismatch shows a shrunken program if one is wrong.
+
+    A peer compares them with another library's: it answers whether that can run the program, and what is wrong.
 
     >>> run_gradients(seed=2, steps=3).compared > 0
     True
@@ -189,6 +195,12 @@ def run_gradients(seed: int, steps: int = 8) -> Tally:
                 smaller = shrink(program, lambda part: compare(part, second=second)[1])  # noqa: B023 - used at once
                 text = compare(smaller, second=second)[1]
                 raise Mismatch(f"{text}\n  {smaller}\n{_again(seed, steps)}")
+        if peer is not None:
+            ran, wrong = peer(program)
+            tally.peer += ran
+            if wrong:
+                smaller = shrink(program, lambda part: peer(part)[1])
+                raise Mismatch(f"{peer(smaller)[1]}\n  {smaller}\n{_again(seed, steps)} --torch")
     return tally
 
 
