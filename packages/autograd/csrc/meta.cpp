@@ -103,6 +103,7 @@ Node* accumulator(atled_tensor* t, Meta& meta) {
 }  // namespace
 
 Node* history(atled_tensor* t) {
+  if (!requires_grad(t)) return nullptr;
   Meta* meta = meta_of(t);
   if (meta && meta->extra && meta->extra->view) {
     renew_view(t);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 
 #include "record.h"
 #include "rule.h"
@@ -102,21 +103,54 @@ void note_view(atled_tensor* t, atled_tensor* source, bool several) {
       new View{Tensor::borrow(base), history_number(base), several || (through && through->several)};
 }
 
-void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
+namespace {
+
+const View* view_of(const atled_tensor* t) {
   const Meta* meta = meta_of(t);
-  const View* view = meta && meta->extra ? meta->extra->view : nullptr;
-  if (!view) {
+  return meta && meta->extra ? meta->extra->view : nullptr;
+}
+
+// What a view that was made unrecorded is a view of, while it still is.
+atled_tensor* unnoted_base(const atled_tensor* t) {
+  atled_tensor* base = nullptr;
+  check(layer_group->base(t, &base));
+  return base && base->version == t->version ? base : nullptr;
+}
+
+}  // namespace
+
+bool follows_base(const atled_tensor* t) {
+  if (!is_floating(t->dtype) && !is_complex(t->dtype)) return false;
+  const View* noted = view_of(t);
+  atled_tensor* base = noted ? noted->base.get() : unnoted_base(t);
+  if (!base || !(base->keys & kKey) || !history(base)) return false;
+  static std::mutex mutex;  // several threads may look at the view
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (t->keys & kKey) return true;
+  atled_tensor* view = const_cast<atled_tensor*>(t);
+  Meta& meta = leaf_meta(view);
+  if (!view_of(t)) meta.more().view = new View{Tensor::borrow(base), 0, false};
+  meta.flags |= kRequiresGrad;
+  check(api.set_keys(view, kKey, 0));
+  return true;
+}
+
+void check_view_in_place(atled_tensor* t, const char* op, const char* mark) {
+  if (!view_of(t)) {
     const atled_tensor* holder = t;
     while (const Wrapped* w = wrapped(holder)) holder = w->value;
-    if (holder->flags & ATLED_TENSOR_VIEW)
+    if (holder != t && holder->flags & ATLED_TENSOR_VIEW)
       fail(ATLED_E_AUTOGRAD,
            "%s%s: expected a tensor with memory of its own or a view made while recording, got a view whose base is "
            "not known to the tape, so that "
            "the base's gradient would be wrong; write through the base (base[index] = value), or change a copy "
            "(clone())",
            op, mark);
-    return;
+    atled_tensor* base = holder == t ? unnoted_base(t) : nullptr;
+    if (!base) return;
+    leaf_meta(t).more().view = new View{Tensor::borrow(base), history_number(base), false};
   }
+  const View* view = view_of(t);
   atled_tensor* base = view->base;
   if (view->several)
     fail(ATLED_E_AUTOGRAD,
@@ -147,9 +181,10 @@ void move_history(atled_tensor* t, Node* node, uint32_t i) {
 
 void rebase(atled_tensor* t, Node* node, uint32_t i) {
   std::unique_ptr<View> view = take_view(t);
+  atled_tensor* base = view ? view->base.get() : t;
+  if (!(base->keys & kKey)) check(layer_group->share_keys(base, kKey));
   set_history(t, NodeRef::borrow(node), i);
   if (!view) return;
-  atled_tensor* base = view->base;
   if (base->dtype == t->dtype) {
     set_history(base, put(base, t), 0);
   } else {

@@ -1,9 +1,10 @@
 // Views and in-place changes of them: what is written through a view is a change of its base, and of all its other
 // views.
 //
-// A recorded view knows its base. When it is changed in place, the base gets a new history (its old value with the
-// view's elements replaced), and views of that base renew theirs (elements taken from the base) when they are next
-// looked at.
+// A view knows its base. When it is changed in place, the base gets a new history (its old value with the view's
+// elements replaced), and views of that base renew theirs (elements taken from the base) when they are next looked at.
+// Views that were made before the base had any history are looked at from then on too, by the key that all tensors of
+// the storage share.
 #pragma once
 
 #include "node.h"

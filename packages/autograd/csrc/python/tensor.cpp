@@ -63,10 +63,7 @@ PyObject* get_output_nr(PyObject*, PyObject* object) {
 }
 
 PyObject* get_is_leaf(PyObject*, PyObject* object) {
-  return python_call([&] {
-    const Meta* meta = meta_of(tensor_of(object));
-    return PyBool_FromLong(!meta || !meta->node);
-  });
+  return python_call([&] { return PyBool_FromLong(!history(tensor_of(object))); });
 }
 
 PyObject* is_inference(PyObject*, PyObject* object) {

@@ -88,6 +88,16 @@ int set_slot(atled_tensor* t, void* value) noexcept {
   return ATLED_OK;
 }
 
+int base_of(const atled_tensor* t, atled_tensor** out) noexcept {
+  *out = impl(t)->base;
+  return ATLED_OK;
+}
+
+int share_keys(atled_tensor* t, uint64_t set) noexcept {
+  __atomic_fetch_or(&t->version->keys, set, __ATOMIC_RELAXED);
+  return ATLED_OK;
+}
+
 int find_device(const char* name, int32_t* type) noexcept {
   DLDevice device;
   int status = parse_device(name, &device);
@@ -97,7 +107,7 @@ int find_device(const char* name, int32_t* type) noexcept {
 
 const atled_op_group op_table{define_op, count_ops, op_by_id};
 const atled_kernel_group kernel_table{add_kernel_entry, add_fallback, elementwise, run_kernel};
-const atled_layer_group layer_table{add_layer, include, exclude, skip, own_slot, set_slot};
+const atled_layer_group layer_table{add_layer, include, exclude, skip, own_slot, set_slot, base_of, share_keys};
 const atled_device_group device_table{add_device, find_device, device_synchronize};
 const atled_alloc_group alloc_table{device_allocate, device_free};
 const atled_rng_group rng_table{reserve_random};

@@ -45,7 +45,7 @@ inline Glance glance(const atled_frame* frame) {
   const atled_tensor* first = nullptr;
   bool one_device = true;
   auto look = [&](const atled_tensor* t) {
-    keys |= t->keys;
+    keys |= keys_of(t);
     elements += impl(t)->numel;
     if (!first) first = t;
     one_device &= same_device(first->dl.device, t->dl.device);
@@ -65,7 +65,7 @@ inline Glance glance(const atled_frame* frame) {
 inline uint64_t wanted_layers(const atled_frame* frame, const Glance& seen) {
   uint64_t keys = thread_state.include | seen.keys;
   if (frame->flags & ATLED_CALL_OUT)
-    for (int i = 0; i < frame->op->nouts; ++i) keys |= frame->outs[i].u.tensor->keys;
+    for (int i = 0; i < frame->op->nouts; ++i) keys |= keys_of(frame->outs[i].u.tensor);
   return keys & ~thread_state.exclude & as_op(frame->op)->layer_mask.load(std::memory_order_relaxed);
 }
 
@@ -384,6 +384,23 @@ int run_view_in_place(atled_frame* frame, const Glance& seen) {
   return ATLED_OK;
 }
 
+// What a view op made knows what it made it of.
+void note_base(const atled_frame* frame) {
+  if (frame->args[0].tag != ATLED_TENSOR) return;
+  TensorImpl* source = impl(frame->args[0].u.tensor);
+  TensorImpl* base = source->base ? source->base : source;
+  auto note = [&](atled_tensor* t) {
+    if (t == source || t == base || impl(t)->base || t->version != source->version) return;
+    retain(base);
+    impl(t)->base = base;
+  };
+  for (int i = 0; i < frame->op->nouts; ++i) {
+    const atled_value& out = frame->outs[i];
+    if (out.tag == ATLED_TENSOR) note(out.u.tensor);
+    for (uint32_t k = 0; out.tag == ATLED_TENSORS && k < out.n; ++k) note(out.u.tensors[k]);
+  }
+}
+
 // An op without a shape rule: its kernel makes the outputs.
 int run_free(atled_frame* frame, const Glance& seen) {
   const Op* op = as_op(frame->op);
@@ -409,6 +426,7 @@ int run_free(atled_frame* frame, const Glance& seen) {
     fail(ATLED_E_RUNTIME, "its kernel left result %d (%s) empty; the plugin that provides it is at fault", i,
          op->out_types[static_cast<size_t>(i)].c_str());
   }
+  if (op->traits & ATLED_OP_VIEW && status == ATLED_OK) note_base(frame);
   return status;
 }
 

@@ -262,7 +262,7 @@ PyObject* tensor_function(PyObject*, PyObject* args, PyObject* kwargs) {
     return nullptr;
   Ref t;
   if (is_tensor(data)) {
-    t = Ref(tensor_of(data)->keys && PyObject_HasAttrString(data, "requires_grad")
+    t = Ref(keys_of(tensor_of(data)) && PyObject_HasAttrString(data, "requires_grad")
                 ? PyObject_CallMethod(data, "detach", nullptr)
                 : Py_NewRef(data));
     PyErr_Clear();

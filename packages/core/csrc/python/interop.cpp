@@ -300,7 +300,7 @@ PyObject* tensor_numpy(PyObject* self, PyObject*) {
   if (t->dl.device.device_type != kDLCPU)
     return raise(ATLED_E_DEVICE, "numpy", "expected a tensor on cpu, got %s; use .to(\"cpu\") first",
                  device_text(t->dl.device).c_str());
-  if (t->keys) {
+  if (keys_of(t)) {
     Ref needs(PyObject_GetAttrString(self, "requires_grad"));
     if (!needs) return nullptr;
     if (needs.get() == Py_True)

@@ -6,7 +6,7 @@
 namespace atled::core::python {
 namespace {
 
-bool is_recorded_view(const atled_tensor* t) { return t->keys && (t->flags & ATLED_TENSOR_VIEW); }
+bool is_recorded_view(const atled_tensor* t) { return keys_of(t) && (t->flags & ATLED_TENSOR_VIEW); }
 
 PyObject* taken_over(PyObject* self, PyObject* source) {
   if (become(tensor_of(self), tensor_of(source)) != ATLED_OK) return raise();
@@ -17,7 +17,7 @@ PyObject* taken_over(PyObject* self, PyObject* source) {
 PyObject* adopt(PyObject* self, PyObject* source) {
   if (!is_tensor(source))
     return raise(ATLED_E_ARGUMENT, "set_", "expected a Tensor, got %s", type_name(source).c_str());
-  if (tensor_of(self)->keys)
+  if (keys_of(tensor_of(self)))
     return raise(ATLED_E_AUTOGRAD, "set_",
                  "expected a tensor that no graph knows of, got one that requires grad; use detach() or data");
   return taken_over(self, source);
@@ -49,7 +49,7 @@ int set_data(PyObject* self, PyObject* source, void*) {
     raise(ATLED_E_ARGUMENT, "data", "expected a Tensor, got %s", source ? type_name(source).c_str() : "nothing");
   else if (is_recorded_view(t))
     raise(ATLED_E_AUTOGRAD, "data", "expected a tensor with memory of its own, got a view that requires grad");
-  else if (t->keys && !is_floating(tensor_of(source)->dtype) && !is_complex(tensor_of(source)->dtype))
+  else if (keys_of(t) && !is_floating(tensor_of(source)->dtype) && !is_complex(tensor_of(source)->dtype))
     raise(ATLED_E_DTYPE, "data", "expected floating-point or complex data for a tensor that requires grad, got %s",
           dtype_name(tensor_of(source)->dtype));
   else

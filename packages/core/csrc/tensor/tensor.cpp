@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "dispatch/device.h"
 #include "dispatch/error.h"
@@ -298,12 +299,14 @@ int become(atled_tensor* tensor, const atled_tensor* source) noexcept {
   }
   t->storage = after;
   t->version = &after->version;
+  release(std::exchange(t->base, nullptr));
   release_storage(before);
   return ATLED_OK;
 }
 
 void destroy(TensorImpl* t) noexcept {
   if (t->autograd && drop_slot) drop_slot(t);
+  release(t->base);
   release_storage(t->storage);
   if (t->dl.shape != t->inline_dims) deallocate(t->dl.shape, sizeof(int64_t) * 2 * static_cast<size_t>(t->dl.ndim));
   t->~TensorImpl();
@@ -401,6 +404,7 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
 int take_storage(atled_tensor* t, atled_tensor* from) noexcept {
   TensorImpl* self = impl(t);
   Storage *old = self->storage, *fresh = impl(from)->storage;
+  if (self->base && self->base->refs.load() == 1) release(std::exchange(self->base, nullptr));  // nobody else has it
   if (self->refs.load() != 1 || old->refs.load() != 1)
     return set_error(
         ATLED_E_RUNTIME,

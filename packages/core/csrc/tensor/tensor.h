@@ -22,7 +22,7 @@ struct Change {
 };
 
 struct Storage {
-  atled_version version{0, 0};
+  atled_version version{0, 0, 0};
   std::atomic<uint32_t> refs{1};
   bool inline_data = false;  // bytes follow the header
   bool readonly = false;
@@ -38,13 +38,17 @@ struct TensorImpl : atled_tensor {
 
   std::atomic<uint32_t> refs{1};
   Storage* storage = nullptr;
-  uint64_t numel = 0;      // modulo 2^64, which only an expanded tensor reaches
-  void* python = nullptr;  // the Python object while one lives; it owns a reference to this
+  TensorImpl* base = nullptr;  // what view ops made this of, owned; no view op's result itself
+  uint64_t numel = 0;          // modulo 2^64, which only an expanded tensor reaches
+  void* python = nullptr;      // the Python object while one lives; it owns a reference to this
   int64_t inline_dims[2 * kInlineDims];
 };
 
 inline TensorImpl* impl(atled_tensor* t) { return static_cast<TensorImpl*>(t); }
 inline const TensorImpl* impl(const atled_tensor* t) { return static_cast<const TensorImpl*>(t); }
+
+// The layers that want to see calls with t.
+inline uint64_t keys_of(const atled_tensor* t) { return t->keys | t->version->keys; }
 
 inline void retain(atled_tensor* t) { impl(t)->refs.fetch_add(1, std::memory_order_relaxed); }
 void destroy(TensorImpl* t) noexcept;

@@ -21,7 +21,7 @@ extern "C" {
 #endif
 
 #define ATLED_ABI_MAJOR 0
-#define ATLED_ABI_MINOR 1
+#define ATLED_ABI_MINOR 2
 /* The oldest core that a plugin will run on; raise it to use newer functions without asking. */
 #ifndef ATLED_ABI_TARGET_MINOR
 #define ATLED_ABI_TARGET_MINOR 1
@@ -90,6 +90,7 @@ enum { ATLED_DEVICE_ANY = 0, ATLED_DEVICE_CPU = kDLCPU, ATLED_DEVICE_CUDA = kDLC
 typedef struct {
   uint64_t count;
   uint64_t watchers;
+  uint64_t keys; /* since 0.2: layers that want to see calls with any tensor of the storage; only ever added to */
 } atled_version;
 
 enum {
@@ -338,6 +339,11 @@ typedef struct { /* "layer" */
   /* One owner in a process for atled_tensor.autograd: drop is called when a tensor with a non-NULL slot dies. */
   int (*own_slot)(const char* owner, void (*drop)(atled_tensor* t));
   int (*set_slot)(atled_tensor* t, void* value);
+  /* Since 0.2. The tensor of which view ops made t: what the first of them was given. NULL when t is no view op's
+   * result, or has got other memory since. Borrowed from t. */
+  int (*base)(const atled_tensor* t, atled_tensor** out);
+  /* Since 0.2. Adds to the keys that all tensors of t's storage share. */
+  int (*share_keys)(atled_tensor* t, uint64_t set);
 } atled_layer_group;
 
 typedef void* atled_stream;

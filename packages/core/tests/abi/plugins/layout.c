@@ -28,7 +28,8 @@ CHECK(offsetof(atled_tensor, device_slot) == 73);
 CHECK(offsetof(atled_tensor, flags) == 74);
 CHECK(sizeof(atled_tensor) == 80);
 
-CHECK(sizeof(atled_version) == 16);
+CHECK(offsetof(atled_version, keys) == 16);
+CHECK(sizeof(atled_version) == 24);
 CHECK(sizeof(atled_value) == 16);
 CHECK(offsetof(atled_value, tag) == 8);
 CHECK(offsetof(atled_value, n) == 12);
@@ -64,7 +65,7 @@ CHECK(offsetof(atled_request, target_minor) == 16);
 CHECK(offsetof(atled_request, api) == 40);
 CHECK(sizeof(atled_request) == 64);
 
-/* The root table and the groups as of minor 1: entries are only ever added behind these. */
+/* The root table and the groups as of minor 2: entries are only ever added behind these. */
 CHECK(offsetof(atled_api, retain) == 0);
 CHECK(offsetof(atled_api, find_op) == 8 * 9);
 CHECK(offsetof(atled_api, call) == 8 * 10);
@@ -72,7 +73,8 @@ CHECK(offsetof(atled_api, publish) == 8 * 17);
 CHECK(sizeof(atled_api) == 8 * 18);
 CHECK(sizeof(atled_op_group) == 8 * 3);
 CHECK(sizeof(atled_kernel_group) == 8 * 4);
-CHECK(sizeof(atled_layer_group) == 8 * 6);
+CHECK(offsetof(atled_layer_group, base) == 8 * 6); /* what minor 2 added */
+CHECK(sizeof(atled_layer_group) == 8 * 8);
 CHECK(sizeof(atled_device_group) == 8 * 3);
 CHECK(sizeof(atled_alloc_group) == 8 * 2);
 CHECK(sizeof(atled_rng_group) == 8);

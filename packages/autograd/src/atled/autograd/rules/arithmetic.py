@@ -52,8 +52,9 @@ def register(rule: RuleBook) -> None:
     rule(
         "div",
         input=lambda g, other, rounding_mode: g / conj(other) if rounding_mode is None else at.zeros_like(g),
-        other=lambda g, out, other, rounding_mode: (
-            -g * conj(out / other) if rounding_mode is None else at.zeros_like(g)
+        # By the input, as in PyTorch: the result may be changed in place afterwards.
+        other=lambda g, input, other, rounding_mode: (
+            -g * conj(input / other / other) if rounding_mode is None else at.zeros_like(g)
         ),
     )
     rule("floor_divide", input=lambda g: at.zeros_like(g), other=lambda g: at.zeros_like(g))

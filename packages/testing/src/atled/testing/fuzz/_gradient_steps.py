@@ -84,8 +84,6 @@ class Drawer:
         candidate = replace(self.program, steps=(*self.program.steps, step))
         arrays = [leaf.array for leaf in candidate.leaves]
         try:
-            if step.in_place and self._unseen_views(step.reads[0]):
-                return False
             _, slots = candidate.values(Atled(), arrays)
             if step.in_place:
                 candidate.loss(Atled(), slots).backward()
@@ -97,13 +95,6 @@ class Drawer:
         self.program, self.arrays = candidate, results
         self.next += not step.in_place
         return True
-
-    def _unseen_views(self, slot: int) -> bool:
-        """Whether a tensor without history has views, which do not get the history of what is written into it."""
-        _, slots = self.program.values(Atled(), [leaf.array for leaf in self.program.leaves])
-        target = slots[slot]
-        shared = (other is not target and other.shares_storage(target) for other in slots.values())
-        return not target.requires_grad and any(shared)
 
 
 def _sane(array: Array) -> bool:
