@@ -2,8 +2,8 @@
 #include "cpu/assign.h"
 #include "cpu/parallel.h"
 #include "cpu/random_levels.h"
-#include "cpu/stream.h"
 #include "dispatch/register.h"
+#include "functors/stream.h"
 #include "ops/layout.h"
 
 namespace atled::core {

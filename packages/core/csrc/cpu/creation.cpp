@@ -1,3 +1,5 @@
+#include "functors/creation.h"
+
 #include <algorithm>
 #include <cmath>
 #include <complex>
@@ -40,30 +42,15 @@ void arange(atled_frame* f) {
   atled_tensor* out = out_tensor(f);
   if (start.tag != ATLED_FLOAT_VALUE && step.tag != ATLED_FLOAT_VALUE) {
     const uint64_t a = static_cast<uint64_t>(start.u.i), s = static_cast<uint64_t>(step.u.i);
-    return generate<int64_t>(out, [=](int64_t i) { return static_cast<int64_t>(a + static_cast<uint64_t>(i) * s); });
+    return generate<int64_t>(out, IntegerRange{a, s});
   }
   const double a = as_double(start), s = as_double(step);
-  generate<double>(out, [=](int64_t i) { return a + static_cast<double>(i) * s; });
+  generate<double>(out, FloatRange{a, s});
 }
 
 std::complex<double> as_complex(const atled_value& v) {
   return {as_double(v), v.tag == ATLED_COMPLEX_VALUE ? v.u.complex[1] : 0.0};
 }
-
-// Counted from the nearer end, so that both ends are exact and the middle is symmetric.
-template <class R>
-struct Spaced {
-  R start, end, step;
-  int64_t gaps;
-  Spaced(R a, R b, int64_t steps, bool endpoint) : start(a), end(b), step(0), gaps(endpoint ? steps - 1 : steps) {
-    if (gaps > 0) step = (b - a) / static_cast<double>(gaps);
-  }
-  // Without the endpoint, the same numbers as with it and one more.
-  R operator()(int64_t i) const {
-    if (i < (gaps + 1) / 2 || gaps == 0) return start + step * static_cast<double>(i);
-    return end - step * static_cast<double>(gaps - i);
-  }
-};
 
 void linspace(atled_frame* f) {
   const int64_t n = arg_int(f, 2);
@@ -77,7 +64,7 @@ void linspace(atled_frame* f) {
 void logspace(atled_frame* f) {
   const double base = arg_double(f, 3);
   const Spaced<double> exponents(arg_double(f, 0), arg_double(f, 1), arg_int(f, 2), true);
-  generate<double>(out_tensor(f), [=](int64_t i) { return std::pow(base, exponents(i)); });
+  generate<double>(out_tensor(f), LogSpaced{base, exponents});
 }
 
 void eye(atled_frame* f) {

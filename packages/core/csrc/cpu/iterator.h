@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "atled/plugin.hpp"
+#include "ops/scalars.h"
 
 namespace atled::core {
 
@@ -50,9 +51,5 @@ class Elementwise {
 
 // The frame's outputs, then its tensor and scalar arguments in order, as kernel_group.elementwise has it.
 int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx);
-
-// Writes a Python number as one element of dtype. InvalidValueError when an integer or its sign does not fit,
-// DTypeError when a complex number is to become real.
-void store_scalar(const atled_value& v, int dtype, void* out);
 
 }  // namespace atled::core

@@ -1,22 +1,10 @@
 #include "cpu/kernels.h"
 
+#include "ops/scalars.h"
+
 namespace atled::core {
 
 namespace {
-
-// What numbers are compared in: a Python integer that the tensor's dtype does not have is not rounded to one it has.
-int comparison_dtype(const atled_frame* frame, ArgSet args, int dtype) {
-  if (dtype == ATLED_BOOL || dtype > ATLED_INT64 || dtype == ATLED_INT64) return dtype;
-  for (int i = 0; args >> i; ++i) {
-    const atled_value& v = frame->args[i];
-    if (!(args >> i & 1) || v.tag != ATLED_INT_VALUE) continue;
-    if (dtype == ATLED_UINT64) return v.u.i < 0 ? static_cast<int>(ATLED_FLOAT64) : dtype;
-    const int bits = 8 * itemsize(dtype) - (is_signed(dtype) ? 1 : 0);
-    const int64_t above = v.u.i >> bits;
-    if (above != 0 && !(above == -1 && is_signed(dtype))) return ATLED_INT64;
-  }
-  return dtype;
-}
 
 void run_table(const LoopTable& table, atled_frame* frame, bool to_float, bool to_bool) {
   const ArgSet args = operands(frame->op);

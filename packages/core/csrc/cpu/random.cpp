@@ -4,8 +4,8 @@
 #include "cpu/assign.h"
 #include "cpu/parallel.h"
 #include "cpu/random_levels.h"
-#include "cpu/stream.h"
 #include "dispatch/register.h"
+#include "functors/stream.h"
 #include "ops/layout.h"
 #include "ops/rules.h"
 

@@ -5,8 +5,8 @@
 
 #include "cpu/assign.h"
 #include "cpu/parallel.h"
-#include "cpu/stream.h"
 #include "dispatch/register.h"
+#include "functors/stream.h"
 
 namespace atled::core {
 namespace {

@@ -8,8 +8,8 @@
 #include "cpu/assign.h"
 #include "cpu/parallel.h"
 #include "cpu/random_levels.h"
-#include "cpu/stream.h"
 #include "dispatch/register.h"
+#include "functors/stream.h"
 
 namespace atled::core {
 namespace {

@@ -1,0 +1,15 @@
+// Python numbers beside tensors: as elements of a dtype, and what the two are compared in.
+#pragma once
+
+#include "ops/rules.h"
+
+namespace atled::core {
+
+// Writes a Python number as one element of dtype. InvalidValueError when an integer or its sign does not fit,
+// DTypeError when a complex number is to become real.
+void store_scalar(const atled_value& v, int dtype, void* out);
+
+// What numbers are compared in: a Python integer that the tensor's dtype does not have is not rounded to one it has.
+int comparison_dtype(const atled_frame* frame, ArgSet args, int dtype);
+
+}  // namespace atled::core
