@@ -1,5 +1,6 @@
 #include "dispatch/registry.h"
 
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
@@ -23,6 +24,7 @@ struct Registry {
   std::deque<std::string> alias_texts;
   std::unordered_set<std::string> kernels_asked;
   KernelEntry fallbacks[kMaxDevices];
+  std::atomic<atled_kernel> host_fallbacks[kMaxDevices] = {};  // after everything else
 };
 Registry& registry() {
   static Registry* all = new Registry;
@@ -175,12 +177,10 @@ KernelEntry present_kernel(const Op* op, uint8_t slot) {
   const KernelEntry entry = op->kernel(slot);
   return entry.run ? entry : registry().fallbacks[slot];
 }
-}  // namespace
 
-KernelEntry find_kernel(const Op* op, DLDevice device) noexcept {
-  uint8_t slot = device_slot(device.device_type);
-  if (slot == 255) return KernelEntry{};
-  KernelEntry entry = present_kernel(op, slot);
+// With the device's plugin for the op's namespace loaded, which is asked for once.
+KernelEntry own_kernel(const Op* op, uint8_t slot, DLDevice device) {
+  const KernelEntry entry = present_kernel(op, slot);
   if (entry.run || !load_kernels) return entry;
   std::string name = device_text(DLDevice{device.device_type, 0});
   name = name.substr(0, name.find(':'));
@@ -190,6 +190,21 @@ KernelEntry find_kernel(const Op* op, DLDevice device) noexcept {
   }
   if (load_kernels(name.c_str(), op->ns) != ATLED_OK) return entry;
   return present_kernel(op, slot);
+}
+}  // namespace
+
+int set_host_fallback(int32_t device_type, atled_kernel run) noexcept {
+  const uint8_t slot = device_slot(device_type);
+  if (slot == 255) return set_error(ATLED_E_DEVICE, "fallback: expected a known device type");
+  registry().host_fallbacks[slot] = run;
+  return ATLED_OK;
+}
+
+KernelEntry find_kernel(const Op* op, DLDevice device) noexcept {
+  uint8_t slot = device_slot(device.device_type);
+  if (slot == 255) return KernelEntry{};
+  const KernelEntry entry = own_kernel(op, slot, device);
+  return entry.run ? entry : KernelEntry{registry().host_fallbacks[slot], nullptr};
 }
 
 }  // namespace atled::core

@@ -17,6 +17,8 @@ uint32_t op_count() noexcept;
 const Op* op_at(uint32_t id) noexcept;
 int add_kernel_entry(const atled_op* op, int32_t device_type, atled_kernel run, void* ctx) noexcept;
 int add_fallback(int32_t device_type, atled_kernel run, void* ctx) noexcept;
+// What runs ops of a device that has neither a kernel nor a fallback of its own; NULL for none.
+int set_host_fallback(int32_t device_type, atled_kernel run) noexcept;
 // The kernel of op on a device, asking for the device's plugin when there is none yet; run is NULL when there is none.
 KernelEntry find_kernel(const Op* op, DLDevice device) noexcept;
 

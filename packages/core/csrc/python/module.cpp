@@ -11,6 +11,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "dispatch/generator.h"
+#include "dispatch/host_fallback.h"
 #include "dispatch/registry.h"
 #include "dispatch/thread_state.h"
 #include "memory/allocator.h"
@@ -271,6 +272,10 @@ void bind_process(nb::module_& m) {
         set_num_threads(n);
       },
       nb::arg("num_threads"), "Sets how many threads one op may use.");
+  m.def(
+      "fallback_to_cpu", [](const char* device, bool on) { check_or_raise(fallback_to_cpu(device, on)); },
+      nb::arg("device"), nb::arg("on") = true,
+      "Runs ops that have no kernel for a device on the CPU, by copies there and back, or stops doing so.");
   m.def(
       "memory_stats",
       [] {

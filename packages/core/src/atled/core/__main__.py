@@ -43,7 +43,7 @@ def _peers(major: int) -> list[tuple[str, str, str, str]]:
 
 def _plugins() -> int:
     print("\n".join(plugins_report()))
-    return int(any(plugin.failure is not None for plugin in _registry.plugins()))
+    return int(any(plugin.broken for plugin in _registry.plugins()))
 
 
 def _diagnose(as_json: bool) -> int:

@@ -36,6 +36,7 @@ _SETTINGS = {
     "ATLED_CPU_LEVEL": re.compile("|".join(_LEVELS)),
     "ATLED_NUM_THREADS": re.compile(r"[1-9]\d*"),
     "ATLED_MEMORY_LIMIT": re.compile(r"\d+(\.\d+)?[KMGT]?"),
+    "ATLED_FALLBACK_TO_CPU": re.compile(r"[a-z_]+(,[a-z_]+)*"),
 }
 
 
@@ -225,7 +226,7 @@ def _devices() -> Iterator[tuple[str, str]]:
 
 def _problems(blas: dict[str, Any]) -> Iterator[str]:
     for plugin in _registry.plugins():
-        if plugin.failure is not None:
+        if plugin.broken:
             yield f"{plugin} provides {plugin.name!r} of {plugin.group} and {state(plugin)}"
     yield from _registry.broken_metadata()
     for name, expected in _SETTINGS.items():

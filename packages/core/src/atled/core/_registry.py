@@ -74,6 +74,11 @@ class Plugin:
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
 
+    @property
+    def broken(self) -> bool:
+        """Whether it failed to load; a device that says why it cannot be there did not."""
+        return self.failure is not None and not isinstance(self.failure, _core.DeviceError)
+
 
 # Reentrant, since loading one plugin may need another; renewed in a forked child, whose copy nobody may ever release.
 _lock = threading.RLock()
@@ -315,4 +320,11 @@ def load_device(name: str) -> None:
     plugin = _choose("atled.devices", name)
     if plugin is None:
         raise _core.DeviceError(missing("atled.devices", name, f"device {name!r}"))
-    _load(plugin)
+    try:
+        _load(plugin)
+    except _core.PluginError:
+        if plugin.failure is not None and not plugin.broken:
+            raise plugin.failure from None
+        raise
+    if name in os.environ.get("ATLED_FALLBACK_TO_CPU", "").split(","):
+        _core.fallback_to_cpu(name)

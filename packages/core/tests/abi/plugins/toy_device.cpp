@@ -111,7 +111,12 @@ void init() {
   def.free = release;
   def.copy = copy;
   atled::check(atled::device_group->add(&def));
+#ifndef TOY_WITHOUT_KERNELS
   atled::check(atled::kernel_group->fallback(kToy, atled::kernel<run_on_host>, nullptr));
+#else
+  // Where the memory is; everything else is left to core's fallback.
+  for (const char* op : {"core::copy_", "core::clone"}) atled::add_kernel(op, kToy, atled::kernel<run_on_host>);
+#endif
 }
 
 }  // namespace
