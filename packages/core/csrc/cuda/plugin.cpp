@@ -1,0 +1,37 @@
+// The library's entry: adds the device, then every family's kernels.
+#include <vector>
+
+#include "cuda/kernels.h"
+#include "cuda/runtime.h"
+#include "tensor/dtype.h"
+
+namespace atled::core {
+
+// Core's setting, seen through the public table: the dtype of a number that stands alone.
+int default_dtype() {
+  static const Op scalar_tensor{"core::scalar_tensor"};
+  const Tensor number =
+      scalar_tensor(0.5, none(), device_value(DLDevice{static_cast<DLDeviceType>(ATLED_DEVICE_META), 0}));
+  return number->dtype;
+}
+
+namespace cuda {
+
+namespace {
+std::vector<Registration>& pending() {
+  static std::vector<Registration> list;
+  return list;
+}
+
+void init() {
+  add_device_table();
+  for (const Registration add : pending()) add();
+}
+}  // namespace
+
+RegisterKernels::RegisterKernels(Registration add) { pending().push_back(add); }
+
+}  // namespace cuda
+}  // namespace atled::core
+
+ATLED_PLUGIN("atled-core", ATLED_CORE_VERSION, atled::core::cuda::init)

@@ -1,0 +1,42 @@
+// CUDA's runtime for the rest of the folder: errors as atled's, and this thread's device and stream. All functions
+// throw Error; any thread may call them. The runtime is linked statically and looks for the driver on its first call.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "atled/plugin.hpp"
+
+namespace atled::core::cuda {
+
+// DeviceError, or OutOfMemoryError, saying what was tried; clears the runtime's own note of the error.
+void expect(cudaError_t status, const char* tried);
+
+// How many devices there are; DeviceError, saying what was looked for, what was found and what to do, when none can be
+// used.
+int device_count();
+
+// The calling thread's current stream on a device.
+cudaStream_t current_stream(int device);
+void set_current_stream(int device, cudaStream_t stream);
+
+// Makes a device the calling thread's current one, and puts the former back at the end.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int device);
+  ~DeviceGuard();
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  int former_ = -1;  // none to go back to
+};
+
+// Stream-ordered memory of the current device (memory.cpp).
+void* allocate(int device, size_t nbytes, cudaStream_t stream);
+void release(int device, void* pointer, size_t nbytes, cudaStream_t stream) noexcept;
+void trim(int device);
+
+// The "cuda" entry of core's device table (device.cpp).
+void add_device_table();
+
+}  // namespace atled::core::cuda

@@ -1,0 +1,41 @@
+"""What the tests of device "cuda" need: a GPU, or the parts of its code that run on the host."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import atled.core as at
+
+HERE = Path(__file__).parent
+CORE = HERE.parents[1]
+
+
+@pytest.fixture(scope="session")
+def gpu() -> str:
+    """The name of a usable device; tests skip, with the device's own reason, without one."""
+    try:
+        at.device("cuda")
+    except at.DeviceError as error:
+        pytest.skip(str(error))
+    return "cuda"
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The library of geometry.cpp, compiled from the same headers as the device's kernels."""
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if not compiler:
+        pytest.skip("no C++ compiler on the path")
+    library = tmp_path_factory.mktemp("cuda") / "geometry.so"
+    flags = ["-std=c++17", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"]
+    folders = [f"-I{CORE / 'include'}", f"-I{CORE / 'csrc'}"]
+    subprocess.run([compiler, *flags, *folders, str(HERE / "geometry.cpp"), "-o", str(library)], check=True)
+    loaded = ctypes.CDLL(str(library))
+    loaded.walk.restype = loaded.argmax.restype = ctypes.c_int64
+    loaded.quotient.restype = ctypes.c_uint32
+    loaded.variance.restype = loaded.logsumexp.restype = ctypes.c_double
+    return loaded

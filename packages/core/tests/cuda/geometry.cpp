@@ -1,0 +1,124 @@
+// The device's index arithmetic and reduction plans on the host, for tests by ctypes.
+#include "cuda/geometry.h"
+
+#include <vector>
+
+#include "cuda/reduce_plan.h"
+#include "functors/extremes.h"
+#include "functors/moments.h"
+
+using namespace atled::core::cuda;
+
+extern "C" {
+
+uint32_t quotient(uint32_t n, uint32_t d) { return FastDivisor(d).quotient(n); }
+
+// Strides are operand by operand, in bytes, dimensions innermost first. Writes each element's offsets, in the order of
+// the walk, into out (operands numbers for each), and answers how many pieces there were.
+int64_t walk(int operands, int ndim, const int64_t* sizes, const int64_t* strides, int64_t limit, int64_t* out,
+             int64_t* dims) {
+  Walk w;
+  w.operands = operands;
+  w.ndim = ndim;
+  for (int d = 0; d < ndim; ++d) w.sizes[d] = sizes[d];
+  for (int k = 0; k < operands; ++k)
+    for (int d = 0; d < ndim; ++d) w.strides[k][d] = strides[k * ndim + d];
+  w.simplify();
+  *dims = w.ndim;
+  int64_t pieces = 0;
+  bool fits = true;
+  w.each_piece(
+      [&](const Walk& piece) {
+        ++pieces;
+        fits = fits && piece.fits(limit);
+        const Offsets<kMaxOperands> offsets(piece);
+        for (uint32_t i = 0; i < offsets.total; ++i) {
+          int32_t at[kMaxOperands];
+          offsets.locate(i, at);
+          for (int k = 0; k < operands; ++k) *out++ = piece.starts[k] + at[k];
+        }
+      },
+      limit);
+  return fits ? pieces : -pieces;
+}
+
+struct Plan {
+  int64_t outputs, length, rows, lanes, chunks, chunk_length;
+};
+
+// dims: triples of size, input stride in bytes, and 1 where the dimension is reduced, outermost first.
+static void split(int ndim, const int64_t* dims, ReduceDims& kept, ReduceDims& gone) {
+  int64_t step = 1;
+  for (int d = ndim - 1; d >= 0; --d) {
+    const bool is_gone = dims[3 * d + 2];
+    (is_gone ? gone : kept).add(dims[3 * d], dims[3 * d + 1], is_gone ? 0 : step);
+    if (!is_gone) step *= dims[3 * d];
+  }
+  kept.join();
+  gone.join();
+}
+
+void plan(int ndim, const int64_t* dims, Plan* out) {
+  ReduceDims kept, gone;
+  split(ndim, dims, kept, gone);
+  const ReducePlan p = plan_reduction(kept, gone);
+  *out = Plan{p.outputs, p.length, p.rows, p.lanes, p.chunks, p.chunk_length};
+}
+
+// The kernel's loops, thread by thread: what each block's lanes read, added up per output as integers.
+void run(int ndim, const int64_t* dims, const int64_t* in, int64_t* out) {
+  ReduceDims kept, gone;
+  split(ndim, dims, kept, gone);
+  const ReducePlan p = plan_reduction(kept, gone);
+  const ReduceOffsets kept_at(kept), gone_at(gone);
+  const int64_t per_block = p.outputs_per_block();
+  for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
+    for (int64_t block = 0; block < p.output_blocks(); ++block)
+      for (int thread = 0; thread < kReduceThreads; ++thread) {
+        const int64_t lane = p.rows ? thread % p.lanes : thread / per_block;
+        const int64_t output = block * per_block + (p.rows ? thread / p.lanes : thread % per_block);
+        if (output >= p.outputs) continue;
+        int64_t base, place, offset, unused;
+        kept_at.locate(output, base, place);
+        const int64_t from = chunk * p.chunk_length;
+        const int64_t to = from + p.chunk_length < p.length ? from + p.chunk_length : p.length;
+        for (int64_t i = from + lane; i < to; i += p.lanes) {
+          gone_at.locate(i, offset, unused);
+          out[place] += in[(base + offset) / 8];
+        }
+      }
+}
+
+// Elements in parts of `part`, each combined in order, then all parts: mean of squares from the mean, and logsumexp.
+double variance(const double* x, int64_t n, int64_t part) {
+  const atled::core::VarianceOf<double> v{static_cast<double>(n), false};
+  auto all = v.identity();
+  for (int64_t from = 0; from < n; from += part) {
+    auto acc = v.identity();
+    for (int64_t i = from; i < n && i < from + part; ++i) acc = v.combine(acc, v.load(x[i]));
+    all = v.combine(all, acc);
+  }
+  return v.finish(all);
+}
+double logsumexp(const double* x, int64_t n, int64_t part) {
+  const atled::core::LogSumExpOf<double> v{};
+  auto all = v.identity();
+  for (int64_t from = 0; from < n; from += part) {
+    auto acc = v.identity();
+    for (int64_t i = from; i < n && i < from + part; ++i) acc = v.combine(acc, v.load(x[i]));
+    all = v.combine(acc, all);
+  }
+  return v.finish(all);
+}
+// Parts in any order: ties go to the first index.
+int64_t argmax(const double* x, int64_t n, int64_t part) {
+  const atled::core::ExtremeOf<atled::core::Extreme<double, true>> v{};
+  auto all = v.identity();
+  for (int64_t from = 0; from < n; from += part) {
+    auto acc = v.identity();
+    for (int64_t i = from; i < n && i < from + part; ++i) acc = v.combine(acc, v.load_at(x[i], i));
+    all = v.combine(acc, all);
+  }
+  return v.finish(all);
+}
+}

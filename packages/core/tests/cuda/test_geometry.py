@@ -1,0 +1,152 @@
+"""Index arithmetic, splitting and reduction plans of the device's kernels, on the host against brute force."""
+
+import ctypes
+import itertools
+import math
+import random
+
+import numpy as np
+import pytest
+
+INT64 = ctypes.c_int64
+
+
+def _array(values: list[int]) -> ctypes.Array[INT64]:
+    return (INT64 * max(len(values), 1))(*values)
+
+
+def test_fast_division(host: ctypes.CDLL) -> None:
+    rng = random.Random(0)
+    edges = [1, 2, 3, 5, 7, 10, 641, 65535, 65536, 65537, 2**30, 2**30 + 1, 2**31 - 2, 2**31 - 1]
+    divisors = edges + [rng.randrange(1, 2 ** rng.randrange(1, 32)) for _ in range(300)]
+    for d in divisors:
+        d = min(d, 2**31 - 1)
+        near = [k * d + e for k in (0, 1, 2, (2**31 - 1) // d) for e in (-1, 0, 1)]
+        numbers = [*near, 0, 1, 2**31 - 1, *(rng.randrange(2**31) for _ in range(50))]
+        for n in numbers:
+            if 0 <= n < 2**31:
+                assert host.quotient(n, d) == n // d, (n, d)
+
+
+def _walk(
+    host: ctypes.CDLL, sizes: list[int], strides: list[list[int]], limit: int
+) -> tuple[int, int, list[tuple[int, ...]]]:
+    total = math.prod(sizes)
+    out, dims = (INT64 * max(total * len(strides), 1))(), INT64()
+    flat = _array([s for operand in strides for s in operand])
+    args = (len(strides), len(sizes), _array(sizes), flat, INT64(limit), out, ctypes.byref(dims))
+    pieces = host.walk(*args)
+    numbers = list(out)[: total * len(strides)]
+    return pieces, dims.value, list(zip(*[iter(numbers)] * len(strides), strict=True))
+
+
+def _expected(sizes: list[int], strides: list[list[int]]) -> list[tuple[int, ...]]:
+    indices = itertools.product(*map(range, sizes))
+    return sorted(tuple(sum(i * s for i, s in zip(index, o, strict=True)) for o in strides) for index in indices)
+
+
+def test_walks_visit_every_element_once(host: ctypes.CDLL) -> None:
+    rng = random.Random(1)
+    for _ in range(400):
+        ndim = rng.randrange(6)
+        sizes = [rng.choice([1, 2, 3, 4, 5]) for _ in range(ndim)]
+        strides = []
+        for _ in range(rng.randrange(1, 5)):
+            order, step, operand = rng.sample(range(ndim), ndim), 4, [0] * ndim
+            for d in order:
+                operand[d] = step * rng.choice([1, 1, 1, -1])
+                step *= sizes[d] * rng.choice([1, 1, 2])
+            if strides:
+                operand = [0 if rng.random() < 0.2 else s for s in operand]
+            strides.append(operand)
+        reach = max((sum(abs(s) * (n - 1) for s, n in zip(o, sizes, strict=True)) for o in strides), default=0)
+        for limit in (2**31 - 1, max(reach // 3, 64), 64):
+            pieces, _, seen = _walk(host, sizes, strides, limit)
+            assert pieces >= 1, (sizes, strides, limit)
+            assert sorted(seen) == _expected(sizes, strides), (sizes, strides, limit)
+
+
+def test_dimensions_join(host: ctypes.CDLL) -> None:
+    dense = [[4, 12, 60], [4, 12, 60]]
+    assert _walk(host, [3, 5, 2], dense, 2**31 - 1)[:2] == (1, 1)
+    transposed = [[4, 12, 60], [40, 8, 4]]
+    assert _walk(host, [3, 5, 2], transposed, 2**31 - 1)[1] == 3
+    assert _walk(host, [3, 5, 2], [[4, 12, 60], [0, 0, 0]], 2**31 - 1)[:2] == (1, 1)
+
+
+def test_more_dimensions_than_a_launch_walks(host: ctypes.CDLL) -> None:
+    sizes = [2] * 14
+    out = [4 * 3**d for d in range(14)]
+    pieces, dims, seen = _walk(host, sizes, [out], 2**31 - 1)
+    assert dims == 14 and pieces == 4
+    assert sorted(seen) == _expected(sizes, [out])
+
+
+class Plan(ctypes.Structure):
+    """reduce_plan.h's plan."""
+
+    _fields_ = [(name, INT64) for name in ("outputs", "length", "rows", "lanes", "chunks", "chunk_length")]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_plans_read_every_element_once(host: ctypes.CDLL, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ndim = int(rng.integers(0, 5))
+    shape = [int(rng.choice([1, 2, 3, 7, 33, 70])) for _ in range(ndim)]
+    while math.prod(shape) > 60_000:
+        shape[int(rng.integers(ndim))] = 2
+    if seed % 5 == 0:
+        shape = [int(rng.integers(40_000, 90_000)), *([3] if seed % 2 else [])][:: rng.choice([1, -1])]
+    whole = rng.integers(-1000, 1000, shape, dtype=np.int64)
+    array = whole.transpose(rng.permutation(whole.ndim))
+    gone = [bool(rng.integers(2)) for _ in range(array.ndim)]
+    dims = _array([v for d in range(array.ndim) for v in (array.shape[d], array.strides[d], int(gone[d]))])
+    plan = Plan()
+    host.plan(array.ndim, dims, ctypes.byref(plan))
+    axes = tuple(d for d in range(array.ndim) if gone[d])
+    assert plan.outputs * plan.length == array.size
+    assert plan.lanes & (plan.lanes - 1) == 0 and 1 <= plan.lanes <= 256
+    assert (plan.chunks - 1) * plan.chunk_length < max(plan.length, 1) <= max(plan.chunks * plan.chunk_length, 1)
+    expected = np.ascontiguousarray(array.sum(axis=axes))
+    found = np.zeros(expected.shape, np.int64)
+    host.run(array.ndim, dims, whole.ctypes.data_as(ctypes.c_void_p), found.ctypes.data_as(ctypes.c_void_p))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_long_sums_are_shared_out(host: ctypes.CDLL) -> None:
+    plan = Plan()
+    host.plan(1, _array([2**26, 4, 1]), ctypes.byref(plan))
+    assert plan.rows and plan.lanes == 256 and plan.chunks == 1024
+    host.plan(2, _array([2**20, 256, 1, 64, 4, 0]), ctypes.byref(plan))
+    assert not plan.rows and plan.lanes == 8 and plan.chunks > 100
+    host.plan(2, _array([2**20, 256, 0, 64, 4, 1]), ctypes.byref(plan))
+    assert plan.rows and plan.lanes <= 32 and plan.chunks == 1
+
+
+def _doubles(values: np.ndarray) -> tuple[ctypes.c_void_p, INT64]:
+    return values.ctypes.data_as(ctypes.c_void_p), INT64(len(values))
+
+
+@pytest.mark.parametrize("part", [1, 7, 64, 10_000])
+def test_moments_by_parts(host: ctypes.CDLL, part: int) -> None:
+    x = np.random.default_rng(part).standard_normal(1000) + 1e6
+    assert host.variance(*_doubles(x), INT64(part)) == pytest.approx(float((x - 1e6).var()), rel=1e-8)
+    y = np.random.default_rng(part).standard_normal(1000) * 300
+    expected = y.max() + math.log(float(np.exp(y - y.max()).sum()))
+    assert host.logsumexp(*_doubles(y), INT64(part)) == pytest.approx(expected, rel=1e-14)
+
+
+def test_logsumexp_of_infinities(host: ctypes.CDLL) -> None:
+    inf = math.inf
+    for values, expected in (([-inf, -inf], -inf), ([-inf, 0.0], 0.0), ([inf, 1.0], inf), ([inf, -inf], inf)):
+        for part in (1, 2):
+            assert host.logsumexp(*_doubles(np.array(values)), INT64(part)) == expected, values
+    assert math.isnan(host.logsumexp(*_doubles(np.array([0.0, math.nan])), INT64(1)))
+    assert host.logsumexp(*_doubles(np.array([])), INT64(1)) == -inf
+
+
+def test_the_first_of_equals_wins(host: ctypes.CDLL) -> None:
+    nan = math.nan
+    for values, expected in (([1, 3, 3, 2], 1), ([nan, 5, nan], 0), ([5, nan, nan], 1), ([-math.inf] * 3, 0)):
+        for part in (1, 2, 4):
+            assert host.argmax(*_doubles(np.array(values, float)), INT64(part)) == expected, (values, part)
