@@ -168,6 +168,27 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session
+def cuda(session: nox.Session) -> None:
+    """Build core's CUDA backend, with nvcc from PyPI where the machine has none, and run its tests."""
+    (core,) = (package for package in PACKAGES if package.name == "core")
+    tools = ["cmake>=3.26", "ninja>=1.11", *core.build_requirements]
+    if not (shutil.which("nvcc") or Path("/usr/local/cuda/bin/nvcc").exists()):
+        tools += [f"nvidia-{name}>=13.0,<14" for name in ("cuda-nvcc", "cuda-crt", "nvvm", "cuda-cccl", "cuda-runtime")]
+    install(session, [p for p in PACKAGES if p.name in ("core", "testing")], *core.test_requirements, *tools)
+    prefix, folder = Path(session.virtualenv.location), ROOT / "build" / "cuda"
+    nanobind = session.run("python", "-m", "nanobind", "--cmake_dir", silent=True)
+    options = [
+        *("-DATLED_CUDA=ON", "-DATLED_STUBS=OFF", f"-DPython_EXECUTABLE={prefix / 'bin' / 'python'}"),
+        *(f"-Dnanobind_ROOT={str(nanobind).strip()}", *(session.posargs or ["-DATLED_CUDA_ARCHITECTURES=90"])),
+    ]
+    session.run("cmake", "-G", "Ninja", "-S", str(core.folder), "-B", str(folder), *options)
+    session.run("cmake", "--build", str(folder), "--target", "atled_cuda")
+    (installed,) = prefix.rglob("site-packages/atled/core/_core.*")
+    shutil.copy(folder / "libatled_cuda.so", installed.parent)
+    session.run(*pytest("cuda", "-q", str((core.tests / "cuda").relative_to(ROOT))))
+
+
+@nox.session
 def portable(session: nox.Session) -> None:
     """Compile the C++ below the bindings with Clang and, for 64-bit Arm, with GCC; a warning is an error."""
     session.run("python", "ci/portable.py", *session.posargs)

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from workspace import ROOT, Package, discover
 
 LONGEST = 800
-_HAND_WRITTEN = {".c", ".cc", ".cmake", ".cpp", ".cu", ".h", ".hpp", ".md", ".py", ".pyi", ".sh", ".toml"}
-_CPP = {".c", ".cc", ".cpp", ".cu", ".h", ".hpp"}
+_HAND_WRITTEN = {".c", ".cc", ".cmake", ".cpp", ".cu", ".cuh", ".h", ".hpp", ".md", ".py", ".pyi", ".sh", ".toml"}
+_CPP = {".c", ".cc", ".cpp", ".cu", ".cuh", ".h", ".hpp"}
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
 

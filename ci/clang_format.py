@@ -6,7 +6,7 @@ import sys
 
 from workspace import ROOT
 
-_SUFFIXES = ("*.c", "*.cc", "*.cpp", "*.cu", "*.h", "*.hpp")
+_SUFFIXES = ("*.c", "*.cc", "*.cpp", "*.cu", "*.cuh", "*.h", "*.hpp")
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ COMPILERS = {
 
 def sources(package: Package) -> list[Path]:
     """The C++ files of a package, but for bindings and what includes a library of a build's own."""
-    rooms = {"python", "onednn"}
+    rooms = {"python", "onednn", "cuda"}
     return [path for path in sorted((package.folder / "csrc").rglob("*.cpp")) if rooms.isdisjoint(path.parts)]
 
 
