@@ -23,12 +23,14 @@ _ATOL, _RTOL = 1e-8, 1e-6
 EXPLAINED = {
     "include_self=False": "amax and amin: an element of the target that equals the extreme gets a share all the same",
     "masked_scatter_": "with a source that shares memory with the target, it reads what it has already written",
+    ".copy_(": "the same",
     "hypot": "its gradient at (0, 0) is nan",
     "cholesky_": "the gradients of cholesky_solve and cholesky_inverse have a part for the triangle that is not read",
     "as_strided_scatter": "its gradient fails PyTorch's own gradcheck",
     "lstsq": "its other results are empty",
     "at.atan(": "on the branch cut the sign of a zero decides, and that hangs on the last bit of a matrix product",
     "at.angle(": "the same",
+    "at.atan2(": "the same",
     "median": "of an expanded tensor it reads memory that is not the tensor's",
 }
 
