@@ -89,22 +89,48 @@ Block* CachingAllocator::containing(const void* ptr) {
 
 // ---- blocks: all with mutex_ held ----
 
-void CachingAllocator::list(Block* block) {
-  StreamPool* pool = block->segment->pool;
-  block->state = BlockState::kFree;
-  pool->free.insert(block);
+// A free block of a segment that is not free as a whole; memory of expandable segments can be given back anyway.
+void CachingAllocator::count_split(const Block* block, bool more) {
   if (block->segment->expandable || !(block->before || block->after)) return;
-  stats_.raise(kInactiveSplit, pool->small, 1);
-  stats_.raise(kInactiveSplitBytes, pool->small, block->bytes);
+  const bool small = block->segment->pool->small;
+  if (more) {
+    stats_.raise(kInactiveSplit, small, 1);
+    stats_.raise(kInactiveSplitBytes, small, block->bytes);
+  } else {
+    stats_.lower(kInactiveSplit, small, 1);
+    stats_.lower(kInactiveSplitBytes, small, block->bytes);
+  }
+}
+
+void CachingAllocator::list(Block* block) {
+  block->state = BlockState::kFree;
+  block->segment->pool->free.insert(block);
+  count_split(block, true);
 }
 
 void CachingAllocator::unlist(Block* block) {
-  StreamPool* pool = block->segment->pool;
-  pool->free.erase(block);
+  count_split(block, false);
+  block->segment->pool->free.erase(block);
   block->state = BlockState::kHeld;
-  if (block->segment->expandable || !(block->before || block->after)) return;
-  stats_.lower(kInactiveSplit, pool->small, 1);
-  stats_.lower(kInactiveSplitBytes, pool->small, block->bytes);
+}
+
+// Of the free blocks of a pool, one of at least `bytes`, or the beginning of one, held; NULL for none.
+Block* CachingAllocator::take(StreamPool& pool, size_t bytes) {
+  Block* found = pool.free.find(bytes);
+  if (!found) return nullptr;
+  if (found->bytes == bytes) {
+    unlist(found);
+    return found;
+  }
+  Block* block = blocks_.make(found->segment, found->ptr, bytes);
+  count_split(found, false);
+  block->before = found->before;
+  block->after = found;
+  (block->before ? block->before->after : block->segment->first) = block;
+  found->before = block;
+  pool.free.change(found, found->ptr + bytes, found->bytes - bytes);
+  count_split(found, true);
+  return block;
 }
 
 // Leaves the first `bytes` in the block and answers the rest, which is held.
@@ -128,17 +154,22 @@ void CachingAllocator::absorb_next(Block* block) {
 
 // Makes a held block free, in one piece with the free ones around it.
 void CachingAllocator::put_back(Block* block) {
-  block->segment->last_used = ++clock_;
-  if (block->after && block->after->state == BlockState::kFree) {
-    unlist(block->after);
+  Segment* segment = block->segment;
+  segment->last_used = ++clock_;
+  Block* before = is_free(block->before) ? block->before : nullptr;
+  Block* after = is_free(block->after) ? block->after : nullptr;
+  if (before && after) {
+    unlist(after);
     absorb_next(block);
   }
-  if (block->before && block->before->state == BlockState::kFree) {
-    block = block->before;
-    unlist(block);
-    absorb_next(block);
-  }
-  list(block);
+  Block* whole = before ? before : after;
+  if (!whole) return list(block);
+  count_split(whole, false);
+  segment->pool->free.change(whole, before ? before->ptr : block->ptr, whole->bytes + block->bytes);
+  (block->before ? block->before->after : segment->first) = block->after;
+  if (block->after) block->after->before = block->before;
+  blocks_.drop(block);
+  count_split(whole, true);
 }
 
 void CachingAllocator::hand_out(Block* block, size_t bytes, size_t requested, Site site) {
@@ -170,10 +201,8 @@ Status CachingAllocator::allocate(size_t nbytes, Stream stream, void** out) try 
   const Site site = take_site();
   const Site event_site = history_size_.load(std::memory_order_relaxed) ? take_site() : Site();
   Lock lock(mutex_);
-  Block* block = pool_of(stream, bytes <= kSmallLimit)->free.find(bytes);
-  if (block) {
-    unlist(block);
-  } else {
+  Block* block = take(*pool_of(stream, bytes <= kSmallLimit), bytes);
+  if (!block) {
     lock.unlock();
     Status status = find_memory(bytes, nbytes, stream, &block);
     lock.lock();
@@ -213,10 +242,7 @@ Status CachingAllocator::find_memory(size_t bytes, size_t nbytes, Stream stream,
     Lock lock(mutex_);
     if (step > kWait) ++stats_.alloc_retries;
     StreamPool* pool = pool_of(stream, bytes <= kSmallLimit);
-    if ((*out = pool->free.find(bytes))) {
-      unlist(*out);
-      return {};
-    }
+    if ((*out = take(*pool, bytes))) return {};
     status = grow(*pool, bytes, lock, out);
     if (status.code != Status::kExhausted) return status;
   }

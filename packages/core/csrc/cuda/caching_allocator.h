@@ -113,8 +113,10 @@ class CachingAllocator {
   // caching_allocator.cpp
   StreamPool* pool_of(Stream stream, bool small);
   Block* containing(const void* ptr);
+  void count_split(const Block* block, bool more);
   void list(Block* block);
   void unlist(Block* block);
+  Block* take(StreamPool& pool, size_t bytes);
   Block* cut(Block* block, size_t bytes);
   void absorb_next(Block* block);
   void put_back(Block* block);

@@ -15,8 +15,6 @@ size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 // Whoever asked for memory makes the text when all else has failed.
 Status exhausted() { return {Status::kExhausted, {}}; }
 
-bool is_free(const Block* block) { return block && block->state == BlockState::kFree; }
-
 // The first hole that fits with the free blocks around it.
 Block* hole_for(const StreamPool& pool, size_t bytes) {
   for (Segment* segment : pool.expandable)

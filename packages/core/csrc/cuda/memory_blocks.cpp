@@ -104,6 +104,16 @@ void FreeBlocks::erase(Block* block) {
   if (!roots_[index]) used_[index / 64] &= ~(uint64_t{1} << (index % 64));
 }
 
+void FreeBlocks::change(Block* block, char* ptr, size_t bytes) {
+  // The usual case: the long range that small blocks are cut from and come back to.
+  const bool stays =
+      !block->left && !block->right && roots_[bin(block->bytes)] == block && bin(block->bytes) == bin(bytes);
+  if (!stays) erase(block);
+  block->ptr = ptr;
+  block->bytes = bytes;
+  if (!stays) insert(block);
+}
+
 Block* FreeBlocks::find(size_t bytes) const {
   const int index = bin(bytes);
   Block* found = nullptr;

@@ -43,6 +43,8 @@ struct Block {
   BlockState state;
 };
 
+inline bool is_free(const Block* block) { return block && block->state == BlockState::kFree; }
+
 // Memory that came from the driver at once, or an expandable segment: a long range of addresses, of which parts get
 // memory as they are needed.
 struct Segment {
@@ -83,6 +85,8 @@ class FreeBlocks {
  public:
   void insert(Block* block);
   void erase(Block* block);
+  // A block that is here becomes another range.
+  void change(Block* block, char* ptr, size_t bytes);
   // Best fit among blocks that are hardly larger than `bytes` (in one bin with it). Where there is none, a block has to
   // be split, and of the smallest ones of each bin it is the one at the lowest address: long free ranges gather at the
   // end, which takes less memory than best fit throughout (docs/cuda-memory.md). NULL where none fits.

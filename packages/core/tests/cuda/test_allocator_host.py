@@ -73,9 +73,11 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 
 def run(program: Path, *names: str) -> str:
-    """What the program prints; its failure is the test's."""
+    """What the program prints; its failure is the test's, and the reason that it skips for as well."""
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     done = subprocess.run([program, *names], capture_output=True, text=True, env=environment)
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip())
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
 
@@ -83,6 +85,24 @@ def run(program: Path, *names: str) -> str:
 @pytest.mark.parametrize(("program", "name"), [(program, name) for program in PROGRAMS for name in names_in(program)])
 def test_program(build: Build, program: str, name: str) -> None:
     print(run(build(program), name), end="")
+
+
+@pytest.fixture(scope="session")
+def device_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program over the real driver."""
+    nvcc = os.environ.get("CUDACXX") or shutil.which("nvcc")
+    if not nvcc:
+        pytest.skip("no nvcc on the path")
+    built = tmp_path_factory.mktemp("device") / "program"
+    sources = [str(SOURCES / "cuda" / name) for name in [*ALLOCATOR, "cuda_driver.cpp"]]
+    flags = ["-std=c++17", "-O1", f"-I{SOURCES}", f"-I{HERE}", "-Xcompiler", "-Wall,-Wextra,-Werror,-pthread"]
+    subprocess.run([nvcc, *flags, str(HERE / "test_memory_device.cpp"), *sources, "-o", str(built)], check=True)
+    return built
+
+
+@pytest.mark.parametrize("name", names_in("test_memory_device"))
+def test_on_a_device(device_program: Path, name: str) -> None:
+    print(run(device_program, name), end="")
 
 
 def test_reports_are_json_with_the_names_of_pytorch(build: Build) -> None:
