@@ -204,7 +204,8 @@ Status CachingAllocator::allocate(size_t nbytes, Stream stream, void** out) try 
   Block* block = take(*pool_of(stream, bytes <= kSmallLimit), bytes);
   if (!block) {
     lock.unlock();
-    Status status = find_memory(bytes, nbytes, stream, &block);
+    Status status = find_memory(bytes, stream, &block);
+    if (status.code == Status::kExhausted) status = out_of_memory(nbytes, stream);
     lock.lock();
     if (!status) {
       retire(site);
@@ -223,7 +224,7 @@ Status CachingAllocator::allocate(size_t nbytes, Stream stream, void** out) try 
 }
 
 // The way of what is not in the lists; answers a block that is held.
-Status CachingAllocator::find_memory(size_t bytes, size_t nbytes, Stream stream, Block** out) {
+Status CachingAllocator::find_memory(size_t bytes, Stream stream, Block** out) {
   Status status = collect(false);
   if (!status) return status;
   std::lock_guard<std::mutex> growth(growth_);
@@ -246,7 +247,7 @@ Status CachingAllocator::find_memory(size_t bytes, size_t nbytes, Stream stream,
     status = grow(*pool, bytes, lock, out);
     if (status.code != Status::kExhausted) return status;
   }
-  return out_of_memory(nbytes, stream);
+  return {Status::kExhausted, {}};
 }
 
 Status CachingAllocator::free(void* ptr) try {
@@ -325,6 +326,7 @@ Status CachingAllocator::record_stream(const void* ptr, Stream stream, Driver* o
 }
 
 Status CachingAllocator::release_stream(Stream stream) {
+  std::lock_guard<std::mutex> growth(growth_);  // no capture begins now
   if (capturing_.load()) return {Status::kFailed, "expected no stream to be destroyed while a graph is captured"};
   Status status = driver_.synchronize();
   if (!status) return status;
@@ -341,10 +343,10 @@ Status CachingAllocator::release_stream(Stream stream) {
 }
 
 Status CachingAllocator::empty_cache() {
+  std::lock_guard<std::mutex> growth(growth_);  // no capture begins now
   if (capturing_.load()) return {Status::kFailed, "empty_cache: expected no graph capture to be underway"};
   Status status = collect(false);
   if (!status) return status;
-  std::lock_guard<std::mutex> growth(growth_);
   size_t released = 0;
   return release_unused(kMost, &released);
 }

@@ -123,7 +123,7 @@ class CachingAllocator {
   void hand_out(Block* block, size_t bytes, size_t requested, Site site);
   Status wait_for_streams(Block* block);
   Status collect(bool wait);
-  Status find_memory(size_t bytes, size_t nbytes, Stream stream, Block** out);
+  Status find_memory(size_t bytes, Stream stream, Block** out);
   PoolGroup* group_of(PoolId id);
 
   // caching_growth.cpp: growth_ is held

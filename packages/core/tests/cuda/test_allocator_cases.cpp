@@ -31,13 +31,27 @@ std::string refusal(CachingAllocator& allocator, size_t bytes, Stream on = kOne)
 // ---- sites that count how often they are taken and released ----
 
 int sites_alive = 0;
+CachingAllocator* entered = nullptr;
 uint64_t line = 0;
 Site take() {
   ++sites_alive;
   return Site{{line, 7}};
 }
-void let_go(Site) { --sites_alive; }
+// Whatever Python does in such a callback may allocate, on a new stream even.
+void enter() {
+  CachingAllocator* allocator = entered;
+  if (!allocator) return;
+  entered = nullptr;
+  CHECK(allocator->free(get(*allocator, 100, stream(77))));
+  CHECK(allocator->stats().current(kReservedBytes) > 0);
+  entered = allocator;
+}
+void let_go(Site) {
+  --sites_alive;
+  enter();
+}
 void text(Site site, char* text, size_t size) {
+  enter();
   snprintf(text, size, "train.py:%llu", static_cast<unsigned long long>(site.words[0]));
 }
 AllocatorOptions with_sites() {
@@ -363,6 +377,24 @@ TEST(sites_are_released_once_each) {
     get(allocator, 1);
   }
   CHECK_EQUAL(sites_alive, 0);
+}
+
+TEST(callbacks_of_sites_may_allocate) {
+  sites_alive = 0;
+  FakeDriver driver(100 * MiB);
+  CachingAllocator allocator(0, driver, with_sites());
+  entered = &allocator;
+  allocator.record_history(4);
+  for (int i = 0; i < 4; ++i) {
+    CHECK(allocator.free(get(allocator, 100)));
+    get(allocator, MiB);
+  }
+  refusal(allocator, 99 * MiB);
+  CHECK_EQUAL(allocator.snapshot().history.size(), size_t{4});
+  CHECK(allocator.empty_cache());
+  allocator.record_history(0);
+  entered = nullptr;
+  CHECK_EQUAL(sites_alive, 4);
 }
 
 TEST(out_of_memory_text) {
