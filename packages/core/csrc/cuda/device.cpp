@@ -133,19 +133,8 @@ int fill_zero(void*, int32_t index, void* pointer, size_t nbytes, atled_stream s
     expect(cudaMemsetAsync(pointer, 0, nbytes, stream_or_current(index, stream)), "fill with zeros");
   });
 }
-int memory_stats(void*, int32_t index, char* json, size_t size) {
-  return guard([&] {
-    DeviceGuard device(index);
-    size_t free_bytes = 0, total = 0;
-    expect(cudaMemGetInfo(&free_bytes, &total), "ask for the device's memory");
-    cudaMemPool_t pool = nullptr;
-    uint64_t used = 0, reserved = 0;
-    expect(cudaDeviceGetDefaultMemPool(&pool, index), "find the device's memory pool");
-    expect(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used), "ask the memory pool");
-    expect(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved), "ask the memory pool");
-    std::snprintf(json, size, "{\"allocated\": %llu, \"reserved\": %llu, \"free\": %zu, \"total\": %zu}",
-                  static_cast<unsigned long long>(used), static_cast<unsigned long long>(reserved), free_bytes, total);
-  });
+int table_memory_stats(void*, int32_t index, char* json, size_t size) {
+  return guard([&] { std::snprintf(json, size, "%s", memory_stats(index).c_str()); });
 }
 int table_trim(void*, int32_t index) {
   return guard([&] {
@@ -171,6 +160,7 @@ void stream_destroy(void*, int32_t index, atled_stream stream) {
   guard([&] {
     DeviceGuard device(index);
     if (current_stream(index) == stream) set_current_stream(index, nullptr);
+    release_stream(index, static_cast<cudaStream_t>(stream));
     expect(cudaStreamDestroy(static_cast<cudaStream_t>(stream)), "destroy a stream");
   });
 }
@@ -275,7 +265,7 @@ void add_device_table() {
   def.free = table_free;
   def.copy = copy;
   def.fill_zero = fill_zero;
-  def.memory_stats = memory_stats;
+  def.memory_stats = table_memory_stats;
   def.trim = table_trim;
   def.current_stream = table_current_stream;
   def.set_stream = set_stream;

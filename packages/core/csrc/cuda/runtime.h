@@ -4,6 +4,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <string>
+
 #include "atled/plugin.hpp"
 
 namespace atled::core::cuda {
@@ -34,7 +36,9 @@ class DeviceGuard {
 // Stream-ordered memory of the current device (memory.cpp).
 void* allocate(int device, size_t nbytes, cudaStream_t stream);
 void release(int device, void* pointer, size_t nbytes, cudaStream_t stream) noexcept;
+void release_stream(int device, cudaStream_t stream);  // before it is destroyed
 void trim(int device);
+std::string memory_stats(int device);  // JSON, with the names of PyTorch's memory_stats
 
 // The "cuda" entry of core's device table (device.cpp).
 void add_device_table();
