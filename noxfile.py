@@ -183,8 +183,8 @@ def cuda(session: nox.Session) -> None:
     ]
     session.run("cmake", "-G", "Ninja", "-S", str(core.folder), "-B", str(folder), *options)
     session.run("cmake", "--build", str(folder), "--target", "atled_cuda")
-    (installed,) = prefix.rglob("site-packages/atled/core/_core.*")
-    shutil.copy(folder / "libatled_cuda.so", installed.parent)
+    (installed,) = prefix.rglob("site-packages/atled/core")
+    shutil.copy(folder / "libatled_cuda.so", installed)
     session.run(*pytest("cuda", "-q", str((core.tests / "cuda").relative_to(ROOT))))
 
 

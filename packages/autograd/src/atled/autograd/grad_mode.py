@@ -200,7 +200,8 @@ def recorded(name: str) -> enable_grad:
         raise at.AutogradError(
             f"{name}: expected to be called outside inference_mode, in which nothing is recorded; use no_grad there"
         )
-    return enable_grad()
+    mode: enable_grad = enable_grad()
+    return mode
 
 
 class set_multithreading_enabled(_Mode):
