@@ -182,7 +182,7 @@ inline Meta* meta_of(const atled_tensor* t) { return static_cast<Meta*>(t->autog
 // A view that was made when its base had no history has one as soon as the base got it by a change in place.
 bool follows_base(const atled_tensor* t);
 inline bool requires_grad(const atled_tensor* t) {
-  return t->keys & kKey || (t->version->keys & kKey && follows_base(t));
+  return t->keys & kKey || (__atomic_load_n(&t->version->keys, __ATOMIC_RELAXED) & kKey && follows_base(t));
 }
 Meta& leaf_meta(atled_tensor* t);  // made when the tensor has no slot yet
 void set_requires_grad(atled_tensor* t, bool wanted);

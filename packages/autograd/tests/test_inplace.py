@@ -218,6 +218,10 @@ def test_a_view_has_the_history_that_its_base_has_got_since() -> None:
     with pytest.raises(at.AutogradError, match="requires grad"):
         out[:1].numpy()
     assert aside.numpy().tolist() == [1, 2]
+    aside.data = at.tensor([5.0, 6.0], dtype=at.float64)
+    assert aside.tolist() == [5, 6] and out.tolist() == [1, 2]
+    with pytest.raises(at.AutogradError, match="a view that requires grad"):
+        out[:1].data = at.zeros(1, dtype=at.float64)
     view.sum().backward()
     assert w.grad.tolist() == [0, 1]
 

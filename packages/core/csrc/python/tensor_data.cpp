@@ -6,7 +6,12 @@
 namespace atled::core::python {
 namespace {
 
-bool is_recorded_view(const atled_tensor* t) { return keys_of(t) && (t->flags & ATLED_TENSOR_VIEW); }
+// Lets the layers whose keys a tensor's storage has say whether the tensor is theirs, so that its own keys are
+// complete; false with the Python error set.
+bool settle_keys(PyObject* self) {
+  const atled_tensor* t = tensor_of(self);
+  return t->keys || !keys_of(t) || Ref(PyObject_GetAttrString(self, "requires_grad"));
+}
 
 PyObject* taken_over(PyObject* self, PyObject* source) {
   if (become(tensor_of(self), tensor_of(source)) != ATLED_OK) return raise();
@@ -17,7 +22,8 @@ PyObject* taken_over(PyObject* self, PyObject* source) {
 PyObject* adopt(PyObject* self, PyObject* source) {
   if (!is_tensor(source))
     return raise(ATLED_E_ARGUMENT, "set_", "expected a Tensor, got %s", type_name(source).c_str());
-  if (keys_of(tensor_of(self)))
+  if (!settle_keys(self)) return nullptr;
+  if (tensor_of(self)->keys)
     return raise(ATLED_E_AUTOGRAD, "set_",
                  "expected a tensor that no graph knows of, got one that requires grad; use detach() or data");
   return taken_over(self, source);
@@ -44,12 +50,13 @@ PyObject* get_data(PyObject* self, void*) {
 
 int set_data(PyObject* self, PyObject* source, void*) {
   const atled_tensor* t = tensor_of(self);
+  if (!settle_keys(self)) return -1;
   Ref done;
   if (!source || !is_tensor(source))
     raise(ATLED_E_ARGUMENT, "data", "expected a Tensor, got %s", source ? type_name(source).c_str() : "nothing");
-  else if (is_recorded_view(t))
+  else if (t->keys && (t->flags & ATLED_TENSOR_VIEW))
     raise(ATLED_E_AUTOGRAD, "data", "expected a tensor with memory of its own, got a view that requires grad");
-  else if (keys_of(t) && !is_floating(tensor_of(source)->dtype) && !is_complex(tensor_of(source)->dtype))
+  else if (t->keys && !is_floating(tensor_of(source)->dtype) && !is_complex(tensor_of(source)->dtype))
     raise(ATLED_E_DTYPE, "data", "expected floating-point or complex data for a tensor that requires grad, got %s",
           dtype_name(tensor_of(source)->dtype));
   else

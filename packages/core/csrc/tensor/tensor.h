@@ -48,7 +48,9 @@ inline TensorImpl* impl(atled_tensor* t) { return static_cast<TensorImpl*>(t); }
 inline const TensorImpl* impl(const atled_tensor* t) { return static_cast<const TensorImpl*>(t); }
 
 // The layers that want to see calls with t.
-inline uint64_t keys_of(const atled_tensor* t) { return t->keys | t->version->keys; }
+inline uint64_t keys_of(const atled_tensor* t) {
+  return t->keys | __atomic_load_n(&t->version->keys, __ATOMIC_RELAXED);
+}
 
 inline void retain(atled_tensor* t) { impl(t)->refs.fetch_add(1, std::memory_order_relaxed); }
 void destroy(TensorImpl* t) noexcept;
