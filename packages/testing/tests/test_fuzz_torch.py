@@ -43,6 +43,6 @@ def test_explained_steps_and_what_pytorch_cannot_run_are_passed_over(monkeypatch
 def test_programs_have_pytorchs_gradients() -> None:
     pytest.importorskip("torch")
     tally = Tally()
-    for seed in range(150):
+    for seed in range(200):
         tally += run_gradients(seed, peer=torch_check.compare_with_torch)
     assert tally.peer > 50
