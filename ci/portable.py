@@ -6,6 +6,7 @@ Clang for this machine, and GCC for 64-bit Arm where its cross compiler is insta
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,12 +33,14 @@ COMPILERS = {
     "clang++": ["-Wno-pass-failed", "-Wno-bitwise-instead-of-logical"],
     "aarch64-linux-gnu-g++": [],
 }
+_CUDA = re.compile(r'#include (<cuda|"cuda/runtime\.h")')
 
 
 def sources(package: Package) -> list[Path]:
     """The C++ files of a package, but for bindings and what includes a library of a build's own."""
-    rooms = {"python", "onednn", "cuda"}
-    return [path for path in sorted((package.folder / "csrc").rglob("*.cpp")) if rooms.isdisjoint(path.parts)]
+    rooms = {"python", "onednn"}
+    files = sorted((package.folder / "csrc").rglob("*.cpp"))
+    return [path for path in files if rooms.isdisjoint(path.parts) and not _CUDA.search(path.read_text())]
 
 
 def compile_one(compiler: str, package: Package, source: Path, folder: Path) -> str:
