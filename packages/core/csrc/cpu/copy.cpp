@@ -7,21 +7,8 @@ namespace atled::core {
 
 namespace {
 
-const Op clone_op{"core::clone"};
 const Op to_copy_op{"core::to_copy"};
 const Op copy_op{"core::copy_"};
-
-atled_value text_value(const char* text) {
-  atled_value v = none();
-  v.u.str = text;
-  v.n = static_cast<uint32_t>(std::strlen(text));
-  v.tag = ATLED_STRING;
-  return v;
-}
-
-Tensor contiguous_copy(atled_tensor* t) { return clone_op(t, text_value("contiguous")); }
-
-bool same_device(DLDevice a, DLDevice b) { return a.device_type == b.device_type && a.device_id == b.device_id; }
 
 // t's elements on another device, row-major.
 Tensor moved(atled_tensor* t, DLDevice device) {
@@ -37,14 +24,8 @@ void copy(atled_frame* frame) {
   expect_broadcastable(other, input);
   Tensor source = Tensor::borrow(other);
   if (!same_device(other->dl.device, input->dl.device)) source = moved(other, input->dl.device);
-  const bool same = other->dl.data == input->dl.data && other->dtype == input->dtype;
-  if (may_overlap(input, source) && !same) source = contiguous_copy(source);
-  if (same && may_overlap(input, source)) {
-    // The very same elements need no copy; the same start with other strides does.
-    const size_t bytes = sizeof(int64_t) * static_cast<size_t>(input->dl.ndim);
-    if (other->dl.ndim == input->dl.ndim && std::memcmp(other->dl.shape, input->dl.shape, bytes) == 0 &&
-        std::memcmp(other->dl.strides, input->dl.strides, bytes) == 0)
-      return;
+  if (may_overlap(input, source)) {
+    if (same_elements(input, source)) return;
     source = contiguous_copy(source);
   }
   assign(input, source);

@@ -5,17 +5,10 @@
 #include "cpu/levels.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
+#include "functors/types.h"
 #include "ops/rules.h"
 
 namespace atled::core {
-
-template <class... T>
-struct Types {};
-
-using Integers = Types<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>;
-using Unsigned = Types<uint8_t, uint16_t, uint32_t, uint64_t>;
-using Floats = Types<float, double>;
-using Complexes = Types<std::complex<float>, std::complex<double>>;
 
 // The loop of each dtype; NULL where there is none. float16 and bfloat16 run through float32's.
 struct LoopTable {

@@ -11,6 +11,7 @@
 #include "cuda/kernels.h"
 #include "cuda/launch.cuh"
 #include "functors/copy.h"
+#include "functors/types.h"
 #include "ops/rules.h"
 #include "ops/scalars.h"
 
@@ -236,13 +237,6 @@ class Elementwise {
 };
 
 // ---- tables of launches by dtype, as the CPU's families have tables of loops ----
-
-template <class... T>
-struct Types {};
-using Integers = Types<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>;
-using Unsigned = Types<uint8_t, uint16_t, uint32_t, uint64_t>;
-using Floats = Types<float, double>;
-using Complexes = Types<std::complex<float>, std::complex<double>>;
 
 using Launch = void (*)(Elementwise& e, const void* ctx);
 

@@ -66,24 +66,12 @@ const LaunchTable kept_launches = [] {
   return t.unary<Positive>(Unsigned{}).share_signed();
 }();
 
-double largest(int dtype) {
-  switch (real_dtype(dtype)) {
-    case ATLED_FLOAT16:
-      return 65504;
-    case ATLED_BFLOAT16:
-      return bits_to_float(0x7f7f0000u);
-    case ATLED_FLOAT32:
-      return std::numeric_limits<float>::max();
-    default:
-      return std::numeric_limits<double>::max();
-  }
-}
-
 void nan_to_num(atled_frame* frame) {
   const atled_tensor* input = arg_tensor(frame, 0);
   const int dtype = compute_dtype(input->dtype);
   auto number = [&](int i, double otherwise) { return arg_is_none(frame, i) ? otherwise : arg_double(frame, i); };
-  const double limit = largest(input->dtype), nan = number(1, 0), high = number(2, limit), low = number(3, -limit);
+  const double limit = largest_finite(input->dtype), nan = number(1, 0), high = number(2, limit),
+               low = number(3, -limit);
   Elementwise e;
   e.output(out_tensor(frame), dtype).input(input, dtype);
   if (input->dtype < ATLED_FLOAT16) return kept_launches[dtype](e, nullptr);

@@ -164,6 +164,25 @@ inline void expect_broadcastable(const atled_tensor* other, const atled_tensor* 
          shape_text(other).c_str());
 }
 
+inline bool same_device(DLDevice a, DLDevice b) { return a.device_type == b.device_type && a.device_id == b.device_id; }
+
+// Whether both show the same elements of one memory, each at the same index.
+inline bool same_elements(const atled_tensor* a, const atled_tensor* b) {
+  const size_t bytes = sizeof(int64_t) * static_cast<size_t>(a->dl.ndim);
+  return a->dl.data == b->dl.data && a->dtype == b->dtype && a->dl.ndim == b->dl.ndim &&
+         memcmp(a->dl.shape, b->dl.shape, bytes) == 0 && memcmp(a->dl.strides, b->dl.strides, bytes) == 0;
+}
+
+// A row-major copy, on t's device.
+inline Tensor contiguous_copy(atled_tensor* t) {
+  static const Op clone{"core::clone"};
+  atled_value format = none();
+  format.u.str = "contiguous";
+  format.n = 10;
+  format.tag = ATLED_STRING;
+  return clone(t, format);
+}
+
 // The dimensions named by a list, each once, as a list of the same length.
 inline void unique_dims(const atled_value& dims, int ndim, int* out, const char* argument = "dims") {
   uint64_t seen = 0;

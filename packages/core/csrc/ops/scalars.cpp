@@ -67,4 +67,17 @@ void store_scalar(const atled_value& v, int dtype, void* out) {
   });
 }
 
+double largest_finite(int dtype) {
+  switch (real_dtype(dtype)) {
+    case ATLED_FLOAT16:
+      return 65504;
+    case ATLED_BFLOAT16:
+      return bits_to_float(0x7f7f0000u);
+    case ATLED_FLOAT32:
+      return std::numeric_limits<float>::max();
+    default:
+      return std::numeric_limits<double>::max();
+  }
+}
+
 }  // namespace atled::core
