@@ -11,8 +11,11 @@ constexpr int kThreads = 256;
 // Runs kernel(arguments...) in `blocks` blocks; the device is the current one already.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 blocks, int threads, cudaStream_t stream, const A&... arguments) {
-  kernel<<<blocks, static_cast<unsigned>(threads), 0, stream>>>(arguments...);
-  expect(cudaPeekAtLastError(), "launch a kernel");
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  expect(cudaLaunchKernelEx(&config, kernel, arguments...), "launch a kernel");
 }
 
 // This thread's index among all of the grid's first dimension, and how many there are.

@@ -26,7 +26,7 @@ template <class R>
 __device__ __forceinline__ typename R::Acc across_lanes(const R& r, typename R::Acc acc, uint32_t lane, uint32_t lanes,
                                                         uint32_t lane_step) {
   using Acc = typename R::Acc;
-  __shared__ alignas(16) char storage[kReduceThreads * sizeof(Acc)];
+  alignas(16) __shared__ char storage[kReduceThreads * sizeof(Acc)];
   Acc* all = reinterpret_cast<Acc*>(storage);
   all[threadIdx.x] = acc;
   for (uint32_t half = lanes / 2; half > 0; half /= 2) {
