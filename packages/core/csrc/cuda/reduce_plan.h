@@ -75,7 +75,7 @@ struct ReduceOffsets {
   ReduceOffsets() = default;
   explicit ReduceOffsets(const ReduceDims& dims) : n(dims.n), small(dims.small) {
     for (int k = 0; k < n; ++k) {
-      if (small) fast[k] = FastDivisor(static_cast<uint32_t>(dims.size[k]));
+      if (small && dims.size[k] > 0) fast[k] = FastDivisor(static_cast<uint32_t>(dims.size[k]));
       size[k] = dims.size[k];
       in[k] = dims.in[k];
       out[k] = dims.out[k];

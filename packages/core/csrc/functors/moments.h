@@ -11,11 +11,14 @@
 
 namespace atled::core {
 
+// Sums of differences from a shift and of their squares.
 struct MomentsAcc {
-  double mean, squares, count;
+  double shift, sum, squares, count;
 };
 
-// Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
+// A lane adds elements as differences from its first, which needs no division, and of which at most its count times the
+// result cancels. Lanes are combined about their means: Chan, Golub and LeVeque, "Updating formulae and a pairwise
+// algorithm for computing sample variances", 1979.
 template <class T>
 struct VarianceOf {
   using In = T;
@@ -23,17 +26,33 @@ struct VarianceOf {
   using Out = T;
   double divisor;
   bool root;
-  ATLED_FN Acc identity() const { return {0, 0, 0}; }
-  ATLED_FN Acc load(In x) const { return {static_cast<double>(x), 0, 1}; }
+  ATLED_FN Acc identity() const { return {0, 0, 0, 0}; }
+  ATLED_FN Acc load(In x) const { return {static_cast<double>(x), 0, 0, 1}; }
   ATLED_FN Acc combine(Acc a, Acc b) const {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
-    const double n = a.count + b.count, weight = b.count / n, d = b.mean - a.mean;
-    return {a.mean + d * weight, a.squares + b.squares + d * d * (a.count * weight), n};
+    const double n = a.count + b.count;
+    if (b.count == 1) {
+      const double d = b.shift - a.shift;
+      return {a.shift, a.sum + d, a.squares + d * d, n};
+    }
+    a = centred(a);
+    b = centred(b);
+    const double weight = b.count / n, d = b.shift - a.shift;
+    return {a.shift + d * weight, 0, a.squares + b.squares + d * d * (a.count * weight), n};
   }
   ATLED_FN Out finish(Acc a) const {
-    const double x = a.squares / divisor;
+    const double x = centred(a).squares / divisor;
     return Cast<Out, double>{}(root ? std::sqrt(x) : x);
+  }
+
+ private:
+  static ATLED_FN Acc centred(Acc a) {
+    if (a.count == 0) return a;
+    const double offset = a.sum / a.count;
+    // Squares of finite differences may overflow: to infinity, not to NaN.
+    const bool overflown = a.squares - a.squares != 0 && a.sum - a.sum == 0;
+    return {a.shift + offset, 0, overflown ? a.squares : a.squares - a.sum * offset, a.count};
   }
 };
 
