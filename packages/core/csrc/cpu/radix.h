@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/order.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
+#include "functors/order.h"
 
 namespace atled::core {
 

@@ -10,9 +10,9 @@
 #include <cstring>
 #include <vector>
 
-#include "cpu/order.h"
 #include "cpu/parallel.h"
 #include "functors/copy.h"
+#include "functors/order.h"
 
 namespace atled::core {
 
@@ -43,23 +43,6 @@ ATLED_INLINE auto comparable(T x) {
   } else {
     return static_cast<Stored<T>>(x);
   }
-}
-
-// A key and where it is, compared in this order; in one word where there is room.
-template <class K>
-using Item = std::conditional_t<sizeof(K) <= 4, uint64_t, Keyed<K>>;
-template <class K>
-ATLED_INLINE Item<K> item_of(K key, int64_t index) {
-  if constexpr (sizeof(K) <= 4) {
-    return static_cast<uint64_t>(key) << 32 | static_cast<uint64_t>(index);
-  } else {
-    return {key, static_cast<uint32_t>(index)};
-  }
-}
-inline uint32_t index_of(uint64_t item) { return static_cast<uint32_t>(item); }
-template <class K>
-uint32_t index_of(const Keyed<K>& item) {
-  return item.index;
 }
 
 // Puts the item of rank k where it belongs, and none behind it that is less. All items differ.

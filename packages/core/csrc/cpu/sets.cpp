@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "cpu/assign.h"
-#include "cpu/order.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
+#include "functors/order.h"
 #include "ops/layout.h"
 
 namespace atled::core {

@@ -1,8 +1,7 @@
-#include "cuda/radix_sort.h"
-
 #include <cub/device/device_radix_sort.cuh>
 
 #include "cuda/launch.cuh"
+#include "cuda/radix_sort.h"
 
 namespace atled::core::cuda {
 

@@ -1,4 +1,5 @@
-// Stable sorts of many unsigned keys, by CUB, which is heavy to compile: what is sorted is brought into these few types.
+// Stable sorts of many unsigned keys, by CUB, which is heavy to compile: what is sorted is brought into these few
+// types.
 #pragma once
 
 #include "cuda/runtime.h"

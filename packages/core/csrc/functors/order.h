@@ -16,7 +16,7 @@ using KeyOf = std::conditional_t<
 
 // Equal elements have equal keys (0 and -0 too, and all NaNs).
 template <class T>
-ATLED_INLINE KeyOf<T> key_of(T x, bool descending) {
+ATLED_FN KeyOf<T> key_of(T x, bool descending) {
   using K = KeyOf<T>;
   constexpr K sign = static_cast<K>(K{1} << (8 * sizeof(K) - 1));
   K key;
@@ -42,7 +42,7 @@ ATLED_INLINE KeyOf<T> key_of(T x, bool descending) {
 
 // Whether a key alone tells which element it is of: not so for zeros and NaNs.
 template <class T>
-ATLED_INLINE bool is_telling(KeyOf<T> key, bool descending) {
+ATLED_FN bool is_telling(KeyOf<T> key, bool descending) {
   using K = KeyOf<T>;
   if constexpr (std::is_integral_v<T>) return true;
   const K ascending = descending ? static_cast<K>(~key) : key;
@@ -50,7 +50,7 @@ ATLED_INLINE bool is_telling(KeyOf<T> key, bool descending) {
 }
 // The element of a key that tells it.
 template <class T>
-ATLED_INLINE T element_of(KeyOf<T> key, bool descending) {
+ATLED_FN T element_of(KeyOf<T> key, bool descending) {
   using K = KeyOf<T>;
   constexpr K sign = static_cast<K>(K{1} << (8 * sizeof(K) - 1));
   if (descending) key = static_cast<K>(~key);
@@ -67,10 +67,10 @@ ATLED_INLINE T element_of(KeyOf<T> key, bool descending) {
 template <class K>
 struct Keyed {
   Keyed() = default;
-  Keyed(K key, int64_t index) : key(key), index(static_cast<uint32_t>(index)) {}
+  ATLED_FN Keyed(K key, int64_t index) : key(key), index(static_cast<uint32_t>(index)) {}
   K key;
   uint32_t index;
-  bool operator<(const Keyed& other) const { return key != other.key ? key < other.key : index < other.index; }
+  ATLED_FN bool operator<(const Keyed& other) const { return key != other.key ? key < other.key : index < other.index; }
 };
 // Where places do not matter.
 template <class K>
@@ -79,5 +79,22 @@ struct KeyAlone {
   KeyAlone(K key, int64_t) : key(key) {}
   K key;
 };
+
+// A key and where it is, compared in this order; in one word where there is room.
+template <class K>
+using Item = std::conditional_t<sizeof(K) <= 4, uint64_t, Keyed<K>>;
+template <class K>
+ATLED_FN Item<K> item_of(K key, int64_t index) {
+  if constexpr (sizeof(K) <= 4) {
+    return static_cast<uint64_t>(key) << 32 | static_cast<uint64_t>(index);
+  } else {
+    return {key, static_cast<uint32_t>(index)};
+  }
+}
+ATLED_FN uint32_t index_of(uint64_t item) { return static_cast<uint32_t>(item); }
+template <class K>
+ATLED_FN uint32_t index_of(const Keyed<K>& item) {
+  return item.index;
+}
 
 }  // namespace atled::core
