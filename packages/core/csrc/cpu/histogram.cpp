@@ -1,46 +1,31 @@
+#include "functors/histogram.h"
+
 #include <algorithm>
 #include <vector>
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
+#include "functors/copy.h"
 
 namespace atled::core {
 namespace {
 
 constexpr int64_t kChunk = 65536;  // rows that are counted into one table
 
-// The edges of one dimension.
-class Edges {
- public:
-  Edges(atled_tensor* edges, bool even) : owner_(contiguous(edges, ATLED_FLOAT64)), even_(even) {
-    edges_ = data<double>(owner_);
-    bins_ = numel(owner_) - 1;
-    for (int64_t i = 0; i < bins_; ++i)
-      if (!(edges_[i] <= edges_[i + 1]))
-        fail(ATLED_E_VALUE, "expected edges that rise, got %g before %g", edges_[i], edges_[i + 1]);
-    scale_ = static_cast<double>(bins_) / (edges_[bins_] - edges_[0]);
+// The edges of one dimension, and what they lie in.
+struct Edges {
+  Edges(atled_tensor* given, bool even) : owner(contiguous(given, ATLED_FLOAT64)), in(made(owner, even)) {}
+  static BinEdges made(const Tensor& owner, bool even) {
+    const double* edges = data<double>(owner);
+    const int64_t bins = numel(owner) - 1;
+    for (int64_t i = 0; i < bins; ++i)
+      if (!(edges[i] <= edges[i + 1]))
+        fail(ATLED_E_VALUE, "expected edges that rise, got %g before %g", edges[i], edges[i + 1]);
+    return {edges, bins, edges[0], edges[bins], even};
   }
-  int64_t bins() const { return bins_; }
-
-  // -1 outside, and for NaN.
-  int64_t find(double x) const {
-    if (!(x >= edges_[0] && x <= edges_[bins_])) return -1;
-    if (x == edges_[bins_]) return bins_ - 1;
-    if (!even_) return std::upper_bound(edges_, edges_ + bins_ + 1, x) - edges_ - 1;
-    // Rounding may lead to a neighbour.
-    int64_t bin = std::min(bins_ - 1, static_cast<int64_t>((x - edges_[0]) * scale_));
-    while (bin > 0 && x < edges_[bin]) --bin;
-    while (bin + 1 < bins_ && x >= edges_[bin + 1]) ++bin;
-    return bin;
-  }
-
- private:
-  Tensor owner_;
-  const double* edges_;
-  int64_t bins_;
-  double scale_;
-  bool even_;
+  Tensor owner;
+  BinEdges in;
 };
 
 template <class T>
@@ -48,8 +33,8 @@ void count_rows(const T* row, const double* weight, int64_t n, const std::vector
   for (int64_t i = 0; i < n; ++i, row += edges.size()) {
     int64_t cell = 0;
     for (size_t d = 0; d < edges.size() && cell >= 0; ++d) {
-      const int64_t bin = edges[d].find(Cast<double, T>{}(row[d]));
-      cell = bin < 0 ? -1 : cell * edges[d].bins() + bin;
+      const int64_t bin = edges[d].in.find(Cast<double, T>{}(row[d]));
+      cell = bin < 0 ? -1 : cell * edges[d].in.bins + bin;
     }
     if (cell >= 0) table[cell] += weight ? weight[i] : 1;
   }

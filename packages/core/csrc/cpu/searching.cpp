@@ -1,5 +1,6 @@
+#include "ops/searching.h"
+
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "cpu/assign.h"
@@ -12,17 +13,6 @@ namespace atled::core {
 namespace {
 
 constexpr int64_t kSideBySide = 8;  // searches that wait for memory together
-
-bool to_the_right(const atled_frame* f) {
-  const bool right = arg_bool(f, 3);
-  const atled_value& side = f->args[4];
-  if (is_none(side)) return right;
-  const std::string text(side.u.str, side.n);
-  if (text != "left" && text != "right")
-    fail(ATLED_E_VALUE, "expected side \"left\" or \"right\", got \"%s\"", text.c_str());
-  if (right && text == "left") fail(ATLED_E_VALUE, "expected right and side to agree, got True and \"left\"");
-  return text == "right";
-}
 
 // The keys of a line as they lie, or made when they are looked at.
 template <class T>
@@ -51,12 +41,8 @@ void search(const Line& line, int64_t n, const K* wanted, int64_t m, int64_t* pl
   for (int64_t j = 0; j < m; ++j) places[j] += before(line(places[j]), wanted[j]);
 }
 
-struct Lines {
-  int64_t n, count, per_line;  // elements of a sequence, searches, searches in each sequence
-};
-
 template <bool kRight, class T, class Make>
-void search_all(const Lines& lines, const T* wanted, const atled_tensor* out, const Make& line_of) {
+void search_all(const SearchLines& lines, const T* wanted, const atled_tensor* out, const Make& line_of) {
   using K = KeyOf<T>;
   parallel(lines.count, 2048, [&](int64_t begin, int64_t end) {
     K keys[kSideBySide];
@@ -79,7 +65,7 @@ void search_all(const Lines& lines, const T* wanted, const atled_tensor* out, co
 }
 
 template <bool kRight, class T>
-void search_in(const atled_tensor* sorted, const Lines& lines, const T* wanted, const atled_tensor* out) {
+void search_in(const atled_tensor* sorted, const SearchLines& lines, const T* wanted, const atled_tensor* out) {
   const int64_t total = numel(sorted), step = sorted->dl.ndim > 1 ? lines.n : 0;
   const T* x = data<T>(sorted);
   if (total > lines.count)
@@ -111,16 +97,12 @@ void searchsorted(atled_frame* f) {
   const bool right = to_the_right(f);
   Tensor sorted = Tensor::borrow(sequence);
   if (!is_none(sorter)) sorted = ordered(sequence, sorter.u.tensor);
-  const int dtype = input.tag == ATLED_TENSOR ? promote(sequence->dtype, input.u.tensor->dtype)
-                                              : promote_scalar(sequence->dtype, input);
+  const int dtype = searched_dtype(sequence, input);
   sorted = contiguous(sorted, dtype);
   Tensor wanted = Tensor::empty(dtype, out->dl.ndim, out->dl.shape);
   assign(wanted, input);
-  const int ndim = sorted->dl.ndim;
-  const int64_t count = numel(out);
-  const Lines lines{sorted->dl.shape[ndim - 1], count,
-                    ndim == 1 || out->dl.ndim == 0 ? std::max<int64_t>(1, count) : out->dl.shape[out->dl.ndim - 1]};
-  if (count == 0) return;
+  const SearchLines lines(sorted, out);
+  if (lines.count == 0) return;
   visit_real(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     (right ? search_in<true, T> : search_in<false, T>)(sorted, lines, data<T>(wanted), out);
