@@ -1,3 +1,5 @@
+#include "functors/distance.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,79 +18,12 @@ constexpr int64_t kManyRows = 25;  // from so many on, products are quicker than
 constexpr int64_t kBlock = 256;    // distances that are looked at together
 constexpr int kLanes = 16;         // partial sums side by side, for vector code and for accuracy
 
-// What a coordinate's difference adds, how sums meet, and what the distance is.
-struct Count {
-  template <class A>
-  ATLED_INLINE A add(A sum, A d) const {
-    return sum + (d != A(0));
-  }
-  template <class A>
-  ATLED_INLINE A finish(A sum) const {
-    return sum;
-  }
-};
-struct Manhattan : Count {
-  template <class A>
-  ATLED_INLINE A add(A sum, A d) const {
-    return sum + std::fabs(d);
-  }
-};
-struct Euclid {
-  template <class A>
-  ATLED_INLINE A add(A sum, A d) const {
-    return sum + d * d;
-  }
-  template <class A>
-  ATLED_INLINE A finish(A sum) const {
-    return std::sqrt(sum);
-  }
-};
-struct Power {
-  double p;
-  ATLED_INLINE float add(float sum, float d) const {
-    const float size = std::fabs(d);
-    // What vector code cannot do, and NaN.
-    const bool plain = size > 0 && size < std::numeric_limits<float>::infinity();
-    const float power = fmath::positive_pow(plain ? size : 1.0f, static_cast<float>(p));
-    return sum + (plain ? power : size);
-  }
-  ATLED_INLINE double add(double sum, double d) const { return sum + std::pow(std::fabs(d), p); }
-  template <class A>
-  ATLED_INLINE A finish(A sum) const {
-    return static_cast<A>(std::pow(static_cast<double>(sum), 1 / p));
-  }
-};
-struct Chebyshev : Count {
-  template <class A>
-  ATLED_INLINE A add(A most, A d) const {
-    const A size = std::fabs(d);
-    return size > most || size != size ? size : most;
-  }
-};
-
-template <bool kMost, class A>
-ATLED_INLINE A joined(A a, A b) {
-  return kMost ? (b > a || b != b ? b : a) : a + b;
-}
-
 namespace distances {
 
 #define ATLED_LEVEL_BODY "cpu/distance.inl"
 #include "cpu/each_level.inl"
 
 }  // namespace distances
-
-// t with its batch broadcast to out's, contiguous.
-Tensor spread(atled_tensor* t, const atled_tensor* out, int dtype) {
-  Layout layout(t);
-  while (layout.ndim < out->dl.ndim) layout.insert(0, 1, 0);
-  for (int d = 0; d + 2 < layout.ndim; ++d)
-    if (layout.shape[d] != out->dl.shape[d]) {
-      layout.shape[d] = out->dl.shape[d];
-      layout.strides[d] = 0;
-    }
-  return contiguous(layout.view(t), dtype);
-}
 
 template <class T, class M>
 void fill_distances(const Tensor& x1, const Tensor& x2, const atled_tensor* out, const M& metric) {
@@ -152,19 +87,16 @@ void fill_from_products(const Tensor& x1, const Tensor& x2, const atled_tensor* 
 void cdist(atled_frame* f) {
   const atled_tensor* out = out_tensor(f);
   const int dtype = compute_dtype(out->dtype);
-  const Tensor x1 = spread(arg_tensor(f, 0), out, dtype), x2 = spread(arg_tensor(f, 1), out, dtype);
+  const Tensor x1 = contiguous(batched(arg_tensor(f, 0), out), dtype),
+               x2 = contiguous(batched(arg_tensor(f, 1), out), dtype);
   const double p = arg_double(f, 2);
   visit_dtype(out->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     if constexpr (!std::is_integral_v<T> && !is_complex_type<T>) {
-      if (p == 0) return fill_distances<T>(x1, x2, out, Count{});
-      if (p == 1) return fill_distances<T>(x1, x2, out, Manhattan{});
       if (p == 2 && std::min(x1->dl.shape[out->dl.ndim - 2], x2->dl.shape[out->dl.ndim - 2]) >= kManyRows &&
           x1->dl.shape[out->dl.ndim - 1] > 0)
         return fill_from_products<T>(x1, x2, out);
-      if (p == 2) return fill_distances<T>(x1, x2, out, Euclid{});
-      if (p == std::numeric_limits<double>::infinity()) return fill_distances<T>(x1, x2, out, Chebyshev{});
-      fill_distances<T>(x1, x2, out, Power{p});
+      visit_metric(p, [&](const auto& metric) { fill_distances<T>(x1, x2, out, metric); });
     }
   });
 }

@@ -3,7 +3,6 @@
 // From x to each of `columns` rows of y, all of n coordinates.
 template <class T, class A, class M>
 ATLED_TARGET static void row(const A* x, const A* y, int64_t n, int64_t columns, T* out, const M& metric) {
-  constexpr bool most = std::is_same_v<M, Chebyshev>;
   for (int64_t j = 0; j < columns; ++j, y += n) {
     A sums[kLanes] = {};
     int64_t i = 0;
@@ -11,7 +10,7 @@ ATLED_TARGET static void row(const A* x, const A* y, int64_t n, int64_t columns,
       for (int l = 0; l < kLanes; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
     for (int l = 0; i + l < n; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
     for (int width = kLanes / 2; width > 0; width /= 2)
-      for (int l = 0; l < width; ++l) sums[l] = joined<most>(sums[l], sums[l + width]);
+      for (int l = 0; l < width; ++l) sums[l] = metric.join(sums[l], sums[l + width]);
     out[j] = T(metric.finish(sums[0]));
   }
 }

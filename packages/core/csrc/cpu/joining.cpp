@@ -3,6 +3,7 @@
 #include "cpu/assign.h"
 #include "cpu/indexed.h"
 #include "dispatch/register.h"
+#include "ops/joined.h"
 #include "ops/layout.h"
 #include "ops/rules.h"
 
@@ -33,77 +34,19 @@ void stack(atled_frame* f) {
   for (uint32_t i = 0; i < tensors.n; ++i, piece.offset += step) assign(piece.view(out), tensors.u.tensors[i]);
 }
 
-void flip(atled_frame* f) {
-  atled_tensor* input = arg_tensor(f, 0);
-  const atled_value& asked = f->args[1];
-  const DimSet dims = asked.tag == ATLED_INTS && asked.n == 0 ? 0 : reduced_dims(asked, input->dl.ndim);
-  Layout turned(input);
-  for (int d = 0; d < turned.ndim; ++d) {
-    if (!(dims >> d & 1) || turned.shape[d] == 0) continue;
-    turned.offset += (turned.shape[d] - 1) * turned.strides[d];
-    turned.strides[d] = -turned.strides[d];
-  }
-  assign(out_tensor(f), turned.view(input));
-}
+void flip(atled_frame* f) { assign(out_tensor(f), flipped(arg_tensor(f, 0), f->args[1])); }
 
-// Copies from to to with shifts, which are in [0, n), left in dimensions d and above.
-void roll_into(atled_tensor* out, atled_tensor* input, Layout to, Layout from, const int64_t* shifts, int d) {
-  while (d < to.ndim && shifts[d] == 0) ++d;
-  if (d == to.ndim) return assign(to.view(out), from.view(input));
-  const int64_t n = to.shape[d], moved = shifts[d];
-  const Layout whole_to = to, whole_from = from;
-  to.shape[d] = from.shape[d] = n - moved;
-  to.offset += moved * to.strides[d];
-  roll_into(out, input, to, from, shifts, d + 1);
-  to = whole_to;
-  from = whole_from;
-  to.shape[d] = from.shape[d] = moved;
-  from.offset += (n - moved) * from.strides[d];
-  roll_into(out, input, to, from, shifts, d + 1);
-}
+void copy_piece(atled_tensor* to, atled_tensor* from) { assign(to, from); }
 
 void roll(atled_frame* f) {
   atled_tensor* out = out_tensor(f);
-  Tensor input = Tensor::borrow(arg_tensor(f, 0));
   if (numel(out) == 0) return;
-  Layout to(out), from(input);
-  int64_t shifts[ATLED_MAX_NDIM] = {};
-  auto add = [&](int d, int64_t shift) {
-    const int64_t n = to.shape[d];
-    shifts[d] = ((shifts[d] + shift % n) % n + n) % n;
-  };
   const atled_value& dims = f->args[2];
-  if (is_none(dims)) {
-    input = contiguous(input);
-    to.ndim = from.ndim = 0;
-    to.push(numel(out), 1);
-    from.push(numel(out), 1);
-    add(0, f->args[1].u.ints[0]);
-  } else if (to.ndim > 0) {
-    for (uint32_t i = 0; i < dims.n; ++i) add(wrap_dim(dims.u.ints[i], to.ndim), f->args[1].u.ints[i]);
-  }
-  roll_into(out, input, to, from, shifts, 0);
+  const Tensor input = is_none(dims) ? contiguous(arg_tensor(f, 0)) : Tensor::borrow(arg_tensor(f, 0));
+  roll_into(out, input, f->args[1], dims, copy_piece);
 }
 
-// The output seen as (count, size) pairs of dimensions, over which the input stands still in each count.
-void repeat(atled_frame* f) {
-  atled_tensor *out = out_tensor(f), *input = arg_tensor(f, 0);
-  if (numel(out) == 0) return;
-  const int added = out->dl.ndim - input->dl.ndim;
-  Layout to, from;
-  for (int d = 0; d < out->dl.ndim; ++d) {
-    const int64_t size = d < added ? 1 : input->dl.shape[d - added], count = out->dl.shape[d] / size;
-    if (count > 1) {
-      to.push(count, size * out->dl.strides[d]);
-      from.push(count, 0);
-    }
-    if (size > 1) {
-      to.push(size, out->dl.strides[d]);
-      from.push(size, input->dl.strides[d - added]);
-    }
-  }
-  assign(to.view(out), from.view(input));
-}
+void repeat(atled_frame* f) { repeat_into(out_tensor(f), arg_tensor(f, 0), copy_piece); }
 
 void repeat_indices(atled_frame* f) {
   if (!is_integer(arg_tensor(f, 0)->dtype) || arg_tensor(f, 0)->dl.ndim > 1)

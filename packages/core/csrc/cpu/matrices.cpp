@@ -7,15 +7,12 @@
 #include "cpu/scratch.h"
 #include "dispatch/register.h"
 #include "functors/copy.h"
+#include "ops/counting.h"
 #include "ops/layout.h"
 #include "ops/rules.h"
 
 namespace atled::core {
 namespace {
-
-bool same_shape(const atled_tensor* a, const atled_tensor* b) {
-  return a->dl.ndim == b->dl.ndim && std::equal(a->dl.shape, a->dl.shape + a->dl.ndim, b->dl.shape);
-}
 
 void equal(atled_frame* f) {
   static const Op ne{"core::ne"}, any{"core::any"};
@@ -80,13 +77,7 @@ void sum_at(const int64_t* at, int64_t n, const T* weights, T* sums) {
 void bincount(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *weights = arg_tensor(f, 1);
   const int64_t n = numel(input), least = arg_int(f, 2);
-  if (input->dl.ndim != 1 || !is_integer(input->dtype))
-    fail(ATLED_E_DTYPE, "expected input to be a vector of integers, got %s of shape %s", dtype_name(input->dtype),
-         shape_text(input).c_str());
-  if (weights && !same_shape(input, weights))
-    fail(ATLED_E_SHAPE, "expected weights of input's shape %s, got %s", shape_text(input).c_str(),
-         shape_text(weights).c_str());
-  if (least < 0) fail(ATLED_E_VALUE, "expected minlength >= 0, got %lld", (long long)least);
+  expect_countable(input, weights, least);
   const Tensor places = contiguous(input, ATLED_INT64);
   const int64_t* at = data<int64_t>(places);
   int64_t bins = least;

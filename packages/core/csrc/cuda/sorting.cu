@@ -41,7 +41,7 @@ template <class K>
 __global__ void __launch_bounds__(kGroupThreads)
     order_kernel(const Unsorted<K> in, const SortedHere<K> out, const K* elements, const GroupPlan plan, int dtype,
                  bool descending) {
-  __shared__ alignas(16) char storage[kMostGrouped * sizeof(Item<K>)];
+  alignas(16) __shared__ char storage[kMostGrouped * sizeof(Item<K>)];
   Item<K>* items = reinterpret_cast<Item<K>*>(storage);
   const Item<K> last = item_of(static_cast<K>(~K{0}), INT64_C(0xffffffff));
   const int64_t total = plan.lines * plan.groups;

@@ -164,7 +164,24 @@ inline void expect_broadcastable(const atled_tensor* other, const atled_tensor* 
          shape_text(other).c_str());
 }
 
+// A matrix t with its batch broadcast to out's.
+inline Tensor batched(atled_tensor* t, const atled_tensor* out) {
+  Layout layout(t);
+  while (layout.ndim < out->dl.ndim) layout.insert(0, 1, 0);
+  for (int d = 0; d + 2 < layout.ndim; ++d)
+    if (layout.shape[d] != out->dl.shape[d]) {
+      layout.shape[d] = out->dl.shape[d];
+      layout.strides[d] = 0;
+    }
+  return layout.view(t);
+}
+
 inline bool same_device(DLDevice a, DLDevice b) { return a.device_type == b.device_type && a.device_id == b.device_id; }
+
+inline bool same_shape(const atled_tensor* a, const atled_tensor* b) {
+  return a->dl.ndim == b->dl.ndim &&
+         memcmp(a->dl.shape, b->dl.shape, sizeof(int64_t) * static_cast<size_t>(a->dl.ndim)) == 0;
+}
 
 // Whether both show the same elements of one memory, each at the same index.
 inline bool same_elements(const atled_tensor* a, const atled_tensor* b) {

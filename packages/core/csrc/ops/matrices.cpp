@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "dispatch/register.h"
+#include "functors/triangle.h"
 #include "ops/layout.h"
 #include "ops/rules.h"
 
@@ -22,14 +23,6 @@ void diag_embed_rule(const atled_frame* f, atled_spec* outs) {
   set_spec(outs[0], input->dtype, 0, nullptr);
   outs[0].ndim = ndim;
   for (int d = 0, next = 0; d < ndim; ++d) outs[0].shape[d] = d == a || d == b ? side : input->dl.shape[next++];
-}
-
-// The sum over i in [0, rows) of i + shift, each clamped to [0, columns].
-int64_t ramp(int64_t rows, int64_t columns, int64_t shift) {
-  const int64_t begin = std::clamp<int64_t>(-shift, 0, rows), end = std::clamp<int64_t>(columns - shift, begin, rows);
-  const int64_t n = end - begin, first = begin + shift, last = end - 1 + shift;
-  const int64_t rising = (first + last) % 2 == 0 ? n * ((first + last) / 2) : n / 2 * (first + last);
-  return rising + (rows - end) * columns;
 }
 
 void indices_rule(const atled_frame* f, atled_spec* outs, bool lower) {
