@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/index_error.h"
 #include "cuda/runtime.h"
 
 namespace atled::core::cuda {
@@ -96,7 +97,9 @@ void copy_bytes(void* dst, DLDevice to, const void* src, DLDevice from, size_t n
   // What arrives on the host is read at once. What leaves pageable memory has been staged when the call returns, but
   // only for small copies does the runtime say so; waiting makes it true for all.
   const bool waits = on_host(to) || (on_host(from) && !pinned(src));
-  if (waits) expect(cudaStreamSynchronize(stream), "finish a copy");
+  if (!waits) return;
+  expect(cudaStreamSynchronize(stream), "finish a copy");
+  raise_index_error(device);
 }
 
 // ---- the table's functions: C on the outside ----
@@ -168,6 +171,7 @@ int synchronize(void*, int32_t index, atled_stream stream) {
   return guard([&] {
     DeviceGuard device(index);
     expect(stream ? cudaStreamSynchronize(static_cast<cudaStream_t>(stream)) : cudaDeviceSynchronize(), "synchronize");
+    raise_index_error(index);
   });
 }
 int event_create(void*, int32_t index, int32_t timing, atled_event* out) {
