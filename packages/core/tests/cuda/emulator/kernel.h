@@ -70,6 +70,7 @@ inline void __syncthreads() { atled::emulator::block_barrier(); }
 inline void __syncwarp(unsigned mask = 0xffffffffu) { atled::emulator::warp_barrier(mask); }
 inline void __threadfence() {}
 inline void __threadfence_block() {}
+inline void __threadfence_system() {}
 
 template <class T>
 T __shfl_sync(unsigned mask, T value, int from, int width = 32) {
