@@ -9,9 +9,9 @@
 namespace atled::core {
 
 // exp(x - top), with what the difference loses by rounding put back: that is an error of the result's own size. Narrow
-// floats, in which the result is rounded more coarsely, go without.
-template <class T, class Acc, class Exp>
-ATLED_FN Acc exp_below(T x, Acc top) {
+// floats, in which the result is rounded more coarsely, go without. X is T, or Acc where T's numbers are held so.
+template <class T, class Acc, class Exp, class X>
+ATLED_FN Acc exp_below(X x, Acc top) {
   const Acc a = static_cast<Acc>(x), d = a - top, y = Exp{}(d);
   if constexpr (!std::is_same_v<T, Acc>) return y;
   const Acc back = d - a, lost = (a - (d - back)) - (top + back);
@@ -19,8 +19,8 @@ ATLED_FN Acc exp_below(T x, Acc top) {
 }
 
 // x - top - rest, rounded once.
-template <class T, class Acc>
-ATLED_FN T log_below(T x, Acc top, double rest) {
+template <class T, class Acc, class X>
+ATLED_FN T log_below(X x, Acc top, double rest) {
   if constexpr (std::is_same_v<Acc, float>) {
     return T(static_cast<float>((static_cast<double>(static_cast<float>(x)) - static_cast<double>(top)) - rest));
   } else {
