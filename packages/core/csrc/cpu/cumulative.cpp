@@ -1,11 +1,10 @@
+#include "functors/cumulative.h"
+
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
-#include "functors/reduction.h"
 
 namespace atled::core {
 namespace {
@@ -29,16 +28,6 @@ void each_tile(const atled_tensor* t, int64_t dim, F&& f) {
   });
 }
 
-// Whether x takes the place of the best so far: the last of equal ones does, and NaN beats everything.
-template <bool kLargest, class A>
-bool takes_over(A x, A best) {
-  if constexpr (std::is_floating_point_v<A>) {
-    if (x != x) return true;
-    if (best != best) return false;
-  }
-  return kLargest ? x >= best : x <= best;
-}
-
 // One line alone: a new best is rare, so a branch costs less than waiting for the last choice.
 template <bool kLargest, class A, class S>
 void run_line(const S* in, int64_t step, int64_t n, S* values, int64_t* indices) {
@@ -47,7 +36,7 @@ void run_line(const S* in, int64_t step, int64_t n, S* values, int64_t* indices)
   int64_t where = 0;
   for (int64_t i = 0; i < n; ++i) {
     const A x = static_cast<A>(in[i * step]);
-    if (takes_over<kLargest>(x, best)) {
+    if (takes_over(kLargest, x, best)) {
       best = x;
       stored = in[i * step];
       where = i;
@@ -74,7 +63,7 @@ void extreme(atled_frame* f) {
         for (int64_t i = 0; i < n; ++i, offset += step)
           for (int64_t j = 0; j < columns; ++j) {
             const A x = static_cast<A>(in[offset + j]);
-            const bool better = i == 0 || takes_over<kLargest>(x, best[j]);
+            const bool better = i == 0 || takes_over(kLargest, x, best[j]);
             best[j] = better ? x : best[j];
             where[j] = better ? i : where[j];
             values[offset + j] = Stored<T>(best[j]);
@@ -84,24 +73,6 @@ void extreme(atled_frame* f) {
     }
   });
 }
-
-// log(sum(exp(x))) so far: the largest x, and the sum of exponentials relative to it, in double, so that errors do not
-// grow along the way.
-struct LogSum {
-  double top = -std::numeric_limits<double>::infinity(), sum = 0;
-  void add(double x) {
-    if (x <= top) {
-      // Equal infinities have no difference.
-      sum += x == top ? 1 : std::exp(x - top);
-    } else if (x > top) {
-      sum = sum * std::exp(top - x) + 1;
-      top = x;
-    } else if (x != x) {
-      top = sum = x;
-    }
-  }
-  double value() const { return top + std::log(sum); }
-};
 
 void logcumsumexp(atled_frame* f) {
   const atled_tensor* out = out_tensor(f);

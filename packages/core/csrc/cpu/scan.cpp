@@ -1,10 +1,11 @@
+#include "functors/scan.h"
+
 #include <algorithm>
 #include <vector>
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
-#include "functors/reduction.h"
 
 namespace atled::core {
 
@@ -12,11 +13,6 @@ namespace {
 
 constexpr int64_t kTile = 512;
 constexpr int64_t kPiece = 65536;  // elements of a long line that one thread takes at a time
-
-// Floats run in double: the error must not grow along the way.
-template <class T>
-using ScanAcc = std::conditional_t<std::is_integral_v<T>, uint64_t,
-                                   std::conditional_t<is_complex_type<T>, std::complex<double>, double>>;
 
 // m lines side by side, `step` elements from one element of a line to the next.
 template <class T, class F>

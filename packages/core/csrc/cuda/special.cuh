@@ -22,9 +22,7 @@ inline const LaunchTable of_doubles = LaunchTable().binary<OfDouble<F>>(Floats{}
 
 }  // namespace atled::core::cuda
 
-// These functions are long, and kernels of every layout and dtype call them: one copy in the library is enough.
-#define ATLED_OUT_OF_LINE __host__ __device__ __noinline__
-
+// Kernels of every layout and dtype call these functions.
 #define ATLED_OF_DOUBLE(Name, call)                                      \
   struct Name {                                                          \
     ATLED_OUT_OF_LINE double operator()(double x) const { return call; } \
