@@ -3,14 +3,14 @@
 #include "cpu/parallel.h"
 #include "cpu/random_levels.h"
 #include "dispatch/register.h"
-#include "functors/stream.h"
+#include "functors/sampling.h"
 #include "ops/layout.h"
 
 namespace atled::core {
 namespace {
 
 void expect_probability(double p) {
-  if (!(p >= 0 && p <= 1)) fail(ATLED_E_VALUE, "expected probabilities in [0, 1], got %g", p);
+  if (!is_probability(p)) fail_probability(p);
 }
 
 template <class P>

@@ -1,4 +1,6 @@
 // Draws whose elements depend on one another, or take a varying number of random words.
+#include "functors/sampling.h"
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -6,16 +8,14 @@
 #include "cpu/assign.h"
 #include "cpu/parallel.h"
 #include "dispatch/register.h"
-#include "functors/stream.h"
 
 namespace atled::core {
 namespace {
 
 void expect_weights(const double* weights, int64_t n, double sum) {
   for (int64_t i = 0; i < n; ++i)
-    if (!(weights[i] >= 0) || std::isinf(weights[i]))
-      fail(ATLED_E_VALUE, "expected finite weights >= 0, got %g", weights[i]);
-  if (!(sum > 0)) fail(ATLED_E_VALUE, "expected a row of weights whose sum is positive, got %g", sum);
+    if (!is_weight(weights[i])) fail_weight(weights[i]);
+  if (!(sum > 0)) fail_weights(sum);
 }
 
 void multinomial(atled_frame* f) {
@@ -43,92 +43,15 @@ void multinomial(atled_frame* f) {
       }
       continue;
     }
-    // The smallest of exponential numbers with these rates: an order drawn without replacement.
+    // The shortest waits: an order drawn without replacement.
     int64_t possible = 0;
     for (int64_t i = 0; i < n; ++i) {
       possible += weight[i] > 0;
-      keys[static_cast<size_t>(i)] = {-std::log(1.0 - stream.uniform(first + i)) / weight[i], i};
-      if (weight[i] == 0) keys[static_cast<size_t>(i)].first = INFINITY;
+      keys[static_cast<size_t>(i)] = {waiting_time(stream.uniform(first + i), weight[i]), i};
     }
-    if (possible < samples)
-      fail(ATLED_E_VALUE, "expected at least %lld weights that are not zero, got %lld", (long long)samples,
-           (long long)possible);
+    if (possible < samples) fail_possible(samples, possible);
     std::partial_sort(keys.begin(), keys.begin() + samples, keys.end());
     for (int64_t s = 0; s < samples; ++s) out[s] = keys[static_cast<size_t>(s)].second;
-  }
-}
-
-// One element's own stream: a counter block of its own, so that the number of words it takes does not matter to others.
-class Words {
- public:
-  Words(const Stream& stream, int64_t element) : stream_(stream), next_(element * kWords) {}
-  double operator()() { return stream_.uniform(next_++); }
-
- private:
-  static constexpr int64_t kWords = int64_t{1} << 20;
-  const Stream& stream_;
-  int64_t next_;
-};
-
-// Knuth's product for small rates; for large ones, W. Hoermann's transformed rejection PTRS, "The transformed rejection
-// method for generating Poisson random variables", 1993.
-double poisson_number(double rate, Words words) {
-  if (rate < 10) {
-    const double limit = std::exp(-rate);
-    double product = words(), count = 0;
-    for (; product > limit; product *= words()) ++count;
-    return count;
-  }
-  const double b = 0.931 + 2.53 * std::sqrt(rate), a = -0.059 + 0.02483 * b;
-  const double inverse = 1.1239 + 1.1328 / (b - 3.4), accept = 0.9277 - 3.6224 / (b - 2), log_rate = std::log(rate);
-  for (;;) {
-    const double u = words() - 0.5, v = words(), us = 0.5 - std::fabs(u);
-    const double k = std::floor((2 * a / us + b) * u + rate + 0.43);
-    if (us >= 0.07 && v <= accept) return k;
-    if (k < 0 || (us < 0.013 && v > us)) continue;
-    if (std::log(v) + std::log(inverse) - std::log(a / (us * us) + b) <= -rate + k * log_rate - std::lgamma(k + 1))
-      return k;
-  }
-}
-
-// log(k!) less Stirling's first terms, log(sqrt(2 pi)) + (k + 1/2) log(k + 1) - (k + 1): by its series, which is exact
-// to 1e-11 from 10 on, and directly below.
-double stirling_rest(double k) {
-  if (k < 10) return std::lgamma(k + 1) - (0.91893853320467274 + (k + 0.5) * std::log(k + 1) - (k + 1));
-  const double x = 1 / (k + 1), square = x * x;
-  return (1.0 / 12 - (1.0 / 360 - (1.0 / 1260 - square / 1680) * square) * square) * x;
-}
-
-// For p <= 1/2 and count * p >= 10: W. Hoermann's transformed rejection BTRS, "The generation of binomial random
-// variates", 1993.
-double binomial_by_rejection(double count, double p, Words& words) {
-  const double q = 1 - p, spread = std::sqrt(count * p * q), odds = p / q;
-  const double b = 1.15 + 2.53 * spread, a = -0.0873 + 0.0248 * b + 0.01 * p, center = count * p + 0.5;
-  const double accept = 0.92 - 4.2 / b, alpha = (2.83 + 5.1 / b) * spread, mode = std::floor((count + 1) * p);
-  for (;;) {
-    const double u = words() - 0.5, v = words(), us = 0.5 - std::fabs(u);
-    const double k = std::floor((2 * a / us + b) * u + center);
-    if (us >= 0.07 && v <= accept) return k;
-    if (!(k >= 0 && k <= count)) continue;
-    const double bound = (mode + 0.5) * std::log((mode + 1) / (odds * (count - mode + 1))) +
-                         (count + 1) * std::log((count - mode + 1) / (count - k + 1)) +
-                         (k + 0.5) * std::log(odds * (count - k + 1) / (k + 1)) + stirling_rest(mode) +
-                         stirling_rest(count - mode) - stirling_rest(k) - stirling_rest(count - k);
-    if (std::log(v * alpha / (a / (us * us) + b)) <= bound) return k;
-  }
-}
-
-// How many of count trials succeed. For small means, the trials up to each success are counted (L. Devroye,
-// "Non-uniform random variate generation", 1986, X.4.3: the second waiting time method).
-double binomial_number(double count, double p, Words words) {
-  if (p > 0.5) return count - binomial_number(count, 1 - p, words);
-  if (count * p >= 10) return binomial_by_rejection(count, p, words);
-  if (p == 0) return 0;
-  const double log_failure = std::log1p(-p);
-  double successes = 0, trials = 0;
-  for (;; ++successes) {
-    trials += std::floor(std::log(1 - words()) / log_failure) + 1;
-    if (!(trials <= count)) return successes;
   }
 }
 
@@ -143,11 +66,10 @@ void binomial(atled_frame* f) {
   const double *count = data<double>(counts), *p = data<double>(chances);
   const int64_t n = numel(counts);
   for (int64_t i = 0; i < n; ++i) {
-    if (!(count[i] >= 0) || std::isinf(count[i]) || count[i] != std::floor(count[i]))
-      fail(ATLED_E_VALUE, "expected whole counts >= 0, got %g", count[i]);
-    if (!(p[i] >= 0 && p[i] <= 1)) fail(ATLED_E_VALUE, "expected probabilities in [0, 1], got %g", p[i]);
+    if (!is_count(count[i])) fail_count(count[i]);
+    if (!is_probability(p[i])) fail_probability(p[i]);
   }
-  const Stream stream(f->args[2], n * (int64_t{1} << 19));
+  const Stream stream(f->args[2], n * kCountersForEach);
   Tensor drawn = Tensor::empty_like(counts);
   double* to = data<double>(drawn);
   parallel(n, 512, [&](int64_t begin, int64_t end) {
@@ -161,12 +83,12 @@ void poisson(atled_frame* f) {
   const int64_t n = numel(rates);
   double* rate = data<double>(rates);
   for (int64_t i = 0; i < n; ++i)
-    if (!(rate[i] >= 0) || std::isinf(rate[i])) fail(ATLED_E_VALUE, "expected finite rates >= 0, got %g", rate[i]);
-  const Stream stream(f->args[1], n * (int64_t{1} << 19));
+    if (!is_weight(rate[i])) fail_rate(rate[i]);
+  const Stream stream(f->args[1], n * kCountersForEach);
   Tensor drawn = Tensor::empty_like(rates);
   double* out = data<double>(drawn);
   parallel(n, 512, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = rate[i] == 0 ? 0 : poisson_number(rate[i], Words(stream, i));
+    for (int64_t i = begin; i < end; ++i) out[i] = poisson_number(rate[i], Words(stream, i));
   });
   assign(out_tensor(f), drawn);
 }

@@ -93,16 +93,6 @@ void logsumexp(atled_frame* frame) {
   });
 }
 
-// NaN counts as 0.
-template <class T>
-struct NanSum : Sum<T> {
-  using Acc = typename Sum<T>::Acc;
-  ATLED_FN Acc load(Stored<T> x) const {
-    const Acc y = Sum<T>::load(x);
-    return y == y ? y : Acc(0);
-  }
-};
-
 void nansum(atled_frame* frame) {
   static const Op sum{"core::sum"};
   const atled_tensor* out = out_tensor(frame);

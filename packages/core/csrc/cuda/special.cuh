@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/elementwise.cuh"
+#include "functors/out_of_line.h"
 
 namespace atled::core::cuda {
 

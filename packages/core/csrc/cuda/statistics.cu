@@ -27,17 +27,10 @@ void visit_real(int dtype, F&& f) {
   });
 }
 
-void expect_real_here(const atled_tensor* t) {
-  if (is_complex(t->dtype))
-    fail(ATLED_E_DTYPE, "expected real numbers, for which there is a CUDA kernel, got %s; move input to \"cpu\"",
-         dtype_name(t->dtype));
-}
-
 void mean(atled_frame* frame) {
   const Tensor input = as_floating(arg_tensor(frame, 0), frame->args[3]);
-  expect_real_here(input);
   const DimSet dims = dims_of(frame, 1);
-  visit_real(input->dtype, [&](auto tag) {
+  visit_floating(input->dtype, [&](auto tag) {
     reduce(input, dims, out_tensor(frame),
            Mean<typename decltype(tag)::type>{static_cast<double>(reduced_length(input, dims))});
   });
@@ -84,7 +77,20 @@ void logsumexp(atled_frame* frame) {
   });
 }
 
+void nansum(atled_frame* frame) {
+  static const Op sum{"core::sum"};
+  const atled_tensor* out = out_tensor(frame);
+  atled_tensor* given = arg_tensor(frame, 0);
+  if (given->dtype < ATLED_FLOAT16)
+    return assign(out, sum(given, frame->args[1], frame->args[2], dtype_value(out->dtype)));
+  const Tensor input = given->dtype == out->dtype ? Tensor::borrow(given) : contiguous(given, out->dtype);
+  visit_floating(out->dtype, [&](auto tag) {
+    reduce(input, dims_of(frame, 1), out, NanSum<typename decltype(tag)::type>{});
+  });
+}
+
 void add_statistics() {
+  cuda_kernel("core::nansum", kernel<nansum>);
   cuda_kernel("core::mean", kernel<mean>);
   cuda_kernel("core::var", kernel<variance<false>>);
   cuda_kernel("core::std", kernel<variance<true>>);

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "functors/moments.h"
+#include "functors/out_of_line.h"
 
 namespace atled::core {
 

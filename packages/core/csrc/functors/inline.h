@@ -13,9 +13,3 @@
 #define ATLED_INLINE inline
 #endif
 #define ATLED_FN ATLED_HOST_DEVICE ATLED_INLINE
-// For long functions that kernels call in many places: one copy in the device's code is enough.
-#if defined(__CUDACC__)
-#define ATLED_OUT_OF_LINE __host__ __device__ __noinline__
-#else
-#define ATLED_OUT_OF_LINE
-#endif

@@ -43,6 +43,16 @@ struct Prod : Sum<T> {
   ATLED_FN Acc combine(Acc a, Acc b) const { return Mul{}(a, b); }
 };
 
+// NaN counts as 0.
+template <class T>
+struct NanSum : Sum<T> {
+  using Acc = typename Sum<T>::Acc;
+  ATLED_FN Acc load(Stored<T> x) const {
+    const Acc y = Sum<T>::load(x);
+    return y == y ? y : Acc(0);
+  }
+};
+
 // The sum over a count; A is wider than T's own accumulator where the mean is an intermediate.
 template <class T, class A = SumAcc<T>, class O = T>
 struct Mean {

@@ -1,0 +1,62 @@
+// Draws from a generator's stream: the CPU's numbers, for the same counters go to the same elements.
+#pragma once
+
+#include "cuda/generate.cuh"
+#include "functors/random.h"
+#include "functors/stream.h"
+
+namespace atled::core::cuda {
+
+template <int kPer, class T, class F>
+__global__ void __launch_bounds__(kThreads) draw_kernel(T* out, int64_t n, uint64_t seed, uint64_t offset, const F f) {
+  const int64_t counters = (n + kPer - 1) / kPer;
+  for (int64_t i = thread_index(); i < counters; i += thread_count()) {
+    T drawn[4];
+    f(philox(seed, offset + static_cast<uint64_t>(i)), drawn);
+    for (int j = 0; j < kPer; ++j)
+      if (i * kPer + j < n) out[i * kPer + j] = drawn[j];
+  }
+}
+
+template <int kPer, class T, class F>
+void draw(const atled_tensor* t, T* out, int64_t n, const atled_value& generator, const F& f) {
+  const int64_t counters = (n + kPer - 1) / kPer;
+  const Stream stream(generator, counters);
+  if (n == 0) return;
+  const int index = t->dl.device.device_id;
+  DeviceGuard device(index);
+  launch(draw_kernel<kPer, T, F>, blocks_for(counters, kThreads), kThreads, current_stream(index), out, n, stream.seed,
+         stream.offset, f);
+}
+
+// ---- checks of elements, which wait for the device: an op raises before it draws ----
+
+template <class T, class Test>
+__global__ void __launch_bounds__(kThreads)
+    find_kernel(const T* x, int64_t n, int64_t step, const Test test, unsigned long long* first) {
+  for (int64_t i = thread_index(); i < n; i += thread_count())
+    if (!test(x[i * step])) atomicMin(first, static_cast<unsigned long long>(i));
+}
+
+// Calls fail with the first of n elements, `step` apart, that test refuses.
+template <class T, class Test, class Fail>
+void expect_each(DLDevice where, const T* x, int64_t n, int64_t step, const Test& test, Fail&& fail) {
+  if (n == 0) return;
+  DeviceGuard device(where.device_id);
+  const cudaStream_t stream = current_stream(where.device_id);
+  const Tensor room = Tensor::empty(ATLED_UINT64, {1}, where);
+  auto* first = data<unsigned long long>(room);
+  expect(cudaMemsetAsync(first, 0xff, sizeof *first, stream), "fill with ones");
+  launch(find_kernel<T, Test>, blocks_for(n, kThreads), kThreads, stream, x, n, step, test, first);
+  unsigned long long found = 0;
+  expect(cudaMemcpyAsync(&found, first, sizeof found, cudaMemcpyDeviceToHost, stream), "copy");
+  expect(cudaStreamSynchronize(stream), "finish a kernel");
+  if (found == ~0ull) return;
+  T wrong;
+  expect(cudaMemcpyAsync(&wrong, x + static_cast<int64_t>(found) * step, sizeof wrong, cudaMemcpyDeviceToHost, stream),
+         "copy");
+  expect(cudaStreamSynchronize(stream), "finish a copy");
+  fail(wrong);
+}
+
+}  // namespace atled::core::cuda
