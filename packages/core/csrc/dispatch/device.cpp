@@ -139,6 +139,15 @@ std::string device_text(DLDevice device) {
   return slot <= kMetaSlot ? text : text + ":" + std::to_string(device.device_id);
 }
 
+bool device_named(const char* name, DLDeviceType* type) {
+  for (int i = 0; i < devices().count; ++i) {
+    if (devices().names[i] != name) continue;
+    *type = static_cast<DLDeviceType>(devices().defs[i].type);
+    return true;
+  }
+  return false;
+}
+
 int parse_device(const char* text, DLDevice* out) noexcept {
   std::string name(text);
   int32_t index = 0;

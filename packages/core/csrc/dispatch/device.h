@@ -25,6 +25,8 @@ const atled_device_def* device_def(int32_t type);
 // "cpu", "cuda:1"; parse is the reverse and loads the device's plugin when needed.
 std::string device_text(DLDevice device);
 int parse_device(const char* text, DLDevice* out) noexcept;
+// The type of a device that is registered under a name, whether or not this machine has one; false when none is.
+bool device_named(const char* name, DLDeviceType* type);
 
 // Asks the registry to load the plugin of a device name; set by the Python binding.
 extern int (*load_device)(const char* name);

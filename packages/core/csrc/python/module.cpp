@@ -8,6 +8,7 @@
 #include "cpu/float_mode.h"
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
+#include "dispatch/device.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "dispatch/generator.h"
@@ -276,6 +277,21 @@ void bind_process(nb::module_& m) {
       "fallback_to_cpu", [](const char* device, bool on) { check_or_raise(fallback_to_cpu(device, on)); },
       nb::arg("device"), nb::arg("on") = true,
       "Runs ops that have no kernel for a device on the CPU, by copies there and back, or stops doing so.");
+  m.def(
+      "_current_stream",
+      [](nb::handle device) {
+        DLDevice d{kDLCPU, 0};
+        if (!device_from(device.ptr(), &d)) {
+          raise(ATLED_E_ARGUMENT, "_current_stream", "expected a device, got %s", type_name(device.ptr()).c_str());
+          rethrow();
+        }
+        const atled_device_def* def = device_def(d.device_type);
+        atled_stream stream = nullptr;
+        if (def && def->current_stream) check_or_raise(def->current_stream(def->self, d.device_id, &stream));
+        return reinterpret_cast<uintptr_t>(stream);
+      },
+      nb::arg("device"),
+      "The handle of this thread's current stream of a device; 0 is the default stream, or a device without streams.");
   m.def(
       "memory_stats",
       [] {

@@ -120,7 +120,9 @@ void bind_python_ops(nb::module_& m) {
       [](nb::handle op, const std::string& device, nb::object function) {
         const Op* found = need_op(nb::cast<std::string>(op.attr("qualified_name")).c_str());
         DLDevice d{ATLED_DEVICE_ANY, 0};
-        if (!found || (device != "any" && parse_device(device.c_str(), &d) != ATLED_OK)) {
+        const bool known = device == "any" || device_named(device.c_str(), &d.device_type) ||
+                           parse_device(device.c_str(), &d) == ATLED_OK;
+        if (!found || !known) {
           if (found) raise();
           throw nb::python_error();
         }

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from atled.core import _core
+from atled.core import _core, _cupy
 
 LIBRARY = Path(__file__).with_name("libatled_cuda.so")
 
@@ -15,3 +15,4 @@ def register() -> None:
             "wheel that was built with CUDA, or build one with nvcc and -DATLED_CUDA=ON"
         )
     _core.load_plugin(str(LIBRARY))
+    _cupy.register()
