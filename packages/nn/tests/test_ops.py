@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import atled.core as at
 from atled.core import _core
 from atled.testing import OpSpec, Sample, check_errors, check_op, specs
 
+DEVICE = os.environ.get("ATLED_TEST_DEVICE", "cpu")
 SPECS = specs.find("nn")
 
 
@@ -19,12 +21,12 @@ SPECS = specs.find("nn")
 )
 def test_op(spec: OpSpec, dtype: str) -> None:
     at.manual_seed(0)
-    check_op(spec, "cpu", dtype)
+    check_op(spec, DEVICE, dtype)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=str)
 def test_errors(spec: OpSpec) -> None:
-    check_errors(spec)
+    check_errors(spec, DEVICE)
 
 
 def test_registry_and_specifications_agree() -> None:

@@ -1,11 +1,14 @@
 """The fused ops against their specifications."""
 
+import os
+
 import pytest
 
 import atled.core as at
 from atled.core import _core
 from atled.testing import OpSpec, check_errors, check_op, specs
 
+DEVICE = os.environ.get("ATLED_TEST_DEVICE", "cpu")
 SPECS = specs.find("optim")
 
 
@@ -13,12 +16,12 @@ SPECS = specs.find("optim")
     ("spec", "dtype"), [pytest.param(s, d, id=f"{s}-{d}") for s in SPECS.values() for d in s.dtypes]
 )
 def test_op(spec: OpSpec, dtype: str) -> None:
-    check_op(spec, "cpu", dtype)
+    check_op(spec, DEVICE, dtype)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=str)
 def test_errors(spec: OpSpec) -> None:
-    check_errors(spec, "cpu")
+    check_errors(spec, DEVICE)
 
 
 def test_every_op_has_a_specification() -> None:

@@ -3,6 +3,8 @@
 Names, arguments and restrictions are those of CuPy 14: what real CuPy would not take, this does not take either.
 """
 
+from functools import wraps
+
 import numpy as np
 
 from . import cuda
@@ -50,10 +52,17 @@ def result(array, dtype=None):
     return made
 
 
-def expect_arrays(*arrays):
-    for array in arrays:
-        assert isinstance(array, ndarray), f"expected an array of CuPy's, got {type(array).__name__}"
-        assert cuda.working(), "the array's memory is read outside of a stream"
+def computed(function):
+    """A function of arrays: `function` of NumPy's gives what is put into new arrays."""
+
+    @wraps(function)
+    def run(a, *args, **kwargs):
+        assert isinstance(a, ndarray), f"expected an array of CuPy's, got {type(a).__name__}"
+        with cuda.kernel():
+            made = function(a, *args, **kwargs)
+            return tuple(map(result, made)) if isinstance(made, tuple) else result(made)
+
+    return run
 
 
 from . import fft, linalg  # noqa: E402

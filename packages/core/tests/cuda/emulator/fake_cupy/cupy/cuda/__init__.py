@@ -1,19 +1,37 @@
 """Streams, memory and libraries."""
 
 import ctypes
-import os
 import warnings
 from contextlib import contextmanager
+from functools import cache
 
 _allocators = []
 _streams = []
 _devices = []
 
 
-def _emulator(name):
-    """A function of the emulated runtime's, which opens device memory to the host and closes it again."""
-    library = os.environ.get("ATLED_FAKE_CUPY_RUNTIME")
-    return getattr(ctypes.CDLL(library), name) if library else lambda: None
+@cache
+def _switches():
+    """What the emulated device opens its memory with, and closes it again; nothing on another device."""
+    from atled.core import _cuda
+
+    try:
+        library = ctypes.CDLL(str(_cuda.LIBRARY))
+        return library.atled_emulator_open, library.atled_emulator_close
+    except (OSError, AttributeError):
+        return (lambda: None,) * 2
+
+
+@contextmanager
+def kernel():
+    """A library's work: on a stream, after all that was given before, with the device's memory at hand."""
+    assert working(), "a library is called outside of a stream"
+    open_memory, close_memory = _switches()
+    open_memory()
+    try:
+        yield
+    finally:
+        close_memory()
 
 
 def working():
@@ -72,15 +90,11 @@ class Stream:
         return cls(handle)
 
     def __enter__(self):
-        if not _streams:
-            _emulator("cuemu_open")()
         _streams.append(self)
         return self
 
     def __exit__(self, *error):
         _streams.pop()
-        if not _streams:
-            _emulator("cuemu_close")()
 
 
 Stream.null = Stream()

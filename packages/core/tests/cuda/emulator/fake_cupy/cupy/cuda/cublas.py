@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from . import device
+from . import device, kernel
 from ._lapack import DTYPES, back_substitute, blas, eliminate, matrix, sizes, vector
 
 CUBLAS_OP_N, CUBLAS_OP_T, CUBLAS_OP_C = 0, 1, 2
@@ -17,7 +17,8 @@ def _define(prefix, dtype):
     def put(function):
         def checked(handle, *args):
             assert handle == device.BLAS
-            return function(*args)
+            with kernel():
+                return function(*args)
 
         globals()[prefix + function.__name__] = checked
         return function

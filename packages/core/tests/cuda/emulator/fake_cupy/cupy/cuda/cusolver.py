@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from . import device
+from . import device, kernel
 from ._lapack import DTYPES, back_substitute, eliminate, lapack, matrix, sizes, spend, vector
 
 
@@ -17,7 +17,8 @@ def _define(prefix, dtype):
 
         def checked(handle, *args):
             assert handle == device.SOLVER
-            return function(*args)
+            with kernel():
+                return function(*args)
 
         globals()[prefix + name] = checked
 

@@ -1,0 +1,151 @@
+"""The optimizers' ops composed of core's: what runs them on devices for which there is no kernel of optim's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import atled.core as at
+from atled.core import Tensor, _core
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """Half precision is computed in float32."""
+    return tensor.float() if tensor.dtype in (at.float16, at.bfloat16) else tensor
+
+
+def _check_params(op: str, params: Sequence[Tensor]) -> None:
+    for i, param in enumerate(params):
+        if not param.is_floating_point():
+            raise at.DTypeError(
+                f"{op}: expected parameters of a floating-point dtype, got {param.dtype.name} for parameter {i}"
+            )
+
+
+def _check_list(op: str, name: str, tensors: Sequence[Tensor], params: Sequence[Tensor]) -> None:
+    if len(tensors) != len(params):
+        raise at.ArgumentError(f"{op}: expected as many {name} as params ({len(params)}), got {len(tensors)}")
+    for i, (tensor, param) in enumerate(zip(tensors, params, strict=True)):
+        if tensor.dtype != param.dtype:
+            raise at.DTypeError(
+                f"{op}: expected {name}[{i}] of dtype {param.dtype.name} as its parameter, got {tensor.dtype.name}"
+            )
+        if tensor.shape != param.shape:
+            raise at.ShapeError(
+                f"{op}: expected {name}[{i}] of shape {param.shape} as its parameter, got {tensor.shape}"
+            )
+
+
+def sgd_(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    buffers: Sequence[Tensor],
+    first: bool,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> list[Tensor]:
+    _check_params("sgd_", params)
+    _check_list("sgd_", "grads", grads, params)
+    if buffers:
+        _check_list("sgd_", "buffers", buffers, params)
+    for i, param in enumerate(params):
+        p, d = _wide(param), _wide(grads[i])
+        d = -d if maximize else d
+        d = d + weight_decay * p if weight_decay else d
+        if buffers:
+            b = d if first else momentum * _wide(buffers[i]) + (1 - dampening) * d
+            buffers[i].copy_(b)
+            d = d + momentum * b if nesterov else b
+        param.copy_(p - lr * d)
+    return list(params)
+
+
+def adam_(
+    params: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    means: Sequence[Tensor],
+    squares: Sequence[Tensor],
+    maxima: Sequence[Tensor],
+    steps: Sequence[int],
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    maximize: bool,
+) -> list[Tensor]:
+    _check_params("adam_", params)
+    for name, tensors in (("grads", grads), ("means", means), ("squares", squares)):
+        _check_list("adam_", name, tensors, params)
+    if maxima:
+        _check_list("adam_", "maxima", maxima, params)
+    if len(steps) != len(params):
+        raise at.ArgumentError(f"adam_: expected as many steps as params ({len(params)}), got {len(steps)}")
+    for i, (param, step) in enumerate(zip(params, steps, strict=True)):
+        if step < 1:
+            raise at.InvalidValueError(f"adam_: expected steps >= 1, got {step}")
+        p, d = _wide(param), _wide(grads[i])
+        d = -d if maximize else d
+        if weight_decay and decoupled:
+            p = p * (1 - lr * weight_decay)
+        elif weight_decay:
+            d = d + weight_decay * p
+        mean = beta1 * _wide(means[i]) + (1 - beta1) * d
+        square = beta2 * _wide(squares[i]) + (1 - beta2) * d * d
+        means[i].copy_(mean)
+        squares[i].copy_(square)
+        if maxima:
+            square = at.maximum(_wide(maxima[i]), square)
+            maxima[i].copy_(square)
+        size = lr / (1 - beta1**step)
+        param.copy_(p - size * mean / (square.sqrt() / math.sqrt(1 - beta2**step) + eps))
+    return list(params)
+
+
+def grad_norm(grads: Sequence[Tensor], norm_type: float) -> Tensor:
+    if not norm_type > 0:
+        raise at.InvalidValueError(
+            f"grad_norm: expected norm_type > 0 (inf for the largest element), got {norm_type:g}"
+        )
+    for grad in grads:
+        if not grad.is_floating_point():
+            raise at.DTypeError(f"grad_norm: expected gradients of a floating-point dtype, got {grad.dtype.name}")
+    dtype = at.float64 if any(grad.dtype == at.float64 for grad in grads) else at.float32
+    norms = [at.linalg.vector_norm(grad.to(dtype), norm_type) for grad in grads if grad.numel()]
+    if not norms:
+        return at.zeros((), dtype=dtype, device=grads[0].device if grads else None)
+    return at.linalg.vector_norm(at.stack(norms), norm_type)  # type: ignore[no-any-return]
+
+
+def scale_by_norm_(grads: Sequence[Tensor], norm: Tensor, max_norm: float) -> list[Tensor]:
+    if norm.numel() != 1 or norm.dtype not in (at.float32, at.float64):
+        raise at.ArgumentError(
+            f"scale_by_norm_: expected norm to be one float32 or float64, got {norm.dtype.name} of shape {norm.shape}"
+        )
+    _check_params("scale_by_norm_", grads)
+    # A tensor, so that the device is not waited for; NaN stays NaN.
+    factor = (max_norm / (norm.reshape(()).double() + 1e-6)).clamp(max=1)
+    for grad in grads:
+        grad.copy_(_wide(grad) * factor.to(_wide(grad).dtype))
+    return list(grads)
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "sgd_": sgd_,
+    "adam_": adam_,
+    "grad_norm": grad_norm,
+    "scale_by_norm_": scale_by_norm_,
+}
+
+
+def register() -> None:
+    """Adds them as kernels of device "cuda"; the entry point ``cuda.optim`` does so at the first call of one there."""
+    ops = {op.qualified_name: op for op in _core.ops()}
+    for name, kernel in KERNELS.items():
+        _core.add_kernel(ops[f"optim::{name}"], "cuda", kernel)
