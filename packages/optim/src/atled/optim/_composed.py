@@ -120,7 +120,7 @@ def grad_norm(grads: Sequence[Tensor], norm_type: float) -> Tensor:
     norms = [at.linalg.vector_norm(grad.to(dtype), norm_type) for grad in grads if grad.numel()]
     if not norms:
         return at.zeros((), dtype=dtype, device=grads[0].device if grads else None)
-    return at.linalg.vector_norm(at.stack(norms), norm_type)  # type: ignore[no-any-return]
+    return at.linalg.vector_norm(at.stack(norms), norm_type)
 
 
 def scale_by_norm_(grads: Sequence[Tensor], norm: Tensor, max_norm: float) -> list[Tensor]:

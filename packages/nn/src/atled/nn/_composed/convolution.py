@@ -49,17 +49,21 @@ def windows(x: Tensor, kernel: tuple[int, int], out: tuple[int, int], s: Setting
     return x.as_strided((*x.shape[:-2], *kernel, *out), (*x.stride()[:-2], *steps))
 
 
+def reach(out: tuple[int, int], kernel: tuple[int, int], s: Settings) -> tuple[int, int]:
+    """The size of a padded tensor that holds all windows."""
+    h, w = ((o - 1) * st + (k - 1) * d + 1 for o, st, k, d in zip(out, s.stride, kernel, s.dilation, strict=True))
+    return h, w
+
+
 def fold(columns: Tensor, shape: Sequence[int], s: Settings) -> Tensor:
     """Adds windows (*, kh, kw, oh, ow) to where they come from: a tensor of `shape`, in the columns' wide dtype."""
     kh, kw, oh, ow = columns.shape[-4:]
     *lead, h, w = shape
     full = (h + 2 * s.padding[0], w + 2 * s.padding[1])
     # Windows that are not whole (ceil_mode) reach beyond.
-    reach = [
-        max(f, (o - 1) * st + (k - 1) * d + 1)
-        for f, o, st, k, d in zip(full, (oh, ow), s.stride, (kh, kw), s.dilation, strict=True)
-    ]
-    made = at.zeros((*lead, *reach), dtype=wide(columns.dtype), device=columns.device)
+    ends = reach((oh, ow), (kh, kw), s)
+    spread = tuple(max(f, end) for f, end in zip(full, ends, strict=True))
+    made = at.zeros((*lead, *spread), dtype=wide(columns.dtype), device=columns.device)
     for i in range(kh):
         for j in range(kw):
             top, left = i * s.dilation[0], j * s.dilation[1]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import atled.core as at
 from atled.core import Tensor
-from atled.nn._composed.convolution import Pair, Settings, padded, pair, windows
+from atled.nn._composed.convolution import Pair, Settings, padded, pair, reach, windows
 from atled.nn._composed.shared import Kernel, bounds, from_zero, wide, widened
 
 
@@ -25,9 +25,11 @@ def max_pool2d_with_indices(
     kernel = pair(kernel_size)
     s = Settings.of(stride or kernel, padding, dilation)
     h, w = input.shape[-2:]
-    oh, ow = (_count(n, k, *rest, ceil_mode) for n, k, *rest in zip((h, w), kernel, *s, strict=True))
-    reach = [(o - 1) * st + (k - 1) * d + 1 for o, st, k, d in zip((oh, ow), s.stride, kernel, s.dilation, strict=True)]
-    after = [max(r - p - n, 0) for r, p, n in zip(reach, s.padding, (h, w), strict=True)]
+    oh, ow = (
+        _count(n, k, st, p, d, ceil_mode)
+        for n, k, st, p, d in zip((h, w), kernel, s.stride, s.padding, s.dilation, strict=True)
+    )
+    after = [max(r - p - n, 0) for r, p, n in zip(reach((oh, ow), kernel, s), s.padding, (h, w), strict=True)]
     planes = input.reshape(math.prod(input.shape[:-2]), h, w)
     view = windows(padded(planes, s.padding, (after[0], after[1]), -math.inf), kernel, (oh, ow), s)
     start, first = _starts((h, w), (oh, ow), s, input.device)
