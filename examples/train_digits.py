@@ -6,12 +6,14 @@
 
     python examples/train_digits.py                 one process
     python examples/train_digits.py --ranks 2       data-parallel on two processes, with the same global batch
+    python examples/train_digits.py --device cuda   on a GPU, with the same numbers as on the CPU but for rounding
 
 Shows a progress bar and a table of the model, and writes into --out: the curves (curves.png), a checkpoint
 (digits.safetensors) that is loaded into a fresh model and must give the same predictions, and history.json.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -75,10 +77,11 @@ def network() -> nn.Sequential:
 def predict(model: nn.Module, dataset: Digits) -> at.Tensor:
     """The most likely digit of every image, in order."""
     model.eval()
+    device = next(iter(model.parameters())).device
     batches = data.DataLoader(dataset, batch_size=256)
-    found = at.cat([model(images).argmax(1) for images, _ in batches])
+    found = at.cat([model(images.to(device)).argmax(1) for images, _ in batches])
     model.train()
-    return found
+    return found.to("cpu")
 
 
 def accuracy(model: nn.Module, dataset: Digits) -> float:
@@ -92,7 +95,7 @@ def train(rank: int, options: argparse.Namespace) -> list[dict[str, float]]:
     if ranks > 1:
         dist.init_process_group()
     at.manual_seed(options.seed)
-    model = network()
+    model = network().to(options.device)
     parallel = dist.DistributedDataParallel(model) if ranks > 1 else model
     training, test = Digits(train=True), Digits(train=False)
     sampler = data.DistributedSampler(training, ranks, rank, seed=options.seed, drop_last=True)
@@ -112,14 +115,15 @@ def train(rank: int, options: argparse.Namespace) -> list[dict[str, float]]:
         optimizer, options.lr, epochs=options.epochs, steps_per_epoch=len(loader), cycle_momentum=False
     )
     if rank == 0:
-        print(nn.summary(model, at.zeros(1, 1, 8, 8)))
+        print(nn.summary(model, at.zeros(1, 1, 8, 8, device=options.device)))
     history = []
-    with tqdm(total=options.epochs * len(loader), unit="batch", disable=rank != 0) as progress:
+    batches = len(loader) if options.steps is None else min(options.steps, len(loader))
+    with tqdm(total=options.epochs * batches, unit="batch", disable=rank != 0) as progress:
         for epoch in range(1, options.epochs + 1):
-            total = at.zeros(())
-            for images, labels in loader:
+            total = at.zeros((), device=options.device)
+            for images, labels in itertools.islice(loader, batches):
                 optimizer.zero_grad()
-                loss = loss_of(parallel(images), labels)
+                loss = loss_of(parallel(images.to(options.device)), labels.to(options.device))
                 loss.backward()
                 optim.clip_grad_norm_(model.parameters(), 5.0)
                 optimizer.step()
@@ -128,7 +132,7 @@ def train(rank: int, options: argparse.Namespace) -> list[dict[str, float]]:
                 progress.update()
             if ranks > 1:
                 dist.all_reduce(total, dist.ReduceOp.AVG)
-            history.append({"epoch": epoch, "loss": total.item() / len(loader), "accuracy": accuracy(model, test)})
+            history.append({"epoch": epoch, "loss": total.item() / batches, "accuracy": accuracy(model, test)})
             progress.set_postfix(loss=f"{history[-1]['loss']:.4f}", accuracy=f"{history[-1]['accuracy']:.2%}")
     if rank == 0:
         keep(model, optimizer, history, test, options)
@@ -148,7 +152,7 @@ def keep(
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "digits.safetensors"
     at.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": len(history)}, path)
-    fresh = network()
+    fresh = network().to(options.device)
     fresh.load_state_dict(at.load(path)["model"])
     if not at.equal(predict(fresh, test), predict(model, test)):
         raise RuntimeError(f"{path}: the model that was loaded gives other predictions than the one that was saved")
@@ -179,6 +183,8 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--batch", type=int, default=64, help="images per step, over all ranks")
     parser.add_argument("--lr", type=float, default=4e-3, help="the schedule's highest learning rate")
+    parser.add_argument("--device", default="cpu", help="where the network is and learns")
+    parser.add_argument("--steps", type=int, help="batches of each epoch, to look whether it runs; all unless given")
     parser.add_argument("--workers", type=int, default=2, help="loader processes of each rank")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("build/digits"), help="folder for what is written")
@@ -189,7 +195,7 @@ def main() -> int:
     history = train(0, options) if options.ranks == 1 else dist.spawn(train, (options,), nprocs=options.ranks)[0]
     reached = history[-1]["accuracy"]
     print(f"test accuracy {reached:.2%}, training loss {history[-1]['loss']:.6f}, {time.perf_counter() - start:.1f} s")
-    if reached < WANTED:
+    if reached < WANTED and options.steps is None:
         print(f"expected a test accuracy of at least {WANTED:.0%}", file=sys.stderr)
         return 1
     return 0

@@ -6,6 +6,7 @@
 
 #include "dispatch/device.h"
 #include "dispatch/registry.h"
+#include "dispatch/thread_state.h"
 #include "memory/allocator.h"
 #include "python/python.h"
 
@@ -70,12 +71,28 @@ int store_results(atled_frame* frame, PyObject* answer) {
   });
 }
 
+// Layers see a composite's calls, but not what another kernel does, even of an op that they passed over.
+class Unseen {
+ public:
+  explicit Unseen(const Op* op) : before_(thread_state.exclude) {
+    constexpr uint64_t kLevels = ~uint64_t{1};  // all but level 0, which is no layer
+    if (!(op->traits & ATLED_OP_COMPOSITE)) thread_state.exclude |= kLevels;
+  }
+  ~Unseen() { thread_state.exclude = before_; }
+  Unseen(const Unseen&) = delete;
+  Unseen& operator=(const Unseen&) = delete;
+
+ private:
+  uint64_t before_;
+};
+
 // ctx is the Python function; it gets the arguments by position and answers the results.
 int run_python_kernel(void* ctx, atled_frame* frame) noexcept {
   PyGILState_STATE gil = PyGILState_Ensure();
   int status = ATLED_OK;
   {
     const Op* op = as_op(frame->op);
+    const Unseen unseen(op);
     Ref args(PyTuple_New(op->nargs));
     for (int i = 0; args && i < op->nargs; ++i) {
       PyObject* o = to_python(frame->args[i]);

@@ -155,7 +155,8 @@ class Call:
 
     def expect_finite(self, matrices: Tensor, what: str = "the matrix") -> None:
         """LinAlgError naming the first matrix that holds NaN or an infinity, which no iteration bears."""
-        bad = at.logical_not(at.isfinite(matrices)).to(at.int32)
+        parts = at.view_as_real(matrices).flatten(-2) if matrices.is_complex() else matrices
+        bad = at.logical_not(at.isfinite(parts)).to(at.int32)
         self.expect_success(bad.sum((-2, -1)), f"expected finite elements, got NaN or infinity in {what}")
 
 

@@ -151,7 +151,10 @@ def det(call: Call, a: Tensor) -> Tensor:
 def slogdet(call: Call, a: Tensor) -> tuple[Tensor, Tensor]:
     diagonal, sign = _diagonal(call, a)
     size = diagonal.abs()
-    direction = at.where(size == 0, 0, diagonal / size)
+    # Of a complex number by a real one, part for part.
+    parts = at.view_as_real(diagonal) if diagonal.is_complex() else diagonal.unsqueeze(-1)
+    parts = at.where((size == 0).unsqueeze(-1), 0, parts / size.unsqueeze(-1))
+    direction = at.view_as_complex(parts) if diagonal.is_complex() else parts.squeeze(-1)
     return direction.prod(-1) * sign.to(a.dtype), size.log().sum(-1)
 
 
