@@ -1,0 +1,73 @@
+#include "cuda/libraries.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace atled::core::cuda {
+
+namespace {
+
+std::mutex mutex;
+std::string wheels;  // what set_library_folders was given
+
+// Up to the last slash, without it.
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+std::vector<std::string> folders() {
+  std::vector<std::string> list;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    for (size_t from = 0; from < wheels.size();) {
+      const size_t to = std::min(wheels.find(':', from), wheels.size());
+      if (to > from) list.push_back(wheels.substr(from, to - from));
+      from = to + 1;
+    }
+  }
+  // This library is site-packages/atled/core/libatled_cuda.so where it was installed from a wheel.
+  Dl_info own{};
+  if (dladdr(reinterpret_cast<const void*>(&set_library_folders), &own) && own.dli_fname)
+    list.push_back(folder_of(folder_of(folder_of(own.dli_fname))) + "/nvidia/cu13/lib");
+  if (const char* home = std::getenv("CUDA_HOME")) list.push_back(std::string(home) + "/lib64");
+  list.push_back("/usr/local/cuda/lib64");
+  return list;
+}
+
+}  // namespace
+
+void set_library_folders(const char* list) {
+  std::lock_guard<std::mutex> lock(mutex);
+  wheels = list ? list : "";
+}
+
+Library::Library(const char* file) : file_(file) {
+  handle_ = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  std::string tried = "the system's library path", broken;
+  for (const std::string& folder : folders()) {
+    if (handle_) return;
+    const std::string path = folder + "/" + file;
+    handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle_) return;
+    // A file that is there says more than all those that are not.
+    const char* why = dlerror();
+    if (why && broken.empty() && !std::strstr(why, "No such file")) broken = why;
+    tried += ", " + folder;
+  }
+  if (handle_) return;
+  throw Error(ATLED_E_DEVICE, "cuda: expected " + std::string(file) + ", looked for it in " + tried +
+                                  (broken.empty() ? std::string() : ", found one that cannot be loaded: " + broken) +
+                                  "; pip install \"atled-core[cuda]\" brings it");
+}
+
+void* Library::find(const char* name) const {
+  void* function = dlsym(handle_, name);
+  if (!function) fail(ATLED_E_DEVICE, "cuda: expected the function %s in %s, which has none", name, file_);
+  return function;
+}
+
+}  // namespace atled::core::cuda

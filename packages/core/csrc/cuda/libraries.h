@@ -1,0 +1,29 @@
+// NVIDIA's libraries, opened when they are first needed. All functions throw Error; any thread may call them.
+#pragma once
+
+#include "atled/plugin.hpp"
+
+namespace atled::core::cuda {
+
+class Library {
+ public:
+  // The file, such as "libcublasLt.so.13": the one that the process has already, the system's, one of NVIDIA's wheels'
+  // or a toolkit's. It stays open. DeviceError, saying where it was looked for and what to install.
+  explicit Library(const char* file);
+
+  // DeviceError where the library has no such function.
+  template <class Function>
+  void find(const char* name, Function** out) const {
+    *out = reinterpret_cast<Function*>(find(name));
+  }
+
+ private:
+  void* find(const char* name) const;
+  const char* file_;
+  void* handle_ = nullptr;
+};
+
+// Folders to look in after the system's, separated by colons: those of the wheels that the interpreter has.
+void set_library_folders(const char* folders);
+
+}  // namespace atled::core::cuda

@@ -1,0 +1,223 @@
+// Products of matrices: cuBLASLt for floating and complex numbers, own kernels for integers, for rows times a vector,
+// and for what cuBLASLt does not take.
+#include "cuda/blas.h"
+#include "cuda/matmul_layout.h"
+#include "cuda/product_kernels.h"
+#include "cuda/reduce.cuh"
+#include "ops/matrix_operand.h"
+
+namespace atled::core::cuda {
+
+namespace {
+
+// The batch dimensions of out, x and y together, in elements; those of out in order, so that what out's products have
+// between them is a whole product.
+Walk batches_of(const atled_tensor* out, const MatrixOperand& x, const MatrixOperand& y, int64_t product) {
+  Walk walk;
+  walk.operands = 3;
+  const MatrixOperand* operands[] = {&x, &y};
+  walk.ndim = std::max(x.batch, y.batch);
+  int64_t step = product;
+  for (int d = 0; d < walk.ndim; ++d) {
+    walk.sizes[d] = out->dl.shape[walk.ndim - 1 - d];
+    walk.strides[0][d] = step;
+    step *= walk.sizes[d];
+    for (int k = 0; k < 2; ++k) {
+      const MatrixOperand& o = *operands[k];
+      const int own = o.batch - 1 - d;
+      walk.strides[k + 1][d] = own < 0 || o.tensor->dl.shape[own] == 1 ? 0 : o.tensor->dl.strides[own];
+    }
+  }
+  walk.simplify();
+  return walk;
+}
+
+class Product {
+ public:
+  // out is contiguous.
+  Product(atled_tensor* out, atled_tensor* a, atled_tensor* b)
+      : out_(out), x_(convert(a), true), y_(convert(b), false), device_(out->dl.device.device_id) {}
+
+  // out = alpha * a b + beta * input, which broadcasts
+  void run(std::complex<double> alpha, std::complex<double> beta, atled_tensor* input) {
+    alpha_ = alpha;
+    beta_ = beta;
+    input_ = beta == 0.0 ? nullptr : input;
+    if (numel(out_) == 0) return;
+    const DeviceGuard device(device_);
+    if (y_.batch == 0 && x_.batch > 0) x_.fold();
+    // A column is little beside the matrix, which then need not be copied, nor leave the path for rows.
+    if (y_.columns == 1 && y_.batch == 0 && y_.row != 1 && x_.column == 1) make_contiguous(y_, false);
+    walk_ = batches_of(out_, x_, y_, x_.rows * y_.columns);
+    const bool vector = x_.rows == 1 || y_.columns == 1;
+    if (vector && (x_.columns == 1 || (x_.column == 1 && y_.row == 1))) return multiply_rows(whole_job());
+    const int64_t most = std::max({x_.rows, x_.columns, y_.columns});
+    if (has_blas(out_->dtype) && x_.columns > 0 && most <= kMostBlas) return by_blas();
+    multiply_tiles(whole_job());
+  }
+
+ private:
+  Tensor convert(atled_tensor* t) const {
+    return t->dtype == out_->dtype ? Tensor::borrow(t) : contiguous(t, out_->dtype);
+  }
+  static void make_contiguous(MatrixOperand& o, bool left) {
+    const bool folded = o.batch == 0;
+    o.tensor = contiguous(o.tensor, o.tensor->dtype);
+    o.describe(left);
+    if (folded) o.fold();
+  }
+  static BlasView readable(MatrixOperand& o, bool left) {
+    const BlasView view = blas_view(o.rows, o.columns, o.row, o.column);
+    if (view.readable) return view;
+    make_contiguous(o, left);
+    return blas_view(o.rows, o.columns, o.row, o.column);
+  }
+
+  // All of it, for an own kernel.
+  ProductJob whole_job() const {
+    if (walk_.ndim > kMaxDims)
+      fail(ATLED_E_NOT_IMPLEMENTED, "expected at most %d batch dimensions that do not join, got %d", kMaxDims,
+           walk_.ndim);
+    ProductJob job{};
+    job.dtype = out_->dtype;
+    job.device = device_;
+    job.batches = walk_.total();
+    job.m = x_.rows;
+    job.n = y_.columns;
+    job.k = x_.columns;
+    job.x = x_.tensor->dl.data;
+    job.y = y_.tensor->dl.data;
+    job.out = out_->dl.data;
+    job.c = addend();
+    job.out_step = job.m * job.n;
+    job.x_row = x_.row;
+    job.x_column = x_.column;
+    job.y_row = y_.row;
+    job.y_column = y_.column;
+    job.alpha = alpha_;
+    job.beta = input_ ? beta_ : 0.0;
+    ReduceDims dims;
+    for (int d = 0; d < walk_.ndim; ++d) dims.append(walk_.sizes[d], walk_.strides[1][d], walk_.strides[2][d]);
+    dims.small = job.batches <= kMaxOffset;
+    job.batch = ReduceOffsets(dims);
+    return job;
+  }
+
+  // Where what is added lies like out: in input, or in out.
+  const void* addend() const {
+    if (!input_) return out_->dl.data;
+    const bool whole = input_->dtype == out_->dtype && is_contiguous(input_) && numel(input_) == numel(out_);
+    if (whole) return input_->dl.data;
+    assign(out_, input_);
+    return out_->dl.data;
+  }
+  // Whether cuBLASLt can add input to each row.
+  bool is_bias() const {
+    const int last = input_ ? input_->dl.ndim - 1 : -1;
+    return last >= 0 && beta_ == 1.0 && input_->dtype == out_->dtype && out_->dl.ndim == 2 &&
+           input_->dl.shape[last] == y_.columns && numel(input_) == y_.columns && input_->dl.strides[last] == 1 &&
+           takes_bias(out_->dtype, input_->dl.data);
+  }
+
+  void by_blas() {
+    BlasView x = readable(x_, true), y = readable(y_, false);
+    const int64_t matrix = x_.rows * y_.columns;
+    walk_ = batches_of(out_, x_, y_, matrix);
+    if (launches(walk_) > kMostLaunches) {
+      // Operands that do not broadcast join when they are contiguous.
+      for (MatrixOperand* o : {&x_, &y_})
+        if (numel(o->tensor) == walk_.total() * o->rows * o->columns) make_contiguous(*o, o == &x_);
+      x = readable(x_, true);
+      y = readable(y_, false);
+      walk_ = batches_of(out_, x_, y_, matrix);
+    }
+    BlasProduct p{};
+    p.dtype = out_->dtype;
+    p.device = device_;
+    p.m = x_.rows;
+    p.n = y_.columns;
+    p.k = x_.columns;
+    p.alpha = alpha_;
+    p.beta = input_ ? beta_ : 0.0;
+    const void* c = out_->dl.data;
+    if (is_bias()) {
+      p.bias = input_->dl.data;
+      p.beta = 0.0;
+    } else {
+      c = addend();
+    }
+    const int longest = batched_dim(walk_);
+    const int64_t batch = longest < 0 ? 1 : walk_.sizes[longest];
+    auto step = [&](int operand) { return longest < 0 ? 0 : walk_.strides[operand][longest]; };
+    p.x = BlasMatrices{nullptr, x.ld, step(1), x.transposed};
+    p.y = BlasMatrices{nullptr, y.ld, step(2), y.transposed};
+    p.out_step = step(0);
+    each_outer(walk_, longest, [&](const int64_t* at) {
+      for (int64_t from = 0; from < batch; from += kMostBatch) {
+        const int64_t out_at = at[0] + from * p.out_step;
+        p.batches = std::min(batch - from, kMostBatch);
+        p.x.data = element(x_.tensor->dl.data, at[1] + from * p.x.step);
+        p.y.data = element(y_.tensor->dl.data, at[2] + from * p.y.step);
+        p.out = element(out_->dl.data, out_at);
+        p.c = element(c, out_at);
+        if (!multiply(p)) by_tiles(p);
+      }
+    });
+  }
+  void* element(const void* from, int64_t i) const {
+    return static_cast<char*>(const_cast<void*>(from)) + i * itemsize(out_->dtype);
+  }
+
+  // What cuBLASLt has no algorithm for.
+  void by_tiles(const BlasProduct& p) const {
+    ProductJob job{};
+    job.dtype = p.dtype;
+    job.device = p.device;
+    job.batches = p.batches;
+    job.m = p.m;
+    job.n = p.n;
+    job.k = p.k;
+    job.x = p.x.data;
+    job.y = p.y.data;
+    job.out = p.out;
+    job.c = p.bias ? addend() : p.c;
+    job.out_step = p.out_step;
+    job.x_row = p.x.transposed ? 1 : p.x.ld;
+    job.x_column = p.x.transposed ? p.x.ld : 1;
+    job.y_row = p.y.transposed ? 1 : p.y.ld;
+    job.y_column = p.y.transposed ? p.y.ld : 1;
+    job.alpha = p.alpha;
+    job.beta = p.bias ? beta_ : p.beta;
+    ReduceDims dims;
+    dims.append(p.batches, p.x.step, p.y.step);
+    job.batch = ReduceOffsets(dims);
+    multiply_tiles(job);
+  }
+
+  atled_tensor* out_;
+  MatrixOperand x_, y_;
+  int device_;
+  std::complex<double> alpha_ = 1.0, beta_ = 0.0;
+  atled_tensor* input_ = nullptr;
+  Walk walk_;
+};
+
+void matmul(atled_frame* frame) {
+  Product(out_tensor(frame), arg_tensor(frame, 0), arg_tensor(frame, 1)).run(1.0, 0.0, nullptr);
+}
+
+void add_product(atled_frame* frame) {
+  Product(out_tensor(frame), arg_tensor(frame, 1), arg_tensor(frame, 2))
+      .run(complex_number(frame->args[4]), complex_number(frame->args[3]), arg_tensor(frame, 0));
+}
+
+void add_matmul() {
+  for (const char* op : {"core::matmul", "core::mm", "core::bmm", "core::mv", "core::dot"})
+    cuda_kernel(op, kernel<matmul>);
+  for (const char* op : {"core::addmm", "core::addmv", "core::baddbmm"}) cuda_kernel(op, kernel<add_product>);
+}
+ATLED_CUDA_KERNELS(add_matmul);
+
+}  // namespace
+
+}  // namespace atled::core::cuda
