@@ -100,7 +100,7 @@ function(atled_add_cuda)
   target_compile_definitions(atled_cuda PRIVATE ATLED_CORE_VERSION="${PROJECT_VERSION}")
   target_compile_options(atled_cuda PRIVATE -Wall -Wextra -fvisibility=hidden)
   set(exports "${CMAKE_CURRENT_BINARY_DIR}/cuda/exports.map")
-  file(CONFIGURE OUTPUT "${exports}" CONTENT "{ global: atled_plugin_init; local: *; };\n")
+  file(CONFIGURE OUTPUT "${exports}" CONTENT "{ global: atled_plugin_init; atled_cuda_*; local: *; };\n")
   # Static, so that the library loads where there is no CUDA; its symbols stay inside.
   target_link_libraries(atled_cuda PRIVATE "${cudart}" Threads::Threads ${CMAKE_DL_LIBS} rt)
   target_link_options(atled_cuda PRIVATE "-Wl,--version-script=${exports}" -Wl,--gc-sections -s)

@@ -29,21 +29,27 @@ struct Types {
 Types types_of(int dtype, bool fast) {
   const lt::ComputeType single = fast ? lt::kCompute32FFastTF32 : lt::kCompute32F;
   switch (dtype) {
-    case ATLED_FLOAT16: return {lt::kCompute32F, lt::kReal16F, lt::kReal32F};
-    case ATLED_BFLOAT16: return {lt::kCompute32F, lt::kReal16BF, lt::kReal32F};
-    case ATLED_FLOAT32: return {single, lt::kReal32F, lt::kReal32F};
-    case ATLED_FLOAT64: return {lt::kCompute64F, lt::kReal64F, lt::kReal64F};
-    case ATLED_COMPLEX64: return {single, lt::kComplex32F, lt::kComplex32F};
-    default: return {lt::kCompute64F, lt::kComplex64F, lt::kComplex64F};
+    case ATLED_FLOAT16:
+      return {lt::kCompute32F, lt::kReal16F, lt::kReal32F};
+    case ATLED_BFLOAT16:
+      return {lt::kCompute32F, lt::kReal16BF, lt::kReal32F};
+    case ATLED_FLOAT32:
+      return {single, lt::kReal32F, lt::kReal32F};
+    case ATLED_FLOAT64:
+      return {lt::kCompute64F, lt::kReal64F, lt::kReal64F};
+    case ATLED_COMPLEX64:
+      return {single, lt::kComplex32F, lt::kComplex32F};
+    default:
+      return {lt::kCompute64F, lt::kComplex64F, lt::kComplex64F};
   }
 }
 
 void expect(lt::Status status, const char* tried) {
   if (status == lt::kSuccess) return;
-  const char* name = status == lt::kNotInitialized  ? "NOT_INITIALIZED"
-                     : status == lt::kAllocFailed   ? "ALLOC_FAILED"
-                     : status == lt::kInvalidValue  ? "INVALID_VALUE"
-                     : status == lt::kArchMismatch  ? "ARCH_MISMATCH"
+  const char* name = status == lt::kNotInitialized ? "NOT_INITIALIZED"
+                     : status == lt::kAllocFailed  ? "ALLOC_FAILED"
+                     : status == lt::kInvalidValue ? "INVALID_VALUE"
+                     : status == lt::kArchMismatch ? "ARCH_MISMATCH"
                      : status == lt::kNotSupported ? "NOT_SUPPORTED"
                                                    : "another status";
   fail(status == lt::kAllocFailed ? ATLED_E_MEMORY : ATLED_E_DEVICE, "cuda: cuBLASLt could not %s: %s (%d)", tried,
@@ -135,8 +141,8 @@ Key key_of(const BlasProduct& p, bool fast) {
   const uint64_t aligned = uint64_t{alignment(p.x.data)} | uint64_t{alignment(p.y.data)} << 10 |
                            uint64_t{alignment(p.c)} << 20 | uint64_t{alignment(p.out)} << 30 |
                            uint64_t{alignment(p.bias)} << 40;
-  return Key{{flags, static_cast<int64_t>(aligned), p.batches, p.m, p.n, p.k, p.x.ld, p.x.step, p.y.ld, p.y.step,
-              p.out_step}};
+  return Key{
+      {flags, static_cast<int64_t>(aligned), p.batches, p.m, p.n, p.k, p.x.ld, p.x.step, p.y.ld, p.y.step, p.out_step}};
 }
 
 struct Plan {
@@ -176,10 +182,10 @@ Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, 
     expect(f.desc_set(plan.desc, lt::kDescEpilogue, &epilogue, sizeof epilogue), "take a bias");
     set_bias(f, plan, p.bias);
   }
-  plan.a = make_layout(f, types.data, p.y.transposed ? p.k : p.n, p.y.transposed ? p.n : p.k, p.y.ld, p.batches,
-                       p.y.step);
-  plan.b = make_layout(f, types.data, p.x.transposed ? p.m : p.k, p.x.transposed ? p.k : p.m, p.x.ld, p.batches,
-                       p.x.step);
+  plan.a =
+      make_layout(f, types.data, p.y.transposed ? p.k : p.n, p.y.transposed ? p.n : p.k, p.y.ld, p.batches, p.y.step);
+  plan.b =
+      make_layout(f, types.data, p.x.transposed ? p.m : p.k, p.x.transposed ? p.k : p.m, p.x.ld, p.batches, p.x.step);
   plan.c = make_layout(f, types.data, p.n, p.m, p.n, p.batches, p.out_step);
 
   Preference preference;
@@ -239,9 +245,7 @@ struct Factor {
 
 bool has_blas(int dtype) { return dtype >= ATLED_FLOAT16; }
 
-bool takes_bias(int dtype, const void* bias) {
-  return dtype <= ATLED_FLOAT32 && alignment(bias) >= 16;
-}
+bool takes_bias(int dtype, const void* bias) { return dtype <= ATLED_FLOAT32 && alignment(bias) >= 16; }
 
 bool multiply(const BlasProduct& p) {
   const lt::Functions& f = functions();

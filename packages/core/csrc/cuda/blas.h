@@ -17,7 +17,8 @@ struct BlasMatrices {
 };
 
 // out[b] = alpha * x[b] y[b] + beta * c[b] + bias for each of `batches` products of m x k by k x n, none of them 0. out
-// and c are row-major and whole, c may be out; with beta 0, c is not read. bias, n elements or NULL, is added to each row.
+// and c are row-major and whole, c may be out; with beta 0, c is not read. bias, n elements or NULL, is added to each
+// row.
 struct BlasProduct {
   int dtype;
   int device;  // the current one

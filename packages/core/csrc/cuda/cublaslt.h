@@ -71,21 +71,21 @@ struct HeuristicResult {
 };
 
 // Every function that is used: X(member, name, parameters).
-#define ATLED_CUBLASLT_FUNCTIONS(X)                                                                                   \
-  X(create, cublasLtCreate, (Handle*))                                                                                \
-  X(desc_create, cublasLtMatmulDescCreate, (Desc*, ComputeType, DataType))                                        \
-  X(desc_destroy, cublasLtMatmulDescDestroy, (Desc))                                                                  \
-  X(desc_set, cublasLtMatmulDescSetAttribute, (Desc, DescAttribute, const void*, size_t))                             \
-  X(layout_create, cublasLtMatrixLayoutCreate, (Layout*, DataType, uint64_t rows, uint64_t columns, int64_t ld))  \
-  X(layout_destroy, cublasLtMatrixLayoutDestroy, (Layout))                                                            \
-  X(layout_set, cublasLtMatrixLayoutSetAttribute, (Layout, LayoutAttribute, const void*, size_t))                     \
-  X(preference_create, cublasLtMatmulPreferenceCreate, (Preference*))                                                 \
-  X(preference_destroy, cublasLtMatmulPreferenceDestroy, (Preference))                                                \
-  X(preference_set, cublasLtMatmulPreferenceSetAttribute, (Preference, PreferenceAttribute, const void*, size_t))     \
-  X(heuristic, cublasLtMatmulAlgoGetHeuristic,                                                                        \
-    (Handle, Desc, Layout a, Layout b, Layout c, Layout d, Preference, int asked, HeuristicResult*, int* found))      \
-  X(matmul, cublasLtMatmul,                                                                                           \
-    (Handle, Desc, const void* alpha, const void* a, Layout, const void* b, Layout, const void* beta, const void* c,  \
+#define ATLED_CUBLASLT_FUNCTIONS(X)                                                                                  \
+  X(create, cublasLtCreate, (Handle*))                                                                               \
+  X(desc_create, cublasLtMatmulDescCreate, (Desc*, ComputeType, DataType))                                           \
+  X(desc_destroy, cublasLtMatmulDescDestroy, (Desc))                                                                 \
+  X(desc_set, cublasLtMatmulDescSetAttribute, (Desc, DescAttribute, const void*, size_t))                            \
+  X(layout_create, cublasLtMatrixLayoutCreate, (Layout*, DataType, uint64_t rows, uint64_t columns, int64_t ld))     \
+  X(layout_destroy, cublasLtMatrixLayoutDestroy, (Layout))                                                           \
+  X(layout_set, cublasLtMatrixLayoutSetAttribute, (Layout, LayoutAttribute, const void*, size_t))                    \
+  X(preference_create, cublasLtMatmulPreferenceCreate, (Preference*))                                                \
+  X(preference_destroy, cublasLtMatmulPreferenceDestroy, (Preference))                                               \
+  X(preference_set, cublasLtMatmulPreferenceSetAttribute, (Preference, PreferenceAttribute, const void*, size_t))    \
+  X(heuristic, cublasLtMatmulAlgoGetHeuristic,                                                                       \
+    (Handle, Desc, Layout a, Layout b, Layout c, Layout d, Preference, int asked, HeuristicResult*, int* found))     \
+  X(matmul, cublasLtMatmul,                                                                                          \
+    (Handle, Desc, const void* alpha, const void* a, Layout, const void* b, Layout, const void* beta, const void* c, \
      Layout, void* d, Layout, const Algo*, void* workspace, size_t, cudaStream_t))
 
 struct Functions {

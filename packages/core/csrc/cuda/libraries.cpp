@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -19,6 +18,13 @@ std::string wheels;  // what set_library_folders was given
 // Up to the last slash, without it.
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
+// Where this library lies: site-packages/atled/core where it was installed from a wheel.
+std::string own_folder() {
+  Dl_info own{};
+  const bool known = dladdr(reinterpret_cast<const void*>(&set_library_folders), &own) && own.dli_fname;
+  return known ? folder_of(own.dli_fname) : ".";
+}
+
 std::vector<std::string> folders() {
   std::vector<std::string> list;
   {
@@ -29,10 +35,7 @@ std::vector<std::string> folders() {
       from = to + 1;
     }
   }
-  // This library is site-packages/atled/core/libatled_cuda.so where it was installed from a wheel.
-  Dl_info own{};
-  if (dladdr(reinterpret_cast<const void*>(&set_library_folders), &own) && own.dli_fname)
-    list.push_back(folder_of(folder_of(folder_of(own.dli_fname))) + "/nvidia/cu13/lib");
+  list.push_back(folder_of(folder_of(own_folder())) + "/nvidia/cu13/lib");
   if (const char* home = std::getenv("CUDA_HOME")) list.push_back(std::string(home) + "/lib64");
   list.push_back("/usr/local/cuda/lib64");
   return list;
@@ -46,19 +49,21 @@ void set_library_folders(const char* list) {
 }
 
 Library::Library(const char* file) : file_(file) {
-  handle_ = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-  std::string tried = "the system's library path", broken;
-  for (const std::string& folder : folders()) {
-    if (handle_) return;
-    const std::string path = folder + "/" + file;
+  std::string tried, broken;
+  auto open = [&](const std::string& path, const std::string& where) {
     handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle_) return;
+    if (handle_) return true;
     // A file that is there says more than all those that are not.
     const char* why = dlerror();
-    if (why && broken.empty() && !std::strstr(why, "No such file")) broken = why;
-    tried += ", " + folder;
-  }
-  if (handle_) return;
+    if (why && broken.empty() && why != path + ": cannot open shared object file: No such file or directory")
+      broken = why;
+    tried += (tried.empty() ? "" : ", ") + where;
+    return false;
+  };
+  // Without a folder: what the process has already, or the system's.
+  if (open(own_folder() + "/" + file, own_folder()) || open(file, "the system's library path")) return;
+  for (const std::string& folder : folders())
+    if (open(folder + "/" + file, folder)) return;
   throw Error(ATLED_E_DEVICE, "cuda: expected " + std::string(file) + ", looked for it in " + tried +
                                   (broken.empty() ? std::string() : ", found one that cannot be loaded: " + broken) +
                                   "; pip install \"atled-core[cuda]\" brings it");

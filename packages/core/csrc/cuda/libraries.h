@@ -7,8 +7,9 @@ namespace atled::core::cuda {
 
 class Library {
  public:
-  // The file, such as "libcublasLt.so.13": the one that the process has already, the system's, one of NVIDIA's wheels'
-  // or a toolkit's. It stays open. DeviceError, saying where it was looked for and what to install.
+  // The file, such as "libcublasLt.so.13": the one beside this library, or that the process has already, the system's,
+  // one of NVIDIA's wheels' or a toolkit's. It stays open. DeviceError says where it was looked for and what to
+  // install.
   explicit Library(const char* file);
 
   // DeviceError where the library has no such function.

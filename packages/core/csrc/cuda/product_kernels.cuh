@@ -40,21 +40,32 @@ struct Ending {
 template <class F>
 void visit_products(int dtype, F&& f) {
   switch (dtype) {
-    case ATLED_BOOL: return f(Tag<TruthProducts>{});
+    case ATLED_BOOL:
+      return f(Tag<TruthProducts>{});
     case ATLED_UINT8:
-    case ATLED_INT8: return f(Tag<IntegerProducts<uint8_t, uint32_t>>{});
+    case ATLED_INT8:
+      return f(Tag<IntegerProducts<uint8_t, uint32_t>>{});
     case ATLED_UINT16:
-    case ATLED_INT16: return f(Tag<IntegerProducts<uint16_t, uint32_t>>{});
+    case ATLED_INT16:
+      return f(Tag<IntegerProducts<uint16_t, uint32_t>>{});
     case ATLED_UINT32:
-    case ATLED_INT32: return f(Tag<IntegerProducts<uint32_t, uint32_t>>{});
+    case ATLED_INT32:
+      return f(Tag<IntegerProducts<uint32_t, uint32_t>>{});
     case ATLED_UINT64:
-    case ATLED_INT64: return f(Tag<IntegerProducts<uint64_t, uint64_t>>{});
-    case ATLED_FLOAT16: return f(Tag<FloatProducts<Half, float>>{});
-    case ATLED_BFLOAT16: return f(Tag<FloatProducts<BFloat16, float>>{});
-    case ATLED_FLOAT32: return f(Tag<FloatProducts<float, float>>{});
-    case ATLED_FLOAT64: return f(Tag<FloatProducts<double, double>>{});
-    case ATLED_COMPLEX64: return f(Tag<ComplexProducts<float>>{});
-    default: return f(Tag<ComplexProducts<double>>{});
+    case ATLED_INT64:
+      return f(Tag<IntegerProducts<uint64_t, uint64_t>>{});
+    case ATLED_FLOAT16:
+      return f(Tag<FloatProducts<Half, float>>{});
+    case ATLED_BFLOAT16:
+      return f(Tag<FloatProducts<BFloat16, float>>{});
+    case ATLED_FLOAT32:
+      return f(Tag<FloatProducts<float, float>>{});
+    case ATLED_FLOAT64:
+      return f(Tag<FloatProducts<double, double>>{});
+    case ATLED_COMPLEX64:
+      return f(Tag<ComplexProducts<float>>{});
+    default:
+      return f(Tag<ComplexProducts<double>>{});
   }
 }
 

@@ -21,7 +21,8 @@ struct Sum {
 template <class P, int V>
 __global__ void __launch_bounds__(kReduceThreads)
     rows_kernel(const typename P::Stored* rows, const typename P::Stored* vector, typename P::Stored* out,
-                const typename P::Stored* c, typename P::Acc* partial, const Ending<P> ending, const __grid_constant__ RowsLayout layout) {
+                const typename P::Stored* c, typename P::Acc* partial, const Ending<P> ending,
+                const __grid_constant__ RowsLayout layout) {
   using Acc = typename P::Acc;
   using Piece = Vector<typename P::Stored, V>;
   const uint32_t lanes = layout.lanes, per_block = kReduceThreads / lanes, lane = threadIdx.x % lanes;
@@ -84,7 +85,8 @@ Rows rows_of(const ProductJob& job) {
 // Whether every vector of `width` bytes lies at a multiple of it.
 bool aligned(const ProductJob& job, const Rows& r, int64_t item, int64_t width) {
   auto whole = [&](int64_t elements) { return elements * item % width == 0; };
-  bool fits = whole(job.k) && whole(r.step) && reinterpret_cast<uintptr_t>(r.rows) % static_cast<uintptr_t>(width) == 0 &&
+  bool fits = whole(job.k) && whole(r.step) &&
+              reinterpret_cast<uintptr_t>(r.rows) % static_cast<uintptr_t>(width) == 0 &&
               reinterpret_cast<uintptr_t>(r.vector) % static_cast<uintptr_t>(width) == 0;
   for (int d = 0; d < job.batch.n; ++d) fits = fits && whole(job.batch.in[d]) && whole(job.batch.out[d]);
   return fits;
@@ -98,8 +100,9 @@ void run(const ProductJob& job, const Rows& r) {
   kept.append(job.batches * r.count, INT64_MAX, 0);
   gone.append(job.k / V, V, 0);
   const ReducePlan plan = plan_reduction(kept, gone);
-  RowsLayout layout{r.count,  plan.outputs, plan.length, plan.chunk_length,
-                    r.step,   job.out_step, static_cast<uint32_t>(plan.lanes), job.batch};
+  RowsLayout layout{
+      r.count,  plan.outputs, plan.length, plan.chunk_length, r.step, job.out_step, static_cast<uint32_t>(plan.lanes),
+      job.batch};
   if (r.swapped)
     for (int d = 0; d < layout.batch.n; ++d) {
       layout.batch.in[d] = job.batch.out[d];
@@ -116,11 +119,12 @@ void run(const ProductJob& job, const Rows& r) {
   const Ending<P> ending(job.alpha, job.beta);
   const dim3 blocks(blocks_for(plan.output_blocks(), 1), static_cast<unsigned>(plan.chunks));
   launch(rows_kernel<P, V>, blocks, kReduceThreads, stream, static_cast<const T*>(r.rows),
-         static_cast<const T*>(r.vector), static_cast<T*>(job.out),
-         static_cast<const T*>(job.c), partial, ending, layout);
+         static_cast<const T*>(r.vector), static_cast<T*>(job.out), static_cast<const T*>(job.c), partial, ending,
+         layout);
   if (partial)
     launch(finish_kernel<P>, blocks_for(plan.outputs, kThreads), kThreads, stream, static_cast<const Acc*>(partial),
-           static_cast<T*>(job.out), static_cast<const T*>(job.c), ending, plan.chunks, plan.outputs, r.count, job.out_step);
+           static_cast<T*>(job.out), static_cast<const T*>(job.c), ending, plan.chunks, plan.outputs, r.count,
+           job.out_step);
 }
 
 }  // namespace

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ._core import InvalidValueError, Tensor, default_generator
 
 _PRECISIONS = ("highest", "high", "medium")
 _precision = "highest"
+_followers: list[Callable[[str], None]] = []
 _deterministic = _warn_only = False
 
 
@@ -17,7 +20,8 @@ def get_float32_matmul_precision() -> str:
 def set_float32_matmul_precision(precision: str) -> None:
     """How exact products of float32 matrices must be: "highest", "high" or "medium".
 
-    The CPU computes all three alike, as exactly as float32 allows; a GPU may use TensorFloat-32 or bfloat16.
+    The CPU computes all three alike, as exactly as float32 allows; for "high" and "medium", a GPU rounds the factors of
+    each product to TensorFloat-32, with 10 bits of mantissa, and sums in float32 as before.
     """
     global _precision
     if precision not in _PRECISIONS:
@@ -25,6 +29,14 @@ def set_float32_matmul_precision(precision: str) -> None:
             f"set_float32_matmul_precision: expected one of {', '.join(_PRECISIONS)}, got {precision!r}"
         )
     _precision = precision
+    for follow in _followers:
+        follow(precision)
+
+
+def follow_float32_matmul_precision(follow: Callable[[str], None]) -> None:
+    """Calls ``follow`` with what `set_float32_matmul_precision` was given, now and at each change."""
+    _followers.append(follow)
+    follow(_precision)
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
