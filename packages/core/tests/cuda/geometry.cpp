@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "cuda/matmul_layout.h"
 #include "cuda/reduce_plan.h"
 #include "functors/extremes.h"
 #include "functors/moments.h"
@@ -10,6 +11,12 @@
 using namespace atled::core::cuda;
 
 extern "C" {
+
+// 0 where BLAS cannot read the matrix, else its leading dimension, negative for a transposed one.
+int64_t blas_ld(int64_t rows, int64_t columns, int64_t row, int64_t column) {
+  const BlasView view = blas_view(rows, columns, row, column);
+  return view.readable ? view.transposed ? -view.ld : view.ld : 0;
+}
 
 uint32_t quotient(uint32_t n, uint32_t d) { return FastDivisor(d).quotient(n); }
 

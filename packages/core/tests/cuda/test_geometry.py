@@ -150,3 +150,19 @@ def test_the_first_of_equals_wins(host: ctypes.CDLL) -> None:
     for values, expected in (([1, 3, 3, 2], 1), ([nan, 5, nan], 0), ([5, nan, nan], 1), ([-math.inf] * 3, 0)):
         for part in (1, 2, 4):
             assert host.argmax(*_doubles(np.array(values, float)), INT64(part)) == expected, (values, part)
+
+
+def test_what_blas_can_read(host: ctypes.CDLL) -> None:
+    for rows, columns, row, column in itertools.product((1, 2, 3), (1, 2, 3), range(-2, 6), range(-2, 6)):
+        given = tuple(map(INT64, (rows, columns, row, column)))
+        ld = host.blas_ld(*given)
+        wanted = [[i * row + j * column for j in range(columns)] for i in range(rows)]
+        plain = (column == 1 or columns == 1) and (rows == 1 or row >= columns)
+        transposed = (row == 1 or rows == 1) and (columns == 1 or column >= rows)
+        assert (ld != 0) == (plain or transposed), given
+        if ld > 0:
+            assert wanted == [[i * ld + j for j in range(columns)] for i in range(rows)] and ld >= columns
+        if ld < 0:
+            assert wanted == [[i + j * -ld for j in range(columns)] for i in range(rows)] and -ld >= rows
+    assert host.blas_ld(INT64(2), INT64(3), INT64(2**31), INT64(1)) == 0
+    assert host.blas_ld(INT64(2), INT64(3), INT64(2**31 - 1), INT64(1)) == 2**31 - 1

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <complex>
 #include <cstdio>
 #include <cstdlib>
@@ -233,6 +234,10 @@ void with_types(DataType type, F&& f) {
 
 // ---- the library ----
 
+// How often an algorithm was chosen, for tests.
+static std::atomic<int> choices{0};
+extern "C" __attribute__((visibility("default"))) int atled_emulator_choices() { return choices; }
+
 #define ATLED_ENTRY extern "C" __attribute__((visibility("default"))) Status
 
 ATLED_ENTRY cublasLtCreate(Handle* out) {
@@ -323,6 +328,7 @@ ATLED_ENTRY cublasLtMatmulAlgoGetHeuristic(Handle handle, Desc desc, Layout a, L
   expect(asked >= 1, "no algorithm was asked for");
   expect(handle->device == ATLED_CALLER.current_device(), "a handle of another device");
   expect(preference->reductions == kReductionInComputeType, "reductions that narrow or that do not keep an order");
+  ++choices;
   auto* choice = new Choice{};  // kept: an algorithm may be copied
   choice->problem = problem_of(desc, a, b, c, d);
   std::memcpy(choice->align, preference->align, sizeof preference->align);
