@@ -169,23 +169,46 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def cuda(session: nox.Session) -> None:
-    """Build core's CUDA backend, with nvcc from PyPI where the machine has none, and run its tests."""
-    (core,) = (package for package in PACKAGES if package.name == "core")
+    """Build core's CUDA backend, with nvcc from PyPI where the machine has none, and test it on an emulated device."""
+    packages = [package for package in PACKAGES if package.name in ("core", "autograd", "nn", "optim", "testing")]
+    core = packages[0]
+    requirements = {requirement for package in packages for requirement in package.test_requirements}
     tools = ["cmake>=3.26", "ninja>=1.11", *core.build_requirements]
     if not (shutil.which("nvcc") or Path("/usr/local/cuda/bin/nvcc").exists()):
         tools += [f"nvidia-{name}>=13.0,<14" for name in ("cuda-nvcc", "cuda-crt", "nvvm", "cuda-cccl", "cuda-runtime")]
-    install(session, [p for p in PACKAGES if p.name in ("core", "testing")], *core.test_requirements, *tools)
-    prefix, folder = Path(session.virtualenv.location), ROOT / "build" / "cuda"
-    nanobind = session.run("python", "-m", "nanobind", "--cmake_dir", silent=True)
-    options = [
-        *("-DATLED_CUDA=ON", "-DATLED_STUBS=OFF", f"-DPython_EXECUTABLE={prefix / 'bin' / 'python'}"),
-        *(f"-Dnanobind_ROOT={str(nanobind).strip()}", *(session.posargs or ["-DATLED_CUDA_ARCHITECTURES=90"])),
-    ]
-    session.run("cmake", "-G", "Ninja", "-S", str(core.folder), "-B", str(folder), *options)
-    session.run("cmake", "--build", str(folder), "--target", "atled_cuda")
-    (installed,) = prefix.rglob("site-packages/atled/core")
-    shutil.copy(folder / "libatled_cuda.so", installed)
-    session.run(*pytest("cuda", "-q", str((core.tests / "cuda").relative_to(ROOT))))
+    install(session, packages, *sorted(requirements), *tools)
+    prefix = Path(session.virtualenv.location)
+    (site,) = prefix.rglob("site-packages/atled/core")
+    tests = str((core.tests / "cuda").relative_to(ROOT))
+
+    def build(name: str, source: Path, target: str, *options: str) -> Path:
+        folder = ROOT / "build" / name
+        python = f"-DPython_EXECUTABLE={prefix / 'bin' / 'python'}"
+        session.run("cmake", "-G", "Ninja", "-S", str(source), "-B", str(folder), python, *options)
+        session.run("cmake", "--build", str(folder), "--target", target)
+        return folder
+
+    nanobind = str(session.run("python", "-m", "nanobind", "--cmake_dir", silent=True)).strip()
+    options = ["-DATLED_CUDA=ON", "-DATLED_STUBS=OFF", f"-Dnanobind_ROOT={nanobind}"]
+    folder = build("cuda", core.folder, "atled_cuda", *options, *(session.posargs or ["-DATLED_CUDA_ARCHITECTURES=90"]))
+    shutil.copy(folder / "libatled_cuda.so", site)
+    real = pytest("cuda", "-q", tests)
+
+    emulator = build("emulator", core.tests / "cuda" / "emulator", "all")
+    emulate = ["cmake", "--install", str(emulator), "--prefix", str(site.parents[1])]
+    session.env["ATLED_TEST_DEVICE"] = "cuda"
+    run_all(
+        session,
+        real,
+        emulate,
+        pytest(
+            "cuda-emulated",
+            "-q",
+            tests,
+            *(str((p.tests / "test_ops.py").relative_to(ROOT)) for p in packages if (p.tests / "test_ops.py").exists()),
+        ),
+        pytest("cuda-emulated-gradients", "-q", "packages/autograd/tests/test_rules.py", "-k", "first_and_second"),
+    )
 
 
 @nox.session

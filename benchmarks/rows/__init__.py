@@ -1,6 +1,7 @@
 """The rows of the table, in groups; a group is a function that makes its rows."""
 
 from benchmarks.rows import (
+    cuda,
     decompositions,
     elementwise,
     footprint,
@@ -38,6 +39,7 @@ GROUPS = {
     "random": random.rows,
     "sharing": sharing.rows,
     "footprint": footprint.rows,
+    "cuda": cuda.rows,
 }
 
 __all__ = ["GROUPS", "Row"]

@@ -1,5 +1,9 @@
-"""Every rule of every registered op against finite differences, at the samples of the ops' specifications."""
+"""Every rule of every registered op against finite differences, at the samples of the ops' specifications.
 
+ATLED_TEST_DEVICE names the device, the CPU unless set.
+"""
+
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +17,7 @@ from atled.core._ops import NAMESPACES
 from atled.testing import OpSpec, Sample, from_numpy, specs
 from atled.testing._convert import arrays_in
 
+DEVICE = os.environ.get("ATLED_TEST_DEVICE", "cpu")
 DIFFERENTIABLE = [spec for spec in specs.find_all(NAMESPACES) if spec.differentiable]
 CASES = [(spec, dtype) for spec in DIFFERENTIABLE for dtype in ("float64", "complex128") if dtype in spec.dtypes]
 
@@ -34,7 +39,7 @@ def leaves(spec: OpSpec, sample: Sample, dtype: str) -> tuple[list[at.Tensor], A
         if not isinstance(value, np.ndarray):
             fixed = getattr(at, value) if name == "dtype" and isinstance(value, str) else value
             return lambda: fixed
-        tensor = from_numpy(value, "cpu")
+        tensor = from_numpy(value, DEVICE)
         if not wanted(spec, name, value, dtype):
             return lambda: tensor
         tensors.append(tensor.requires_grad_())

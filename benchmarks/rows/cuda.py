@@ -1,0 +1,187 @@
+"""Device "cuda" beside PyTorch on the same GPU, and beside a copy of the same bytes; no rows where either has no GPU.
+
+A call is many launches and one wait at the end, so that what is timed is the device, but for the rows named "launch".
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+import atled.core as at
+from atled import nn, optim
+from benchmarks.rows.row import Row
+
+LAUNCHES = 20
+ELEMENTS = 1 << 26
+SIZE = 4096
+# Of the bandwidth that a copy reaches.
+BANDWIDTH = 0.9
+
+
+def rows() -> list[Row]:
+    """Bandwidth of element-wise ops and reductions, rates of products, cost of a launch, training steps."""
+    if not (torch.cuda.is_available() and at.cuda.is_available()):
+        return []
+    return [*_bandwidth(), *_products(), *_launches(), *_steps()]
+
+
+def _waits(wait: Callable[[], object], call: Callable[[], object], launches: int = LAUNCHES) -> Callable[[], object]:
+    def run() -> None:
+        for _ in range(launches):
+            call()
+        wait()
+
+    return run
+
+
+def _both(
+    ours: Callable[[], object], theirs: Callable[[], object], launches: int = LAUNCHES
+) -> dict[str, Callable[[], object]]:
+    return {
+        "atled": _waits(at.cuda.synchronize, ours, launches),
+        "torch": _waits(torch.cuda.synchronize, theirs, launches),
+    }
+
+
+def _pair(shape: tuple[int, ...], dtype: str = "float32", seed: int = 0) -> tuple[Any, Any]:
+    """The same numbers in both libraries; the copy of one is the other's."""
+    t = torch.randn(shape, generator=torch.Generator("cuda").manual_seed(seed), device="cuda")
+    t = t.to(getattr(torch, dtype))
+    return at.from_dlpack(t.clone()), t
+
+
+def _bandwidth() -> list[Row]:
+    """Each op's time may be what a copy takes for the bytes that it reads and writes, over BANDWIDTH."""
+    (a, t), (b, u) = _pair((ELEMENTS,)), _pair((ELEMENTS,), seed=1)
+    (square, square_t), (half, half_t) = _pair((8192, 8192)), _pair((ELEMENTS,), "bfloat16")
+    to = torch.empty_like(t)
+    out, out_t = at.empty_like(a), torch.empty_like(t)
+    copied = _waits(torch.cuda.synchronize, lambda: to.copy_(t))
+    bytes_of_copy = 8 * ELEMENTS
+
+    def row(name: str, ours: Callable[[], object], theirs: Callable[[], object], moved: int) -> Row:
+        peers = {**_both(ours, theirs), "copy": copied}
+        return Row(f"cuda {name}", peers, {"torch": 1.0, "copy": moved / bytes_of_copy / BANDWIDTH})
+
+    n = ELEMENTS
+    return [
+        row("add into out", lambda: at.add(a, b, out=out), lambda: torch.add(t, u, out=out_t), 12 * n),
+        row("add", lambda: a + b, lambda: t + u, 12 * n),
+        row("exp", lambda: at.exp(a), lambda: torch.exp(t), 8 * n),
+        row("exp, bfloat16", lambda: at.exp(half), lambda: torch.exp(half_t), 4 * n),
+        row("sigmoid", lambda: at.sigmoid(a), lambda: torch.sigmoid(t), 8 * n),
+        row("sum", lambda: at.sum(a), lambda: torch.sum(t), 4 * n),
+        row("sum of rows", lambda: at.sum(square, 1), lambda: torch.sum(square_t, 1), 4 * n),
+        row("sum of columns", lambda: at.sum(square, 0), lambda: torch.sum(square_t, 0), 4 * n),
+        row("variance of rows", lambda: at.var(square, 1), lambda: torch.var(square_t, 1), 4 * n),
+        row("softmax of rows", lambda: at.softmax(square, 1), lambda: torch.softmax(square_t, 1), 8 * n),
+        row("copy of a transpose", lambda: square.T.contiguous(), lambda: square_t.T.contiguous(), 8 * n),
+        row("cumsum of rows", lambda: at.cumsum(square, 1), lambda: torch.cumsum(square_t, 1), 8 * n),
+    ]
+
+
+def _products() -> list[Row]:
+    found = []
+    for name, dtype, precision in (
+        ("float32", "float32", "highest"),
+        ("TensorFloat-32", "float32", "high"),
+        ("bfloat16", "bfloat16", "highest"),
+        ("float16", "float16", "highest"),
+    ):
+        (a, t), (b, u) = _pair((SIZE, SIZE), dtype), _pair((SIZE, SIZE), dtype, seed=1)
+        peers = _both(lambda a=a, b=b: a @ b, lambda t=t, u=u: t @ u)
+        peers = {
+            "atled": _with(lambda p=precision: at.set_float32_matmul_precision(p), peers["atled"]),
+            "torch": _with(lambda p=precision: torch.set_float32_matmul_precision(p), peers["torch"]),
+        }
+        found.append(Row(f"cuda matmul {SIZE}, {name}", peers, {"torch": 1.03}))
+    return found
+
+
+def _with(before: Callable[[], object], call: Callable[[], object]) -> Callable[[], object]:
+    def run() -> None:
+        before()
+        call()
+
+    return run
+
+
+def _launches() -> list[Row]:
+    """Tiny ops: nothing but what a call costs from Python."""
+    a, t = _pair((8,))
+    m, n = _pair((8, 8))
+    pairs: Mapping[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "add": (lambda: a + a, lambda: t + t),
+        "sum": (lambda: a.sum(), lambda: t.sum()),
+        "matmul": (lambda: m @ m, lambda: n @ n),
+    }
+    return [Row(f"cuda launch of a tiny {k}", _both(x, y, 1000), {"torch": 0.5}) for k, (x, y) in pairs.items()]
+
+
+def _mlp(library: Any) -> Any:
+    layers = [library.Linear(1024, 1024), library.ReLU(), library.Linear(1024, 1024), library.ReLU()]
+    return library.Sequential(*layers, library.Linear(1024, 10))
+
+
+def _cnn(library: Any) -> Any:
+    return library.Sequential(
+        library.Conv2d(1, 32, 3, padding=1),
+        library.BatchNorm2d(32),
+        library.ReLU(),
+        library.Conv2d(32, 64, 3, padding=1),
+        library.ReLU(),
+        library.MaxPool2d(2),
+        library.Flatten(),
+        library.Linear(64 * 14 * 14, 10),
+    )
+
+
+def _step(model: Any, loss: Any, optimizer: Any, data: Any, target: Any) -> Callable[[], object]:
+    def run() -> None:
+        optimizer.zero_grad()
+        loss(model(data), target).backward()
+        optimizer.step()
+
+    return run
+
+
+def _steps() -> list[Row]:
+    found = []
+    for name, make, shape in (("MLP", _mlp, (256, 1024)), ("CNN", _cnn, (256, 1, 28, 28))):
+        theirs = make(torch.nn).to("cuda")
+        ours = make(nn)
+        ours.load_state_dict({k: at.asarray(v.cpu().numpy()) for k, v in theirs.state_dict().items()})
+        ours.to("cuda")
+        x, x_t = _pair(shape)
+        y = np.random.default_rng(0).integers(0, 10, shape[0])
+        step = _step(ours, nn.CrossEntropyLoss(), optim.SGD(ours.parameters(), lr=1e-3), x, at.asarray(y).to("cuda"))
+        step_t = _step(
+            theirs,
+            torch.nn.CrossEntropyLoss(),
+            torch.optim.SGD(theirs.parameters(), lr=1e-3),
+            x_t,
+            torch.from_numpy(y).to("cuda"),
+        )
+        eager = _both(step, step_t)
+        found.append(Row(f"cuda {name} training step", eager, {"torch": 0.8}))
+        replayed = _waits(at.cuda.synchronize, _captured(step).replay)
+        found.append(
+            Row(f"cuda {name} training step, replayed", {"atled": replayed, "torch": eager["torch"]}, {"torch": 0.5})
+        )
+    return found
+
+
+def _captured(step: Callable[[], object]) -> Any:
+    """The step as a graph, after a few that make what lives longer than one step."""
+    stream = at.cuda.Stream()
+    stream.wait_stream(at.cuda.current_stream())
+    with at.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    at.cuda.current_stream().wait_stream(stream)
+    graph = at.cuda.CUDAGraph()
+    with at.cuda.graph(graph):
+        step()
+    return graph
