@@ -21,7 +21,7 @@ from ._convert import (
     result_dtype,
     to_numpy,
 )
-from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, OpSpec, Sample, Samples
+from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, HostErrorCase, OpSpec, Sample, Samples
 
 __all__ = [
     "ALL",
@@ -37,6 +37,7 @@ __all__ = [
     "UNSIGNED",
     "Draw",
     "ErrorCase",
+    "HostErrorCase",
     "OpSpec",
     "Sample",
     "Samples",

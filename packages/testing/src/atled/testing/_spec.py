@@ -47,6 +47,10 @@ class ErrorCase(Sample):
         self.error, self.match = error, match
 
 
+class HostErrorCase(ErrorCase):
+    """One that only the CPU refuses: other devices would have to be waited for, and take the nearest legal value."""
+
+
 class Draw:
     """Draws the arrays of an op's samples, the same ones at each run.
 
