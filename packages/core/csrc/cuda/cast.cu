@@ -30,9 +30,7 @@ void assign(const atled_tensor* out, const atled_value& value) {
     });
   }
   e.operand(value, out->dtype);
-  if (value.tag == ATLED_TENSOR && value.u.tensor->dl.ndim > 1 && numel(out) > 0 &&
-      !(is_contiguous(out) && is_contiguous(value.u.tensor)) && transpose(out, value.u.tensor, e.walk()))
-    return;
+  if (value.tag == ATLED_TENSOR && transpose(out, value.u.tensor)) return;
   visit_size(itemsize(out->dtype), [&](auto tag) {
     using T = typename decltype(tag)::type;
     e.run_as_is<T, T>(Positive{});

@@ -196,11 +196,6 @@ class Elementwise {
     DeviceGuard device(device_.device_id);
     pieces<F, float, R, A...>(f);
   }
-  // Where the elements lie, once all operands are there; an empty walk has none.
-  const Walk& walk() {
-    settle(count_, false);
-    return walk_;
-  }
 
  private:
   struct Operand {

@@ -1,6 +1,7 @@
-#include "cuda/transpose.h"
-
 #include "cuda/elementwise.cuh"
+#include "cuda/transpose.h"
+#include "cuda/transpose_plan.h"
+#include "ops/layout.h"
 
 namespace atled::core::cuda {
 
@@ -37,10 +38,27 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+Walk walk_of(const atled_tensor* out, const atled_tensor* in) {
+  Walk walk;
+  const int64_t item = itemsize(out->dtype);
+  walk.operands = 2;
+  walk.ndim = out->dl.ndim;
+  for (int d = 0; d < walk.ndim; ++d) {
+    const int from = walk.ndim - 1 - d;
+    walk.sizes[d] = out->dl.shape[from];
+    walk.strides[0][d] = out->dl.strides[from] * item;
+    walk.strides[1][d] = in->dl.strides[from] * item;
+  }
+  walk.simplify();
+  return walk;
+}
+
 }  // namespace
 
-bool transpose(const atled_tensor* out, const atled_tensor* in, const Walk& walk) {
-  const TransposePlan plan = plan_transpose(walk, itemsize(out->dtype));
+bool transpose(const atled_tensor* out, const atled_tensor* in) {
+  if (out->dl.ndim < 2 || numel(out) == 0 || (is_contiguous(out) && is_contiguous(in)) || !same_shape(out, in))
+    return false;
+  const TransposePlan plan = plan_transpose(walk_of(out, in), itemsize(out->dtype));
   if (!plan.applies || !TransposeTiles::fits(plan, kWarp)) return false;
   DeviceGuard device(out->dl.device.device_id);
   visit_size(itemsize(out->dtype), [&](auto tag) {
