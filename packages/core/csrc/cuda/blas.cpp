@@ -8,6 +8,7 @@
 
 #include "cuda/cublaslt.h"
 #include "cuda/libraries.h"
+#include "cuda/runtime.h"
 
 namespace atled::core::cuda {
 

@@ -4,7 +4,7 @@
 
 #include <complex>
 
-#include "cuda/runtime.h"
+#include "atled/plugin.hpp"
 
 namespace atled::core::cuda {
 

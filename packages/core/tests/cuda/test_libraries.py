@@ -108,3 +108,31 @@ def test_the_values_of_nvidias_header() -> None:
     subprocess.run(
         [_compiler(), "-std=c++17", "-fsyntax-only", *folders, str(HERE / "cublaslt_values.cpp")], check=True
     )
+
+
+def test_a_backend_without_cublaslt(gpu: str, tmp_path: Path) -> None:
+    if not _cuda.LIBRARY.with_name("libcublasLt.so.13").exists():
+        pytest.skip("expected the emulated device, whose library can be moved away from its cuBLASLt")
+    shutil.copy(_cuda.LIBRARY, tmp_path)
+    script = f"""
+import pathlib, sys
+from atled.core import _cuda
+import atled.core as at
+_cuda.LIBRARY = pathlib.Path({str(tmp_path)!r}) / _cuda.LIBRARY.name
+_cuda.library_folders = lambda: ["/none"]
+x = at.ones(3, 4, device={gpu!r})
+print(at.mv(x, x[0]).tolist(), (x.int() @ x.int().T).sum().item())
+for _ in range(2):
+    try:
+        x @ x.T
+    except at.DeviceError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    said = done.stdout.splitlines()
+    if len(said) == 1:
+        pytest.skip("the system has cuBLASLt")
+    assert said[0] == "[4.0, 4.0, 4.0] 36", done.stderr
+    for line in said[1:3]:
+        assert line.startswith(f"matmul: cuda: expected libcublasLt.so.13, looked for it in {tmp_path}, the system's")
+        assert ", /none, " in line and line.endswith('pip install "atled-core[cuda]" brings it')
