@@ -96,10 +96,15 @@ template <class P, int V>
 void run(const ProductJob& job, const Rows& r) {
   using T = typename P::Stored;
   using Acc = typename P::Acc;
-  ReduceDims kept, gone;
+  // Lanes are worth some vectors each, chunks some elements.
+  ReduceDims kept, vectors, elements;
   kept.append(job.batches * r.count, INT64_MAX, 0);
-  gone.append(job.k / V, V, 0);
-  const ReducePlan plan = plan_reduction(kept, gone);
+  vectors.append(job.k / V, V, 0);
+  elements.append(job.k, 1, 0);
+  ReducePlan plan = plan_reduction(kept, vectors);
+  plan.chunks = plan_reduction(kept, elements).chunks;
+  plan.chunk_length = (plan.length + plan.chunks - 1) / plan.chunks;
+  if (plan.length > 0) plan.chunks = (plan.length + plan.chunk_length - 1) / plan.chunk_length;
   RowsLayout layout{
       r.count,  plan.outputs, plan.length, plan.chunk_length, r.step, job.out_step, static_cast<uint32_t>(plan.lanes),
       job.batch};

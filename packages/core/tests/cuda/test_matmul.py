@@ -92,7 +92,8 @@ def test_layouts(gpu: str, dtype: str, left: str, right: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex128", "uint8", "bool"])
 @pytest.mark.parametrize("k", [1, 8, 37, 1024, 40000])
 def test_vectors(gpu: str, dtype: str, k: int) -> None:
-    for rows, layout in itertools.product((1, 300 if k < 1000 else 3), ("plain", "transposed", "gaps")):
+    layouts = ("plain", "transposed", "gaps") if k < 10000 else ("plain",)
+    for rows, layout in itertools.product((1, 300 if k < 1000 else 3), layouts):
         (a, x), (b, y) = operand(gpu, (rows, k), layout, dtype), operand(gpu, (k, 1), layout, dtype)
         check(at.mv(x, y[:, 0]), a, b[:, 0], dtype)
         check(y[:, 0] @ x.T, b[:, 0], a.T, dtype)
