@@ -1,13 +1,19 @@
 """Fixtures of core's tests: fake distributions that plug into atled."""
 
+import os
 import sys
 from collections.abc import Iterator
+from importlib import util
 from pathlib import Path
 
 import pytest
 from distributions import MakeDistribution
 
 from atled.core import _registry
+
+# Without CuPy, device "cuda" is tested with a stand-in for it, whose LAPACK is SciPy's.
+if os.environ.get("ATLED_TEST_DEVICE", "").startswith("cuda") and util.find_spec("cupy") is None:
+    sys.path.append(str(Path(__file__).parent / "cuda" / "emulator" / "fake_cupy"))
 
 
 @pytest.fixture

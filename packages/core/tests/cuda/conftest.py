@@ -1,10 +1,13 @@
 """What the tests of device "cuda" need: a GPU, or the parts of its code that run on the host."""
 
 import ctypes
+import importlib
 import os
 import shutil
 import subprocess
+from importlib import util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,6 +25,15 @@ def gpu() -> str:
     except at.DeviceError as error:
         pytest.skip(str(error))
     return "cuda"
+
+
+@pytest.fixture
+def cupy(gpu: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """CuPy where it is installed, else the stand-in for it; loaded by the first op that needs it."""
+    if util.find_spec("cupy") is None:
+        monkeypatch.syspath_prepend(str(HERE / "emulator" / "fake_cupy"))
+    importlib.import_module("cupyx")
+    return importlib.import_module("cupy")
 
 
 @pytest.fixture(scope="session")

@@ -91,8 +91,13 @@ class Call:
     # ---- arrays ----
 
     def array(self, tensor: Tensor) -> Any:
-        """The tensor's memory as an array of CuPy's."""
-        return self.cupy.asarray(tensor)
+        """The tensor's memory as an array of CuPy's, for which nothing is waited."""
+        item = tensor.itemsize
+        length = 1 + sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+        owner = self.cupy.cuda.UnownedMemory(tensor.data_ptr(), length * item, tensor, self.device.index or 0)
+        memory = self.cupy.cuda.MemoryPointer(owner, 0)
+        strides = tuple(step * item for step in tensor.stride())
+        return self.cupy.ndarray(tuple(tensor.shape), tensor.dtype.name, memory, strides)
 
     def tensor(self, array: Any) -> Tensor:
         """The array's memory as a tensor. Both are on the current stream, so neither waits for the other."""

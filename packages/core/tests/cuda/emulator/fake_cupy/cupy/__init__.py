@@ -17,6 +17,13 @@ class ndarray(np.ndarray):
 
     memory = None
 
+    def __new__(cls, shape, dtype=float, memptr=None, strides=None, order="C"):
+        memory = memptr or cuda.allocate(max(int(np.prod(shape)) * np.dtype(dtype).itemsize, 1))
+        buffer = cuda.memory_at(memory.ptr, memory.mem.size)
+        made = super().__new__(cls, shape, dtype, buffer, 0, strides, order)
+        made.memory = memory
+        return made
+
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         assert stream == -1, "anything else makes streams wait for each other"
         owner = self.memory.mem.owner  # the tensor of atled's allocator
@@ -27,28 +34,15 @@ class ndarray(np.ndarray):
         return flat.view(name).as_strided(self.shape, steps).__dlpack__()
 
 
-def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
-    """The memory of an object with __cuda_array_interface__."""
-    face = a.__cuda_array_interface__
-    assert face["version"] == 3 and "stream" not in face
-    dtype, address = np.dtype(face["typestr"]), face["data"][0]
-    strides = face["strides"] or np.empty(face["shape"], dtype).strides
-    length = sum((n - 1) * s for n, s in zip(face["shape"], strides, strict=True)) + dtype.itemsize
-    made = np.ndarray.__new__(ndarray, face["shape"], dtype, cuda.memory_at(address, length), 0, strides)
-    made.memory = cuda.MemoryPointer(cuda.UnownedMemory(address, length, a, 0), 0)
-    return made
-
-
 def result(array, dtype=None):
     """A new array in device memory, laid out as a result of NumPy's."""
     array = np.asarray(array, dtype)
     order = np.argsort([-abs(s) for s in array.strides], kind="stable")
     packed = np.ascontiguousarray(array.transpose(order)) if array.ndim else array
-    memory = cuda.allocate(max(packed.nbytes, 1))
-    flat = np.ndarray.__new__(ndarray, packed.shape, array.dtype, cuda.memory_at(memory.ptr, max(packed.nbytes, 1)))
+    flat = ndarray(packed.shape, array.dtype)
     flat[...] = packed
     made = flat.transpose(np.argsort(order)) if array.ndim else flat
-    made.memory = memory
+    made.memory = flat.memory
     return made
 
 
@@ -67,4 +61,4 @@ def computed(function):
 
 from . import fft, linalg  # noqa: E402
 
-__all__ = ["asarray", "cuda", "fft", "linalg", "ndarray"]
+__all__ = ["cuda", "fft", "linalg", "ndarray"]
