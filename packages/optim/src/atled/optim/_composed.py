@@ -15,6 +15,12 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (at.float16, at.bfloat16) else tensor
 
 
+def _store(computed: Tensor, tensor: Tensor) -> None:
+    """Writes back what was computed beside the tensor, not in it."""
+    if computed is not tensor:
+        tensor.copy_(computed)
+
+
 def _check_params(op: str, params: Sequence[Tensor]) -> None:
     for i, param in enumerate(params):
         if not param.is_floating_point():
@@ -56,12 +62,13 @@ def sgd_(
     for i, param in enumerate(params):
         p, d = _wide(param), _wide(grads[i])
         d = -d if maximize else d
-        d = d + weight_decay * p if weight_decay else d
+        d = d.add(p, alpha=weight_decay) if weight_decay else d
         if buffers:
-            b = d if first else momentum * _wide(buffers[i]) + (1 - dampening) * d
-            buffers[i].copy_(b)
-            d = d + momentum * b if nesterov else b
-        param.copy_(p - lr * d)
+            b = _wide(buffers[i])
+            b = b.copy_(d) if first else b.mul_(momentum).add_(d, alpha=1 - dampening)
+            _store(b, buffers[i])
+            d = d.add(b, alpha=momentum) if nesterov else b
+        _store(p.add_(d, alpha=-lr), param)
     return list(params)
 
 
@@ -90,21 +97,19 @@ def adam_(
     for i, (param, step) in enumerate(zip(params, steps, strict=True)):
         if step < 1:
             raise at.InvalidValueError(f"adam_: expected steps >= 1, got {step}")
-        p, d = _wide(param), _wide(grads[i])
+        p, d, m, v = (_wide(t) for t in (param, grads[i], means[i], squares[i]))
         d = -d if maximize else d
         if weight_decay and decoupled:
-            p = p * (1 - lr * weight_decay)
+            p.mul_(1 - lr * weight_decay)
         elif weight_decay:
-            d = d + weight_decay * p
-        mean = beta1 * _wide(means[i]) + (1 - beta1) * d
-        square = beta2 * _wide(squares[i]) + (1 - beta2) * d * d
-        means[i].copy_(mean)
-        squares[i].copy_(square)
+            d = d.add(p, alpha=weight_decay)
+        _store(m.mul_(beta1).add_(d, alpha=1 - beta1), means[i])
+        _store(v.mul_(beta2).addcmul_(d, d, value=1 - beta2), squares[i])
         if maxima:
-            square = at.maximum(_wide(maxima[i]), square)
-            maxima[i].copy_(square)
-        size = lr / (1 - beta1**step)
-        param.copy_(p - size * mean / (square.sqrt() / math.sqrt(1 - beta2**step) + eps))
+            v = at.maximum(_wide(maxima[i]), v)
+            maxima[i].copy_(v)
+        root = v.sqrt().mul_(1 / math.sqrt(1 - beta2**step)).add_(eps)
+        _store(p.addcdiv_(m, root, value=-lr / (1 - beta1**step)), param)
     return list(params)
 
 
@@ -132,7 +137,8 @@ def scale_by_norm_(grads: Sequence[Tensor], norm: Tensor, max_norm: float) -> li
     # A tensor, so that the device is not waited for; NaN stays NaN.
     factor = (max_norm / (norm.reshape(()).double() + 1e-6)).clamp(max=1)
     for grad in grads:
-        grad.copy_(_wide(grad) * factor.to(_wide(grad).dtype))
+        g = _wide(grad)
+        _store(g.mul_(factor.to(g.dtype)), grad)
     return list(grads)
 
 

@@ -10,8 +10,10 @@ from atled.nn._composed.shared import Kernel, bounds, from_zero, wide, widened
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    made = input @ weight.mT
-    return made if bias is None else made + bias
+    if bias is None or input.ndim < 2:
+        made = input @ weight.mT
+        return made if bias is None else made + bias
+    return at.addmm(bias, input.flatten(0, -2), weight.mT).reshape(*input.shape[:-1], weight.shape[0])
 
 
 def dropout(input: Tensor, p: float, generator: at.Generator | None) -> tuple[Tensor, Tensor]:
