@@ -137,6 +137,13 @@ def test_what_cupy_raises_names_the_op(cupy: ModuleType, monkeypatch: pytest.Mon
         at.fft.fft(at.ones(8, device="cuda"))
 
 
+def test_a_missing_library_of_cudas_is_named(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy.cuda.cusolver", None)
+    monkeypatch.delattr(cupy.cuda, "cusolver")
+    with pytest.raises(at.NotImplementedOpError, match=r'^inv_ex: .*cusolver.* pip install "cupy-cuda13x\[ctk\]"'):
+        at.linalg.inv(at.eye(2, device="cuda"))
+
+
 def test_gradients_go_through(cupy: ModuleType) -> None:
     pytest.importorskip("atled.autograd")
     grads = []

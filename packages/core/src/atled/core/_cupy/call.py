@@ -53,7 +53,8 @@ def _stream(cupy: Any, handle: int, index: int) -> Any:
 class Call:
     """One call of an op: a context in which CuPy works on the device's current stream and allocates where atled does.
 
-    In it, what CuPy raises becomes an OperationError, and messages begin with the op's name.
+    In it, what CuPy raises becomes an OperationError (NotImplementedOpError where a library is missing), and messages
+    begin with the op's name.
     """
 
     def __init__(self, op: str, device: _core.device) -> None:
@@ -76,6 +77,9 @@ class Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.__exit__(kind, error, trace)
+        if isinstance(error, ImportError) and not isinstance(error, _core.AtledError):
+            text = f'on device cuda it needs libraries of CUDA ({error}): pip install "cupy-cuda13x[ctk]"'
+            raise self.error(_core.NotImplementedOpError, text) from error
         if isinstance(error, Exception) and not isinstance(error, _core.AtledError):
             raise self.error(_core.OperationError, f"{type(error).__name__}: {error}") from error
 
