@@ -1,5 +1,6 @@
-#include "cuda/elementwise.cuh"
 #include "functors/arithmetic.h"
+
+#include "cuda/complex_math.cuh"
 #include "functors/logical.h"
 
 namespace atled::core::cuda {
@@ -16,7 +17,7 @@ void with_scale(const atled_value& scale, int dtype, Run&& run) {
       T number;
       store_scalar(scale, dtype, &number);
       if constexpr (kIntegers) run(static_cast<std::make_unsigned_t<T>>(number));
-    } else if constexpr (std::is_floating_point_v<T> || (is_complex_type<T> && kIntegers)) {
+    } else if constexpr (std::is_floating_point_v<T> || is_complex_type<T>) {
       T number;
       store_scalar(scale, dtype, &number);
       run(number);
@@ -61,7 +62,7 @@ void add_scaled(atled_frame* frame, const LaunchTable& plain, bool minus) {
 void add(atled_frame* frame) { add_scaled(frame, add_launches, false); }
 void sub(atled_frame* frame) { add_scaled(frame, sub_launches, true); }
 
-const LaunchTable div_launches = LaunchTable().binary<Div>(Floats{});
+const LaunchTable div_launches = LaunchTable().binary<Div>(Floats{}).binary<OfComplex<ComplexDivide>>(Complexes{});
 const LaunchTable trunc_div_launches = LaunchTable().binary<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
 const LaunchTable floor_div_launches = LaunchTable().binary<FloorDivide>(Integers{}).binary<FloatFloorDivide>(Floats{});
 const LaunchTable remainder_launches = LaunchTable().binary<Remainder>(Integers{}).binary<FloatRemainder>(Floats{});
@@ -97,11 +98,19 @@ const LaunchTable square_launches = [] {
   return t.unary<Square>(Unsigned{}).unary<Square>(Floats{}).unary<Square>(Complexes{}).share_signed();
 }();
 const LaunchTable cube_launches = LaunchTable().unary<Cube>(Floats{});
+ATLED_OF_COMPLEX(ComplexReciprocal, return ComplexDivide{}(1, z));
 const LaunchTable reciprocal_launches = LaunchTable().unary<Reciprocal>(Floats{});
+// By the logarithm, as the CPU's library does.
+struct ComplexPow {
+  ATLED_OUT_OF_LINE Complex operator()(Complex a, Complex b) const {
+    if (b.real() == 0 && b.imag() == 0) return 1;
+    return ComplexExp{}(Mul{}(b, ComplexLog{}(a)));
+  }
+};
 const LaunchTable pow_launches = [] {
   LaunchTable t;
   t.set<Checked<FastPow>, float, float, float>(ATLED_FLOAT32);
-  return t.binary<IntegerPow>(Integers{}).binary<FloatPow>(Types<double>{});
+  return t.binary<IntegerPow>(Integers{}).binary<FloatPow>(Types<double>{}).binary<ComplexPow>(Types<Complex>{});
 }();
 
 // x ** 2 and the like are products.
@@ -115,8 +124,9 @@ const LaunchTable* small_power(const atled_value& exponent, int dtype) {
 }
 
 void pow(atled_frame* frame) {
-  const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
+  int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
   Elementwise e;
+  if (is_complex(dtype) && !small_power(frame->args[1], promoted_dtype)) promoted_dtype = dtype = ATLED_COMPLEX128;
   e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype);
   if (const LaunchTable* power = small_power(frame->args[1], promoted_dtype)) return (*power)[dtype](e, nullptr);
   e.operand(frame->args[1], dtype);
@@ -168,13 +178,21 @@ const LaunchTable minimum_launches = [] {
 }();
 const LaunchTable lerp_launches = LaunchTable().ternary<Lerp>(Floats{}).ternary<Lerp>(Complexes{});
 
+// input + value * a / b of complex numbers too.
+template <class T>
+struct AddQuotient {
+  T value;
+  ATLED_FN T operator()(T input, T a, T b) const {
+    if constexpr (is_complex_type<T>)
+      return Add{}(input, Mul{}(value, OfComplex<ComplexDivide>{}(a, b)));
+    else
+      return Addcdiv<T>{value}(input, a, b);
+  }
+};
+
 template <template <class> class F, bool kIntegers>
 void fused(atled_frame* frame) {
   const int dtype = compute_dtype(promoted(frame, 7));
-  if (!kIntegers && is_complex(dtype))
-    fail(ATLED_E_DTYPE,
-         "expected real numbers, for which there is a CUDA kernel, got %s; move the arguments to \"cpu\"",
-         dtype_name(dtype));
   Elementwise e;
   e.output(out_tensor(frame), dtype);
   for (int i = 0; i < 3; ++i) e.operand(frame->args[i], dtype);
@@ -199,12 +217,12 @@ void add_arithmetic() {
   cuda_kernel("core::abs", kernel<abs>);
   cuda_kernel("core::sign", run_same, &sign_launches);
   cuda_kernel("core::square", run_same, &square_launches);
-  cuda_kernel("core::reciprocal", run_float, &reciprocal_launches);
+  cuda_kernel("core::reciprocal", run_float_or_complex<ComplexReciprocal>, &reciprocal_launches);
   cuda_kernel("core::maximum", run_same, &maximum_launches);
   cuda_kernel("core::minimum", run_same, &minimum_launches);
   cuda_kernel("core::lerp", run_same, &lerp_launches);
   cuda_kernel("core::addcmul", kernel<fused<Addcmul, true>>);
-  cuda_kernel("core::addcdiv", kernel<fused<Addcdiv, false>>);
+  cuda_kernel("core::addcdiv", kernel<fused<AddQuotient, false>>);
 }
 ATLED_CUDA_KERNELS(add_arithmetic);
 

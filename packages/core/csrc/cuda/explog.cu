@@ -1,22 +1,35 @@
-#include "cuda/elementwise.cuh"
 #include "functors/explog.h"
+
+#include "cuda/complex_math.cuh"
 
 namespace atled::core::cuda {
 
 namespace {
 
-// float by float_math.h, double as the CUDA library has it.
+// float by float_math.h, double and complex as CUDA's library has them.
 template <class F>
 LaunchTable float_launches() {
   return LaunchTable().unary<F>(Types<float>{}).template unary<F>(Types<double>{});
 }
+ATLED_OF_COMPLEX(ComplexExp2, return ComplexExp{}(0.69314718055994530942 * z));
+ATLED_OF_COMPLEX(ComplexLog2, return ComplexLog{}(z) / 0.69314718055994530942);
+ATLED_OF_COMPLEX(ComplexLog10, return ComplexLog{}(z) / 2.30258509299404568402);
+ATLED_OF_COMPLEX(ComplexRsqrt, return ComplexDivide{}(1, ComplexSqrt{}(z)));
+ATLED_OF_COMPLEX(ComplexSigmoid, return ComplexDivide{}(1, 1.0 + ComplexExp{}(-z)));
+// exp(a) cos(b) - 1 = expm1(a) cos(b) - 2 sin(b / 2)^2
+ATLED_OF_COMPLEX(ComplexExpm1, {
+  const double a = z.real(), b = z.imag(), s = std::sin(b / 2), e = std::exp(a);
+  if (a - a != 0 || b - b != 0 || e - e != 0) return ComplexExp{}(z) - 1.0;
+  return {std::expm1(a) * std::cos(b) - 2 * s * s, e * std::sin(b)};
+});
+
 const LaunchTable exp_launches = float_launches<Exp>();
 const LaunchTable exp2_launches = float_launches<Exp2>();
 const LaunchTable expm1_launches = float_launches<Expm1>();
 const LaunchTable log_launches = float_launches<Log>();
 const LaunchTable log2_launches = float_launches<Log2>();
 const LaunchTable log10_launches = float_launches<Log10>();
-const LaunchTable log1p_launches = float_launches<Log1p>();
+const LaunchTable log1p_launches = float_launches<Log1p>().unary<Log1p>(Complexes{});
 const LaunchTable sqrt_launches = LaunchTable().unary<Sqrt>(Floats{});
 const LaunchTable rsqrt_launches = LaunchTable().unary<Rsqrt>(Floats{});
 const LaunchTable sigmoid_launches = float_launches<Sigmoid>();
@@ -47,16 +60,16 @@ void logit(atled_frame* frame) {
 }
 
 void add_explog() {
-  cuda_kernel("core::exp", run_float, &exp_launches);
-  cuda_kernel("core::exp2", run_float, &exp2_launches);
-  cuda_kernel("core::expm1", run_float, &expm1_launches);
-  cuda_kernel("core::log", run_float, &log_launches);
-  cuda_kernel("core::log2", run_float, &log2_launches);
-  cuda_kernel("core::log10", run_float, &log10_launches);
+  cuda_kernel("core::exp", run_float_or_complex<ComplexExp>, &exp_launches);
+  cuda_kernel("core::exp2", run_float_or_complex<ComplexExp2>, &exp2_launches);
+  cuda_kernel("core::expm1", run_float_or_complex<ComplexExpm1>, &expm1_launches);
+  cuda_kernel("core::log", run_float_or_complex<ComplexLog>, &log_launches);
+  cuda_kernel("core::log2", run_float_or_complex<ComplexLog2>, &log2_launches);
+  cuda_kernel("core::log10", run_float_or_complex<ComplexLog10>, &log10_launches);
   cuda_kernel("core::log1p", run_float, &log1p_launches);
-  cuda_kernel("core::sqrt", run_float, &sqrt_launches);
-  cuda_kernel("core::rsqrt", run_float, &rsqrt_launches);
-  cuda_kernel("core::sigmoid", run_float, &sigmoid_launches);
+  cuda_kernel("core::sqrt", run_float_or_complex<ComplexSqrt>, &sqrt_launches);
+  cuda_kernel("core::rsqrt", run_float_or_complex<ComplexRsqrt>, &rsqrt_launches);
+  cuda_kernel("core::sigmoid", run_float_or_complex<ComplexSigmoid>, &sigmoid_launches);
   cuda_kernel("core::erf", run_float, &erf_launches);
   cuda_kernel("core::erfc", run_float, &erfc_launches);
   cuda_kernel("core::logaddexp", run_float, &logaddexp_launches);

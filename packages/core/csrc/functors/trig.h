@@ -82,7 +82,6 @@ struct Sinc {
     return std::complex<float>((*this)(std::complex<double>(z)));
   }
 
- private:
   static ATLED_FN double period(double x) { return x - 2 * std::nearbyint(x / 2); }
 };
 struct Atan2 {
