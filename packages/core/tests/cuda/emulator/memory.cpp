@@ -314,6 +314,11 @@ cudaError_t cudaDeviceGetAttribute(int* out, cudaDeviceAttr which, int index) {
   return cudaSuccess;
 }
 
+cudaError_t cudaDeviceCanAccessPeer(int* out, int index, int peer) {
+  *out = index != peer;
+  return cudaSuccess;
+}
+
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   Guard guard(lock());
   *total = capacity();

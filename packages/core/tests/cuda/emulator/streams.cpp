@@ -19,6 +19,7 @@ namespace {
 using Work = std::function<void()>;
 struct Graph {
   std::vector<Work> work;
+  unsigned long long id = 0;  // of the capture
 };
 
 }  // namespace
@@ -296,6 +297,8 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   const auto queue = queue_of(stream);
   if (!stream || !queue || queue->capture) return answer(cudaErrorStreamCaptureUnsupported);
   queue->capture = std::make_shared<Graph>();
+  static unsigned long long last = 0;
+  queue->capture->id = ++last;
   queue->begun = true;
   queue->invalid = false;
   return cudaSuccess;
@@ -326,6 +329,13 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
   *out = !queue->capture  ? cudaStreamCaptureStatusNone
          : queue->invalid ? cudaStreamCaptureStatusInvalidated
                           : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id,
+                                     cudaGraph_t*, const cudaGraphNode_t**, const cudaGraphEdgeData**, size_t*) {
+  Guard guard(lock());
+  if (const cudaError_t error = cudaStreamIsCapturing(stream, status)) return error;
+  if (id && *status == cudaStreamCaptureStatusActive) *id = queue_of(stream)->capture->id;
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* out, cudaGraph_t graph, unsigned long long) {
