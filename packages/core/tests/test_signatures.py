@@ -26,7 +26,9 @@ def test_every_op_has_a_signature_of_its_schema(op: at.Op) -> None:
 def test_signatures() -> None:
     assert str(inspect.signature(at.add)) == "(input, other, *, alpha=1, out=None)"
     assert str(inspect.signature(at.ones(2).add_)) == "(other, *, alpha=1)"
-    assert str(inspect.signature(at.zeros)) == "(size, *, dtype=None, device=None, out=None, requires_grad=False)"
+    assert str(inspect.signature(at.zeros)) == (
+        "(size, *, dtype=None, device=None, out=None, requires_grad=False, pin_memory=False)"
+    )
     assert str(inspect.signature(at.broadcast_tensors)) == "(*tensors)"
     # No call can name an argument `from`.
     assert str(inspect.signature(at.ones(2).uniform_)) == "(from=0.0, /, to=1.0, *, generator=None)"

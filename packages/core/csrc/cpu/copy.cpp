@@ -10,12 +10,17 @@ namespace {
 const Op to_copy_op{"core::to_copy"};
 const Op copy_op{"core::copy_"};
 
+// Between devices, for what laid_out_alike is true of.
+void copy_across(atled_tensor* to, atled_tensor* from) {
+  check(device_copy(to->dl.data, to->dl.device, from->dl.data, from->dl.device,
+                    static_cast<size_t>(numel(from)) * itemsize(from->dtype)));
+}
+
 // t's elements on another device, row-major.
 Tensor moved(atled_tensor* t, DLDevice device) {
   const Tensor source = is_contiguous(t) ? Tensor::borrow(t) : contiguous_copy(t);
   Tensor result = Tensor::empty(t->dtype, t->dl.ndim, t->dl.shape, device);
-  check(device_copy(result->dl.data, device, source->dl.data, source->dl.device,
-                    static_cast<size_t>(numel(t)) * itemsize(t->dtype)));
+  copy_across(result, source);
   return result;
 }
 
@@ -23,7 +28,11 @@ void copy(atled_frame* frame) {
   atled_tensor *input = arg_tensor(frame, 0), *other = arg_tensor(frame, 1);
   expect_broadcastable(other, input);
   Tensor source = Tensor::borrow(other);
-  if (!same_device(other->dl.device, input->dl.device)) source = moved(other, input->dl.device);
+  if (!same_device(other->dl.device, input->dl.device)) {
+    const NonBlocking background(arg_bool(frame, 2));
+    if (laid_out_alike(input, other)) return copy_across(input, other);
+    source = moved(other, input->dl.device);
+  }
   if (may_overlap(input, source)) {
     if (same_elements(input, source)) return;
     source = contiguous_copy(source);
@@ -54,6 +63,7 @@ void to_copy(atled_frame* frame) {
     return copy_op.inplace(out, input);
   }
   const Tensor source = input->dtype == out->dtype ? Tensor::borrow(input) : to_copy_op(input, dtype_value(out->dtype));
+  if (laid_out_alike(out, source)) return copy_across(out, source);
   const Tensor arrived = moved(source, out->dl.device);
   if (out->dl.device.device_type == kDLCPU) return assign(out, arrived);
   copy_op.inplace(out, arrived);

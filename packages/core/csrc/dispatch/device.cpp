@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "dispatch/error.h"
+#include "dispatch/thread_state.h"
 #include "memory/allocator.h"
 
 namespace atled::core {
@@ -125,8 +127,12 @@ int device_copy(void* dst, DLDevice dst_device, const void* src, DLDevice src_de
   if (!def || !def->copy)
     return set_error(ATLED_E_DEVICE,
                      ("cannot copy from " + device_text(src_device) + " to " + device_text(dst_device)).c_str());
-  return def->copy(def->self, dst, dst_device, src, src_device, nbytes, nullptr);
+  const auto copy = thread_state.non_blocking && def->copy_async ? def->copy_async : def->copy;
+  return copy(def->self, dst, dst_device, src, src_device, nbytes, nullptr);
 }
+
+NonBlocking::NonBlocking(bool on) : former_(std::exchange(thread_state.non_blocking, on)) {}
+NonBlocking::~NonBlocking() { thread_state.non_blocking = former_; }
 
 int device_synchronize(DLDevice device) noexcept {
   const atled_device_def* def = device_def(device.device_type);
@@ -164,7 +170,10 @@ int parse_device(const char* text, DLDevice* out) noexcept {
   for (int attempt = 0; attempt < 2; ++attempt) {
     for (int i = 0; i < devices().count; ++i) {
       if (devices().names[i] == name) {
-        *out = DLDevice{devices().defs[i].type, index};
+        const atled_device_def& def = devices().defs[i];
+        *out = DLDevice{def.type, index};
+        if (colon == std::string::npos && def.current_device)
+          if (int status = def.current_device(def.self, &out->device_id)) return status;
         return device_known(*out);
       }
     }

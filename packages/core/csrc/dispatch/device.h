@@ -17,7 +17,7 @@ int add_device(const atled_device_def* def) noexcept;
 int device_known(DLDevice device) noexcept;
 int device_allocate(DLDevice device, size_t nbytes, void** out) noexcept;
 void device_free(DLDevice device, void* data, size_t nbytes) noexcept;
-// Copies contiguous bytes between any two devices.
+// Copies contiguous bytes between any two devices; what NonBlocking says is the thread's own.
 int device_copy(void* dst, DLDevice dst_device, const void* src, DLDevice src_device, size_t nbytes) noexcept;
 int device_synchronize(DLDevice device) noexcept;
 // The table of a device that a plugin added, or NULL.
@@ -30,5 +30,17 @@ bool device_named(const char* name, DLDeviceType* type);
 
 // Asks the registry to load the plugin of a device name; set by the Python binding.
 extern int (*load_device)(const char* name);
+
+// While it lives, copies of this thread may go on when the call has returned, where the host's memory allows it.
+class NonBlocking {
+ public:
+  explicit NonBlocking(bool on);
+  ~NonBlocking();
+  NonBlocking(const NonBlocking&) = delete;
+  NonBlocking& operator=(const NonBlocking&) = delete;
+
+ private:
+  const bool former_;
+};
 
 }  // namespace atled::core

@@ -23,6 +23,7 @@ struct ThreadState {
   ErrorState* error = nullptr;   // made at the first error
   ThreadCache* cache = nullptr;  // made at the first allocation
   DLDevice device{kDLCPU, 0};    // of what is made from no tensor
+  bool non_blocking = false;     // copies between devices may go on when the call has returned
 };
 
 // Reached without a call: `thread_local` of another file would first ask whether it needs a constructor.

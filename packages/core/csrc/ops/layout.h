@@ -183,6 +183,11 @@ inline bool same_shape(const atled_tensor* a, const atled_tensor* b) {
          memcmp(a->dl.shape, b->dl.shape, sizeof(int64_t) * static_cast<size_t>(a->dl.ndim)) == 0;
 }
 
+// Whether the elements of both lie alike in memory, without gaps, so that bytes may be copied.
+inline bool laid_out_alike(const atled_tensor* a, const atled_tensor* b) {
+  return a->dtype == b->dtype && same_shape(a, b) && is_contiguous(a) && is_contiguous(b);
+}
+
 // Whether both show the same elements of one memory, each at the same index.
 inline bool same_elements(const atled_tensor* a, const atled_tensor* b) {
   const size_t bytes = sizeof(int64_t) * static_cast<size_t>(a->dl.ndim);

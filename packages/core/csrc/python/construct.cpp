@@ -227,7 +227,8 @@ Ref moved(Ref t, int dtype, PyObject* device, bool fresh) {
   if (!t) return t;
   if (dtype >= 0 && tensor_of(t.get())->dtype != dtype)
     t = Ref(PyObject_CallMethod(t.get(), "to", "O", Ref(dtype_object(dtype)).get()));
-  if (t && (device != Py_None || fresh)) {
+  const bool placed = t && tensor_of(t.get())->dl.device.device_type != kDLCPU;  // by its source
+  if (t && (device != Py_None || (fresh && !placed))) {
     DLDevice wanted = thread_state.device;
     if (device != Py_None && !device_from(device, &wanted)) {
       if (!PyErr_Occurred())
@@ -274,6 +275,7 @@ PyObject* tensor_function(PyObject*, PyObject* args, PyObject* kwargs) {
     if (t && impl(tensor_of(t.get()))->storage->foreign) t = Ref(PyObject_CallMethod(t.get(), "clone", nullptr));
   }
   t = moved(std::move(t), dtype, device, !is_tensor(data));
+  if (t && pin) t = Ref(PyObject_CallMethod(t.get(), "pin_memory", nullptr));
   if (t && requires_grad) t = Ref(PyObject_CallMethod(t.get(), "requires_grad_", nullptr));
   return t.release();
 }

@@ -67,8 +67,63 @@ void drop_buffer(DLManagedTensorVersioned* self) {
   delete owner;
 }
 
+// Memory of a GPU may come before anything of atled's has been there.
+void load_cuda(int type) {
+  DLDevice device;
+  if (type == kDLCUDA && device_slot(type) == 255 && parse_device("cuda", &device) != ATLED_OK) clear_error();
+}
+
+// A device's streams as DLPack and __cuda_array_interface__ number them: 1 is the default one.
+atled_stream stream_from(long long number) { return reinterpret_cast<atled_stream>(number == 1 ? 0 : number); }
+long long stream_number(atled_stream stream) { return stream ? reinterpret_cast<long long>(stream) : 1; }
+
+// This thread's current stream of a device; false, with the error state set, where it has none.
+bool current_stream(DLDevice device, atled_stream* out) {
+  const atled_device_def* def = device_def(device.device_type);
+  return def && def->current_stream && def->current_stream(def->self, device.device_id, out) == ATLED_OK;
+}
+
+// `second` waits for what `first` has been given.
+int order_streams(DLDevice device, atled_stream first, atled_stream second) {
+  const atled_device_def* def = device_def(device.device_type);
+  if (first == second || !def || !def->event_create || !def->event_record || !def->event_wait) return ATLED_OK;
+  atled_event event = nullptr;
+  int status = def->event_create(def->self, device.device_id, 0, &event);
+  if (status == ATLED_OK) status = def->event_record(def->self, event, first);
+  if (status == ATLED_OK) status = def->event_wait(def->self, event, second);
+  if (event && def->event_destroy) def->event_destroy(def->self, device.device_id, event);
+  return status;
+}
+
+// What a consumer's stream is given from now on comes after all that made t, and t's memory lasts until it is done.
+bool hand_over(const atled_tensor* t, PyObject* stream) {
+  const DLDevice device = t->dl.device;
+  atled_stream current = nullptr;
+  if (!current_stream(device, &current)) return true;
+  long long number = 1;
+  if (stream != Py_None) {
+    number = PyLong_Check(stream) && !PyBool_Check(stream) ? PyLong_AsLongLong(stream) : -2;
+    if (PyErr_Occurred()) return false;
+    if (number == 0 || number < -1) {
+      raise(ATLED_E_VALUE, "__dlpack__",
+            "expected stream to be None, -1 for no waiting, 1 for the default stream or a stream's address, got %s",
+            number == 0 ? "0, which may mean several" : type_name(stream).c_str());
+      return false;
+    }
+    if (number == -1) return true;
+  }
+  const atled_device_def* def = device_def(device.device_type);
+  const atled_stream consumer = stream_from(number);
+  int status = order_streams(device, current, consumer);
+  if (status == ATLED_OK && consumer != current && def->record_stream && t->dl.data && numel(t) > 0)
+    status = def->record_stream(def->self, device.device_id, t->dl.data, consumer);
+  if (status != ATLED_OK) raise();
+  return status == ATLED_OK;
+}
+
 PyObject* adopt(DLManagedTensorVersioned* managed) {
   TensorImpl* t = nullptr;
+  load_cuda(managed->dl_tensor.device.device_type);
   if (make_foreign(managed, &t) != ATLED_OK) {
     raise();
     if (managed->deleter) managed->deleter(managed);
@@ -156,6 +211,29 @@ PyObject* from_capsule(PyObject* capsule) {
                type_name(capsule).c_str());
 }
 
+// What an exporter is asked with: our newest version, and on a GPU the stream that will use the memory.
+Ref dlpack_request(PyObject* object) {
+  Ref request(Py_BuildValue("{s(ii)}", "max_version", DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION));
+  Ref place(PyObject_HasAttrString(object, "__dlpack_device__")
+                ? PyObject_CallMethod(object, "__dlpack_device__", nullptr)
+                : nullptr);
+  if (!place) {
+    PyErr_Clear();
+    return request;
+  }
+  Ref type(PySequence_GetItem(place.get(), 0)), index(PySequence_GetItem(place.get(), 1));
+  DLDevice device{static_cast<DLDeviceType>(type ? PyLong_AsLong(type.get()) : -1),
+                  static_cast<int32_t>(index ? PyLong_AsLong(index.get()) : -1)};
+  if (PyErr_Occurred()) return Ref();
+  load_cuda(device.device_type);
+  atled_stream stream = nullptr;
+  if (device_slot(device.device_type) != 255 && current_stream(device, &stream)) {
+    Ref number(PyLong_FromLongLong(stream_number(stream)));
+    if (!number || !request || PyDict_SetItemString(request.get(), "stream", number.get()) < 0) return Ref();
+  }
+  return request;
+}
+
 PyObject* from_dlpack(PyObject*, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"x", "device", "copy", nullptr};
   PyObject *object = nullptr, *device = Py_None, *copy = Py_None;
@@ -172,12 +250,13 @@ PyObject* from_dlpack(PyObject*, PyObject* args, PyObject* kwargs) {
       return raise(ATLED_E_ARGUMENT, "from_dlpack", "expected an object with __dlpack__ or a DLPack capsule, got %s",
                    type_name(object).c_str());
     }
-    Ref empty(PyTuple_New(0)),
-        named(Py_BuildValue("{s(ii)}", "max_version", DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION));
+    Ref empty(PyTuple_New(0)), named = dlpack_request(object);
+    if (!named) return nullptr;
     Ref capsule(PyObject_Call(exporter.get(), empty.get(), named.get()));
     if (!capsule && PyErr_ExceptionMatches(PyExc_TypeError)) {  // an exporter from before DLPack 1.0
       PyErr_Clear();
-      capsule = Ref(PyObject_CallNoArgs(exporter.get()));
+      PyDict_DelItemString(named.get(), "max_version");
+      capsule = Ref(PyObject_Call(exporter.get(), empty.get(), named.get()));
     }
     if (!capsule) return nullptr;
     result = Ref(from_capsule(capsule.get()));
@@ -231,6 +310,62 @@ PyObject* frombuffer(PyObject*, PyObject* args, PyObject* kwargs) {
   managed->dl_tensor.dtype = DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1};
   managed->dl_tensor.byte_offset = static_cast<uint64_t>(offset);
   return adopt(managed);
+}
+
+// Memory at an address, which `owner` keeps.
+struct AddressOwner {
+  DLManagedTensorVersioned managed{};
+  PyObject* owner;
+  int64_t dims[2 * ATLED_MAX_NDIM];
+};
+
+void drop_address(DLManagedTensorVersioned* self) {
+  AddressOwner* kept = static_cast<AddressOwner*>(self->manager_ctx);
+  if (Py_IsInitialized()) {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    Py_DECREF(kept->owner);
+    PyGILState_Release(gil);
+  }
+  delete kept;
+}
+
+PyObject* from_address(PyObject*, PyObject* args) {
+  PyObject *owner = nullptr, *kind = nullptr, *shape = nullptr, *strides = nullptr, *place = nullptr;
+  unsigned long long address = 0;
+  int readonly = 0;
+  if (!PyArg_ParseTuple(args, "OKOO!O!Op:_from_address", &owner, &address, &kind, &PyTuple_Type, &shape, &PyTuple_Type,
+                        &strides, &place, &readonly))
+    return nullptr;
+  const int dtype = dtype_from(kind);
+  DLDevice device;
+  const Py_ssize_t ndim = PyTuple_Size(shape);
+  if (dtype < 0 || ndim > ATLED_MAX_NDIM || PyTuple_Size(strides) != ndim)
+    return raise(ATLED_E_ARGUMENT, "_from_address", "expected a dtype, a shape and as many strides");
+  if (!device_from(place, &device))
+    return PyErr_Occurred() ? nullptr : raise(ATLED_E_ARGUMENT, "_from_address", "expected a device");
+  auto* kept = new AddressOwner;
+  for (Py_ssize_t i = 0; i < ndim; ++i) {
+    kept->dims[i] = PyLong_AsLongLong(PyTuple_GetItem(shape, i));
+    kept->dims[ATLED_MAX_NDIM + i] = PyLong_AsLongLong(PyTuple_GetItem(strides, i));
+  }
+  if (PyErr_Occurred()) {
+    delete kept;
+    return nullptr;
+  }
+  kept->owner = Py_NewRef(owner);
+  DLManagedTensorVersioned& m = kept->managed;
+  m.version = DLPackVersion{DLPACK_MAJOR_VERSION, DLPACK_MINOR_VERSION};
+  m.manager_ctx = kept;
+  m.deleter = drop_address;
+  m.flags = readonly ? DLPACK_FLAG_BITMASK_READ_ONLY : 0;
+  m.dl_tensor = DLTensor{reinterpret_cast<void*>(static_cast<uintptr_t>(address)),
+                         device,
+                         static_cast<int32_t>(ndim),
+                         DLDataType{dtype_infos[dtype].code, dtype_infos[dtype].bits, 1},
+                         kept->dims,
+                         kept->dims + ATLED_MAX_NDIM,
+                         0};
+  return adopt(&m);
 }
 
 }  // namespace
@@ -362,6 +497,7 @@ PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs) {
       copied = true;
     }
   }
+  if (t->dl.device.device_type != kDLCPU && !hand_over(t, stream)) return nullptr;
   int major = 0, minor = 0;
   if (version != Py_None && !PyArg_ParseTuple(version, "ii:max_version", &major, &minor)) return nullptr;
   DLManagedTensorVersioned* managed = nullptr;
@@ -478,7 +614,11 @@ PyObject* adopt_foreign(PyObject* object) {
     PyObject* t = from_buffer(object);
     if (t || PyErr_Occurred()) return t;
   }
-  if (!PyObject_HasAttrString(object, "__dlpack__")) return nullptr;
+  if (!PyObject_HasAttrString(object, "__dlpack__")) {
+    if (!PyObject_HasAttrString(object, "__cuda_array_interface__")) return nullptr;
+    Ref adopt_it = import_function("atled.core.cuda._interop", "from_interface");
+    return adopt_it ? call_one(adopt_it.get(), object) : nullptr;
+  }
   Ref args(PyTuple_Pack(1, object));
   PyObject* t = args ? from_dlpack(nullptr, args.get(), nullptr) : nullptr;
   if (!t && PyErr_ExceptionMatches(PyExc_BufferError)) {
@@ -500,6 +640,8 @@ PyMethodDef interop_methods[] = {
     {"frombuffer", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(frombuffer)),
      METH_VARARGS | METH_KEYWORDS,
      "frombuffer(buffer, dtype, count=-1, offset=0): a 1-d tensor over the bytes of a buffer."},
+    {"_from_address", from_address, METH_VARARGS,
+     "_from_address(owner, address, dtype, shape, strides, device, readonly): a tensor over memory that owner keeps."},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace atled::core::python

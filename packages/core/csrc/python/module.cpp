@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "abi/abi.h"
+#include "abi/tables.h"
 #include "cpu/float_mode.h"
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
@@ -34,6 +35,10 @@ void check_or_raise(int status) {
 }
 
 [[noreturn]] void rethrow() { throw nb::python_error(); }
+[[noreturn]] void rethrow_state() {
+  raise();
+  rethrow();
+}
 
 // ---- hooks that the parts below Python call ----
 
@@ -55,32 +60,6 @@ int ask_registry(const char* function, std::initializer_list<const char*> words)
   return done ? ATLED_OK : catch_exception();
 }
 
-// The innermost frame outside atled's own modules.
-int find_call_site(char* text, size_t size) {
-  text[0] = 0;
-  if (!Py_IsInitialized() || !has_gil()) return ATLED_OK;
-  PyObject *type, *error, *traceback;
-  PyErr_Fetch(&type, &error, &traceback);
-  Ref frame = Ref::borrow(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
-  while (frame && frame.get() != Py_None) {
-    Ref globals(PyObject_GetAttrString(frame.get(), "f_globals"));
-    PyObject* module = globals ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
-    const char* name = module && PyUnicode_Check(module) ? PyUnicode_AsUTF8AndSize(module, nullptr) : "";
-    if (!name || strncmp(name, "atled.", 6) != 0) {
-      Ref code(PyObject_GetAttrString(frame.get(), "f_code"));
-      Ref file(code ? PyObject_GetAttrString(code.get(), "co_filename") : nullptr);
-      const char* path = file ? PyUnicode_AsUTF8AndSize(file.get(), nullptr) : nullptr;
-      snprintf(text, size, "%s:%d", path ? path : "?",
-               PyFrame_GetLineNumber(reinterpret_cast<PyFrameObject*>(frame.get())));
-      break;
-    }
-    frame = Ref(PyObject_GetAttrString(frame.get(), "f_back"));
-  }
-  PyErr_Clear();
-  PyErr_Restore(type, error, traceback);
-  return ATLED_OK;
-}
-
 void install_hooks() {
   drop_python_reference = [](void* object) {
     if (!Py_IsInitialized()) return;
@@ -90,9 +69,9 @@ void install_hooks() {
   load_ops = [](const char* ns) { return ask_registry("load_ops", {ns}); };
   load_kernels = [](const char* device, const char* ns) { return ask_registry("load_kernels", {device, ns}); };
   load_device = [](const char* name) { return ask_registry("load_device", {name}); };
-  call_site = find_call_site;
-  release_gil = []() -> void* { return has_gil() ? PyEval_SaveThread() : nullptr; };
-  acquire_gil = [](void* token) { PyEval_RestoreThread(static_cast<PyThreadState*>(token)); };
+  call_site = call_site_text;
+  release_gil = release_the_gil;
+  acquire_gil = acquire_the_gil;
   py_table = atled_py_group{
       [](atled_tensor* t, void** out) -> int {
         retain(t);
@@ -114,7 +93,10 @@ void install_hooks() {
         return ATLED_OK;
       },
       []() -> int { return catch_exception(); },
-      [](char* text, size_t size) -> int { return find_call_site(text, size); },
+      call_site_text,
+      take_site,
+      release_site,
+      site_text,
   };
 }
 
@@ -184,6 +166,15 @@ void bind_registry(nb::module_& m) {
                                : cpu_level() == kAvx2 ? "avx2"
                                                       : "baseline"; },
       "The instruction set that kernels use: avx512, avx2 or baseline.");
+  m.def(
+      "_group",
+      [](const char* name, uint32_t version, size_t size) {
+        std::string bytes(size, 0);
+        check_or_raise(get_group(name, version, bytes.data(), size));
+        return nb::bytes(bytes.data(), size);
+      },
+      nb::arg("name"), nb::arg("version"), nb::arg("size"), "The first bytes of a table that a wheel published.");
+  m.def("_raise_error", [] { rethrow_state(); }, "Raises what this thread's last failed call of a table has set.");
   m.def(
       "abi_version", [] { return nb::make_tuple(handshake()->major, handshake()->minor); },
       "(major, minor) of the C ABI.");

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/operators.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <vector>
@@ -113,10 +114,10 @@ void bind_objects(nb::module_& m) {
       "makes tensors that nothing else places.")
       .def(
           "__init__",
-          [](Device* self, const std::string& type, int index) {
-            new (self) Device(make_device(index == 0 ? type : type + ":" + std::to_string(index)));
+          [](Device* self, const std::string& type, std::optional<int> index) {
+            new (self) Device(make_device(index ? type + ":" + std::to_string(*index) : type));
           },
-          nb::arg("type"), nb::arg("index") = 0)
+          nb::arg("type"), nb::arg("index") = nb::none())
       .def(
           "__init__", [](Device* self, const Device& other) { new (self) Device(other); }, nb::arg("device"))
       .def_prop_ro(

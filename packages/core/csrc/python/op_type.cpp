@@ -31,7 +31,7 @@ struct PyOp {
 };
 
 PyTypeObject* op_type = nullptr;
-PyObject *key_out, *key_requires_grad, *key_atled_call;
+PyObject *key_out, *key_requires_grad, *key_pin_memory, *key_atled_call;
 
 bool same_name(PyObject* a, PyObject* b) { return a == b || PyUnicode_Compare(a, b) == 0; }
 
@@ -186,6 +186,14 @@ bool given_outputs(const PyOp* self, PyObject* out, atled_value* outs) {
   return false;
 }
 
+// What a method of result answers, where it is wanted, else result, which is given away.
+PyObject* with(PyObject* result, PyObject* wanted, const char* method) {
+  const int truth = result ? PyObject_IsTrue(wanted) : 0;
+  if (truth == 0) return result;
+  const Ref plain(result);
+  return truth > 0 ? PyObject_CallMethod(result, method, nullptr) : nullptr;
+}
+
 PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   PyOp* self = reinterpret_cast<PyOp*>(callable);
   const Op* op = self->op;
@@ -194,7 +202,7 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
   atled_value values[32], outs[8];
   Scratch scratch;
   uint32_t flags = self->flags;
-  PyObject *out = nullptr, *requires_grad = nullptr;
+  PyObject *out = nullptr, *requires_grad = nullptr, *pin_memory = nullptr;
   uint32_t seen = 0;  // a bit per argument
 
   auto take = [&](int i, PyObject* object) -> int {
@@ -276,6 +284,10 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
           requires_grad = object;
           continue;
         }
+        if (same_name(key, key_pin_memory) && (op->traits & ATLED_OP_FACTORY)) {
+          pin_memory = object;
+          continue;
+        }
         return raise(ATLED_E_ARGUMENT, op->name, "got an unexpected argument %s; its signature is %s",
                      PyUnicode_AsUTF8AndSize(key, nullptr), signature(self).c_str());
       }
@@ -308,16 +320,8 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
   }
   if (call(op, flags, values, outs) != ATLED_OK) return raise();
   PyObject* result = results(self, outs);
-  if (result && requires_grad) {
-    int wanted = PyObject_IsTrue(requires_grad);
-    if (wanted > 0) {
-      Ref marked(PyObject_CallMethod(result, "requires_grad_", nullptr));
-      if (!marked) Py_CLEAR(result);
-    } else if (wanted < 0) {
-      Py_CLEAR(result);
-    }
-  }
-  return result;
+  if (pin_memory) result = with(result, pin_memory, "pin_memory");
+  return requires_grad ? with(result, requires_grad, "requires_grad_") : result;
 }
 
 void op_dealloc(PyObject* o) {
@@ -519,6 +523,7 @@ PyObject* call_values(const Op* op, uint32_t flags, atled_value* args, atled_val
 bool init_op_type(PyObject* module) {
   key_out = PyUnicode_InternFromString("out");
   key_requires_grad = PyUnicode_InternFromString("requires_grad");
+  key_pin_memory = PyUnicode_InternFromString("pin_memory");
   key_atled_call = PyUnicode_InternFromString("__atled_call__");
   op_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&op_spec));
   return op_type && PyModule_AddObjectRef(module, "Op", reinterpret_cast<PyObject*>(op_type)) == 0;

@@ -135,6 +135,15 @@ PyObject* tensor_dlpack_device(PyObject* self, PyObject* unused);
 // The DLPack C exchange API, as the capsule that consumers look for on the type.
 PyObject* exchange_api_capsule();
 
+// ---- site.cpp: the functions of that name in the group "py" ----
+int take_site(uint64_t* words);
+int release_site(const uint64_t* words);
+int site_text(const uint64_t* words, char* text, size_t size);
+int call_site_text(char* text, size_t size);
+// For work without the GIL: the first answers a token for the second, NULL where this thread has none.
+void* release_the_gil();
+void acquire_the_gil(void* token);
+
 // ---- sharing.cpp ----
 extern PyMethodDef sharing_methods[];
 PyObject* tensor_is_shared(PyObject* self, PyObject* unused);

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "dispatch/device.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/registry.h"
 #include "python/python.h"
@@ -425,14 +426,26 @@ PyObject* converted(PyObject* o, PyObject* dtype, PyObject* device, bool copy) {
   return call_values(op, 0, values, outs);
 }
 
+// What is copied to the host in the background needs memory there that the device may write to.
+PyObject* converted_in_background(PyObject* o, PyObject* dtype, PyObject* device, bool copy) {
+  DLDevice to;
+  if (device && tensor_of(o)->dl.device.device_type != kDLCPU && device_from(device, &to) && to.device_type == kDLCPU) {
+    Ref to_host = import_function("atled.core.cuda._interop", "to_host");
+    return to_host ? PyObject_CallFunctionObjArgs(to_host.get(), o, dtype ? dtype : Py_None, nullptr) : nullptr;
+  }
+  if (PyErr_Occurred()) return nullptr;
+  const NonBlocking background(true);
+  return converted(o, dtype, device, copy);
+}
+
 PyObject* method_to(PyObject* o, PyObject* args, PyObject* kwargs) {
   PyObject *dtype = nullptr, *device = nullptr;
   Ref other_dtype, other_device;
-  int copy = 0, flags = 0;
+  int copy = 0, background = 0, flags = 0;
   for (Py_ssize_t i = 0; i < PyTuple_Size(args); ++i) {
     PyObject* given = PyTuple_GetItem(args, i);
-    if (PyBool_Check(given)) {  // PyTorch's trailing flags: non_blocking, which changes nothing here, then copy
-      copy = flags++ == 1 && given == Py_True;
+    if (PyBool_Check(given)) {  // PyTorch's trailing flags: non_blocking, then copy
+      (flags++ == 0 ? background : copy) = given == Py_True;
     } else if (is_tensor(given)) {
       other_dtype = Ref(dtype_object(tensor_of(given)->dtype));
       other_device = Ref(device_object(tensor_of(given)->dl.device));
@@ -454,11 +467,14 @@ PyObject* method_to(PyObject* o, PyObject* args, PyObject* kwargs) {
       device = given == Py_None ? nullptr : given;
     else if (!strcmp(name, "copy"))
       copy = PyObject_IsTrue(given);
-    else if (strcmp(name, "non_blocking") != 0)
+    else if (!strcmp(name, "non_blocking"))
+      background = PyObject_IsTrue(given);
+    else
       return raise(ATLED_E_ARGUMENT, "to",
                    "got an unexpected argument %s; it takes dtype, device, copy and non_blocking", name);
   }
-  return copy < 0 ? nullptr : converted(o, dtype, device, copy != 0);
+  if (copy < 0 || background < 0) return nullptr;
+  return (background ? converted_in_background : converted)(o, dtype, device, copy != 0);
 }
 
 template <int kDtype>

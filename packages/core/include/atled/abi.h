@@ -378,6 +378,14 @@ typedef struct {
   int (*event_wait)(void* self, atled_event event, atled_stream stream);
   int (*event_query)(void* self, atled_event event, int32_t* done);
   int (*event_elapsed)(void* self, atled_event begin, atled_event end, double* milliseconds);
+  /* Since 0.2. The device that a name without an index means; NULL for 0. */
+  int (*current_device)(void* self, int32_t* out);
+  /* Since 0.2. As copy, but where the host's memory allows it, the copy goes on when the call has returned. */
+  int (*copy_async)(void* self, void* dst, DLDevice dst_device, const void* src, DLDevice src_device, size_t nbytes,
+                    atled_stream stream);
+  /* Since 0.2. The stream uses the memory that ptr lies in: freed, it is not handed out before the stream's work until
+   * then is done. */
+  int (*record_stream)(void* self, int32_t index, const void* ptr, atled_stream stream);
 } atled_device_def;
 
 typedef struct { /* "device" */
@@ -413,6 +421,11 @@ typedef struct {                                        /* "py": hold the GIL; P
   int (*raise)(void);  /* turns this thread's error state into the Python exception; clears it */
   int (*catch_)(void); /* takes the current Python exception into the error state; returns its kind */
   int (*call_site)(char* text, size_t size); /* "file.py:12" of the innermost user frame */
+  /* Since 0.2, and without the GIL as well. Notes that frame, for some ten nanoseconds: two words, both 0 where no
+   * line is known. What was taken is released once; its text, as call_site's, is for messages. */
+  int (*take_site)(uint64_t* words);
+  int (*release_site)(const uint64_t* words);
+  int (*site_text)(const uint64_t* words, char* text, size_t size);
 } atled_py_group;
 
 #define ATLED_REQUEST(table, name, release, buffer, buffer_size)                                               \

@@ -110,7 +110,7 @@ def _parameters(op: OpReference, method: bool, variadic: bool, inplace: bool) ->
         several = f"tuple[{', '.join(['Tensor'] * len(op.results))}]"
         extra.append(f"out: {several if len(op.results) > 1 else 'Tensor'} | None = None")
     if "factory" in op.traits:
-        extra.append("requires_grad: _bool = False")
+        extra += ["requires_grad: _bool = False", "pin_memory: _bool = False"]
     extra += (f"{name}: {argument.annotation} = {argument.default}" for name, argument in op.synonyms)
     if extra and not starred:
         parts.append("*")
@@ -206,7 +206,7 @@ def main() -> None:
     template = (_HERE / "_core.pyi.in").read_text()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     further = [name for name in reference.NAMESPACES if name != "core"]
-    arguments.output.write_text(init_stub(ops, set(dir(core)), ["array_api", "multiprocessing", *further]))
+    arguments.output.write_text(init_stub(ops, set(dir(core)), ["array_api", "cuda", "multiprocessing", *further]))
     for name in further:
         text = namespace_stub(name, reference.describe_all(core.ops(), name))
         arguments.output.with_name(f"{name}.pyi").write_text(text)

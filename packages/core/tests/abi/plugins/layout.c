@@ -79,6 +79,6 @@ CHECK(sizeof(atled_device_group) == 8 * 3);
 CHECK(sizeof(atled_alloc_group) == 8 * 2);
 CHECK(sizeof(atled_rng_group) == 8);
 CHECK(sizeof(atled_parallel_group) == 8 * 2);
-CHECK(sizeof(atled_py_group) == 8 * 6);
+CHECK(sizeof(atled_py_group) == 8 * 9);
 
 int main(void) { return 0; }
