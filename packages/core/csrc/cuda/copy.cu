@@ -16,6 +16,9 @@ Tensor apart(atled_tensor* t, atled_tensor* other) {
 void copy(atled_frame* frame) {
   atled_tensor *input = arg_tensor(frame, 0), *other = arg_tensor(frame, 1);
   expect_broadcastable(other, input);
+  if (!same_device(other->dl.device, input->dl.device) && laid_out_alike(input, other) && numel(other) > 0)
+    return copy_bytes(input->dl.data, input->dl.device, other->dl.data, other->dl.device,
+                      static_cast<size_t>(numel(other)) * itemsize(other->dtype), nullptr, !arg_bool(frame, 2));
   if (!same_elements(input, other)) assign(input, apart(input, other).get());
 }
 

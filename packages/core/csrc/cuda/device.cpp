@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cuda/index_error.h"
+#include "cuda/memory.h"
 #include "cuda/runtime.h"
 
 namespace atled::core::cuda {
@@ -57,14 +58,6 @@ cudaStream_t stream_or_current(int device, atled_stream stream) {
   return stream ? static_cast<cudaStream_t>(stream) : current_stream(device);
 }
 
-// Pinned memory is known to the runtime; only a copy from or to it can go on while the host does.
-bool pinned(const void* pointer) {
-  cudaPointerAttributes attributes{};
-  const bool known = cudaPointerGetAttributes(&attributes, pointer) == cudaSuccess;
-  if (!known) cudaGetLastError();
-  return known && attributes.type == cudaMemoryTypeHost;
-}
-
 // Across devices, the destination's stream waits for what the source's has been given, and the source's for the copy.
 void copy_across(void* dst, int to, const void* src, int from, size_t nbytes, cudaStream_t stream) {
   cudaEvent_t ready = nullptr, done = nullptr;
@@ -87,20 +80,26 @@ void copy_across(void* dst, int to, const void* src, int from, size_t nbytes, cu
   cudaEventDestroy(done);
 }
 
-void copy_bytes(void* dst, DLDevice to, const void* src, DLDevice from, size_t nbytes, atled_stream given) {
+}  // namespace
+
+// Only a copy from or to pinned host memory can go on while the host does.
+void copy_bytes(void* dst, DLDevice to, const void* src, DLDevice from, size_t nbytes, atled_stream given, bool waits) {
   const int device = on_host(to) ? index_of(from) : index_of(to);
   const cudaStream_t stream = stream_or_current(device, given);
   if (!on_host(to) && !on_host(from) && index_of(to) != index_of(from))
     return copy_across(dst, index_of(to), src, index_of(from), nbytes, stream);
   DeviceGuard guard(device);
   expect(cudaMemcpyAsync(dst, src, nbytes, cudaMemcpyDefault, stream), "copy");
-  // What arrives on the host is read at once. What leaves pageable memory has been staged when the call returns, but
-  // only for small copies does the runtime say so; waiting makes it true for all.
-  const bool waits = on_host(to) || (on_host(from) && !pinned(src));
-  if (!waits) return;
+  if (!on_host(to) && !on_host(from)) return;
+  // What leaves pageable memory has been staged when the call returns, but only for small copies does the runtime say
+  // so; waiting makes it true for all.
+  const void* host = on_host(to) ? dst : src;
+  if (!waits && is_pinned(host)) return record_pinned(host, device, stream);
   expect(cudaStreamSynchronize(stream), "finish a copy");
   raise_index_error(device);
 }
+
+namespace {
 
 // ---- the table's functions: C on the outside ----
 
@@ -128,7 +127,20 @@ void table_free(void*, int32_t index, void* pointer, size_t nbytes, atled_stream
   });
 }
 int copy(void*, void* dst, DLDevice to, const void* src, DLDevice from, size_t nbytes, atled_stream stream) {
-  return guard([&] { copy_bytes(dst, to, src, from, nbytes, stream); });
+  return guard([&] { copy_bytes(dst, to, src, from, nbytes, stream, true); });
+}
+int copy_async(void*, void* dst, DLDevice to, const void* src, DLDevice from, size_t nbytes, atled_stream stream) {
+  return guard([&] { copy_bytes(dst, to, src, from, nbytes, stream, false); });
+}
+int current_device(void*, int32_t* out) {
+  return guard([&] {
+    int current = 0;
+    expect(cudaGetDevice(&current), "ask for the current device");
+    *out = current;
+  });
+}
+int record_stream(void*, int32_t index, const void* pointer, atled_stream stream) {
+  return guard([&] { expect(allocator(index).record_stream(pointer, stream)); });
 }
 int fill_zero(void*, int32_t index, void* pointer, size_t nbytes, atled_stream stream) {
   return guard([&] {
@@ -282,6 +294,9 @@ void add_device_table() {
   def.event_wait = event_wait;
   def.event_query = event_query;
   def.event_elapsed = event_elapsed;
+  def.current_device = current_device;
+  def.copy_async = copy_async;
+  def.record_stream = record_stream;
   check(device_group->add(&def));
 }
 

@@ -2,17 +2,19 @@
 #pragma once
 
 #include "cuda/generate.cuh"
+#include "cuda/graph.h"
 #include "functors/random.h"
 #include "functors/stream.h"
 
 namespace atled::core::cuda {
 
 template <int kPer, class T, class F>
-__global__ void __launch_bounds__(kThreads) draw_kernel(T* out, int64_t n, uint64_t seed, uint64_t offset, const F f) {
+__global__ void __launch_bounds__(kThreads) draw_kernel(T* out, int64_t n, const atled_cuda_counters at, const F f) {
+  const PhiloxStart start = philox_start(at);
   const int64_t counters = (n + kPer - 1) / kPer;
   for (int64_t i = thread_index(); i < counters; i += thread_count()) {
     T drawn[4];
-    f(philox(seed, offset + static_cast<uint64_t>(i)), drawn);
+    f(philox(start.seed, start.offset + static_cast<uint64_t>(i)), drawn);
     for (int j = 0; j < kPer; ++j)
       if (i * kPer + j < n) out[i * kPer + j] = drawn[j];
   }
@@ -21,12 +23,12 @@ __global__ void __launch_bounds__(kThreads) draw_kernel(T* out, int64_t n, uint6
 template <int kPer, class T, class F>
 void draw(const atled_tensor* t, T* out, int64_t n, const atled_value& generator, const F& f) {
   const int64_t counters = (n + kPer - 1) / kPer;
-  const Stream stream(generator, counters);
-  if (n == 0) return;
   const int index = t->dl.device.device_id;
+  atled_generator* from = generator.tag == ATLED_GENERATOR ? generator.u.generator : nullptr;
+  const atled_cuda_counters at = take_counters(index, from, static_cast<uint64_t>(counters));
+  if (n == 0) return;
   DeviceGuard device(index);
-  launch(draw_kernel<kPer, T, F>, blocks_for(counters, kThreads), kThreads, current_stream(index), out, n, stream.seed,
-         stream.offset, f);
+  launch(draw_kernel<kPer, T, F>, blocks_for(counters, kThreads), kThreads, current_stream(index), out, n, at, f);
 }
 
 // ---- checks of elements, which wait for the device: an op raises before it draws ----

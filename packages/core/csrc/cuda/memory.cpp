@@ -1,8 +1,13 @@
-// Where device memory comes from: each device's caching allocator (docs/cuda-memory.md) over the CUDA runtime.
+// Where device memory comes from: each device's caching allocator (docs/cuda-memory.md) over the CUDA runtime, which is
+// told the line of the user's program that allocates.
+#include "cuda/memory.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 
-#include "cuda/caching_allocator.h"
 #include "cuda/cuda_driver.h"
 #include "cuda/runtime.h"
 
@@ -10,45 +15,102 @@ namespace atled::core::cuda {
 
 namespace {
 
+using ::atled::cuda::AllocatorOptions;
 using ::atled::cuda::CachingAllocator;
 using ::atled::cuda::Driver;
+using ::atled::cuda::PinnedCache;
+using ::atled::cuda::Site;
 using ::atled::cuda::Status;
-
-void expect(const Status& status) {
-  if (status) return;
-  const bool exhausted = status.code == Status::kExhausted;
-  fail(exhausted ? ATLED_E_MEMORY : ATLED_E_DEVICE, "%s", status.text.c_str());
-}
+using ::atled::cuda::Stream;
 
 constexpr int kMostDevices = 64;
 
+// Nothing where core knows no sites.
+Site take_site() {
+  Site site;
+  if (py_group->take_site(site.words) != ATLED_OK) api.clear_error();
+  return site;
+}
+void release_site(Site site) { py_group->release_site(site.words); }
+void site_text(Site site, char* text, size_t size) { py_group->site_text(site.words, text, size); }
+
+AllocatorOptions options() {
+  AllocatorOptions chosen;
+  const char* wanted = std::getenv("ATLED_CUDA_SITES");
+  uint64_t words[2] = {0, 0};
+  if (wanted && std::strcmp(wanted, "0") == 0) return chosen;
+  if (py_group->take_site(words) != ATLED_OK) {
+    api.clear_error();
+    return chosen;
+  }
+  py_group->release_site(words);
+  chosen.sites = {take_site, release_site, site_text};
+  return chosen;
+}
+
 struct Memory {
+  std::once_flag made;
+  std::atomic<bool> used{false};
   std::unique_ptr<Driver> driver;
   std::unique_ptr<CachingAllocator> allocator;
 };
 
-// Made at the first use of a device, and never destroyed: at the end of the process the driver may be gone.
-CachingAllocator& allocator_of(int device) {
+// Never destroyed: at the end of the process the driver may be gone.
+Memory& place_of(int device) {
   static Memory* const all = new Memory[kMostDevices];
-  static std::once_flag made[kMostDevices];
   if (device < 0 || device >= kMostDevices)
     fail(ATLED_E_DEVICE, "cuda: expected a device index in [0, %d), got %d", kMostDevices, device);
-  Memory& memory = all[device];
-  std::call_once(made[device], [&] {
+  return all[device];
+}
+
+Memory& memory_of(int device) {
+  Memory& memory = place_of(device);
+  std::call_once(memory.made, [&] {
     Status status;
     memory.driver = ::atled::cuda::make_cuda_driver(device, &status);
     expect(status);
-    memory.allocator = std::make_unique<CachingAllocator>(device, *memory.driver);
+    memory.allocator = std::make_unique<CachingAllocator>(device, *memory.driver, options());
+    memory.used = true;
   });
-  return *memory.allocator;
+  return memory;
 }
 
 }  // namespace
 
+void expect(const Status& status) {
+  if (status) return;
+  const bool exhausted = status.code == Status::kExhausted;
+  throw Error(exhausted ? ATLED_E_MEMORY : ATLED_E_DEVICE, status.text);
+}
+
+CachingAllocator& allocator(int device) { return *memory_of(device).allocator; }
+
+CachingAllocator* used_allocator(int device) {
+  Memory& memory = place_of(device);
+  return memory.used ? memory.allocator.get() : nullptr;
+}
+
+PinnedCache& pinned_cache() {
+  static PinnedCache* const cache = new PinnedCache(*memory_of(0).driver);
+  return *cache;
+}
+
+bool is_pinned(const void* pointer) {
+  if (pinned_cache().contains(pointer)) return true;
+  cudaPointerAttributes attributes{};
+  const bool known = cudaPointerGetAttributes(&attributes, pointer) == cudaSuccess;
+  if (!known) cudaGetLastError();
+  return known && attributes.type == cudaMemoryTypeHost;
+}
+
+void record_pinned(const void* pointer, int device, Stream stream) {
+  pinned_cache().record(pointer, {memory_of(device).driver.get(), stream});
+}
+
 void* allocate(int device, size_t nbytes, cudaStream_t stream) {
   void* pointer = nullptr;
   // Empty tensors have an address of their own, too.
-  expect(allocator_of(device).allocate(nbytes ? nbytes : 1, stream, &pointer));
+  expect(allocator(device).allocate(nbytes ? nbytes : 1, stream, &pointer));
   return pointer;
 }
 
@@ -56,16 +118,21 @@ void* allocate(int device, size_t nbytes, cudaStream_t stream) {
 // fails here has nobody to tell: the block stays as it is.
 void release(int device, void* pointer, size_t, cudaStream_t stream) noexcept {
   guard([&] {
-    CachingAllocator& allocator = allocator_of(device);
-    expect(allocator.record_stream(pointer, stream));
-    expect(allocator.free(pointer));
+    CachingAllocator& memory = allocator(device);
+    expect(memory.record_stream(pointer, stream));
+    expect(memory.free(pointer));
   });
 }
 
-void release_stream(int device, cudaStream_t stream) { expect(allocator_of(device).release_stream(stream)); }
+void release_stream(int device, cudaStream_t stream) { expect(allocator(device).release_stream(stream)); }
 
-void trim(int device) { expect(allocator_of(device).empty_cache()); }
+void trim(int device) {
+  if (CachingAllocator* used = used_allocator(device)) expect(used->empty_cache());
+}
 
-std::string memory_stats(int device) { return to_json(allocator_of(device).stats()); }
+std::string memory_stats(int device) {
+  CachingAllocator* used = used_allocator(device);
+  return to_json(used ? used->stats() : ::atled::cuda::MemoryStats());
+}
 
 }  // namespace atled::core::cuda

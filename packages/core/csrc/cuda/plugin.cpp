@@ -1,8 +1,10 @@
 // The library's entry: adds the device, then every family's kernels.
 #include <vector>
 
+#include "cuda/graph.h"
 #include "cuda/kernels.h"
 #include "cuda/runtime.h"
+#include "functors/stream.h"
 #include "tensor/dtype.h"
 
 namespace atled::core {
@@ -25,6 +27,8 @@ std::vector<Registration>& pending() {
 
 void init() {
   add_device_table();
+  publish_group();
+  before_draw = refuse_in_capture;
   for (const Registration add : pending()) add();
 }
 }  // namespace

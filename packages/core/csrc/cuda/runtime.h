@@ -40,7 +40,12 @@ void release_stream(int device, cudaStream_t stream);  // before it is destroyed
 void trim(int device);
 std::string memory_stats(int device);  // JSON, with the names of PyTorch's memory_stats
 
-// The "cuda" entry of core's device table (device.cpp).
+// Copies contiguous bytes on the destination's current stream, or the source's where the destination is the host.
+// `waits` says whether host memory must have been read or written when the call returns.
+void copy_bytes(void* dst, DLDevice to, const void* src, DLDevice from, size_t nbytes, atled_stream stream, bool waits);
+
+// The "cuda" entry of core's device table (device.cpp), and the group "cuda" (group.cpp).
 void add_device_table();
+void publish_group();
 
 }  // namespace atled::core::cuda

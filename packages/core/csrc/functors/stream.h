@@ -22,9 +22,13 @@ struct StreamNumbers {
   ATLED_FN double uniform(int64_t i) const { return static_cast<double>(bits(i) >> 11) * 1.1102230246251565e-16; }
 };
 
+// Set where a draw's counters may not be known on the host: throws, saying why.
+inline void (*before_draw)() = nullptr;
+
 // Takes counters from the generator that an op's argument holds (None is the default one), once; thread-safe.
 struct Stream : StreamNumbers {
   Stream(const atled_value& generator, int64_t counters) {
+    if (before_draw) before_draw();
     atled_generator* from = generator.tag == ATLED_GENERATOR ? generator.u.generator : nullptr;
     check(rng_group->reserve(from, static_cast<uint64_t>(counters), &seed, &offset));
   }

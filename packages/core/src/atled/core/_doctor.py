@@ -217,11 +217,19 @@ def _devices() -> Iterator[tuple[str, str]]:
     for name in sorted({*_registry.names("atled.devices"), "cuda"}):
         try:
             _core.device(name)
-            yield name, "usable"
+            yield name, f"usable: {', '.join(_gpus())}" if name == "cuda" else "usable"
         except _core.AtledError as error:
             yield name, str(error)
     driver = _read("/proc/driver/nvidia/version").partition("\n")[0]
     yield "NVIDIA driver", driver or "none found"
+
+
+def _gpus() -> Iterator[str]:
+    from atled.core import cuda
+
+    for index in range(cuda.device_count()):
+        found = cuda.get_device_properties(index)
+        yield f"{found.name} ({found.major}.{found.minor}, {_size(found.total_memory)})"
 
 
 def _problems(blas: dict[str, Any]) -> Iterator[str]:

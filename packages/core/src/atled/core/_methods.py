@@ -101,19 +101,9 @@ def _layout(self: _core.Tensor) -> layout:
 
 def _cuda_array_interface(self: _core.Tensor) -> dict[str, Any]:
     """How CUDA libraries of Python see the tensor."""
-    if self.device.type != "cuda":
-        raise AttributeError(f"__cuda_array_interface__: expected a tensor on cuda, got one on {self.device}")
-    kind = "b" if self.dtype == _core.bool else "c" if self.is_complex() else "f" if self.is_floating_point() else None
-    if self.dtype == _core.bfloat16:
-        raise AttributeError("__cuda_array_interface__: it has no bfloat16; use DLPack")
-    kind = kind or ("i" if self.dtype.is_signed else "u")
-    return {
-        "typestr": f"{'|' if self.itemsize == 1 else '<'}{kind}{self.itemsize}",
-        "shape": self.shape,
-        "strides": tuple(step * self.itemsize for step in self.stride()),
-        "data": (self.data_ptr(), self.is_readonly),
-        "version": 3,
-    }
+    from atled.core.cuda._interop import interface
+
+    return interface(self)
 
 
 # ---- questions ----
@@ -133,7 +123,11 @@ def is_nonzero(self: _core.Tensor) -> bool:
 
 def is_pinned(self: _core.Tensor, device: Device | None = None) -> bool:
     """Whether the memory is page-locked for a GPU."""
-    return False
+    if self.device.type != "cpu":
+        return False
+    from atled.core.cuda._interop import is_pinned
+
+    return is_pinned(self)
 
 
 def is_set_to(self: _core.Tensor, tensor: _core.Tensor) -> bool:
@@ -183,23 +177,33 @@ def to_device(self: _core.Tensor, device: Device, /, *, stream: Any = None) -> _
     """The tensor on another device (the array API's name of ``to``)."""
     if stream is not None and _core.device(device).type == "cpu":
         raise _core.InvalidValueError("to_device: expected no stream for the CPU, which has none")
-    return self.to(device)
+    if stream is None:
+        return self.to(device)
+    from atled.core import cuda
+
+    place = _core.device(device)
+    with cuda.stream(stream if isinstance(stream, cuda.Stream) else cuda.ExternalStream(int(stream), place)):
+        return self.to(place)
 
 
 def cuda(self: _core.Tensor, device: Device | int | None = None, non_blocking: bool = False) -> _core.Tensor:
     """The tensor on a GPU; DeviceError, saying what to install, where there is none."""
-    return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+    place = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+    return self.to(place, non_blocking=non_blocking)
 
 
 def pin_memory(self: _core.Tensor, device: Device | None = None) -> _core.Tensor:
-    """A copy in page-locked memory; DeviceError where no GPU could read it."""
-    _core.device("cuda")
-    raise _core.NotImplementedOpError("pin_memory: page-locked memory is not to be had yet; copy with to() instead")
+    """The tensor in page-locked memory, from which copies to a GPU go on in the background; DeviceError without one."""
+    from atled.core.cuda._interop import pin_memory
+
+    return pin_memory(self)
 
 
 def record_stream(self: _core.Tensor, stream: Any) -> None:
-    """Keeps the memory until the work that a GPU's stream has now is done."""
-    raise _core.DeviceError(f"record_stream: expected a tensor on cuda, got one on {self.device}")
+    """Keeps the memory, once freed, until the work that a GPU's stream has by then is done."""
+    from atled.core.cuda._interop import record_stream
+
+    record_stream(self, stream)
 
 
 def new_tensor(
