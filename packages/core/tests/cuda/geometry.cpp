@@ -1,10 +1,13 @@
 // The device's index arithmetic and reduction plans on the host, for tests by ctypes.
 #include "cuda/geometry.h"
 
+#include <cstring>
 #include <vector>
 
 #include "cuda/matmul_layout.h"
 #include "cuda/reduce_plan.h"
+#include "cuda/sort_plan.h"
+#include "cuda/transpose_plan.h"
 #include "functors/extremes.h"
 #include "functors/moments.h"
 
@@ -127,5 +130,41 @@ int64_t argmax(const double* x, int64_t n, int64_t part) {
     all = v.combine(acc, all);
   }
   return v.finish(all);
+}
+// Copies by tiles of a side, as the device does: 1 if it is a transpose at all. Sizes and strides as for walk.
+int turn(int ndim, const int64_t* sizes, const int64_t* strides, int64_t item, int side, char* out, const char* in) {
+  Walk w;
+  w.operands = 2;
+  w.ndim = ndim;
+  for (int d = 0; d < ndim; ++d) {
+    w.sizes[d] = sizes[d];
+    for (int k = 0; k < 2; ++k) w.strides[k][d] = strides[k * ndim + d];
+  }
+  w.simplify();
+  const TransposePlan plan = plan_transpose(w, item);
+  if (!plan.applies || !TransposeTiles::fits(plan, side)) return 0;
+  const TransposeTiles tiles(plan, side);
+  for (uint32_t t = 0; t < tiles.total; ++t) {
+    int64_t row, column, from, to;
+    tiles.locate(t, side, row, column, from, to);
+    for (int64_t r = row; r < row + side && r < tiles.rows; ++r)
+      for (int64_t c = column; c < column + side && c < tiles.columns; ++c)
+        std::memcpy(out + to + c * tiles.out_step + r * item, in + from + r * tiles.in_step + c * item,
+                    static_cast<size_t>(item));
+  }
+  return 1;
+}
+
+// How many rounds leave the first `kept` of a line; -1 where a group would not fit into a block.
+int rounds(int64_t lines, int64_t n, int64_t kept) {
+  for (int count = 1;; ++count) {
+    const GroupPlan plan = plan_groups(lines, n, n, kept);
+    const bool sound = plan.width <= plan.capacity && plan.capacity <= kMostGrouped && plan.chunk <= plan.width &&
+                       plan.threads() <= kGroupThreads && plan.groups * plan.chunk >= n &&
+                       (plan.groups - 1) * plan.chunk < n && (plan.groups == 1 || kept <= plan.chunk);
+    if (!sound) return -1;
+    if (plan.groups == 1) return count;
+    n = plan.groups * kept;
+  }
 }
 }

@@ -166,3 +166,41 @@ def test_what_blas_can_read(host: ctypes.CDLL) -> None:
             assert wanted == [[i + j * -ld for j in range(columns)] for i in range(rows)] and -ld >= rows
     assert host.blas_ld(INT64(2), INT64(3), INT64(2**31), INT64(1)) == 0
     assert host.blas_ld(INT64(2), INT64(3), INT64(2**31 - 1), INT64(1)) == 2**31 - 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_transposes_in_tiles(host: ctypes.CDLL, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ndim, side = int(rng.integers(2, 5)), int(rng.choice([32, 64]))
+    shape = [int(rng.choice([1, 2, 16, 33, 70])) for _ in range(ndim)]
+    whole = rng.integers(0, 2**31, shape, dtype=np.int32)
+    array = whole.transpose(rng.permutation(ndim))
+    out = np.zeros(array.shape, np.int32)
+    sizes = _array(list(array.shape[::-1]))
+    strides = _array([*out.strides[::-1], *array.strides[::-1]])
+    pointers = [a.ctypes.data_as(ctypes.c_void_p) for a in (out, whole)]
+    if host.turn(ndim, sizes, strides, INT64(4), side, *pointers):
+        np.testing.assert_array_equal(out, array)
+    else:
+        # Nothing was done: rows that stay rows, or sides too short to be worth it.
+        assert not out.any()
+        joined = [n for n in array.shape if n > 1]
+        assert array.flags.c_contiguous or min(joined) < 16 or array.strides[-1] == 4 or len(joined) < 2
+
+
+def test_a_matrix_is_turned(host: ctypes.CDLL) -> None:
+    array = np.arange(70 * 33, dtype=np.int32).reshape(70, 33).T
+    out = np.zeros(array.shape, np.int32)
+    pointers = [a.ctypes.data_as(ctypes.c_void_p) for a in (out, array)]
+    strides = _array([*out.strides[::-1], *array.strides[::-1]])
+    assert host.turn(2, _array([70, 33]), strides, INT64(4), 32, *pointers) == 1
+    np.testing.assert_array_equal(out, array)
+
+
+def test_rounds_of_sorting(host: ctypes.CDLL) -> None:
+    assert host.rounds(INT64(1), INT64(2048), INT64(2048)) == 1
+    assert host.rounds(INT64(3), INT64(2049), INT64(256)) == 2
+    for n in (1, 2, 1023, 1025, 2047, 5000, 10**6, 2**32 - 1):
+        for kept in (1, 10, 256):
+            if kept <= n:
+                assert 1 <= host.rounds(INT64(5), INT64(n), INT64(kept)) <= 12
