@@ -111,10 +111,10 @@ class Product {
     assign(out_, input_);
     return out_->dl.data;
   }
-  // Whether cuBLASLt can add input to each row.
+  // Whether cuBLASLt can add input to each row; what is no matrix is left to the plainer way.
   bool is_bias() const {
     const int last = input_ ? input_->dl.ndim - 1 : -1;
-    return last >= 0 && beta_ == 1.0 && input_->dtype == out_->dtype && out_->dl.ndim == 2 &&
+    return last >= 0 && x_.columns > 1 && beta_ == 1.0 && input_->dtype == out_->dtype && out_->dl.ndim == 2 &&
            input_->dl.shape[last] == y_.columns && numel(input_) == y_.columns && input_->dl.strides[last] == 1 &&
            takes_bias(out_->dtype, input_->dl.data);
   }
