@@ -42,14 +42,6 @@ class _Handle:
         return 0, self.handle
 
 
-def _stream(cupy: Any, handle: int, index: int) -> Any:
-    if handle == 0:
-        return cupy.cuda.Stream.null
-    if hasattr(cupy.cuda.Stream, "from_external"):
-        return cupy.cuda.Stream.from_external(_Handle(handle))
-    return cupy.cuda.ExternalStream(handle, index)
-
-
 class Call:
     """One call of an op: a context in which CuPy works on the device's current stream and allocates where atled does.
 
@@ -69,7 +61,8 @@ class Call:
         index = self.device.index or 0
         self.stream = _core._current_stream(self.device)
         self._stack.enter_context(cupy.cuda.Device(index))
-        self._stack.enter_context(_stream(cupy, self.stream, index))
+        streams = cupy.cuda.Stream
+        self._stack.enter_context(streams.from_external(_Handle(self.stream)) if self.stream else streams.null)
         self._stack.enter_context(cupy.cuda.using_allocator(self._allocate))
         return self
 

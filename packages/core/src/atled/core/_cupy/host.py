@@ -11,21 +11,15 @@ from atled.core import _core
 OPS = ("linalg::ldl_factor_ex", "linalg::ldl_solve")
 
 
-def run(op: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[_core.Tensor, ...]:
-    """The results of an op whose tensors are all on one device, computed on the CPU."""
-    device = next(a.device for a in args if isinstance(a, _core.Tensor))
-    made = op(*(a.to("cpu") if isinstance(a, _core.Tensor) else a for a in args), **kwargs)
-    return tuple(t.to(device) for t in (made if isinstance(made, tuple) else (made,)))
-
-
 def kernel(op: _core.Op) -> Callable[..., Any]:
-    """What runs `op` so as a kernel, which gets all arguments by position."""
+    """What runs `op` there as a kernel, which gets all arguments by position, tensors first."""
     names = [name for name, *_ in op.args]
 
-    def run_op(*args: Any) -> Any:
+    def run(*args: Any) -> Any:
         tensors = [a for a in args if isinstance(a, _core.Tensor)]
         others = dict(zip(names[len(tensors) :], args[len(tensors) :], strict=True))
-        made = run(op, *tensors, **others)
-        return made if len(made) > 1 else made[0]
+        made = op(*(t.to("cpu") for t in tensors), **others)
+        device = tensors[0].device
+        return tuple(t.to(device) for t in made) if isinstance(made, tuple) else made.to(device)
 
-    return run_op
+    return run

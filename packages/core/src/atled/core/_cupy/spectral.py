@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import atled.core as at
 from atled.core import _core
-from atled.core._cupy import host
 from atled.core._cupy.call import Call, Kernel, Tensor, real
 
 # cuSOLVER's batched Jacobi method is for small matrices; for larger ones a call for each is faster.
@@ -99,11 +98,14 @@ def _expect_finite_triangle(call: Call, a: Tensor, uplo: str) -> None:
     call.expect_finite(a.triu() if uplo in "Uu" else a.tril())
 
 
+def _complex(dtype: _core.dtype) -> _core.dtype:
+    return at.complex64 if dtype in (at.float32, at.complex64) else at.complex128
+
+
 def eig(call: Call, a: Tensor) -> tuple[Tensor, Tensor]:
     call.expect_finite(a)
-    if a.numel() == 0 or not hasattr(call.cupy.linalg, "eig"):  # which came with CuPy 14
-        values, vectors = host.run(at.linalg.eig, a)
-        return values, vectors
+    if a.numel() == 0:
+        return call.empty(a.shape[:-1], _complex(a.dtype)), call.empty(a.shape, _complex(a.dtype))
     with _converging(call):
         values, vectors = call.cupy.linalg.eig(call.array(a))
     return call.tensor(values), call.tensor(vectors)
@@ -111,8 +113,8 @@ def eig(call: Call, a: Tensor) -> tuple[Tensor, Tensor]:
 
 def eigvals(call: Call, a: Tensor) -> Tensor:
     call.expect_finite(a)
-    if a.numel() == 0 or not hasattr(call.cupy.linalg, "eigvals"):
-        return host.run(at.linalg.eigvals, a)[0]
+    if a.numel() == 0:
+        return call.empty(a.shape[:-1], _complex(a.dtype))
     with _converging(call):
         return call.tensor(call.cupy.linalg.eigvals(call.array(a)))
 

@@ -1,7 +1,6 @@
 """Streams, memory and libraries."""
 
 import ctypes
-import warnings
 from contextlib import contextmanager
 from functools import cache
 
@@ -98,12 +97,6 @@ class Stream:
 
 
 Stream.null = Stream()
-
-
-class ExternalStream(Stream):
-    def __init__(self, ptr, device_id=-1):
-        warnings.warn("ExternalStream is deprecated", DeprecationWarning, stacklevel=2)
-        super().__init__(ptr)
 
 
 from . import cublas, cusolver, device  # noqa: E402, F401
