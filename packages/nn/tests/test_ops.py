@@ -1,4 +1,4 @@
-"""Every op of nn against its specification, and its gradients against finite differences."""
+"""Every op of nn against its specification, on the device that ATLED_TEST_DEVICE names, and its gradients."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from atled.core import _core
 from atled.testing import OpSpec, Sample, check_errors, check_op, specs
 
 DEVICE = os.environ.get("ATLED_TEST_DEVICE", "cpu")
+os.environ.setdefault("ATLED_CUDA_LAUNCH_BLOCKING", "1")  # a bad index is its own call's error
 SPECS = specs.find("nn")
 
 
