@@ -2,6 +2,8 @@
 // that the second half touches lies in a cache, and piles are shuffled at once (Rao, "Generation of random permutation
 // of given number of elements using random sampling numbers", 1961; Sandelius, "A simple randomization procedure",
 // 1962).
+#include "functors/shuffle.h"
+
 #include <cstring>
 #include <vector>
 
@@ -9,14 +11,11 @@
 #include "cpu/parallel.h"
 #include "cpu/random_levels.h"
 #include "dispatch/register.h"
-#include "functors/stream.h"
 
 namespace atled::core {
 namespace {
 
-constexpr int64_t kWhole = int64_t{1} << 16;  // elements that are shuffled without dealing
-constexpr int64_t kHand = int64_t{1} << 16;   // elements that are dealt out one after the other
-constexpr int kPiles = 256;
+constexpr int64_t kHand = int64_t{1} << 16;  // elements that are dealt out one after the other
 
 void count_up(int64_t* at, int64_t n) {
   parallel(n, kHand, [&](int64_t begin, int64_t end) {
@@ -67,19 +66,18 @@ std::vector<int64_t> deal(int64_t* at, int64_t n, const Stream& stream) {
 }
 
 void randperm(atled_frame* f) {
-  const int64_t n = arg_int(f, 0), counters = (n + 1) / 2;
-  const bool whole = n <= kWhole;
-  const Stream stream(f->args[1], whole ? counters : counters + (n + 15) / 16);
+  const int64_t n = arg_int(f, 0);
+  const Stream stream(f->args[1], permutation_counters(n));
   Tensor order = out_tensor(f)->dtype == ATLED_INT64 && is_contiguous(out_tensor(f)) ? Tensor::borrow(out_tensor(f))
                                                                                      : Tensor::empty(ATLED_INT64, {n});
   int64_t* at = data<int64_t>(order);
   auto shuffle = ATLED_RANDOM(shuffle<int64_t>);
-  if (whole) {
+  if (n <= kShuffledWhole) {
     count_up(at, n);
     shuffle(at, 0, n, stream.seed, stream.offset);
   } else {
     Stream bytes = stream;
-    bytes.offset += static_cast<uint64_t>(counters);
+    bytes.offset += static_cast<uint64_t>(shuffle_counters(n));
     const std::vector<int64_t> begins = deal(at, n, bytes);
     parallel(kPiles, 1, [&](int64_t first, int64_t last) {
       for (int64_t pile = first; pile < last; ++pile)
