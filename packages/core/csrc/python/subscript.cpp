@@ -16,9 +16,9 @@ struct Key {
   int entries = 0;
   atled_tensor* indices[kMaxEntries];  // NULL: a full dimension
   int count = 0;
-  int last_index = 0;           // one past the last index tensor
-  int dim = 0;                  // dimensions of the input used so far
-  PyObject* keep[kMaxEntries];  // index tensors made on the way
+  int last_index = 0;               // one past the last index tensor
+  int dim = 0;                      // dimensions of the input used so far
+  PyObject* keep[2 * kMaxEntries];  // index tensors made on the way
   int kept = 0;
 
   Key() {}
@@ -51,13 +51,28 @@ bool add_full(const atled_tensor* t, Key& key) {
   return true;
 }
 
+// The index tensor itself, or, where it is on the CPU and t on a device, a copy beside t, which the key keeps. NULL
+// with an exception.
+atled_tensor* beside(const atled_tensor* t, Key& key, atled_tensor* index) {
+  const DLDevice device = t->dl.device;
+  const bool stays = index->dl.device.device_type != kDLCPU || device.device_type == kDLCPU ||
+                     device.device_type == static_cast<DLDeviceType>(ATLED_DEVICE_META);
+  if (stays) return index;
+  retain(index);
+  Ref from(wrap(index)), to(device_object(device));
+  PyObject* moved = from && to ? PyObject_CallMethod(from.get(), "to", "O", to.get()) : nullptr;
+  if (!moved) return nullptr;
+  key.keep[key.kept++] = moved;
+  return tensor_of(moved);
+}
+
 bool add_tensor(const atled_tensor* t, Key& key, atled_tensor* index) {
   const int uses = index->dtype == ATLED_BOOL ? index->dl.ndim : 1;
   if (index->dtype != ATLED_BOOL && !is_integer(index->dtype)) {
     raise(ATLED_E_BOUNDS, "index", "expected an index tensor of integers or bool, got %s", dtype_name(index->dtype));
     return false;
   }
-  if (too_many(t, key.dim + uses)) return false;
+  if (too_many(t, key.dim + uses) || !(index = beside(t, key, index))) return false;
   for (int i = 0; i < uses; ++i) key.add(3);
   key.dim += uses;
   key.indices[key.count++] = index;
@@ -66,12 +81,14 @@ bool add_tensor(const atled_tensor* t, Key& key, atled_tensor* index) {
 }
 
 // A mask without dimensions: a new axis of length 1 or 0.
-bool add_truth(Key& key, bool truth) {
+bool add_truth(const atled_tensor* t, Key& key, bool truth) {
   int64_t shape[1] = {truth ? 1 : 0};
-  TensorImpl* index = make_empty(ATLED_INT64, 1, shape, nullptr, DLDevice{kDLCPU, 0});
-  if (!index) return raise() != nullptr;
-  if (truth) data<int64_t>(index)[0] = 0;
-  key.keep[key.kept++] = wrap(index);
+  TensorImpl* made = make_empty(ATLED_INT64, 1, shape, nullptr, DLDevice{kDLCPU, 0});
+  if (!made) return raise() != nullptr;
+  if (truth) data<int64_t>(made)[0] = 0;
+  key.keep[key.kept++] = wrap(made);
+  atled_tensor* index = beside(t, key, made);
+  if (!index) return false;
   key.add(2);
   key.indices[key.count++] = index;
   key.last_index = key.count;
@@ -112,11 +129,11 @@ int uses(PyObject* object) {
 }
 
 bool add_entry(const atled_tensor* t, Key& key, PyObject* object) {
-  if (key.entries >= kMaxEntries - 1 || key.kept >= kMaxEntries - 1) {
+  if (key.entries >= kMaxEntries - 1 || key.kept >= 2 * kMaxEntries - 2) {
     raise(ATLED_E_BOUNDS, "index", "expected at most %d index entries", kMaxEntries);
     return false;
   }
-  if (PyBool_Check(object)) return add_truth(key, object == Py_True);
+  if (PyBool_Check(object)) return add_truth(t, key, object == Py_True);
   if (PyLong_Check(object)) return add_integer(t, key, object);
   if (PySlice_Check(object)) return add_slice(t, key, object);
   if (object == Py_None) {
@@ -131,7 +148,7 @@ bool add_entry(const atled_tensor* t, Key& key, PyObject* object) {
     if (index->dl.ndim > 0 || unknown) return add_tensor(t, key, index);
     if (index->dtype == ATLED_BOOL) {
       int truth = PyObject_IsTrue(object);
-      return truth >= 0 && add_truth(key, truth != 0);
+      return truth >= 0 && add_truth(t, key, truth != 0);
     }
     return add_integer(t, key, object);
   }
@@ -225,15 +242,19 @@ int set_item(PyObject* self, PyObject* object, PyObject* new_value) {
                            tensors_value(key.indices, static_cast<size_t>(key.last_index)), none()};
   Ref made;
   if (is_tensor(new_value)) {
-    values[3] = value(tensor_of(new_value));
+    atled_tensor* given = tensor_of(new_value);
+    if (given->dl.ndim == 0) given = beside(tensor_of(self), key, given);
+    if (!given) return -1;
+    values[3] = value(given);
   } else if (to_scalar(new_value, &values[3], scratch)) {
   } else if (PyLong_Check(new_value)) {
     if (to_wide("setitem", new_value, &self, 1, &values[3], scratch) < 0) return -1;
   } else {
     Ref convert = import_function("atled.core._core", "asarray");
     made = Ref(convert ? call_one(convert.get(), new_value) : nullptr);
-    if (!made) return -1;
-    values[3] = value(tensor_of(made.get()));
+    atled_tensor* moved = made ? beside(tensor_of(self), key, tensor_of(made.get())) : nullptr;
+    if (!moved) return -1;
+    values[3] = value(moved);
   }
   atled_value outs[1];
   Ref result(call_values(setitem, 0, values, outs));
