@@ -1,4 +1,6 @@
 // gather and the scatters: one element-wise walk over index, in which the other side stands still along dim.
+#include "functors/scatter.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -11,7 +13,7 @@
 #include "cpu/parallel.h"
 #include "cpu/prefetch.h"
 #include "dispatch/register.h"
-#include "functors/copy.h"
+#include "ops/scattering.h"
 
 namespace atled::core {
 namespace {
@@ -148,36 +150,11 @@ void scatter_loop(void* ctx, char* const* data, const int64_t* strides, int64_t 
   }
 }
 
-struct Replace {
-  template <class T>
-  T operator()(T, T x) const {
-    return x;
-  }
-};
-struct Sum {
-  template <class T>
-  T operator()(T a, T x) const {
-    return static_cast<T>(a + x);
-  }
-};
-struct Product {
-  template <class T>
-  T operator()(T a, T x) const {
-    return static_cast<T>(a * x);
-  }
-};
-struct Largest {
-  template <class T>
-  T operator()(T a, T x) const {
-    return a > x || a != a ? a : x;
-  }
-};
-struct Smallest {
-  template <class T>
-  T operator()(T a, T x) const {
-    return a < x || a != a ? a : x;
-  }
-};
+using scattering::Largest;
+using scattering::Product;
+using scattering::Replace;
+using scattering::Smallest;
+using scattering::Sum;
 
 template <class F>
 atled_loop loop_of(int dtype) {
@@ -274,10 +251,6 @@ class Call {
   bool by_rows_;
 };
 
-bool is_text(const atled_value& v, const char* text) {
-  return v.tag == ATLED_STRING && std::string(v.u.str, v.n) == text;
-}
-
 void scatter(atled_frame* f) {
   const atled_value &src = f->args[3], &number = f->args[4], &reduce = f->args[5];
   if (is_none(src) == is_none(number)) fail(ATLED_E_ARGUMENT, "expected either src or value");
@@ -303,31 +276,8 @@ void divide_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
     const int64_t count = *reinterpret_cast<const int64_t*>(data[1] + i * strides[1]);
     T& x = *reinterpret_cast<T*>(data[0] + i * strides[0]);
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
-      // Rounded down, as PyTorch does it.
-      if (count > 1) {
-        const T c = static_cast<T>(count), q = static_cast<T>(x / c);
-        x = static_cast<T>(q - (x % c != 0 && (x < 0) ? 1 : 0));
-      }
-    } else if constexpr (is_complex_type<T>) {
-      if (count > 1) x /= static_cast<typename T::value_type>(count);
-    } else {
-      if (count > 1) x = static_cast<T>(x / static_cast<T>(static_cast<float>(count)));
-    }
+    x = scattering::DivideByCount{}(x, count);
   }
-}
-
-atled_value least(int dtype) {
-  if (is_floating(dtype)) return value(-std::numeric_limits<double>::infinity());
-  if (!is_signed(dtype)) return value(0);
-  return value(std::numeric_limits<int64_t>::min() >> (64 - 8 * itemsize(dtype)));
-}
-
-atled_value greatest(int dtype) {
-  if (is_floating(dtype)) return value(std::numeric_limits<double>::infinity());
-  if (dtype == ATLED_BOOL) return value(1);
-  const int bits = 8 * itemsize(dtype) - is_signed(dtype);
-  return value(bits >= 63 ? std::numeric_limits<int64_t>::max() : (int64_t{1} << bits) - 1);
 }
 
 void scatter_reduce(atled_frame* f) {

@@ -91,6 +91,8 @@ thread_local const IndexCall* innermost = nullptr;
 
 // As the CPU's kernels say it.
 std::string text_of(const IndexErrorRecord& e) {
+  if (e.dim == kNoDim)
+    return "expected indices in [0, " + std::to_string(e.bound) + "), got " + std::to_string(e.value);
   return "expected indices for dim " + std::to_string(e.dim) + " in [" + std::to_string(-e.bound) + ", " +
          std::to_string(e.bound) + "), got " + std::to_string(e.value);
 }

@@ -10,6 +10,8 @@
 
 namespace atled::core::cuda {
 
+constexpr int32_t kNoDim = -1;  // indices from 0 on, of no dimension
+
 struct IndexErrorRecord {
   int32_t found;  // written last
   int32_t dim;

@@ -1,8 +1,7 @@
 // Where indices point: what they look like and how they are placed; the kernels are in indexed_moves.cu.
-#include "cuda/indexed.h"
-
 #include <algorithm>
 
+#include "cuda/indexed.h"
 #include "cuda/reduce.cuh"
 
 namespace atled::core::cuda {
@@ -32,8 +31,7 @@ Tensor readable(const atled_tensor* index, const atled_tensor* t) {
 }  // namespace
 
 void Places::append(const atled_tensor* index, int64_t size, int64_t stride, int dim, bool as_it_is) {
-  if (indices_.size() == kMostIndices)
-    fail(ATLED_E_NOT_IMPLEMENTED, "expected at most %d index tensors", kMostIndices);
+  if (indices_.size() == kMostIndices) fail(ATLED_E_NOT_IMPLEMENTED, "expected at most %d index tensors", kMostIndices);
   const Tensor tensor = as_it_is ? Tensor::borrow(const_cast<atled_tensor*>(index)) : readable(index, t_);
   indices_.push_back(Index{tensor, size, stride * itemsize(t_->dtype), 0, dim});
 }

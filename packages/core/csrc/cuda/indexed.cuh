@@ -48,12 +48,8 @@ class PlaceLaunches {
     arrays.count = static_cast<int32_t>(p.indices_.size());
     for (size_t k = 0; k < p.indices_.size(); ++k) {
       const Places::Index& index = p.indices_[k];
-      arrays.at[k] = IndexArray{index.tensor->dl.data,
-                                index.size,
-                                index.stride,
-                                index.slot,
-                                index.tensor->dtype == ATLED_INT32,
-                                index.dim};
+      arrays.at[k] = IndexArray{
+          index.tensor->dl.data, index.size, index.stride, index.slot, index.tensor->dtype == ATLED_INT32, index.dim};
     }
   }
 

@@ -72,5 +72,7 @@ class Places {
 Tensor true_places(const atled_tensor* mask);
 // Their coordinates in a tensor of that shape, a row for each.
 Tensor coordinates(const Tensor& places, int ndim, const int64_t* shape);
+// The op, in one pass.
+void unravel_index(atled_frame* frame);
 
 }  // namespace atled::core::cuda

@@ -201,7 +201,8 @@ void combine_sorted(const PlaceLaunches& l, const SortedPoints& sorted, const at
   const PlaceWalk<2> points = l.part<2>(values, true), columns = l.part<2>(values, false);
   int lanes = 1;
   while (lanes < kThreads && lanes < columns.total) lanes *= 2;
-  Tensor slot_room = sorted.slots, point_room = sorted.points, value_room = Tensor::borrow(const_cast<atled_tensor*>(values));
+  Tensor slot_room = sorted.slots, point_room = sorted.points,
+         value_room = Tensor::borrow(const_cast<atled_tensor*>(values));
   bool first = true;
   for (int64_t count = l.points(); count > 0; first = false) {
     const int64_t tiles = (count + kTile - 1) / kTile;
@@ -210,8 +211,7 @@ void combine_sorted(const PlaceLaunches& l, const SortedPoints& sorted, const at
     if (tiles > 1) {
       left_slots = Tensor::empty(ATLED_UINT32, {2 * tiles}, l.device);
       left_points = Tensor::empty(ATLED_UINT32, {2 * tiles}, l.device);
-      left_values =
-          Tensor::empty(ATLED_UINT8, {2 * tiles * columns.total * static_cast<int64_t>(sizeof(A))}, l.device);
+      left_values = Tensor::empty(ATLED_UINT8, {2 * tiles * columns.total * static_cast<int64_t>(sizeof(A))}, l.device);
       left = LeftItems{data<uint32_t>(left_slots), data<uint32_t>(left_points)};
     }
     const Items items{data<uint32_t>(slot_room), data<uint32_t>(point_room), count};

@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // Who writes where several points name one place: the last one. NULL: nobody else does.
 struct Winners {
-  const uint32_t* by_slot;   // one more than the point's number
+  const uint32_t* by_slot;  // one more than the point's number
   const uint8_t* by_point;
 };
 
@@ -69,9 +69,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <bool kOne>
-__global__ void __launch_bounds__(kThreads)
-    claim_kernel(uint32_t* winners, const __grid_constant__ PlaceWalk<1> walk,
-                 const __grid_constant__ IndexArrays arrays) {
+__global__ void __launch_bounds__(kThreads) claim_kernel(uint32_t* winners, const __grid_constant__ PlaceWalk<1> walk,
+                                                         const __grid_constant__ IndexArrays arrays) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < walk.total; i += step) {
     int64_t offsets[1], bytes, slot;
@@ -149,7 +148,8 @@ void Places::read(const atled_tensor* out) const {
 SortedPoints Places::sort() const {
   const PlaceLaunches l(*this);
   expect_numbered(l);
-  SortedPoints sorted{Tensor::empty(ATLED_UINT32, {points_}, l.device), Tensor::empty(ATLED_UINT32, {points_}, l.device)};
+  SortedPoints sorted{Tensor::empty(ATLED_UINT32, {points_}, l.device),
+                      Tensor::empty(ATLED_UINT32, {points_}, l.device)};
   const Tensor keys = Tensor::empty_like(sorted.slots), numbers = Tensor::empty_like(keys);
   const PlaceWalk<1> walk = l.slot_walk();
   visit_one(l.one(), [&](auto one) {

@@ -1,5 +1,5 @@
-#include "cuda/indexed.h"
 #include "cuda/index_error.h"
+#include "cuda/indexed.h"
 #include "cuda/reduce.cuh"
 #include "ops/layout.h"
 
@@ -169,6 +169,7 @@ void add_indexing() {
   cuda_kernel("core::index_add", indexing_kernel<index_add>);
   cuda_kernel("core::index_fill", indexing_kernel<index_fill>);
   cuda_kernel("core::nonzero", kernel<nonzero>);
+  cuda_kernel("core::unravel_index", indexing_kernel<unravel_index>);
 }
 ATLED_CUDA_KERNELS(add_indexing);
 

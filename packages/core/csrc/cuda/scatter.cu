@@ -1,10 +1,8 @@
-#include "cuda/indexed.h"
 #include "cuda/index_error.h"
+#include "cuda/indexed.h"
 #include "cuda/reduce.cuh"
 #include "functors/scatter.h"
-
-#include <limits>
-#include <string>
+#include "ops/scattering.h"
 
 namespace atled::core::cuda {
 
@@ -42,10 +40,6 @@ struct Call {
   bool empty;
 };
 
-bool is_text(const atled_value& v, const char* text) {
-  return v.tag == ATLED_STRING && std::string(v.u.str, v.n) == text;
-}
-
 void scatter(atled_frame* f) {
   const atled_value &src = f->args[3], &number = f->args[4], &reduce = f->args[5];
   if (is_none(src) == is_none(number)) fail(ATLED_E_ARGUMENT, "expected either src or value");
@@ -63,18 +57,6 @@ void scatter(atled_frame* f) {
 void scatter_add(atled_frame* f) {
   Call call(f);
   if (!call.empty) call.places(call.out).combine(call.source, Combine::kSum);
-}
-
-// What an extreme of nothing is.
-atled_value extreme(int dtype, bool highest) {
-  if (is_floating(dtype)) {
-    const double infinity = std::numeric_limits<double>::infinity();
-    return value(highest ? infinity : -infinity);
-  }
-  const int bits = 8 * itemsize(dtype) - is_signed(dtype);
-  if (dtype == ATLED_BOOL) return value(highest ? 1 : 0);
-  if (highest) return value(bits >= 63 ? std::numeric_limits<int64_t>::max() : (int64_t{1} << bits) - 1);
-  return is_signed(dtype) ? value(std::numeric_limits<int64_t>::min() >> (64 - 8 * itemsize(dtype))) : value(0);
 }
 
 template <class T, class Small>
@@ -106,10 +88,10 @@ void scatter_reduce(atled_frame* f) {
     identity = value(1);
   } else if (is_text(reduce, "amax")) {
     how = Combine::kLargest;
-    identity = extreme(dtype, false);
+    identity = least(dtype);
   } else if (is_text(reduce, "amin")) {
     how = Combine::kSmallest;
-    identity = extreme(dtype, true);
+    identity = greatest(dtype);
   } else if (!mean && !is_text(reduce, "sum")) {
     fail(ATLED_E_VALUE, "expected reduce to be \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\", got \"%s\"",
          reduce.u.str);

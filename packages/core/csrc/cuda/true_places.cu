@@ -1,7 +1,9 @@
 // The places of true elements: each tile is counted, tiles are numbered, and places written where their tile begins.
-#include "cuda/index_error.h"
+#include "cuda/index_error.cuh"
 #include "cuda/indexed.h"
 #include "cuda/reduce.cuh"
+#include "ops/layout.h"
+#include "ops/scattering.h"
 
 namespace atled::core::cuda {
 
@@ -40,7 +42,8 @@ __device__ __forceinline__ Flags flags_at(const uint8_t* mask, int64_t from, int
   return flags;
 }
 
-__global__ void __launch_bounds__(kThreads) count_kernel(const uint8_t* mask, int64_t n, int64_t tiles, int64_t* counts) {
+__global__ void __launch_bounds__(kThreads)
+    count_kernel(const uint8_t* mask, int64_t n, int64_t tiles, int64_t* counts) {
   for (int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     const Flags flags = flags_at(mask, tile * kTile + int64_t{threadIdx.x} * kPerThread, n);
     int64_t own = 0, total;
@@ -93,6 +96,27 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+struct Unraveled {
+  int32_t ndim;
+  int64_t total, sizes[ATLED_MAX_NDIM];
+  int64_t* rows[ATLED_MAX_NDIM];
+};
+__global__ void __launch_bounds__(kThreads)
+    unravel_kernel(const int64_t* places, int64_t n, const __grid_constant__ Unraveled out, IndexSite site) {
+  for (int64_t i = thread_index(); i < n; i += thread_count()) {
+    int64_t rest = places[i];
+    if (rest < 0 || rest >= out.total) {
+      report_index(site, kNoDim, rest, out.total);
+      rest = 0;
+    }
+    for (int d = out.ndim - 1; d >= 0; --d) {
+      const int64_t size = out.sizes[d] > 1 ? out.sizes[d] : 1;
+      out.rows[d][i] = rest % size;
+      rest /= size;
+    }
+  }
+}
+
 }  // namespace
 
 Tensor true_places(const atled_tensor* given) {
@@ -132,6 +156,26 @@ Tensor coordinates(const Tensor& places, int ndim, const int64_t* shape) {
   launch(coordinates_kernel, blocks_for(n, kThreads), kThreads, current_stream(places->dl.device.device_id),
          data<int64_t>(places), data<int64_t>(rows), n, sizes);
   return rows;
+}
+
+void unravel_index(atled_frame* f) {
+  atled_tensor* indices = arg_tensor(f, 0);
+  const atled_value& shape = f->args[1];
+  Unraveled out{static_cast<int32_t>(shape.n), unraveled_size(indices, shape), {}, {}};
+  const DLDevice device = indices->dl.device;
+  const DeviceGuard guard(device.device_id);
+  const Tensor places = contiguous(indices, ATLED_INT64);
+  std::vector<Tensor> rows(shape.n);
+  for (uint32_t d = 0; d < shape.n; ++d) {
+    rows[d] = Tensor::empty_like(places);
+    out.sizes[d] = shape.u.ints[d];
+    out.rows[d] = data<int64_t>(rows[d]);
+  }
+  const int64_t n = numel(places);
+  if (n > 0)
+    launch(unravel_kernel, blocks_for(n, kThreads), kThreads, current_stream(device.device_id), data<int64_t>(places),
+           n, out, current_index_site());
+  set_out_list(f, 0, rows);
 }
 
 }  // namespace atled::core::cuda

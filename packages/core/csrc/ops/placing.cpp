@@ -5,6 +5,7 @@
 #include "dispatch/register.h"
 #include "ops/layout.h"
 #include "ops/rules.h"
+#include "ops/scattering.h"
 
 namespace atled::core {
 namespace {
@@ -147,16 +148,8 @@ void sum_to_size(atled_frame* f) {
 void unravel_index(atled_frame* f) {
   static const Op floor_divide{"core::floor_divide"}, remainder{"core::remainder"};
   const atled_value& shape = f->args[1];
-  expect_integers(arg_tensor(f, 0), "indices");
+  const int64_t total = unraveled_size(arg_tensor(f, 0), shape);
   Tensor rest = to_op(arg_tensor(f, 0), dtype_value(ATLED_INT64));
-  int64_t total = 1;
-  for (uint32_t i = 0; i < shape.n; ++i) {
-    const int64_t n = shape.u.ints[i];
-    if (n < 0 || (n > 0 && total > INT64_MAX / n))
-      fail(ATLED_E_SHAPE, "expected a shape of sizes >= 0, got %s",
-           shape_text(static_cast<int>(shape.n), shape.u.ints).c_str());
-    total *= n;
-  }
   if (rest->dl.device.device_type == kDLCPU) {
     // Elsewhere looking would mean waiting.
     const Tensor numbers = flat(rest);
@@ -243,7 +236,7 @@ void define_placing() {
           nullptr, composite});
   define({"unravel_index(Tensor indices, int[] shape) -> Tensor[]",
           "The coordinates, one tensor for each dimension, of positions in a flattened tensor of that shape.\n\n"
-          "indices: a BoundsError where one is outside, but on other devices than the CPU, where none is looked at.\n\n"
+          "indices: a BoundsError where one is outside.\n\n"
           ">>> at.unravel_index(at.tensor(5), (2, 3))\n(tensor(1), tensor(2))",
           nullptr, composite | ATLED_OP_FUNCTION});
   define({"combinations(Tensor input, int r=2, bool with_replacement=False) -> Tensor",

@@ -47,7 +47,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     folders = [f"-I{CORE / 'include'}", f"-I{CORE / 'csrc'}"]
     subprocess.run([compiler, *flags, *folders, str(HERE / "geometry.cpp"), "-o", str(library)], check=True)
     loaded = ctypes.CDLL(str(library))
-    loaded.walk.restype = loaded.argmax.restype = loaded.blas_ld.restype = ctypes.c_int64
+    loaded.walk.restype = loaded.places.restype = loaded.argmax.restype = loaded.blas_ld.restype = ctypes.c_int64
     loaded.quotient.restype = ctypes.c_uint32
     loaded.variance.restype = loaded.logsumexp.restype = ctypes.c_double
     return loaded

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/matmul_layout.h"
+#include "cuda/place_walk.h"
 #include "cuda/reduce_plan.h"
 #include "cuda/sort_plan.h"
 #include "cuda/transpose_plan.h"
@@ -50,6 +51,27 @@ int64_t walk(int operands, int ndim, const int64_t* sizes, const int64_t* stride
       },
       limit);
   return fits ? pieces : -pieces;
+}
+
+// A PlaceWalk of two operands, dimensions innermost first; `item` > 0 widens it from units of so many bytes, for places
+// and values whose addresses have the bits of `alignment` set. Writes both offsets of each element; answers the unit,
+// or -1.
+int64_t places(int ndim, const int64_t* sizes, const int64_t* strides, int64_t divides, int64_t item, int64_t alignment,
+               int64_t* total, int64_t* out) {
+  PlaceWalk<2> w;
+  for (int d = 0; d < ndim; ++d)
+    if (!w.add(sizes[d], {strides[d], strides[ndim + d]})) return -1;
+  w.settle();
+  const int unit = item > 0 ? widen(w, static_cast<int>(item), static_cast<uint64_t>(alignment)) : 0;
+  if (divides) w.small = false;
+  *total = w.total;
+  for (int64_t i = 0; i < w.total; ++i) {
+    int64_t at[2];
+    w.locate(i, at);
+    *out++ = at[0];
+    *out++ = at[1];
+  }
+  return unit;
 }
 
 struct Plan {

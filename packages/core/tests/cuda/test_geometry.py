@@ -204,3 +204,44 @@ def test_rounds_of_sorting(host: ctypes.CDLL) -> None:
         for kept in (1, 10, 256):
             if kept <= n:
                 assert 1 <= host.rounds(INT64(5), INT64(n), INT64(kept)) <= 12
+
+
+def _places(
+    host: ctypes.CDLL, sizes: list[int], strides: list[list[int]], divides: bool, item: int = 0, alignment: int = 0
+) -> tuple[int, list[tuple[int, int]]]:
+    out, total = (INT64 * max(2 * math.prod(sizes), 1))(), INT64()
+    flat = _array([s for operand in strides for s in operand])
+    options = (INT64(divides), INT64(item), INT64(alignment))
+    unit = host.places(len(sizes), _array(sizes), flat, *options, ctypes.byref(total), out)
+    numbers = list(out)[: 2 * total.value]
+    return unit, list(zip(*[iter(numbers)] * 2, strict=True))
+
+
+def test_places_are_visited_in_order(host: ctypes.CDLL) -> None:
+    rng = random.Random(2)
+    for _ in range(300):
+        ndim = rng.randrange(6)
+        sizes = [rng.choice([1, 2, 3, 4, 5]) for _ in range(ndim)]
+        steps = [math.prod(sizes[:d]) for d in range(ndim)]
+        strides = [[s * rng.choice([1, 1, 1, -2, 0, 2**40]) for s in steps] for _ in range(2)]
+        expected = [
+            tuple(sum(i * s for i, s in zip(reversed(index), o, strict=True)) for o in strides)
+            for index in itertools.product(*map(range, reversed(sizes)))
+        ]
+        for divides in (False, True):
+            assert _places(host, sizes, strides, divides)[1] == expected
+
+
+def test_places_move_in_the_widest_unit(host: ctypes.CDLL) -> None:
+    rng = random.Random(3)
+    for _ in range(300):
+        item, run, rows = rng.choice([1, 2, 4, 8]), rng.choice([1, 2, 3, 4, 8, 12, 16]), rng.choice([2, 3])
+        gap, alignment = item * rng.choice([0, 1, 2, 16]), item * rng.choice([1, 2, 3, 8, 16])
+        sizes, strides = [run, rows], [[item, run * item + gap], [item, run * item]]
+        unit, wide = _places(host, sizes, strides, False, item, alignment)
+        _, narrow = _places(host, sizes, strides, False)
+        covered = [tuple(x + byte for x in place) for place in wide for byte in range(unit)]
+        assert covered == [tuple(x + byte for x in place) for place in narrow for byte in range(item)]
+        assert unit >= item
+        assert unit == item or (all(x % unit == 0 for place in wide for x in place) and alignment % unit == 0)
+    assert _places(host, [4, 2], [[4, 32], [4, 16]], False, 4, 0)[0] == 16
