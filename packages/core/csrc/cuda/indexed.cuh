@@ -37,6 +37,24 @@ __device__ __forceinline__ bool find_place(const IndexArrays& arrays, int64_t po
   return inside;
 }
 
+// Numbers of places: uint32, or uint64 where wide.
+struct Slots {
+  void* data;
+  int32_t wide;
+
+  Slots() = default;
+  explicit Slots(const Tensor& t) : data(t->dl.data), wide(t->dtype == ATLED_UINT64) {}
+  __device__ uint64_t operator[](int64_t i) const {
+    return wide ? static_cast<const uint64_t*>(data)[i] : static_cast<const uint32_t*>(data)[i];
+  }
+  __device__ void set(int64_t i, uint64_t slot) const {
+    if (wide)
+      static_cast<uint64_t*>(data)[i] = slot;
+    else
+      static_cast<uint32_t*>(data)[i] = static_cast<uint32_t>(slot);
+  }
+};
+
 // Builds what launches need of a plan.
 class PlaceLaunches {
  public:

@@ -15,7 +15,8 @@ enum class Combine { kSum, kProduct, kLargest, kSmallest };
 
 // Points in the order of the places that they name, and, where these are the same, in their own.
 struct SortedPoints {
-  Tensor slots, points;  // uint32; a slot of Places' number of slots stands for none
+  Tensor slots;   // uint32, or uint64 where there are so many; Places' number of slots stands for none
+  Tensor points;  // uint32
 };
 
 class Places {

@@ -99,18 +99,21 @@ using Accumulator = std::conditional_t<is_small_float<T>, float, T>;
 
 // What a round combines: points at first, then what tiles have left of places that reach over their ends.
 struct Items {
-  const uint32_t *slots, *points;
+  Slots slots;
+  uint32_t* points;
   int64_t count;
 };
+// Two a tile: of the place that it begins in, and of the one that it ends in.
 struct LeftItems {
-  uint32_t *slots, *points;  // two a tile: of the place that it begins in, and of the one that it ends in
+  Slots slots;
+  uint32_t* points;
 };
-constexpr uint32_t kNoSlot = 0xffffffffu;
+constexpr uint64_t kNoSlot = ~uint64_t{0};
 
 template <class T, class F, bool kFirst>
 __global__ void __launch_bounds__(kThreads)
     segment_kernel(Items items, const char* values, LeftItems left, Accumulator<T>* left_values, char* t,
-                   uint32_t slots, int lanes, const __grid_constant__ PlaceWalk<2> points,
+                   uint64_t slots, int lanes, const __grid_constant__ PlaceWalk<2> points,
                    const __grid_constant__ PlaceWalk<2> columns, const __grid_constant__ IndexArrays arrays) {
   using A = Accumulator<T>;
   const F f{};
@@ -133,15 +136,19 @@ __global__ void __launch_bounds__(kThreads)
         return reinterpret_cast<const A*>(values)[i * columns.total + column];
       }
     };
-    uint32_t slot = items.slots[begin], point = items.points[begin];
+    uint64_t slot = items.slots[begin];
+    uint32_t point = items.points[begin];
     A sum{};
     bool first = true, reaches_back = begin > 0 && items.slots[begin - 1] == slot;
-    if (left.slots && column == 0) left.slots[2 * tile] = left.slots[2 * tile + 1] = kNoSlot;
+    if (left.points && column == 0) {
+      left.slots.set(2 * tile, kNoSlot);
+      left.slots.set(2 * tile + 1, kNoSlot);
+    }
 
     auto leave = [&](int64_t item, const A& x) {
       left_values[item * columns.total + column] = x;
       if (column > 0) return;
-      left.slots[item] = slot;
+      left.slots.set(item, slot);
       left.points[item] = point;
     };
     auto finish = [&](bool reaches_on) {
@@ -166,7 +173,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
       for (int64_t k = 0; k < kAhead; ++k) {
         if (i + k >= end) break;
-        const uint32_t own = items.slots[i + k];
+        const uint64_t own = items.slots[i + k];
         if (own != slot) {
           finish(false);
           slot = own;
@@ -209,17 +216,17 @@ void combine_sorted(const PlaceLaunches& l, const SortedPoints& sorted, const at
     Tensor left_slots, left_points, left_values;
     LeftItems left{};
     if (tiles > 1) {
-      left_slots = Tensor::empty(ATLED_UINT32, {2 * tiles}, l.device);
+      left_slots = Tensor::empty(slot_room->dtype, {2 * tiles}, l.device);
       left_points = Tensor::empty(ATLED_UINT32, {2 * tiles}, l.device);
       left_values = Tensor::empty(ATLED_UINT8, {2 * tiles * columns.total * static_cast<int64_t>(sizeof(A))}, l.device);
-      left = LeftItems{data<uint32_t>(left_slots), data<uint32_t>(left_points)};
+      left = LeftItems{Slots(left_slots), data<uint32_t>(left_points)};
     }
-    const Items items{data<uint32_t>(slot_room), data<uint32_t>(point_room), count};
+    const Items items{Slots(slot_room), data<uint32_t>(point_room), count};
     const int64_t per_block = kThreads / lanes, column_blocks = (columns.total + lanes - 1) / lanes;
     launch(first ? segment_kernel<T, F, true> : segment_kernel<T, F, false>,
            blocks_for((tiles + per_block - 1) / per_block * column_blocks, 1), kThreads, l.stream, items,
            data<const char>(value_room), left, tiles > 1 ? data<A>(left_values) : nullptr, l.data,
-           static_cast<uint32_t>(l.slots()), lanes, points, columns, l.arrays);
+           static_cast<uint64_t>(l.slots()), lanes, points, columns, l.arrays);
     if (tiles == 1) return;
     slot_room = left_slots;
     point_room = left_points;
@@ -277,10 +284,14 @@ void Places::combine(const atled_tensor* values, Combine how) const {
   const bool extreme = how == Combine::kLargest || how == Combine::kSmallest;
   if (extreme && is_complex(t_->dtype))
     fail(ATLED_E_DTYPE, "expected real numbers for amax and amin, got complex ones");
-  if (t_->dtype >= ATLED_FLOAT16 && !extreme)
-    combine_in_order(values, how);
-  else
-    combine_at_once(values, how);
+  if (t_->dtype < ATLED_FLOAT16 || extreme) return combine_at_once(values, how);
+  if (!unique_) return combine_in_order(values, how);
+  // Nobody else is there, so what places hold can be read and written.
+  static const Op add{"core::add"}, mul{"core::mul"};
+  const Layout layout = result();
+  const Tensor held = Tensor::empty(t_->dtype, layout.ndim, layout.shape, t_->dl.device);
+  read(held);
+  write((how == Combine::kSum ? add : mul)(held, const_cast<atled_tensor*>(values)));
 }
 
 }  // namespace atled::core::cuda

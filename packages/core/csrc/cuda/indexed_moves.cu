@@ -86,19 +86,19 @@ __global__ void __launch_bounds__(kThreads) claim_kernel(uint32_t* winners, cons
 // Points outside go behind all others.
 template <bool kOne>
 __global__ void __launch_bounds__(kThreads)
-    slots_kernel(uint32_t* keys, uint32_t* numbers, uint32_t outside, const __grid_constant__ PlaceWalk<1> walk,
+    slots_kernel(Slots keys, uint32_t* numbers, uint64_t outside, const __grid_constant__ PlaceWalk<1> walk,
                  const __grid_constant__ IndexArrays arrays) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < walk.total; i += step) {
     int64_t offsets[1], bytes, slot;
     walk.locate(i, offsets);
-    keys[i] = find_place<kOne>(arrays, i, bytes, slot) ? static_cast<uint32_t>(offsets[0] + slot) : outside;
+    keys.set(i, find_place<kOne>(arrays, i, bytes, slot) ? static_cast<uint64_t>(offsets[0] + slot) : outside);
     numbers[i] = static_cast<uint32_t>(i);
   }
 }
 
 __global__ void __launch_bounds__(kThreads)
-    last_kernel(const uint32_t* keys, const uint32_t* points, uint8_t* last, int64_t n) {
+    last_kernel(Slots keys, const uint32_t* points, uint8_t* last, int64_t n) {
   for (int64_t i = thread_index(); i < n; i += thread_count()) last[points[i]] = i + 1 == n || keys[i] != keys[i + 1];
 }
 
@@ -110,12 +110,11 @@ __global__ void __launch_bounds__(kThreads) check_kernel(int64_t n, const __grid
   }
 }
 
-constexpr int64_t kMostPoints = INT64_C(0xfffffffe);  // and slots, which are 32-bit numbers here
+constexpr int64_t kMost = INT64_C(0xfffffffe);  // that 32-bit numbers count here
 
 void expect_numbered(const PlaceLaunches& l) {
-  if (l.points() > kMostPoints || l.slots() > kMostPoints)
-    fail(ATLED_E_NOT_IMPLEMENTED, "expected less than 2^32 - 1 indices and places, got %lld and %lld",
-         static_cast<long long>(l.points()), static_cast<long long>(l.slots()));
+  if (l.points() > kMost)
+    fail(ATLED_E_NOT_IMPLEMENTED, "expected less than 2^32 - 1 indices, got %lld", static_cast<long long>(l.points()));
 }
 
 }  // namespace
@@ -148,16 +147,21 @@ void Places::read(const atled_tensor* out) const {
 SortedPoints Places::sort() const {
   const PlaceLaunches l(*this);
   expect_numbered(l);
-  SortedPoints sorted{Tensor::empty(ATLED_UINT32, {points_}, l.device),
-                      Tensor::empty(ATLED_UINT32, {points_}, l.device)};
-  const Tensor keys = Tensor::empty_like(sorted.slots), numbers = Tensor::empty_like(keys);
+  const bool wide = slots_ > kMost;
+  const SortedPoints sorted{Tensor::empty(wide ? ATLED_UINT64 : ATLED_UINT32, {points_}, l.device),
+                            Tensor::empty(ATLED_UINT32, {points_}, l.device)};
+  const Tensor keys = Tensor::empty_like(sorted.slots), numbers = Tensor::empty_like(sorted.points);
   const PlaceWalk<1> walk = l.slot_walk();
   visit_one(l.one(), [&](auto one) {
-    launch(slots_kernel<decltype(one)::value>, blocks_for(points_, kThreads), kThreads, l.stream, data<uint32_t>(keys),
-           data<uint32_t>(numbers), static_cast<uint32_t>(slots_), walk, l.arrays);
+    launch(slots_kernel<decltype(one)::value>, blocks_for(points_, kThreads), kThreads, l.stream, Slots(keys),
+           data<uint32_t>(numbers), static_cast<uint64_t>(slots_), walk, l.arrays);
   });
-  sort_pairs(data<uint32_t>(keys), data<uint32_t>(sorted.slots), data<uint32_t>(numbers), data<uint32_t>(sorted.points),
-             points_, bits_below(static_cast<uint64_t>(slots_) + 1), l.device);
+  auto sort = [&](auto tag) {
+    using K = typename decltype(tag)::type;
+    sort_pairs(data<K>(keys), data<K>(sorted.slots), data<uint32_t>(numbers), data<uint32_t>(sorted.points), points_,
+               bits_below(static_cast<uint64_t>(slots_) + 1), l.device);
+  };
+  wide ? sort(Tag<uint64_t>{}) : sort(Tag<uint32_t>{});
   return sorted;
 }
 
@@ -182,7 +186,7 @@ void Places::write(const atled_tensor* values) const {
     } else {
       const SortedPoints sorted = sort();
       room = Tensor::empty(ATLED_UINT8, {points_}, l.device);
-      launch(last_kernel, blocks_for(points_, kThreads), kThreads, l.stream, data<uint32_t>(sorted.slots),
+      launch(last_kernel, blocks_for(points_, kThreads), kThreads, l.stream, Slots(sorted.slots),
              data<uint32_t>(sorted.points), data<uint8_t>(room), points_);
       winners.by_point = data<uint8_t>(room);
     }

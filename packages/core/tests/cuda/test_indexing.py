@@ -258,3 +258,16 @@ def test_keys_and_values_from_the_host(gpu: str) -> None:
     np.testing.assert_array_equal(host(t), x)
     with pytest.raises(at.DeviceError):
         t[0] = at.ones(5)
+
+
+def test_more_places_than_32_bits_number(gpu: str) -> None:
+    # Rows that share memory, of which one alone is named.
+    memory = at.zeros(131_073, device=gpu)
+    t = memory.as_strided((65_537, 65_537), (1, 1))
+    columns, values = ints(700, low=0, high=50), numbers(700)
+    row, column = to_device(np.full(700, 65_536), gpu), to_device(columns, gpu)
+    t[row, column] = to_device(values, gpu)
+    want = np.zeros(65_537, np.float32)
+    for i, v in zip(columns, values, strict=True):
+        want[i] = v
+    np.testing.assert_array_equal(host(memory[65_536:]), want)
