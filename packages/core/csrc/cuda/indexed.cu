@@ -133,6 +133,7 @@ Places::Places(const atled_tensor* t, int dim, const atled_tensor* index, bool o
     if (along) indices_[0].slot = slots_;
     slots_ *= has_dims ? t->dl.shape[d] : 1;
   }
+  line_ = index->dl.ndim > 0 ? dim : -1;
   number();
   for (int d = 0; d < index->dl.ndim && as_it_is; ++d) dims_[static_cast<size_t>(d)].point = index->dl.strides[d];
 }

@@ -107,6 +107,23 @@ class PlaceLaunches {
     return walk;
   }
 
+  // What lines have besides the one dimension that the index runs along, which is answered.
+  struct Line {
+    int64_t length, values, point;
+  };
+  Line lines(const atled_tensor* values, PlaceWalk<3>& walk) const {
+    Line line{1, 0, 0};
+    size_t d = p.dims_.size();
+    each(values, [&](const Places::Dim& dim, int64_t step) {
+      if (static_cast<int>(--d) == p.line_)
+        line = Line{dim.size, step, dim.point};
+      else
+        add(walk, dim.size, {step, dim.stride, dim.point, 0});
+    });
+    walk.settle();
+    return line;
+  }
+
   // Widens a walk; the unit is 32 where it is 16 bytes that are aligned, too.
   template <int N>
   int unit_of(PlaceWalk<N>& walk, const atled_tensor* values) const {

@@ -58,6 +58,7 @@ class Places {
   bool nothing_to_do() const;
   SortedPoints sort() const;
   void combine_in_order(const atled_tensor* values, Combine how) const;
+  bool combine_in_lines(const atled_tensor* values, Combine how) const;
   void combine_at_once(const atled_tensor* values, Combine how) const;
 
   friend class PlaceLaunches;
@@ -67,6 +68,7 @@ class Places {
   std::vector<Index> indices_;
   int64_t points_ = 1, slots_ = 1, total_ = 1;
   bool unique_ = false;  // no element is named twice
+  int line_ = -1;        // the dimension along which a single index runs from line to line, in gather and the scatters
 };
 
 // The true elements of a mask, numbered in order, as int64: waits for the device.

@@ -189,6 +189,60 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// ---- in order, line by line ----
+
+constexpr int64_t kLine = 6144;        // places of a line that a block keeps an eye on
+constexpr int64_t kFewPoints = 1024;   // for which one block is faster than sorting
+constexpr int64_t kEnoughLines = 128;  // to keep a device busy
+constexpr int64_t kMostPerPlace = 4;   // points, on average: those of one place wait for each other
+constexpr uint32_t kNobody = 0xffffffffu;
+
+// A block takes its line's points by the number of its threads. Of those that name one place, the first goes first.
+template <class T, class F>
+__global__ void __launch_bounds__(kThreads)
+    line_kernel(const char* values, char* t, PlaceLaunches::Line line, const __grid_constant__ PlaceWalk<3> lines,
+                const __grid_constant__ IndexArrays arrays) {
+  using A = Accumulator<T>;
+  __shared__ uint32_t turns[kLine];  // whose turn it is at each place
+  __shared__ int waiting;
+  const F f{};
+  const uint32_t me = threadIdx.x;
+  for (int64_t i = me; i < arrays.at[0].size; i += kThreads) turns[i] = kNobody;
+  __syncthreads();
+  for (int64_t l = blockIdx.x; l < lines.total; l += gridDim.x) {
+    int64_t at[3];
+    lines.locate(l, at);
+    for (int64_t first = 0; first < line.length; first += kThreads) {
+      const int64_t i = first + me;
+      bool waits = i < line.length;
+      int64_t bytes = 0, slot = 0;
+      A x{};
+      if (waits) {
+        x = static_cast<A>(*reinterpret_cast<const T*>(values + at[0] + i * line.values));
+        waits = find_place<true>(arrays, at[2] + i * line.point, bytes, slot);
+        slot /= arrays.at[0].slot;
+      }
+      bool more = true;
+      while (more) {
+        if (waits) atomicMin(&turns[slot], me);
+        if (me == 0) waiting = 0;
+        __syncthreads();
+        const bool goes = waits && turns[slot] == me;
+        if (goes) {
+          T* place = reinterpret_cast<T*>(t + at[1] + bytes);
+          *place = static_cast<T>(f(static_cast<A>(*place), x));
+          waits = false;
+        }
+        if (waits) waiting = 1;
+        __syncthreads();
+        if (goes) turns[slot] = kNobody;
+        more = waiting != 0;
+        __syncthreads();
+      }
+    }
+  }
+}
+
 struct OrderedSum : scattering::Sum {
   template <class A>
   static __device__ A neutral() {
@@ -236,6 +290,28 @@ void combine_sorted(const PlaceLaunches& l, const SortedPoints& sorted, const at
 }
 
 template <class T, class F>
+void combine_lines(const PlaceLaunches& l, const atled_tensor* values) {
+  PlaceWalk<3> walk;
+  const PlaceLaunches::Line line = l.lines(values, walk);
+  launch(line_kernel<T, F>, blocks_for(walk.total, 1), kThreads, l.stream, data<const char>(values), l.data, line, walk,
+         l.arrays);
+}
+
+// Calls run(Tag of the type, sum or product).
+template <class Run>
+void visit_ordered(int dtype, Combine how, Run&& run) {
+  visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (std::is_floating_point_v<T> || is_small_float<T> || is_complex_type<T>) {
+      if (how == Combine::kSum)
+        run(tag, OrderedSum{});
+      else
+        run(tag, OrderedProduct{});
+    }
+  });
+}
+
+template <class T, class F>
 void combine_now(const PlaceLaunches& l, const atled_tensor* values) {
   const PlaceWalk<3> walk = l.everything<3>(values);
   launch(combine_kernel<T, F>, blocks_for(walk.total, kThreads), kThreads, l.stream, data<const char>(values), l.data,
@@ -247,15 +323,20 @@ void combine_now(const PlaceLaunches& l, const atled_tensor* values) {
 void Places::combine_in_order(const atled_tensor* values, Combine how) const {
   const PlaceLaunches l(*this);
   const SortedPoints sorted = sort();
-  visit_dtype(t_->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (std::is_floating_point_v<T> || is_small_float<T> || is_complex_type<T>) {
-      if (how == Combine::kSum)
-        combine_sorted<T, OrderedSum>(l, sorted, values);
-      else
-        combine_sorted<T, OrderedProduct>(l, sorted, values);
-    }
+  visit_ordered(t_->dtype, how, [&](auto tag, auto f) {
+    combine_sorted<typename decltype(tag)::type, decltype(f)>(l, sorted, values);
   });
+}
+
+bool Places::combine_in_lines(const atled_tensor* values, Combine how) const {
+  if (line_ < 0 || indices_[0].size > kLine) return false;
+  const int64_t length = dims_[static_cast<size_t>(line_)].size;
+  const bool close = indices_[0].stride == itemsize(t_->dtype) && points_ / length >= kEnoughLines;
+  if (points_ > kFewPoints && (!close || length > kMostPerPlace * indices_[0].size)) return false;
+  const PlaceLaunches l(*this);
+  visit_ordered(t_->dtype, how,
+                [&](auto tag, auto f) { combine_lines<typename decltype(tag)::type, decltype(f)>(l, values); });
+  return true;
 }
 
 void Places::combine_at_once(const atled_tensor* values, Combine how) const {
@@ -285,7 +366,10 @@ void Places::combine(const atled_tensor* values, Combine how) const {
   if (extreme && is_complex(t_->dtype))
     fail(ATLED_E_DTYPE, "expected real numbers for amax and amin, got complex ones");
   if (t_->dtype < ATLED_FLOAT16 || extreme) return combine_at_once(values, how);
-  if (!unique_) return combine_in_order(values, how);
+  if (!unique_) {
+    if (!combine_in_lines(values, how)) combine_in_order(values, how);
+    return;
+  }
   // Nobody else is there, so what places hold can be read and written.
   static const Op add{"core::add"}, mul{"core::mul"};
   const Layout layout = result();

@@ -97,8 +97,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-__global__ void __launch_bounds__(kThreads)
-    last_kernel(Slots keys, const uint32_t* points, uint8_t* last, int64_t n) {
+__global__ void __launch_bounds__(kThreads) last_kernel(Slots keys, const uint32_t* points, uint8_t* last, int64_t n) {
   for (int64_t i = thread_index(); i < n; i += thread_count()) last[points[i]] = i + 1 == n || keys[i] != keys[i + 1];
 }
 

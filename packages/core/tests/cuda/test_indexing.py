@@ -271,3 +271,18 @@ def test_more_places_than_32_bits_number(gpu: str) -> None:
     for i, v in zip(columns, values, strict=True):
         want[i] = v
     np.testing.assert_array_equal(host(memory[65_536:]), want)
+
+
+@pytest.mark.parametrize("shape", [(1, 900), (150, 60), (150, 3)])
+def test_lines_are_summed_in_the_order_of_the_cpu(gpu: str, shape: tuple[int, int]) -> None:
+    for dtype in ("float16", "float32", "complex64"):
+        x, src = (numbers(shape[0], 20, dtype=dtype), numbers(*shape, dtype=dtype, seed=1))
+        index = ints(*shape, low=-20, high=20)
+        for reduce in ("add", "multiply"):
+            arguments = [at.tensor(a) for a in (x, index, src)]
+            want = arguments[0].scatter(1, arguments[1], arguments[2], reduce=reduce)
+            t, i, s = (a.to(gpu) for a in arguments)
+            assert host(t.scatter(1, i, s, reduce=reduce)).tobytes() == want.numpy().tobytes()
+            if reduce == "add":
+                by_columns = t.T.contiguous().scatter(0, i.T, s.T, reduce=reduce)
+                np.testing.assert_allclose(host(by_columns), want.numpy().T, rtol=1e-2, atol=1e-2)
