@@ -267,3 +267,26 @@ def test_another_device(gpu: str) -> None:
         pytest.skip(str(error))
     x = at.ones(3, 40, device=second)
     assert (x @ x.T).cpu().tolist() == [[40.0] * 3] * 3 and (x[0] @ x[0]).item() == 40
+
+
+def test_in_a_captured_graph(gpu: str) -> None:
+    for k in (9, 90):  # without workspace and with it
+        x, y, bias = at.ones(6, k, device=gpu), at.ones(k, 7, device=gpu), at.ones(7, device=gpu)
+        graph = at.cuda.CUDAGraph()
+        with at.cuda.graph(graph):
+            out = at.addmm(bias, x, y)
+            row = at.mv(x, y[:, 0])
+        x.fill_(2)
+        bias.fill_(3)
+        graph.replay()
+        assert out.tolist() == [[2.0 * k + 3] * 7] * 6 and row.tolist() == [2.0 * k] * 6
+
+
+def test_on_another_stream(gpu: str) -> None:
+    side = at.cuda.Stream()
+    x = at.ones(6, 90, device=gpu)
+    side.wait_stream(at.cuda.current_stream())
+    with at.cuda.stream(side):
+        squares = x @ x.T
+    side.synchronize()
+    assert squares.tolist() == [[90.0] * 6] * 6
