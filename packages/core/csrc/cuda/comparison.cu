@@ -24,7 +24,7 @@ LaunchTable tests() {
       .test<Always<kInteger>>(Unsigned{})
       .template test<Always<kInteger>>(Types<bool>{})
       .template test<F>(Floats{})
-
+      .template test<F>(Complexes{})
       .share_signed();
 }
 template <class F>
@@ -51,11 +51,11 @@ const LaunchTable isreal_launches = LaunchTable()
                                         .test<Always<true>>(Unsigned{})
                                         .test<Always<true>>(Types<bool>{})
                                         .test<Always<true>>(Floats{})
-
+                                        .test<IsReal>(Complexes{})
                                         .share_signed();
 const LaunchTable signbit_launches =
     LaunchTable().test<Always<false>>(Types<bool>{}).test<SignBit>(Integers{}).test<SignBit>(Floats{});
-const LaunchTable isclose_launches = LaunchTable().compare<IsClose>(Types<double>{});
+const LaunchTable isclose_launches = LaunchTable().compare<IsClose>(Types<double, std::complex<double>>{});
 
 void isclose(atled_frame* frame) {
   // In float64: the tolerances of integers and narrow floats must not be rounded away.

@@ -88,10 +88,20 @@ struct IsClose {
   bool equal_nan;
   template <class T>
   ATLED_FN bool operator()(T a, T b) const {
-    const auto difference = std::abs(a - b);
+    const auto difference = size(a - b);
     const bool finite = difference - difference == 0;
-    const bool near = finite && difference <= atol + rtol * std::abs(b);
+    const bool near = finite && difference <= atol + rtol * size(b);
     return a == b || near || (equal_nan && a != a && b != b);
+  }
+
+ private:
+  template <class T>
+  static ATLED_FN T size(T x) {
+    return std::abs(x);
+  }
+  template <class T>
+  static ATLED_FN T size(std::complex<T> x) {
+    return std::hypot(x.real(), x.imag());
   }
 };
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import ALL, FLOATS, INTEGERS, REALS, Draw, ErrorCase, OpSpec, Sample
+from atled.testing import ALL, FLOATS, INTEGERS, REALS, Draw, ErrorCase, HostErrorCase, OpSpec, Sample
 
 X = np.ones((2, 3), np.float32)
 ONE = np.ones(1, np.float32)
@@ -192,8 +192,8 @@ SPECS = [
                 Sample(draw(0, low=0, high=7), (2, 2)),
             ]
         ),
-        ErrorCase(at.BoundsError, r"indices in \[0, 6\), got 6", np.array([6]), (2, 3)),
-        ErrorCase(at.BoundsError, "got -1", np.array([-1]), (2, 3)),
+        HostErrorCase(at.BoundsError, r"indices in \[0, 6\), got 6", np.array([6]), (2, 3)),
+        HostErrorCase(at.BoundsError, "got -1", np.array([-1]), (2, 3)),
         ErrorCase(at.DTypeError, "integer", ONE, (2, 3)),
         dtypes=INTEGERS,
         result="int64",
