@@ -128,6 +128,25 @@ def test_plans_of_one_stream_are_not_used_on_another(cupy: ModuleType, monkeypat
     assert cleared
 
 
+def test_work_goes_to_the_current_stream(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    handles: list[int] = []
+    adopt = cupy.cuda.Stream.from_external
+
+    def from_external(stream: Any) -> Any:
+        handles.append(stream.__cuda_stream__()[1])
+        return adopt(stream)
+
+    monkeypatch.setattr(cupy.cuda.Stream, "from_external", from_external)
+    x = at.ones(8, device="cuda")
+    at.cuda.synchronize()
+    side = at.cuda.Stream()
+    with at.cuda.stream(side):
+        y = at.fft.fft(x)
+    side.synchronize()
+    assert handles == [side.cuda_stream]
+    np.testing.assert_allclose(y.cpu().numpy(), np.fft.fft(np.ones(8)), atol=1e-6)
+
+
 def test_what_cupy_raises_names_the_op(cupy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("CUFFT_ALLOC_FAILED")
