@@ -116,3 +116,35 @@ for device in ("cpu", "{gpu}"):
     )
     lines = done.stdout.splitlines()
     assert lines == ["index_select: expected indices for dim 1 in [-3, 3), got -4"] * 2
+
+
+def test_waiting_raises(gpu: str) -> None:
+    x, bad = at.ones(3, device=gpu), on(gpu, [4])
+    x[bad]
+    with pytest.raises(IndexError, match=r"^index: expected indices for dim 0 in \[-3, 3\), got 4; this was call \d+"):
+        at.cuda.synchronize()
+    at.cuda.synchronize()
+    x[bad]
+    event = at.cuda.Event()
+    event.record()
+    with pytest.raises(IndexError, match="got 4"):
+        event.synchronize()
+
+
+def test_a_replayed_graph_tells_of_its_indices(gpu: str) -> None:
+    x, index, source = at.zeros(5, device=gpu), on(gpu, [1, 2, 2]), at.ones(3, device=gpu)
+    graph = at.cuda.CUDAGraph()
+    x.scatter_add(0, index, source)
+    with at.cuda.graph(graph):
+        summed, read = x.scatter_add(0, index, source), x.index_select(0, index)
+    graph.replay()
+    assert summed.tolist() == [0, 1, 2, 0, 0]
+    index.copy_(on(gpu, [1, 5, 0]))
+    for _ in range(2):
+        graph.replay()
+        with pytest.raises(IndexError, match="scatter_add: .* got 5"):
+            at.cuda.synchronize()
+    index.copy_(on(gpu, [0, 0, -1]))
+    graph.replay()
+    assert summed.tolist() == [2, 0, 0, 0, 1]
+    assert read.tolist() == [0, 0, 0]
