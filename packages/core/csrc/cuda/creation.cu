@@ -24,10 +24,15 @@ void arange(atled_frame* f) {
   generate<double>(out_tensor(f), FloatRange{as_double(start), as_double(step)});
 }
 
+std::complex<double> as_complex(const atled_value& v) {
+  return {as_double(v), v.tag == ATLED_COMPLEX_VALUE ? v.u.complex[1] : 0.0};
+}
+
 void linspace(atled_frame* f) {
+  using C = std::complex<double>;
   if (is_complex(out_tensor(f)->dtype))
-    fail(ATLED_E_DTYPE, "expected a real dtype, for which there is a CUDA kernel, got %s; make it on \"cpu\"",
-         dtype_name(out_tensor(f)->dtype));
+    return generate<C>(out_tensor(f), Spaced<C>(as_complex(f->args[0]), as_complex(f->args[1]), arg_int(f, 2),
+                                                arg_bool(f, 5)));
   generate<double>(out_tensor(f), Spaced<double>(arg_double(f, 0), arg_double(f, 1), arg_int(f, 2), arg_bool(f, 5)));
 }
 

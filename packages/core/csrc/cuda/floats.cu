@@ -1,5 +1,6 @@
-#include "cuda/elementwise.cuh"
 #include "functors/floats.h"
+
+#include "cuda/complex_math.cuh"
 
 namespace atled::core::cuda {
 
@@ -37,7 +38,14 @@ void frexp(atled_frame* frame) {
   dtype == ATLED_FLOAT32 ? frexp_as<float>(frame, dtype) : frexp_as<double>(frame, dtype);
 }
 
-const LaunchTable ldexp_launches = LaunchTable().binary<Ldexp>(Floats{});
+struct ComplexLdexp {
+  ATLED_OUT_OF_LINE Complex operator()(Complex x, Complex n) const {
+    if (n.imag() == 0) return {Ldexp{}(x.real(), n.real()), Ldexp{}(x.imag(), n.real())};
+    return Mul{}(x, ComplexExp{}(0.69314718055994530942 * n));
+  }
+};
+
+const LaunchTable ldexp_launches = LaunchTable().binary<Ldexp>(Floats{}).binary<OfComplex<ComplexLdexp>>(Complexes{});
 const LaunchTable nextafter_launches =
     LaunchTable().binary<NextAfter>(Floats{}).binary<NextAfter>(Types<Half, BFloat16>{});
 

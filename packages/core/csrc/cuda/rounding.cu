@@ -14,7 +14,7 @@ LaunchTable whole() {
 const LaunchTable floor_launches = whole<Floor>();
 const LaunchTable ceil_launches = whole<Ceil>();
 const LaunchTable trunc_launches = whole<Trunc>();
-const LaunchTable round_launches = whole<Round>();
+const LaunchTable round_launches = whole<Round>().unary<Round>(Complexes{});
 const LaunchTable frac_launches = LaunchTable().unary<Frac>(Floats{});
 
 template <class T>
