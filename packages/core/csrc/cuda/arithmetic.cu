@@ -1,6 +1,5 @@
-#include "functors/arithmetic.h"
-
 #include "cuda/complex_math.cuh"
+#include "functors/arithmetic.h"
 #include "functors/logical.h"
 
 namespace atled::core::cuda {

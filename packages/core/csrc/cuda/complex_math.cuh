@@ -1,5 +1,5 @@
-// Functions of complex numbers, in double: the functions that CUDA's library has of them (from FreeBSD's msun), where C's
-// Annex G says what infinities and NaN become. complex64's results are rounded once.
+// Functions of complex numbers, in double: the functions that CUDA's library has of them (from FreeBSD's msun), where
+// C's Annex G says what infinities and NaN become. complex64's results are rounded once.
 //
 // They are long: a kernel for each function takes both dtypes, side by side in memory.
 #pragma once
@@ -66,8 +66,8 @@ struct ComplexDivide {
   static ATLED_FN bool infinite(double x) { return x == x && x - x != 0; }
 };
 
-#define ATLED_OF_COMPLEX(Name, ...)                                         \
-  struct Name {                                                             \
+#define ATLED_OF_COMPLEX(Name, ...)                                        \
+  struct Name {                                                            \
     ATLED_OUT_OF_LINE Complex operator()(Complex z) const { __VA_ARGS__; } \
   }
 #define ATLED_COMPLEX_LIBRARY(Name, function) \

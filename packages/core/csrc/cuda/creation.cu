@@ -31,8 +31,8 @@ std::complex<double> as_complex(const atled_value& v) {
 void linspace(atled_frame* f) {
   using C = std::complex<double>;
   if (is_complex(out_tensor(f)->dtype))
-    return generate<C>(out_tensor(f), Spaced<C>(as_complex(f->args[0]), as_complex(f->args[1]), arg_int(f, 2),
-                                                arg_bool(f, 5)));
+    return generate<C>(out_tensor(f),
+                       Spaced<C>(as_complex(f->args[0]), as_complex(f->args[1]), arg_int(f, 2), arg_bool(f, 5)));
   generate<double>(out_tensor(f), Spaced<double>(arg_double(f, 0), arg_double(f, 1), arg_int(f, 2), arg_bool(f, 5)));
 }
 

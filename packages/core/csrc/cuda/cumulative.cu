@@ -1,6 +1,5 @@
-#include "functors/cumulative.h"
-
 #include "cuda/scan.cuh"
+#include "functors/cumulative.h"
 
 namespace atled::core::cuda {
 

@@ -1,6 +1,5 @@
-#include "functors/explog.h"
-
 #include "cuda/complex_math.cuh"
+#include "functors/explog.h"
 
 namespace atled::core::cuda {
 
@@ -19,7 +18,7 @@ ATLED_OF_COMPLEX(ComplexSigmoid, return ComplexDivide{}(1, 1.0 + ComplexExp{}(-z
 // exp(a) cos(b) - 1 = expm1(a) cos(b) - 2 sin(b / 2)^2
 ATLED_OF_COMPLEX(ComplexExpm1, {
   const double a = z.real(), b = z.imag(), s = std::sin(b / 2), e = std::exp(a);
-  if (a - a != 0 || b - b != 0 || e - e != 0) return ComplexExp{}(z) - 1.0;
+  if (a - a != 0 || b - b != 0 || e - e != 0) return ComplexExp{}(z)-1.0;
   return {std::expm1(a) * std::cos(b) - 2 * s * s, e * std::sin(b)};
 });
 

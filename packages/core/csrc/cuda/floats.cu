@@ -1,6 +1,5 @@
-#include "functors/floats.h"
-
 #include "cuda/complex_math.cuh"
+#include "functors/floats.h"
 
 namespace atled::core::cuda {
 

@@ -1,8 +1,7 @@
 // Draws whose elements depend on one another, or take a varying number of random words.
-#include "functors/sampling.h"
-
 #include "cuda/draw.cuh"
 #include "cuda/scan.cuh"
+#include "functors/sampling.h"
 #include "functors/scan.h"
 
 namespace atled::core::cuda {
@@ -27,9 +26,9 @@ struct IsEnough {
 };
 
 // Row after row, `draws` numbers of the stream each.
-__global__ void __launch_bounds__(kThreads) pick_kernel(int64_t* out, const double* weights, const double* sums,
-                                                        int64_t rows, int64_t n, int64_t samples,
-                                                        const StreamNumbers stream) {
+__global__ void __launch_bounds__(kThreads)
+    pick_kernel(int64_t* out, const double* weights, const double* sums, int64_t rows, int64_t n, int64_t samples,
+                const StreamNumbers stream) {
   for (int64_t i = thread_index(); i < rows * samples; i += thread_count()) {
     const int64_t row = i / samples, s = i - row * samples;
     const double *sum = sums + row * n, *weight = weights + row * n;
@@ -109,8 +108,8 @@ void poisson(atled_frame* f) {
   assign(out_tensor(f), drawn.get());
 }
 
-__global__ void __launch_bounds__(kThreads) binomial_kernel(double* out, const double* counts, const double* chances,
-                                                            int64_t n, const StreamNumbers stream) {
+__global__ void __launch_bounds__(kThreads)
+    binomial_kernel(double* out, const double* counts, const double* chances, int64_t n, const StreamNumbers stream) {
   for (int64_t i = thread_index(); i < n; i += thread_count())
     out[i] = binomial_number(counts[i], chances[i], Words(stream, i));
 }

@@ -2,12 +2,11 @@
 // of its two elements, and only for those: in every round, those go ahead that come first among all that claim either
 // element (Shun, Gu, Blelloch, Fineman and Gibbons, "Sequential random permutation, list contraction and tree
 // contraction are highly parallel", 2015). Three quarters are left after a round; one block does the last ones.
-#include "functors/shuffle.h"
-
 #include <cmath>
 #include <utility>
 
 #include "cuda/draw.cuh"
+#include "functors/shuffle.h"
 
 namespace atled::core::cuda {
 
@@ -64,7 +63,8 @@ struct Shuffle {
   }
 };
 
-__global__ void __launch_bounds__(kThreads) start_kernel(const Shuffle s, int64_t* waiting, Count* count, int64_t n, bool count_up) {
+__global__ void __launch_bounds__(kThreads)
+    start_kernel(const Shuffle s, int64_t* waiting, Count* count, int64_t n, bool count_up) {
   if (thread_index() == 0) *count = static_cast<Count>(n);
   for (int64_t i = thread_index(); i < n; i += thread_count()) {
     waiting[i] = i;
@@ -138,7 +138,8 @@ void randperm(atled_frame* f) {
   const bool whole = n <= kShuffledWhole;
   const int rounds = n <= kLast ? 0 : static_cast<int>(std::log2(static_cast<double>(n) / kLast) / 0.415) + 1;
 
-  const Tensor room = Tensor::empty(ATLED_INT64, {3 * n}, where), counted = Tensor::empty(ATLED_INT64, {rounds + 1}, where);
+  const Tensor room = Tensor::empty(ATLED_INT64, {3 * n}, where),
+               counted = Tensor::empty(ATLED_INT64, {rounds + 1}, where);
   Tensor order = Tensor::empty(ATLED_INT64, {n}, where), begins;
   Shuffle s{data<int64_t>(order), data<Count>(room), nullptr, stream};
   int64_t *waiting = data<int64_t>(room) + n, *next = waiting + n;

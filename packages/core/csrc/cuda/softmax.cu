@@ -1,10 +1,9 @@
 // Softmax and log_softmax: one pass over rows that fit in registers, two over others (softmax_plan.h).
-#include "functors/softmax.h"
-
 #include "cuda/reduce.cuh"
 #include "cuda/softmax_plan.h"
 #include "functors/arithmetic.h"
 #include "functors/explog.h"
+#include "functors/softmax.h"
 
 namespace atled::core::cuda {
 

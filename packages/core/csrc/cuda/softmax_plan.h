@@ -13,17 +13,18 @@
 namespace atled::core::cuda {
 
 constexpr int kSoftmaxThreads = 256;
-constexpr int kSoftmaxRowThreads = 1024;  // of a block that has one long row: then a row is still cached when read again
-constexpr int kHeldFew = 4;               // elements of a row that a lane holds, or kHeldMany
+constexpr int kSoftmaxRowThreads =
+    1024;                    // of a block that has one long row: then a row is still cached when read again
+constexpr int kHeldFew = 4;  // elements of a row that a lane holds, or kHeldMany
 template <class Acc>
 constexpr int kHeldMany = sizeof(Acc) == 8 ? 16 : 32;
 
 struct SoftmaxPlan {
   int64_t outer, n, inner;
-  int held;     // elements a lane; 0: read twice
-  int lanes;    // a power of two; threads that share a line in a block
-  int width;    // a power of two; lines of a block that is not of held rows
-  int64_t tiles;   // blocks that are side by side along inner
+  int held;       // elements a lane; 0: read twice
+  int lanes;      // a power of two; threads that share a line in a block
+  int width;      // a power of two; lines of a block that is not of held rows
+  int64_t tiles;  // blocks that are side by side along inner
   int64_t chunks, chunk_length;
 
   int threads() const { return lanes * width; }
@@ -45,8 +46,7 @@ inline SoftmaxPlan plan_softmax(int64_t outer, int64_t n, int64_t inner, int hel
   }
   while (plan.width < 32 && plan.width < inner) plan.width *= 2;
   // Short columns side by side take whole blocks of columns.
-  while (plan.width > 1 && plan.width < kSoftmaxThreads && plan.width < inner &&
-         n < 8 * (kSoftmaxThreads / plan.width))
+  while (plan.width > 1 && plan.width < kSoftmaxThreads && plan.width < inner && n < 8 * (kSoftmaxThreads / plan.width))
     plan.width *= 2;
   plan.lanes = (inner == 1 ? kSoftmaxRowThreads : kSoftmaxThreads) / plan.width;
   plan.tiles = (inner + plan.width - 1) / plan.width;

@@ -84,9 +84,8 @@ void nansum(atled_frame* frame) {
   if (given->dtype < ATLED_FLOAT16)
     return assign(out, sum(given, frame->args[1], frame->args[2], dtype_value(out->dtype)));
   const Tensor input = given->dtype == out->dtype ? Tensor::borrow(given) : contiguous(given, out->dtype);
-  visit_floating(out->dtype, [&](auto tag) {
-    reduce(input, dims_of(frame, 1), out, NanSum<typename decltype(tag)::type>{});
-  });
+  visit_floating(out->dtype,
+                 [&](auto tag) { reduce(input, dims_of(frame, 1), out, NanSum<typename decltype(tag)::type>{}); });
 }
 
 void add_statistics() {

@@ -1,6 +1,5 @@
-#include "functors/trig.h"
-
 #include "cuda/complex_math.cuh"
+#include "functors/trig.h"
 
 namespace atled::core::cuda {
 
@@ -41,7 +40,8 @@ ATLED_OF_COMPLEX(ComplexTan, {
 });
 ATLED_OF_COMPLEX(ComplexSinc, {
   if (z.real() == 0 && z.imag() == 0) return 1;
-  return ComplexDivide{}(ComplexSin{}({kPi * Sinc::period(z.real()), kPi * z.imag()}), kPi * z);
+  const double a = kPi * z.real(), b = kPi * z.imag();
+  return ComplexDivide{}(ComplexSin{}({kPi * Sinc::period(z.real()), b}), {a, b});
 });
 
 const LaunchTable sin_launches = checked<FastSin, Sin>();

@@ -33,10 +33,10 @@ struct RunningExtreme {
 
 // Few types to compare in, so that kernels are few.
 template <class T>
-using RunningOrder = std::conditional_t<
-    std::is_same_v<T, double>, double,
-    std::conditional_t<std::is_integral_v<T>, std::conditional_t<std::is_same_v<T, uint64_t>, uint64_t, int64_t>,
-                       float>>;
+using RunningOrder =
+    std::conditional_t<std::is_same_v<T, double>, double,
+                       std::conditional_t<std::is_integral_v<T>,
+                                          std::conditional_t<std::is_same_v<T, uint64_t>, uint64_t, int64_t>, float>>;
 
 template <class T>
 struct RunningExtremeOf : RunningExtreme<RunningOrder<T>> {

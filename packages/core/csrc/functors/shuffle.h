@@ -1,6 +1,6 @@
 // What a random permutation is, whoever makes it. One of up to kShuffledWhole elements is Fisher and Yates' shuffle;
-// longer ones are dealt out to kPiles piles by a random byte each, in order, and the piles shuffled. Bytes come from the
-// counters after the shuffles'.
+// longer ones are dealt out to kPiles piles by a random byte each, in order, and the piles shuffled. Bytes come from
+// the counters after the shuffles'.
 #pragma once
 
 #include "functors/random.h"
