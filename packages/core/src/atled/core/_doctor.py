@@ -36,6 +36,7 @@ _SETTINGS = {
     "ATLED_CPU_LEVEL": re.compile("|".join(_LEVELS)),
     "ATLED_NUM_THREADS": re.compile(r"[1-9]\d*"),
     "ATLED_MEMORY_LIMIT": re.compile(r"\d+(\.\d+)?[KMGT]?"),
+    "ATLED_CUDA_SITES": re.compile(r"[01]"),
     "ATLED_FALLBACK_TO_CPU": re.compile(r"[a-z_]+(,[a-z_]+)*"),
 }
 
