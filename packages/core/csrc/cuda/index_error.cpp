@@ -6,6 +6,8 @@
 #include <mutex>
 #include <string>
 
+#include "cuda/runtime.h"
+
 namespace atled::core::cuda {
 
 namespace {
