@@ -197,6 +197,7 @@ def cuda(session: nox.Session) -> None:
     emulator = build("emulator", core.tests / "cuda" / "emulator", "all")
     emulate = ["cmake", "--install", str(emulator), "--prefix", str(site.parents[1])]
     session.env["ATLED_TEST_DEVICE"] = "cuda"
+    cupy = ("-o", f"pythonpath={tests}/emulator/fake_cupy")
     specified = [package for package in packages if (package.tests / "test_ops.py").exists()]
     run_all(
         session,
@@ -204,7 +205,9 @@ def cuda(session: nox.Session) -> None:
         emulate,
         pytest("cuda-emulated", "-q", tests, f"--ignore={tests}/test_allocator_host.py"),
         *(pytest(f"cuda-emulated-{p.name}", "-q", str((p.tests / "test_ops.py").relative_to(ROOT))) for p in specified),
-        pytest("cuda-emulated-gradients", "-q", "packages/autograd/tests/test_rules.py", "-k", "first_and_second"),
+        pytest(
+            "cuda-emulated-gradients", "-q", *cupy, "packages/autograd/tests/test_rules.py", "-k", "first_and_second"
+        ),
     )
 
 
