@@ -134,6 +134,7 @@ int copy_async(void*, void* dst, DLDevice to, const void* src, DLDevice from, si
 }
 int current_device(void*, int32_t* out) {
   return guard([&] {
+    device_count();  // says why there is none
     int current = 0;
     expect(cudaGetDevice(&current), "ask for the current device");
     *out = current;
