@@ -228,14 +228,6 @@ int event_elapsed(void*, atled_event begin, atled_event end, double* millisecond
 
 }  // namespace
 
-void expect(cudaError_t status, const char* tried) {
-  if (status == cudaSuccess) return;
-  cudaGetLastError();
-  if (status == cudaErrorMemoryAllocation)
-    fail(ATLED_E_MEMORY, "cuda: could not %s: the device has no more memory", tried);
-  fail(ATLED_E_DEVICE, "cuda: could not %s: %s (%s)", tried, cudaGetErrorString(status), cudaGetErrorName(status));
-}
-
 int device_count() {
   // Asked once: a process sees the devices that were there when the runtime started.
   static const int known = [] {
@@ -257,18 +249,6 @@ void set_current_stream(int device, cudaStream_t stream) {
   auto& current = streams.current;
   if (static_cast<size_t>(device) >= current.size()) current.resize(static_cast<size_t>(device) + 1);
   current[static_cast<size_t>(device)] = stream;
-}
-
-DeviceGuard::DeviceGuard(int device) {
-  int current = 0;
-  expect(cudaGetDevice(&current), "ask for the current device");
-  if (current == device) return;
-  expect(cudaSetDevice(device), "choose a device");
-  former_ = current;
-}
-
-DeviceGuard::~DeviceGuard() {
-  if (former_ >= 0 && cudaSetDevice(former_) != cudaSuccess) cudaGetLastError();
 }
 
 void add_device_table() {

@@ -8,7 +8,6 @@
 #include <tuple>
 #include <utility>
 
-#include "cuda/kernels.h"
 #include "cuda/launch.cuh"
 #include "functors/copy.h"
 #include "functors/types.h"
@@ -69,11 +68,6 @@ struct Operands {
 };
 
 // ---- kernels ----
-
-template <class M, int V>
-struct alignas(sizeof(M) * V) Vector {
-  M item[V];
-};
 
 template <class F, class Small, class R, class... A>
 struct Element {

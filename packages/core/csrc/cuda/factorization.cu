@@ -1,6 +1,5 @@
 // The order of rows that the pivots of an LU factorization stand for. The factorizations themselves are cuSOLVER's
 // (src/atled/core/_cupy).
-#include "cuda/kernels.h"
 #include "cuda/launch.cuh"
 #include "cuda/reduce.cuh"
 

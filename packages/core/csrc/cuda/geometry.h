@@ -166,10 +166,4 @@ struct Offsets {
   }
 };
 
-// Blocks of `threads` for n pieces of work; the kernel's loop takes on what is beyond the limit.
-inline uint32_t blocks_for(int64_t n, int threads, int64_t limit = 1 << 16) {
-  const int64_t blocks = (n + threads - 1) / threads;
-  return static_cast<uint32_t>(blocks < 1 ? 1 : blocks > limit ? limit : blocks);
-}
-
 }  // namespace atled::core::cuda

@@ -6,21 +6,12 @@
 
 namespace atled::core::cuda {
 
-constexpr int kThreads = 256;
-
-// Runs kernel(arguments...) in `blocks` blocks; the device is the current one already.
-template <class... P, class... A>
-void launch(void (*kernel)(P...), dim3 blocks, int threads, cudaStream_t stream, const A&... arguments) {
-  cudaLaunchConfig_t config{};
-  config.gridDim = blocks;
-  config.blockDim = dim3(static_cast<unsigned>(threads));
-  config.stream = stream;
-  expect(cudaLaunchKernelEx(&config, kernel, arguments...), "launch a kernel");
-}
-
-// This thread's index among all of the grid's first dimension, and how many there are.
-static __device__ __forceinline__ uint32_t thread_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
-static __device__ __forceinline__ uint32_t thread_count() { return gridDim.x * blockDim.x; }
+using atled::cuda::blocks_for;
+using atled::cuda::kThreads;
+using atled::cuda::launch;
+using atled::cuda::thread_count;
+using atled::cuda::thread_index;
+using atled::cuda::Vector;
 
 // A byte of device memory that kernels set to tell of bad elements; reading it waits for the stream. CPU kernels raise
 // before they return, so these do as well.

@@ -1,8 +1,5 @@
 // The library's entry: adds the device, then every family's kernels.
-#include <vector>
-
 #include "cuda/graph.h"
-#include "cuda/kernels.h"
 #include "cuda/runtime.h"
 #include "functors/stream.h"
 #include "tensor/dtype.h"
@@ -20,20 +17,13 @@ int default_dtype() {
 namespace cuda {
 
 namespace {
-std::vector<Registration>& pending() {
-  static std::vector<Registration> list;
-  return list;
-}
-
 void init() {
   add_device_table();
   publish_group();
   before_draw = refuse_in_capture;
-  for (const Registration add : pending()) add();
+  atled::cuda::register_kernels();
 }
 }  // namespace
-
-RegisterKernels::RegisterKernels(Registration add) { pending().push_back(add); }
 
 }  // namespace cuda
 }  // namespace atled::core

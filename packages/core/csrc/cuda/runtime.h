@@ -2,16 +2,15 @@
 // throw Error; any thread may call them. The runtime is linked statically and looks for the driver on its first call.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include <string>
 
-#include "atled/plugin.hpp"
+#include "atled/cuda.hpp"
 
 namespace atled::core::cuda {
 
-// DeviceError, or OutOfMemoryError, saying what was tried; clears the runtime's own note of the error.
-void expect(cudaError_t status, const char* tried);
+using atled::cuda::cuda_kernel;
+using atled::cuda::DeviceGuard;
+using atled::cuda::expect;
 
 // How many devices there are; DeviceError, saying what was looked for, what was found and what to do, when none can be
 // used.
@@ -20,18 +19,6 @@ int device_count();
 // The calling thread's current stream on a device.
 cudaStream_t current_stream(int device);
 void set_current_stream(int device, cudaStream_t stream);
-
-// Makes a device the calling thread's current one, and puts the former back at the end.
-class DeviceGuard {
- public:
-  explicit DeviceGuard(int device);
-  ~DeviceGuard();
-  DeviceGuard(const DeviceGuard&) = delete;
-  DeviceGuard& operator=(const DeviceGuard&) = delete;
-
- private:
-  int former_ = -1;  // none to go back to
-};
 
 // Stream-ordered memory of the current device (memory.cpp).
 void* allocate(int device, size_t nbytes, cudaStream_t stream);

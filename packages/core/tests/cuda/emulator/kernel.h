@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#define ATLED_EMULATED_CUDA
 #undef __shared__
 #define __shared__ static  // blocks run one after the other
 #ifndef __grid_constant__

@@ -8,6 +8,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor, _core
+from atled.optim._native import CUDA_LIBRARY
 
 
 def _wide(tensor: Tensor) -> Tensor:
@@ -152,6 +153,10 @@ KERNELS: dict[str, Callable[..., Any]] = {
 
 def register() -> None:
     """Adds them as kernels of device "cuda"; the entry point ``cuda.optim`` does so at the first call of one there."""
+    if CUDA_LIBRARY.exists():
+        _core.load_plugin(str(CUDA_LIBRARY))
     ops = {op.qualified_name: op for op in _core.ops()}
     for name, kernel in KERNELS.items():
-        _core.add_kernel(ops[f"optim::{name}"], "cuda", kernel)
+        op = ops[f"optim::{name}"]
+        if not _core.has_kernel(op, "cuda"):
+            _core.add_kernel(op, "cuda", kernel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from atled.core import _core
 from atled.nn._composed import activation, convolution, loss, normalization, pooling, simple
 from atled.nn._composed.shared import Kernel
+from atled.nn._native import CUDA_LIBRARY
 
 #: What computes which op; each takes the op's arguments by position.
 KERNELS: dict[str, Kernel] = {
@@ -18,7 +19,14 @@ KERNELS: dict[str, Kernel] = {
 
 
 def register() -> None:
-    """Adds them as kernels of device "cuda"; the entry point ``cuda.nn`` does so at the first call of one there."""
+    """Adds what device "cuda" has: the plugin library's kernels, and these for what the library has none for.
+
+    The entry point ``cuda.nn`` does so at the first call of such an op there.
+    """
+    if CUDA_LIBRARY.exists():
+        _core.load_plugin(str(CUDA_LIBRARY))
     ops = {op.qualified_name: op for op in _core.ops()}
     for name, kernel in KERNELS.items():
-        _core.add_kernel(ops[f"nn::{name}"], "cuda", kernel)
+        op = ops[f"nn::{name}"]
+        if not _core.has_kernel(op, "cuda"):
+            _core.add_kernel(op, "cuda", kernel)

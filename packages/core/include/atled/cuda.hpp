@@ -1,0 +1,163 @@
+// What kernels for CUDA need, over plugin.hpp and the group "cuda": header-only, for libraries that AtledCuda.cmake
+// builds, in .cu files and in .cpp files beside them.
+//
+//   __global__ void scale_kernel(float* x, float by, int64_t n) {
+//     for (int64_t i = thread_index(); i < n; i += thread_count()) x[i] *= by;
+//   }
+//
+//   void double_it(atled_frame* f) {
+//     const atled_tensor* t = arg_tensor(f, 0);
+//     const int device = t->dl.device.device_id;
+//     DeviceGuard guard(device);
+//     launch(scale_kernel, blocks_for(numel(t)), kThreads, current_stream(device), data<float>(t), 2.0f, numel(t));
+//   }
+//   void add() { cuda_kernel("mine::double_", kernel<double_it>); }
+//   ATLED_CUDA_KERNELS(add);
+//
+//   ATLED_CUDA_PLUGIN("my-dist", "0.1")   // in one file
+//
+// All functions throw Error; any thread may call them. The runtime is linked statically, so each library has its own:
+// streams, events and memory are the same for all of them.
+#ifndef ATLED_CUDA_HPP
+#define ATLED_CUDA_HPP
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "cuda.h"
+#include "plugin.hpp"
+
+namespace atled::cuda {
+
+inline const Group<atled_cuda_group> cuda_group{"cuda"};
+
+// DeviceError, or OutOfMemoryError, saying what was tried; clears the runtime's own note of the error.
+inline void expect(cudaError_t status, const char* tried) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();
+  if (status == cudaErrorMemoryAllocation)
+    fail(ATLED_E_MEMORY, "cuda: could not %s: the device has no more memory", tried);
+  fail(ATLED_E_DEVICE, "cuda: could not %s: %s (%s)", tried, cudaGetErrorString(status), cudaGetErrorName(status));
+}
+
+// The calling thread's current stream on a device.
+inline cudaStream_t current_stream(int device) {
+  atled_stream stream = nullptr;
+  check(cuda_group->current_stream(device, &stream));
+  return static_cast<cudaStream_t>(stream);
+}
+
+// Makes a device the calling thread's current one, and puts the former back at the end.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int device) {
+    int current = 0;
+    expect(cudaGetDevice(&current), "ask for the current device");
+    if (current == device) return;
+    expect(cudaSetDevice(device), "choose a device");
+    former_ = current;
+  }
+  ~DeviceGuard() {
+    if (former_ >= 0 && cudaSetDevice(former_) != cudaSuccess) cudaGetLastError();
+  }
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  int former_ = -1;  // none to go back to
+};
+
+// ---- registration ----
+
+using Registration = void (*)();
+inline std::vector<Registration>& registrations() {
+  static std::vector<Registration> list;
+  return list;
+}
+struct RegisterKernels {
+  explicit RegisterKernels(Registration add) { registrations().push_back(add); }
+};
+inline void register_kernels() {
+  for (const Registration add : registrations()) add();
+}
+
+inline void cuda_kernel(const char* op, atled_kernel run, const void* ctx = nullptr) {
+  add_kernel(op, kDLCUDA, run, const_cast<void*>(ctx));
+}
+
+// ---- launches ----
+
+constexpr int kThreads = 256;  // of a block
+
+// Blocks of `threads` for n pieces of work; the kernel's loop takes on what is beyond the limit.
+inline uint32_t blocks_for(int64_t n, int threads = kThreads, int64_t limit = 1 << 16) {
+  const int64_t blocks = (n + threads - 1) / threads;
+  return static_cast<uint32_t>(blocks < 1 ? 1 : blocks > limit ? limit : blocks);
+}
+
+// Several elements as one access to memory, of at most 16 bytes.
+template <class T, int N>
+struct alignas(sizeof(T) * N) Vector {
+  T item[N];
+};
+
+// ---- in .cu files ----
+
+#if defined(__CUDACC__) || defined(ATLED_EMULATED_CUDA)
+
+// Runs kernel(arguments...) in `blocks` blocks; the device is the current one already.
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 blocks, int threads, cudaStream_t stream, const A&... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = stream;
+  expect(cudaLaunchKernelEx(&config, kernel, arguments...), "launch a kernel");
+}
+
+// This thread's index among all of the grid's first dimension, and how many there are.
+static __device__ __forceinline__ uint32_t thread_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
+static __device__ __forceinline__ uint32_t thread_count() { return gridDim.x * blockDim.x; }
+
+template <int N, class F, class R, class... A>
+__global__ void __launch_bounds__(kThreads) map_kernel(F f, int64_t n, R* out, const A*... in) {
+  const int64_t vectors = n / N;
+  for (int64_t i = thread_index(); i < vectors; i += thread_count()) {
+    Vector<R, N> result;
+    [&](const Vector<A, N>&... operand) {
+#pragma unroll
+      for (int k = 0; k < N; ++k) result.item[k] = R(f(operand.item[k]...));
+    }(reinterpret_cast<const Vector<A, N>*>(in)[i]...);
+    reinterpret_cast<Vector<R, N>*>(out)[i] = result;
+  }
+  for (int64_t i = vectors * N + thread_index(); i < n; i += thread_count()) out[i] = R(f(in[i]...));
+}
+
+// out[i] = f(in[i]...) for i < n, on a stream of the current device: 16 bytes at a time where the addresses are
+// multiples of what that takes. f is called on the device; out may be one of `in`.
+template <class F, class R, class... A>
+void map(cudaStream_t stream, const F& f, int64_t n, R* out, const A*... in) {
+  if (n == 0) return;
+  constexpr int N = static_cast<int>(16 / std::max({sizeof(R), sizeof(A)...}));
+  bool aligned = reinterpret_cast<uintptr_t>(out) % sizeof(Vector<R, N>) == 0;
+  ((aligned = aligned && reinterpret_cast<uintptr_t>(in) % sizeof(Vector<A, N>) == 0), ...);
+  if (aligned)
+    launch(map_kernel<N, F, R, A...>, blocks_for((n + N - 1) / N), kThreads, stream, f, n, out, in...);
+  else
+    launch(map_kernel<1, F, R, A...>, blocks_for(n), kThreads, stream, f, n, out, in...);
+}
+
+#endif
+
+}  // namespace atled::cuda
+
+// At namespace scope, in any file: has add() called, which calls cuda_kernel(), when the library is loaded.
+#define ATLED_CUDA_KERNELS(add) \
+  static const ::atled::cuda::RegisterKernels add##_registered { add }
+
+// In one file of the library.
+#define ATLED_CUDA_PLUGIN(distribution, version) ATLED_PLUGIN(distribution, version, ::atled::cuda::register_kernels)
+
+#endif  // ATLED_CUDA_HPP
