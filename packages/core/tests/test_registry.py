@@ -9,7 +9,7 @@ import pytest
 from distributions import MakeDistribution
 
 import atled.core as at
-from atled.core import _registry
+from atled.core import _core, _registry
 
 
 def test_names_import_nothing(make_distribution: MakeDistribution) -> None:
@@ -64,6 +64,19 @@ def test_a_library_that_is_missing_names_the_wheel(make_distribution: MakeDistri
     make_distribution("dist-a", {"atled.ops": {"mine": "plugin_a:LIBRARY"}}, {"plugin_a": "LIBRARY = '/nowhere/x.so'"})
     with pytest.raises(at.PluginError, match=r"dist-a 1\.0 .*/nowhere/x\.so.*pip install --upgrade .*dist-a"):
         _registry.load_ops("mine")
+
+
+def test_kernels_that_a_wheel_was_built_without(make_distribution: MakeDistribution) -> None:
+    make_distribution(
+        "dist-a", {"atled.kernels": {"cpu.left_out": "plugin_a:LIBRARY"}}, {"plugin_a": "LIBRARY = '/nowhere/x.so'"}
+    )
+    message = r"this build of dist-a is without its kernels for cpu: looked for /nowhere/x\.so, which is not there"
+    op = _core.define_op("left_out::op(Tensor input) -> Tensor")
+    for _ in range(2):  # it says so each time
+        with pytest.raises(at.NotImplementedOpError, match=f"op: expected a kernel .* but there is none: {message}"):
+            op(at.ones(2))
+    (plugin,) = [plugin for plugin in _registry.plugins() if plugin.name == "cpu.left_out"]
+    assert not plugin.broken
 
 
 def test_a_value_of_the_wrong_kind(make_distribution: MakeDistribution) -> None:

@@ -133,10 +133,11 @@ KernelEntry load_kernel(const Op* op, DLDevice device) {
     fail(ATLED_E_DEVICE, "expected tensors with data, on which the result depends, got meta tensors");
   if (!entry.run) {
     const std::string name = device_text(DLDevice{device.device_type, 0});
+    const std::string why = why_no_kernel(op, device);
     fail(ATLED_E_NOT_IMPLEMENTED,
-         "expected a kernel for device %s, but there is none; move the arguments, for example to \"cpu\", or have all "
-         "such ops run there, by copies: fallback_to_cpu(\"%s\")",
-         device_text(device).c_str(), name.substr(0, name.find(':')).c_str());
+         "expected a kernel for device %s, but there is none%s%s; move the arguments, for example to \"cpu\", or have "
+         "all such ops run there, by copies: fallback_to_cpu(\"%s\")",
+         device_text(device).c_str(), why.empty() ? "" : ": ", why.c_str(), name.substr(0, name.find(':')).c_str());
   }
   return entry;
 }

@@ -4,7 +4,6 @@
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "atled/plugin.hpp"
 #include "dispatch/error.h"
@@ -22,7 +21,7 @@ struct Registry {
   std::deque<Op> ops;  // addresses stay
   std::unordered_map<std::string_view, Op*> by_name;
   std::deque<std::string> alias_texts;
-  std::unordered_set<std::string> kernels_asked;
+  std::unordered_map<std::string, std::string> kernels_asked;  // device.namespace, and what went wrong
   KernelEntry fallbacks[kMaxDevices];
   std::atomic<atled_kernel> host_fallbacks[kMaxDevices] = {};  // after everything else
 };
@@ -178,20 +177,37 @@ KernelEntry present_kernel(const Op* op, uint8_t slot) {
   return entry.run ? entry : registry().fallbacks[slot];
 }
 
+std::string type_name(DLDevice device) {
+  const std::string name = device_text(DLDevice{device.device_type, 0});
+  return name.substr(0, name.find(':'));
+}
+
 // With the device's plugin for the op's namespace loaded, which is asked for once.
 KernelEntry own_kernel(const Op* op, uint8_t slot, DLDevice device) {
   const KernelEntry entry = present_kernel(op, slot);
   if (entry.run || !load_kernels) return entry;
-  std::string name = device_text(DLDevice{device.device_type, 0});
-  name = name.substr(0, name.find(':'));
+  const std::string name = type_name(device), asked = name + "." + op->ns_text;
   {
     std::unique_lock<std::shared_mutex> lock(registry().mutex);
-    if (!registry().kernels_asked.insert(name + "." + op->ns_text).second) return entry;
+    if (!registry().kernels_asked.emplace(asked, "").second) return entry;
   }
-  if (load_kernels(name.c_str(), op->ns) != ATLED_OK) return entry;
+  if (load_kernels(name.c_str(), op->ns) != ATLED_OK) {
+    atled_error error{};
+    get_error(&error);
+    std::unique_lock<std::shared_mutex> lock(registry().mutex);
+    registry().kernels_asked[asked] = error.message ? error.message : "";
+    clear_error();
+  }
   return present_kernel(op, slot);
 }
 }  // namespace
+
+std::string why_no_kernel(const Op* op, DLDevice device) {
+  const std::string asked = type_name(device) + "." + op->ns_text;
+  std::shared_lock<std::shared_mutex> lock(registry().mutex);
+  const auto found = registry().kernels_asked.find(asked);
+  return found == registry().kernels_asked.end() ? "" : found->second;
+}
 
 int set_host_fallback(int32_t device_type, atled_kernel run) noexcept {
   const uint8_t slot = device_slot(device_type);

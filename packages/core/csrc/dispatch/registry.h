@@ -21,6 +21,8 @@ int add_fallback(int32_t device_type, atled_kernel run, void* ctx) noexcept;
 int set_host_fallback(int32_t device_type, atled_kernel run) noexcept;
 // The kernel of op on a device, asking for the device's plugin when there is none yet; run is NULL when there is none.
 KernelEntry find_kernel(const Op* op, DLDevice device) noexcept;
+// Why the device's plugin for the op's namespace could not be loaded; empty where it was not at fault.
+std::string why_no_kernel(const Op* op, DLDevice device);
 
 // Runs what ATLED_OPS and ATLED_KERNELS noted; called once, when the library starts.
 int register_builtin_ops() noexcept;

@@ -60,6 +60,18 @@ int ask_registry(const char* function, std::initializer_list<const char*> words)
   return done ? ATLED_OK : catch_exception();
 }
 
+// The same, with the text of what is raised as the error state's.
+int ask_registry_in_words(const char* function, std::initializer_list<const char*> words) {
+  const int status = ask_registry(function, words);
+  if (status == ATLED_OK) return status;
+  Gil gil;
+  Ref exception(static_cast<PyObject*>(take_python_error()));
+  Ref text(exception ? PyObject_Str(exception.get()) : nullptr);
+  const char* utf8 = text ? PyUnicode_AsUTF8AndSize(text.get(), nullptr) : nullptr;
+  if (!utf8) PyErr_Clear();
+  return utf8 ? set_error(ATLED_E_PLUGIN, utf8) : status;
+}
+
 void install_hooks() {
   drop_python_reference = [](void* object) {
     if (!Py_IsInitialized()) return;
@@ -67,7 +79,7 @@ void install_hooks() {
     Py_DECREF(static_cast<PyObject*>(object));
   };
   load_ops = [](const char* ns) { return ask_registry("load_ops", {ns}); };
-  load_kernels = [](const char* device, const char* ns) { return ask_registry("load_kernels", {device, ns}); };
+  load_kernels = [](const char* device, const char* ns) { return ask_registry_in_words("load_kernels", {device, ns}); };
   load_device = [](const char* name) { return ask_registry("load_device", {name}); };
   call_site = call_site_text;
   release_gil = release_the_gil;

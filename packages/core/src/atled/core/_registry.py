@@ -230,6 +230,18 @@ def _register(value: object) -> None:
         raise TypeError(f"expected the path of a plugin library or a callable, got {type(value).__name__}")
 
 
+def _left_out(plugin: Plugin) -> _core.DeviceError | None:
+    """What there is to say when a wheel was built without its kernels for a device."""
+    if plugin.group != "atled.kernels" or not isinstance(plugin.value, (str, Path)) or Path(plugin.value).exists():
+        return None
+    device = plugin.name.partition(".")[0]
+    how = ", or build one with nvcc and -DATLED_CUDA=ON" if device == "cuda" else ""
+    return _core.DeviceError(
+        f"this build of {plugin.distribution} is without its kernels for {device}: looked for {plugin.value}, which is "
+        f"not there; install a wheel that was built with them{how}"
+    )
+
+
 def _load(plugin: Plugin) -> object:
     if plugin.state == "not loaded":
         # Importing happens outside of our lock: another thread may hold the import lock and wait for us.
@@ -243,11 +255,21 @@ def _load(plugin: Plugin) -> object:
                         _register(value)
                     plugin.state = "loaded"
         except (Exception, SystemExit) as error:
-            plugin.state, plugin.failure = "failed", error
+            plugin.state, plugin.failure = "failed", _left_out(plugin) or error
     with _lock:
         if plugin.failure is not None:
             raise _fail(plugin) from plugin.failure
         return plugin.value
+
+
+def _load_or_say_why(plugin: Plugin) -> None:
+    """As `_load`, but raises the DeviceError of what cannot be there."""
+    try:
+        _load(plugin)
+    except _core.PluginError:
+        if plugin.failure is not None and not plugin.broken:
+            raise plugin.failure from None
+        raise
 
 
 def load(group: str, name: str) -> object:
@@ -311,7 +333,7 @@ def load_kernels(device: str, namespace: str) -> bool:
     plugin = _choose("atled.kernels", f"{device}.{namespace}")
     if plugin is None:
         return False
-    _load(plugin)
+    _load_or_say_why(plugin)
     return True
 
 
@@ -320,11 +342,6 @@ def load_device(name: str) -> None:
     plugin = _choose("atled.devices", name)
     if plugin is None:
         raise _core.DeviceError(missing("atled.devices", name, f"device {name!r}"))
-    try:
-        _load(plugin)
-    except _core.PluginError:
-        if plugin.failure is not None and not plugin.broken:
-            raise plugin.failure from None
-        raise
+    _load_or_say_why(plugin)
     if name in os.environ.get("ATLED_FALLBACK_TO_CPU", "").split(","):
         _core.fallback_to_cpu(name)
