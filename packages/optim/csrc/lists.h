@@ -22,6 +22,10 @@ void return_list(atled_frame* f, Tensors list);
 // A tensor's elements all lie in one block of memory, in the same order for all of `list`.
 bool same_dense_layout(const atled_tensor* const* list, int n);
 
+// Elements are computed in float (double for float64) whatever they are stored in.
+template <class T>
+using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
 constexpr int kMaxStreams = 6;
 constexpr int64_t kGrain = 16384;
 
@@ -56,9 +60,28 @@ void walk(atled_tensor* const* list, int n, F&& flat) {
   }
 }
 
-// Elements are computed in float (double for float64) whatever they are stored in.
-template <class T>
-using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
+// Has an update (sgd.h, adam.h) change every element of the tensors of parameter i: entries of the lists, of which the
+// gradient, at 1, stays as it is.
+template <class T, class U>
+void apply(const U& update, const typename U::Step& step, const atled_value* lists, uint32_t i) {
+  constexpr int kOperands = U::kOperands;
+  atled_tensor* list[kOperands];
+  for (int k = 0; k < kOperands; ++k) list[k] = entry(lists[k], i);
+  walk<T>(list, kOperands, [&](T* const* given, int64_t n) {
+    // Copies, which nothing that is written can be the same memory as: the loop is then vectorised.
+    const U own = update;
+    const typename U::Step own_step = step;
+    T* at[kOperands];
+    for (int k = 0; k < kOperands; ++k) at[k] = given[k];
+    for (int64_t i = 0; i < n; ++i) {
+      Compute<T> x[kOperands];
+      for (int k = 0; k < kOperands; ++k) x[k] = Compute<T>(at[k][i]);
+      own(own_step, x);
+      for (int k = kOperands - 1; k >= 0; --k)
+        if (k != 1) at[k][i] = T(x[k]);
+    }
+  });
+}
 
 // Calls f(Tag<T>) for a floating-point dtype.
 template <class F>

@@ -1,52 +1,19 @@
-// Stochastic gradient descent with momentum (Sutskever et al. 2013, in the form that PyTorch gives it).
-#include "lists.h"
+#include "sgd.h"
 
 namespace atled::optim {
 namespace {
 
-struct Settings {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov, maximize;
-};
-
-template <class T>
-void update(const Settings& s, bool has_buffer, bool first, T* const* at, int64_t n) {
-  using C = Compute<T>;
-  T *p = at[0], *buffer = at[2];
-  const T* g = at[1];
-  const C lr = static_cast<C>(s.lr), mu = static_cast<C>(s.momentum), undamped = static_cast<C>(1 - s.dampening);
-  const C decay = static_cast<C>(s.weight_decay), sign = s.maximize ? C(-1) : C(1);
-  if (!has_buffer) {
-    for (int64_t i = 0; i < n; ++i) p[i] = T(C(p[i]) - lr * (sign * C(g[i]) + decay * C(p[i])));
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    const C d = sign * C(g[i]) + decay * C(p[i]);
-    const C b = first ? d : mu * C(buffer[i]) + undamped * d;
-    buffer[i] = T(b);
-    p[i] = T(C(p[i]) - lr * (s.nesterov ? d + mu * b : b));
-  }
-}
-
 void sgd(atled_frame* f) {
-  Tensors params = f->args[0], grads = f->args[1], buffers = f->args[2];
-  const Settings s{arg_double(f, 4), arg_double(f, 5), arg_double(f, 6),
-                   arg_double(f, 7), arg_bool(f, 8),   arg_bool(f, 9)};
-  const bool first = arg_bool(f, 3), momentum = buffers.n > 0;
-  check_params(params);
-  check_list("grads", grads, params);
-  if (momentum) check_list("buffers", buffers, params);
-  for (uint32_t i = 0; i < params.n; ++i) {
-    atled_tensor* list[3] = {entry(params, i), entry(grads, i), momentum ? entry(buffers, i) : nullptr};
-    visit_floating(list[0]->dtype, [&](auto tag) {
+  const SgdCall call(f);
+  for (uint32_t i = 0; i < call.params.n; ++i) {
+    visit_floating(entry(call.params, i)->dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      walk<T>(list, momentum ? 3 : 2, [&](T* const* at, int64_t n) {
-        T* streams[3] = {at[0], at[1], momentum ? at[2] : nullptr};
-        update<T>(s, momentum, first, streams, n);
-      });
+      using C = Compute<T>;
+      call.has_buffers() ? apply<T>(SgdUpdate<C, true>(call), {}, f->args, i)
+                         : apply<T>(SgdUpdate<C, false>(call), {}, f->args, i);
     });
   }
-  return_list(f, params);
+  return_list(f, call.params);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
-"""Where the library with the fused kernels is; the entry point ``atled.ops: optim`` names it."""
+"""Where the libraries with the fused kernels are; entry points name them."""
 
 from pathlib import Path
 
 LIBRARY = next(iter(sorted(Path(__file__).parent.glob("_kernels.*"))), Path(__file__).parent / "_kernels.so")
-#: Where the wheel was built for CUDA.
+#: The kernels for CUDA, in wheels that were built with them; the entry point ``atled.kernels: cuda.optim`` names it.
 CUDA_LIBRARY = Path(__file__).with_name("libatled_optim_cuda.so")

@@ -1,0 +1,213 @@
+// Launches over the tensors of a list, as many as fit a table that the kernel gets by value. A block takes on a chunk
+// of one tensor.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "atled/cuda.hpp"
+#include "lists.h"
+
+namespace atled::optim {
+
+using namespace atled::cuda;
+
+constexpr int kChunk = 8192;  // elements
+
+// What differs from tensor to tensor: the addresses of its kOperands tensors, their size, and a Step.
+template <class T, int kOperands, class Step>
+struct Table {
+  static constexpr int kBytes = 3840;  // of a kernel's 4096
+  static constexpr int kMost =
+      kBytes / static_cast<int>(sizeof(T*) * kOperands + sizeof(int64_t) + sizeof(Step) + sizeof(uint32_t)) - 1;
+
+  T* at[kOperands][kMost];
+  int64_t sizes[kMost];
+  Step steps[kMost];
+  uint32_t first[kMost];  // the block at which a tensor's begin
+  int32_t count;
+
+  // The tensor that a block works on: the last that begins there or before.
+  __device__ __forceinline__ int tensor_of(uint32_t block) const {
+    int low = 0, high = count - 1;
+    while (low < high) {
+      const int middle = (low + high + 1) / 2;
+      first[middle] <= block ? low = middle : high = middle - 1;
+    }
+    return low;
+  }
+};
+
+// A block's part of its tensor.
+template <class T, int kOperands>
+struct Chunk {
+  T* at[kOperands];
+  int size, tensor;
+  bool aligned;  // to 16 bytes
+
+  template <class Step>
+  __device__ __forceinline__ explicit Chunk(const Table<T, kOperands, Step>& table) {
+    tensor = table.tensor_of(blockIdx.x);
+    const int64_t begin = static_cast<int64_t>(blockIdx.x - table.first[tensor]) * kChunk;
+    const int64_t left = table.sizes[tensor] - begin;
+    size = static_cast<int>(left < kChunk ? left : kChunk);
+    uintptr_t bits = 0;
+#pragma unroll
+    for (int k = 0; k < kOperands; ++k) {
+      at[k] = table.at[k][tensor] + begin;
+      bits |= reinterpret_cast<uintptr_t>(at[k]);
+    }
+    aligned = bits % 16 == 0;
+  }
+
+  // Calls f(x) for every element, x being what the operands hold; with kWrite, x is stored, but for x[1].
+  template <bool kWrite, class F>
+  __device__ __forceinline__ void each(F&& f) const {
+    constexpr int V = static_cast<int>(16 / sizeof(T));
+    int done = 0;
+    if (aligned) {
+      done = size / V * V;
+      for (int i = static_cast<int>(threadIdx.x); i < done / V; i += kThreads) several<V, kWrite>(i, f);
+    }
+    for (int i = done + static_cast<int>(threadIdx.x); i < size; i += kThreads) several<1, kWrite>(i, f);
+  }
+
+ private:
+  template <int V, bool kWrite, class F>
+  __device__ __forceinline__ void several(int i, F&& f) const {
+    Vector<T, V> held[kOperands];
+#pragma unroll
+    for (int k = 0; k < kOperands; ++k) held[k] = reinterpret_cast<const Vector<T, V>*>(at[k])[i];
+#pragma unroll
+    for (int v = 0; v < V; ++v) {
+      Compute<T> x[kOperands];
+#pragma unroll
+      for (int k = 0; k < kOperands; ++k) x[k] = Compute<T>(held[k].item[v]);
+      f(x);
+#pragma unroll
+      for (int k = 0; k < kOperands; ++k) held[k].item[v] = T(x[k]);
+    }
+    if constexpr (kWrite) {
+#pragma unroll
+      for (int k = 0; k < kOperands; ++k)
+        if (k != 1) reinterpret_cast<Vector<T, V>*>(at[k])[i] = held[k];
+    }
+  }
+};
+
+// No layer sees the calls of other ops that a kernel makes: the op's own was not to be seen either.
+class WithoutLayers {
+ public:
+  WithoutLayers() { check(layer_group->exclude(~uint64_t{1}, 0, &before_)); }
+  ~WithoutLayers() { layer_group->exclude(before_, ~before_, nullptr); }
+  WithoutLayers(const WithoutLayers&) = delete;
+  WithoutLayers& operator=(const WithoutLayers&) = delete;
+
+ private:
+  uint64_t before_ = 0;
+};
+
+// Fills tables and calls launch(table, blocks) for each. With kWrite, operands but for the one at 1 are written.
+template <class T, int kOperands, bool kWrite, class Step, class Launch>
+class Tables {
+ public:
+  explicit Tables(const Launch& launch) : launch_(launch) {}
+
+  // The tensors of one parameter. Where they do not all lie in memory in one order, copies of them are worked on.
+  void add(atled_tensor* const* list, const Step& step) {
+    const int64_t n = numel(list[0]);
+    if (n == 0) return;
+    const bool flat = same_dense_layout(list, kOperands);
+    for (int k = 0; k < kOperands; ++k)
+      table_.at[k][table_.count] =
+          data<T>(flat || is_contiguous(list[k]) ? list[k] : copied(list[k], kWrite && k != 1));
+    table_.sizes[table_.count] = n;
+    table_.steps[table_.count] = step;
+    table_.first[table_.count++] = blocks_;
+    blocks_ += static_cast<uint32_t>((n + kChunk - 1) / kChunk);
+    if (table_.count == table_.kMost) flush();
+  }
+  // After the last; puts back what was copied.
+  void finish() {
+    flush();
+    if (copies_.empty()) return;
+    const WithoutLayers alone;
+    static const Op copy{"core::copy_"};
+    for (const Copy& one : copies_)
+      if (one.back) copy(one.tensor, one.flat);
+  }
+
+ private:
+  struct Copy {
+    atled_tensor* tensor;
+    Tensor flat;
+    bool back;
+  };
+  const atled_tensor* copied(atled_tensor* t, bool back) {
+    const WithoutLayers alone;
+    static const Op contiguous{"core::contiguous"};
+    copies_.push_back({t, contiguous(t), back});
+    return copies_.back().flat;
+  }
+  void flush() {
+    if (table_.count > 0) launch_(table_, blocks_);
+    table_.count = 0;
+    blocks_ = 0;
+  }
+
+  static_assert(sizeof(Table<T, kOperands, Step>) <= Table<T, kOperands, Step>::kBytes);
+  const Launch& launch_;
+  Table<T, kOperands, Step> table_{};
+  uint32_t blocks_ = 0;
+  std::vector<Copy> copies_;
+};
+
+// The device of a list, which is the current one's where it is empty.
+inline DLDevice device_of(Tensors list) {
+  if (list.n > 0) return entry(list, 0)->dl.device;
+  int current = 0;
+  expect(cudaGetDevice(&current), "ask for the current device");
+  return {kDLCUDA, current};
+}
+
+// Calls f(Tag<T>) for each of the types that tensors have.
+template <class F>
+void each_type(Tensors list, F&& f) {
+  bool there[ATLED_NUM_DTYPES] = {};
+  for (uint32_t i = 0; i < list.n; ++i) there[entry(list, i)->dtype] = true;
+  for (int dtype = ATLED_FLOAT16; dtype <= ATLED_FLOAT64; ++dtype)
+    if (there[dtype]) visit_floating(dtype, f);
+}
+
+// ---- updates (sgd.h, adam.h) ----
+
+template <class T, class U>
+__global__ void __launch_bounds__(kThreads)
+    update_kernel(const __grid_constant__ U update,
+                  const __grid_constant__ Table<T, U::kOperands, typename U::Step> table) {
+  const Chunk<T, U::kOperands> chunk(table);
+  __shared__ typename U::Step shared;
+  if (threadIdx.x == 0) shared = update.settled(table.steps[chunk.tensor]);
+  __syncthreads();
+  const typename U::Step step = shared;
+  chunk.template each<true>([&](Compute<T>* x) { update(step, x); });
+}
+
+// Has an update change the tensors of every parameter of type T: entries of the lists. step(i) is parameter i's.
+template <class T, class U, class F>
+void update_all(const U& update, const atled_value* lists, cudaStream_t stream, F&& step) {
+  using Step = typename U::Step;
+  const auto run = [&](const Table<T, U::kOperands, Step>& table, uint32_t blocks) {
+    launch(update_kernel<T, U>, blocks, kThreads, stream, update, table);
+  };
+  Tables<T, U::kOperands, true, Step, decltype(run)> tables(run);
+  for (uint32_t i = 0; i < lists[0].n; ++i) {
+    if (entry(lists[0], i)->dtype != dtype_of<T>) continue;
+    atled_tensor* tensors[U::kOperands];
+    for (int k = 0; k < U::kOperands; ++k) tensors[k] = entry(lists[k], i);
+    tables.add(tensors, step(i));
+  }
+  tables.finish();
+}
+
+}  // namespace atled::optim

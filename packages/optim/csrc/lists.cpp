@@ -1,0 +1,52 @@
+#include "lists.h"
+
+namespace atled::optim {
+
+void check_params(Tensors params) {
+  for (uint32_t i = 0; i < params.n; ++i) {
+    const atled_tensor* p = entry(params, i);
+    if (!is_floating(p->dtype))
+      fail(ATLED_E_DTYPE, "expected parameters of a floating-point dtype, got %s for parameter %u",
+           dtype_name(p->dtype), i);
+  }
+}
+
+void return_list(atled_frame* f, Tensors list) {
+  std::vector<Tensor> same;
+  for (uint32_t i = 0; i < list.n; ++i) same.push_back(Tensor::borrow(entry(list, i)));
+  set_out_list(f, 0, same);
+}
+
+void check_list(const char* name, Tensors list, Tensors params, bool optional) {
+  if (list.n != params.n) fail(ATLED_E_ARGUMENT, "expected as many %s as params (%u), got %u", name, params.n, list.n);
+  for (uint32_t i = 0; i < list.n; ++i) {
+    const atled_tensor *t = entry(list, i), *p = entry(params, i);
+    if (!t && optional) continue;
+    if (t->dtype != p->dtype)
+      fail(ATLED_E_DTYPE, "expected %s[%u] of dtype %s as its parameter, got %s", name, i, dtype_name(p->dtype),
+           dtype_name(t->dtype));
+    bool same = t->dl.ndim == p->dl.ndim;
+    for (int d = 0; same && d < t->dl.ndim; ++d) same = t->dl.shape[d] == p->dl.shape[d];
+    if (!same)
+      fail(ATLED_E_SHAPE, "expected %s[%u] of shape %s as its parameter, got %s", name, i, shape_text(p).c_str(),
+           shape_text(t).c_str());
+  }
+}
+
+bool same_dense_layout(const atled_tensor* const* list, int n) {
+  const atled_tensor* first = list[0];
+  bool contiguous = true;
+  for (int k = 0; k < n; ++k) contiguous = contiguous && is_contiguous(list[k]);
+  if (contiguous) return true;
+  int64_t span = 1;
+  for (int d = 0; d < first->dl.ndim; ++d) {
+    const int64_t stride = first->dl.strides[d];
+    if (stride < 0) return false;
+    span += (first->dl.shape[d] - 1) * stride;
+    for (int k = 1; k < n; ++k)
+      if (first->dl.shape[d] > 1 && list[k]->dl.strides[d] != stride) return false;
+  }
+  return span == numel(first);
+}
+
+}  // namespace atled::optim
