@@ -6,11 +6,14 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
-from atled.optim._optimizer import Optimizer, Params, buffer_for, require
+from atled.optim._optimizer import Optimizer, Params, buffer_for, count_for, require
 
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1); ``amsgrad`` is Reddi et al. 2018. ``weight_decay`` adds to the gradient.
+
+    ``capturable`` keeps the number of steps on the parameters' device, so that a CUDA graph that a step was captured in
+    goes on counting; it can only be captured after a first step.
 
     Errors: ``InvalidValueError`` for a setting outside its range.
 
@@ -32,6 +35,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -40,6 +44,7 @@ class Adam(Optimizer):
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
             "maximize": maximize,
+            "capturable": capturable,
         }
         super().__init__(params, defaults)
 
@@ -51,11 +56,14 @@ class Adam(Optimizer):
         require(group["weight_decay"] >= 0, "weight_decay", "at least 0", group["weight_decay"])
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        means, squares, maxima, steps = [], [], [], []
+        means, squares, maxima, steps, counts = [], [], [], [], []
+        capturable = group.get("capturable", False)
         for param in params:
             state = self.state[param]
-            state["step"] = step = state.get("step", 0) + 1
-            steps.append(step)
+            if capturable:
+                counts.append(count_for(state, "step", param))
+            else:
+                steps.append(int(state.get("step", 0)) + 1)
             means.append(buffer_for(state, "exp_avg", param))
             squares.append(buffer_for(state, "exp_avg_sq", param))
             if group["amsgrad"]:
@@ -75,7 +83,10 @@ class Adam(Optimizer):
             weight_decay=group["weight_decay"],
             decoupled=self._decoupled,
             maximize=group["maximize"],
+            counts=counts if capturable else None,
         )
+        for param, step in zip(params, steps, strict=False):  # none where they are counted on the device
+            self.state[param]["step"] = step
 
 
 class AdamW(Adam):
@@ -99,5 +110,6 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        capturable: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, capturable=capturable)

@@ -165,5 +165,23 @@ def buffer_for(state: dict[str, Any], key: str, param: Tensor) -> Tensor:
     """The state tensor of a parameter, made of zeros at first use."""
     found: Tensor | None = state.get(key)
     if found is None:
+        _expect_no_capture(key, param)
         found = state[key] = at.zeros(param.shape, dtype=param.dtype, device=param.device)
     return found
+
+
+def count_for(state: dict[str, Any], key: str, param: Tensor) -> Tensor:
+    """A number of the state as a float32 on the parameter's device, 0 at first use."""
+    found = state.get(key, 0)
+    if not isinstance(found, Tensor):
+        _expect_no_capture(key, param)
+        found = state[key] = at.full((), float(found), dtype=at.float32, device=param.device)
+    return found
+
+
+def _expect_no_capture(key: str, param: Tensor) -> None:
+    """What makes state may not become part of a CUDA graph, whose replays would make it anew."""
+    if param.device.type == "cuda" and at.cuda.is_current_stream_capturing():
+        raise at.OperationError(
+            f"optimizer: expected {key} to be there when a graph is captured, got none yet; call step() once before"
+        )

@@ -1,0 +1,183 @@
+"""The CUDA kernels beside the CPU's: many tensors in a call, odd sizes, dtypes and layouts; and captured graphs."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled import optim
+from atled.core import Tensor
+
+DTYPES = [at.float16, at.bfloat16, at.float32, at.float64]
+# More than one launch takes, sizes around vectors' and chunks', and nothing.
+SHAPES = [(n,) for n in range(150)] + [(8191,), (8192,), (8193,), (3, 5, 7), (257, 129), (0, 4), (), (20_001,)]
+
+
+@pytest.fixture
+def gpu() -> str:
+    try:
+        at.device("cuda")
+    except at.DeviceError as error:
+        pytest.skip(str(error))
+    return "cuda"
+
+
+def laid_out(x: np.ndarray, i: int, device: str, dtype: at.dtype) -> Tensor:
+    """x in one of several layouts: as it is, transposed, with gaps, reversed where it can be, not aligned."""
+    t = at.tensor(x).to(dtype).to(device)
+    if i % 5 == 1 and t.ndim > 1:
+        return t.transpose(0, -1).contiguous().transpose(0, -1)
+    if i % 5 == 2 and t.ndim > 0:
+        wide = at.zeros((*t.shape[:-1], 2 * t.shape[-1]), dtype=dtype, device=device)
+        wide[..., ::2] = t
+        return wide[..., ::2]
+    if i % 5 == 3 and t.ndim == 1:
+        longer = at.zeros((len(t) + 1,), dtype=dtype, device=device)
+        longer[1:] = t
+        return longer[1:]
+    return t
+
+
+def lists(count: int, device: str, mixed: bool = True) -> list[list[Tensor]]:
+    """`count` lists of tensors of all shapes, the same numbers on every device."""
+    rng = np.random.default_rng(0)
+    found: list[list[Tensor]] = []
+    for k in range(count):
+        tensors = []
+        for i, shape in enumerate(SHAPES):
+            dtype = DTYPES[i % 4] if mixed else at.float32
+            x = np.asarray(rng.uniform(0.1, 1.0, shape))
+            tensors.append(laid_out(x, i + k * (i % 2), device, dtype))
+        found.append(tensors)
+    return found
+
+
+def compare(lists_cpu: list[list[Tensor]], lists_gpu: list[list[Tensor]], exact: bool = True) -> None:
+    for cpu, gpu in zip(lists_cpu, lists_gpu, strict=True):
+        for a, b in zip(cpu, gpu, strict=True):
+            assert a.dtype is b.dtype and b.device.type == "cuda"
+            tolerance = 0.0 if exact else {2: 1e-2, 4: 1e-5, 8: 1e-12}[a.itemsize]
+            np.testing.assert_allclose(
+                b.to(at.float64).cpu().numpy(), a.to(at.float64).numpy(), rtol=tolerance, atol=tolerance
+            )
+
+
+@pytest.mark.parametrize("momentum", [False, True])
+def test_sgd(gpu: str, momentum: bool) -> None:
+    both = [lists(3, device) for device in ("cpu", gpu)]
+    for params, grads, buffers in both:
+        settings = {"momentum": 0.9, "dampening": 0.25} if momentum else {}
+        at.ops.optim.sgd_(params, grads, buffers if momentum else [], False, lr=0.1, weight_decay=0.25, **settings)
+    compare(both[0], both[1])
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+@pytest.mark.parametrize("counted", [False, True])
+def test_adam(gpu: str, amsgrad: bool, counted: bool) -> None:
+    both = [lists(5, device) for device in ("cpu", gpu)]
+    settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.1, "decoupled": amsgrad}
+    steps = [1 + i % 3 for i in range(len(SHAPES))]
+    for (params, grads, means, squares, maxima), device in zip(both, ("cpu", gpu), strict=True):
+        counts = [at.tensor(step - 1.0, device=device) for step in steps] if counted else None
+        given = [] if counted else steps
+        tops = maxima if amsgrad else []
+        at.ops.optim.adam_(params, grads, means, squares, tops, given, **settings, counts=counts)
+        if counts:
+            assert [int(count) for count in counts] == steps
+    compare(both[0], both[1], exact=not counted)
+
+
+@pytest.mark.parametrize("order", [1.0, 2.0, 2.5, float("inf")])
+def test_norm(gpu: str, order: float) -> None:
+    for mixed in (False, True):
+        (cpu,), (device,) = lists(1, "cpu", mixed), lists(1, gpu, mixed)
+        norm = at.ops.optim.grad_norm(device, order)
+        expected = at.ops.optim.grad_norm(cpu, order)
+        assert norm.dtype is expected.dtype and norm.shape == ()
+        np.testing.assert_allclose(norm.item(), expected.item(), rtol=1e-6)
+        assert norm.item() == at.ops.optim.grad_norm(device, order).item()
+
+
+def test_norm_of_nothing_and_nan(gpu: str) -> None:
+    assert at.ops.optim.grad_norm([at.zeros(0, device=gpu)]).item() == 0
+    for order in (2.0, float("inf")):
+        grads = [at.ones(9000, device=gpu), at.tensor([1.0, float("nan")], device=gpu)]
+        norm = at.ops.optim.grad_norm(grads, order)
+        assert np.isnan(norm.item())
+        at.ops.optim.scale_by_norm_(grads, norm, 1.0)
+        assert at.isnan(grads[0]).all().item()
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_scale(gpu: str, wide: bool) -> None:
+    dtype = at.float64 if wide else at.float32
+    for limit in (0.5, 1e9):
+        (cpu,), (device,) = lists(1, "cpu"), lists(1, gpu)
+        at.ops.optim.scale_by_norm_(cpu, at.tensor(7.25, dtype=dtype), limit)
+        at.ops.optim.scale_by_norm_(device, at.tensor(7.25, dtype=dtype, device=gpu), limit)
+        compare([cpu], [device])
+
+
+def steps_of(
+    make: Callable[[list[Tensor]], optim.Optimizer], device: str, replays: int, captured: bool
+) -> Iterator[np.ndarray]:
+    """The parameter after each of several steps, the first outside of the graph."""
+    param, grad = at.tensor([1.0, -2.0, 3.0], device=device), at.zeros(3, device=device)
+    optimizer = make([param])
+    graph = at.cuda.CUDAGraph() if captured else None
+
+    def step() -> None:
+        param.grad = grad * 1
+        optim.clip_grad_norm_([param], 1.0)
+        optimizer.step()
+
+    for k in range(1 + replays):
+        grad.copy_(at.tensor([0.5, -0.25 * k, 1.0]))
+        if k == 0 or graph is None:
+            step()
+        else:
+            if k == 1:
+                with at.cuda.graph(graph):
+                    step()
+            graph.replay()
+        yield param.cpu().numpy().copy()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda params: optim.SGD(params, lr=0.1, momentum=0.9, dampening=0.5),
+        lambda params: optim.Adam(params, lr=0.1, capturable=True),
+        lambda params: optim.AdamW(params, lr=0.1, amsgrad=True, capturable=True),
+    ],
+    ids=["sgd", "adam", "adamw"],
+)
+def test_captured_steps_are_the_steps(gpu: str, make: Callable[[list[Tensor]], optim.Optimizer]) -> None:
+    captured = list(steps_of(make, gpu, 4, captured=True))
+    for found, expected in zip(captured, steps_of(make, "cpu", 4, captured=False), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_what_a_graph_would_repeat_is_refused(gpu: str) -> None:
+    param = at.ones(3, device=gpu)
+    grads = [at.ones(3, device=gpu)]
+    fresh = optim.Adam([param], capturable=True)
+    with pytest.raises(at.OperationError, match="expected step to be there when a graph is captured"):  # noqa: SIM117
+        with at.cuda.graph(at.cuda.CUDAGraph()):
+            fresh.step(grads=grads)
+    plain = optim.Adam([param])
+    plain.step(grads=grads)
+    with pytest.raises(at.InvalidValueError, match="adam_: expected counts on the device.*capturable=True"):  # noqa: SIM117
+        with at.cuda.graph(at.cuda.CUDAGraph()):
+            plain.step(grads=grads)
+    plain.step(grads=grads)
+    assert plain.state[param]["step"] == 2
+
+
+def test_parameters_that_require_gradients(gpu: str) -> None:
+    """Those that are copied to be stepped, too."""
+    pytest.importorskip("atled.autograd")
+    param = at.zeros((4, 6), device=gpu)[:, ::2].requires_grad_()
+    optim.SGD([param], lr=1.0).step(grads=[at.ones((4, 3), device=gpu)])
+    assert param.requires_grad and (param == -1).all().item()
