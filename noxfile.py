@@ -169,7 +169,7 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def cuda(session: nox.Session) -> None:
-    """Build core's CUDA backend, with nvcc from PyPI where the machine has none, and test it on an emulated device."""
+    """Build what is for CUDA, with nvcc from PyPI where the machine has none, and test it on an emulated device."""
     packages = [package for package in PACKAGES if package.name in ("core", "autograd", "nn", "optim", "testing")]
     core = packages[0]
     requirements = {requirement for package in packages for requirement in package.test_requirements}
@@ -181,21 +181,31 @@ def cuda(session: nox.Session) -> None:
     (site,) = prefix.rglob("site-packages/atled/core")
     tests = str((core.tests / "cuda").relative_to(ROOT))
 
-    def build(name: str, source: Path, target: str, *options: str) -> Path:
+    def build(name: str, source: Path, target: str, *options: str) -> list[str]:
+        """Builds, and returns the command that installs."""
         folder = ROOT / "build" / name
         python = f"-DPython_EXECUTABLE={prefix / 'bin' / 'python'}"
         session.run("cmake", "-G", "Ninja", "-S", str(source), "-B", str(folder), python, *options)
         session.run("cmake", "--build", str(folder), "--target", target)
-        return folder
+        return ["cmake", "--install", str(folder), "--prefix", str(site.parents[1])]
 
     nanobind = str(session.run("python", "-m", "nanobind", "--cmake_dir", silent=True)).strip()
-    options = ["-DATLED_CUDA=ON", "-DATLED_STUBS=OFF", f"-Dnanobind_ROOT={nanobind}"]
-    folder = build("cuda", core.folder, "atled_cuda", *options, *(session.posargs or ["-DATLED_CUDA_ARCHITECTURES=90"]))
-    shutil.copy(folder / "libatled_cuda.so", site)
+    given = session.posargs or ["-DATLED_CUDA_ARCHITECTURES=90"]
+    options = ["-DATLED_CUDA=ON", *given, f"-DCMAKE_MODULE_PATH={core.folder / 'cmake'}", f"-Dnanobind_ROOT={nanobind}"]
+    options += ["-DATLED_STUBS=OFF", "-DATLED_ONEDNN=OFF"]  # nothing else of the packages is built
+    session.run(*build("cuda", core.folder, "libatled_cuda", *options), "--component", "cuda")
+    for package in packages:
+        if (package.folder / "csrc" / "cuda" / "CMakeLists.txt").exists():
+            library = build(f"cuda-{package.name}", package.folder, f"libatled_{package.name}_cuda", *options)
+            session.run(*library, "--component", "cuda")
+    # The sample is built as a user would, against the installed wheel.
+    sample = ROOT / "examples" / "plugin"
+    asked = {"ATLED_CUDA": "ON", "CMAKE_ARGS": " ".join(given)}
+    session.install("--no-build-isolation", "--no-deps", "--force-reinstall", str(sample), env=asked)
     real = pytest("cuda", "-q", tests)
 
-    emulator = build("emulator", core.tests / "cuda" / "emulator", "all")
-    emulate = ["cmake", "--install", str(emulator), "--prefix", str(site.parents[1])]
+    emulate = build("emulator", core.tests / "cuda" / "emulator", "all")
+    plugins = [str(path.relative_to(ROOT)) for package in packages for path in package.tests.glob("test_cuda*.py")]
     session.env["ATLED_TEST_DEVICE"] = "cuda"
     cupy = ("-o", f"pythonpath={tests}/emulator/fake_cupy")
     specified = [package for package in packages if (package.tests / "test_ops.py").exists()]
@@ -204,6 +214,7 @@ def cuda(session: nox.Session) -> None:
         real,
         emulate,
         pytest("cuda-emulated", "-q", tests, f"--ignore={tests}/test_allocator_host.py"),
+        pytest("cuda-emulated-plugins", "-q", *plugins, str(sample / "tests")),
         *(pytest(f"cuda-emulated-{p.name}", "-q", str((p.tests / "test_ops.py").relative_to(ROOT))) for p in specified),
         pytest(
             "cuda-emulated-gradients", "-q", *cupy, "packages/autograd/tests/test_rules.py", "-k", "first_and_second"

@@ -33,7 +33,7 @@ COMPILERS = {
     "clang++": ["-Wno-pass-failed", "-Wno-bitwise-instead-of-logical"],
     "aarch64-linux-gnu-g++": [],
 }
-_CUDA = re.compile(r'#include (<cuda|"cuda/runtime\.h")')
+_CUDA = re.compile(r'#include (<cuda|"cuda/runtime\.h"|"atled/cuda\.hpp")')
 
 
 def sources(package: Package) -> list[Path]:

@@ -37,6 +37,23 @@ def test_errors() -> None:
         at.ops.sample.soft_clip(at.tensor([1.0]), limit=-1)
 
 
+@pytest.mark.parametrize("dtype", [at.float16, at.bfloat16, at.float32, at.float64])
+def test_cuda(dtype: at.dtype) -> None:
+    try:
+        x = at.asarray(np.linspace(-4, 4, 1003)).to(dtype).to("cuda")
+    except at.DeviceError as error:
+        pytest.skip(str(error))
+    for y in (x, x[1:], x[::2], x.reshape(17, 59).T, x[:0]):  # aligned, not aligned, with gaps, turned, empty
+        got, expected = at.ops.sample.soft_clip(y, 2.0), at.ops.sample.soft_clip(y.cpu(), 2.0)
+        assert got.dtype is dtype and got.shape == y.shape
+        ulp = {"float16": 2**-11, "bfloat16": 2**-8, "float32": 2**-23, "float64": 2**-52}[dtype.name]
+        np.testing.assert_allclose(got.to(at.float64).cpu().numpy(), expected.to(at.float64).numpy(), rtol=2 * ulp)
+    z = x.reshape(17, 59).T
+    expected = at.ops.sample.soft_clip(z.cpu(), 2.0)
+    z.copy_(at.ops.sample.soft_clip(z, 2.0, out=at.empty_like(z)))
+    assert (z.cpu() == expected.to(dtype)).all().item()
+
+
 def test_gradients() -> None:
     autograd = pytest.importorskip("atled.autograd")
     x = at.tensor([0.3, -1.7, 4.0], dtype=at.float64, requires_grad=True)

@@ -14,11 +14,16 @@
 include_guard(GLOBAL)
 include("${CMAKE_CURRENT_LIST_DIR}/AtledPlugin.cmake")
 
+# A default that has changed since the last time, in a build folder that is used again, is followed.
 function(atled_cuda_option name type default text)
   if(DEFINED ENV{${name}})
     set(default "$ENV{${name}}")
   endif()
-  set(${name} "${default}" CACHE ${type} "${text}")
+  if(DEFINED CACHE{${name}_DEFAULT} AND "$CACHE{${name}}" STREQUAL "$CACHE{${name}_DEFAULT}")
+    set(force FORCE)
+  endif()
+  set(${name} "${default}" CACHE ${type} "${text}" ${force})
+  set(${name}_DEFAULT "${default}" CACHE INTERNAL "")
 endfunction()
 if(NOT CMAKE_CUDA_ARCHITECTURES)
   set(CMAKE_CUDA_ARCHITECTURES 80 90)
@@ -45,7 +50,9 @@ function(atled_find_cuda)
     list(POP_BACK in_wheels found)
   endif()
   # The toolkit is where nvcc says it is: what is on the path may be a link or a script that calls it.
-  if(found AND EXISTS "${found}")
+  if(NOT EXISTS "${found}")
+    set(found "")
+  else()
     execute_process(COMMAND "${found}" --dryrun none.cu OUTPUT_VARIABLE said ERROR_VARIABLE said)
     if(said MATCHES "#\\$ TOP=([^\n]+)")
       string(STRIP "${CMAKE_MATCH_1}" root)
@@ -65,10 +72,11 @@ function(atled_leave_cuda_out name missing)
   message(STATUS "${name}: left out, for there is no ${missing}")
 endfunction()
 
-# atled_add_cuda_plugin(<name> DESTINATION <folder in the wheel> [NVCC_OPTIONS <option>...] [SOURCES] <source>...)
+# atled_add_cuda_plugin(<name> [DESTINATION <folder in the wheel>] [NVCC_OPTIONS <option>...] [SOURCES] <source>...)
 #
 # A plugin library, as atled_add_plugin's, of .cu files, which nvcc compiles as C++20, and of others, which the compiler
-# for C++ does. The target's include directories and definitions are both's. Where CUDA is left out there is no target:
+# for C++ does. The target's include directories and definitions are both's. With DESTINATION, it is installed there, as
+# the component cuda. Where CUDA is left out there is no target:
 #
 #   if(TARGET <name>)
 #     target_include_directories(<name> PRIVATE csrc)
@@ -80,7 +88,7 @@ function(atled_add_cuda_plugin name)
   endif()
   atled_find_cuda()
   if(NOT atled_nvcc)
-    atled_leave_cuda_out(${name} "nvcc on the path, in CUDA_HOME, in /usr/local/cuda or among Python's packages")
+    atled_leave_cuda_out(${name} "nvcc as ATLED_NVCC, on the path, in CUDA_HOME, in /usr/local/cuda or among Python's packages")
     return()
   endif()
   find_file(cudart libcudart_static.a PATHS "${atled_cuda_root}" PATH_SUFFIXES lib64 lib targets/x86_64-linux/lib
@@ -126,7 +134,7 @@ function(atled_add_cuda_plugin name)
   endforeach()
 
   find_package(Threads REQUIRED)
-  atled_add_plugin(${name} DESTINATION "${plugin_DESTINATION}" ${objects} ${hosts})
+  atled_add_plugin(${name} ${objects} ${hosts})
   set_source_files_properties(${objects} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
   set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
   target_include_directories(${name} SYSTEM PRIVATE "${include}")
@@ -135,5 +143,8 @@ function(atled_add_cuda_plugin name)
   # Static, so that the library loads where there is no CUDA; its symbols stay inside.
   target_link_libraries(${name} PRIVATE "${cudart}" Threads::Threads ${CMAKE_DL_LIBS} rt)
   target_link_options(${name} PRIVATE "-Wl,--version-script=${exports}" -Wl,--gc-sections -s)
+  if(plugin_DESTINATION)
+    install(TARGETS ${name} LIBRARY DESTINATION "${plugin_DESTINATION}" COMPONENT cuda)
+  endif()
   message(STATUS "${name}: ${atled_nvcc}, architectures ${ATLED_CUDA_ARCHITECTURES}")
 endfunction()
