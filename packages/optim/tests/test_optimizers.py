@@ -143,3 +143,32 @@ def test_versions_move() -> None:
     param = at.tensor([1.0])
     optim.Adam([param]).step(grads=[at.tensor([1.0])])
     assert param._version == 1
+
+
+def test_capturable_adam_counts_in_tensors() -> None:
+    plain, counting = at.tensor([1.0, -2.0], dtype=at.float64), at.tensor([1.0, -2.0], dtype=at.float64)
+    grads = [at.tensor([0.5, 3.0], dtype=at.float64)]
+    a, b = optim.Adam([plain]), optim.Adam([counting], capturable=True)
+    for _ in range(3):
+        a.step(grads=grads)
+        b.step(grads=grads)
+    count = b.state[counting]["step"]
+    assert (count.dtype, count.shape, count.item()) == (at.float32, (), 3.0)
+    # Either goes on from the other's state.
+    a_state, b_state = a.state_dict(), b.state_dict()
+    a.load_state_dict({**b_state, "param_groups": a_state["param_groups"]})
+    b.load_state_dict({**a_state, "param_groups": b_state["param_groups"]})
+    a.step(grads=grads)
+    b.step(grads=grads)
+    assert a.state[plain]["step"] == 4 and b.state[counting]["step"].item() == 4
+    np.testing.assert_array_equal(plain.numpy(), counting.numpy())
+
+
+def test_errors_of_counts() -> None:
+    x, settings = at.ones(2), {"lr": 0.1, "beta1": 0.9, "beta2": 0.9, "eps": 0.1}
+    with pytest.raises(at.ArgumentError, match="expected no steps beside counts, got 1"):
+        at.ops.optim.adam_([x], [x], [x], [x], [], [1], **settings, counts=[at.tensor(0.0)])
+    with pytest.raises(at.ArgumentError, match=r"expected as many counts as params \(1\), got 0"):
+        at.ops.optim.adam_([x], [x], [x], [x], [], [], **settings, counts=[])
+    with pytest.raises(at.ArgumentError, match=r"expected counts\[0\] to be one float32, got float64 of shape \(\)"):
+        at.ops.optim.adam_([x], [x], [x], [x], [], [], **settings, counts=[at.tensor(0.0, dtype=at.float64)])

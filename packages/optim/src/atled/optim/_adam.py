@@ -13,7 +13,7 @@ class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1); ``amsgrad`` is Reddi et al. 2018. ``weight_decay`` adds to the gradient.
 
     ``capturable`` keeps the number of steps on the parameters' device, so that a CUDA graph that a step was captured in
-    goes on counting; it can only be captured after a first step.
+    goes on counting. A step can be captured once there was one before; numbers such as ``lr`` stay as they were then.
 
     Errors: ``InvalidValueError`` for a setting outside its range.
 
@@ -58,12 +58,12 @@ class Adam(Optimizer):
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         means, squares, maxima, steps, counts = [], [], [], [], []
         capturable = group.get("capturable", False)
-        for param in params:
-            state = self.state[param]
+        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
             if capturable:
                 counts.append(count_for(state, "step", param))
             else:
-                steps.append(int(state.get("step", 0)) + 1)
+                steps.append(state.get("step", 0) + 1)
             means.append(buffer_for(state, "exp_avg", param))
             squares.append(buffer_for(state, "exp_avg_sq", param))
             if group["amsgrad"]:
@@ -85,8 +85,8 @@ class Adam(Optimizer):
             maximize=group["maximize"],
             counts=counts if capturable else None,
         )
-        for param, step in zip(params, steps, strict=False):  # none where they are counted on the device
-            self.state[param]["step"] = step
+        for state, step in zip(states, steps, strict=False):  # none where they are counted on the device
+            state["step"] = step
 
 
 class AdamW(Adam):
