@@ -113,7 +113,8 @@ def test_the_values_of_nvidias_header() -> None:
 def test_a_backend_without_cublaslt(gpu: str, tmp_path: Path) -> None:
     if not _cuda.LIBRARY.with_name("libcublasLt.so.13").exists():
         pytest.skip("expected the emulated device, whose library can be moved away from its cuBLASLt")
-    shutil.copy(_cuda.LIBRARY, tmp_path)
+    for library in (_cuda.LIBRARY, _cuda.LIBRARY.with_name("libatled_emulator.so")):
+        shutil.copy(library, tmp_path)
     script = f"""
 import pathlib, sys
 from atled.core import _cuda
