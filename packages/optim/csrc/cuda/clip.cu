@@ -21,14 +21,16 @@ void fill_tables(Tensors grads, const F& launch) {
 
 // ---- the norm: a part for each block, joined in a fixed order ----
 
+constexpr int kFinishThreads = 1024;  // of the one block that joins the parts
+
 // part, joined over the block's threads; thread 0 has it.
 __device__ __forceinline__ double join_block(const Norm& norm, double part) {
-  __shared__ double warps[kThreads / 32];
+  __shared__ double warps[kFinishThreads / 32];
   for (int by = 16; by > 0; by /= 2) part = norm.join(part, __shfl_down_sync(0xffffffffu, part, by));
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = part;
   __syncthreads();
   if (threadIdx.x == 0)
-    for (int k = 1; k < kThreads / 32; ++k) part = norm.join(part, warps[k]);
+    for (unsigned k = 1; k < blockDim.x / 32; ++k) part = norm.join(part, warps[k]);
   return part;
 }
 
@@ -42,10 +44,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <class R>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kFinishThreads)
     finish_kernel(const __grid_constant__ Norm norm, const double* parts, int64_t n, R* out) {
   double all = 0;
-  for (int64_t i = threadIdx.x; i < n; i += kThreads) all = norm.join(all, parts[i]);
+  for (int64_t i = threadIdx.x; i < n; i += kFinishThreads) all = norm.join(all, parts[i]);
   all = join_block(norm, all);
   if (threadIdx.x == 0) *out = static_cast<R>(norm.finish(all));
 }
@@ -73,9 +75,9 @@ void grad_norm(atled_frame* f) {
 
   Tensor out = Tensor::empty(dtype, {}, device);
   if (dtype == ATLED_FLOAT64)
-    launch(finish_kernel<double>, 1, kThreads, stream, norm, data<double>(parts), blocks, data<double>(out));
+    launch(finish_kernel<double>, 1, kFinishThreads, stream, norm, data<double>(parts), blocks, data<double>(out));
   else
-    launch(finish_kernel<float>, 1, kThreads, stream, norm, data<double>(parts), blocks, data<float>(out));
+    launch(finish_kernel<float>, 1, kFinishThreads, stream, norm, data<double>(parts), blocks, data<float>(out));
   set_out(f, 0, std::move(out));
 }
 
