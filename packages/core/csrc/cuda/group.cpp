@@ -5,6 +5,7 @@
 #include "atled/cuda.h"
 #include "cuda/graph.h"
 #include "cuda/index_error.h"
+#include "cuda/libraries.h"
 #include "cuda/memory.h"
 #include "cuda/profile.h"
 #include "cuda/runtime.h"
@@ -342,6 +343,10 @@ int counters(int32_t index, atled_generator* generator, uint64_t n, atled_cuda_c
   return guard([&] { *out = take_counters(index, generator, n); });
 }
 
+int open_library(const char* file, const char* mend, void** handle) {
+  return guard([&] { *handle = Library(file, mend).handle(); });
+}
+
 const atled_cuda_group table{
     versions,          count_devices,
     properties,        get_device,
@@ -366,6 +371,7 @@ const atled_cuda_group table{
     counters,          range_push,
     range_pop,         range_start,
     range_end,         mark,
+    open_library,
 };
 
 }  // namespace

@@ -48,7 +48,7 @@ void set_library_folders(const char* list) {
   wheels = list ? list : "";
 }
 
-Library::Library(const char* file) : file_(file) {
+Library::Library(const char* file, const char* mend) : file_(file) {
   std::string tried, broken;
   auto open = [&](const std::string& path, const std::string& where) {
     handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -66,7 +66,7 @@ Library::Library(const char* file) : file_(file) {
     if (open(folder + "/" + file, folder)) return;
   throw Error(ATLED_E_DEVICE, "cuda: expected " + std::string(file) + ", looked for it in " + tried +
                                   (broken.empty() ? std::string() : ", found one that cannot be loaded: " + broken) +
-                                  "; pip install \"atled-core[cuda]\" brings it");
+                                  "; " + mend);
 }
 
 void* Library::find(const char* name) const {

@@ -8,9 +8,10 @@ namespace atled::core::cuda {
 class Library {
  public:
   // The file, such as "libcublasLt.so.13": the one beside this library, or that the process has already, the system's,
-  // one of NVIDIA's wheels' or a toolkit's. It stays open. DeviceError says where it was looked for and what to
-  // install.
-  explicit Library(const char* file);
+  // one of NVIDIA's wheels' or a toolkit's. It stays open. DeviceError says where it was looked for, and what to do.
+  explicit Library(const char* file, const char* mend = "pip install \"atled-core[cuda]\" brings it");
+
+  void* handle() const { return handle_; }  // for dlsym
 
   // DeviceError where the library has no such function.
   template <class Function>

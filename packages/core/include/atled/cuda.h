@@ -103,6 +103,9 @@ typedef struct {
   int (*range_start)(const char* message, uint64_t* id);
   int (*range_end)(uint64_t id);
   int (*mark)(const char* message);
+  /* Opens one of NVIDIA's libraries, such as "libcudnn.so.9", where the backend looks for its own; it stays open.
+   * `mend` says what to install, at the end of the error where there is none. */
+  int (*open_library)(const char* file, const char* mend, void** handle);
 } atled_cuda_group;
 
 #ifdef __cplusplus

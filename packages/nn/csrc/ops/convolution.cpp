@@ -4,6 +4,11 @@
 namespace atled::nn {
 namespace {
 
+// On a GPU, images whose channels lie last stay so.
+void follow_layout(const atled_tensor* images, atled_spec& out) {
+  if (images->dl.device.device_type == kDLCUDA && is_channels_last(images)) set_channels_last(out);
+}
+
 void forward_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1), *bias = arg_tensor(f, 2);
   expect_float(input, "input");
@@ -12,6 +17,7 @@ void forward_rule(const atled_frame* f, atled_spec* outs) {
   const Convolution s = convolution(shape_of(input), shape_of(weight), f, 3);
   expect_vector(bias, "bias", s.k);
   set_spec(outs[0], input->dtype, {s.n, s.k, s.oh, s.ow});
+  follow_layout(input, outs[0]);
 }
 
 void expect_grad(const atled_tensor* grad, const Convolution& s) {
@@ -26,6 +32,7 @@ void backward_input_rule(const atled_frame* f, atled_spec* outs) {
   const Shape input = arg_shape(f, 2);
   expect_grad(grad, convolution(input, shape_of(weight), f, 3));
   set_spec(outs[0], grad->dtype, input.ndim, input.dims);
+  follow_layout(grad, outs[0]);
 }
 
 void backward_weight_rule(const atled_frame* f, atled_spec* outs) {

@@ -1,5 +1,6 @@
 #include "ops/rules.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace atled::nn {
@@ -120,6 +121,23 @@ Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int
   s.oh = window_count(s.h, s.kh, s.stride.h, s.padding.h, s.dilation.h, false);
   s.ow = window_count(s.w, s.kw, s.stride.w, s.padding.w, s.dilation.w, false);
   return s;
+}
+
+void set_channels_last(atled_spec& spec) {
+  const int64_t c = spec.shape[1], h = spec.shape[2], w = spec.shape[3];
+  const int64_t strides[4] = {c * h * w, 1, w * c, c};
+  std::copy(strides, strides + 4, spec.strides);
+  spec.has_strides = 1;
+}
+
+bool is_channels_last(const atled_tensor* t) {
+  if (t->dl.ndim != 4 || is_contiguous(t)) return false;
+  atled_spec spec;
+  set_spec(spec, t->dtype, t->dl.ndim, t->dl.shape);
+  set_channels_last(spec);
+  for (int i = 0; i < 4; ++i)
+    if (t->dl.shape[i] != 1 && t->dl.strides[i] != spec.strides[i]) return false;
+  return true;
 }
 
 Pooling pooling(Shape input, const atled_frame* frame, int kernel, bool dilated) {

@@ -56,6 +56,10 @@ struct Convolution {
 // The arguments from `first` on are stride, padding, dilation and groups.
 Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int first);
 
+// Whether images (n, c, h, w) lie whole in memory with the channels last, and not in row-major order.
+bool is_channels_last(const atled_tensor* t);
+void set_channels_last(atled_spec& spec);
+
 // Two-dimensional pooling over (..., h, w).
 struct Pooling {
   int64_t planes, h, w, oh, ow;

@@ -9,7 +9,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from . import functional, init, utils
+from . import backends, functional, init, utils
 from ._errors import StateDictError
 from ._module import Module
 from ._parameter import Parameter
@@ -157,6 +157,7 @@ __all__ = [
     "TripletMarginLoss",
     "Unflatten",
     "ZeroPad2d",
+    "backends",
     "functional",
     "init",
     "summary",

@@ -88,6 +88,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "range_start": (c_char_p, POINTER(c_uint64)),
     "range_end": (c_uint64,),
     "mark": (c_char_p,),
+    "open_library": (c_char_p, c_char_p, _HANDLE),
 }
 
 

@@ -1,0 +1,272 @@
+#include "cuda/convolution_plans.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "cuda/cudnn_library.h"
+
+namespace atled::nn {
+
+namespace {
+
+using cudnn::functions;
+using cudnn::Object;
+
+// Plans that a thread keeps; beyond, as many sizes come and go that none is worth keeping.
+constexpr size_t kMostPlans = 1024;
+constexpr int64_t kIds[3] = {1, 2, 3};  // weight, input, output
+
+std::atomic<bool> tf32{true};
+
+// All that cuDNN's choice of an algorithm depends on.
+struct Key {
+  int64_t words[15];
+
+  bool operator==(const Key& other) const { return std::memcmp(words, other.words, sizeof words) == 0; }
+};
+struct KeyHash {
+  size_t operator()(const Key& key) const {
+    uint64_t hash = 0;
+    for (const int64_t word : key.words) {
+      hash = (hash ^ static_cast<uint64_t>(word)) * UINT64_C(0x9e3779b97f4a7c15);
+      hash ^= hash >> 29;
+    }
+    return static_cast<size_t>(hash);
+  }
+};
+
+// The largest power of two, up to 16, that an address is a multiple of; cuDNN asks for no more.
+int64_t alignment(const void* pointer) {
+  const auto address = reinterpret_cast<uintptr_t>(pointer) | 16;
+  return static_cast<int64_t>(address & (~address + 1));
+}
+
+bool rounds(const ConvolutionCall& call) { return call.dtype == ATLED_FLOAT32 && tf32.load(std::memory_order_relaxed); }
+
+Key key_of(const ConvolutionCall& call) {
+  const Convolution& s = call.sizes;
+  const int64_t flags = call.kind | call.dtype << 8 | call.channels_last << 16 | rounds(call) << 17 |
+                        alignment(call.weight) << 20 | alignment(call.input) << 25 | alignment(call.output) << 30 |
+                        int64_t{call.device} << 40;
+  return Key{{flags, s.n, s.c, s.h, s.w, s.k, s.kh, s.kw, s.stride.h, s.stride.w, s.padding.h, s.padding.w,
+              s.dilation.h, s.dilation.w, s.groups}};
+}
+
+struct Plan {
+  Object config, plan;
+  int64_t workspace;
+};
+struct Choice {
+  std::optional<Plan> plan;
+  std::string why;  // there is none
+};
+
+cudnn::DataType data_type(int dtype) {
+  return dtype == ATLED_FLOAT16    ? cudnn::kHalf
+         : dtype == ATLED_BFLOAT16 ? cudnn::kBFloat16
+         : dtype == ATLED_FLOAT32  ? cudnn::kFloat
+                                   : cudnn::kDouble;
+}
+
+Object tensor(const ConvolutionCall& call, int which, const void* data, int64_t n, int64_t c, int64_t h, int64_t w) {
+  const int64_t dims[4] = {n, c, h, w};
+  const int64_t rows[4] = {c * h * w, h * w, w, 1}, channels_last[4] = {c * h * w, 1, w * c, c};
+  Object made(cudnn::kTensor);
+  made.set(cudnn::kTensorDataType, cudnn::kTypeDataType, data_type(call.dtype));
+  made.set(cudnn::kTensorDimensions, cudnn::kTypeInt64, 4, dims);
+  made.set(cudnn::kTensorStrides, cudnn::kTypeInt64, 4, call.channels_last ? channels_last : rows);
+  made.set(cudnn::kTensorId, cudnn::kTypeInt64, kIds[which]);
+  made.set(cudnn::kTensorAlignment, cudnn::kTypeInt64, alignment(data));
+  made.finalize("describe a tensor");
+  return made;
+}
+
+// The one operation as a graph, with all that describes it.
+struct Graph {
+  Object convolution{cudnn::kConvolution}, weight, input, output, operation, graph{cudnn::kGraph};
+
+  Graph(const ConvolutionCall& call, cudnn::Handle handle)
+      : weight(
+            tensor(call, 0, call.weight, call.sizes.k, call.sizes.c / call.sizes.groups, call.sizes.kh, call.sizes.kw)),
+        input(tensor(call, 1, call.input, call.sizes.n, call.sizes.c, call.sizes.h, call.sizes.w)),
+        output(tensor(call, 2, call.output, call.sizes.n, call.sizes.k, call.sizes.oh, call.sizes.ow)),
+        operation(call.kind) {
+    const Convolution& s = call.sizes;
+    const bool wide = call.dtype == ATLED_FLOAT64;
+    const auto set_pair = [this](cudnn::Attribute attribute, Pair pair) {
+      const int64_t values[2] = {pair.h, pair.w};
+      convolution.set(attribute, cudnn::kTypeInt64, 2, values);
+    };
+    convolution.set(cudnn::kConvolutionComputeType, cudnn::kTypeDataType, wide ? cudnn::kDouble : cudnn::kFloat);
+    convolution.set(cudnn::kConvolutionMode, cudnn::kTypeMode, cudnn::kCrossCorrelation);
+    convolution.set(cudnn::kConvolutionDims, cudnn::kTypeInt64, int64_t{2});
+    set_pair(cudnn::kConvolutionDilations, s.dilation);
+    set_pair(cudnn::kConvolutionStrides, s.stride);
+    set_pair(cudnn::kConvolutionPaddingBefore, s.padding);
+    set_pair(cudnn::kConvolutionPaddingAfter, s.padding);
+    convolution.finalize("describe a convolution");
+
+    const cudnn::Attribute first = call.kind == cudnn::kForward         ? cudnn::kForwardAlpha
+                                   : call.kind == cudnn::kBackwardInput ? cudnn::kBackwardInputAlpha
+                                                                        : cudnn::kBackwardWeightAlpha;
+    const auto attribute = [first](int after) { return static_cast<cudnn::Attribute>(first + after); };
+    for (int i = 0; i < 2; ++i) {  // alpha is 1, beta is 0
+      if (wide)
+        operation.set(attribute(i), cudnn::kTypeDouble, i == 0 ? 1.0 : 0.0);
+      else
+        operation.set(attribute(i), cudnn::kTypeFloat, i == 0 ? 1.0f : 0.0f);
+    }
+    operation.set(attribute(2), convolution);
+    operation.set(attribute(3), weight);
+    operation.set(attribute(4), input);
+    operation.set(attribute(5), output);
+    operation.finalize("take the convolution");
+
+    graph.set(cudnn::kGraphHandle, cudnn::kTypeHandle, handle);
+    graph.set(cudnn::kGraphOperations, operation);
+    graph.finalize("take the convolution");
+  }
+};
+
+// What could compute it, the fastest first.
+std::vector<Object> configs_of(const Object& graph, cudnn::Heuristic mode) {
+  Object heuristic(cudnn::kEngineHeuristic);
+  heuristic.set(cudnn::kHeuristicGraph, graph);
+  heuristic.set(cudnn::kHeuristicMode, cudnn::kTypeHeuristic, mode);
+  heuristic.finalize("choose an algorithm");
+  const auto results = [&](int64_t asked, int64_t* found, void* into) {
+    cudnn::expect(functions().get(heuristic, cudnn::kHeuristicResults, cudnn::kTypeDescriptor, asked, found, into),
+                  "choose an algorithm");
+  };
+  int64_t count = 0;
+  results(0, &count, nullptr);
+  std::vector<Object> configs;
+  std::vector<cudnn::Descriptor> into;
+  for (int64_t i = 0; i < count; ++i) into.push_back(configs.emplace_back(cudnn::kEngineConfig));
+  if (count > 0) results(count, &count, into.data());
+  configs.erase(configs.begin() + std::min<int64_t>(count, static_cast<int64_t>(configs.size())), configs.end());
+  return configs;
+}
+
+// Whether it adds in a fixed order, and rounds its operands only if it may.
+bool is_wanted(const Object& config, const ConvolutionCall& call) {
+  const Object engine(cudnn::kEngine);
+  cudnn::Descriptor into = engine;
+  int64_t count = 0;
+  cudnn::expect(functions().get(config, cudnn::kConfigEngine, cudnn::kTypeDescriptor, 1, &count, &into),
+                "describe an algorithm");
+  cudnn::Note notes[cudnn::kMostNotes];
+  cudnn::expect(functions().get(engine, cudnn::kEngineNote, cudnn::kTypeNote, cudnn::kMostNotes, &count, notes),
+                "describe an algorithm");
+  const bool exact = call.dtype == ATLED_FLOAT32 && !rounds(call);
+  return std::none_of(notes, notes + std::min<int64_t>(count, cudnn::kMostNotes), [&](cudnn::Note note) {
+    return note == cudnn::kNoteNondeterministic || note == cudnn::kNoteDownConvertInputs ||
+           (note == cudnn::kNoteTensorCore && exact);
+  });
+}
+
+Plan make_plan(Object config, cudnn::Handle handle) {
+  Object plan(cudnn::kExecutionPlan);
+  plan.set(cudnn::kPlanHandle, cudnn::kTypeHandle, handle);
+  plan.set(cudnn::kPlanConfig, config);
+  plan.finalize("prepare an algorithm");
+  int64_t workspace = 0, count = 0;
+  cudnn::expect(functions().get(plan, cudnn::kPlanWorkspace, cudnn::kTypeInt64, 1, &count, &workspace),
+                "prepare an algorithm");
+  return Plan{std::move(config), std::move(plan), workspace};
+}
+
+void execute(const Plan& plan, cudnn::Handle handle, const ConvolutionCall& call) {
+  Tensor workspace;
+  void* room = nullptr;
+  if (plan.workspace > 0) {
+    workspace = Tensor::empty(ATLED_UINT8, {plan.workspace}, DLDevice{kDLCUDA, call.device});
+    room = workspace->dl.data;
+  }
+  void* const pointers[3] = {call.weight, call.input, call.output};
+  Object pack(cudnn::kVariantPack);
+  pack.set(cudnn::kPackIds, cudnn::kTypeInt64, 3, kIds);
+  pack.set(cudnn::kPackPointers, cudnn::kTypePointer, 3, pointers);
+  pack.set(cudnn::kPackWorkspace, cudnn::kTypePointer, room);
+  pack.finalize("take the pointers");
+  cudnn::expect(functions().execute(handle, plan.plan, pack), "convolve");
+}
+
+// What cuDNN loads and compiles is no part of a graph that is being captured.
+class OutsideCaptures {
+ public:
+  OutsideCaptures() { cuda::expect(cudaThreadExchangeStreamCaptureMode(&mode_), "prepare a convolution"); }
+  ~OutsideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  OutsideCaptures(const OutsideCaptures&) = delete;
+  OutsideCaptures& operator=(const OutsideCaptures&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+// Computes it, by the first of cuDNN's algorithms that does.
+Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
+  const OutsideCaptures outside;
+  Choice choice;
+  int raised = ATLED_OK;
+  const auto attempt = [&](auto&& f) {
+    try {
+      f();
+    } catch (const Error& error) {
+      choice.why = error.what();
+    } catch (const Raised& error) {
+      if (error.status != ATLED_E_MEMORY) throw;
+      raised = error.status;
+    }
+  };
+  attempt([&] {
+    const Graph graph(call, handle);
+    for (const cudnn::Heuristic mode : {cudnn::kHeuristicA, cudnn::kHeuristicFallback}) {
+      if (choice.plan) return;
+      attempt([&] {
+        for (Object& config : configs_of(graph.graph, mode)) {
+          if (choice.plan) return;
+          attempt([&] {
+            if (!is_wanted(config, call)) return;
+            Plan plan = make_plan(std::move(config), handle);
+            execute(plan, handle, call);
+            choice.plan = std::move(plan);
+          });
+        }
+      });
+    }
+  });
+  // With more memory, it may go.
+  if (!choice.plan && raised != ATLED_OK) throw Raised{raised};
+  if (!choice.plan && choice.why.empty()) choice.why = "cuda: cuDNN has no algorithm";
+  return choice;
+}
+
+}  // namespace
+
+// This thread's plans: cuDNN does not promise that several threads may use one at a time.
+const char* convolve(const ConvolutionCall& call) {
+  static thread_local std::unordered_map<Key, Choice, KeyHash> choices;
+  const cudnn::Handle handle = cudnn::current_handle(call.device);
+  const Key key = key_of(call);
+  auto found = choices.find(key);
+  if (found == choices.end()) {
+    if (choices.size() >= kMostPlans) choices.clear();
+    found = choices.emplace(key, choose(call, handle)).first;
+  } else if (found->second.plan) {
+    execute(*found->second.plan, handle, call);
+  }
+  return found->second.plan ? nullptr : found->second.why.c_str();
+}
+
+void allow_tf32_in_convolutions(bool allowed) { tf32.store(allowed, std::memory_order_relaxed); }
+
+}  // namespace atled::nn
+
+// For the interpreter (src/atled/nn/backends/cudnn.py).
+ATLED_EXPORT void atled_cuda_nn_allow_tf32(int allowed) { atled::nn::allow_tf32_in_convolutions(allowed != 0); }

@@ -1,0 +1,49 @@
+// cuDNN, opened when it is first needed, and its descriptors. All functions throw Error; any thread may call them.
+#pragma once
+
+#include <utility>
+
+#include "atled/cuda.hpp"
+#include "cuda/cudnn.h"
+
+namespace atled::nn::cudnn {
+
+// DeviceError where cuDNN is not installed: where it was looked for and what to install.
+const Functions& functions();
+
+// DeviceError saying what was tried.
+void expect(Status status, const char* tried);
+
+// This thread's handle of the current device, set to its current stream.
+Handle current_handle(int device);
+
+// Owns a descriptor of cuDNN's.
+class Object {
+ public:
+  explicit Object(Kind kind);
+  Object(Object&& other) noexcept : it_(std::exchange(other.it_, nullptr)) {}
+  Object& operator=(Object&& other) noexcept {
+    std::swap(it_, other.it_);
+    return *this;
+  }
+  ~Object() {
+    if (it_) functions().destroy(it_);
+  }
+  operator Descriptor() const { return it_; }
+
+  void set(Attribute attribute, Type type, int64_t count, const void* values) {
+    expect(functions().set(it_, attribute, type, count, values), "describe a convolution");
+  }
+  template <class T>
+  void set(Attribute attribute, Type type, T value) {
+    set(attribute, type, 1, &value);
+  }
+  void set(Attribute attribute, const Object& other) { set(attribute, kTypeDescriptor, 1, &other.it_); }
+  // No more can be set then.
+  void finalize(const char* tried) { expect(functions().finalize(it_), tried); }
+
+ private:
+  Descriptor it_ = nullptr;
+};
+
+}  // namespace atled::nn::cudnn
