@@ -1,5 +1,6 @@
 """How the backend finds NVIDIA's libraries, with others in their place."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import atled.core as at
 from atled.core import _cuda
+from atled.core.cuda import _native
 
 HERE = Path(__file__).parent
 CORE = HERE.parents[1]
@@ -117,7 +120,9 @@ def test_a_backend_without_cublaslt(gpu: str, tmp_path: Path) -> None:
         shutil.copy(library, tmp_path)
     script = f"""
 import pathlib, sys
+import atled.core as at
 from atled.core import _cuda
+from atled.core.cuda import _native
 import atled.core as at
 _cuda.LIBRARY = pathlib.Path({str(tmp_path)!r}) / _cuda.LIBRARY.name
 _cuda.library_folders = lambda: ["/none"]
@@ -137,3 +142,12 @@ for _ in range(2):
     for line in said[1:3]:
         assert line.startswith(f"matmul: cuda: expected libcublasLt.so.13, looked for it in {tmp_path}, the system's")
         assert ", /none, " in line and line.endswith('pip install "atled-core[cuda]" brings it')
+
+
+def test_other_wheels_open_libraries_as_the_backend_does(gpu: str) -> None:
+    table = _native.native()
+    handle = ctypes.c_void_p()
+    with pytest.raises(at.DeviceError, match=r"expected libnone\.so, looked for it in .*; build it$"):
+        table.open_library(b"libnone.so", b"build it", ctypes.byref(handle))
+    table.open_library(b"libcublasLt.so.13", b"", ctypes.byref(handle))
+    assert handle.value

@@ -153,7 +153,7 @@ std::vector<Object> configs_of(const Object& graph, cudnn::Heuristic mode) {
   return configs;
 }
 
-// Whether it adds in a fixed order, and rounds its operands only if it may.
+// Whether it adds in a fixed order and in full width, and rounds its operands only if it may.
 bool is_wanted(const Object& config, const ConvolutionCall& call) {
   const Object engine(cudnn::kEngine);
   cudnn::Descriptor into = engine;
@@ -166,7 +166,7 @@ bool is_wanted(const Object& config, const ConvolutionCall& call) {
   const bool exact = call.dtype == ATLED_FLOAT32 && !rounds(call);
   return std::none_of(notes, notes + std::min<int64_t>(count, cudnn::kMostNotes), [&](cudnn::Note note) {
     return note == cudnn::kNoteNondeterministic || note == cudnn::kNoteDownConvertInputs ||
-           (note == cudnn::kNoteTensorCore && exact);
+           note == cudnn::kNoteReducedPrecision || (note == cudnn::kNoteTensorCore && exact);
   });
 }
 

@@ -20,6 +20,7 @@ enum Heuristic : int { kHeuristicFallback = 2, kHeuristicA = 3 };
 enum Note : int {
   kNoteTensorCore = 0,
   kNoteDownConvertInputs = 1,
+  kNoteReducedPrecision = 2,  // of sums
   kNoteNondeterministic = 4,
   kMostNotes = 10,
 };

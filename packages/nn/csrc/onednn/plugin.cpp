@@ -15,8 +15,12 @@ void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out
   static const Op copy{"core::copy_"};
   if (numel(out) == 0) return;
   if (numel(a) == 0 || numel(b) == 0) {  // sums over nothing
-    static const Op fill{"core::fill_"};
-    fill(out, 0);
+    static const Op fill{"core::fill_"}, reshape{"core::reshape"};
+    const int64_t shape[3] = {out->dl.shape[1], 1, 1};
+    if (bias)
+      copy(out, reshape(bias, ints_value(shape, 3)));
+    else
+      fill(out, 0);
     return;
   }
   const auto attempt = [&](int dtype, atled_tensor* target) {

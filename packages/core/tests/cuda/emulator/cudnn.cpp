@@ -2,7 +2,8 @@
 // and convolve element by element when the stream is waited for. What NVIDIA's library would refuse as a mistake, or
 // would read or write wrongly, ends the process.
 //
-// It first offers algorithms that add in no fixed order and that round to half precision, which nobody may take; then
+// It first offers algorithms that add in no fixed order, that round to half precision and that add in it, which nobody
+// may take; then
 // one that prepares but does not run windows of one element; then one for addresses that are multiples of 16, which
 // rounds float32 to TensorFloat-32, wants workspace and fills it. As a last resort, one computes exactly; it knows
 // float64 in row-major order only, and no dilated windows of bfloat16.
@@ -59,7 +60,7 @@ struct Values {
   std::vector<char> bytes;
   std::vector<std::shared_ptr<State>> states;  // of descriptors
 };
-enum class Engine { kUnordered, kNarrow, kShy, kTensorCore, kExact };
+enum class Engine { kUnordered, kNarrow, kCoarse, kShy, kTensorCore, kExact };
 struct State {
   Kind kind;
   bool finalized = false;
@@ -325,6 +326,7 @@ Status check_plan(const State& s) {
   switch (config.engine) {
     case Engine::kUnordered:
     case Engine::kNarrow:
+    case Engine::kCoarse:
       refuse("an algorithm whose results are others each time, or too coarse");
     case Engine::kTensorCore:
       for (const View* v : {&w.weight, &w.input, &w.output})
@@ -345,7 +347,7 @@ int64_t workspace_of(const State& plan) { return plan.state(kPlanConfig).engine 
 std::vector<Engine> engines_of(const State& heuristic) {
   if (heuristic.one<Heuristic>(kHeuristicMode) == kHeuristicFallback) return {Engine::kExact};
   expect(heuristic.one<Heuristic>(kHeuristicMode) == kHeuristicA, "another heuristic");
-  return {Engine::kUnordered, Engine::kNarrow, Engine::kShy, Engine::kTensorCore};
+  return {Engine::kUnordered, Engine::kNarrow, Engine::kCoarse, Engine::kShy, Engine::kTensorCore};
 }
 
 std::vector<Note> notes_of(Engine engine) {
@@ -354,6 +356,8 @@ std::vector<Note> notes_of(Engine engine) {
       return {kNoteTensorCore, kNoteNondeterministic};
     case Engine::kNarrow:
       return {kNoteDownConvertInputs};
+    case Engine::kCoarse:
+      return {kNoteTensorCore, kNoteReducedPrecision};
     case Engine::kTensorCore:
       return {kNoteTensorCore};
     default:

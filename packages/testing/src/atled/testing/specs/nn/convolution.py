@@ -35,6 +35,7 @@ def forward(draw: Draw) -> Iterator[Sample]:
         x, w, args = WIDE
         yield Sample(draw(*x), draw(*w), draw(w[0]), *args)
         yield Sample(draw(0, 3, 5, 4), draw(2, 3, 3, 3), draw(2))
+        yield Sample(draw(1, 3, 0, 4), draw(2, 3, 3, 3), draw(2), 1, 2)
 
 
 def backward_input(draw: Draw) -> Iterator[Sample]:
