@@ -79,7 +79,7 @@ if step build 300 install; then
   step ops 240 "${pytest[@]}" packages/core/tests/test_ops.py
   step gradients 120 "${pytest[@]}" packages/autograd/tests/test_rules.py -k first_and_second
   step nn 90 "${pytest[@]}" packages/nn/tests/test_ops.py packages/optim/tests/test_ops.py \
-    packages/optim/tests/test_cuda.py
+    packages/nn/tests/test_cuda_convolution.py packages/optim/tests/test_cuda.py
   step digits 60 python examples/train_digits.py --device cuda --out "$logs/digits"
   selection='(add or sum or softmax or cumsum or sort or index_select or index_put or matmul) and float32 and test_op'
   for tool in memcheck racecheck; do

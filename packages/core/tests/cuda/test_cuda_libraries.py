@@ -120,9 +120,7 @@ def test_a_backend_without_cublaslt(gpu: str, tmp_path: Path) -> None:
         shutil.copy(library, tmp_path)
     script = f"""
 import pathlib, sys
-import atled.core as at
 from atled.core import _cuda
-from atled.core.cuda import _native
 import atled.core as at
 _cuda.LIBRARY = pathlib.Path({str(tmp_path)!r}) / _cuda.LIBRARY.name
 _cuda.library_folders = lambda: ["/none"]

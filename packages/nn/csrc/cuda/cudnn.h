@@ -1,5 +1,5 @@
 // What is used of cuDNN's graph interface, declared here so that building needs none of NVIDIA's headers but CUDA's
-// own. tests/cuda/cudnn_values.cpp compares it with cudnn_graph.h.
+// own. tests/cudnn_values.cpp compares it with cudnn_graph.h.
 #pragma once
 
 #include <cuda_runtime_api.h>

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 #: Whether convolutions of float32 may round to TensorFloat-32, with 10 bits of mantissa; sums are float32 all the same.
 #: Several times as fast, and on as in PyTorch; `atled.core.set_float32_matmul_precision` is for matrix products.
@@ -24,7 +25,7 @@ _followers: list[Callable[[bool], None]] = []
 @contextmanager
 def flags(*, allow_tf32: bool = True) -> Iterator[None]:
     """Sets `allow_tf32` for the body of a ``with``, in all threads."""
-    module = sys.modules[__name__]
+    module: Any = sys.modules[__name__]
     former = module.allow_tf32
     module.allow_tf32 = allow_tf32
     try:

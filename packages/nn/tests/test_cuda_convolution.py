@@ -18,10 +18,19 @@ from atled import nn
 from atled.core import _cuda
 
 HERE = Path(__file__).parent
-NN = HERE.parents[1]
+NN = HERE.parent
 RNG = np.random.default_rng(1)
 # Of the sum of the products' magnitudes. float32 is not exact to the last bit: Winograd's algorithm is allowed.
 TOLERANCE = {"float64": 2**-45, "float32": 2**-17, "tf32": 2**-10, "float16": 2**-10, "bfloat16": 2**-7}
+
+
+@pytest.fixture
+def gpu() -> str:
+    try:
+        at.device("cuda")
+    except at.DeviceError as error:
+        pytest.skip(str(error))
+    return "cuda"
 
 
 class Case(NamedTuple):
