@@ -12,7 +12,8 @@ function(atled_add_cuda_plugin name)
   set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX
                               COMPILE_OPTIONS "-xc++;-include;${emulator}/kernel.h;-Wno-unknown-pragmas")
   add_library(${name} MODULE ${sources})
-  set_target_properties(${name} PROPERTIES PREFIX "" INSTALL_RPATH "$ORIGIN;$ORIGIN/../core")
+  set_target_properties(${name} PROPERTIES PREFIX "" INSTALL_RPATH
+                        "$ORIGIN;$ORIGIN/../core;$ORIGIN/../../../../core/src/atled/core")
   target_link_libraries(${name} PRIVATE atled::headers atled_emulator Threads::Threads ${CMAKE_DL_LIBS})
   target_include_directories(${name} PRIVATE "${emulator}/include")
   target_include_directories(${name} SYSTEM PRIVATE "${cuda_include}" "${cuda_include}/cccl")

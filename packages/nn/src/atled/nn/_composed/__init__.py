@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-
 from atled.core import _core
 from atled.nn._composed import activation, convolution, loss, normalization, pooling, simple
 from atled.nn._composed.shared import Kernel
 from atled.nn._native import CUDA_LIBRARY
-from atled.nn.backends import cudnn
 
 #: What computes which op; each takes the op's arguments by position.
 KERNELS: dict[str, Kernel] = {
@@ -28,7 +25,6 @@ def register() -> None:
     """
     if CUDA_LIBRARY.exists():
         _core.load_plugin(str(CUDA_LIBRARY))
-        cudnn.follow_allow_tf32(ctypes.CDLL(str(CUDA_LIBRARY)).atled_cuda_nn_allow_tf32)
     ops = {op.qualified_name: op for op in _core.ops()}
     for name, kernel in KERNELS.items():
         op = ops[f"nn::{name}"]

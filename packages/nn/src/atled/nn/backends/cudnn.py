@@ -10,16 +10,16 @@ False
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from atled.nn._native import CUDA_LIBRARY
+
 #: Whether convolutions of float32 may round to TensorFloat-32, with 10 bits of mantissa; sums are float32 all the same.
 #: Several times as fast, and on as in PyTorch; `atled.core.set_float32_matmul_precision` is for matrix products.
 allow_tf32: bool = True
-
-_followers: list[Callable[[bool], None]] = []
 
 
 @contextmanager
@@ -40,15 +40,11 @@ class _Module(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
         if name == "allow_tf32":
             value = bool(value)
-            for follow in _followers:
-                follow(value)
+            if CUDA_LIBRARY.exists():
+                import ctypes
+
+                ctypes.CDLL(str(CUDA_LIBRARY)).atled_cuda_nn_allow_tf32(value)
         super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Module
-
-
-def follow_allow_tf32(follow: Callable[[bool], None]) -> None:
-    """Calls ``follow`` with `allow_tf32`, now and at each change."""
-    _followers.append(follow)
-    follow(allow_tf32)
