@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda/cudnn_library.h"
+#include "cuda/per_thread.h"
 
 namespace atled::nn {
 
@@ -17,7 +18,7 @@ namespace {
 using cudnn::functions;
 using cudnn::Object;
 
-// Plans that a thread keeps; beyond, as many sizes come and go that none is worth keeping.
+// Plans that a thread keeps for a device; beyond, as many sizes come and go that none is worth keeping.
 constexpr size_t kMostPlans = 1024;
 constexpr int64_t kIds[3] = {1, 2, 3};  // weight, input, output
 
@@ -64,6 +65,11 @@ struct Plan {
 struct Choice {
   std::optional<Plan> plan;
   std::string why;  // there is none
+};
+// cuDNN does not promise that several threads may use a handle or a plan at a time.
+struct Own {
+  cudnn::Handle handle = cudnn::make_handle();
+  std::unordered_map<Key, Choice, KeyHash> choices;
 };
 
 cudnn::DataType data_type(int dtype) {
@@ -197,21 +203,9 @@ void execute(const Plan& plan, cudnn::Handle handle, const ConvolutionCall& call
   cudnn::expect(functions().execute(handle, plan.plan, pack), "convolve");
 }
 
-// What cuDNN loads and compiles is no part of a graph that is being captured.
-class OutsideCaptures {
- public:
-  OutsideCaptures() { cuda::expect(cudaThreadExchangeStreamCaptureMode(&mode_), "prepare a convolution"); }
-  ~OutsideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
-  OutsideCaptures(const OutsideCaptures&) = delete;
-  OutsideCaptures& operator=(const OutsideCaptures&) = delete;
-
- private:
-  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
-};
-
 // Computes it, by the first of cuDNN's algorithms that does.
 Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
-  const OutsideCaptures outside;
+  const cudnn::OutsideCaptures outside;
   Choice choice;
   int raised = ATLED_OK;
   const auto attempt = [&](auto&& f) {
@@ -249,17 +243,24 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
 
 }  // namespace
 
-// This thread's plans: cuDNN does not promise that several threads may use one at a time.
 const char* convolve(const ConvolutionCall& call) {
-  static thread_local std::unordered_map<Key, Choice, KeyHash> choices;
-  const cudnn::Handle handle = cudnn::current_handle(call.device);
+  Own& own = per_thread<Own>(call.device);
+  cudnn::expect(functions().set_stream(own.handle, cuda::current_stream(call.device)), "work on a stream");
   const Key key = key_of(call);
-  auto found = choices.find(key);
-  if (found == choices.end()) {
-    if (choices.size() >= kMostPlans) choices.clear();
-    found = choices.emplace(key, choose(call, handle)).first;
+  const auto choose_anew = [&] {
+    if (own.choices.size() >= kMostPlans) own.choices.clear();
+    return own.choices.insert_or_assign(key, choose(call, own.handle)).first;
+  };
+  auto found = own.choices.find(key);
+  if (found == own.choices.end()) {
+    found = choose_anew();
   } else if (found->second.plan) {
-    execute(*found->second.plan, handle, call);
+    try {
+      execute(*found->second.plan, own.handle, call);
+    } catch (const Raised& error) {  // another may do with less memory
+      if (error.status != ATLED_E_MEMORY) throw;
+      found = choose_anew();
+    }
   }
   return found->second.plan ? nullptr : found->second.why.c_str();
 }

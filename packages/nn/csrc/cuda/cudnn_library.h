@@ -14,8 +14,20 @@ const Functions& functions();
 // DeviceError saying what was tried.
 void expect(Status status, const char* tried);
 
-// This thread's handle of the current device, set to its current stream.
-Handle current_handle(int device);
+// While it lives: what cuDNN sets up, loads and compiles is no part of a graph that is being captured.
+class OutsideCaptures {
+ public:
+  OutsideCaptures() { cuda::expect(cudaThreadExchangeStreamCaptureMode(&mode_), "prepare cuDNN"); }
+  ~OutsideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  OutsideCaptures(const OutsideCaptures&) = delete;
+  OutsideCaptures& operator=(const OutsideCaptures&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+// A handle of the current device.
+Handle make_handle();
 
 // Owns a descriptor of cuDNN's.
 class Object {
