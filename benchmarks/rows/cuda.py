@@ -24,7 +24,7 @@ def rows() -> list[Row]:
     """Bandwidth of element-wise ops and reductions, rates of products, cost of a launch, training steps."""
     if not (torch.cuda.is_available() and at.cuda.is_available()):
         return []
-    return [*_bandwidth(), *_products(), *_launches(), *_steps()]
+    return [*_bandwidth(), *_products(), *_convolutions(), *_launches(), *_steps()]
 
 
 def _waits(wait: Callable[[], object], call: Callable[[], object], launches: int = LAUNCHES) -> Callable[[], object]:
@@ -98,6 +98,44 @@ def _products() -> list[Row]:
         }
         found.append(Row(f"cuda matmul {SIZE}, {name}", peers, {"torch": 1.03}))
     return found
+
+
+def _convolutions() -> list[Row]:
+    """64 to 64 channels of 56 × 56, with windows of 3 × 3; float32 rounds to TensorFloat-32 in both."""
+    found = []
+    options = ([1, 1], [1, 1], [1, 1])
+    for name, dtype, last in (
+        ("float32", "float32", False),
+        ("bfloat16", "bfloat16", False),
+        ("bfloat16, channels last", "bfloat16", True),
+    ):
+        pairs = [_pair(shape, dtype, i) for i, shape in enumerate(((64, 64, 56, 56), (64, 64, 3, 3), (64, 64, 56, 56)))]
+        if last:
+            pairs = [tuple(t.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for t in pair) for pair in pairs]
+        (x, w, y), (x_t, w_t, y_t) = zip(*pairs, strict=True)
+
+        def backward(which: int, y: Any = y_t, x: Any = x_t, w: Any = w_t) -> Any:
+            mask = [which == 0, which == 1, False]
+            return torch.ops.aten.convolution_backward(y, x, w, None, *options, False, [0, 0], 1, mask)
+
+        calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+            "": (
+                lambda x=x, w=w: at.ops.nn.conv2d(x, w, None, *options),
+                lambda x=x_t, w=w_t: torch.conv2d(x, w, None, *options),
+            ),
+            ", input's gradient": (
+                lambda y=y, w=w, x=x: at.ops.nn.conv2d_backward_input(y, w, x.shape, *options),
+                lambda f=backward: f(0),
+            ),
+            ", weight's gradient": (
+                lambda y=y, w=w, x=x: at.ops.nn.conv2d_backward_weight(y, x, w.shape, *options),
+                lambda f=backward: f(1),
+            ),
+        }
+        found += [Row(f"cuda conv2d, {name}{k}", _both(*pair), {"torch": 1.03}) for k, pair in calls.items()]
+    (x, x_t), (w, w_t) = _pair((1, 8, 8, 8)), _pair((8, 8, 3, 3))
+    tiny = _both(lambda: at.ops.nn.conv2d(x, w), lambda: torch.conv2d(x_t, w_t), 1000)
+    return [*found, Row("cuda launch of a tiny conv2d", tiny, {"torch": 0.9})]
 
 
 def _with(before: Callable[[], object], call: Callable[[], object]) -> Callable[[], object]:
