@@ -346,6 +346,12 @@ int counters(int32_t index, atled_generator* generator, uint64_t n, atled_cuda_c
 int open_library(const char* file, const char* mend, void** handle) {
   return guard([&] { *handle = Library(file, mend).handle(); });
 }
+int index_begin(int32_t index, const char* op, const char* name, atled_cuda_index_site* out) {
+  return guard([&] { *out = begin_index_call(op, name, index); });
+}
+int index_end(int32_t index, const atled_cuda_index_site* site) {
+  return guard([&] { finish_index_call(*site, index); });
+}
 
 const atled_cuda_group table{
     versions,          count_devices,
@@ -371,7 +377,8 @@ const atled_cuda_group table{
     counters,          range_push,
     range_pop,         range_start,
     range_end,         mark,
-    open_library,
+    open_library,      index_begin,
+    index_end,
 };
 
 }  // namespace

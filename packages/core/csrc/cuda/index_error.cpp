@@ -93,38 +93,47 @@ thread_local const IndexCall* innermost = nullptr;
 
 // As the CPU's kernels say it.
 std::string text_of(const IndexErrorRecord& e) {
-  if (e.dim == kNoDim)
-    return "expected indices in [0, " + std::to_string(e.bound) + "), got " + std::to_string(e.value);
+  if (e.dim == kNoDim) {
+    const std::string at = e.position < 0 ? "" : " at position " + std::to_string(e.position);
+    return std::string("expected ") + (e.name ? e.name : "indices") + " in [0, " + std::to_string(e.bound) + "), got " +
+           std::to_string(e.value) + at;
+  }
   return "expected indices for dim " + std::to_string(e.dim) + " in [" + std::to_string(-e.bound) + ", " +
          std::to_string(e.bound) + "), got " + std::to_string(e.value);
 }
 
 }  // namespace
 
-IndexCall::IndexCall(const atled_frame* frame, int device) : device_(device), outer_(innermost) {
+IndexSite begin_index_call(const char* op, const char* name, int device) {
   const DeviceGuard guard(device);
   Errors& errors = errors_of(device);
   if (!errors.record.load(std::memory_order_acquire)) errors.make();
   raise_index_error(device);
-  site_ = IndexSite{errors.record.load(), errors.claimed, frame->op->name, ++errors.calls};
+  return IndexSite{errors.record.load(), errors.claimed, op, name, ++errors.calls};
+}
+
+void finish_index_call(const IndexSite& site, int device) {
+  if (!calls_wait()) return;
+  const DeviceGuard guard(device);
+  const cudaStream_t stream = current_stream(device);
+  if (is_capturing(stream)) return;
+  expect(cudaStreamSynchronize(stream), "synchronize");
+  IndexErrorRecord error;
+  Errors& errors = errors_of(device);
+  if (!errors.take(error)) return;
+  const bool own = error.call == site.call;
+  const std::string whose = own ? "" : std::string(error.op) + ": ";
+  fail(ATLED_E_BOUNDS, "%s%s", whose.c_str(), text_of(error).c_str());
+}
+
+IndexCall::IndexCall(const atled_frame* frame, int device)
+    : site_(begin_index_call(frame->op->name, nullptr, device)), device_(device), outer_(innermost) {
   innermost = this;
 }
 
 IndexCall::~IndexCall() { innermost = outer_; }
 
-void IndexCall::finish() const {
-  if (!calls_wait()) return;
-  const DeviceGuard guard(device_);
-  const cudaStream_t stream = current_stream(device_);
-  if (is_capturing(stream)) return;
-  expect(cudaStreamSynchronize(stream), "synchronize");
-  IndexErrorRecord error;
-  Errors& errors = errors_of(device_);
-  if (!errors.take(error)) return;
-  const bool own = error.call == site_.call;
-  const std::string whose = own ? "" : std::string(error.op) + ": ";
-  fail(ATLED_E_BOUNDS, "%s%s", whose.c_str(), text_of(error).c_str());
-}
+void IndexCall::finish() const { finish_index_call(site_, device_); }
 
 IndexSite current_index_site() {
   if (!innermost) fail(ATLED_E_RUNTIME, "expected a kernel that indexes to run as an IndexCall");

@@ -12,21 +12,8 @@ namespace atled::core::cuda {
 
 constexpr int32_t kNoDim = -1;  // indices from 0 on, of no dimension
 
-struct IndexErrorRecord {
-  int32_t found;  // written last
-  int32_t dim;
-  int64_t value, bound;
-  const char* op;
-  uint64_t call;
-};
-
-// A kernel's argument: which call it belongs to, and where to tell.
-struct IndexSite {
-  IndexErrorRecord* record;  // host memory
-  uint32_t* claimed;         // device memory: 1 from the first error until that is raised
-  const char* op;
-  uint64_t call;
-};
+using IndexErrorRecord = atled_cuda_index_error;
+using IndexSite = atled_cuda_index_site;
 
 // One call of an op that indexes, on the calling thread, from its start to its end.
 class IndexCall {
@@ -48,6 +35,10 @@ class IndexCall {
 
 // That of the innermost IndexCall.
 IndexSite current_index_site();
+
+// The same for kernels of other wheels, through the group "cuda".
+IndexSite begin_index_call(const char* op, const char* name, int device);
+void finish_index_call(const IndexSite& site, int device);
 
 // BoundsError if the device's record has one; clears it. The host has waited, or need not know everything.
 void raise_index_error(int device);

@@ -46,6 +46,25 @@ typedef struct {
   const uint64_t* words;
 } atled_cuda_counters;
 
+/* An index out of bounds that a kernel has met. Each device has a place for one, in host memory that the device writes
+ * to; it is raised as BoundsError where the host next waits, or at the next op that indexes. */
+typedef struct {
+  int32_t found; /* written last */
+  int32_t dim;   /* -1: indices from 0 on, of no dimension */
+  int64_t value, bound;
+  int64_t position;      /* among the indices, or -1 */
+  const char *op, *name; /* name: of the argument, or NULL */
+  uint64_t call;
+} atled_cuda_index_error;
+
+/* For kernels of one call: where to tell, and which call it is. */
+typedef struct {
+  atled_cuda_index_error* error;
+  uint32_t* claimed; /* device memory: 1 from the first error until that is raised */
+  const char *op, *name;
+  uint64_t call;
+} atled_cuda_index_site;
+
 typedef struct {
   /* devices */
   int (*versions)(int32_t* runtime, int32_t* driver); /* 1000 * major + 10 * minor */
@@ -106,6 +125,10 @@ typedef struct {
   /* Opens one of NVIDIA's libraries, such as "libcudnn.so.9", where the backend looks for its own; it stays open.
    * `mend` says what to install, at the end of the error where there is none. */
   int (*open_library)(const char* file, const char* mend, void** handle);
+  /* calls of ops that index: begin raises what an earlier call has left, end what this one has, where calls are to wait
+   * for their errors. op and name live as long as the process; name may be NULL. */
+  int (*index_begin)(int32_t index, const char* op, const char* name, atled_cuda_index_site* out);
+  int (*index_end)(int32_t index, const atled_cuda_index_site* site);
 } atled_cuda_group;
 
 #ifdef __cplusplus

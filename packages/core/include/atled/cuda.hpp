@@ -87,6 +87,22 @@ inline void cuda_kernel(const char* op, atled_kernel run, const void* ctx = null
   add_kernel(op, kDLCUDA, run, const_cast<void*>(ctx));
 }
 
+// One call of an op that indexes: kernels tell of an index out of bounds by report_index, and go on.
+class IndexCall {
+ public:
+  // `name` is of the argument with the indices, a literal. Raises what an earlier call on the device has left.
+  IndexCall(const atled_frame* frame, int device, const char* name) : device_(device) {
+    check(cuda_group->index_begin(device, frame->op->name, name, &site_));
+  }
+  const atled_cuda_index_site& site() const { return site_; }
+  // Where calls are to wait for their errors, waits and raises this one's.
+  void finish() const { check(cuda_group->index_end(device_, &site_)); }
+
+ private:
+  int device_;
+  atled_cuda_index_site site_;
+};
+
 // ---- launches ----
 
 constexpr int kThreads = 256;  // of a block
@@ -121,9 +137,24 @@ void launch(void (*kernel)(P...), dim3 blocks, int threads, cudaStream_t stream,
 static __device__ __forceinline__ uint32_t thread_index() { return blockIdx.x * blockDim.x + threadIdx.x; }
 static __device__ __forceinline__ uint32_t thread_count() { return gridDim.x * blockDim.x; }
 
+// The first error since the last that was raised stays. `position`: of the index among all.
+static __device__ __forceinline__ void report_index(const atled_cuda_index_site& site, int dim, int64_t value,
+                                                    int64_t bound, int64_t position = -1) {
+  if (atomicCAS(site.claimed, 0u, 1u) != 0u) return;
+  volatile atled_cuda_index_error* error = site.error;
+  error->dim = dim;
+  error->value = value;
+  error->bound = bound;
+  error->position = position;
+  error->op = site.op;
+  error->name = site.name;
+  error->call = site.call;
+  __threadfence_system();
+  error->found = 1;
+}
+
 template <int N, class F, class R, class... A>
-__global__ void __launch_bounds__(kThreads) map_kernel(F f, int64_t n, R* out, const A*... in) {
-  const int64_t vectors = n / N;
+__global__ void __launch_bounds__(kThreads) map_kernel(F f, int64_t vectors, int64_t n, R* out, const A*... in) {
   for (int64_t i = thread_index(); i < vectors; i += thread_count()) {
     Vector<R, N> result;
     [&](const Vector<A, N>&... operand) {
@@ -143,10 +174,9 @@ void map(cudaStream_t stream, const F& f, int64_t n, R* out, const A*... in) {
   constexpr int N = static_cast<int>(16 / std::max({sizeof(R), sizeof(A)...}));
   bool aligned = reinterpret_cast<uintptr_t>(out) % sizeof(Vector<R, N>) == 0;
   ((aligned = aligned && reinterpret_cast<uintptr_t>(in) % sizeof(Vector<A, N>) == 0), ...);
-  if (aligned)
-    launch(map_kernel<N, F, R, A...>, blocks_for((n + N - 1) / N), kThreads, stream, f, n, out, in...);
-  else
-    launch(map_kernel<1, F, R, A...>, blocks_for(n), kThreads, stream, f, n, out, in...);
+  const int64_t vectors = aligned ? n / N : 0;
+  launch(map_kernel<N, F, R, A...>, blocks_for(aligned ? (n + N - 1) / N : n), kThreads, stream, f, vectors, n, out,
+         in...);
 }
 
 #endif
