@@ -9,8 +9,8 @@ void init() {
   for (auto define : {define_activation, define_convolution, define_dropout, define_embedding, define_linear,
                       define_loss, define_normalization, define_padding, define_pooling})
     define();
-  for (auto add : {add_activation, add_dropout, add_embedding, add_linear, add_loss, add_layer_norm, add_padding,
-                   add_pooling, add_batch_norm})
+  for (auto add :
+       {add_activation, add_dropout, add_embedding, add_linear, add_loss, add_layer_norm, add_pooling, add_batch_norm})
     add();
 }
 

@@ -19,7 +19,6 @@ void add_embedding();
 void add_linear();
 void add_loss();
 void add_layer_norm();
-void add_padding();
 void add_batch_norm();
 void add_pooling();
 

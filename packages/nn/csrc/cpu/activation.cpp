@@ -1,3 +1,5 @@
+#include "functors/activation.h"
+
 #include <cstring>
 
 #include "cpu/kernel.h"
@@ -5,68 +7,6 @@
 
 namespace atled::nn {
 namespace {
-
-// Each functor is made from a frame; `at` is the position of its first parameter.
-
-template <class T>
-struct Elu {
-  T alpha;
-  Elu(const atled_frame* f, int at) : alpha(static_cast<T>(arg_double(f, at))) {}
-  ATLED_INLINE T value(T x) const {
-    const T low = alpha * exponential_minus_one(x > 0 ? T(0) : x);
-    return x > 0 ? x : low;
-  }
-  ATLED_INLINE T slope(T x) const { return x > 0 ? T(1) : alpha * exponential(x); }
-};
-
-template <class T>
-struct Gelu {
-  Gelu(const atled_frame*, int) {}
-  ATLED_INLINE T value(T x) const { return x * normal_cdf(x); }
-  ATLED_INLINE T slope(T x) const { return normal_cdf(x) + x * normal_density(x); }
-};
-
-// 0.5 x (1 + tanh(u)) = x sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3).
-template <class T>
-struct GeluTanh {
-  GeluTanh(const atled_frame*, int) {}
-  static constexpr T kScale = T(1.5957691216057307117), kCube = T(0.044715);
-  ATLED_INLINE T value(T x) const { return x * sigmoid(kScale * (x + kCube * x * x * x)); }
-  ATLED_INLINE T slope(T x) const {
-    const T s = sigmoid(kScale * (x + kCube * x * x * x));
-    return s + x * s * (T(1) - s) * kScale * (T(1) + T(3) * kCube * x * x);
-  }
-};
-
-template <class T>
-struct LeakyRelu {
-  T low;
-  LeakyRelu(const atled_frame* f, int at) : low(static_cast<T>(arg_double(f, at))) {}
-  ATLED_INLINE T value(T x) const { return x > 0 ? x : low * x; }
-  ATLED_INLINE T slope(T x) const { return x > 0 ? T(1) : low; }
-};
-
-template <class T>
-struct Silu {
-  Silu(const atled_frame*, int) {}
-  ATLED_INLINE T value(T x) const { return x * sigmoid(x); }
-  ATLED_INLINE T slope(T x) const {
-    const T s = sigmoid(x);
-    return s * (T(1) + x * (T(1) - s));
-  }
-};
-
-template <class T>
-struct Softplus {
-  T beta, threshold;
-  Softplus(const atled_frame* f, int at)
-      : beta(static_cast<T>(arg_double(f, at))), threshold(static_cast<T>(arg_double(f, at + 1))) {}
-  ATLED_INLINE T value(T x) const {
-    const T z = beta * x, soft = ((z > 0 ? z : T(0)) + log_one_plus(exponential(z > 0 ? -z : z))) / beta;
-    return z > threshold ? x : soft;
-  }
-  ATLED_INLINE T slope(T x) const { return beta * x > threshold ? T(1) : sigmoid(beta * x); }
-};
 
 template <class T, class F>
 void run(atled_frame* frame, bool backward) {

@@ -14,14 +14,7 @@
 #include "atled/dtype.hpp"
 #include "atled/philox.h"
 #include "atled/targets.h"
-
-#if defined(_MSC_VER)
-#define ATLED_INLINE __forceinline
-#else
-#define ATLED_INLINE inline __attribute__((always_inline))
-#endif
-
-#include "cpu/math.h"
+#include "functors/math.h"
 
 namespace atled::nn {
 

@@ -49,6 +49,13 @@ void max_backward_rule(const atled_frame* f, atled_spec* outs) {
          shape_text(grad).c_str(), shape_text(input.ndim, input.dims).c_str());
   expect_pooled(grad, "grad", input, grad->dl.shape[input.ndim - 2], grad->dl.shape[input.ndim - 1]);
   expect_shape(indices, "indices", grad->dl.ndim, grad->dl.shape);
+  if (!arg_is_none(f, 3)) {
+    const Pair kernel = arg_pair(f, 3, {1, 1});
+    expect_at_least(kernel, 1, "kernel_size");
+    expect_at_least(arg_pair(f, 4, kernel), 1, "stride");
+    expect_at_least(arg_pair(f, 5), 0, "padding");
+    expect_at_least(arg_pair(f, 6, {1, 1}), 1, "dilation");
+  }
   set_spec(outs[0], grad->dtype, input.ndim, input.dims);
 }
 
@@ -109,9 +116,12 @@ void define_pooling() {
        "bool ceil_mode=False) -> (Tensor output, Tensor indices)",
        "The largest element of each window, and its position h * W + w in the plane; NaN wins over everything.",
        shape<max_rule>, ATLED_OP_FUNCTION});
-  define({"nn::max_pool2d_backward(Tensor grad, Tensor indices, int[] input_shape) -> Tensor",
-          "Adds each element of grad to the position that indices names.", shape<max_backward_rule>,
-          ATLED_OP_FUNCTION});
+  define(
+      {"nn::max_pool2d_backward(Tensor grad, Tensor indices, int[] input_shape, int[2]? kernel_size=None, int[2]? "
+       "stride=None, int[2] padding=0, int[2] dilation=1) -> Tensor",
+       "Adds each element of grad to the position that indices names. Given kernel_size, stride, padding and dilation, "
+       "these positions are in the windows of max_pool2d_with_indices, which is faster on some devices.",
+       shape<max_backward_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::avg_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, "
        "bool count_include_pad=True, int? divisor_override=None) -> Tensor",

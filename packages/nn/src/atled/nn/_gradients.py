@@ -72,7 +72,9 @@ def _convolution(rule: Any) -> None:
 def _pooling(rule: Any) -> None:
     rule(
         "max_pool2d_with_indices",
-        input=lambda g, indices, input_shape: _one.max_pool2d_backward(g, indices, input_shape),
+        input=lambda g, indices, input_shape, kernel_size, stride, padding, dilation: _one.max_pool2d_backward(
+            g, indices, input_shape, kernel_size, stride, padding, dilation
+        ),
     )
     rule(
         "max_pool2d_backward",

@@ -1,21 +1,14 @@
-"""nn's ops composed of core's: what runs them on devices for which there is no kernel of nn's own."""
+"""nn's ops composed of core's: what runs them on device "cuda" where the plugin library has no kernel."""
 
 from __future__ import annotations
 
 from atled.core import _core
-from atled.nn._composed import activation, convolution, loss, normalization, pooling, simple
+from atled.nn._composed import convolution
 from atled.nn._composed.shared import Kernel
 from atled.nn._native import CUDA_LIBRARY
 
 #: What computes which op; each takes the op's arguments by position.
-KERNELS: dict[str, Kernel] = {
-    **activation.KERNELS,
-    **convolution.KERNELS,
-    **loss.KERNELS,
-    **normalization.KERNELS,
-    **pooling.KERNELS,
-    **simple.KERNELS,
-}
+KERNELS: dict[str, Kernel] = convolution.KERNELS
 
 
 def register() -> None:

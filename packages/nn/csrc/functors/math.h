@@ -1,8 +1,24 @@
 // Elementary functions without branches or calls for float, so that loops over them become SIMD code; the C library's
-// for double. Errors are a few units in the last place, measured by the op tests. Included by levels.h.
+// for double, and CUDA's on a device. Errors are a few units in the last place, measured by the op tests.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "atled/dtype.hpp"
+#include "functors/inline.h"
+
 namespace atled::nn {
+
+#if defined(__CUDA_ARCH__)
+
+ATLED_INLINE float exponential(float x) { return expf(x); }
+ATLED_INLINE float exponential_minus_one(float x) { return expm1f(x); }
+ATLED_INLINE float log_one_plus(float x) { return log1pf(x); }
+ATLED_INLINE float normal_cdf(float x) { return 0.5f * erfcf(-x * 0.70710678f); }
+
+#else
 
 // Cody-Waite reduction by ln 2, then the Taylor polynomial of degree 7 on |r| <= ln(2) / 2. Subnormal results become 0.
 ATLED_INLINE float exponential(float x) {
@@ -23,7 +39,6 @@ ATLED_INLINE float exponential(float x) {
   const float y = p * half * rest;
   return x > 88.72283f ? std::numeric_limits<float>::infinity() : (x < -87.3f ? 0.0f : y);
 }
-ATLED_INLINE double exponential(double x) { return std::exp(x); }
 
 // exp(x) - 1 for x <= 0.
 ATLED_INLINE float exponential_minus_one(float x) {
@@ -38,7 +53,6 @@ ATLED_INLINE float exponential_minus_one(float x) {
   const float small = p * x * x + x;
   return x > -0.5f ? small : exponential(x) - 1.0f;
 }
-ATLED_INLINE double exponential_minus_one(double x) { return std::expm1(x); }
 
 // log(1 + y) for 0 <= y <= 1: 2 artanh(s) with s = y / (2 + y) <= 1 / 3.
 ATLED_INLINE float log_one_plus(float y) {
@@ -52,19 +66,9 @@ ATLED_INLINE float log_one_plus(float y) {
   p = p * z + 1.0f / 3.0f;
   return 2.0f * s * (p * z + 1.0f);
 }
-ATLED_INLINE double log_one_plus(double y) { return std::log1p(y); }
 
-template <class T>
-ATLED_INLINE T sigmoid(T x) {
-  return T(1) / (T(1) + exponential(-x));
-}
-
-// The normal distribution's density and distribution function. For float: erfc by the Chebyshev fit of fractional error
-// 1.2e-7 (Press et al., Numerical Recipes, section 6.2), on the side where nothing cancels.
-template <class T>
-ATLED_INLINE T normal_density(T x) {
-  return T(0.3989422804014326779) * exponential(T(-0.5) * x * x);
-}
+// The normal distribution function: erfc by the Chebyshev fit of fractional error 1.2e-7 (Press et al., Numerical
+// Recipes, section 6.2), on the side where nothing cancels.
 ATLED_INLINE float normal_cdf(float x) {
   const float z = (x < 0 ? -x : x) * 0.70710678f, t = 1.0f / (1.0f + 0.5f * z);
   float p = 0.17087277f;
@@ -80,6 +84,23 @@ ATLED_INLINE float normal_cdf(float x) {
   const float tail = 0.5f * t * exponential(p - z * z);
   return x < 0 ? tail : 1.0f - tail;
 }
+
+#endif
+
+ATLED_INLINE double exponential(double x) { return std::exp(x); }
+ATLED_INLINE double exponential_minus_one(double x) { return std::expm1(x); }
+ATLED_INLINE double log_one_plus(double y) { return std::log1p(y); }
 ATLED_INLINE double normal_cdf(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752440); }
+
+template <class T>
+ATLED_INLINE T sigmoid(T x) {
+  return T(1) / (T(1) + exponential(-x));
+}
+
+// The normal distribution's density.
+template <class T>
+ATLED_INLINE T normal_density(T x) {
+  return T(0.3989422804014326779) * exponential(T(-0.5) * x * x);
+}
 
 }  // namespace atled::nn

@@ -1,4 +1,4 @@
-#include "cpu/kernel.h"
+#include "ops/operands.h"
 
 namespace atled::nn {
 
@@ -11,7 +11,7 @@ Tensor contiguous(atled_tensor* t) {
 Tensor converted(atled_tensor* t, int dtype) {
   static const Op copy{"core::copy_"};
   if (!t || t->dtype == dtype) return contiguous(t);
-  Tensor result = Tensor::empty(dtype, t->dl.ndim, t->dl.shape);
+  Tensor result = Tensor::empty(dtype, t->dl.ndim, t->dl.shape, t->dl.device);
   copy(result, t);
   return result;
 }

@@ -1,0 +1,247 @@
+// Batch normalisation in two launches each way: sums of each channel, shared out among blocks by shape alone, then the
+// elements, by the same blocks.
+#include "cuda/channels.cuh"
+
+namespace atled::nn {
+
+namespace {
+
+// What becomes of a channel's elements: x -> (x - center) * scale + shift.
+template <class A>
+struct Affine {
+  A center, scale, shift;
+};
+template <class T, class A>
+__device__ __forceinline__ Affine<A> affine(double mean, double var, double eps, const T* w, const T* b, int64_t c) {
+  const double weight = w ? static_cast<double>(static_cast<A>(w[c])) : 1.0;
+  return {static_cast<A>(mean), static_cast<A>(weight / sqrt(var + eps)), b ? static_cast<A>(b[c]) : A(0)};
+}
+
+template <class T, int V>
+__device__ __forceinline__ void write_affine(const Channels& s, const Walk<V>& from, const T* x, T* y,
+                                             const Affine<Wide<T>>& f) {
+  using A = Wide<T>;
+  Walk<V> walk = from;
+#pragma unroll 4
+  for (; walk.more(); walk.next(s)) {
+    Vector<T, V> v = load<T, V>(x + walk.at(s));
+#pragma unroll
+    for (int k = 0; k < V; ++k) v.item[k] = T((static_cast<A>(v.item[k]) - f.center) * f.scale + f.shift);
+    store(y + walk.at(s), v);
+  }
+}
+
+template <class T, int V>
+__global__ void __launch_bounds__(kThreads) statistics_kernel(const Channels s, const T* x, Moments* parts) {
+  using A = Wide<T>;
+  constexpr int kPiece = 16 / V;  // vectors at once
+  Walk<V> walk(s);
+  Moments all;
+  while (walk.more()) {
+    A piece[kPiece * V];
+    int count = 0;
+#pragma unroll
+    for (int i = 0; i < kPiece; ++i) {
+      if (!walk.more()) continue;
+      const Vector<T, V> v = load<T, V>(x + walk.at(s));
+#pragma unroll
+      for (int k = 0; k < V; ++k) piece[i * V + k] = static_cast<A>(v.item[k]);
+      count += V;
+      walk.next(s);
+    }
+    all = Join{}(all, moments(piece, count));
+  }
+  s.keep(all, parts);
+}
+
+template <class T, int V>
+__global__ void __launch_bounds__(kThreads)
+    normalize_kernel(const Channels s, const T* x, const T* w, const T* b, double eps, const Moments* parts, T* y,
+                     Wide<T>* means, Wide<T>* vars) {
+  using A = Wide<T>;
+  const Moments all = s.joined(parts);
+  const Walk<V> walk(s);
+  const int64_t c = s.channel();
+  if (c >= s.channels) return;
+  const double var = all.squares / all.count;
+  if (s.first()) {
+    means[c] = static_cast<A>(all.mean);
+    vars[c] = static_cast<A>(var);
+  }
+  write_affine<T, V>(s, walk, x, y, affine<T, A>(all.mean, var, eps, w, b, c));
+}
+
+template <class T, int V>
+__global__ void __launch_bounds__(kThreads)
+    inference_kernel(const Channels s, const T* x, const Wide<T>* means, const Wide<T>* vars, const T* w, const T* b,
+                     double eps, T* y) {
+  const int64_t c = s.channel();
+  if (c >= s.channels) return;
+  write_affine<T, V>(s, Walk<V>(s), x, y,
+                     affine<T, Wide<T>>(static_cast<double>(means[c]), static_cast<double>(vars[c]), eps, w, b, c));
+}
+
+// The sums of grad and of grad * (x - mean).
+template <class T, int V>
+__global__ void __launch_bounds__(kThreads)
+    grad_sums_kernel(const Channels s, const T* g, const T* x, const Wide<T>* means, Pair2* parts) {
+  using A = Wide<T>;
+  constexpr int kPiece = 16 / V;
+  const int64_t c = s.channel();
+  const A mean = c < s.channels ? means[c] : A(0);
+  Walk<V> walk(s);
+  Pair2 all;
+  while (walk.more()) {
+    A sum = 0, product = 0;
+#pragma unroll
+    for (int i = 0; i < kPiece; ++i) {
+      if (!walk.more()) continue;
+      const Vector<T, V> gs = load<T, V>(g + walk.at(s)), xs = load<T, V>(x + walk.at(s));
+#pragma unroll
+      for (int k = 0; k < V; ++k) {
+        const A gi = static_cast<A>(gs.item[k]);
+        sum += gi;
+        product += gi * (static_cast<A>(xs.item[k]) - mean);
+      }
+      walk.next(s);
+    }
+    all = Join{}(all, Pair2{static_cast<double>(sum), static_cast<double>(product)});
+  }
+  s.keep(all, parts);
+}
+
+// To the input: weight rstd (g - mean(g) - xhat mean(g xhat)).
+template <class T, int V>
+__global__ void __launch_bounds__(kThreads)
+    grad_kernel(const Channels s, const T* g, const T* x, const Wide<T>* means, const Wide<T>* vars, const T* w,
+                double eps, const Pair2* parts, T* y, T* grad_weight, T* grad_bias) {
+  using A = Wide<T>;
+  const Pair2 sums = s.joined(parts);
+  Walk<V> walk(s);
+  const int64_t c = s.channel();
+  if (c >= s.channels) return;
+  const double rstd = 1 / sqrt(static_cast<double>(vars[c]) + eps), n = static_cast<double>(s.n * s.inner),
+               a = (w ? static_cast<double>(static_cast<A>(w[c])) : 1.0) * rstd;
+  const A mean = means[c], scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.b / n),
+          shift = static_cast<A>(-a * sums.a / n);
+  if (s.first()) {
+    grad_weight[c] = T(static_cast<A>(sums.b * rstd));
+    grad_bias[c] = T(static_cast<A>(sums.a));
+  }
+#pragma unroll 4
+  for (; walk.more(); walk.next(s)) {
+    const Vector<T, V> gs = load<T, V>(g + walk.at(s)), xs = load<T, V>(x + walk.at(s));
+    Vector<T, V> v;
+#pragma unroll
+    for (int k = 0; k < V; ++k)
+      v.item[k] = T(static_cast<A>(gs.item[k]) * scale + (static_cast<A>(xs.item[k]) - mean) * slope + shift);
+    store(y + walk.at(s), v);
+  }
+}
+
+// ---- the host's side ----
+
+void forward(atled_frame* f) {
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 1)),
+               bias = contiguous(arg_tensor(f, 2));
+  const double eps = arg_double(f, 3);
+  visit_float(input->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* x = data<T>(input);
+    T* y = data<T>(out_tensor(f, 0));
+    over_channels<T>(input, {x, y}, [&](const auto& on, const Channels& s, auto vector) {
+      constexpr int V = decltype(vector)::value;
+      const Parts<Moments> parts(s, input->dl.device);
+      on.run(statistics_kernel<T, V>, s.blocks(), s, x, parts.get());
+      on.run(normalize_kernel<T, V>, s.blocks(), s, x, data_or_null<T>(weight), data_or_null<T>(bias), eps, parts.get(),
+             y, data<Wide<T>>(out_tensor(f, 1)), data<Wide<T>>(out_tensor(f, 2)));
+    });
+  });
+}
+
+void inference(atled_frame* f) {
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 3)),
+               bias = contiguous(arg_tensor(f, 4));
+  const int wide = compute_dtype(input->dtype);
+  const Tensor mean = converted(arg_tensor(f, 1), wide), var = converted(arg_tensor(f, 2), wide);
+  const double eps = arg_double(f, 5);
+  visit_float(input->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T* x = data<T>(input);
+    T* y = data<T>(out_tensor(f));
+    over_channels<T>(input, {x, y}, [&](const auto& on, const Channels& s, auto vector) {
+      constexpr int V = decltype(vector)::value;
+      on.run(inference_kernel<T, V>, s.blocks(), s, x, data<Wide<T>>(mean), data<Wide<T>>(var), data_or_null<T>(weight),
+             data_or_null<T>(bias), eps, y);
+    });
+  });
+}
+
+void backward(atled_frame* f) {
+  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
+               weight = contiguous(arg_tensor(f, 4));
+  const int wide = compute_dtype(input->dtype);
+  const Tensor mean = converted(arg_tensor(f, 2), wide), var = converted(arg_tensor(f, 3), wide);
+  const double eps = arg_double(f, 5);
+  visit_float(input->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T *g = data<T>(grad), *x = data<T>(input);
+    T* y = data<T>(out_tensor(f, 0));
+    over_channels<T>(input, {g, x, y}, [&](const auto& on, const Channels& s, auto vector) {
+      constexpr int V = decltype(vector)::value;
+      const Parts<Pair2> parts(s, input->dl.device);
+      on.run(grad_sums_kernel<T, V>, s.blocks(), s, g, x, data<Wide<T>>(mean), parts.get());
+      on.run(grad_kernel<T, V>, s.blocks(), s, g, x, data<Wide<T>>(mean), data<Wide<T>>(var), data_or_null<T>(weight),
+             eps, parts.get(), y, data<T>(out_tensor(f, 1)), data<T>(out_tensor(f, 2)));
+    });
+  });
+}
+
+// ---- running averages ----
+
+template <class T, class V>
+struct Average {
+  double keep, take;
+  __device__ T operator()(T old, V now) const {
+    const double before = static_cast<double>(static_cast<Wide<T>>(old)),
+                 value = static_cast<double>(static_cast<Wide<V>>(now));
+    return T(static_cast<Wide<T>>(keep * before + take * value));
+  }
+};
+
+void update_average(atled_frame* f) {
+  static const Op copy{"core::copy_"};
+  atled_tensor *average = arg_tensor(f, 0), *value = arg_tensor(f, 1);
+  expect_float(average, "input");
+  expect_float(value, "value");
+  expect_shape(value, "value", average->dl.ndim, average->dl.shape);
+  const double keep = 1 - arg_double(f, 2), take = arg_double(f, 2) * arg_double(f, 3);
+  const int wide = compute_dtype(average->dtype);
+  const Tensor now = value->dtype == average->dtype ? contiguous(value) : converted(value, wide),
+               old = contiguous(average);
+  const On on(average);
+  visit_float(average->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    auto run = [&](const auto* from) {
+      using V = std::remove_cv_t<std::remove_pointer_t<decltype(from)>>;
+      map(on.stream(), Average<T, V>{keep, take}, numel(old), data<T>(old), data<const T>(old), from);
+    };
+    if (now->dtype == dtype_of<T>)
+      run(data<const T>(now));
+    else
+      run(data<const Wide<T>>(now));
+  });
+  if (old.get() != average) copy(average, old);
+}
+
+void add_batch_norm() {
+  add_cuda_kernel<forward>("nn::batch_norm");
+  add_cuda_kernel<inference>("nn::batch_norm_inference");
+  add_cuda_kernel<backward>("nn::batch_norm_backward");
+  add_cuda_kernel<update_average>("nn::update_average");
+}
+ATLED_CUDA_KERNELS(add_batch_norm);
+
+}  // namespace
+
+}  // namespace atled::nn

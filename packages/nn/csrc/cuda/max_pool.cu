@@ -1,0 +1,142 @@
+// The largest element of each window. Gradients are gathered: each element looks at the windows that may hold it.
+#include "cuda/windows.cuh"
+
+namespace atled::nn {
+
+namespace {
+
+// The first of equal elements, in the order of rows, then columns; NaN wins over everything, the last one over others.
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    max_kernel(const T* x, const Windows rows, const Windows columns, const Grid out, T* y, int64_t* indices) {
+  using A = Wide<T>;
+  const int64_t plane_size = static_cast<int64_t>(rows.size) * columns.size;
+  for (uint32_t i = thread_index(); i < out.total; i += thread_count()) {
+    uint32_t plane;
+    int32_t row, column;
+    out.locate(i, plane, row, column);
+    const T* in = x + plane * plane_size;
+    const int32_t top = rows.start(row), left = columns.start(column), down = rows.dilation, right = columns.dilation;
+    const int32_t above = top < 0 ? (-top + down - 1) / down * down + top : top,
+                  before = left < 0 ? (-left + right - 1) / right * right + left : left,
+                  below = std::min(top + rows.kernel * down, rows.size),
+                  after = std::min(left + columns.kernel * right, columns.size);
+    A best = -std::numeric_limits<A>::infinity();
+    int32_t best_row = above, best_column = before;
+    for (int32_t h = above; h < below; h += down)
+      for (int32_t w = before; w < after; w += right) {
+        const A v = static_cast<A>(in[static_cast<int64_t>(h) * columns.size + w]);
+        if (v > best || v != v) {
+          best = v;
+          best_row = h;
+          best_column = w;
+        }
+      }
+    y[i] = T(best);
+    indices[i] = static_cast<int64_t>(best_row) * columns.size + best_column;
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) gather_kernel(const T* g, const int64_t* indices, const Windows rows,
+                                                          const Windows columns, const Grid in, T* out) {
+  using A = Wide<T>;
+  const int64_t plane_size = static_cast<int64_t>(rows.count) * columns.count;
+  for (uint32_t i = thread_index(); i < in.total; i += thread_count()) {
+    uint32_t plane;
+    int32_t row, column;
+    in.locate(i, plane, row, column);
+    const int64_t place = static_cast<int64_t>(row) * columns.size + column;
+    const int32_t first_row = rows.first(row), last_row = rows.last(row), first = columns.first(column),
+                  last = columns.last(column);
+    A sum = 0;
+    for (int32_t h = first_row; h <= last_row; ++h) {
+      const int64_t line = plane * plane_size + static_cast<int64_t>(h) * columns.count;
+      for (int32_t w = first; w <= last; ++w)
+        if (indices[line + w] == place) sum += static_cast<A>(g[line + w]);
+    }
+    out[i] = T(sum);
+  }
+}
+
+// Indices that are in the plane; others are told.
+__global__ void __launch_bounds__(kThreads)
+    settle_kernel(const int64_t* indices, int64_t n, int64_t size, atled_cuda_index_site site, int64_t* settled) {
+  for (int64_t i = thread_index(); i < n; i += thread_count()) {
+    const int64_t at = indices[i];
+    const bool inside = at >= 0 && at < size;
+    if (!inside) report_index(site, -1, at, size);
+    settled[i] = inside ? at : 0;
+  }
+}
+
+void forward(atled_frame* f) {
+  const Tensor input = contiguous(arg_tensor(f, 0));
+  const Pooling s = pooling(shape_of(input), f, 1, true);
+  const Windows rows = Windows::sliding(s.h, s.oh, s.kernel.h, s.stride.h, s.padding.h, s.dilation.h),
+                columns = Windows::sliding(s.w, s.ow, s.kernel.w, s.stride.w, s.padding.w, s.dilation.w);
+  const On on(input);
+  visit_float(input->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    each_part(s.planes, s.h * s.w, s.oh * s.ow, [&](int64_t from, int64_t planes) {
+      const Grid out(planes, s.oh, s.ow);
+      on.run(max_kernel<T>, blocks_for(out.total), data<const T>(input) + from * s.h * s.w, rows, columns, out,
+             data<T>(out_tensor(f, 0)) + from * s.oh * s.ow, data<int64_t>(out_tensor(f, 1)) + from * s.oh * s.ow);
+    });
+  });
+}
+
+// For indices that any op may have made.
+void scatter(atled_frame* f, const Tensor& grad, const Tensor& indices, int64_t planes, int64_t size) {
+  static const Op zero{"core::zero_"}, scatter_add{"core::scatter_add"}, copy{"core::copy_"}, reshape{"core::reshape"};
+  atled_tensor* out = out_tensor(f);
+  const int64_t n = numel(grad);
+  const Tensor settled = Tensor::empty_like(indices);
+  const IndexCall call(f, grad->dl.device.device_id, "indices");
+  if (n > 0) {
+    const On on(grad);
+    on.run(settle_kernel, blocks_for(n), data<const int64_t>(indices), n, size, call.site(), data<int64_t>(settled));
+  }
+  call.finish();
+  if (numel(out) == 0) return;
+  const int wide = compute_dtype(grad->dtype);
+  const Tensor sums = Tensor::empty(wide, {planes, size}, grad->dl.device);
+  zero(sums);
+  const int64_t each[2] = {planes, n / planes};
+  scatter_add.inplace(sums, 1, reshape(settled, ints_value(each, 2)),
+                      reshape(converted(grad, wide), ints_value(each, 2)));
+  copy(out, reshape(sums, ints_value(out->dl.shape, static_cast<size_t>(out->dl.ndim))));
+}
+
+void backward(atled_frame* f) {
+  const Tensor grad = contiguous(arg_tensor(f, 0)), indices = contiguous(arg_tensor(f, 1));
+  const Shape shape = arg_shape(f, 2);
+  const int64_t h = shape.dims[shape.ndim - 2], w = shape.dims[shape.ndim - 1], oh = grad->dl.shape[shape.ndim - 2],
+                ow = grad->dl.shape[shape.ndim - 1];
+  int64_t planes = 1;
+  for (int i = 0; i < shape.ndim - 2; ++i) planes *= shape.dims[i];
+  if (arg_is_none(f, 3) || oh * ow == 0) return scatter(f, grad, indices, planes, h * w);
+  const Pair kernel = arg_pair(f, 3, {1, 1}), stride = arg_pair(f, 4, kernel), padding = arg_pair(f, 5),
+             dilation = arg_pair(f, 6, {1, 1});
+  const Windows rows = Windows::sliding(h, oh, kernel.h, stride.h, padding.h, dilation.h),
+                columns = Windows::sliding(w, ow, kernel.w, stride.w, padding.w, dilation.w);
+  const On on(grad);
+  visit_float(grad->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    each_part(planes, h * w, oh * ow, [&](int64_t from, int64_t here) {
+      const Grid in(here, h, w);
+      on.run(gather_kernel<T>, blocks_for(in.total), data<const T>(grad) + from * oh * ow,
+             data<const int64_t>(indices) + from * oh * ow, rows, columns, in, data<T>(out_tensor(f)) + from * h * w);
+    });
+  });
+}
+
+void add_max_pool() {
+  add_cuda_kernel<forward>("nn::max_pool2d_with_indices");
+  add_cuda_kernel<backward>("nn::max_pool2d_backward");
+}
+ATLED_CUDA_KERNELS(add_max_pool);
+
+}  // namespace
+
+}  // namespace atled::nn
