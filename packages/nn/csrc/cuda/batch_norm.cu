@@ -18,38 +18,45 @@ __device__ __forceinline__ Affine<A> affine(double mean, double var, double eps,
 }
 
 template <class T, int V>
-__device__ __forceinline__ void write_affine(const Channels& s, const Walk<V>& from, const T* x, T* y,
+__device__ __forceinline__ void write_affine(const Channels& s, Walk<V> walk, const T* x, T* y,
                                              const Affine<Wide<T>>& f) {
   using A = Wide<T>;
-  Walk<V> walk = from;
-#pragma unroll 4
-  for (; walk.more(); walk.next(s)) {
-    Vector<T, V> v = load<T, V>(x + walk.at(s));
+  constexpr int N = kPiece<V>;
+  while (walk.more()) {
+    int64_t at[N];
+    const int count = walk.take(s, at);
+    Vector<T, V> v[N];
 #pragma unroll
-    for (int k = 0; k < V; ++k) v.item[k] = T((static_cast<A>(v.item[k]) - f.center) * f.scale + f.shift);
-    store(y + walk.at(s), v);
+    for (int i = 0; i < N; ++i)
+      if (i < count) v[i] = load<T, V>(x + at[i]);
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      if (i >= count) continue;
+#pragma unroll
+      for (int k = 0; k < V; ++k) v[i].item[k] = T((static_cast<A>(v[i].item[k]) - f.center) * f.scale + f.shift);
+      store(y + at[i], v[i]);
+    }
   }
 }
 
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads) statistics_kernel(const Channels s, const T* x, Moments* parts) {
   using A = Wide<T>;
-  constexpr int kPiece = 16 / V;  // vectors at once
+  constexpr int N = kPiece<V>;
   Walk<V> walk(s);
   Moments all;
   while (walk.more()) {
-    A piece[kPiece * V];
-    int count = 0;
+    int64_t at[N];
+    const int count = walk.take(s, at);
+    A piece[N * V];
 #pragma unroll
-    for (int i = 0; i < kPiece; ++i) {
-      if (!walk.more()) continue;
-      const Vector<T, V> v = load<T, V>(x + walk.at(s));
+    for (int i = 0; i < N; ++i) {
+      if (i >= count) continue;
+      const Vector<T, V> v = load<T, V>(x + at[i]);
 #pragma unroll
       for (int k = 0; k < V; ++k) piece[i * V + k] = static_cast<A>(v.item[k]);
-      count += V;
-      walk.next(s);
     }
-    all = Join{}(all, moments(piece, count));
+    all = Join{}(all, moments(piece, count * V));
   }
   s.keep(all, parts);
 }
@@ -86,24 +93,31 @@ template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
     grad_sums_kernel(const Channels s, const T* g, const T* x, const Wide<T>* means, Pair2* parts) {
   using A = Wide<T>;
-  constexpr int kPiece = 16 / V;
+  constexpr int N = kPiece<V>;
   const int64_t c = s.channel();
   const A mean = c < s.channels ? means[c] : A(0);
   Walk<V> walk(s);
   Pair2 all;
   while (walk.more()) {
+    int64_t at[N];
+    const int count = walk.take(s, at);
+    Vector<T, V> gs[N], xs[N];
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+      if (i < count) {
+        gs[i] = load<T, V>(g + at[i]);
+        xs[i] = load<T, V>(x + at[i]);
+      }
     A sum = 0, product = 0;
 #pragma unroll
-    for (int i = 0; i < kPiece; ++i) {
-      if (!walk.more()) continue;
-      const Vector<T, V> gs = load<T, V>(g + walk.at(s)), xs = load<T, V>(x + walk.at(s));
+    for (int i = 0; i < N; ++i) {
+      if (i >= count) continue;
 #pragma unroll
       for (int k = 0; k < V; ++k) {
-        const A gi = static_cast<A>(gs.item[k]);
+        const A gi = static_cast<A>(gs[i].item[k]);
         sum += gi;
-        product += gi * (static_cast<A>(xs.item[k]) - mean);
+        product += gi * (static_cast<A>(xs[i].item[k]) - mean);
       }
-      walk.next(s);
     }
     all = Join{}(all, Pair2{static_cast<double>(sum), static_cast<double>(product)});
   }
@@ -128,14 +142,26 @@ __global__ void __launch_bounds__(kThreads)
     grad_weight[c] = T(static_cast<A>(sums.b * rstd));
     grad_bias[c] = T(static_cast<A>(sums.a));
   }
-#pragma unroll 4
-  for (; walk.more(); walk.next(s)) {
-    const Vector<T, V> gs = load<T, V>(g + walk.at(s)), xs = load<T, V>(x + walk.at(s));
-    Vector<T, V> v;
+  constexpr int N = kPiece<V>;
+  while (walk.more()) {
+    int64_t at[N];
+    const int count = walk.take(s, at);
+    Vector<T, V> gs[N], xs[N];
 #pragma unroll
-    for (int k = 0; k < V; ++k)
-      v.item[k] = T(static_cast<A>(gs.item[k]) * scale + (static_cast<A>(xs.item[k]) - mean) * slope + shift);
-    store(y + walk.at(s), v);
+    for (int i = 0; i < N; ++i)
+      if (i < count) {
+        gs[i] = load<T, V>(g + at[i]);
+        xs[i] = load<T, V>(x + at[i]);
+      }
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+      if (i >= count) continue;
+#pragma unroll
+      for (int k = 0; k < V; ++k)
+        xs[i].item[k] =
+            T(static_cast<A>(gs[i].item[k]) * scale + (static_cast<A>(xs[i].item[k]) - mean) * slope + shift);
+      store(y + at[i], xs[i]);
+    }
   }
 }
 

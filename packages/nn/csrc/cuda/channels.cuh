@@ -10,6 +10,9 @@
 namespace atled::nn {
 
 constexpr int kMostChunks = 256;
+// Vectors of V elements that a thread has at once.
+template <int V>
+constexpr int kPiece = V == 1 ? 8 : 4;
 
 struct Channels {
   int64_t n, channels, inner;
@@ -20,8 +23,9 @@ struct Channels {
       : n(outer), channels(count), inner(inside), vectors(inside / vector), length(n * vectors) {
     columns = inner == 1 ? 32 : 1;
     // Enough blocks for a large device, each with some vectors for a thread.
-    constexpr int64_t kBlocks = 1024, kLeast = 16;
-    const int64_t most = length * columns / (kLeast * kThreads), wanted = kBlocks / std::max<int64_t>(groups(), 1);
+    constexpr int64_t kBlocks = 1024;
+    const int64_t least = vector == 1 ? 16 : 4, most = length * columns / (least * kThreads),
+                  wanted = kBlocks / std::max<int64_t>(groups(), 1);
     const int64_t parts = std::clamp<int64_t>(std::min(most, wanted), 1, kMostChunks);
     chunk_length = std::max<int64_t>((length + parts - 1) / parts, 1);
     chunks = static_cast<uint32_t>(std::max<int64_t>((length + chunk_length - 1) / chunk_length, 1));
@@ -75,16 +79,30 @@ class Walk {
     places_ = s.lanes() - planes_ * s.vectors;
   }
   __device__ bool more() const { return i_ < end_; }
-  __device__ int64_t plane() const { return plane_; }
-  __device__ int64_t at(const Channels& s) const { return (plane_ * s.channels + s.channel()) * s.inner + place_ * V; }
-  __device__ void next(const Channels& s) {
-    i_ += s.lanes();
-    plane_ += planes_;
-    place_ += places_;
-    if (place_ >= s.vectors) {
-      place_ -= s.vectors;
-      ++plane_;
+  // The next vectors' places, up to N of them; how many there are.
+  template <int N>
+  __device__ int take(const Channels& s, int64_t (&at)[N]) {
+    int64_t unused[N];
+    return take(s, at, unused);
+  }
+  // Their planes as well.
+  template <int N>
+  __device__ int take(const Channels& s, int64_t (&at)[N], int64_t (&planes)[N]) {
+    int count = 0;
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      at[k] = (plane_ * s.channels + s.channel()) * s.inner + place_ * V;
+      planes[k] = plane_;
+      count += more();
+      i_ += s.lanes();
+      plane_ += planes_;
+      place_ += places_;
+      if (place_ >= s.vectors) {
+        place_ -= s.vectors;
+        ++plane_;
+      }
     }
+    return count;
   }
 
  private:

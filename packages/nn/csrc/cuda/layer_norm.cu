@@ -12,7 +12,7 @@ struct Rows {
   uint32_t lanes;
 
   Rows(int64_t count, int64_t length) : rows(count), vectors(length), lanes(1) {
-    while (lanes < kThreads && lanes * 4 < static_cast<uint64_t>(vectors)) lanes *= 2;
+    while (lanes < kThreads && lanes * 2 < static_cast<uint64_t>(vectors)) lanes *= 2;
   }
   unsigned blocks() const { return blocks_for(rows, static_cast<int>(kThreads / lanes)); }
   // Calls f(row, its first vector for this thread, its end): for all threads as often.
@@ -30,16 +30,16 @@ template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
     forward_kernel(const Rows s, const T* x, const T* w, const T* b, double eps, T* y, Wide<T>* means, Wide<T>* rstds) {
   using A = Wide<T>;
-  constexpr int kPiece = 16 / V;
+  constexpr int N = kPiece<V>;
   const double n = static_cast<double>(s.vectors * V);
   s.each([&](int64_t row, int64_t lane, int64_t end) {
     const T* from = x + row * s.vectors * V;
     Moments all;
     for (int64_t i = lane; i < end;) {
-      A piece[kPiece * V];
+      A piece[N * V];
       int count = 0;
 #pragma unroll
-      for (int p = 0; p < kPiece; ++p) {
+      for (int p = 0; p < N; ++p) {
         if (i >= end) continue;
         const Vector<T, V> v = load<T, V>(from + i * V);
 #pragma unroll
@@ -124,19 +124,26 @@ __global__ void __launch_bounds__(kThreads)
     sums_kernel(const Channels s, const T* g, const T* x, const Wide<T>* means, const Wide<T>* rstds, Pair2* parts,
                 T* grad_weight, T* grad_bias) {
   using A = Wide<T>;
-  constexpr int kPiece = 8;
+  constexpr int N = 8;
   Walk<1> walk(s);
   Pair2 all;
   while (walk.more()) {
+    int64_t at[N], rows[N];
+    const int count = walk.take(s, at, rows);
+    A gs[N], xs[N];
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+      if (i < count) {
+        gs[i] = static_cast<A>(g[at[i]]);
+        xs[i] = (static_cast<A>(x[at[i]]) - means[rows[i]]) * rstds[rows[i]];
+      }
     A product = 0, sum = 0;
 #pragma unroll
-    for (int i = 0; i < kPiece; ++i) {
-      if (!walk.more()) continue;
-      const A gi = static_cast<A>(g[walk.at(s)]), xi = static_cast<A>(x[walk.at(s)]);
-      product += gi * (xi - means[walk.plane()]) * rstds[walk.plane()];
-      sum += gi;
-      walk.next(s);
-    }
+    for (int i = 0; i < N; ++i)
+      if (i < count) {
+        product += gs[i] * xs[i];
+        sum += gs[i];
+      }
     all = Join{}(all, Pair2{static_cast<double>(product), static_cast<double>(sum)});
   }
   if (parts)

@@ -6,7 +6,17 @@ namespace atled::nn {
 namespace {
 
 // The first of equal elements, in the order of rows, then columns; NaN wins over everything, the last one over others.
-template <class T>
+template <class A>
+struct Best {
+  A value;
+  int32_t row, column;
+  __device__ void meet(A v, int32_t h, int32_t w) {
+    if (v > value || v != v) *this = {v, h, w};
+  }
+};
+
+// K: the kernel's rows and columns, whose elements are then read at once, or 0 for any.
+template <class T, int K>
 __global__ void __launch_bounds__(kThreads)
     max_kernel(const T* x, const Windows rows, const Windows columns, const Grid out, T* y, int64_t* indices) {
   using A = Wide<T>;
@@ -21,19 +31,23 @@ __global__ void __launch_bounds__(kThreads)
                   before = left < 0 ? (-left + right - 1) / right * right + left : left,
                   below = std::min(top + rows.kernel * down, rows.size),
                   after = std::min(left + columns.kernel * right, columns.size);
-    A best = -std::numeric_limits<A>::infinity();
-    int32_t best_row = above, best_column = before;
-    for (int32_t h = above; h < below; h += down)
-      for (int32_t w = before; w < after; w += right) {
-        const A v = static_cast<A>(in[static_cast<int64_t>(h) * columns.size + w]);
-        if (v > best || v != v) {
-          best = v;
-          best_row = h;
-          best_column = w;
-        }
+    Best<A> best{-std::numeric_limits<A>::infinity(), above, before};
+    auto at = [&](int32_t h, int32_t w) { return static_cast<A>(in[static_cast<int64_t>(h) * columns.size + w]); };
+    if constexpr (K > 0) {
+      A values[K * K];
+#pragma unroll
+      for (int k = 0; k < K * K; ++k) {
+        const int32_t h = top + k / K * down, w = left + k % K * right;
+        values[k] = h >= above && h < below && w >= before && w < after ? at(h, w) : best.value;
       }
-    y[i] = T(best);
-    indices[i] = static_cast<int64_t>(best_row) * columns.size + best_column;
+#pragma unroll
+      for (int k = 0; k < K * K; ++k) best.meet(values[k], top + k / K * down, left + k % K * right);
+    } else {
+      for (int32_t h = above; h < below; h += down)
+        for (int32_t w = before; w < after; w += right) best.meet(at(h, w), h, w);
+    }
+    y[i] = T(best.value);
+    indices[i] = static_cast<int64_t>(best.row) * columns.size + best.column;
   }
 }
 
@@ -52,8 +66,10 @@ __global__ void __launch_bounds__(kThreads) gather_kernel(const T* g, const int6
     A sum = 0;
     for (int32_t h = first_row; h <= last_row; ++h) {
       const int64_t line = plane * plane_size + static_cast<int64_t>(h) * columns.count;
-      for (int32_t w = first; w <= last; ++w)
-        if (indices[line + w] == place) sum += static_cast<A>(g[line + w]);
+      for (int32_t w = first; w <= last; ++w) {
+        const A value = static_cast<A>(g[line + w]);
+        sum += indices[line + w] == place ? value : A(0);
+      }
     }
     out[i] = T(sum);
   }
@@ -80,7 +96,11 @@ void forward(atled_frame* f) {
     using T = typename decltype(tag)::type;
     each_part(s.planes, s.h * s.w, s.oh * s.ow, [&](int64_t from, int64_t planes) {
       const Grid out(planes, s.oh, s.ow);
-      on.run(max_kernel<T>, blocks_for(out.total), data<const T>(input) + from * s.h * s.w, rows, columns, out,
+      const auto kernel = s.kernel.h != s.kernel.w ? max_kernel<T, 0>
+                          : s.kernel.h == 2        ? max_kernel<T, 2>
+                          : s.kernel.h == 3        ? max_kernel<T, 3>
+                                                   : max_kernel<T, 0>;
+      on.run(kernel, blocks_for(out.total), data<const T>(input) + from * s.h * s.w, rows, columns, out,
              data<T>(out_tensor(f, 0)) + from * s.oh * s.ow, data<int64_t>(out_tensor(f, 1)) + from * s.oh * s.ow);
     });
   });
