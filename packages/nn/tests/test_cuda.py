@@ -243,6 +243,57 @@ def test_linear(shape: tuple[int, ...], dtype: at.dtype) -> None:
     check(call, normal(*shape), normal(6, 5, seed=1), normal(6, seed=2), dtype=dtype, factor=4)
 
 
+def test_a_captured_graph_computes_what_the_calls_do() -> None:
+    x, y = at.randn(16, 3, 8, 8).to("cuda"), (at.arange(16) % 3).to("cuda")
+    w = at.randn(3, 48).to("cuda")
+
+    def step() -> list[at.Tensor]:
+        normal, mean, var = ops.batch_norm(x)
+        pooled, indices = ops.max_pool2d_with_indices(ops.silu(normal), 2)
+        kept, mask = ops.dropout(pooled.reshape(16, 48), 0.25)
+        rows, *_ = ops.layer_norm(kept, (48,))
+        loss, total = ops.nll_loss(at.log_softmax(ops.linear(rows, w), 1), y)
+        slope = ops.nll_loss_backward(at.ones_like(loss), y, None, total, (16, 3))
+        grad = ops.dropout_backward(at.matmul(slope, w), mask, 0.25).reshape(pooled.shape)
+        grad = ops.max_pool2d_backward(grad, indices, x.shape, 2)
+        return [loss, *ops.batch_norm_backward(ops.silu_backward(grad, normal), x, mean, var)]
+
+    step()
+    graph = at.cuda.CUDAGraph()
+    with at.cuda.graph(graph):
+        captured = step()
+    for seed in range(3):
+        x.copy_(at.from_numpy(normal(16, 3, 8, 8, seed=seed)))
+        at.manual_seed(seed)
+        graph.replay()
+        got = [t.cpu().numpy() for t in captured]
+        at.manual_seed(seed)
+        for a, b in zip(got, step(), strict=True):
+            np.testing.assert_array_equal(a, b.cpu().numpy())
+
+
+def test_nothing_to_compute() -> None:
+    dtype, one = at.float32, np.ones(2)
+    for shape in ((3, 2, 0), (0, 2, 4)):
+        empty = np.zeros(shape)
+        check(ops.batch_norm_inference, empty, one, one, dtype=dtype)
+        check(lambda x, v: ops.batch_norm_backward(x, x, v, v), empty, one, dtype=dtype)
+    check(lambda x: ops.layer_norm(x, (0,)), np.zeros((3, 0)), dtype=dtype)
+    check(lambda x: ops.layer_norm_backward(x, x, (4,), x[:, :1], x[:, :1]), np.zeros((0, 4)), dtype=dtype)
+    check(
+        lambda x: ops.avg_pool2d_backward(ops.avg_pool2d(x, 2, 2, 1), x.shape, 2, 2, 1),
+        np.zeros((2, 3, 0)),
+        dtype=dtype,
+    )
+    check(lambda x: ops.avg_pool2d(x, 1, 2, 0, True), np.zeros((2, 0, 3)), dtype=dtype)
+    check(lambda x: ops.adaptive_avg_pool2d(x, 2), np.zeros((0, 4, 3)), dtype=dtype)
+    check(lambda x: ops.max_pool2d_backward(x, x.to(at.int64), (2, 4, 3), 2), np.zeros((2, 0, 3)), dtype=dtype)
+    check(lambda x: ops.mse_loss(x, x), np.zeros(0), dtype=dtype)
+    check(ops.nll_loss, np.zeros((0, 3)), np.zeros(0, np.int64), dtype=dtype)
+    check(lambda x: ops.embedding(x.to(at.int64), x.reshape(0, 3)), np.zeros((2, 0)), dtype=dtype)
+    check(lambda x: ops.linear(x, x.reshape(4, 0), at.ones(4, device=x.device)), np.zeros((4, 0)), dtype=dtype)
+
+
 def test_bad_indices_are_told() -> None:
     x, y = at.zeros(4, 3, device="cuda"), at.tensor([0, 1, 3, -1], device="cuda")
     with pytest.raises(at.BoundsError, match=r"nll_loss: expected target in \[0, 3\), got (3|-1) at position"):

@@ -90,7 +90,7 @@ void run(atled_frame* f, int64_t planes, const Windows& rows, const Windows& col
         on.run(spread_kernel<T>, blocks_for(grid.total), x, rows, columns, divisor, grid, y);
       } else {
         // Large windows have a warp each.
-        const uint32_t lanes = in / out >= 32 ? 32 : 1;
+        const uint32_t lanes = in / 32 >= out ? 32 : 1;
         const Grid grid(here, rows.count, columns.count);
         on.run(mean_kernel<T>, blocks_for(static_cast<int64_t>(grid.total) * lanes), x, rows, columns, divisor, grid,
                lanes, y);

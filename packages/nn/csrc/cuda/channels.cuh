@@ -20,7 +20,8 @@ struct Channels {
   uint32_t columns, chunks;               // columns: 1 or 32
 
   Channels(int64_t outer, int64_t count, int64_t inside, int vector)
-      : n(outer), channels(count), inner(inside), vectors(inside / vector), length(n * vectors) {
+      : n(outer), channels(count), inner(inside), vectors(std::max<int64_t>(inside / vector, 1)) {
+    length = inside ? n * vectors : 0;
     columns = inner == 1 ? 32 : 1;
     // Enough blocks for a large device, each with some vectors for a thread.
     constexpr int64_t kBlocks = 1024;

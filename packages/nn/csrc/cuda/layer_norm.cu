@@ -1,5 +1,7 @@
 // Layer normalisation: each row has a power of two of neighbouring threads, and is read twice, the second time from a
 // cache. Gradients to weight and bias are sums over rows, which chunks of rows share out.
+#include <limits>
+
 #include "cuda/channels.cuh"
 
 namespace atled::nn {
@@ -50,7 +52,8 @@ __global__ void __launch_bounds__(kThreads)
       all = Join{}(all, moments(piece, count));
     }
     all = across(all, s.lanes);
-    const A mean = static_cast<A>(all.mean), rstd = static_cast<A>(1 / sqrt(all.squares / n + eps));
+    const A mean = static_cast<A>(n > 0 ? all.mean : std::numeric_limits<double>::quiet_NaN()),
+            rstd = static_cast<A>(1 / sqrt(all.squares / n + eps));
     if (row < s.rows && lane == 0) {
       means[row] = mean;
       rstds[row] = rstd;

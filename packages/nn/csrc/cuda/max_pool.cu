@@ -1,4 +1,6 @@
 // The largest element of each window. Gradients are gathered: each element looks at the windows that may hold it.
+#include <limits>
+
 #include "cuda/windows.cuh"
 
 namespace atled::nn {

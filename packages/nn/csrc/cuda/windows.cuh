@@ -15,9 +15,10 @@ struct Windows {
   static Windows sliding(int64_t size, int64_t count, int64_t kernel, int64_t stride, int64_t padding,
                          int64_t dilation) {
     constexpr int64_t kMost = INT64_C(1) << 29;
-    if (std::max({size, count, padding, (kernel - 1) * dilation + 1}) > kMost)
+    const int64_t spread = kernel == 1 ? 1 : dilation;
+    if (std::max({size, count, padding, kernel, spread}) > kMost || (kernel - 1) * spread >= kMost)
       fail(ATLED_E_NOT_IMPLEMENTED, "expected windows and dimensions of at most 2^29 elements");
-    return Windows(size, count, kernel, std::min(stride, kMost), padding, dilation);
+    return Windows(size, count, kernel, std::min(stride, kMost), padding, spread);
   }
   static Windows adaptive(int64_t size, int64_t count) {
     if (std::max<int64_t>(size, 1) > INT32_MAX / (count + 1))
@@ -71,8 +72,8 @@ struct Grid {
   uint32_t total;
 
   Grid(int64_t planes, int64_t h, int64_t w)
-      : rows(static_cast<uint32_t>(h)),
-        columns(static_cast<uint32_t>(w)),
+      : rows(static_cast<uint32_t>(std::max<int64_t>(h, 1))),
+        columns(static_cast<uint32_t>(std::max<int64_t>(w, 1))),
         total(static_cast<uint32_t>(planes * h * w)) {}
   __device__ void locate(uint32_t i, uint32_t& plane, int32_t& row, int32_t& column) const {
     const uint32_t line = columns.quotient(i);
