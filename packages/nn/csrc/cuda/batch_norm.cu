@@ -1,5 +1,5 @@
-// Batch normalisation in two launches each way: sums of each channel, shared out among blocks by shape alone, then the
-// elements, by the same blocks.
+// Batch normalisation: sums of each channel, shared out among blocks by shape alone, then the elements, by the same
+// blocks; two launches, or one where each channel is one block's.
 #include "cuda/channels.cuh"
 
 namespace atled::nn {
@@ -39,8 +39,11 @@ __device__ __forceinline__ void write_affine(const Channels& s, Walk<V> walk, co
   }
 }
 
+enum class Step { kAll, kSums, kWrite };
+
+// What this thread's elements add up to.
 template <class T, int V>
-__global__ void __launch_bounds__(kThreads) statistics_kernel(const Channels s, const T* x, Moments* parts) {
+__device__ __forceinline__ Moments sums_of(const Channels& s, const T* x) {
   using A = Wide<T>;
   constexpr int N = kPiece<V>;
   Walk<V> walk(s);
@@ -58,15 +61,16 @@ __global__ void __launch_bounds__(kThreads) statistics_kernel(const Channels s, 
     }
     all = Join{}(all, moments(piece, count * V));
   }
-  s.keep(all, parts);
+  return all;
 }
 
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
-    normalize_kernel(const Channels s, const T* x, const T* w, const T* b, double eps, const Moments* parts, T* y,
-                     Wide<T>* means, Wide<T>* vars) {
+    forward_kernel(const Channels s, Step step, Moments* parts, const T* x, const T* w, const T* b, double eps, T* y,
+                   Wide<T>* means, Wide<T>* vars) {
   using A = Wide<T>;
-  const Moments all = s.joined(parts);
+  const Moments all = step == Step::kWrite ? s.joined(parts) : s.together(sums_of<T, V>(s, x));
+  if (step == Step::kSums) return s.keep(all, parts);
   const Walk<V> walk(s);
   const int64_t c = s.channel();
   if (c >= s.channels) return;
@@ -90,8 +94,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // The sums of grad and of grad * (x - mean).
 template <class T, int V>
-__global__ void __launch_bounds__(kThreads)
-    grad_sums_kernel(const Channels s, const T* g, const T* x, const Wide<T>* means, Pair2* parts) {
+__device__ __forceinline__ Pair2 grad_sums_of(const Channels& s, const T* g, const T* x, const Wide<T>* means) {
   using A = Wide<T>;
   constexpr int N = kPiece<V>;
   const int64_t c = s.channel();
@@ -121,16 +124,17 @@ __global__ void __launch_bounds__(kThreads)
     }
     all = Join{}(all, Pair2{static_cast<double>(sum), static_cast<double>(product)});
   }
-  s.keep(all, parts);
+  return all;
 }
 
 // To the input: weight rstd (g - mean(g) - xhat mean(g xhat)).
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
-    grad_kernel(const Channels s, const T* g, const T* x, const Wide<T>* means, const Wide<T>* vars, const T* w,
-                double eps, const Pair2* parts, T* y, T* grad_weight, T* grad_bias) {
+    backward_kernel(const Channels s, Step step, Pair2* parts, const T* g, const T* x, const Wide<T>* means,
+                    const Wide<T>* vars, const T* w, double eps, T* y, T* grad_weight, T* grad_bias) {
   using A = Wide<T>;
-  const Pair2 sums = s.joined(parts);
+  const Pair2 sums = step == Step::kWrite ? s.joined(parts) : s.together(grad_sums_of<T, V>(s, g, x, means));
+  if (step == Step::kSums) return s.keep(sums, parts);
   Walk<V> walk(s);
   const int64_t c = s.channel();
   if (c >= s.channels) return;
@@ -167,6 +171,15 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---- the host's side ----
 
+// Calls launch(step, parts) once or twice.
+template <class X, class F>
+void by_steps(const Channels& s, DLDevice device, F&& launch) {
+  if (s.chunks == 1) return launch(Step::kAll, static_cast<X*>(nullptr));
+  const Parts<X> parts(s, device);
+  launch(Step::kSums, parts.get());
+  launch(Step::kWrite, parts.get());
+}
+
 void forward(atled_frame* f) {
   const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 1)),
                bias = contiguous(arg_tensor(f, 2));
@@ -177,10 +190,10 @@ void forward(atled_frame* f) {
     T* y = data<T>(out_tensor(f, 0));
     over_channels<T>(input, {x, y}, [&](const auto& on, const Channels& s, auto vector) {
       constexpr int V = decltype(vector)::value;
-      const Parts<Moments> parts(s, input->dl.device);
-      on.run(statistics_kernel<T, V>, s.blocks(), s, x, parts.get());
-      on.run(normalize_kernel<T, V>, s.blocks(), s, x, data_or_null<T>(weight), data_or_null<T>(bias), eps, parts.get(),
-             y, data<Wide<T>>(out_tensor(f, 1)), data<Wide<T>>(out_tensor(f, 2)));
+      by_steps<Moments>(s, input->dl.device, [&](Step step, Moments* parts) {
+        on.run(forward_kernel<T, V>, s.blocks(), s, step, parts, x, data_or_null<T>(weight), data_or_null<T>(bias), eps,
+               y, data<Wide<T>>(out_tensor(f, 1)), data<Wide<T>>(out_tensor(f, 2)));
+      });
     });
   });
 }
@@ -215,10 +228,11 @@ void backward(atled_frame* f) {
     T* y = data<T>(out_tensor(f, 0));
     over_channels<T>(input, {g, x, y}, [&](const auto& on, const Channels& s, auto vector) {
       constexpr int V = decltype(vector)::value;
-      const Parts<Pair2> parts(s, input->dl.device);
-      on.run(grad_sums_kernel<T, V>, s.blocks(), s, g, x, data<Wide<T>>(mean), parts.get());
-      on.run(grad_kernel<T, V>, s.blocks(), s, g, x, data<Wide<T>>(mean), data<Wide<T>>(var), data_or_null<T>(weight),
-             eps, parts.get(), y, data<T>(out_tensor(f, 1)), data<T>(out_tensor(f, 2)));
+      by_steps<Pair2>(s, input->dl.device, [&](Step step, Pair2* parts) {
+        on.run(backward_kernel<T, V>, s.blocks(), s, step, parts, g, x, data<const Wide<T>>(mean),
+               data<const Wide<T>>(var), data_or_null<T>(weight), eps, y, data<T>(out_tensor(f, 1)),
+               data<T>(out_tensor(f, 2)));
+      });
     });
   });
 }

@@ -51,10 +51,9 @@ struct Channels {
   __device__ X together(const X& value) const {
     return columns == 1 ? across(value, kThreads) : across_warps(value);
   }
-  // Joins what the block's threads have of a channel, for all to have in the next launch.
+  // Leaves what the block's threads have of a channel together, for all to have in the next launch.
   template <class X>
-  __device__ void keep(const X& value, X* parts) const {
-    const X all = together(value);
+  __device__ void keep(const X& all, X* parts) const {
     if (lane() == 0 && channel() < channels) parts[channel() * chunks + blockIdx.y] = all;
   }
   template <class X>

@@ -149,10 +149,11 @@ __global__ void __launch_bounds__(kThreads)
       }
     all = Join{}(all, Pair2{static_cast<double>(product), static_cast<double>(sum)});
   }
+  all = s.together(all);
   if (parts)
     s.keep(all, parts);
   else
-    write_sums(s, s.together(all), grad_weight, grad_bias);
+    write_sums(s, all, grad_weight, grad_bias);
 }
 
 template <class T>
