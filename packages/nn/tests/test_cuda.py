@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -341,3 +343,26 @@ def test_training_on_cuda_is_as_on_the_cpu() -> None:
 
     with nn.backends.cudnn.flags(allow_tf32=False):
         assert losses("cuda") == pytest.approx(losses("cpu"), rel=1e-4)
+
+
+LATER = """
+import atled.core as at
+from atled import nn
+
+x, y = at.zeros(4, 3, device="cuda"), at.tensor([0, 1, 5, 2], device="cuda")
+loss, total = at.ops.nn.nll_loss(x, y)
+try:
+    at.cuda.synchronize()
+except at.BoundsError as error:
+    assert "nll_loss: expected target in [0, 3), got 5 at position 2; this was call" in str(error), error
+else:
+    raise SystemExit("expected a BoundsError")
+at.ops.nn.nll_loss(x, y % 3)
+at.cuda.synchronize()
+"""
+
+
+def test_bad_indices_are_told_where_the_host_waits() -> None:
+    settings = {name: value for name, value in os.environ.items() if name != "CUDA_LAUNCH_BLOCKING"}
+    settings["ATLED_CUDA_LAUNCH_BLOCKING"] = "0"
+    subprocess.run([sys.executable, "-c", LATER], env=settings, check=True, timeout=120)
