@@ -24,7 +24,7 @@ def rows() -> list[Row]:
     """Bandwidth of element-wise ops and reductions, rates of products, cost of a launch, training steps."""
     if not (torch.cuda.is_available() and at.cuda.is_available()):
         return []
-    return [*_bandwidth(), *_products(), *_convolutions(), *_launches(), *_steps()]
+    return [*_bandwidth(), *_layers(), *_products(), *_convolutions(), *_launches(), *_steps()]
 
 
 def _waits(wait: Callable[[], object], call: Callable[[], object], launches: int = LAUNCHES) -> Callable[[], object]:
@@ -80,6 +80,61 @@ def _bandwidth() -> list[Row]:
         row("copy of a transpose", lambda: square.T.contiguous(), lambda: square_t.T.contiguous(), 8 * n),
         row("cumsum of rows", lambda: at.cumsum(square, 1), lambda: torch.cumsum(square_t, 1), 8 * n),
     ]
+
+
+def _layers() -> list[Row]:
+    """nn's ops and their gradients on 256 images of 64 channels, and on rows of 1024; both libraries' kernels alone."""
+    ours, theirs = at.ops.nn, torch.ops.aten
+    (x, t), (g, u) = _pair((256, 64, 56, 56)), _pair((256, 64, 56, 56), seed=1)
+    (rows, rows_t), (slopes, slopes_t) = _pair((65536, 1024)), _pair((65536, 1024), seed=1)
+    (w, w_t), (b, b_t) = _pair((64,)), _pair((64,), seed=1)
+    (v, v_t), (c, c_t) = _pair((1024,)), _pair((1024,), seed=1)
+    window = ([2, 2], [2, 2], [0, 0], [1, 1], False)
+    _, mean, var = ours.batch_norm(x, w, b)
+    _, mean_t, rstd_t = theirs.native_batch_norm(t, w_t, b_t, None, None, True, 0.1, 1e-5)
+    pooled, indices = ours.max_pool2d_with_indices(x, *window)
+    pooled_t, indices_t = theirs.max_pool2d_with_indices(t, *window)
+    _, row_mean, row_rstd = ours.layer_norm(rows, (1024,), v, c)
+    _, row_mean_t, row_rstd_t = theirs.native_layer_norm(rows_t, [1024], v_t, c_t, 1e-5)
+    calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        "batch_norm": (
+            lambda: ours.batch_norm(x, w, b),
+            lambda: theirs.native_batch_norm(t, w_t, b_t, None, None, True, 0.1, 1e-5),
+        ),
+        "batch_norm, gradients": (
+            lambda: ours.batch_norm_backward(g, x, mean, var, w),
+            lambda: theirs.native_batch_norm_backward(
+                u, t, w_t, None, None, mean_t, rstd_t, True, 1e-5, [True, True, True]
+            ),
+        ),
+        "max_pool2d": (
+            lambda: ours.max_pool2d_with_indices(x, *window),
+            lambda: theirs.max_pool2d_with_indices(t, *window),
+        ),
+        "max_pool2d, gradient": (
+            lambda: ours.max_pool2d_backward(pooled, indices, x.shape, *window[:4]),
+            lambda: theirs.max_pool2d_with_indices_backward(pooled_t, t, *window, indices_t),
+        ),
+        "means of planes": (
+            lambda: ours.adaptive_avg_pool2d(x, 1),
+            lambda: torch.nn.functional.adaptive_avg_pool2d(t, 1),
+        ),
+        "layer_norm": (
+            lambda: ours.layer_norm(rows, (1024,), v, c),
+            lambda: theirs.native_layer_norm(rows_t, [1024], v_t, c_t, 1e-5),
+        ),
+        "layer_norm, gradients": (
+            lambda: ours.layer_norm_backward(slopes, rows, (1024,), row_mean, row_rstd, v),
+            lambda: theirs.native_layer_norm_backward(
+                slopes_t, rows_t, [1024], row_mean_t, row_rstd_t, v_t, c_t, [True, True, True]
+            ),
+        ),
+        "gelu": (lambda: ours.gelu(x), lambda: theirs.gelu(t)),
+        "gelu, gradient": (lambda: ours.gelu_backward(g, x), lambda: theirs.gelu_backward(u, t)),
+        "dropout": (lambda: ours.dropout(x, 0.1), lambda: theirs.native_dropout(t, 0.1, True)),
+        "mse_loss": (lambda: ours.mse_loss(x, g), lambda: theirs.mse_loss(t, u)),
+    }
+    return [Row(f"cuda {name}", _both(*pair, 5), {"torch": 1.0}) for name, pair in calls.items()]
 
 
 def _products() -> list[Row]:
