@@ -89,6 +89,8 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "range_end": (c_uint64,),
     "mark": (c_char_p,),
     "open_library": (c_char_p, c_char_p, _HANDLE),
+    "index_begin": (c_int32, c_char_p, c_char_p, c_void_p),
+    "index_end": (c_int32, c_void_p),
 }
 
 
