@@ -74,7 +74,7 @@ endfunction()
 
 # atled_add_cuda_plugin(<name> [DESTINATION <folder in the wheel>] [NVCC_OPTIONS <option>...] [SOURCES] <source>...)
 #
-# A plugin library, as atled_add_plugin's, of .cu files, which nvcc compiles as C++20, and of others, which the compiler
+# A plugin library, as atled_add_plugin's, of .cu files, which nvcc compiles as C++17, and of others, which the compiler
 # for C++ does. The target's include directories and definitions are both's. With DESTINATION, it is installed there, as
 # the component cuda. Where CUDA is left out there is no target:
 #
@@ -100,7 +100,8 @@ function(atled_add_cuda_plugin name)
     return()
   endif()
 
-  set(flags -std=c++20 -O3 -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas --expt-relaxed-constexpr
+  # In C++20 libstdc++'s arithmetic of std::complex compiles for a device, and computes nothing there.
+  set(flags -std=c++17 -O3 -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas --expt-relaxed-constexpr
       --extended-lambda --compress-mode=size -Werror=cross-execution-space-call -diag-suppress=186 -DNDEBUG
       ${plugin_NVCC_OPTIONS} "-I${include}" "-L${atled_cuda_root}/lib")
   foreach(architecture ${ATLED_CUDA_ARCHITECTURES})

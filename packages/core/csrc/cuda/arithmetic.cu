@@ -106,11 +106,8 @@ struct ComplexPow {
     return ComplexExp{}(Mul{}(b, ComplexLog{}(a)));
   }
 };
-const LaunchTable pow_launches = [] {
-  LaunchTable t;
-  t.set<Checked<FastPow>, float, float, float>(ATLED_FLOAT32);
-  return t.binary<IntegerPow>(Integers{}).binary<FloatPow>(Types<double>{}).binary<ComplexPow>(Types<Complex>{});
-}();
+const LaunchTable pow_launches =
+    LaunchTable().binary<IntegerPow>(Integers{}).binary<FloatPow>(Floats{}).binary<ComplexPow>(Types<Complex>{});
 
 // x ** 2 and the like are products.
 const LaunchTable* small_power(const atled_value& exponent, int dtype) {

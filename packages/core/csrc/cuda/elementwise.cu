@@ -80,7 +80,7 @@ int Elementwise::settle(int operands, bool floats) {
 
 void Elementwise::run_pieces(const void* f, const Launches& launches) {
   const cudaStream_t stream = current_stream(device_.device_id);
-  walk_.each_piece([&](const Walk& piece) {
+  walk_.each_piece([&](Walk piece) {
     char* data[kMaxOperands];
     bool dense = true;
     for (int k = 0; k < count_; ++k) {
@@ -90,10 +90,9 @@ void Elementwise::run_pieces(const void* f, const Launches& launches) {
       const auto width = static_cast<uintptr_t>(launches.items[k] * launches.vector);
       dense = dense && piece.dense(k, launches.items[k]) && reinterpret_cast<uintptr_t>(data[k]) % width == 0;
     }
-    if (dense)
-      launches.dense(f, data, numbers_, piece.total(), stream);
-    else
-      launches.strided(f, data, numbers_, piece, stream);
+    if (dense) return launches.dense(f, data, numbers_, piece.total(), stream);
+    const uint32_t sides = piece.group(launches.vector, launches.items, data);
+    launches.strided(f, data, numbers_, sides, piece, stream);
   });
 }
 

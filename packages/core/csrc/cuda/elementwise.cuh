@@ -85,21 +85,31 @@ struct Element {
   }
 };
 
+// Neighbours at once: `sides` has a bit for each operand that has them side by side; for others all are the same.
 template <class F, class Small, class R, class... A, size_t... I>
-__device__ __forceinline__ void apply_vector(const F& f, const Operands<1 + sizeof...(A)>& o, uint32_t i,
+__device__ __forceinline__ void apply_vector(const F& f, const Operands<1 + sizeof...(A)>& o,
+                                             const int32_t (&offsets)[1 + sizeof...(A)], uint32_t sides,
                                              std::index_sequence<I...>) {
   using E = Element<F, Small, R, A...>;
   constexpr int V = E::kVector;
   std::tuple<Vector<InMemory<A, Small>, V>...> in;
-  ((o.data[I + 1] ? void(std::get<I>(in) = reinterpret_cast<const Vector<InMemory<A, Small>, V>*>(o.data[I + 1])[i])
-                  : void()),
-   ...);
+  auto load = [&](auto& vector, int k) {
+    using M = std::remove_reference_t<decltype(vector)>;
+    if (sides >> k & 1) {
+      vector = *reinterpret_cast<const M*>(o.data[k] + offsets[k]);
+    } else if (o.data[k]) {
+      const auto same = *reinterpret_cast<const std::remove_reference_t<decltype(vector.item[0])>*>(o.data[k] + offsets[k]);
+#pragma unroll
+      for (int v = 0; v < V; ++v) vector.item[v] = same;
+    }
+  };
+  (load(std::get<I>(in), I + 1), ...);
   Vector<InMemory<R, Small>, V> out;
 #pragma unroll
   for (int v = 0; v < V; ++v)
     out.item[v] = InMemory<R, Small>(
         f((o.data[I + 1] ? loaded<A>(std::get<I>(in).item[v]) : E::template number<A>(o.numbers[I + 1]))...));
-  reinterpret_cast<Vector<InMemory<R, Small>, V>*>(o.data[0])[i] = out;
+  *reinterpret_cast<Vector<InMemory<R, Small>, V>*>(o.data[0] + offsets[0]) = out;
 }
 
 template <class F, class Small, class R, class... A, size_t... I>
@@ -112,12 +122,16 @@ __device__ __forceinline__ void apply_one(const F& f, const Operands<1 + sizeof.
 }
 
 template <class F, class Small, class R, class... A>
-__global__ void __launch_bounds__(kThreads) dense_kernel(F f, Operands<1 + sizeof...(A)> o, uint32_t n) {
+__global__ void __launch_bounds__(kThreads)
+    dense_kernel(F f, Operands<1 + sizeof...(A)> o, uint32_t tensors, uint32_t n) {
   using E = Element<F, Small, R, A...>;
   constexpr uint32_t V = E::kVector;
   const uint32_t vectors = n / V;
-  for (uint32_t i = thread_index(); i < vectors; i += thread_count())
-    apply_vector<F, Small, R, A...>(f, o, i, std::index_sequence_for<A...>{});
+  for (uint32_t i = thread_index(); i < vectors; i += thread_count()) {
+    const int32_t offsets[] = {static_cast<int32_t>(i * V * sizeof(InMemory<R, Small>)),
+                               static_cast<int32_t>(i * V * sizeof(InMemory<A, Small>))...};
+    apply_vector<F, Small, R, A...>(f, o, offsets, tensors, std::index_sequence_for<A...>{});
+  }
   // What is left fills less than a vector.
   const uint32_t i = vectors * V + thread_index();
   if (i < n) {
@@ -127,13 +141,17 @@ __global__ void __launch_bounds__(kThreads) dense_kernel(F f, Operands<1 + sizeo
   }
 }
 
+// `sides`: the walk goes over vectors; 0: over elements.
 template <class F, class Small, class R, class... A>
-__global__ void __launch_bounds__(kThreads)
-    strided_kernel(F f, Operands<1 + sizeof...(A)> o, const __grid_constant__ Offsets<1 + sizeof...(A)> walk) {
+__global__ void __launch_bounds__(kThreads) strided_kernel(F f, Operands<1 + sizeof...(A)> o, uint32_t sides,
+                                                           const __grid_constant__ Offsets<1 + sizeof...(A)> walk) {
   for (uint32_t i = thread_index(); i < walk.total; i += thread_count()) {
     int32_t offsets[1 + sizeof...(A)];
     walk.locate(i, offsets);
-    apply_one<F, Small, R, A...>(f, o, offsets, std::index_sequence_for<A...>{});
+    if (sides)
+      apply_vector<F, Small, R, A...>(f, o, offsets, sides, std::index_sequence_for<A...>{});
+    else
+      apply_one<F, Small, R, A...>(f, o, offsets, std::index_sequence_for<A...>{});
   }
 }
 
@@ -141,15 +159,18 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class F, class Small, class R, class... A>
 void launch_dense(const void* f, char* const* data, const Number* numbers, int64_t n, cudaStream_t stream) {
+  uint32_t tensors = 0;
+  for (uint32_t k = 0; k <= sizeof...(A); ++k) tensors |= uint32_t{data[k] != nullptr} << k;
   constexpr int kVector = Element<F, Small, R, A...>::kVector;
   launch(dense_kernel<F, Small, R, A...>, blocks_for((n + kVector - 1) / kVector, kThreads), kThreads, stream,
-         *static_cast<const F*>(f), Operands<1 + sizeof...(A)>(data, numbers), static_cast<uint32_t>(n));
+         *static_cast<const F*>(f), Operands<1 + sizeof...(A)>(data, numbers), tensors, static_cast<uint32_t>(n));
 }
 template <class F, class Small, class R, class... A>
-void launch_strided(const void* f, char* const* data, const Number* numbers, const Walk& walk, cudaStream_t stream) {
+void launch_strided(const void* f, char* const* data, const Number* numbers, uint32_t sides, const Walk& walk,
+                    cudaStream_t stream) {
   constexpr int N = 1 + sizeof...(A);
   launch(strided_kernel<F, Small, R, A...>, blocks_for(walk.total(), kThreads), kThreads, stream,
-         *static_cast<const F*>(f), Operands<N>(data, numbers), Offsets<N>(walk));
+         *static_cast<const F*>(f), Operands<N>(data, numbers), sides, Offsets<N>(walk));
 }
 
 class Elementwise {
@@ -207,7 +228,8 @@ class Elementwise {
     int vector;
     int64_t items[kMaxOperands];
     void (*dense)(const void* f, char* const* data, const Number* numbers, int64_t n, cudaStream_t stream);
-    void (*strided)(const void* f, char* const* data, const Number* numbers, const Walk& walk, cudaStream_t stream);
+    void (*strided)(const void* f, char* const* data, const Number* numbers, uint32_t sides, const Walk& walk,
+                    cudaStream_t stream);
   };
   void run_pieces(const void* f, const Launches& launches);
 
@@ -293,14 +315,5 @@ Launch find_launch(const LaunchTable& table, int dtype);
 int run_same(void* table, atled_frame* frame) noexcept;   // in and out the promoted dtype
 int run_float(void* table, atled_frame* frame) noexcept;  // ... where integers become the default float
 int run_bool(void* table, atled_frame* frame) noexcept;   // ... and the result is bool
-
-// For functors with a fast path that holds only for some elements.
-template <class F>
-struct Checked {
-  template <class... T>
-  ATLED_FN auto operator()(T... x) const {
-    return F::fast(x...) ? F{}(x...) : F::slow(x...);
-  }
-};
 
 }  // namespace atled::core::cuda

@@ -5,10 +5,9 @@ namespace atled::core::cuda {
 
 namespace {
 
-// float by float_math.h, double and complex as CUDA's library has them.
 template <class F>
 LaunchTable float_launches() {
-  return LaunchTable().unary<F>(Types<float>{}).template unary<F>(Types<double>{});
+  return LaunchTable().unary<F>(Floats{});
 }
 ATLED_OF_COMPLEX(ComplexExp2, return ComplexExp{}(0.69314718055994530942 * z));
 ATLED_OF_COMPLEX(ComplexLog2, return ComplexLog{}(z) / 0.69314718055994530942);
@@ -37,7 +36,7 @@ const LaunchTable erfc_launches = float_launches<Erfc>();
 
 template <class F>
 LaunchTable pair_launches() {
-  return LaunchTable().binary<F>(Types<float>{}).template binary<F>(Types<double>{});
+  return LaunchTable().binary<F>(Floats{});
 }
 
 const LaunchTable logaddexp_launches = pair_launches<LogAddExp<false>>();

@@ -18,7 +18,7 @@ struct ReduceLayout {
   ReduceOffsets kept, gone;
   int64_t outputs, length, chunk_length;
   uint32_t lanes;
-  bool rows;
+  bool rows, vectors;
 };
 
 // Accumulators of the block, one a thread; each output's are combined into its lane 0's.
@@ -30,10 +30,47 @@ __device__ __forceinline__ typename R::Acc across_lanes(const R& r, typename R::
   Acc* all = reinterpret_cast<Acc*>(storage);
   all[threadIdx.x] = acc;
   for (uint32_t half = lanes / 2; half > 0; half /= 2) {
-    __syncthreads();
+    if (half * lane_step < 32) {
+      __syncwarp();  // all lanes are of one warp by now
+    } else {
+      __syncthreads();
+    }
     if (lane < half) {
       acc = r.combine(acc, all[threadIdx.x + half * lane_step]);
       all[threadIdx.x] = acc;
+    }
+  }
+  return acc;
+}
+
+// One lane's elements of a chunk, in order. What a round needs is under way before any of it is combined.
+template <class R>
+__device__ __forceinline__ typename R::Acc over_lane(const R& r, const char* in, int64_t from, int64_t to,
+                                                     uint32_t lane, const ReduceLayout& layout) {
+  using In = typename R::In;
+  constexpr uint32_t V = sizeof(In) < 16 ? 16 / sizeof(In) : 1, kRound = V > kLaneElements ? V : kLaneElements;
+  const uint32_t lanes = layout.lanes;
+  typename R::Acc acc = r.identity();
+  for (int64_t first = from; first < to; first += int64_t{kRound} * lanes) {
+    Vector<In, V> x[kRound / V];
+#pragma unroll
+    for (uint32_t k = 0; k < kRound; ++k) {
+      const int64_t i = first + place_in_round<V>(k, lane, lanes, layout.vectors);
+      if (i >= to) continue;
+      const char* at = in + layout.gone.offset(i);
+      if (!layout.vectors)
+        x[k / V].item[k % V] = *reinterpret_cast<const In*>(at);
+      else if (k % V == 0)
+        x[k / V] = *reinterpret_cast<const Vector<In, V>*>(at);
+    }
+#pragma unroll
+    for (uint32_t k = 0; k < kRound; ++k) {
+      const int64_t i = first + place_in_round<V>(k, lane, lanes, layout.vectors);
+      if (i >= to) continue;
+      if constexpr (IsIndexed<R>::value)
+        acc = r.combine(acc, r.load_at(x[k / V].item[k % V], i));
+      else
+        acc = r.combine(acc, r.load(x[k / V].item[k % V]));
     }
   }
   return acc;
@@ -59,16 +96,7 @@ __global__ void __launch_bounds__(kReduceThreads)
     Acc acc = r.identity();
     if (here) {
       layout.kept.locate(output, base, place);
-#pragma unroll 4
-      for (int64_t i = from + lane; i < to; i += lanes) {
-        int64_t offset, unused;
-        layout.gone.locate(i, offset, unused);
-        const auto x = *reinterpret_cast<const typename R::In*>(in + base + offset);
-        if constexpr (IsIndexed<R>::value)
-          acc = r.combine(acc, r.load_at(x, i));
-        else
-          acc = r.combine(acc, r.load(x));
-      }
+      acc = over_lane(r, in + base, from, to, lane, layout);
     }
     acc = across_lanes(r, acc, lane, lanes, lane_step);
     __syncthreads();  // the storage is used again
@@ -155,7 +183,8 @@ void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const 
                             plan.length,
                             plan.chunk_length,
                             static_cast<uint32_t>(plan.lanes),
-                            plan.rows};
+                            plan.rows,
+                            plan.rows && in_vectors(kept, gone, item, reinterpret_cast<uintptr_t>(data<char>(in)))};
   Tensor room;
   typename R::Acc* partial = nullptr;
   if (plan.chunks > 1) {

@@ -81,6 +81,15 @@ struct ReduceOffsets {
       out[k] = dims.out[k];
     }
   }
+  ATLED_FN int64_t offset(int64_t index) const {
+    int64_t bytes = 0;
+    for (int k = 0; k + 1 < n; ++k) {
+      const int64_t rest = small ? fast[k].quotient(static_cast<uint32_t>(index)) : index / size[k];
+      bytes += (index - rest * size[k]) * in[k];
+      index = rest;
+    }
+    return n > 0 ? bytes + index * in[n - 1] : 0;
+  }
   ATLED_FN void locate(int64_t index, int64_t& in_bytes, int64_t& out_elements) const {
     in_bytes = out_elements = 0;
     for (int k = 0; k < n; ++k) {
@@ -108,8 +117,9 @@ struct ReducePlan {
 // Work of one chunk at least, and blocks beyond which no output is shared out: both constants, not the device's, for
 // the order of additions depends on them.
 constexpr int64_t kChunkElements = 16384;
-constexpr int64_t kEnoughBlocks = 1024;
-constexpr int64_t kMostChunks = 1024;
+constexpr int64_t kEnoughBlocks = 4096;
+constexpr int64_t kMostChunks = 4096;
+constexpr int kLaneElements = 16;  // of a row, at least; a lane reads as many in a round
 
 inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone) {
   auto magnitude = [](int64_t x) { return x < 0 ? -x : x; };
@@ -117,10 +127,10 @@ inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone)
   plan.outputs = kept.total();
   plan.length = gone.total();
   plan.rows = kept.n == 0 || (gone.n > 0 && magnitude(gone.in[0]) <= magnitude(kept.in[0]));
-  // Columns leave a warp's width of outputs side by side; rows take a lane for every few elements.
+  // Columns leave a warp's width of outputs side by side.
   const int most = plan.rows ? kReduceThreads : kReduceThreads / 32;
   plan.lanes = 1;
-  while (plan.lanes < most && plan.lanes * 4 < plan.length) plan.lanes *= 2;
+  while (plan.lanes < most && plan.lanes * kLaneElements < plan.length) plan.lanes *= 2;
   plan.chunks = 1;
   const int64_t blocks = plan.output_blocks();
   // In columns, a block's chunk is as long for each of its many outputs.
@@ -131,10 +141,28 @@ inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone)
     if (wanted > kMostChunks) wanted = kMostChunks;
     plan.chunks = wanted < 1 ? 1 : wanted;
   }
-  plan.chunk_length = (plan.length + plan.chunks - 1) / plan.chunks;
+  // Whole vectors of any dtype.
+  plan.chunk_length = ((plan.length + plan.chunks - 1) / plan.chunks + 15) / 16 * 16;
   if (plan.chunk_length > 0) plan.chunks = (plan.length + plan.chunk_length - 1) / plan.chunk_length;
   if (plan.chunks < 1) plan.chunks = 1;
   return plan;
+}
+
+// Where a lane's k-th element of a round is, from the round's first on. Vectors of V hold neighbouring elements of one
+// lane; else neighbouring lanes take neighbouring elements.
+template <uint32_t V>
+ATLED_FN uint32_t place_in_round(uint32_t k, uint32_t lane, uint32_t lanes, bool vectors) {
+  return vectors ? (k / V * lanes + lane) * V + k % V : k * lanes + lane;
+}
+
+// Whether every 16 bytes of what is reduced lie side by side, whole and aligned.
+inline bool in_vectors(const ReduceDims& kept, const ReduceDims& gone, int64_t item, uintptr_t address) {
+  if (gone.n == 0 || gone.in[0] != item || address % 16 != 0 || gone.size[0] * item % 16 != 0) return false;
+  for (int k = 1; k < gone.n; ++k)
+    if (gone.in[k] % 16 != 0) return false;
+  for (int k = 0; k < kept.n; ++k)
+    if (kept.in[k] % 16 != 0) return false;
+  return true;
 }
 
 }  // namespace atled::core::cuda

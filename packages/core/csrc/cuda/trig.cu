@@ -10,13 +10,6 @@ LaunchTable library() {
   return LaunchTable().unary<F>(Floats{});
 }
 
-// Huge arguments of float take the library's way.
-template <class Fast, class F>
-LaunchTable checked() {
-  LaunchTable t = library<F>();
-  return t.set<Checked<Fast>, float, float>(ATLED_FLOAT32);
-}
-
 ATLED_COMPLEX_LIBRARY(ComplexSin, sin);
 ATLED_COMPLEX_LIBRARY(ComplexCos, cos);
 ATLED_COMPLEX_LIBRARY(ComplexAsin, asin);
@@ -44,8 +37,8 @@ ATLED_OF_COMPLEX(ComplexSinc, {
   return ComplexDivide{}(ComplexSin{}({kPi * Sinc::period(z.real()), b}), {a, b});
 });
 
-const LaunchTable sin_launches = checked<FastSin, Sin>();
-const LaunchTable cos_launches = checked<FastCos, Cos>();
+const LaunchTable sin_launches = library<Sin>();
+const LaunchTable cos_launches = library<Cos>();
 const LaunchTable tan_launches = library<Tan>();
 const LaunchTable asin_launches = library<Asin>();
 const LaunchTable acos_launches = library<Acos>();

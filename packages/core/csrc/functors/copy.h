@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "functors/inline.h"
+#include "functors/complex_operators.h"
 
 namespace atled::core {
 

@@ -22,7 +22,7 @@ struct FastCos {
 struct Tanh {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (is_float<T>)
+    if constexpr (by_float_math<T>)
       return fmath::tanh(x);
     else
       return std::tanh(x);

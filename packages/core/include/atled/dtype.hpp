@@ -34,20 +34,30 @@ struct Half {
   uint16_t bits = 0;
   Half() = default;
   ATLED_HOST_DEVICE Half(float f) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(f));
+#else
     uint32_t x = float_to_bits(f), sign = (x >> 16) & 0x8000u, a = x & 0x7fffffffu;
     uint32_t subnormal = float_to_bits(bits_to_float(a) + 0.5f) - 0x3f000000u;
     uint32_t normal = (a - 0x38000000u + 0x0fffu + ((a >> 13) & 1u)) >> 13;
     uint32_t special = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
     uint32_t h = a < 0x38800000u ? subnormal : (a >= 0x477ff000u ? special : normal);
     bits = static_cast<uint16_t>(sign | h);
+#endif
   }
   ATLED_HOST_DEVICE operator float() const {
+#if defined(__CUDA_ARCH__)
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(bits));
+    return f;
+#else
     uint32_t sign = (bits & 0x8000u) << 16, a = bits & 0x7fffu;
     uint32_t normal = (a << 13) + 0x38000000u;
     uint32_t special = 0x7f800000u | (a << 13);
     float subnormal = static_cast<float>(a) * 5.9604644775390625e-8f;  // 2^-24
     uint32_t f = a >= 0x7c00u ? special : (a >= 0x0400u ? normal : float_to_bits(subnormal));
     return bits_to_float(sign | f);
+#endif
   }
 };
 
@@ -55,9 +65,13 @@ struct BFloat16 {
   uint16_t bits = 0;
   BFloat16() = default;
   ATLED_HOST_DEVICE BFloat16(float f) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(f));
+#else
     uint32_t x = float_to_bits(f);
     uint32_t rounded = (x + 0x7fffu + ((x >> 16) & 1u)) >> 16;
     bits = static_cast<uint16_t>(f != f ? 0x7fc0u | ((x >> 16) & 0x8000u) : rounded);
+#endif
   }
   ATLED_HOST_DEVICE operator float() const { return bits_to_float(static_cast<uint32_t>(bits) << 16); }
 };

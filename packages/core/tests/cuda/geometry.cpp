@@ -97,27 +97,32 @@ void plan(int ndim, const int64_t* dims, Plan* out) {
   *out = Plan{p.outputs, p.length, p.rows, p.lanes, p.chunks, p.chunk_length};
 }
 
-// The kernel's loops, thread by thread: what each block's lanes read, added up per output as integers.
+// The kernel's loops, thread by thread: what each block's lanes read, added up per output as integers. In vectors as
+// the kernel would, or not.
 void run(int ndim, const int64_t* dims, const int64_t* in, int64_t* out) {
   ReduceDims kept, gone;
   split(ndim, dims, kept, gone);
   const ReducePlan p = plan_reduction(kept, gone);
   const ReduceOffsets kept_at(kept), gone_at(gone);
   const int64_t per_block = p.outputs_per_block();
+  const bool vectors = p.rows && in_vectors(kept, gone, 8, reinterpret_cast<uintptr_t>(in));
   for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
     for (int64_t block = 0; block < p.output_blocks(); ++block)
       for (int thread = 0; thread < kReduceThreads; ++thread) {
         const int64_t lane = p.rows ? thread % p.lanes : thread / per_block;
         const int64_t output = block * per_block + (p.rows ? thread / p.lanes : thread % per_block);
         if (output >= p.outputs) continue;
-        int64_t base, place, offset, unused;
+        int64_t base, place;
         kept_at.locate(output, base, place);
         const int64_t from = chunk * p.chunk_length;
         const int64_t to = from + p.chunk_length < p.length ? from + p.chunk_length : p.length;
-        for (int64_t i = from + lane; i < to; i += p.lanes) {
-          gone_at.locate(i, offset, unused);
-          out[place] += in[(base + offset) / 8];
-        }
+        for (int64_t first = from; first < to; first += kLaneElements * p.lanes)
+          for (uint32_t k = 0; k < kLaneElements; ++k) {
+            const int64_t i = first + place_in_round<2>(k, static_cast<uint32_t>(lane), static_cast<uint32_t>(p.lanes), vectors);
+            if (i >= to) continue;
+            const uint32_t in_vector = vectors ? k % 2 : 0;
+            out[place] += in[(base + gone_at.offset(i - in_vector)) / 8 + in_vector];
+          }
       }
 }
 
