@@ -52,7 +52,8 @@ class Product {
     const bool vector = x_.rows == 1 || y_.columns == 1;
     if (vector && (x_.columns == 1 || (x_.column == 1 && y_.row == 1))) return multiply_rows(whole_job());
     const int64_t most = std::max({x_.rows, x_.columns, y_.columns});
-    if (has_blas(out_->dtype) && x_.columns > 0 && most <= kMostBlas) return by_blas();
+    // With alpha 0, cuBLASLt leaves a column that is not c itself unwritten.
+    if (has_blas(out_->dtype) && x_.columns > 0 && most <= kMostBlas && alpha_ != 0.0) return by_blas();
     multiply_tiles(whole_job());
   }
 
