@@ -67,6 +67,47 @@ def test_what_is_unused_is_given_back(gpu: str) -> None:
     assert at.cuda.memory_reserved() <= held - 64 * MIB
 
 
+def test_training_neither_wastes_memory_nor_asks_for_more(gpu: str) -> None:
+    """Weights that stay, activations until the backward pass, gradients, scratch; lengths that change."""
+    script = f"""if True:
+        import random
+        import atled.core as at
+
+        def get(elements):
+            return at.empty((elements,), dtype=at.float16, device="cuda")
+
+        width, layers, scale = 1024, 8, {1 if os.path.exists("/proc/driver/nvidia/version") else 4}
+        lengths = random.Random(0)
+        kept = [get(12 * width * width * copies // scale) for _ in range(layers) for copies in (1, 2, 2, 2)]
+        for step in range(120):
+            rows = 8 * (lengths.choice([384, 512, 640, 768, 896, 1024]) + 8 * lengths.randrange(3))
+            x, saved = get(rows * width // scale), []
+            for _ in range(layers):
+                saved.append([x, *(get(rows * n // scale) for n in (2, 2, width, 3 * width, 32, width, 4 * width))])
+                scratch = get(16 * 2**20 // scale)
+                small = [get(128 + lengths.randrange(2048)) for _ in range(12)]
+                x = get(rows * width // scale)
+                del scratch, small
+            loss = get(rows * 16384 // scale)
+            del x, loss
+            gradients = []
+            while saved:
+                scratch, gradient = get(rows * 4 * width // scale), get(12 * width * width * 2 // scale)
+                gradients.append(gradient)
+                saved.pop()
+                del scratch, gradient
+            del gradients
+            if step == 60:
+                before = at.cuda.memory_stats()
+        after = at.cuda.memory_stats()
+        print(at.cuda.max_memory_reserved() / at.cuda.max_memory_allocated())
+        print(*(after[k] - before[k] for k in ("num_device_alloc", "num_device_free", "num_sync_all_streams")))
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    overhead, changes = done.stdout.splitlines()
+    assert float(overhead) <= 1.1 and changes == "0 0 0", done.stdout
+
+
 def test_out_of_memory_names_the_lines_that_hold_it(gpu: str) -> None:
     keep = [at.empty(8 * MIB, dtype=at.uint8, device=gpu) for _ in range(3)]
     line = _line() - 1
