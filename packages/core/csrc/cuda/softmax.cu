@@ -29,49 +29,64 @@ __device__ __forceinline__ A across(const F& f, A value, uint32_t lanes, A* room
 
 template <class T>
 using SoftmaxAcc = std::conditional_t<is_small_float<T>, float, T>;
+template <class T>
+constexpr uint32_t kSoftmaxVector = sizeof(T) == 8 ? 2 : 4;
 
+// `vectors`: rows are whole and aligned pieces of V elements, which a lane reads and writes at once.
 template <class T, bool kLog, int kHeld>
-__global__ void __launch_bounds__(kSoftmaxThreads) held_kernel(T* out, const T* in, const SoftmaxPlan plan) {
+__global__ void __launch_bounds__(kSoftmaxThreads)
+    held_kernel(T* out, const T* in, const SoftmaxPlan plan, bool vectors) {
   using Acc = SoftmaxAcc<T>;
+  constexpr uint32_t V = kSoftmaxVector<T>;
+  using Piece = Vector<T, V>;
   __shared__ Acc tops[kSoftmaxThreads / 32];
   __shared__ double sums[kSoftmaxThreads / 32];
   const uint32_t lanes = plan.lanes, per_block = plan.width, lane = threadIdx.x % lanes, n = plan.n;
+  auto place = [&](uint32_t k) { return place_in_round<V>(k, lane, lanes, vectors); };
   for (int64_t first = static_cast<int64_t>(blockIdx.x) * per_block; first < plan.outer;
        first += static_cast<int64_t>(gridDim.x) * per_block) {
     const int64_t row = first + threadIdx.x / lanes;
     const uint32_t length = row < plan.outer ? n : 0;
     const T* from = in + row * n;
     T* to = out + row * n;
+    Piece pieces[kHeld / V];
+#pragma unroll
+    for (uint32_t k = 0; k < kHeld; ++k) {
+      if (place(k) >= length) continue;
+      if (!vectors)
+        pieces[k / V].item[k % V] = from[place(k)];
+      else if (k % V == 0)
+        pieces[k / V] = *reinterpret_cast<const Piece*>(from + place(k));
+    }
     Acc x[kHeld];
     Acc top = -std::numeric_limits<Acc>::infinity();
 #pragma unroll
-    for (int k = 0; k < kHeld; ++k) {
-      const uint32_t i = k * lanes + lane;
-      if (i < length) x[k] = static_cast<Acc>(from[i]);
-    }
-#pragma unroll
-    for (int k = 0; k < kHeld; ++k)
-      if (k * lanes + lane < length) top = Maximum{}(top, x[k]);
+    for (uint32_t k = 0; k < kHeld; ++k)
+      if (place(k) < length) {
+        x[k] = static_cast<Acc>(pieces[k / V].item[k % V]);
+        top = Maximum{}(top, x[k]);
+      }
     top = across(Maximum{}, top, lanes, tops);
     Acc part = 0;
 #pragma unroll
-    for (int k = 0; k < kHeld; ++k)
-      if (k * lanes + lane < length) {
+    for (uint32_t k = 0; k < kHeld; ++k)
+      if (place(k) < length) {
         const Acc y = exp_below<T, Acc, Exp>(x[k], top);
         if constexpr (!kLog) x[k] = y;
         part += y;
       }
     const double sum = across(Add{}, static_cast<double>(part), lanes, sums);
-    if constexpr (kLog) {
-      const double rest = std::log(sum);
+    const double rest = kLog ? std::log(sum) : 0;
+    const Acc scale = kLog ? Acc(1) : static_cast<Acc>(1 / sum);
 #pragma unroll
-      for (int k = 0; k < kHeld; ++k)
-        if (k * lanes + lane < length) to[k * lanes + lane] = log_below<T, Acc>(x[k], top, rest);
-    } else {
-      const Acc scale = static_cast<Acc>(1 / sum);
-#pragma unroll
-      for (int k = 0; k < kHeld; ++k)
-        if (k * lanes + lane < length) to[k * lanes + lane] = T(x[k] * scale);
+    for (uint32_t k = 0; k < kHeld; ++k) {
+      if (place(k) >= length) continue;
+      const T y = kLog ? log_below<T, Acc>(x[k], top, rest) : T(x[k] * scale);
+      pieces[k / V].item[k % V] = y;
+      if (!vectors)
+        to[place(k)] = y;
+      else if (k % V == V - 1)
+        *reinterpret_cast<Piece*>(to + place(k - k % V)) = pieces[k / V];
     }
   }
 }
@@ -171,7 +186,10 @@ void run(const atled_tensor* to, const atled_tensor* from, int64_t outer, int64_
   const T* in = data<const T>(from);
   if (plan.held) {
     const auto kernel = plan.held == kHeldFew ? held_kernel<T, kLog, kHeldFew> : held_kernel<T, kLog, kHeldMany<Acc>>;
-    return launch(kernel, blocks_for(outer, plan.width), kSoftmaxThreads, stream, out, in, plan);
+    constexpr size_t kPiece = kSoftmaxVector<T> * sizeof(T);
+    const bool vectors = n % kSoftmaxVector<T> == 0 && reinterpret_cast<uintptr_t>(out) % kPiece == 0 &&
+                         reinterpret_cast<uintptr_t>(in) % kPiece == 0;
+    return launch(kernel, blocks_for(outer, plan.width), kSoftmaxThreads, stream, out, in, plan, vectors);
   }
   const dim3 blocks(blocks_for(plan.units(), 1), static_cast<unsigned>(plan.chunks));
   Part<Acc>* parts = nullptr;
