@@ -237,3 +237,10 @@ def test_third_derivatives_of_norms(norm: str) -> None:
 
     expected = third(composed)
     np.testing.assert_allclose(third(fused), expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
+def test_pooling_of_an_empty_plane_that_leaves_no_window() -> None:
+    x = at.zeros(2, 3, 0)
+    y = at.ops.nn.avg_pool2d(x, 1, 2, 0, True)
+    assert (y.shape, at.ops.nn.avg_pool2d_backward(y, x.shape, 1, 2, 0, True).shape) == ((2, 2, 0), x.shape)
+    assert at.ops.nn.max_pool2d_with_indices(x, 1, 2, 0, 1, True)[0].shape == (2, 2, 0)

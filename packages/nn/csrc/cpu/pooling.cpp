@@ -63,6 +63,7 @@ void max_forward_as(atled_frame* f) {
   const T* x = data<T>(input);
   T* y = data<T>(out_tensor(f, 0));
   int64_t* indices = data<int64_t>(out_tensor(f, 1));
+  if (numel(out_tensor(f, 0)) == 0) return;
   const auto max_rows = ATLED_PICK(max_rows<T, A>);
   const Lines lines(s.kernel.w, s.stride.w, s.padding.w, s.dilation.w, s.w, s.ow);
   const auto max_columns = ATLED_PICK_STRIDE(lines.stride, max_columns, A);
@@ -321,6 +322,10 @@ void max_backward(atled_frame* f) {
 // What the four average pooling kernels share.
 template <bool backward>
 void run_average(const Windows& windows, atled_frame* f) {
+  static const Op zero{"core::zero_"};
+  if (numel(out_tensor(f)) == 0) return;
+  // No windows: rounding up may leave none of an empty plane.
+  if (windows.rows.empty() || windows.columns.empty()) return void(zero(out_tensor(f)));
   const Tensor given = contiguous(arg_tensor(f, 0));
   visit_float(given->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
