@@ -302,6 +302,8 @@ def test_bad_indices_are_told() -> None:
         ops.nll_loss(x, y)
     with pytest.raises(at.BoundsError, match="nll_loss_backward: expected target in"):
         ops.nll_loss_backward(x[0, 0], y, None, at.tensor(4.0, device="cuda"), x.shape)
+    with pytest.raises(at.BoundsError, match="nll_loss_backward: expected target in"):
+        ops.nll_loss_backward(x[0, 0], y, None, at.tensor(4.0, device="cuda"), (4, 0))
     with pytest.raises(at.BoundsError, match="embedding: expected input in"):
         ops.embedding(y, at.ones(3, 2, device="cuda"))
     with pytest.raises(at.BoundsError, match="embedding_backward: expected input in"):

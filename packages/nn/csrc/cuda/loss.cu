@@ -142,6 +142,13 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// For gradients without an element.
+template <class T>
+__global__ void __launch_bounds__(kThreads) check_kernel(const Nll<T> nll) {
+  int64_t unused;
+  for (int64_t i = thread_index(); i < nll.samples; i += thread_count()) nll.settle(i, unused);
+}
+
 void nll(atled_frame* f) {
   const Tensor input = contiguous(arg_tensor(f, 0)), target = contiguous(arg_tensor(f, 1)),
                weight = contiguous(arg_tensor(f, 2));
@@ -172,14 +179,16 @@ void nll_backward(atled_frame* f) {
   const Reduction reduction = arg_reduction(f, 5);
   const bool each = reduction == Reduction::kNone, mean = reduction == Reduction::kMean;
   const int64_t n = numel(out_tensor(f));
-  if (n == 0) return;
+  if (numel(target) == 0) return;
   const On on(grad);
   const IndexCall call(f, grad->dl.device.device_id, "target");
   visit_float(grad->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const Nll<T> nll(arg_shape(f, 4), target, weight, arg_int(f, 6), arg_double(f, 7), call);
     const auto* total = mean ? data<const Wide<T>>(arg_tensor(f, 3)) : nullptr;
-    if (n <= INT32_MAX)
+    if (n == 0)
+      on.run(check_kernel<T>, blocks_for(nll.samples), nll);
+    else if (n <= INT32_MAX)
       on.run(nll_backward_kernel<T, uint32_t>, blocks_for(n), nll, data<const T>(grad), each, total,
              data<T>(out_tensor(f)), static_cast<uint32_t>(n));
     else
