@@ -58,29 +58,27 @@ export ATLED_CUDA=ON CMAKE_BUILD_PARALLEL_LEVEL=$jobs
 export CMAKE_ARGS="-DATLED_CUDA_ARCHITECTURES=${capability:-90}"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
+site=$logs/site
+export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH}
 install() {
-  python3 -m venv --system-site-packages "$logs/venv" || return 1
-  # What the interpreter holds may itself be an environment: its packages are added by their path.
-  python3 - "$logs/venv" <<'PY'
-import pathlib, sys, sysconfig
-(site,) = pathlib.Path(sys.argv[1]).glob("lib/python*/site-packages")
-(site / "interpreter.pth").write_text(sysconfig.get_path("purelib") + "\n")
-PY
-  local pip=("$logs/venv/bin/python" -m pip install --no-index --no-build-isolation --no-deps --quiet)
-  if [ -n "${ATLED_WHEELS:-}" ]; then "${pip[@]}" "$ATLED_WHEELS"/*.whl || return 1; fi
-  local package
+  local wheels=${ATLED_WHEELS:-} made=$logs/wheels package
+  local pip=(python3 -m pip --quiet) fixed=(--no-index --no-deps)
+  rm -rf "$site" "$made" && mkdir -p "$made" || return 1
+  if [ -n "$wheels" ]; then cp "$wheels"/*.whl "$made" || return 1; fi
   for package in core testing autograd nn optim data distributed; do
-    if compgen -G "${ATLED_WHEELS:-none}/atled_$package-*.whl" >/dev/null; then continue; fi
-    "${pip[@]}" "./packages/$package" || return 1
+    if compgen -G "$made/atled_$package-*.whl" >/dev/null; then continue; fi
+    "${pip[@]}" wheel "${fixed[@]}" --no-build-isolation --wheel-dir "$made" "./packages/$package" || return 1
+    # The others are built against core. pip adds nothing to a folder of that name that is there: it makes all anew.
+    if [ $package = core ]; then "${pip[@]}" install "${fixed[@]}" --target "$site" "$made"/*.whl || return 1; fi
   done
-  "$logs/venv/bin/python" -c 'import atled.core as at; print(at.device("cuda"), at.cuda.get_device_name())'
+  rm -rf "$site"
+  "${pip[@]}" install "${fixed[@]}" --target "$site" "$made"/*.whl || return 1
+  python3 -c 'import atled.core as at; print(at.device("cuda"), at.cuda.get_device_name())'
 }
 
 if step build 300 install; then
-  PATH=$logs/venv/bin:$PATH
-  export PATH
-  pytest=(python -m pytest -q -p no:cacheprovider --tb=short)
-  spread() { if python -c 'import xdist' 2>/dev/null; then printf -- '-n\n%s\n' "$1"; fi; }
+  pytest=(python3 -m pytest -q -p no:cacheprovider --tb=short)
+  spread() { if python3 -c 'import xdist' 2>/dev/null; then printf -- '-n\n%s\n' "$1"; fi; }
   mapfile -t many < <(spread $((jobs / 2)))
   mapfile -t few < <(spread $((jobs / 8 + 1)))
   # Many processes at once: one thread each.
@@ -92,7 +90,7 @@ if step build 300 install; then
   beside ops 200 "${pytest[@]}" "${many[@]}" packages/core/tests/test_ops.py
   beside gradients 200 "${pytest[@]}" "${few[@]}" packages/autograd/tests/test_rules.py -k first_and_second
   beside nn 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_ops.py packages/optim/tests/test_ops.py
-  beside digits 60 python examples/train_digits.py --device cuda --out "$logs/digits"
+  beside digits 60 python3 examples/train_digits.py --device cuda --out "$logs/digits"
   selection='(add or sum or softmax or cumsum or sort or index_select or index_put or matmul) and float32 and test_op'
   for tool in memcheck racecheck; do
     beside $tool 200 compute-sanitizer --tool $tool --error-exitcode 9 --print-limit 5 \
@@ -100,7 +98,7 @@ if step build 300 install; then
   done
   together
   unset ATLED_TEST_DEVICE OMP_NUM_THREADS OPENBLAS_NUM_THREADS ATLED_NUM_THREADS
-  step benchmarks 200 python -m benchmarks cuda --rounds 5 --save "$slug" || status=1
+  step benchmarks 200 python3 -m benchmarks cuda --rounds 5 --save "$slug" || status=1
 else
   status=1
 fi
