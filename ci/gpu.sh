@@ -58,9 +58,9 @@ export ATLED_CUDA=ON CMAKE_BUILD_PARALLEL_LEVEL=$jobs
 export CMAKE_ARGS="-DATLED_CUDA_ARCHITECTURES=${capability:-90}"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
-site=$logs/site
+export logs site=$logs/site
 export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH}
-install() {
+build() {
   local wheels=${ATLED_WHEELS:-} made=$logs/wheels package
   local pip=(python3 -m pip --quiet) fixed=(--no-index --no-deps)
   rm -rf "$site" "$made" && mkdir -p "$made" || return 1
@@ -76,7 +76,8 @@ install() {
   python3 -c 'import atled.core as at; print(at.device("cuda"), at.cuda.get_device_name())'
 }
 
-if step build 300 install; then
+export -f build
+if step build 300 bash -c build; then
   pytest=(python3 -m pytest -q -p no:cacheprovider --tb=short)
   spread() { if python3 -c 'import xdist' 2>/dev/null; then printf -- '-n\n%s\n' "$1"; fi; }
   mapfile -t many < <(spread $((jobs / 2)))
