@@ -85,12 +85,13 @@ if step build 300 bash -c build; then
   # Many processes at once: one thread each.
   export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ATLED_NUM_THREADS=1
   beside backend 200 "${pytest[@]}" "${few[@]}" packages/core/tests/cuda
-  beside plugins 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda.py packages/nn/tests/test_cuda_convolution.py \
-    packages/optim/tests/test_cuda.py
+  beside nn-cuda 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda.py packages/nn/tests/test_cuda_convolution.py
+  beside optim-cuda 200 "${pytest[@]}" packages/optim/tests/test_cuda.py
   export ATLED_TEST_DEVICE=cuda
   beside ops 200 "${pytest[@]}" "${many[@]}" packages/core/tests/test_ops.py
   beside gradients 200 "${pytest[@]}" "${few[@]}" packages/autograd/tests/test_rules.py -k first_and_second
-  beside nn 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_ops.py packages/optim/tests/test_ops.py
+  beside nn 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_ops.py
+  beside optim 200 "${pytest[@]}" packages/optim/tests/test_ops.py
   beside digits 60 python3 examples/train_digits.py --device cuda --out "$logs/digits"
   selection='(add or sum or softmax or cumsum or sort or index_select or index_put or matmul) and float32 and test_op'
   for tool in memcheck racecheck; do

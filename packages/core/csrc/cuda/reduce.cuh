@@ -14,6 +14,9 @@ struct IsIndexed : std::false_type {};
 template <class R>
 struct IsIndexed<R, std::void_t<decltype(R::kIndexed)>> : std::true_type {};
 
+template <class In>
+constexpr uint32_t kReduceVector = sizeof(In) < 16 ? 16 / sizeof(In) : 1;
+
 struct ReduceLayout {
   ReduceOffsets kept, gone;
   int64_t outputs, length, chunk_length;
@@ -43,42 +46,57 @@ __device__ __forceinline__ typename R::Acc across_lanes(const R& r, typename R::
   return acc;
 }
 
-// One lane's elements of a chunk, in order. What a round needs is under way before any of it is combined.
-template <class R>
+// acc with one piece of V neighbours, the first of which is element i.
+template <uint32_t V, class R>
+__device__ __forceinline__ typename R::Acc with_piece(const R& r, typename R::Acc acc,
+                                                      const Vector<typename R::In, V>& piece, int64_t i) {
+#pragma unroll
+  for (uint32_t v = 0; v < V; ++v) {
+    if constexpr (IsIndexed<R>::value)
+      acc = r.combine(acc, r.load_at(piece.item[v], i + v));
+    else
+      acc = r.combine(acc, r.load(piece.item[v]));
+  }
+  return acc;
+}
+
+// One lane's pieces of a chunk, in order: every `lanes`-th piece of V elements. Those of a line are read some at a time.
+template <uint32_t V, class R>
 __device__ __forceinline__ typename R::Acc over_lane(const R& r, const char* in, int64_t from, int64_t to,
                                                      uint32_t lane, const ReduceLayout& layout) {
-  using In = typename R::In;
-  constexpr uint32_t V = sizeof(In) < 16 ? 16 / sizeof(In) : 1, kRound = V > kLaneElements ? V : kLaneElements;
-  const uint32_t lanes = layout.lanes;
+  using Piece = Vector<typename R::In, V>;
+  constexpr int N = V == 1 ? 8 : V < kLaneElements ? kLaneElements / V : 1;
+  const uint32_t every = layout.lanes * V;
+  int64_t i = from + lane * V;
   typename R::Acc acc = r.identity();
-  for (int64_t first = from; first < to; first += int64_t{kRound} * lanes) {
-    Vector<In, V> x[kRound / V];
-#pragma unroll
-    for (uint32_t k = 0; k < kRound; ++k) {
-      const int64_t i = first + place_in_round<V>(k, lane, lanes, layout.vectors);
-      if (i >= to) continue;
-      const char* at = in + layout.gone.offset(i);
-      if (!layout.vectors)
-        x[k / V].item[k % V] = *reinterpret_cast<const In*>(at);
-      else if (k % V == 0)
-        x[k / V] = *reinterpret_cast<const Vector<In, V>*>(at);
-    }
-#pragma unroll
-    for (uint32_t k = 0; k < kRound; ++k) {
-      const int64_t i = first + place_in_round<V>(k, lane, lanes, layout.vectors);
-      if (i >= to) continue;
-      if constexpr (IsIndexed<R>::value)
-        acc = r.combine(acc, r.load_at(x[k / V].item[k % V], i));
-      else
-        acc = r.combine(acc, r.load(x[k / V].item[k % V]));
-    }
+  if (layout.gone.n > 1) {
+    for (; i < to; i += every)
+      acc = with_piece<V>(r, acc, *reinterpret_cast<const Piece*>(in + layout.gone.offset(i)), i);
+    return acc;
   }
+  const int64_t stride = layout.gone.n > 0 ? layout.gone.in[0] : 0, step = every * stride;
+  in += i * stride;
+  Piece pieces[N];
+  for (; i + (N - 1) * every < to; i += N * every) {
+#pragma unroll
+    for (int n = 0; n < N; ++n, in += step) pieces[n] = *reinterpret_cast<const Piece*>(in);
+#pragma unroll
+    for (int n = 0; n < N; ++n) acc = with_piece<V>(r, acc, pieces[n], i + n * every);
+  }
+  // Less than N are left: all under way before the first is used.
+  const int left = i < to ? static_cast<int>((static_cast<uint32_t>(to - i) + every - 1) / every) : 0;
+#pragma unroll
+  for (int n = 0; n + 1 < N; ++n, in += step)
+    if (n < left) pieces[n] = *reinterpret_cast<const Piece*>(in);
+#pragma unroll
+  for (int n = 0; n + 1 < N; ++n)
+    if (n < left) acc = with_piece<V>(r, acc, pieces[n], i + n * every);
   return acc;
 }
 
 // Blocks: outputs along x, chunks along y. `partial` is NULL where there is one chunk.
 template <class R>
-__global__ void __launch_bounds__(kReduceThreads)
+__global__ void __launch_bounds__(kReduceThreads, 4)
     reduce_kernel(const R r, const char* in, typename R::Out* out, char* extra, typename R::Acc* partial,
                   const __grid_constant__ ReduceLayout layout) {
   using Acc = typename R::Acc;
@@ -96,7 +114,8 @@ __global__ void __launch_bounds__(kReduceThreads)
     Acc acc = r.identity();
     if (here) {
       layout.kept.locate(output, base, place);
-      acc = over_lane(r, in + base, from, to, lane, layout);
+      acc = layout.vectors ? over_lane<kReduceVector<typename R::In>>(r, in + base, from, to, lane, layout)
+                           : over_lane<1>(r, in + base, from, to, lane, layout);
     }
     acc = across_lanes(r, acc, lane, lanes, lane_step);
     __syncthreads();  // the storage is used again

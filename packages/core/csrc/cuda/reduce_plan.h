@@ -119,7 +119,7 @@ struct ReducePlan {
 constexpr int64_t kChunkElements = 16384;
 constexpr int64_t kEnoughBlocks = 4096;
 constexpr int64_t kMostChunks = 4096;
-constexpr int kLaneElements = 16;  // of a row, at least; a lane reads as many in a round
+constexpr int kLaneElements = 16;  // of a row, at least
 
 inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone) {
   auto magnitude = [](int64_t x) { return x < 0 ? -x : x; };
@@ -146,13 +146,6 @@ inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone)
   if (plan.chunk_length > 0) plan.chunks = (plan.length + plan.chunk_length - 1) / plan.chunk_length;
   if (plan.chunks < 1) plan.chunks = 1;
   return plan;
-}
-
-// Where a lane's k-th element of a round is, from the round's first on. Vectors of V hold neighbouring elements of one
-// lane; else neighbouring lanes take neighbouring elements.
-template <uint32_t V>
-ATLED_FN uint32_t place_in_round(uint32_t k, uint32_t lane, uint32_t lanes, bool vectors) {
-  return vectors ? (k / V * lanes + lane) * V + k % V : k * lanes + lane;
 }
 
 // Whether every 16 bytes of what is reduced lie side by side, whole and aligned.

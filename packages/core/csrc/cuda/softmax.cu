@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(kSoftmaxThreads)
   __shared__ Acc tops[kSoftmaxThreads / 32];
   __shared__ double sums[kSoftmaxThreads / 32];
   const uint32_t lanes = plan.lanes, per_block = plan.width, lane = threadIdx.x % lanes, n = plan.n;
-  auto place = [&](uint32_t k) { return place_in_round<V>(k, lane, lanes, vectors); };
+  auto place = [&](uint32_t k) { return place_in_row<V>(k, lane, lanes, vectors); };
   for (int64_t first = static_cast<int64_t>(blockIdx.x) * per_block; first < plan.outer;
        first += static_cast<int64_t>(gridDim.x) * per_block) {
     const int64_t row = first + threadIdx.x / lanes;

@@ -31,6 +31,13 @@ struct SoftmaxPlan {
   ATLED_FN int64_t units() const { return outer * tiles; }
 };
 
+// Where a lane's k-th element of a row is. Vectors of V hold neighbouring elements of one
+// lane; else neighbouring lanes take neighbouring elements.
+template <uint32_t V>
+ATLED_FN uint32_t place_in_row(uint32_t k, uint32_t lane, uint32_t lanes, bool vectors) {
+  return vectors ? (k / V * lanes + lane) * V + k % V : k * lanes + lane;
+}
+
 inline SoftmaxPlan plan_softmax(int64_t outer, int64_t n, int64_t inner, int held_many) {
   SoftmaxPlan plan{outer, n, inner, 0, 1, 1, 1, 1, n};
   auto lanes_for = [&](int each, int most) {

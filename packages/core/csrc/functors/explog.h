@@ -139,7 +139,7 @@ struct Erf {
 struct Erfc {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (std::is_same_v<T, float>)
       return fmath::erfc(x);
     else
       return std::erfc(x);

@@ -32,7 +32,7 @@ struct RunningOf : Running<ScanAcc<T>, kProduct> {
   using In = Stored<T>;
   using Out = T;
   Out* out;
-  ATLED_FN Acc load(In x, int64_t) const { return static_cast<Acc>(Cast<T, In>{}(x)); }
+  ATLED_FN Acc load(In x, int64_t) const { return Cast<Acc, T>{}(Cast<T, In>{}(x)); }
   ATLED_FN Out finish(Acc a) const { return Cast<T, Acc>{}(a); }
 };
 

@@ -116,13 +116,9 @@ void run(int ndim, const int64_t* dims, const int64_t* in, int64_t* out) {
         kept_at.locate(output, base, place);
         const int64_t from = chunk * p.chunk_length;
         const int64_t to = from + p.chunk_length < p.length ? from + p.chunk_length : p.length;
-        for (int64_t first = from; first < to; first += kLaneElements * p.lanes)
-          for (uint32_t k = 0; k < kLaneElements; ++k) {
-            const int64_t i = first + place_in_round<2>(k, static_cast<uint32_t>(lane), static_cast<uint32_t>(p.lanes), vectors);
-            if (i >= to) continue;
-            const uint32_t in_vector = vectors ? k % 2 : 0;
-            out[place] += in[(base + gone_at.offset(i - in_vector)) / 8 + in_vector];
-          }
+        const int64_t many = vectors ? 2 : 1;
+        for (int64_t i = from + lane * many; i < to; i += p.lanes * many)
+          for (int64_t v = 0; v < many; ++v) out[place] += in[(base + gone_at.offset(i)) / 8 + v];
       }
 }
 

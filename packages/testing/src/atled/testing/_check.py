@@ -277,7 +277,9 @@ class _Case:
         got = self._invariant([_widest(output) for output in outputs])
         for i, (part, wanted) in enumerate(zip(got, self._invariant(self.expected), strict=True)):
             rounded = part.astype(dtype if part.dtype.kind == "c" else real_of(dtype))
-            assert_ulps(rounded, wanted, self.spec.tolerance(dtype), self.scales[i], f"{where}invariant {i}: ")
+            # cuSOLVER's batched Jacobi iterations stop a little earlier than LAPACK does.
+            allowed = self.spec.tolerance(dtype) * (1 if self._place() == "cpu" else 2)
+            assert_ulps(rounded, wanted, allowed, self.scales[i], f"{where}invariant {i}: ")
 
 
 def _widest(array: Array) -> Array:
