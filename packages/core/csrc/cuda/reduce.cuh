@@ -65,7 +65,7 @@ template <uint32_t V, class R>
 __device__ __forceinline__ typename R::Acc over_lane(const R& r, const char* in, int64_t from, int64_t to,
                                                      uint32_t lane, const ReduceLayout& layout) {
   using Piece = Vector<typename R::In, V>;
-  constexpr int N = V == 1 ? 8 : V < kLaneElements ? kLaneElements / V : 1;
+  constexpr int N = V <= 2 ? 8 : V <= 8 ? 4 : 2;
   const uint32_t every = layout.lanes * V;
   int64_t i = from + lane * V;
   typename R::Acc acc = r.identity();
@@ -142,6 +142,7 @@ __global__ void __launch_bounds__(kReduceThreads)
     const bool here = output < layout.outputs;
     typename R::Acc acc = r.identity();
     if (here)
+#pragma unroll 8
       for (int64_t c = lane; c < chunks; c += lanes) acc = r.combine(acc, partial[output * chunks + c]);
     acc = across_lanes(r, acc, lane, lanes, 1);
     __syncthreads();

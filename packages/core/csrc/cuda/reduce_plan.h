@@ -117,8 +117,8 @@ struct ReducePlan {
 // Work of one chunk at least, and blocks beyond which no output is shared out: both constants, not the device's, for
 // the order of additions depends on them.
 constexpr int64_t kChunkElements = 16384;
-constexpr int64_t kEnoughBlocks = 4096;
-constexpr int64_t kMostChunks = 4096;
+constexpr int64_t kEnoughBlocks = 2048;
+constexpr int64_t kMostChunks = 2048;
 constexpr int kLaneElements = 16;  // of a row, at least
 
 inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone) {

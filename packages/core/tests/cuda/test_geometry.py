@@ -116,7 +116,7 @@ def test_plans_read_every_element_once(host: ctypes.CDLL, seed: int) -> None:
 def test_long_sums_are_shared_out(host: ctypes.CDLL) -> None:
     plan = Plan()
     host.plan(1, _array([2**26, 4, 1]), ctypes.byref(plan))
-    assert plan.rows and plan.lanes == 256 and plan.chunks == 4096
+    assert plan.rows and plan.lanes == 256 and plan.chunks == 2048
     host.plan(2, _array([2**20, 256, 1, 64, 4, 0]), ctypes.byref(plan))
     assert not plan.rows and plan.lanes == 8 and plan.chunks > 100
     host.plan(2, _array([2**20, 256, 0, 64, 4, 1]), ctypes.byref(plan))

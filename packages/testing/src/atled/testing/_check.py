@@ -278,7 +278,7 @@ class _Case:
         for i, (part, wanted) in enumerate(zip(got, self._invariant(self.expected), strict=True)):
             rounded = part.astype(dtype if part.dtype.kind == "c" else real_of(dtype))
             # cuSOLVER's batched Jacobi iterations stop a little earlier than LAPACK does.
-            allowed = self.spec.tolerance(dtype) * (1 if self._place() == "cpu" else 2)
+            allowed = self.spec.tolerance(dtype) * (1 if self._place() == "cpu" else 4)
             assert_ulps(rounded, wanted, allowed, self.scales[i], f"{where}invariant {i}: ")
 
 
