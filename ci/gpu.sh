@@ -84,7 +84,7 @@ if step build 300 bash -c build; then
   mapfile -t few < <(spread $((jobs / 8 + 1)))
   # Many processes at once: one thread each.
   export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ATLED_NUM_THREADS=1
-  beside backend 200 "${pytest[@]}" "${few[@]}" packages/core/tests/cuda
+  beside backend 200 "${pytest[@]}" "${few[@]}" packages/core/tests/cuda -k "not on_a_device"
   beside nn-cuda 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda.py packages/nn/tests/test_cuda_convolution.py
   beside optim-cuda 200 "${pytest[@]}" packages/optim/tests/test_cuda.py
   export ATLED_TEST_DEVICE=cuda
@@ -100,6 +100,8 @@ if step build 300 bash -c build; then
   done
   together
   unset ATLED_TEST_DEVICE OMP_NUM_THREADS OPENBLAS_NUM_THREADS ATLED_NUM_THREADS
+  # Looks at what the device has left, so it is alone.
+  step allocator 60 "${pytest[@]}" packages/core/tests/cuda/test_allocator_host.py -k on_a_device || status=1
   step benchmarks 200 python3 -m benchmarks cuda --rounds 5 --save "$slug" || status=1
 else
   status=1
