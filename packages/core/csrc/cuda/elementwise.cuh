@@ -98,7 +98,8 @@ __device__ __forceinline__ void apply_vector(const F& f, const Operands<1 + size
     if (sides >> k & 1) {
       vector = *reinterpret_cast<const M*>(o.data[k] + offsets[k]);
     } else if (o.data[k]) {
-      const auto same = *reinterpret_cast<const std::remove_reference_t<decltype(vector.item[0])>*>(o.data[k] + offsets[k]);
+      const auto same =
+          *reinterpret_cast<const std::remove_reference_t<decltype(vector.item[0])>*>(o.data[k] + offsets[k]);
 #pragma unroll
       for (int v = 0; v < V; ++v) vector.item[v] = same;
     }

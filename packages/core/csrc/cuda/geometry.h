@@ -54,16 +54,17 @@ struct Walk {
   // Whether an operand's elements lie side by side in the walk's order. For simplified walks.
   bool dense(int operand, int64_t item) const { return ndim == 0 || (ndim == 1 && strides[operand][0] == item); }
 
-  // Makes one of every `many` neighbours along the innermost dimension, where each operand, whose elements are of `items`
-  // bytes, has them side by side and aligned, or the same for all. Returns a bit for each operand that has them side by
-  // side; 0 where this cannot be done.
+  // Makes one of every `many` neighbours along the innermost dimension, where each operand, whose elements are of
+  // `items` bytes, has them side by side and aligned, or the same for all. Returns a bit for each operand that has them
+  // side by side; 0 where this cannot be done.
   uint32_t group(int many, const int64_t* items, char* const* data) {
     if (many == 1 || ndim == 0 || sizes[0] % many != 0) return 0;
     uint32_t sides = 0;
     for (int k = 0; k < operands; ++k) {
       if (strides[k][0] == 0 && k > 0) continue;
       const int64_t width = many * items[k];
-      if (strides[k][0] != items[k] || reinterpret_cast<uintptr_t>(data[k]) % static_cast<uintptr_t>(width) != 0) return 0;
+      if (strides[k][0] != items[k] || reinterpret_cast<uintptr_t>(data[k]) % static_cast<uintptr_t>(width) != 0)
+        return 0;
       for (int d = 1; d < ndim; ++d)
         if (strides[k][d] % width != 0) return 0;
       sides |= uint32_t{1} << k;

@@ -60,7 +60,8 @@ __device__ __forceinline__ typename R::Acc with_piece(const R& r, typename R::Ac
   return acc;
 }
 
-// One lane's pieces of a chunk, in order: every `lanes`-th piece of V elements. Those of a line are read some at a time.
+// One lane's pieces of a chunk, in order: every `lanes`-th piece of V elements. Those of a line are read some at a
+// time.
 template <uint32_t V, class R>
 __device__ __forceinline__ typename R::Acc over_lane(const R& r, const char* in, int64_t from, int64_t to,
                                                      uint32_t lane, const ReduceLayout& layout) {
@@ -197,14 +198,11 @@ void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const 
   const DLDevice where = out->dl.device;
   DeviceGuard device(where.device_id);
   const cudaStream_t stream = current_stream(where.device_id);
-  const ReduceLayout layout{ReduceOffsets(kept),
-                            ReduceOffsets(gone),
-                            plan.outputs,
-                            plan.length,
-                            plan.chunk_length,
-                            static_cast<uint32_t>(plan.lanes),
-                            plan.rows,
-                            plan.rows && in_vectors(kept, gone, item, reinterpret_cast<uintptr_t>(data<char>(in)))};
+  const ReduceLayout layout{
+      ReduceOffsets(kept), ReduceOffsets(gone),
+      plan.outputs,        plan.length,
+      plan.chunk_length,   static_cast<uint32_t>(plan.lanes),
+      plan.rows,           plan.rows && in_vectors(kept, gone, item, reinterpret_cast<uintptr_t>(data<char>(in)))};
   Tensor room;
   typename R::Acc* partial = nullptr;
   if (plan.chunks > 1) {

@@ -11,18 +11,18 @@
 namespace atled::core {
 
 // Functions, not templates, so that they are chosen before the library's templates.
-#define ATLED_COMPLEX_OPERATORS(T)                                                              \
-  ATLED_FN std::complex<T> operator-(std::complex<T> a) { return {-a.real(), -a.imag()}; }      \
-  ATLED_FN std::complex<T> operator+(std::complex<T> a, std::complex<T> b) {                    \
-    return {a.real() + b.real(), a.imag() + b.imag()};                                          \
-  }                                                                                             \
-  ATLED_FN std::complex<T> operator-(std::complex<T> a, std::complex<T> b) {                    \
-    return {a.real() - b.real(), a.imag() - b.imag()};                                          \
-  }                                                                                             \
-  ATLED_FN std::complex<T> operator+(T a, std::complex<T> b) { return {a + b.real(), b.imag()}; } \
-  ATLED_FN std::complex<T> operator-(std::complex<T> a, T b) { return {a.real() - b, a.imag()}; } \
+#define ATLED_COMPLEX_OPERATORS(T)                                                                    \
+  ATLED_FN std::complex<T> operator-(std::complex<T> a) { return {-a.real(), -a.imag()}; }            \
+  ATLED_FN std::complex<T> operator+(std::complex<T> a, std::complex<T> b) {                          \
+    return {a.real() + b.real(), a.imag() + b.imag()};                                                \
+  }                                                                                                   \
+  ATLED_FN std::complex<T> operator-(std::complex<T> a, std::complex<T> b) {                          \
+    return {a.real() - b.real(), a.imag() - b.imag()};                                                \
+  }                                                                                                   \
+  ATLED_FN std::complex<T> operator+(T a, std::complex<T> b) { return {a + b.real(), b.imag()}; }     \
+  ATLED_FN std::complex<T> operator-(std::complex<T> a, T b) { return {a.real() - b, a.imag()}; }     \
   ATLED_FN std::complex<T> operator*(std::complex<T> a, T b) { return {a.real() * b, a.imag() * b}; } \
-  ATLED_FN std::complex<T> operator*(T a, std::complex<T> b) { return b * a; }                  \
+  ATLED_FN std::complex<T> operator*(T a, std::complex<T> b) { return b * a; }                        \
   ATLED_FN std::complex<T> operator/(std::complex<T> a, T b) { return {a.real() / b, a.imag() / b}; }
 ATLED_COMPLEX_OPERATORS(float)
 ATLED_COMPLEX_OPERATORS(double)
