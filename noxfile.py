@@ -205,7 +205,8 @@ def cuda(session: nox.Session) -> None:
     real = pytest("cuda", "-q", tests)
 
     emulate = build("emulator", core.tests / "cuda" / "emulator", "all")
-    plugins = [str(path.relative_to(ROOT)) for package in packages for path in package.tests.glob("test_cuda*.py")]
+    plugins = {p.name: [str(path.relative_to(ROOT)) for path in p.tests.glob("test_cuda*.py")] for p in packages}
+    plugins["sample"] = [str((sample / "tests").relative_to(ROOT))]
     session.env["ATLED_TEST_DEVICE"] = "cuda"
     cupy = ("-o", f"pythonpath={tests}/emulator/fake_cupy")
     specified = [package for package in packages if (package.tests / "test_ops.py").exists()]
@@ -214,7 +215,7 @@ def cuda(session: nox.Session) -> None:
         real,
         emulate,
         pytest("cuda-emulated", "-q", tests, f"--ignore={tests}/test_allocator_host.py"),
-        pytest("cuda-emulated-plugins", "-q", *plugins, str(sample / "tests")),
+        *(pytest(f"cuda-emulated-{name}-kernels", "-q", *files) for name, files in plugins.items() if files),
         *(pytest(f"cuda-emulated-{p.name}", "-q", str((p.tests / "test_ops.py").relative_to(ROOT))) for p in specified),
         pytest(
             "cuda-emulated-gradients", "-q", *cupy, "packages/autograd/tests/test_rules.py", "-k", "first_and_second"

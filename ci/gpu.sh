@@ -108,6 +108,6 @@ else
 fi
 
 printf '\n=== %s\n' "${gpu:-no GPU}"
-grep -A 80 -E '^(row|name|benchmark)' "$logs/benchmarks.log" 2>/dev/null | head -80
+sed -n '/atled  *numpy/,$p' "$logs/benchmarks.log" 2>/dev/null
 cat "$logs"/*.result
 exit $status
