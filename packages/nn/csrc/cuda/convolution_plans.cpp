@@ -47,11 +47,9 @@ int64_t alignment(const void* pointer) {
   return static_cast<int64_t>(address & (~address + 1));
 }
 
-bool rounds(const ConvolutionCall& call) { return call.dtype == ATLED_FLOAT32 && tf32.load(std::memory_order_relaxed); }
-
 Key key_of(const ConvolutionCall& call) {
   const Convolution& s = call.sizes;
-  const int64_t flags = call.kind | call.dtype << 8 | call.channels_last << 16 | rounds(call) << 17 |
+  const int64_t flags = call.kind | call.dtype << 8 | call.channels_last << 16 | call.rounds << 17 |
                         alignment(call.weight) << 20 | alignment(call.input) << 25 | alignment(call.output) << 30 |
                         int64_t{call.device} << 40;
   return Key{{flags, s.n, s.c, s.h, s.w, s.k, s.kh, s.kw, s.stride.h, s.stride.w, s.padding.h, s.padding.w,
@@ -64,7 +62,8 @@ struct Plan {
 };
 struct Choice {
   std::optional<Plan> plan;
-  std::string why;  // there is none
+  std::string why;      // there is none
+  bool lasting = true;  // it is, or cuDNN takes none: no error that may be gone the next time
 };
 // cuDNN does not promise that several threads may use a handle or a plan at a time.
 struct Own {
@@ -169,7 +168,7 @@ bool is_wanted(const Object& config, const ConvolutionCall& call) {
   cudnn::Note notes[cudnn::kMostNotes];
   cudnn::expect(functions().get(engine, cudnn::kEngineNote, cudnn::kTypeNote, cudnn::kMostNotes, &count, notes),
                 "describe an algorithm");
-  const bool exact = call.dtype == ATLED_FLOAT32 && !rounds(call);
+  const bool exact = call.dtype == ATLED_FLOAT32 && !call.rounds;
   return std::none_of(notes, notes + std::min<int64_t>(count, cudnn::kMostNotes), [&](cudnn::Note note) {
     return note == cudnn::kNoteNondeterministic || note == cudnn::kNoteDownConvertInputs ||
            note == cudnn::kNoteReducedPrecision || (note == cudnn::kNoteTensorCore && exact);
@@ -213,6 +212,7 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
       f();
     } catch (const Error& error) {
       choice.why = error.what();
+      if (error.kind() != ATLED_E_NOT_IMPLEMENTED) choice.lasting = false;
     } catch (const Raised& error) {
       if (error.status != ATLED_E_MEMORY) throw;
       raised = error.status;
@@ -230,6 +230,7 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
             Plan plan = make_plan(std::move(config), handle);
             execute(plan, handle, call);
             choice.plan = std::move(plan);
+            choice.lasting = true;
           });
         }
       });
@@ -243,26 +244,30 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
 
 }  // namespace
 
-const char* convolve(const ConvolutionCall& call) {
+const char* convolve(ConvolutionCall call) {
+  call.rounds = call.dtype == ATLED_FLOAT32 && tf32.load(std::memory_order_relaxed);
   Own& own = per_thread<Own>(call.device);
   cudnn::expect(functions().set_stream(own.handle, cuda::current_stream(call.device)), "work on a stream");
   const Key key = key_of(call);
+  const auto why = [](const Choice& choice) { return choice.plan ? nullptr : choice.why.c_str(); };
   const auto choose_anew = [&] {
+    static thread_local Choice passing;  // has no plan
+    Choice choice = choose(call, own.handle);
+    if (!choice.lasting) return why(passing = std::move(choice));
     if (own.choices.size() >= kMostPlans) own.choices.clear();
-    return own.choices.insert_or_assign(key, choose(call, own.handle)).first;
+    return why(own.choices.insert_or_assign(key, std::move(choice)).first->second);
   };
-  auto found = own.choices.find(key);
-  if (found == own.choices.end()) {
-    found = choose_anew();
-  } else if (found->second.plan) {
+  const auto found = own.choices.find(key);
+  if (found == own.choices.end()) return choose_anew();
+  if (found->second.plan) {
     try {
       execute(*found->second.plan, own.handle, call);
     } catch (const Raised& error) {  // another may do with less memory
       if (error.status != ATLED_E_MEMORY) throw;
-      found = choose_anew();
+      return choose_anew();
     }
   }
-  return found->second.plan ? nullptr : found->second.why.c_str();
+  return why(found->second);
 }
 
 void allow_tf32_in_convolutions(bool allowed) { tf32.store(allowed, std::memory_order_relaxed); }

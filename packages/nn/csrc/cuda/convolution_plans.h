@@ -14,11 +14,12 @@ struct ConvolutionCall {
   int dtype;
   int device;  // the current one
   bool channels_last;
+  bool rounds;  // to TensorFloat-32; convolve() settles it
   void *weight, *input, *output;
 };
 
 // NULL, or why cuDNN cannot do it: it is then still to be done. Only algorithms that add in a fixed order are taken.
-const char* convolve(const ConvolutionCall& call);
+const char* convolve(ConvolutionCall call);
 
 // Whether float32 may be rounded to TensorFloat-32 (8 bits of exponent, 10 of mantissa); sums are float32 all the same.
 // On unless set.

@@ -36,8 +36,10 @@ void expect(Status status, const char* tried) {
   char why[512] = "";
   f.last_error(why, sizeof why);
   why[sizeof why - 1] = 0;
-  fail(ATLED_E_DEVICE, "cuda: cuDNN could not %s: %s (%d)%s%s", tried, f.error_string(status), status, *why ? ": " : "",
-       why);
+  // Its kinds of errors come in thousands.
+  const int thousand = status / 1000 * 1000;
+  const int kind = thousand == kBadParam || thousand == kNotSupported ? ATLED_E_NOT_IMPLEMENTED : ATLED_E_DEVICE;
+  fail(kind, "cuda: cuDNN could not %s: %s (%d)%s%s", tried, f.error_string(status), status, *why ? ": " : "", why);
 }
 
 Handle make_handle() {

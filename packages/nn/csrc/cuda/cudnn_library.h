@@ -11,7 +11,7 @@ namespace atled::nn::cudnn {
 // DeviceError where cuDNN is not installed: where it was looked for and what to install.
 const Functions& functions();
 
-// DeviceError saying what was tried.
+// An error saying what was tried: NotImplementedOpError for what cuDNN does not take, else DeviceError.
 void expect(Status status, const char* tried);
 
 // While it lives: what cuDNN sets up, loads and compiles is no part of a graph that is being captured.

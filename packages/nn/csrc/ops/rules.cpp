@@ -130,8 +130,10 @@ void set_channels_last(atled_spec& spec) {
   spec.has_strides = 1;
 }
 
-bool is_channels_last(const atled_tensor* t) {
-  if (t->dl.ndim != 4 || is_contiguous(t)) return false;
+bool is_channels_last(const atled_tensor* t) { return !is_contiguous(t) && lies_channels_last(t); }
+
+bool lies_channels_last(const atled_tensor* t) {
+  if (t->dl.ndim != 4) return false;
   atled_spec spec;
   set_spec(spec, t->dtype, t->dl.ndim, t->dl.shape);
   set_channels_last(spec);

@@ -56,8 +56,10 @@ struct Convolution {
 // The arguments from `first` on are stride, padding, dilation and groups.
 Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int first);
 
-// Whether images (n, c, h, w) lie whole in memory with the channels last, and not in row-major order.
+// Whether images (n, c, h, w) lie whole in memory with the channels last, and not in row-major order, which can be the
+// same.
 bool is_channels_last(const atled_tensor* t);
+bool lies_channels_last(const atled_tensor* t);  // in row-major order, too
 void set_channels_last(atled_spec& spec);
 
 // Two-dimensional pooling over (..., h, w).

@@ -10,8 +10,9 @@ from atled.core import Tensor
 
 def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     params = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    found = (param.grad for param in params)
-    return [grad for grad in found if grad is not None]
+    # A parameter that is given twice is scaled once.
+    found = {id(param): param.grad for param in params}
+    return [grad for grad in found.values() if grad is not None]
 
 
 def get_total_norm(
