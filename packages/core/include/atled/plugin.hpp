@@ -9,10 +9,12 @@
 #ifndef ATLED_PLUGIN_HPP
 #define ATLED_PLUGIN_HPP
 
+#include <atomic>
 #include <cstdarg>
 #include <cstdio>
 #include <exception>
 #include <initializer_list>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -32,7 +34,7 @@ class Group {
  public:
   explicit Group(const char* name) : name_(name) {}
   const Table* operator->() const {
-    if (!loaded_) load();
+    if (!loaded_.load(std::memory_order_acquire)) load();
     return &table_;
   }
 
@@ -40,7 +42,7 @@ class Group {
   void load() const;
   const char* name_;
   mutable Table table_{};
-  mutable bool loaded_ = false;
+  mutable std::atomic<bool> loaded_{false};
 };
 
 inline const Group<atled_op_group> op_group{"op"};
@@ -106,8 +108,13 @@ int guard(F&& f) noexcept {
 
 template <class Table>
 void Group<Table>::load() const {
-  check(api.group(name_, 1, &table_, sizeof table_));
-  loaded_ = true;
+  Table found{};
+  check(api.group(name_, 1, &found, sizeof found));
+  static std::mutex mutex;
+  const std::lock_guard<std::mutex> hold(mutex);
+  if (loaded_.load(std::memory_order_relaxed)) return;
+  table_ = found;
+  loaded_.store(true, std::memory_order_release);
 }
 
 // ---- tensors ----
