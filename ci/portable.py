@@ -33,21 +33,33 @@ COMPILERS = {
     "clang++": ["-Wno-pass-failed", "-Wno-bitwise-instead-of-logical"],
     "aarch64-linux-gnu-g++": [],
 }
-_CUDA = re.compile(r'#include (<cuda|"cuda/runtime\.h"|"atled/cuda\.hpp")')
+_INCLUDE = re.compile(r'#include (?:<(cuda)|"([^"]+)")')
+
+
+def include_folders(package: Package) -> list[Path]:
+    """Where a package's own headers and core's public ones are."""
+    return [package.folder / "csrc", package.folder / "include", ROOT / "packages" / "core" / "include"]
+
+
+def needs_cuda(path: Path, folders: list[Path]) -> bool:
+    """Whether a file includes CUDA's headers, itself or by headers of ours."""
+    for cuda, name in _INCLUDE.findall(path.read_text()):
+        header = next((room / name for room in (path.parent, *folders) if (room / name).is_file()), None)
+        if cuda or (header and needs_cuda(header, folders)):
+            return True
+    return False
 
 
 def sources(package: Package) -> list[Path]:
     """The C++ files of a package, but for bindings and what includes a library of a build's own."""
-    rooms = {"python", "onednn"}
+    rooms, folders = {"python", "onednn"}, include_folders(package)
     files = sorted((package.folder / "csrc").rglob("*.cpp"))
-    return [path for path in files if rooms.isdisjoint(path.parts) and not _CUDA.search(path.read_text())]
+    return [path for path in files if rooms.isdisjoint(path.parts) and not needs_cuda(path, folders)]
 
 
 def compile_one(compiler: str, package: Package, source: Path, folder: Path) -> str:
     """What the compiler had to say, empty when it was content."""
-    core = ROOT / "packages" / "core"
-    rooms = [package.folder / "csrc", package.folder / "include", core / "include"]
-    includes = [f"-I{room}" for room in [*rooms, sysconfig.get_path("include"), folder]]
+    includes = [f"-I{room}" for room in [*include_folders(package), sysconfig.get_path("include"), folder]]
     given = [f'-DATLED_{package.name.upper()}_VERSION="0"', '-DATLED_OPENBLAS_FILE="libopenblas.so"']
     output = folder / f"{package.name}-{'-'.join(source.relative_to(package.folder).parts)}.o"
     command = [compiler, *FLAGS, *COMPILERS.get(compiler, []), *includes, *given, str(source), "-o", str(output)]
