@@ -143,6 +143,8 @@ class OpSpec:
     domain: tuple[float, float] = (-4, 4)
     result: Result = "promote"
     ulps: float | Mapping[str, float] = 4
+    # How many times as far off devices other than the CPU may be, whose libraries are others.
+    elsewhere: float = 1
     # Of |arguments|: the magnitude of the terms of sums that may cancel; or "largest": that of the largest element of
     # each matrix, over all of which rounding errors are spread.
     scale: Callable[..., Any] | str | None = None
@@ -171,11 +173,10 @@ class OpSpec:
         """The samples of one dtype; with `smooth`, those that finite differences can be taken at."""
         return iter(self.samples(Draw(dtype, self.domain, smooth=smooth, seed=self.name)))
 
-    def tolerance(self, dtype: str) -> float:
-        """Units in the last place that a result of this dtype may be off."""
-        if isinstance(self.ulps, Mapping):
-            return self.ulps.get(dtype, self.ulps.get("default", 4))
-        return self.ulps
+    def tolerance(self, dtype: str, device: str = "cpu") -> float:
+        """Units in the last place that a result of this dtype may be off on a kind of device."""
+        ulps = self.ulps.get(dtype, self.ulps.get("default", 4)) if isinstance(self.ulps, Mapping) else self.ulps
+        return ulps if device == "cpu" else ulps * self.elsewhere
 
     def __str__(self) -> str:
         return self.name

@@ -254,6 +254,7 @@ SPECS = [
     ),
     OpSpec(
         name="svd",
+        elsewhere=4,  # cuSOLVER's iterations stop earlier than LAPACK's
         reference=some_svd,
         samples=each(any_matrix, RECTANGLES, SMOOTH_RECTANGLES),
         invariant=of_some_svd,

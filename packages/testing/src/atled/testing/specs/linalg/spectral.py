@@ -227,6 +227,7 @@ SPECS = [
     ),
     OpSpec(
         name="linalg::svd",
+        elsewhere=4,  # cuSOLVER's iterations stop earlier than LAPACK's
         reference=svd,
         samples=svds,
         invariant=of_svd,
@@ -245,6 +246,7 @@ SPECS = [
     ),
     OpSpec(
         name="linalg::eigh",
+        elsewhere=4,  # cuSOLVER's iterations stop earlier than LAPACK's
         reference=eigh,
         samples=hermitian,
         invariant=of_eigh,
@@ -279,6 +281,7 @@ SPECS = [
     ),
     OpSpec(
         name="linalg::eigvals",
+        elsewhere=4,  # cuSOLVER's iterations stop earlier than LAPACK's
         reference=lambda a: np.linalg.eigvals(a).astype(np.complex128),
         samples=each(spread, SQUARES),
         invariant=of_values,
