@@ -6,6 +6,7 @@
 #include "cuda/index_error.h"
 #include "cuda/memory.h"
 #include "cuda/runtime.h"
+#include "cuda/tickets.h"
 
 namespace atled::core::cuda {
 
@@ -176,6 +177,7 @@ void stream_destroy(void*, int32_t index, atled_stream stream) {
   guard([&] {
     DeviceGuard device(index);
     if (current_stream(index) == stream) set_current_stream(index, nullptr);
+    release_tickets(index, static_cast<cudaStream_t>(stream));
     release_stream(index, static_cast<cudaStream_t>(stream));
     expect(cudaStreamDestroy(static_cast<cudaStream_t>(stream)), "destroy a stream");
   });

@@ -6,7 +6,7 @@ namespace {
 
 struct RowsLayout {
   int64_t rows, outputs, length, chunk_length, row_step, out_step;  // lengths in vectors, steps in elements
-  uint32_t lanes;
+  uint32_t lane_bits;
   ReduceOffsets batch;  // from a batch to the rows' and the vector's elements
 };
 
@@ -21,16 +21,17 @@ struct Sum {
 template <class P, int V>
 __global__ void __launch_bounds__(kReduceThreads)
     rows_kernel(const typename P::Stored* rows, const typename P::Stored* vector, typename P::Stored* out,
-                const typename P::Stored* c, typename P::Acc* partial, const Ending<P> ending,
+                const typename P::Stored* c, typename P::Acc* partial, uint32_t* tickets, const Ending<P> ending,
                 const __grid_constant__ RowsLayout layout) {
   using Acc = typename P::Acc;
   using Piece = Vector<typename P::Stored, V>;
-  const uint32_t lanes = layout.lanes, per_block = kReduceThreads / lanes, lane = threadIdx.x % lanes;
+  const uint32_t lanes = 1u << layout.lane_bits, per_block = kReduceThreads >> layout.lane_bits;
+  const uint32_t lane = threadIdx.x & (lanes - 1), chunks = gridDim.y;
   const int64_t blocks = (layout.outputs + per_block - 1) / per_block;
   const int64_t from = blockIdx.y * layout.chunk_length;
   const int64_t to = from + layout.chunk_length < layout.length ? from + layout.chunk_length : layout.length;
   for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
-    const int64_t output = block * per_block + threadIdx.x / lanes;
+    const int64_t output = block * per_block + (threadIdx.x >> layout.lane_bits);
     const bool here = output < layout.outputs;
     Acc sum{};
     if (here) {
@@ -47,25 +48,17 @@ __global__ void __launch_bounds__(kReduceThreads)
       }
     }
     sum = across_lanes(Sum<P>{}, sum, lane, lanes, 1);
+    if (partial) {
+      if (here && lane == 0) partial[output * chunks + blockIdx.y] = sum;
+      if (!is_last(tickets + block, chunks)) continue;
+      sum = Acc{};
+      if (here)
+        for (uint32_t i = lane; i < chunks; i += lanes) sum = P::plus(sum, partial[output * chunks + i]);
+      sum = across_lanes(Sum<P>{}, sum, lane, lanes, 1);
+    }
     __syncthreads();  // the storage is used again
     if (!here || lane != 0) continue;
-    if (partial) {
-      partial[output * gridDim.y + blockIdx.y] = sum;
-    } else {
-      const int64_t at = output / layout.rows * layout.out_step + output % layout.rows;
-      ending.store(out + at, c + at, sum);
-    }
-  }
-}
-
-template <class P>
-__global__ void __launch_bounds__(kThreads)
-    finish_kernel(const typename P::Acc* partial, typename P::Stored* out, const typename P::Stored* c,
-                  const Ending<P> ending, int64_t chunks, int64_t outputs, int64_t rows, int64_t out_step) {
-  for (int64_t output = thread_index(); output < outputs; output += thread_count()) {
-    typename P::Acc sum{};
-    for (int64_t i = 0; i < chunks; ++i) sum = P::plus(sum, partial[output * chunks + i]);
-    const int64_t at = output / rows * out_step + output % rows;
+    const int64_t at = output / layout.rows * layout.out_step + output % layout.rows;
     ending.store(out + at, c + at, sum);
   }
 }
@@ -96,40 +89,24 @@ template <class P, int V>
 void run(const ProductJob& job, const Rows& r) {
   using T = typename P::Stored;
   using Acc = typename P::Acc;
-  // Lanes are worth some vectors each, chunks some elements.
-  ReduceDims kept, vectors, elements;
+  ReduceDims kept, vectors;
   kept.append(job.batches * r.count, INT64_MAX, 0);
   vectors.append(job.k / V, V, 0);
-  elements.append(job.k, 1, 0);
-  ReducePlan plan = plan_reduction(kept, vectors);
-  plan.chunks = plan_reduction(kept, elements).chunks;
-  plan.chunk_length = (plan.length + plan.chunks - 1) / plan.chunks;
-  if (plan.length > 0) plan.chunks = (plan.length + plan.chunk_length - 1) / plan.chunk_length;
-  RowsLayout layout{
-      r.count,  plan.outputs, plan.length, plan.chunk_length, r.step, job.out_step, static_cast<uint32_t>(plan.lanes),
-      job.batch};
+  const ReducePlan plan = plan_reduction(kept, vectors, static_cast<int64_t>(sizeof(T)) * V);
+  RowsLayout layout{r.count, plan.outputs, plan.length,    plan.chunk_length,
+                    r.step,  job.out_step, plan.lane_bits, job.batch};
   if (r.swapped)
     for (int d = 0; d < layout.batch.n; ++d) {
       layout.batch.in[d] = job.batch.out[d];
       layout.batch.out[d] = job.batch.in[d];
     }
   const cudaStream_t stream = current_stream(job.device);
-  Tensor room;
-  Acc* partial = nullptr;
-  if (plan.chunks > 1) {
-    room = Tensor::empty(ATLED_UINT8, {plan.outputs * plan.chunks * static_cast<int64_t>(sizeof(Acc))},
-                         DLDevice{kDLCUDA, job.device});
-    partial = data<Acc>(room);
-  }
-  const Ending<P> ending(job.alpha, job.beta);
+  SharedOutputs<Acc> shared;
+  if (plan.chunks > 1) shared = SharedOutputs<Acc>(DLDevice{kDLCUDA, job.device}, stream, plan);
   const dim3 blocks(blocks_for(plan.output_blocks(), 1), static_cast<unsigned>(plan.chunks));
   launch(rows_kernel<P, V>, blocks, kReduceThreads, stream, static_cast<const T*>(r.rows),
-         static_cast<const T*>(r.vector), static_cast<T*>(job.out), static_cast<const T*>(job.c), partial, ending,
-         layout);
-  if (partial)
-    launch(finish_kernel<P>, blocks_for(plan.outputs, kThreads), kThreads, stream, static_cast<const Acc*>(partial),
-           static_cast<T*>(job.out), static_cast<const T*>(job.c), ending, plan.chunks, plan.outputs, r.count,
-           job.out_step);
+         static_cast<const T*>(r.vector), static_cast<T*>(job.out), static_cast<const T*>(job.c), shared.partial,
+         shared.tickets.get(), Ending<P>(job.alpha, job.beta), layout);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 // Deterministic reductions over any set of dimensions, laid out by reduce_plan.h. A reduction is a functor as
-// functors/reduction.h has them; one that needs to know where an element is has kIndexed and load_at.
+// functors/reduction.h has them. It may have a Lane of its own, which a lane's elements are given to in order; one that
+// needs to know where an element is has kIndexed besides.
 //
 // Each lane combines its elements in order, lanes are combined pairwise, chunks in order: the same order every time.
 #pragma once
 
 #include "cuda/elementwise.cuh"
 #include "cuda/reduce_plan.h"
+#include "cuda/tickets.h"
 
 namespace atled::core::cuda {
 
@@ -14,17 +16,51 @@ struct IsIndexed : std::false_type {};
 template <class R>
 struct IsIndexed<R, std::void_t<decltype(R::kIndexed)>> : std::true_type {};
 
+// Neighbours pairwise, which is the shortest chain of operations.
+template <uint32_t V, class R>
+__device__ __forceinline__ typename R::Acc joined(const R& r, const typename R::In* x) {
+  if constexpr (V == 1)
+    return r.load(x[0]);
+  else
+    return r.combine(joined<V / 2>(r, x), joined<V / 2>(r, x + V / 2));
+}
+
+template <class R>
+struct PlainLane {
+  typename R::Acc acc;
+  __device__ explicit PlainLane(const R& r) : acc(r.identity()) {}
+  template <uint32_t V>
+  __device__ __forceinline__ void add(const R& r, const typename R::In (&x)[V], int64_t) {
+    acc = r.combine(acc, joined<V>(r, x));
+  }
+  __device__ typename R::Acc result() const { return acc; }
+};
+template <class R, class = void>
+struct LaneOf {
+  using type = PlainLane<R>;
+};
+template <class R>
+struct LaneOf<R, std::void_t<typename R::Lane>> {
+  using type = typename R::Lane;
+};
+
 template <class In>
 constexpr uint32_t kReduceVector = sizeof(In) < 16 ? 16 / sizeof(In) : 1;
 
 struct ReduceLayout {
   ReduceOffsets kept, gone;
-  int64_t outputs, length, chunk_length;
-  uint32_t lanes;
+  int64_t outputs, output_blocks, length, chunk_length;
+  uint32_t lane_bits;
   bool rows, vectors;
+
+  // Of the partial results, which neighbouring threads read side by side.
+  ATLED_FN int64_t partial_at(int64_t output, int64_t chunk, int64_t chunks) const {
+    return rows ? output * chunks + chunk : chunk * outputs + output;
+  }
 };
 
-// Accumulators of the block, one a thread; each output's are combined into its lane 0's.
+// Accumulators of the block, one a thread; each output's are combined into its lane 0's. The block has been together
+// since it was last called.
 template <class R>
 __device__ __forceinline__ typename R::Acc across_lanes(const R& r, typename R::Acc acc, uint32_t lane, uint32_t lanes,
                                                         uint32_t lane_step) {
@@ -46,110 +82,90 @@ __device__ __forceinline__ typename R::Acc across_lanes(const R& r, typename R::
   return acc;
 }
 
-// acc with one piece of V neighbours, the first of which is element i.
-template <uint32_t V, class R>
-__device__ __forceinline__ typename R::Acc with_piece(const R& r, typename R::Acc acc,
-                                                      const Vector<typename R::In, V>& piece, int64_t i) {
-#pragma unroll
-  for (uint32_t v = 0; v < V; ++v) {
-    if constexpr (IsIndexed<R>::value)
-      acc = r.combine(acc, r.load_at(piece.item[v], i + v));
-    else
-      acc = r.combine(acc, r.load(piece.item[v]));
-  }
-  return acc;
-}
+// Where the elements of an output are: on one line, or folded into several dimensions, which take divisions.
+enum class Path { kLine, kFolded, kLargeFolded };
 
-// One lane's pieces of a chunk, in order: every `lanes`-th piece of V elements. Those of a line are read some at a
-// time.
-template <uint32_t V, class R>
+// One lane's pieces of a chunk, in order: every `lanes`-th piece of V elements. N are on their way from memory while
+// those before them are added.
+template <uint32_t V, Path kPath, class R>
 __device__ __forceinline__ typename R::Acc over_lane(const R& r, const char* in, int64_t from, int64_t to,
                                                      uint32_t lane, const ReduceLayout& layout) {
   using Piece = Vector<typename R::In, V>;
-  constexpr int N = V <= 2 ? 8 : V <= 8 ? 4 : 2;
-  const uint32_t every = layout.lanes * V;
-  int64_t i = from + lane * V;
-  typename R::Acc acc = r.identity();
-  if (layout.gone.n > 1) {
-    for (; i < to; i += every)
-      acc = with_piece<V>(r, acc, *reinterpret_cast<const Piece*>(in + layout.gone.offset(i)), i);
-    return acc;
+  constexpr uint32_t N = kPath == Path::kLargeFolded ? 1 : sizeof(Piece) <= 4 ? 8 : 4;
+  constexpr uint32_t kBits = V == 1 ? 0 : V == 2 ? 1 : V == 4 ? 2 : V == 8 ? 3 : 4;
+  static_assert(V == 1u << kBits);
+  const uint32_t every_bits = layout.lane_bits + kBits;
+  const int64_t every = int64_t{1} << every_bits, first = from + lane * V;
+  const uint32_t count = first < to ? static_cast<uint32_t>((to - first + every - 1) >> every_bits) : 0;
+  const int64_t step = every * layout.gone.in[0];
+  if (kPath == Path::kLine) in += first * layout.gone.in[0];
+  typename LaneOf<R>::type kept(r);
+  Piece now[N], next[N];
+  int64_t i = first;  // of what is read next
+  for (uint32_t k = 0; k < count + N; k += N) {
+#pragma unroll
+    for (uint32_t n = 0; n < N; ++n) now[n] = next[n];
+#pragma unroll
+    for (uint32_t n = 0; n < N; ++n, i += every) {
+      if (kPath == Path::kLine) {
+        if (k + n < count) next[n] = *reinterpret_cast<const Piece*>(in);
+        in += step;
+      } else if (k + n < count) {
+        next[n] = *reinterpret_cast<const Piece*>(in + layout.gone.offset<kPath == Path::kFolded>(i));
+      }
+    }
+    if (k == 0) continue;
+#pragma unroll
+    for (uint32_t n = 0; n < N; ++n)
+      if (k - N + n < count) kept.add(r, now[n].item, i - (2 * N - n) * every);
   }
-  const int64_t stride = layout.gone.n > 0 ? layout.gone.in[0] : 0, step = every * stride;
-  in += i * stride;
-  Piece pieces[N];
-  for (; i + (N - 1) * every < to; i += N * every) {
-#pragma unroll
-    for (int n = 0; n < N; ++n, in += step) pieces[n] = *reinterpret_cast<const Piece*>(in);
-#pragma unroll
-    for (int n = 0; n < N; ++n) acc = with_piece<V>(r, acc, pieces[n], i + n * every);
-  }
-  // Less than N are left: all under way before the first is used.
-  const int left = i < to ? static_cast<int>((static_cast<uint32_t>(to - i) + every - 1) / every) : 0;
-#pragma unroll
-  for (int n = 0; n + 1 < N; ++n, in += step)
-    if (n < left) pieces[n] = *reinterpret_cast<const Piece*>(in);
-#pragma unroll
-  for (int n = 0; n + 1 < N; ++n)
-    if (n < left) acc = with_piece<V>(r, acc, pieces[n], i + n * every);
-  return acc;
+  return kept.result();
 }
 
-// Blocks: outputs along x, chunks along y. `partial` is NULL where there is one chunk.
+template <uint32_t V, class R>
+__device__ __forceinline__ typename R::Acc over_path(const R& r, const char* in, int64_t from, int64_t to,
+                                                     uint32_t lane, const ReduceLayout& layout) {
+  if (layout.gone.n <= 1) return over_lane<V, Path::kLine>(r, in, from, to, lane, layout);
+  if (layout.gone.small) return over_lane<V, Path::kFolded>(r, in, from, to, lane, layout);
+  return over_lane<V, Path::kLargeFolded>(r, in, from, to, lane, layout);
+}
+
+// Blocks: outputs along x, chunks along y. `partial` is NULL where there is one chunk; else the last block of an
+// output's combines them.
 template <class R>
 __global__ void __launch_bounds__(kReduceThreads, 4)
     reduce_kernel(const R r, const char* in, typename R::Out* out, char* extra, typename R::Acc* partial,
-                  const __grid_constant__ ReduceLayout layout) {
+                  uint32_t* tickets, const __grid_constant__ ReduceLayout layout) {
   using Acc = typename R::Acc;
-  const uint32_t lanes = layout.lanes, per_block = kReduceThreads / lanes;
-  const uint32_t lane = layout.rows ? threadIdx.x % lanes : threadIdx.x / per_block;
-  const uint32_t slot = layout.rows ? threadIdx.x / lanes : threadIdx.x % per_block;
-  const uint32_t lane_step = layout.rows ? 1 : per_block;
-  const int64_t blocks = (layout.outputs + per_block - 1) / per_block;
+  const uint32_t lanes = 1u << layout.lane_bits, per_block = kReduceThreads >> layout.lane_bits;
+  const uint32_t lane = layout.rows ? threadIdx.x & (lanes - 1) : threadIdx.x / per_block;
+  const uint32_t slot = layout.rows ? threadIdx.x >> layout.lane_bits : threadIdx.x & (per_block - 1);
+  const uint32_t lane_step = layout.rows ? 1 : per_block, chunks = gridDim.y;
   const int64_t from = blockIdx.y * layout.chunk_length;
   const int64_t to = from + layout.chunk_length < layout.length ? from + layout.chunk_length : layout.length;
-  for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
+  for (int64_t block = blockIdx.x; block < layout.output_blocks; block += gridDim.x) {
     const int64_t output = block * per_block + slot;
     const bool here = output < layout.outputs;
     int64_t base = 0, place = 0;
     Acc acc = r.identity();
     if (here) {
       layout.kept.locate(output, base, place);
-      acc = layout.vectors ? over_lane<kReduceVector<typename R::In>>(r, in + base, from, to, lane, layout)
-                           : over_lane<1>(r, in + base, from, to, lane, layout);
+      acc = layout.vectors ? over_path<kReduceVector<typename R::In>>(r, in + base, from, to, lane, layout)
+                           : over_path<1>(r, in + base, from, to, lane, layout);
     }
     acc = across_lanes(r, acc, lane, lanes, lane_step);
+    if (partial) {
+      if (here && lane == 0) partial[layout.partial_at(output, blockIdx.y, chunks)] = acc;
+      if (!is_last(tickets + block, chunks)) continue;
+      acc = r.identity();
+      if (here)
+#pragma unroll 8
+        for (uint32_t c = lane; c < chunks; c += lanes)
+          acc = r.combine(acc, partial[layout.partial_at(output, c, chunks)]);
+      acc = across_lanes(r, acc, lane, lanes, lane_step);
+    }
     __syncthreads();  // the storage is used again
     if (!here || lane != 0) continue;
-    if (partial) {
-      partial[output * gridDim.y + blockIdx.y] = acc;
-    } else {
-      out[place] = r.finish(acc);
-      if constexpr (IsIndexed<R>::value)
-        if (extra) r.store_value(extra, place, acc);
-    }
-  }
-}
-
-// The chunks of each output, shared among `lanes` threads.
-template <class R>
-__global__ void __launch_bounds__(kReduceThreads)
-    combine_kernel(const R r, typename R::Out* out, char* extra, const typename R::Acc* partial, int64_t chunks,
-                   uint32_t lanes, const __grid_constant__ ReduceLayout layout) {
-  const uint32_t per_block = kReduceThreads / lanes, lane = threadIdx.x % lanes;
-  const int64_t blocks = (layout.outputs + per_block - 1) / per_block;
-  for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
-    const int64_t output = block * per_block + threadIdx.x / lanes;
-    const bool here = output < layout.outputs;
-    typename R::Acc acc = r.identity();
-    if (here)
-#pragma unroll 8
-      for (int64_t c = lane; c < chunks; c += lanes) acc = r.combine(acc, partial[output * chunks + c]);
-    acc = across_lanes(r, acc, lane, lanes, 1);
-    __syncthreads();
-    if (!here || lane != 0) continue;
-    int64_t unused, place;
-    layout.kept.locate(output, unused, place);
     out[place] = r.finish(acc);
     if constexpr (IsIndexed<R>::value)
       if (extra) r.store_value(extra, place, acc);
@@ -172,6 +188,20 @@ inline int64_t reduced_length(const atled_tensor* in, DimSet dims) {
   return n;
 }
 
+// What the blocks of an output leave for the last of them.
+template <class Acc>
+struct SharedOutputs {
+  Tensor room;
+  Tickets tickets;
+  Acc* partial = nullptr;
+
+  SharedOutputs() = default;
+  SharedOutputs(DLDevice device, cudaStream_t stream, const ReducePlan& plan)
+      : room(Tensor::empty(ATLED_UINT8, {plan.outputs * plan.chunks * static_cast<int64_t>(sizeof(Acc))}, device)),
+        tickets(device, stream, plan.output_blocks()),
+        partial(data<Acc>(room)) {}
+};
+
 // out, contiguous, gets the reduction of `in`, whose dtype is R::In's, over dims; `extra` what R::store_value writes.
 template <class R>
 void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const R& r,
@@ -193,33 +223,25 @@ void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const 
     if (is_contiguous(in)) fail(ATLED_E_NOT_IMPLEMENTED, "expected at most %d dimensions that do not join", kMaxDims);
     return reduce(contiguous(in, in->dtype), dims, out, r, extra);
   }
-  const ReducePlan plan = plan_reduction(kept, gone);
+  const ReducePlan plan = plan_reduction(kept, gone, item);
   if (plan.outputs == 0) return;
   const DLDevice where = out->dl.device;
   DeviceGuard device(where.device_id);
   const cudaStream_t stream = current_stream(where.device_id);
-  const ReduceLayout layout{
-      ReduceOffsets(kept), ReduceOffsets(gone),
-      plan.outputs,        plan.length,
-      plan.chunk_length,   static_cast<uint32_t>(plan.lanes),
-      plan.rows,           plan.rows && in_vectors(kept, gone, item, reinterpret_cast<uintptr_t>(data<char>(in)))};
-  Tensor room;
-  typename R::Acc* partial = nullptr;
-  if (plan.chunks > 1) {
-    room =
-        Tensor::empty(ATLED_UINT8, {plan.outputs * plan.chunks * static_cast<int64_t>(sizeof(typename R::Acc))}, where);
-    partial = data<typename R::Acc>(room);
-  }
-  auto* to = data<typename R::Out>(out);
-  char* more = extra ? data<char>(extra) : nullptr;
+  const ReduceLayout layout{ReduceOffsets(kept),
+                            ReduceOffsets(gone),
+                            plan.outputs,
+                            plan.output_blocks(),
+                            plan.length,
+                            plan.chunk_length,
+                            plan.lane_bits,
+                            plan.rows,
+                            plan.rows && in_vectors(kept, gone, item, reinterpret_cast<uintptr_t>(data<char>(in)))};
+  SharedOutputs<typename R::Acc> shared;
+  if (plan.chunks > 1) shared = SharedOutputs<typename R::Acc>(where, stream, plan);
   const dim3 blocks(blocks_for(plan.output_blocks(), 1), static_cast<unsigned>(plan.chunks));
-  launch(reduce_kernel<R>, blocks, kReduceThreads, stream, r, data<const char>(in), to, more, partial, layout);
-  if (!partial) return;
-  int lanes = 1;
-  while (lanes < kReduceThreads && lanes < plan.chunks) lanes *= 2;
-  const int64_t per_block = kReduceThreads / lanes;
-  launch(combine_kernel<R>, blocks_for((plan.outputs + per_block - 1) / per_block, 1), kReduceThreads, stream, r, to,
-         more, partial, plan.chunks, static_cast<uint32_t>(lanes), layout);
+  launch(reduce_kernel<R>, blocks, kReduceThreads, stream, r, data<const char>(in), data<typename R::Out>(out),
+         extra ? data<char>(extra) : nullptr, shared.partial, shared.tickets.get(), layout);
 }
 
 }  // namespace atled::core::cuda

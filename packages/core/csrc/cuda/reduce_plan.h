@@ -3,9 +3,10 @@
 //
 // A block has 256 threads: `lanes` of them share each of 256 / lanes outputs. Elements of an output that lie side by
 // side are read by neighbouring lanes ("rows"); else neighbouring threads take neighbouring outputs ("columns"). A long
-// output is shared out among `chunks` blocks, whose results a second launch combines in order.
+// output is shared out among `chunks` blocks, the last of which combines what all have found, in order.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "cuda/geometry.h"
@@ -81,70 +82,85 @@ struct ReduceOffsets {
       out[k] = dims.out[k];
     }
   }
+  ATLED_FN int64_t offset(int64_t index) const { return small ? offset<true>(index) : offset<false>(index); }
+  template <bool kSmall>
   ATLED_FN int64_t offset(int64_t index) const {
     int64_t bytes = 0;
-    for (int k = 0; k + 1 < n; ++k) {
-      const int64_t rest = small ? fast[k].quotient(static_cast<uint32_t>(index)) : index / size[k];
-      bytes += (index - rest * size[k]) * in[k];
-      index = rest;
-    }
+    ATLED_ROLLED
+    for (int k = 0; k + 1 < n; ++k) bytes += split<kSmall>(k, index) * in[k];
     return n > 0 ? bytes + index * in[n - 1] : 0;
   }
   ATLED_FN void locate(int64_t index, int64_t& in_bytes, int64_t& out_elements) const {
     in_bytes = out_elements = 0;
+    ATLED_ROLLED
     for (int k = 0; k < n; ++k) {
-      int64_t rest = 0;
-      if (k + 1 < n) rest = small ? fast[k].quotient(static_cast<uint32_t>(index)) : index / size[k];
-      const int64_t i = index - rest * size[k];
+      const int64_t i = k + 1 == n ? index : small ? split<true>(k, index) : split<false>(k, index);
       in_bytes += i * in[k];
       out_elements += i * out[k];
-      index = rest;
     }
+  }
+
+ private:
+  // The place in dimension k; `index` becomes that in the dimensions further out.
+  template <bool kSmall>
+  ATLED_FN int64_t split(int k, int64_t& index) const {
+    const int64_t rest = kSmall ? fast[k].quotient(static_cast<uint32_t>(index)) : index / size[k];
+    const int64_t i = index - rest * size[k];
+    index = rest;
+    return i;
   }
 };
 
 struct ReducePlan {
   int64_t outputs, length;
   bool rows;
-  int lanes;             // a power of two, at most kReduceThreads
+  uint32_t lane_bits;    // of the number of lanes, a power of two
   int64_t chunks;        // blocks that share one output
   int64_t chunk_length;  // elements of each but the last
 
-  int outputs_per_block() const { return kReduceThreads / lanes; }
+  int64_t outputs_per_block() const { return kReduceThreads >> lane_bits; }
   int64_t output_blocks() const { return (outputs + outputs_per_block() - 1) / outputs_per_block(); }
 };
 
-// Work of one chunk at least, and blocks beyond which no output is shared out: both constants, not the device's, for
-// the order of additions depends on them.
-constexpr int64_t kChunkElements = 16384;
+// All of these are constants, not the device's, for the order of additions depends on them.
+constexpr int kLaneElements = 16;         // of a lane, at least
+constexpr int64_t kChunkBytes = 1 << 14;  // of a row's chunk, at least
+constexpr int64_t kChunkRows = 64;        // of a column's
+// Blocks beyond which no output is shared out, and how many rows' and columns' become: short rows' blocks in the order
+// of memory keep it busier than few long ones; columns write as many partial results as they have outputs.
 constexpr int64_t kEnoughBlocks = 2048;
-constexpr int64_t kMostChunks = 2048;
-constexpr int kLaneElements = 16;  // of a row, at least
+constexpr int64_t kRowBlocks = 4096;
+constexpr int64_t kLargeColumns = 1 << 22;  // elements
 
-inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone) {
+// How many threads of a block are side by side over columns: where there is work for many blocks, wide enough that they
+// read more than one line of each row.
+inline int64_t column_width(int64_t outputs, int64_t length) {
+  const int64_t widest = length > 0 && outputs >= kLargeColumns / length ? 128 : 32;
+  int64_t width = 16;
+  while (width < widest && width < outputs) width *= 2;
+  return width;
+}
+
+// item: bytes of an element.
+inline ReducePlan plan_reduction(const ReduceDims& kept, const ReduceDims& gone, int64_t item) {
   auto magnitude = [](int64_t x) { return x < 0 ? -x : x; };
   ReducePlan plan{};
   plan.outputs = kept.total();
   plan.length = gone.total();
   plan.rows = kept.n == 0 || (gone.n > 0 && magnitude(gone.in[0]) <= magnitude(kept.in[0]));
-  // Columns leave a warp's width of outputs side by side.
-  const int most = plan.rows ? kReduceThreads : kReduceThreads / 32;
-  plan.lanes = 1;
-  while (plan.lanes < most && plan.lanes * kLaneElements < plan.length) plan.lanes *= 2;
+  const int64_t most = plan.rows ? kReduceThreads : kReduceThreads / column_width(plan.outputs, plan.length);
+  while ((1 << plan.lane_bits) < most && (kLaneElements << plan.lane_bits) < plan.length) ++plan.lane_bits;
   plan.chunks = 1;
   const int64_t blocks = plan.output_blocks();
-  // In columns, a block's chunk is as long for each of its many outputs.
-  const int64_t least = plan.rows ? kChunkElements : kChunkElements / 32;
-  if (blocks < kEnoughBlocks && plan.length >= 2 * least) {
-    int64_t wanted = kEnoughBlocks / (blocks < 1 ? 1 : blocks);
-    if (wanted > plan.length / least) wanted = plan.length / least;
-    if (wanted > kMostChunks) wanted = kMostChunks;
-    plan.chunks = wanted < 1 ? 1 : wanted;
+  if (blocks > 0 && blocks < kEnoughBlocks) {
+    const int64_t least = plan.rows ? kChunkBytes / item : kChunkRows;
+    const int64_t wanted = (plan.rows ? kRowBlocks : kEnoughBlocks) / blocks;
+    plan.chunks = std::max<int64_t>(1, std::min(wanted, plan.length / least));
   }
   // Whole vectors of any dtype.
   plan.chunk_length = ((plan.length + plan.chunks - 1) / plan.chunks + 15) / 16 * 16;
   if (plan.chunk_length > 0) plan.chunks = (plan.length + plan.chunk_length - 1) / plan.chunk_length;
-  if (plan.chunks < 1) plan.chunks = 1;
+  plan.chunks = std::max<int64_t>(1, plan.chunks);
   return plan;
 }
 

@@ -12,4 +12,12 @@
 #else
 #define ATLED_INLINE inline
 #endif
+
+// Before a loop that device code is to keep as one.
+#if defined(__CUDACC__)
+#define ATLED_ROLLED _Pragma("unroll 1")
+#else
+#define ATLED_ROLLED
+#endif
+
 #define ATLED_FN ATLED_HOST_DEVICE ATLED_INLINE

@@ -26,19 +26,30 @@ struct VarianceOf {
   using Out = T;
   double divisor;
   bool root;
+
+  struct Lane {
+    Acc acc{0, 0, 0, 0};
+    ATLED_FN explicit Lane(const VarianceOf&) {}
+    template <uint32_t V>
+    ATLED_FN void add(const VarianceOf&, const T (&x)[V], int64_t) {
+      if (acc.count == 0) acc.shift = static_cast<double>(x[0]);
+      for (uint32_t v = 0; v < V; ++v) {
+        const double d = static_cast<double>(x[v]) - acc.shift;
+        acc.sum += d;
+        acc.squares = std::fma(d, d, acc.squares);
+      }
+      acc.count += V;
+    }
+    ATLED_FN Acc result() const { return acc; }
+  };
+
   ATLED_FN Acc identity() const { return {0, 0, 0, 0}; }
-  ATLED_FN Acc load(In x) const { return {static_cast<double>(x), 0, 0, 1}; }
   ATLED_FN Acc combine(Acc a, Acc b) const {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
-    const double n = a.count + b.count;
-    if (b.count == 1) {
-      const double d = b.shift - a.shift;
-      return {a.shift, a.sum + d, a.squares + d * d, n};
-    }
     a = centred(a);
     b = centred(b);
-    const double weight = b.count / n, d = b.shift - a.shift;
+    const double n = a.count + b.count, weight = b.count / n, d = b.shift - a.shift;
     return {a.shift + d * weight, 0, a.squares + b.squares + d * d * (a.count * weight), n};
   }
   ATLED_FN Out finish(Acc a) const {
@@ -68,11 +79,22 @@ struct LogSumExpOf {
   using A = OrderAcc<T>;
   using Acc = LogSumExpAcc<A>;
   using Out = T;
+
+  struct Lane {
+    Acc acc{-std::numeric_limits<A>::infinity(), A(0)};
+    ATLED_FN explicit Lane(const LogSumExpOf&) {}
+    template <uint32_t V>
+    ATLED_FN void add(const LogSumExpOf&, const T (&x)[V], int64_t) {
+      A top = acc.top;
+      for (uint32_t v = 0; v < V; ++v) top = Maximum{}(top, static_cast<A>(x[v]));
+      A sum = scaled(acc, top);
+      for (uint32_t v = 0; v < V; ++v) sum += Exp{}(static_cast<A>(x[v]) - finite_or_zero(top));
+      acc = {top, sum};
+    }
+    ATLED_FN Acc result() const { return acc; }
+  };
+
   ATLED_FN Acc identity() const { return {-std::numeric_limits<A>::infinity(), A(0)}; }
-  ATLED_FN Acc load(In x) const {
-    const A a = static_cast<A>(x);
-    return {a, Exp{}(a - finite_or_zero(a))};
-  }
   ATLED_FN Acc combine(Acc a, Acc b) const {
     const A common = Maximum{}(a.top, b.top);
     return {common, scaled(a, common) + scaled(b, common)};
@@ -101,8 +123,31 @@ struct ExtremeOf {
   using Acc = ExtremeAcc<A>;
   using Out = int64_t;
   static constexpr bool kIndexed = true;
+
+  // Of elements in the order of their indices, the earlier wins unless it is beaten.
+  struct Lane {
+    Acc best{A(0), -1};
+    ATLED_FN explicit Lane(const ExtremeOf&) {}
+    template <uint32_t V>
+    ATLED_FN void add(const ExtremeOf&, const In (&x)[V], int64_t i) {
+      const Acc found = best_of<V>(x, i);
+      if ((best.index < 0) | E::beats(found.value, best.value)) best = found;
+    }
+    ATLED_FN Acc result() const { return best; }
+
+   private:
+    template <uint32_t V>
+    static ATLED_FN Acc best_of(const In* x, int64_t i) {
+      if constexpr (V == 1) {
+        return {static_cast<A>(x[0]), i};
+      } else {
+        const Acc a = best_of<V / 2>(x, i), b = best_of<V / 2>(x + V / 2, i + V / 2);
+        return E::beats(b.value, a.value) ? b : a;
+      }
+    }
+  };
+
   ATLED_FN Acc identity() const { return {A(0), -1}; }
-  ATLED_FN Acc load_at(In x, int64_t i) const { return {static_cast<A>(x), i}; }
   ATLED_FN Acc combine(Acc a, Acc b) const {
     if (b.index < 0) return a;
     if (a.index < 0) return b;

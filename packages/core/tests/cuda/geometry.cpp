@@ -1,6 +1,7 @@
 // The device's index arithmetic and reduction plans on the host, for tests by ctypes.
 #include "cuda/geometry.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -13,6 +14,24 @@
 #include "functors/moments.h"
 
 using namespace atled::core::cuda;
+
+// Elements in parts of `part`, each a lane's, whose results are combined; pieces of two where they fit.
+template <class R>
+auto by_parts(const R& r, const double* x, int64_t n, int64_t part) {
+  auto all = r.identity();
+  for (int64_t from = 0; from < n; from += part) {
+    typename R::Lane lane(r);
+    const int64_t to = std::min(n, from + part);
+    for (int64_t i = from; i < to;) {
+      const double piece[2] = {x[i], i + 1 < to ? x[i + 1] : 0}, one[1] = {x[i]};
+      const bool two = i + 1 < to;
+      two ? lane.add(r, piece, i) : lane.add(r, one, i);
+      i += two ? 2 : 1;
+    }
+    all = r.combine(lane.result(), all);
+  }
+  return r.finish(all);
+}
 
 extern "C" {
 
@@ -90,11 +109,11 @@ static void split(int ndim, const int64_t* dims, ReduceDims& kept, ReduceDims& g
   gone.join();
 }
 
-void plan(int ndim, const int64_t* dims, Plan* out) {
+void plan(int ndim, const int64_t* dims, int64_t item, Plan* out) {
   ReduceDims kept, gone;
   split(ndim, dims, kept, gone);
-  const ReducePlan p = plan_reduction(kept, gone);
-  *out = Plan{p.outputs, p.length, p.rows, p.lanes, p.chunks, p.chunk_length};
+  const ReducePlan p = plan_reduction(kept, gone, item);
+  *out = Plan{p.outputs, p.length, p.rows, 1 << p.lane_bits, p.chunks, p.chunk_length};
 }
 
 // The kernel's loops, thread by thread: what each block's lanes read, added up per output as integers. In vectors as
@@ -102,57 +121,35 @@ void plan(int ndim, const int64_t* dims, Plan* out) {
 void run(int ndim, const int64_t* dims, const int64_t* in, int64_t* out) {
   ReduceDims kept, gone;
   split(ndim, dims, kept, gone);
-  const ReducePlan p = plan_reduction(kept, gone);
+  const ReducePlan p = plan_reduction(kept, gone, 8);
   const ReduceOffsets kept_at(kept), gone_at(gone);
-  const int64_t per_block = p.outputs_per_block();
+  const int64_t per_block = p.outputs_per_block(), lanes = int64_t{1} << p.lane_bits;
   const bool vectors = p.rows && in_vectors(kept, gone, 8, reinterpret_cast<uintptr_t>(in));
   for (int64_t chunk = 0; chunk < p.chunks; ++chunk)
     for (int64_t block = 0; block < p.output_blocks(); ++block)
       for (int thread = 0; thread < kReduceThreads; ++thread) {
-        const int64_t lane = p.rows ? thread % p.lanes : thread / per_block;
-        const int64_t output = block * per_block + (p.rows ? thread / p.lanes : thread % per_block);
+        const int64_t lane = p.rows ? thread % lanes : thread / per_block;
+        const int64_t output = block * per_block + (p.rows ? thread / lanes : thread % per_block);
         if (output >= p.outputs) continue;
         int64_t base, place;
         kept_at.locate(output, base, place);
         const int64_t from = chunk * p.chunk_length;
         const int64_t to = from + p.chunk_length < p.length ? from + p.chunk_length : p.length;
         const int64_t many = vectors ? 2 : 1;
-        for (int64_t i = from + lane * many; i < to; i += p.lanes * many)
-          for (int64_t v = 0; v < many; ++v) out[place] += in[(base + gone_at.offset(i)) / 8 + v];
+        for (int64_t i = from + lane * many; i < to; i += lanes * many)
+          for (int64_t v = 0; v < many; ++v)
+            out[place] += in[(base + (i % 2 ? gone_at.offset(i) : gone_at.offset<false>(i))) / 8 + v];
       }
 }
 
-// Elements in parts of `part`, each combined in order, then all parts: mean of squares from the mean, and logsumexp.
 double variance(const double* x, int64_t n, int64_t part) {
-  const atled::core::VarianceOf<double> v{static_cast<double>(n), false};
-  auto all = v.identity();
-  for (int64_t from = 0; from < n; from += part) {
-    auto acc = v.identity();
-    for (int64_t i = from; i < n && i < from + part; ++i) acc = v.combine(acc, v.load(x[i]));
-    all = v.combine(all, acc);
-  }
-  return v.finish(all);
+  return by_parts(atled::core::VarianceOf<double>{static_cast<double>(n), false}, x, n, part);
 }
 double logsumexp(const double* x, int64_t n, int64_t part) {
-  const atled::core::LogSumExpOf<double> v{};
-  auto all = v.identity();
-  for (int64_t from = 0; from < n; from += part) {
-    auto acc = v.identity();
-    for (int64_t i = from; i < n && i < from + part; ++i) acc = v.combine(acc, v.load(x[i]));
-    all = v.combine(acc, all);
-  }
-  return v.finish(all);
+  return by_parts(atled::core::LogSumExpOf<double>{}, x, n, part);
 }
-// Parts in any order: ties go to the first index.
 int64_t argmax(const double* x, int64_t n, int64_t part) {
-  const atled::core::ExtremeOf<atled::core::Extreme<double, true>> v{};
-  auto all = v.identity();
-  for (int64_t from = 0; from < n; from += part) {
-    auto acc = v.identity();
-    for (int64_t i = from; i < n && i < from + part; ++i) acc = v.combine(acc, v.load_at(x[i], i));
-    all = v.combine(acc, all);
-  }
-  return v.finish(all);
+  return by_parts(atled::core::ExtremeOf<atled::core::Extreme<double, true>>{}, x, n, part);
 }
 // Copies by tiles of a side, as the device does: 1 if it is a transpose at all. Sizes and strides as for walk.
 int turn(int ndim, const int64_t* sizes, const int64_t* strides, int64_t item, int side, char* out, const char* in) {

@@ -102,7 +102,7 @@ def test_plans_read_every_element_once(host: ctypes.CDLL, seed: int) -> None:
     gone = [bool(rng.integers(2)) for _ in range(array.ndim)]
     dims = _array([v for d in range(array.ndim) for v in (array.shape[d], array.strides[d], int(gone[d]))])
     plan = Plan()
-    host.plan(array.ndim, dims, ctypes.byref(plan))
+    host.plan(array.ndim, dims, INT64(8), ctypes.byref(plan))
     axes = tuple(d for d in range(array.ndim) if gone[d])
     assert plan.outputs * plan.length == array.size
     assert plan.lanes & (plan.lanes - 1) == 0 and 1 <= plan.lanes <= 256
@@ -114,13 +114,21 @@ def test_plans_read_every_element_once(host: ctypes.CDLL, seed: int) -> None:
 
 
 def test_long_sums_are_shared_out(host: ctypes.CDLL) -> None:
-    plan = Plan()
-    host.plan(1, _array([2**26, 4, 1]), ctypes.byref(plan))
-    assert plan.rows and plan.lanes == 256 and plan.chunks == 2048
-    host.plan(2, _array([2**20, 256, 1, 64, 4, 0]), ctypes.byref(plan))
-    assert not plan.rows and plan.lanes == 8 and plan.chunks > 100
-    host.plan(2, _array([2**20, 256, 0, 64, 4, 1]), ctypes.byref(plan))
-    assert plan.rows and plan.lanes <= 32 and plan.chunks == 1
+    def plan(dims: list[int], item: int = 4) -> Plan:
+        made = Plan()
+        host.plan(len(dims) // 3, _array(dims), INT64(item), ctypes.byref(made))
+        return made
+
+    all_of_them = plan([2**26, 4, 1])
+    assert all_of_them.rows and all_of_them.lanes == 256 and all_of_them.chunks == 4096
+    assert plan([2**20, 2, 1], 2).chunks == 128
+    columns = plan([2**20, 256, 1, 64, 4, 0])
+    assert not columns.rows and columns.lanes == 4 and columns.chunks == 2048
+    wide = plan([8192, 32768, 1, 8192, 4, 0])
+    assert not wide.rows and wide.lanes == 2 and wide.chunks == 32
+    assert plan([4096, 40, 1, 10, 4, 0]).lanes == 16
+    rows = plan([2**20, 256, 0, 64, 4, 1])
+    assert rows.rows and rows.lanes <= 32 and rows.chunks == 1
 
 
 def _doubles(values: np.ndarray) -> tuple[ctypes.c_void_p, INT64]:

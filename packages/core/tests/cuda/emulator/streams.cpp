@@ -3,6 +3,7 @@
 // ATLED_EMULATOR_EAGER=1 does work when it is given instead, which shows where it was given when it crashes.
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <map>
@@ -41,11 +42,20 @@ namespace {
 // A stream's own state; the default streams, one a device, have handles that are NULL.
 struct Queue {
   int device = 0, priority = 0;
+  unsigned long long number = 0;
   uint64_t given = 0, done = 0;
   std::deque<Work> pending;
   std::shared_ptr<Graph> capture;
   bool begun = false, invalid = false;  // where the capture began
 };
+
+std::shared_ptr<Queue> new_queue(int device) {
+  static std::atomic<unsigned long long> numbers{0};
+  auto queue = std::make_shared<Queue>();
+  queue->device = device;
+  queue->number = ++numbers;
+  return queue;
+}
 
 std::map<cudaStream_t, std::shared_ptr<Queue>>& created() {
   static auto* map = new std::map<cudaStream_t, std::shared_ptr<Queue>>;
@@ -55,10 +65,7 @@ std::map<cudaStream_t, std::shared_ptr<Queue>>& created() {
 std::shared_ptr<Queue> queue_of(cudaStream_t stream, int device) {
   static auto* defaults = new std::shared_ptr<Queue>[kMostDevices];
   if (!stream) {
-    if (!defaults[device]) {
-      defaults[device] = std::make_shared<Queue>();
-      defaults[device]->device = device;
-    }
+    if (!defaults[device]) defaults[device] = new_queue(device);
     return defaults[device];
   }
   const auto found = created().find(stream);
@@ -158,8 +165,7 @@ extern "C" {
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* out, unsigned, int priority) {
   Guard guard(lock());
-  auto queue = std::make_shared<Queue>();
-  queue->device = current_device();
+  auto queue = new_queue(current_device());
   queue->priority = priority < -5 ? -5 : priority > 0 ? 0 : priority;
   *out = reinterpret_cast<cudaStream_t>(queue.get());
   created()[*out] = queue;
@@ -191,6 +197,13 @@ cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* out) {
   const auto queue = queue_of(stream);
   if (!queue) return answer(cudaErrorInvalidResourceHandle);
   *out = queue->priority;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* out) {
+  Guard guard(lock());
+  const auto queue = queue_of(stream);
+  if (!queue) return answer(cudaErrorInvalidResourceHandle);
+  *out = queue->number;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
