@@ -11,9 +11,9 @@
 
 namespace atled::core {
 
-// Sums of differences from a shift and of their squares.
+// `squares`: the sum of squares of differences from the mean.
 struct MomentsAcc {
-  double shift, sum, squares, count;
+  double mean, squares, count;
 };
 
 // A lane adds elements as differences from its first, which needs no division, and of which at most its count times the
@@ -27,43 +27,41 @@ struct VarianceOf {
   double divisor;
   bool root;
 
-  struct Lane {
-    Acc acc{0, 0, 0, 0};
+  class Lane {
+   public:
     ATLED_FN explicit Lane(const VarianceOf&) {}
     template <uint32_t V>
     ATLED_FN void add(const VarianceOf&, const T (&x)[V], int64_t) {
-      if (acc.count == 0) acc.shift = static_cast<double>(x[0]);
+      if (count_ == 0) shift_ = static_cast<double>(x[0]);
       for (uint32_t v = 0; v < V; ++v) {
-        const double d = static_cast<double>(x[v]) - acc.shift;
-        acc.sum += d;
-        acc.squares = std::fma(d, d, acc.squares);
+        const double d = static_cast<double>(x[v]) - shift_;
+        sum_ += d;
+        squares_ = std::fma(d, d, squares_);
       }
-      acc.count += V;
+      count_ += V;
     }
-    ATLED_FN Acc result() const { return acc; }
+    ATLED_FN Acc result() const {
+      if (count_ == 0) return {0, 0, 0};
+      const double offset = sum_ / count_;
+      // Squares of finite differences may overflow: to infinity, not to NaN.
+      const bool overflown = squares_ - squares_ != 0 && sum_ - sum_ == 0;
+      return {shift_ + offset, overflown ? squares_ : squares_ - sum_ * offset, count_};
+    }
+
+   private:
+    double shift_ = 0, sum_ = 0, squares_ = 0, count_ = 0;
   };
 
-  ATLED_FN Acc identity() const { return {0, 0, 0, 0}; }
+  ATLED_FN Acc identity() const { return {0, 0, 0}; }
   ATLED_FN Acc combine(Acc a, Acc b) const {
     if (b.count == 0) return a;
     if (a.count == 0) return b;
-    a = centred(a);
-    b = centred(b);
-    const double n = a.count + b.count, weight = b.count / n, d = b.shift - a.shift;
-    return {a.shift + d * weight, 0, a.squares + b.squares + d * d * (a.count * weight), n};
+    const double n = a.count + b.count, weight = b.count / n, d = b.mean - a.mean;
+    return {a.mean + d * weight, a.squares + b.squares + d * d * (a.count * weight), n};
   }
   ATLED_FN Out finish(Acc a) const {
-    const double x = centred(a).squares / divisor;
+    const double x = a.squares / divisor;
     return Cast<Out, double>{}(root ? std::sqrt(x) : x);
-  }
-
- private:
-  static ATLED_FN Acc centred(Acc a) {
-    if (a.count == 0) return a;
-    const double offset = a.sum / a.count;
-    // Squares of finite differences may overflow: to infinity, not to NaN.
-    const bool overflown = a.squares - a.squares != 0 && a.sum - a.sum == 0;
-    return {a.shift + offset, 0, overflown ? a.squares : a.squares - a.sum * offset, a.count};
   }
 };
 
