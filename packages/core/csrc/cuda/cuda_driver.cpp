@@ -3,6 +3,8 @@
 #include <cuda.h>
 #include <cuda_runtime_api.h>
 
+#include "contexts.h"
+
 namespace atled::cuda {
 namespace {
 
@@ -11,23 +13,25 @@ namespace {
 class Scope {
  public:
   explicit Scope(int device) {
-    status_ = cudaGetDevice(&before_);
-    if (status_ == cudaSuccess && before_ != device) status_ = cudaSetDevice(device);
-    changed_ = status_ == cudaSuccess && before_ != device;
+    int before = 0;
+    status_ = cudaGetDevice(&before);
+    if (status_ == cudaSuccess && before != device) {
+      status_ = enter_device(device);
+      entered_ = status_ == cudaSuccess;
+    }
     relaxed_ = cudaThreadExchangeStreamCaptureMode(&mode_) == cudaSuccess;
   }
   ~Scope() {
     if (relaxed_) (void)cudaThreadExchangeStreamCaptureMode(&mode_);
-    if (changed_) (void)cudaSetDevice(before_);
+    if (entered_) (void)leave_device();
   }
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;
   cudaError_t status() const { return status_; }
 
  private:
-  int before_ = 0;
   cudaError_t status_;
-  bool changed_, relaxed_;
+  bool entered_ = false, relaxed_;
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
@@ -53,26 +57,12 @@ struct VirtualMemory {
   decltype(&cuGetErrorString) error_string = nullptr;
 
   bool load() {
-    return find("cuMemAddressReserve", &reserve) && find("cuMemAddressFree", &unreserve) &&
-           find("cuMemCreate", &create) && find("cuMemRelease", &release) && find("cuMemMap", &map) &&
-           find("cuMemUnmap", &unmap) && find("cuMemSetAccess", &set_access) &&
-           find("cuMemGetAllocationGranularity", &granularity) && find("cuDeviceGetAttribute", &attribute) &&
-           find("cuGetErrorString", &error_string);
-  }
-
- private:
-  template <class Function>
-  static bool find(const char* name, Function* out) {
-    void* found = nullptr;
-    cudaDriverEntryPointQueryResult result;
-    // All of these have had their present form since CUDA 10.2.
-    const cudaError_t error = cudaGetDriverEntryPointByVersion(name, &found, 10020, cudaEnableDefault, &result);
-    if (error != cudaSuccess || result != cudaDriverEntryPointSuccess || !found) {
-      (void)cudaGetLastError();
-      return false;
-    }
-    *out = reinterpret_cast<Function>(found);
-    return true;
+    return find_in_driver("cuMemAddressReserve", &reserve) && find_in_driver("cuMemAddressFree", &unreserve) &&
+           find_in_driver("cuMemCreate", &create) && find_in_driver("cuMemRelease", &release) &&
+           find_in_driver("cuMemMap", &map) && find_in_driver("cuMemUnmap", &unmap) &&
+           find_in_driver("cuMemSetAccess", &set_access) &&
+           find_in_driver("cuMemGetAllocationGranularity", &granularity) &&
+           find_in_driver("cuDeviceGetAttribute", &attribute) && find_in_driver("cuGetErrorString", &error_string);
   }
 };
 

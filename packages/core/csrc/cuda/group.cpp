@@ -3,6 +3,7 @@
 #include <string>
 
 #include "atled/cuda.h"
+#include "cuda/contexts.h"
 #include "cuda/graph.h"
 #include "cuda/index_error.h"
 #include "cuda/libraries.h"
@@ -113,6 +114,15 @@ int set_device(int32_t index) {
     expect(cudaSetDevice(index), "choose a device");
   });
 }
+int enter(int32_t index) {
+  return guard([&] {
+    expect_index(index);
+    expect(::atled::cuda::enter_device(index), "choose a device");
+  });
+}
+int leave() {
+  return guard([&] { expect(::atled::cuda::leave_device(), "go back to the former device"); });
+}
 int memory_info(int32_t index, uint64_t* free, uint64_t* total) {
   return on(index, [&] {
     size_t bytes[2] = {0, 0};
@@ -130,6 +140,7 @@ int can_access_peer(int32_t index, int32_t peer, int32_t* out) {
 }
 int pointer_device(const void* pointer, int32_t* index) {
   return guard([&] {
+    DeviceGuard device(device_in_use());
     cudaPointerAttributes found{};
     const bool known = cudaPointerGetAttributes(&found, pointer) == cudaSuccess;
     if (!known) cudaGetLastError();
@@ -354,31 +365,57 @@ int index_end(int32_t index, const atled_cuda_index_site* site) {
 }
 
 const atled_cuda_group table{
-    versions,          count_devices,
-    properties,        get_device,
-    set_device,        memory_info,
-    can_access_peer,   pointer_device,
-    synchronize,       stream_create,
-    stream_priorities, stream_priority,
-    get_stream,        set_stream,
-    stream_query,      stream_synchronize,
-    stream_wait,       stream_capturing,
-    event_create,      event_destroy,
-    event_record,      event_query,
-    event_synchronize, event_elapsed,
-    record_stream,     stats,
-    snapshot,          reset_peak,
-    reset_accumulated, record_history,
-    empty_cache,       set_fraction,
-    host_tensor,       host_pinned,
-    host_stats,        host_empty_cache,
-    graph_begin,       graph_end,
-    graph_launch,      graph_destroy,
-    counters,          range_push,
-    range_pop,         range_start,
-    range_end,         mark,
-    open_library,      index_begin,
+    versions,
+    count_devices,
+    properties,
+    get_device,
+    set_device,
+    memory_info,
+    can_access_peer,
+    pointer_device,
+    synchronize,
+    stream_create,
+    stream_priorities,
+    stream_priority,
+    get_stream,
+    set_stream,
+    stream_query,
+    stream_synchronize,
+    stream_wait,
+    stream_capturing,
+    event_create,
+    event_destroy,
+    event_record,
+    event_query,
+    event_synchronize,
+    event_elapsed,
+    record_stream,
+    stats,
+    snapshot,
+    reset_peak,
+    reset_accumulated,
+    record_history,
+    empty_cache,
+    set_fraction,
+    host_tensor,
+    host_pinned,
+    host_stats,
+    host_empty_cache,
+    graph_begin,
+    graph_end,
+    graph_launch,
+    graph_destroy,
+    counters,
+    range_push,
+    range_pop,
+    range_start,
+    range_end,
+    mark,
+    open_library,
+    index_begin,
     index_end,
+    enter,
+    leave,
 };
 
 }  // namespace

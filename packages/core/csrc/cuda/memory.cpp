@@ -2,6 +2,7 @@
 // told the line of the user's program that allocates.
 #include "cuda/memory.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -90,13 +91,23 @@ CachingAllocator* used_allocator(int device) {
   return memory.used ? memory.allocator.get() : nullptr;
 }
 
+int device_in_use() {
+  int current = 0;
+  expect(cudaGetDevice(&current), "ask for the current device");
+  if (current < kMostDevices && place_of(current).used) return current;
+  for (int device = 0; device < std::min(device_count(), kMostDevices); ++device)
+    if (place_of(device).used) return device;
+  return current;
+}
+
 PinnedCache& pinned_cache() {
-  static PinnedCache* const cache = new PinnedCache(*memory_of(0).driver);
+  static PinnedCache* const cache = new PinnedCache(*memory_of(device_in_use()).driver);
   return *cache;
 }
 
 bool is_pinned(const void* pointer) {
   if (pinned_cache().contains(pointer)) return true;
+  const DeviceGuard guard(device_in_use());
   cudaPointerAttributes attributes{};
   const bool known = cudaPointerGetAttributes(&attributes, pointer) == cudaSuccess;
   if (!known) cudaGetLastError();

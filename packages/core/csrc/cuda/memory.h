@@ -10,6 +10,9 @@ namespace atled::core::cuda {
 ::atled::cuda::CachingAllocator& allocator(int device);
 // NULL for a device that nothing has used: to ask must not take the memory that its context needs.
 ::atled::cuda::CachingAllocator* used_allocator(int device);
+// The current device, or another that has a context: what is every device's is asked for there, for a device that
+// nothing has used would get one by it.
+int device_in_use();
 ::atled::cuda::PinnedCache& pinned_cache();
 // The cache's memory, or what another library has pinned.
 bool is_pinned(const void* pointer);

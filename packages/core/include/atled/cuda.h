@@ -129,6 +129,10 @@ typedef struct {
    * for their errors. op and name live as long as the process; name may be NULL. */
   int (*index_begin)(int32_t index, const char* op, const char* name, atled_cuda_index_site* out);
   int (*index_end)(int32_t index, const atled_cuda_index_site* site);
+  /* Makes a device the calling thread's current one, until leave on the same thread, which ends the last enter. What
+   * was current before is so again, and is given no context if it had none, as set_device would. */
+  int (*enter_device)(int32_t index);
+  int (*leave_device)(void);
 } atled_cuda_group;
 
 #ifdef __cplusplus

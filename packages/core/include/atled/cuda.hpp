@@ -49,24 +49,24 @@ inline cudaStream_t current_stream(int device) {
   return static_cast<cudaStream_t>(stream);
 }
 
-// Makes a device the calling thread's current one, and puts the former back at the end.
+// Makes a device the calling thread's current one; what was current before is so again at the end.
 class DeviceGuard {
  public:
   explicit DeviceGuard(int device) {
     int current = 0;
     expect(cudaGetDevice(&current), "ask for the current device");
     if (current == device) return;
-    expect(cudaSetDevice(device), "choose a device");
-    former_ = current;
+    check(cuda_group->enter_device(device));
+    entered_ = true;
   }
   ~DeviceGuard() {
-    if (former_ >= 0 && cudaSetDevice(former_) != cudaSuccess) cudaGetLastError();
+    if (entered_) cuda_group->leave_device();
   }
   DeviceGuard(const DeviceGuard&) = delete;
   DeviceGuard& operator=(const DeviceGuard&) = delete;
 
  private:
-  int former_ = -1;  // none to go back to
+  bool entered_ = false;
 };
 
 // ---- registration ----

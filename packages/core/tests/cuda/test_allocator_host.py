@@ -94,7 +94,7 @@ def device_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not nvcc:
         pytest.skip("no nvcc on the path")
     built = tmp_path_factory.mktemp("device") / "program"
-    sources = [str(SOURCES / "cuda" / name) for name in [*ALLOCATOR, "cuda_driver.cpp"]]
+    sources = [str(SOURCES / "cuda" / name) for name in [*ALLOCATOR, "cuda_driver.cpp", "contexts.cpp"]]
     flags = ["-std=c++17", "-O1", f"-I{SOURCES}", f"-I{HERE}", "-Xcompiler", "-Wall,-Wextra,-Werror,-pthread"]
     subprocess.run([nvcc, *flags, str(HERE / "test_memory_device.cpp"), *sources, "-o", str(built)], check=True)
     return built

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import atled.core as at
+from atled.core import _cuda
 from atled.core.cuda import _native, nvtx
 
 HEADER = Path(at.get_include()) / "atled" / "cuda.h"
@@ -90,6 +91,55 @@ def test_a_name_without_an_index_is_the_current_device(gpu: str) -> None:
     assert at.cuda.current_device() == 0
     x = at.arange(6, device="cuda:1").reshape(2, 3)
     assert x.to("cuda:0").tolist() == x.tolist()
+
+
+def test_work_on_one_device_makes_no_context_of_another(gpu: str) -> None:
+    """It would take hundreds of megabytes there."""
+    emulator = _cuda.LIBRARY.with_name("libatled_emulator.so")
+    if not emulator.exists() or at.cuda.device_count() < 2:
+        pytest.skip("expected two emulated devices, which know what has made a context")
+    script = f"""
+import ctypes
+import atled.core as at
+has_context = ctypes.CDLL({str(emulator)!r}).atled_emulator_has_context
+x = at.arange(6.0, device="cuda:1").reshape(2, 3)
+x[at.tensor([0, 1]).to("cuda:1")].sort()
+y = x @ x.mT + at.rand(2, 2, device="cuda:1")
+y.copy_(at.ones(2, 2).pin_memory(), non_blocking=True)
+graph = at.cuda.CUDAGraph()
+with at.cuda.device(1), at.cuda.stream(at.cuda.Stream()) as stream, at.cuda.graph(graph):
+    z = y * 2
+graph.replay()
+event = at.cuda.Event()
+event.record(at.cuda.current_stream("cuda:1"))
+at.cuda.synchronize("cuda:1")
+assert event.query() and z.tolist() == [[2, 2], [2, 2]]
+del x, y, z, graph, event
+at.cuda.empty_cache()
+print(has_context(0), has_context(1), at.cuda.current_device())
+at.ones(1, device="cuda")
+print(has_context(0))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "1", "0", "1"]
+
+
+def test_devices_are_entered_one_inside_another(gpu: str) -> None:
+    if at.cuda.device_count() < 2:
+        pytest.skip("one GPU")
+    with at.cuda.device(1):
+        at.cuda.set_device(0)
+        with at.cuda.stream(at.cuda.Stream("cuda:1")):
+            assert at.cuda.current_device() == 1
+        assert at.cuda.current_device() == 0
+    assert at.cuda.current_device() == 0
+    at.cuda.set_device(1)
+    with at.cuda.device(0):
+        assert at.cuda.current_device() == 0
+    assert at.cuda.current_device() == 1
+    at.cuda.set_device(0)
+    with pytest.raises(at.DeviceError, match="go back to the former device"):
+        _native.native().leave_device()
 
 
 def test_random_numbers(gpu: str) -> None:

@@ -25,6 +25,8 @@ long setting(const char* name, long otherwise);
 constexpr int kMostDevices = 8;
 int device_count();
 int& current_device();  // the calling thread's
+void use_context();     // the current device has one from now on
+bool has_context(int device);
 
 // The host may read and write device memory only in between.
 void open_memory();

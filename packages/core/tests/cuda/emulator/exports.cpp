@@ -12,3 +12,5 @@ ATLED_EMULATOR_EXPORT int atled_emulator_device_of(const void* pointer) {
   int device = -1;
   return atled::emulator::on_device(pointer, &device) ? device : -1;
 }
+// Whether anything has made a device's context, which takes hundreds of megabytes of a real one.
+ATLED_EMULATOR_EXPORT int atled_emulator_has_context(int device) { return atled::emulator::has_context(device); }

@@ -37,6 +37,7 @@ std::map<const char*, size_t> pinned;
 std::map<uint64_t, size_t> chunks;  // of the virtual memory API
 uint64_t last_chunk = 0;
 int open_ = 0;
+bool contexts[kMostDevices] = {};
 thread_local cudaError_t last_error = cudaSuccess;
 
 size_t capacity() {
@@ -154,6 +155,30 @@ CUresult error_string(CUresult, const char** out) {
   return CUDA_SUCCESS;
 }
 
+// ---- contexts: a device's stands for the device ----
+
+thread_local std::vector<int> entered;  // what was current before
+
+CUresult init(unsigned) { return CUDA_SUCCESS; }
+CUresult retain_context(CUcontext* out, CUdevice index) {
+  if (index < 0 || index >= device_count()) return CUDA_ERROR_INVALID_DEVICE;
+  contexts[index] = true;
+  *out = reinterpret_cast<CUcontext>(&contexts[index]);
+  return CUDA_SUCCESS;
+}
+CUresult push_context(CUcontext context) {
+  entered.push_back(current_device());
+  current_device() = static_cast<int>(reinterpret_cast<bool*>(context) - contexts);
+  return CUDA_SUCCESS;
+}
+CUresult pop_context(CUcontext* out) {
+  if (entered.empty()) return CUDA_ERROR_INVALID_CONTEXT;
+  *out = reinterpret_cast<CUcontext>(&contexts[current_device()]);
+  current_device() = entered.back();
+  entered.pop_back();
+  return CUDA_SUCCESS;
+}
+
 }  // namespace
 
 std::recursive_mutex& lock() {
@@ -185,6 +210,8 @@ int& current_device() {
   thread_local int current = 0;
   return current;
 }
+void use_context() { contexts[current_device()] = true; }
+bool has_context(int device) { return device >= 0 && device < kMostDevices && contexts[device]; }
 
 void open_memory() {
   lock().lock();
@@ -262,6 +289,7 @@ cudaError_t cudaGetDevice(int* out) {
 cudaError_t cudaSetDevice(int index) {
   if (index < 0 || index >= device_count()) return answer(cudaErrorInvalidDevice);
   current_device() = index;
+  use_context();
   return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int* out) {
@@ -320,12 +348,14 @@ cudaError_t cudaDeviceCanAccessPeer(int* out, int index, int peer) {
 }
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  use_context();
   Guard guard(lock());
   *total = capacity();
   *free = capacity() - device(current_device()).used;
   return cudaSuccess;
 }
 cudaError_t cudaMalloc(void** out, size_t bytes) {
+  use_context();
   Guard guard(lock());
   if (const cudaError_t error = allowed_now()) return answer(error);
   Device& d = device(current_device());
@@ -337,6 +367,7 @@ cudaError_t cudaMalloc(void** out, size_t bytes) {
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* pointer) {
+  use_context();
   Guard guard(lock());
   if (!pointer) return cudaSuccess;
   if (const cudaError_t error = allowed_now()) return answer(error);
@@ -349,6 +380,7 @@ cudaError_t cudaFree(void* pointer) {
   return cudaSuccess;
 }
 cudaError_t cudaHostAlloc(void** out, size_t bytes, unsigned) {
+  use_context();
   Guard guard(lock());
   if (const cudaError_t error = allowed_now()) return answer(error);
   *out = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
@@ -358,6 +390,7 @@ cudaError_t cudaHostAlloc(void** out, size_t bytes, unsigned) {
 }
 cudaError_t cudaMallocHost(void** out, size_t bytes) { return cudaHostAlloc(out, bytes, 0); }
 cudaError_t cudaFreeHost(void* pointer) {
+  use_context();
   Guard guard(lock());
   for (int index = 0; index < device_count(); ++index) finish_device(index);
   if (!pinned.erase(static_cast<char*>(pointer))) return answer(cudaErrorInvalidValue);
@@ -365,10 +398,12 @@ cudaError_t cudaFreeHost(void* pointer) {
   return cudaSuccess;
 }
 cudaError_t cudaHostGetDevicePointer(void** out, void* pointer, unsigned) {
+  use_context();
   *out = pointer;
   return is_pinned(pointer) ? cudaSuccess : answer(cudaErrorInvalidValue);
 }
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* out, const void* pointer) {
+  use_context();
   *out = cudaPointerAttributes{};
   int index = 0;
   const bool device_memory = on_device(pointer, &index);
@@ -420,7 +455,11 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** out, unsig
                {"cuMemSetAccess", reinterpret_cast<void*>(set_access)},
                {"cuMemGetAllocationGranularity", reinterpret_cast<void*>(granularity)},
                {"cuDeviceGetAttribute", reinterpret_cast<void*>(attribute)},
-               {"cuGetErrorString", reinterpret_cast<void*>(error_string)}};
+               {"cuGetErrorString", reinterpret_cast<void*>(error_string)},
+               {"cuInit", reinterpret_cast<void*>(init)},
+               {"cuDevicePrimaryCtxRetain", reinterpret_cast<void*>(retain_context)},
+               {"cuCtxPushCurrent", reinterpret_cast<void*>(push_context)},
+               {"cuCtxPopCurrent", reinterpret_cast<void*>(pop_context)}};
   for (const auto& one : known)
     if (!std::strcmp(one.name, name)) {
       *out = one.function;

@@ -115,6 +115,7 @@ cudaError_t may_wait(const Queue& queue) {
 namespace atled::emulator {
 
 cudaError_t enqueue(cudaStream_t stream, Work work) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!queue) return cudaErrorInvalidResourceHandle;
@@ -130,6 +131,7 @@ cudaError_t enqueue(cudaStream_t stream, Work work) {
 }
 
 cudaError_t finish(cudaStream_t stream) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!queue) return cudaErrorInvalidResourceHandle;
@@ -164,6 +166,7 @@ cudaError_t allowed_now() {
 extern "C" {
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* out, unsigned, int priority) {
+  use_context();
   Guard guard(lock());
   auto queue = new_queue(current_device());
   queue->priority = priority < -5 ? -5 : priority > 0 ? 0 : priority;
@@ -175,6 +178,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* out, unsigned flags) {
   return cudaStreamCreateWithPriority(out, flags, 0);
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!stream || !queue) return answer(cudaErrorInvalidResourceHandle);
@@ -184,6 +188,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return answer(finish(stream)); }
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!queue) return answer(cudaErrorInvalidResourceHandle);
@@ -193,6 +198,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   return cudaErrorNotReady;
 }
 cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* out) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!queue) return answer(cudaErrorInvalidResourceHandle);
@@ -207,11 +213,13 @@ cudaError_t cudaStreamGetId(cudaStream_t stream, unsigned long long* out) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  use_context();
   *least = 0;
   *greatest = -5;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
+  use_context();
   Guard guard(lock());
   if (any_capture()) {
     invalidate();
@@ -226,12 +234,14 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
 // ---- events ----
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned flags) {
+  use_context();
   *out = new CUevent_st;
   (*out)->timed = !(flags & cudaEventDisableTiming);
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* out) { return cudaEventCreateWithFlags(out, cudaEventDefault); }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  use_context();
   Guard guard(lock());
   if (event->recorded && !event->captured)
     if (const auto queue = queue_of(event->stream, event->device)) run_until(*queue, event->place);
@@ -239,6 +249,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!queue) return answer(cudaErrorInvalidResourceHandle);
@@ -253,6 +264,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  use_context();
   Guard guard(lock());
   if (!event->recorded) return cudaSuccess;
   const auto queue = queue_of(stream), other = queue_of(event->stream, event->device);
@@ -270,6 +282,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return answer(enqueue(stream, [other, place = event->place] { run_until(*other, place); }));
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
+  use_context();
   Guard guard(lock());
   if (!event->recorded) return cudaSuccess;
   if (event->captured) return answer(cudaErrorStreamCaptureUnsupported);
@@ -279,6 +292,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   return answer(cudaErrorNotReady);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  use_context();
   Guard guard(lock());
   if (!event->recorded) return cudaSuccess;
   if (event->captured) {
@@ -289,6 +303,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* out, cudaEvent_t begin, cudaEvent_t end) {
+  use_context();
   Guard guard(lock());
   if (!begin->timed || !end->timed || !begin->recorded || !end->recorded) return answer(cudaErrorInvalidResourceHandle);
   for (const cudaEvent_t event : {begin, end}) {
@@ -306,6 +321,7 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!stream || !queue || queue->capture) return answer(cudaErrorStreamCaptureUnsupported);
@@ -317,6 +333,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* out) {
+  use_context();
   Guard guard(lock());
   *out = nullptr;
   const auto queue = queue_of(stream);
@@ -336,6 +353,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* out) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* out) {
+  use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!queue) return answer(cudaErrorInvalidResourceHandle);
@@ -346,12 +364,14 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* 
 }
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, cudaStreamCaptureStatus* status, unsigned long long* id,
                                      cudaGraph_t*, const cudaGraphNode_t**, const cudaGraphEdgeData**, size_t*) {
+  use_context();
   Guard guard(lock());
   if (const cudaError_t error = cudaStreamIsCapturing(stream, status)) return error;
   if (id && *status == cudaStreamCaptureStatusActive) *id = queue_of(stream)->capture->id;
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* out, cudaGraph_t graph, unsigned long long) {
+  use_context();
   auto* made = new CUgraphExec_st;
   made->work = graph->work;
   *out = made;
@@ -368,10 +388,12 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
   }));
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  use_context();
   delete graph;
   return cudaSuccess;
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  use_context();
   delete graph;
   return cudaSuccess;
 }

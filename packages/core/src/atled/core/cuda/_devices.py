@@ -85,11 +85,11 @@ class device:
     def __enter__(self) -> None:
         if self.idx >= 0:
             self.prev_idx = current_device()
-            native().set_device(self.idx)
+            native().enter_device(self.idx)
 
     def __exit__(self, *error: object) -> None:
         if self.idx >= 0:
-            native().set_device(self.prev_idx)
+            native().leave_device()
 
 
 class device_of(device):

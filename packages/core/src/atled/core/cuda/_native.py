@@ -91,6 +91,8 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "open_library": (c_char_p, c_char_p, _HANDLE),
     "index_begin": (c_int32, c_char_p, c_char_p, c_void_p),
     "index_end": (c_int32, c_void_p),
+    "enter_device": (c_int32,),
+    "leave_device": (),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from atled.core import _core
 
-from ._devices import Device, current_device, index_of
+from ._devices import Device, current_device, device, index_of
 from ._native import ask, handle, loaded, native
 
 # As many as PyTorch has of each priority; more share these. They live as long as the process.
@@ -150,16 +150,19 @@ class StreamContext:
 
     def __init__(self, stream: Stream | None) -> None:
         self.stream = stream
+        self._device = device(None if stream is None else stream.device_index)
         self._former: list[Stream] = []
 
     def __enter__(self) -> None:
         if self.stream is not None:
             self._former = [current_stream(self.stream.device_index), current_stream()]
-            set_stream(self.stream)
+            self._device.__enter__()
+            native().set_stream(self.stream.device_index, self.stream.cuda_stream)
 
     def __exit__(self, *error: object) -> None:
         for former in self._former:
-            set_stream(former)
+            native().set_stream(former.device_index, former.cuda_stream)
+        self._device.__exit__()
 
 
 def stream(stream: Stream | None) -> StreamContext:
