@@ -83,6 +83,7 @@ __global__ void set_words_kernel(uint64_t* words, uint64_t seed, uint64_t offset
 }  // namespace
 
 bool is_capturing(cudaStream_t stream) { return capture_id(stream) != 0; }
+bool any_capture() { return running.load() > 0; }
 
 atled_cuda_graph* begin_graph(int device, cudaStreamCaptureMode mode, uint64_t* pool) {
   DeviceGuard guard(device);

@@ -14,6 +14,7 @@ void launch_graph(atled_cuda_graph* graph);
 void destroy_graph(atled_cuda_graph* graph) noexcept;
 
 bool is_capturing(cudaStream_t stream);
+bool any_capture();  // by any thread, on any device
 
 // A draw's counters on the device's current stream; in a capture they are the graph's, which gets them at each replay.
 atled_cuda_counters take_counters(int device, atled_generator* generator, uint64_t n);

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 
+#include "cuda/graph.h"
 #include "cuda/runtime.h"
 
 namespace atled::core::cuda {
@@ -50,11 +51,14 @@ struct Errors {
     expect(cudaMemsetAsync(claimed, 0, sizeof(uint32_t), stream), "fill with zeros");
     expect(cudaStreamSynchronize(stream), "synchronize");
   }
-  bool take(IndexErrorRecord& out) {
+  bool take(IndexErrorRecord& out, int device) {
     IndexErrorRecord* seen = record.load(std::memory_order_acquire);
     if (!seen || !static_cast<volatile IndexErrorRecord*>(seen)->found) return false;
     const std::lock_guard<std::mutex> hold(lock);
     if (!static_cast<volatile IndexErrorRecord*>(seen)->found) return false;
+    const DeviceGuard guard(device);
+    // Its kernel may still run, and would tell of its next bad index as soon as it can. A capture would end by waiting.
+    if (!any_capture()) expect(cudaDeviceSynchronize(), "synchronize");
     std::atomic_thread_fence(std::memory_order_acquire);
     out = *seen;
     seen->found = 0;
@@ -81,12 +85,6 @@ bool is_on(const char* variable) {
 bool calls_wait() {
   static const bool wait = is_on("ATLED_CUDA_LAUNCH_BLOCKING") || is_on("CUDA_LAUNCH_BLOCKING");
   return wait;
-}
-
-bool is_capturing(cudaStream_t stream) {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  expect(cudaStreamIsCapturing(stream, &status), "ask for a capture");
-  return status != cudaStreamCaptureStatusNone;
 }
 
 thread_local const IndexCall* innermost = nullptr;
@@ -120,7 +118,7 @@ void finish_index_call(const IndexSite& site, int device) {
   expect(cudaStreamSynchronize(stream), "synchronize");
   IndexErrorRecord error;
   Errors& errors = errors_of(device);
-  if (!errors.take(error)) return;
+  if (!errors.take(error, device)) return;
   const bool own = error.call == site.call;
   const std::string whose = own ? "" : std::string(error.op) + ": ";
   fail(ATLED_E_BOUNDS, "%s%s", whose.c_str(), text_of(error).c_str());
@@ -142,7 +140,7 @@ IndexSite current_index_site() {
 
 void raise_index_error(int device) {
   IndexErrorRecord error;
-  if (!errors_of(device).take(error)) return;
+  if (!errors_of(device).take(error, device)) return;
   fail(ATLED_E_BOUNDS,
        "%s: %s; this was call %llu of an op that indexes on cuda:%d, and its result is wrong; with "
        "ATLED_CUDA_LAUNCH_BLOCKING=1 such calls wait and raise their own errors",

@@ -1,7 +1,7 @@
 // What a kernel that meets an index out of bounds leaves behind: one record for each device, in host memory that the
 // device writes to. It is looked at whenever the host has waited, and before the next op that indexes; the error is
-// raised there. Nothing waits for it, but with ATLED_CUDA_LAUNCH_BLOCKING=1 or CUDA_LAUNCH_BLOCKING=1, when each such
-// op does and raises its own.
+// raised there, once, for all that the device was given until then. Nothing waits for it, but with
+// ATLED_CUDA_LAUNCH_BLOCKING=1 or CUDA_LAUNCH_BLOCKING=1, when each such op does and raises its own.
 #pragma once
 
 #include <cstdint>

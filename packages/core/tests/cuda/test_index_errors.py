@@ -1,5 +1,6 @@
 """Indices out of bounds on a device: told later, but told, and nothing is touched that no index names."""
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 import atled.core as at
+from atled.core import _cuda
+from atled.core.cuda import _native
 
 pytestmark = pytest.mark.skipif(
     "1" in (os.environ.get("ATLED_CUDA_LAUNCH_BLOCKING"), os.environ.get("CUDA_LAUNCH_BLOCKING")),
@@ -148,3 +151,37 @@ def test_a_replayed_graph_tells_of_its_indices(gpu: str) -> None:
     graph.replay()
     assert summed.tolist() == [2, 0, 0, 0, 1]
     assert read.tolist() == [0, 0, 0]
+
+
+def test_a_kernel_that_still_runs_tells_once(gpu: str) -> None:
+    emulator = _cuda.LIBRARY.with_name("libatled_emulator.so")
+    if not emulator.exists():
+        pytest.skip("expected the emulated device, whose kernels can be stopped halfway")
+    enqueue = ctypes.CDLL(str(emulator)).atled_emulator_enqueue
+
+    class Record(ctypes.Structure):
+        _fields_ = [("found", ctypes.c_int32), ("dim", ctypes.c_int32), ("value", ctypes.c_int64)]
+        _fields_ += [("bound", ctypes.c_int64), ("position", ctypes.c_int64)]
+        _fields_ += [("op", ctypes.c_char_p), ("name", ctypes.c_char_p), ("call", ctypes.c_uint64)]
+
+    class Site(ctypes.Structure):
+        _fields_ = [("error", ctypes.POINTER(Record)), ("claimed", ctypes.POINTER(ctypes.c_uint32))]
+        _fields_ += [("op", ctypes.c_char_p), ("name", ctypes.c_char_p), ("call", ctypes.c_uint64)]
+
+    site, stream = Site(), at.cuda.Stream()
+    _native.native().index_begin(0, b"half", None, ctypes.byref(site))
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    def half(_: Any) -> None:  # report_index() of atled/cuda.hpp
+        if site.claimed[0] == 0:
+            site.claimed[0] = 1
+            site.error[0] = Record(1, 0, 9, 3, -1, site.op, None, site.call)
+
+    x, good = at.ones(3, device=gpu), on(gpu, [1])
+    for _ in range(2):
+        enqueue(ctypes.c_void_p(stream.cuda_stream), half, None)
+    assert not stream.query()  # the first half has run
+    with pytest.raises(IndexError, match=r"half: expected indices for dim 0 in \[-3, 3\), got 9"):
+        x[good]
+    stream.synchronize()
+    assert x[good].item() == 1
