@@ -7,7 +7,7 @@ void adam(atled_frame* f) {
   const AdamCall call(f);
   for (uint32_t i = 0; i < call.params.n; ++i) {
     const double step = call.counted() ? *data<float>(entry(call.counts, i)) += 1 : call.step(i);
-    visit_floating(entry(call.params, i)->dtype, [&](auto tag) {
+    visit_float(entry(call.params, i)->dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       auto run = [&](const auto& update) { apply<T>(update, update.at_step(step), f->args, i); };
       call.amsgrad() ? run(AdamUpdate<Compute<T>, true>(call)) : run(AdamUpdate<Compute<T>, false>(call));

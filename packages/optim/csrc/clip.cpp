@@ -14,7 +14,7 @@ void grad_norm(atled_frame* f) {
     Tensor g = is_contiguous(entry(grads, i)) ? Tensor::borrow(entry(grads, i)) : contiguous(entry(grads, i));
     const int64_t n = numel(g), blocks = (n + kGrain - 1) / kGrain;
     std::vector<double> partial(static_cast<size_t>(blocks));
-    visit_floating(g->dtype, [&](auto tag) {
+    visit_float(g->dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       const T* at = data<T>(g);
       parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
@@ -49,7 +49,7 @@ void scale_by_norm(atled_frame* f) {
   if (factor == 1) return;
   for (uint32_t i = 0; i < call.grads.n; ++i) {
     atled_tensor* g = entry(call.grads, i);
-    visit_floating(g->dtype, [&](auto tag) {
+    visit_float(g->dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       const auto by = static_cast<Compute<T>>(factor);
       walk<T>(&g, 1, [&](T* const* at, int64_t n) {

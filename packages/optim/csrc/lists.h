@@ -83,21 +83,6 @@ void apply(const U& update, const typename U::Step& step, const atled_value* lis
   });
 }
 
-// Calls f(Tag<T>) for a floating-point dtype.
-template <class F>
-void visit_floating(int dtype, F&& f) {
-  switch (dtype) {
-    case ATLED_FLOAT16:
-      return f(Tag<Half>{});
-    case ATLED_BFLOAT16:
-      return f(Tag<BFloat16>{});
-    case ATLED_FLOAT32:
-      return f(Tag<float>{});
-    default:
-      return f(Tag<double>{});
-  }
-}
-
 void define_sgd();
 void define_adam();
 void define_clip();

@@ -6,7 +6,7 @@ namespace {
 void sgd(atled_frame* f) {
   const SgdCall call(f);
   for (uint32_t i = 0; i < call.params.n; ++i) {
-    visit_floating(entry(call.params, i)->dtype, [&](auto tag) {
+    visit_float(entry(call.params, i)->dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using C = Compute<T>;
       call.has_buffers() ? apply<T>(SgdUpdate<C, true>(call), {}, f->args, i)

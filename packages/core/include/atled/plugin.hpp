@@ -87,6 +87,23 @@ inline void fail(int kind, const char* format, ...) {
   throw Error(kind, text);
 }
 
+// Calls f with the Tag of float16, bfloat16, float32 or float64, as visit_dtype() does; DTypeError for another dtype.
+template <class F>
+void visit_float(int dtype, F&& f) {
+  switch (dtype) {
+    case ATLED_FLOAT16:
+      return f(Tag<Half>{});
+    case ATLED_BFLOAT16:
+      return f(Tag<BFloat16>{});
+    case ATLED_FLOAT32:
+      return f(Tag<float>{});
+    case ATLED_FLOAT64:
+      return f(Tag<double>{});
+    default:
+      fail(ATLED_E_DTYPE, "expected float16, bfloat16, float32 or float64, got %s", dtype_name(dtype));
+  }
+}
+
 // Runs f and turns what it throws into the error state.
 template <class F>
 int guard(F&& f) noexcept {

@@ -9,23 +9,6 @@ namespace atled::nn {
 template <class T>
 using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-// Calls f with the Tag of a floating dtype's type.
-template <class F>
-void visit_float(int dtype, F&& f) {
-  switch (dtype) {
-    case ATLED_FLOAT16:
-      return f(Tag<Half>{});
-    case ATLED_BFLOAT16:
-      return f(Tag<BFloat16>{});
-    case ATLED_FLOAT32:
-      return f(Tag<float>{});
-    case ATLED_FLOAT64:
-      return f(Tag<double>{});
-    default:
-      fail(ATLED_E_DTYPE, "expected float16, bfloat16, float32 or float64, got %s", dtype_name(dtype));
-  }
-}
-
 // t itself if it is contiguous, else a copy; an empty owner for NULL.
 Tensor contiguous(atled_tensor* t);
 // t in another dtype, contiguous.

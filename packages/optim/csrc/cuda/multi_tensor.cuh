@@ -176,7 +176,7 @@ void each_type(Tensors list, F&& f) {
   bool there[ATLED_NUM_DTYPES] = {};
   for (uint32_t i = 0; i < list.n; ++i) there[entry(list, i)->dtype] = true;
   for (int dtype = ATLED_FLOAT16; dtype <= ATLED_FLOAT64; ++dtype)
-    if (there[dtype]) visit_floating(dtype, f);
+    if (there[dtype]) visit_float(dtype, f);
 }
 
 // ---- updates (sgd.h, adam.h) ----
