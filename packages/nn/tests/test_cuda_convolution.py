@@ -24,15 +24,6 @@ RNG = np.random.default_rng(1)
 TOLERANCE = {"float64": 2**-45, "float32": 2**-17, "tf32": 2**-10, "float16": 2**-10, "bfloat16": 2**-7}
 
 
-@pytest.fixture
-def gpu() -> str:
-    try:
-        at.device("cuda")
-    except at.DeviceError as error:
-        pytest.skip(str(error))
-    return "cuda"
-
-
 class Case(NamedTuple):
     n: int
     c: int

@@ -14,15 +14,6 @@ DTYPES = [at.float16, at.bfloat16, at.float32, at.float64]
 SHAPES = [(n,) for n in range(150)] + [(8191,), (8192,), (8193,), (3, 5, 7), (257, 129), (0, 4), (), (20_001,)]
 
 
-@pytest.fixture
-def gpu() -> str:
-    try:
-        at.device("cuda")
-    except at.DeviceError as error:
-        pytest.skip(str(error))
-    return "cuda"
-
-
 def laid_out(x: np.ndarray, i: int, device: str, dtype: at.dtype) -> Tensor:
     """x in one of several layouts: as it is, transposed, with gaps, reversed where it can be, not aligned."""
     t = at.tensor(x).to(dtype).to(device)

@@ -11,20 +11,10 @@ from types import ModuleType
 
 import pytest
 
-import atled.core as at
+from atled.testing.fixtures import gpu as gpu
 
 HERE = Path(__file__).parent
 CORE = HERE.parents[1]
-
-
-@pytest.fixture(scope="session")
-def gpu() -> str:
-    """The name of a usable device; tests skip, with the device's own reason, without one."""
-    try:
-        at.device("cuda")
-    except at.DeviceError as error:
-        pytest.skip(str(error))
-    return "cuda"
 
 
 @pytest.fixture

@@ -1,0 +1,3 @@
+"""Fixtures of nn's tests."""
+
+from atled.testing.fixtures import gpu as gpu

@@ -1,0 +1,3 @@
+"""Fixtures of optim's tests."""
+
+from atled.testing.fixtures import gpu as gpu
