@@ -172,3 +172,38 @@ def test_parameters_that_require_gradients(gpu: str) -> None:
     param = at.zeros((4, 6), device=gpu)[:, ::2].requires_grad_()
     optim.SGD([param], lr=1.0).step(grads=[at.ones((4, 3), device=gpu)])
     assert param.requires_grad and (param == -1).all().item()
+
+
+@pytest.mark.parametrize("op", ["adam", "sgd", "clip"])
+def test_no_memory_for_copies_changes_nothing(gpu: str, op: str) -> None:
+    n = 1024
+    params = [at.ones(8, device=gpu), at.ones(n, n, device=gpu)]
+    others = [[at.ones(8, device=gpu), at.ones(n, 2 * n, device=gpu)[:, ::2]] for _ in range(3)]
+    counts = [at.ones((), device=gpu) for _ in params]
+    norm = at.full((), 8.0, device=gpu)
+
+    def step() -> None:
+        if op == "adam":
+            settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "counts": counts}
+            at.ops.optim.adam_(params, *others, [], [], **settings)
+        elif op == "sgd":
+            at.ops.optim.sgd_(params, *others[:2], False, lr=0.1, momentum=0.5)
+        else:
+            at.ops.optim.scale_by_norm_(others[0], norm, 1.0)
+
+    def changed() -> bool:
+        every = [*params, *counts, *(t for tensors in others for t in tensors)]
+        return any((t != 1).any().item() for t in every)
+
+    at.cuda.empty_cache()
+    _, total = at.cuda.mem_get_info()
+    reserved = at.cuda.memory_reserved()
+    at.cuda.set_per_process_memory_fraction((reserved + n * n * 2) / total)
+    try:
+        with pytest.raises(at.OutOfMemoryError):
+            step()
+        assert not changed()
+    finally:
+        at.cuda.set_per_process_memory_fraction(1.0)
+    step()
+    assert changed()

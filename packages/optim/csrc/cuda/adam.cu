@@ -38,6 +38,7 @@ void adam(atled_frame* f) {
   const int device = device_of(call.params).device_id;
   DeviceGuard guard(device);
   const cudaStream_t stream = current_stream(device);
+  const Copies copies(f->args, call.amsgrad() ? 5 : 4, true);
   if (call.counted())
     count(call.counts, stream);
   else
@@ -46,12 +47,13 @@ void adam(atled_frame* f) {
     using T = typename decltype(tag)::type;
     auto run = [&](const auto& update) {
       using Step = typename std::decay_t<decltype(update)>::Step;
-      update_all<T>(update, f->args, stream, [&](uint32_t i) {
+      update_all<T>(update, f->args, copies, stream, [&](uint32_t i) {
         return call.counted() ? Step{0, 0, data<float>(entry(call.counts, i))} : update.at_step(call.step(i));
       });
     };
     call.amsgrad() ? run(AdamUpdate<Compute<T>, true>(call)) : run(AdamUpdate<Compute<T>, false>(call));
   });
+  copies.put_back();
   return_list(f, call.params);
 }
 

@@ -9,12 +9,12 @@ template <class T>
 using Gradients = Table<T, 1, NoStep>;
 
 // Calls launch(table, blocks) with the gradients of type T.
-template <class T, bool kWrite, class F>
-void fill_tables(Tensors grads, const F& launch) {
-  Tables<T, 1, kWrite, NoStep, F> tables(launch);
+template <class T, class F>
+void fill_tables(Tensors grads, const Copies& copies, const F& launch) {
+  Tables<T, 1, NoStep, F> tables(copies, launch);
   for (uint32_t i = 0; i < grads.n; ++i) {
     atled_tensor* g = entry(grads, i);
-    if (g->dtype == dtype_of<T>) tables.add(&g, {});
+    if (g->dtype == dtype_of<T>) tables.add(i, &g, {});
   }
   tables.finish();
 }
@@ -63,6 +63,7 @@ void grad_norm(atled_frame* f) {
   int64_t blocks = 0;
   for (uint32_t i = 0; i < grads.n; ++i) blocks += (numel(entry(grads, i)) + kChunk - 1) / kChunk;
   const Tensor parts = Tensor::empty(ATLED_FLOAT64, {blocks}, device);
+  const Copies copies(&grads, 1, false);
   double* next = data<double>(parts);
   each_type(grads, [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -70,7 +71,7 @@ void grad_norm(atled_frame* f) {
       launch(parts_kernel<T>, count, kThreads, stream, norm, table, next);
       next += count;
     };
-    fill_tables<T, false>(grads, run);
+    fill_tables<T>(grads, copies, run);
   });
 
   Tensor out = Tensor::empty(dtype, {}, device);
@@ -97,6 +98,7 @@ void scale_by_norm(atled_frame* f) {
   const int device = device_of(call.grads).device_id;
   DeviceGuard guard(device);
   const cudaStream_t stream = current_stream(device);
+  const Copies copies(&call.grads, 1, true);
   each_type(call.grads, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto run = [&](const Gradients<T>& table, uint32_t blocks) {
@@ -105,8 +107,9 @@ void scale_by_norm(atled_frame* f) {
       else
         launch(scale_kernel<T, float>, blocks, kThreads, stream, table, data<float>(call.norm), call.max_norm);
     };
-    fill_tables<T, true>(call.grads, run);
+    fill_tables<T>(call.grads, copies, run);
   });
+  copies.put_back();
   return_list(f, call.grads);
 }
 

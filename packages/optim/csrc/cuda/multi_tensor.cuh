@@ -3,7 +3,7 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
+#include <map>
 
 #include "atled/cuda.hpp"
 #include "lists.h"
@@ -107,59 +107,78 @@ class WithoutLayers {
   uint64_t before_ = 0;
 };
 
-// Fills tables and calls launch(table, blocks) for each. With kWrite, operands but for the one at 1 are written.
-template <class T, int kOperands, bool kWrite, class Step, class Launch>
-class Tables {
+// Copies of tensors that do not all lie in memory in one order with the others of their parameter. All are made before
+// anything is changed: there may be no memory for them.
+class Copies {
  public:
-  explicit Tables(const Launch& launch) : launch_(launch) {}
-
-  // The tensors of one parameter. Where they do not all lie in memory in one order, copies of them are worked on.
-  void add(atled_tensor* const* list, const Step& step) {
-    const int64_t n = numel(list[0]);
-    if (n == 0) return;
-    const bool flat = same_dense_layout(list, kOperands);
-    for (int k = 0; k < kOperands; ++k)
-      table_.at[k][table_.count] =
-          data<T>(flat || is_contiguous(list[k]) ? list[k] : copied(list[k], kWrite && k != 1));
-    table_.sizes[table_.count] = n;
-    table_.steps[table_.count] = step;
-    table_.first[table_.count++] = blocks_;
-    blocks_ += static_cast<uint32_t>((n + kChunk - 1) / kChunk);
-    if (table_.count == table_.kMost) flush();
+  // Of n lists; entries of the one at 1 stay as they are, all do where nothing is written.
+  Copies(const atled_value* lists, int n, bool writes) {
+    for (uint32_t i = 0; i < lists[0].n; ++i) {
+      atled_tensor* list[kMaxStreams];
+      for (int k = 0; k < n; ++k) list[k] = entry(lists[k], i);
+      if (numel(list[0]) == 0 || same_dense_layout(list, n)) continue;
+      for (int k = 0; k < n; ++k)
+        if (!is_contiguous(list[k])) add(i, k, list[k], writes && k != 1);
+    }
   }
-  // After the last; puts back what was copied.
-  void finish() {
-    flush();
-    if (copies_.empty()) return;
+  // Entry i of list k: its copy, or the tensor itself.
+  const atled_tensor* of(uint32_t i, int k, const atled_tensor* t) const {
+    const auto found = all_.empty() ? all_.end() : all_.find(key(i, k));
+    return found == all_.end() ? t : found->second.flat.get();
+  }
+  void put_back() const {
+    if (all_.empty()) return;
     const WithoutLayers alone;
     static const Op copy{"core::copy_"};
-    for (const Copy& one : copies_)
-      if (one.back) copy(one.tensor, one.flat);
+    for (const auto& [at, one] : all_)
+      if (one.written) copy(one.written, one.flat);
   }
 
  private:
   struct Copy {
-    atled_tensor* tensor;
     Tensor flat;
-    bool back;
+    atled_tensor* written;  // NULL: it is only read
   };
-  const atled_tensor* copied(atled_tensor* t, bool back) {
+  static uint64_t key(uint32_t i, int k) { return uint64_t{i} * kMaxStreams + static_cast<uint64_t>(k); }
+  void add(uint32_t i, int k, atled_tensor* t, bool written) {
     const WithoutLayers alone;
     static const Op contiguous{"core::contiguous"};
-    copies_.push_back({t, contiguous(t), back});
-    return copies_.back().flat;
+    all_.emplace(key(i, k), Copy{contiguous(t), written ? t : nullptr});
   }
-  void flush() {
+
+  std::map<uint64_t, Copy> all_;
+};
+
+// Fills tables and calls launch(table, blocks) for each.
+template <class T, int kOperands, class Step, class Launch>
+class Tables {
+ public:
+  Tables(const Copies& copies, const Launch& launch) : copies_(copies), launch_(launch) {}
+
+  // The tensors of parameter i.
+  void add(uint32_t i, atled_tensor* const* list, const Step& step) {
+    const int64_t n = numel(list[0]);
+    if (n == 0) return;
+    for (int k = 0; k < kOperands; ++k) table_.at[k][table_.count] = data<T>(copies_.of(i, k, list[k]));
+    table_.sizes[table_.count] = n;
+    table_.steps[table_.count] = step;
+    table_.first[table_.count++] = blocks_;
+    blocks_ += static_cast<uint32_t>((n + kChunk - 1) / kChunk);
+    if (table_.count == table_.kMost) finish();
+  }
+  // After the last.
+  void finish() {
     if (table_.count > 0) launch_(table_, blocks_);
     table_.count = 0;
     blocks_ = 0;
   }
 
+ private:
   static_assert(sizeof(Table<T, kOperands, Step>) <= Table<T, kOperands, Step>::kBytes);
+  const Copies& copies_;
   const Launch& launch_;
   Table<T, kOperands, Step> table_{};
   uint32_t blocks_ = 0;
-  std::vector<Copy> copies_;
 };
 
 // The device of a list, which is the current one's where it is empty.
@@ -195,17 +214,17 @@ __global__ void __launch_bounds__(kThreads)
 
 // Has an update change the tensors of every parameter of type T: entries of the lists. step(i) is parameter i's.
 template <class T, class U, class F>
-void update_all(const U& update, const atled_value* lists, cudaStream_t stream, F&& step) {
+void update_all(const U& update, const atled_value* lists, const Copies& copies, cudaStream_t stream, F&& step) {
   using Step = typename U::Step;
   const auto run = [&](const Table<T, U::kOperands, Step>& table, uint32_t blocks) {
     launch(update_kernel<T, U>, blocks, kThreads, stream, update, table);
   };
-  Tables<T, U::kOperands, true, Step, decltype(run)> tables(run);
+  Tables<T, U::kOperands, Step, decltype(run)> tables(copies, run);
   for (uint32_t i = 0; i < lists[0].n; ++i) {
     if (entry(lists[0], i)->dtype != dtype_of<T>) continue;
     atled_tensor* tensors[U::kOperands];
     for (int k = 0; k < U::kOperands; ++k) tensors[k] = entry(lists[k], i);
-    tables.add(tensors, step(i));
+    tables.add(i, tensors, step(i));
   }
   tables.finish();
 }
