@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "atled/plan_key.h"
 #include "cuda/cublaslt.h"
 #include "cuda/libraries.h"
 #include "cuda/runtime.h"
@@ -111,22 +112,7 @@ using Desc = Owned<lt::Desc, &lt::Functions::desc_destroy>;
 using Layout = Owned<lt::Layout, &lt::Functions::layout_destroy>;
 using Preference = Owned<lt::Preference, &lt::Functions::preference_destroy>;
 
-// All that cuBLASLt's choice of an algorithm depends on.
-struct Key {
-  int64_t words[11];
-
-  bool operator==(const Key& other) const { return std::memcmp(words, other.words, sizeof words) == 0; }
-};
-struct KeyHash {
-  size_t operator()(const Key& key) const {
-    uint64_t hash = 0;
-    for (const int64_t word : key.words) {
-      hash = (hash ^ static_cast<uint64_t>(word)) * UINT64_C(0x9e3779b97f4a7c15);
-      hash ^= hash >> 29;
-    }
-    return static_cast<size_t>(hash);
-  }
-};
+using Key = PlanKey<11>;
 
 // The largest power of two, up to 256, that an address is a multiple of; cuBLASLt asks for no more.
 uint32_t alignment(const void* pointer) {
@@ -211,7 +197,7 @@ Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, 
 
 // This thread's: descriptors hold the bias's address, so that no two threads may use one at a time.
 Plan& plan_for(const lt::Functions& f, lt::Handle handle, const BlasProduct& p) {
-  static thread_local std::unordered_map<Key, Plan, KeyHash> plans;
+  static thread_local std::unordered_map<Key, Plan, Key::Hash> plans;
   const bool fast = tf32.load(std::memory_order_relaxed) && (p.dtype == ATLED_FLOAT32 || p.dtype == ATLED_COMPLEX64);
   const Key key = key_of(p, fast);
   const auto found = plans.find(key);

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "atled/plan_key.h"
 #include "cuda/cudnn_library.h"
 #include "cuda/per_thread.h"
 
@@ -24,22 +25,7 @@ constexpr int64_t kIds[3] = {1, 2, 3};  // weight, input, output
 
 std::atomic<bool> tf32{true};
 
-// All that cuDNN's choice of an algorithm depends on.
-struct Key {
-  int64_t words[15];
-
-  bool operator==(const Key& other) const { return std::memcmp(words, other.words, sizeof words) == 0; }
-};
-struct KeyHash {
-  size_t operator()(const Key& key) const {
-    uint64_t hash = 0;
-    for (const int64_t word : key.words) {
-      hash = (hash ^ static_cast<uint64_t>(word)) * UINT64_C(0x9e3779b97f4a7c15);
-      hash ^= hash >> 29;
-    }
-    return static_cast<size_t>(hash);
-  }
-};
+using Key = PlanKey<15>;
 
 // The largest power of two, up to 16, that an address is a multiple of; cuDNN asks for no more.
 int64_t alignment(const void* pointer) {
@@ -68,7 +54,7 @@ struct Choice {
 // cuDNN does not promise that several threads may use a handle or a plan at a time.
 struct Own {
   cudnn::Handle handle = cudnn::make_handle();
-  std::unordered_map<Key, Choice, KeyHash> choices;
+  std::unordered_map<Key, Choice, Key::Hash> choices;
 };
 
 cudnn::DataType data_type(int dtype) {
