@@ -229,6 +229,58 @@ def test_an_algorithm_is_chosen_once(gpu: str) -> None:
     assert count() == before + 3
 
 
+def test_an_algorithm_for_want_of_memory_is_left_again(gpu: str) -> None:
+    """The stand-in's first choice wants workspace and rounds to TensorFloat-32; the last one does neither."""
+    if not _cuda.LIBRARY.with_name("libatled_emulator.so").exists():
+        pytest.skip("expected the stand-in for cuDNN")
+    script = f"""
+import atled.core as at
+gpu = {gpu!r}
+x, w = at.full((1, 8, 40, 40), 1 + 2.0**-12, device=gpu), at.ones(4, 8, 3, 3, device=gpu)
+def rounds():
+    return bool((at.ops.nn.conv2d(x, w).cpu() == 72).all())
+assert rounds()
+room, held = at.empty(4 * 38 * 38, device=gpu), []
+for size in (1 << 28, 1 << 22, 1 << 19, 1 << 9):
+    try:
+        while True:
+            held.append(at.empty(size, dtype=at.uint8, device=gpu))
+    except at.OutOfMemoryError:
+        pass
+del room  # for a result
+assert not rounds() and not rounds()
+held.clear()
+print(*(int(rounds()) for _ in range(8)))
+"""
+    memory = {"ATLED_EMULATOR_MEMORY": "64"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **memory}, capture_output=True, text=True, check=True
+    )
+    found = done.stdout.split()
+    assert found == sorted(found) and found[-1] == "1"
+
+
+def test_many_sizes_leave_graphs_and_what_is_used_alone(gpu: str) -> None:
+    stand_in = _cuda.LIBRARY.with_name("libcudnn.so.9")
+    if not stand_in.exists():
+        pytest.skip("the stand-in for cuDNN counts, and knows when a graph's kernels are gone")
+    count = ctypes.CDLL(str(stand_in)).atled_emulator_cudnn_choices
+    w, often, x = (at.ones(1, 1, *size, device=gpu) for size in ((1, 1), (3, 5), (2, 5)))
+    conv = at.ops.nn.conv2d
+    _ = conv(often, w), conv(x, w)
+    graph = at.cuda.CUDAGraph()
+    with at.cuda.graph(graph):
+        out = conv(x, w)
+    for width in range(1, 1100):
+        _ = conv(at.ones(1, 1, 1, width, device=gpu), w)
+        before = count()
+        _ = conv(often, w)
+        assert count() == before
+    x.fill_(3)
+    graph.replay()
+    assert out.eq(3).all()
+
+
 @pytest.mark.parametrize("warm", [True, False])
 def test_in_a_captured_graph(gpu: str, warm: bool) -> None:
     x, bias = at.ones(2, 8, 9, 9 + warm, device=gpu), at.zeros(4, device=gpu)

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,8 +18,8 @@ namespace {
 using cudnn::functions;
 using cudnn::Object;
 
-// Plans that a thread keeps for a device; beyond, as many sizes come and go that none is worth keeping.
-constexpr size_t kMostPlans = 1024;
+// Choices that a thread keeps for a device, beside those that captured graphs hold.
+constexpr size_t kMostChoices = 1024;
 constexpr int64_t kIds[3] = {1, 2, 3};  // weight, input, output
 
 std::atomic<bool> tf32{true};
@@ -47,14 +46,35 @@ struct Plan {
   int64_t workspace;
 };
 struct Choice {
-  std::optional<Plan> plan;
-  std::string why;      // there is none
-  bool lasting = true;  // it is, or cuDNN takes none: no error that may be gone the next time
+  // The first is cuDNN's choice; the others do with less memory, for calls that had none for its workspace. A graph's
+  // kernels belong to the plan that they were captured from, so none is destroyed before the choice is.
+  std::vector<Plan> plans;
+  std::string why;           // there is none
+  bool lasting = true;       // it is, or cuDNN takes none: no error that may be gone the next time
+  bool captured = false;     // some graph may hold it, for ever
+  int64_t used = 0;          // by which call
+  int pause = 0, fails = 0;  // calls until the first is tried again, and how often in a row it had no memory
 };
 // cuDNN does not promise that several threads may use a handle or a plan at a time.
 struct Own {
   cudnn::Handle handle = cudnn::make_handle();
   std::unordered_map<Key, Choice, Key::Hash> choices;
+  int64_t calls = 0;
+  size_t captured = 0;  // choices that are
+
+  Choice& keep(const Key& key, Choice choice) {
+    if (choices.size() - captured >= kMostChoices) forget_one();
+    return choices.emplace(key, std::move(choice)).first->second;
+  }
+
+ private:
+  // The one that was not used for the longest time.
+  void forget_one() {
+    auto oldest = choices.end();
+    for (auto it = choices.begin(); it != choices.end(); ++it)
+      if (!it->second.captured && (oldest == choices.end() || it->second.used < oldest->second.used)) oldest = it;
+    if (oldest != choices.end()) choices.erase(oldest);
+  }
 };
 
 cudnn::DataType data_type(int dtype) {
@@ -207,15 +227,15 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
   attempt([&] {
     const Graph graph(call, handle);
     for (const cudnn::Heuristic mode : {cudnn::kHeuristicA, cudnn::kHeuristicFallback}) {
-      if (choice.plan) return;
+      if (!choice.plans.empty()) return;
       attempt([&] {
         for (Object& config : configs_of(graph.graph, mode)) {
-          if (choice.plan) return;
+          if (!choice.plans.empty()) return;
           attempt([&] {
             if (!is_wanted(config, call)) return;
             Plan plan = make_plan(std::move(config), handle);
             execute(plan, handle, call);
-            choice.plan = std::move(plan);
+            choice.plans.push_back(std::move(plan));
             choice.lasting = true;
           });
         }
@@ -223,9 +243,36 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
     }
   });
   // With more memory, it may go.
-  if (!choice.plan && raised != ATLED_OK) throw Raised{raised};
-  if (!choice.plan && choice.why.empty()) choice.why = "cuda: cuDNN has no algorithm";
+  if (choice.plans.empty() && raised != ATLED_OK) throw Raised{raised};
+  if (choice.plans.empty() && choice.why.empty()) choice.why = "cuda: cuDNN has no algorithm";
   return choice;
+}
+
+// By the first plan, or, where there is no memory for its workspace, by one of the others. The first is tried again
+// after 1, 2, 4 and at most 1024 calls: trying in vain has the allocator give its free memory back each time.
+const char* run(Choice& choice, const ConvolutionCall& call, cudnn::Handle handle) {
+  const bool pauses = choice.pause > 0;
+  if (pauses) --choice.pause;
+  for (size_t i = pauses ? 1 : 0; i < choice.plans.size(); ++i) {
+    try {
+      execute(choice.plans[i], handle, call);
+      if (i == 0) choice.fails = 0;
+      return nullptr;
+    } catch (const Raised& error) {
+      if (error.status != ATLED_E_MEMORY) throw;
+    }
+    if (i == 0) choice.pause = 1 << std::min(choice.fails++, 10);
+  }
+  Choice other = choose(call, handle);
+  if (!other.plans.empty()) choice.plans.push_back(std::move(other.plans.front()));
+  static thread_local std::string why;
+  return other.plans.empty() ? (why = std::move(other.why)).c_str() : nullptr;
+}
+
+bool is_capturing(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  cuda::expect(cudaStreamIsCapturing(stream, &status), "ask whether a stream captures");
+  return status != cudaStreamCaptureStatusNone;
 }
 
 }  // namespace
@@ -233,27 +280,27 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
 const char* convolve(ConvolutionCall call) {
   call.rounds = call.dtype == ATLED_FLOAT32 && tf32.load(std::memory_order_relaxed);
   Own& own = per_thread<Own>(call.device);
-  cudnn::expect(functions().set_stream(own.handle, cuda::current_stream(call.device)), "work on a stream");
+  const cudaStream_t stream = cuda::current_stream(call.device);
+  cudnn::expect(functions().set_stream(own.handle, stream), "work on a stream");
   const Key key = key_of(call);
-  const auto why = [](const Choice& choice) { return choice.plan ? nullptr : choice.why.c_str(); };
-  const auto choose_anew = [&] {
-    static thread_local Choice passing;  // has no plan
-    Choice choice = choose(call, own.handle);
-    if (!choice.lasting) return why(passing = std::move(choice));
-    if (own.choices.size() >= kMostPlans) own.choices.clear();
-    return why(own.choices.insert_or_assign(key, std::move(choice)).first->second);
-  };
   const auto found = own.choices.find(key);
-  if (found == own.choices.end()) return choose_anew();
-  if (found->second.plan) {
-    try {
-      execute(*found->second.plan, own.handle, call);
-    } catch (const Raised& error) {  // another may do with less memory
-      if (error.status != ATLED_E_MEMORY) throw;
-      return choose_anew();
-    }
+  Choice* choice = nullptr;
+  if (found == own.choices.end()) {
+    static thread_local Choice passing;  // has no plan
+    Choice made = choose(call, own.handle);
+    if (!made.lasting) return (passing = std::move(made)).why.c_str();
+    choice = &own.keep(key, std::move(made));
+  } else {
+    choice = &found->second;
+    if (!choice->plans.empty())
+      if (const char* why = run(*choice, call, own.handle)) return why;
   }
-  return why(found->second);
+  choice->used = ++own.calls;
+  if (!choice->plans.empty() && !choice->captured && is_capturing(stream)) {
+    choice->captured = true;
+    ++own.captured;
+  }
+  return choice->plans.empty() ? choice->why.c_str() : nullptr;
 }
 
 void allow_tf32_in_convolutions(bool allowed) { tf32.store(allowed, std::memory_order_relaxed); }

@@ -528,7 +528,10 @@ ATLED_ENTRY(Status) cudnnBackendExecute(Handle handle, Descriptor plan, Descript
   expect(wanted == 0 || (is_here(room) && is_here(static_cast<char*>(room) + wanted - 1) &&
                          reinterpret_cast<uintptr_t>(room) % 256 == 0),
          "workspace that is not the device's, or not aligned");
+  const bool captured = atled::emulator::capturing(handle->stream);
+  const std::weak_ptr<State> alive = shared(plan);
   const cudaError_t status = atled::emulator::enqueue(handle->stream, [=] {
+    expect(!captured || !alive.expired(), "a graph runs whose plan is gone, and with it the plan's kernels");
     if (wanted) std::memset(room, 0xab, static_cast<size_t>(wanted));
     run_typed(w, weight, input, output);
   });
