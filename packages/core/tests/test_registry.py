@@ -195,6 +195,21 @@ def test_an_attribute_that_nobody_knows() -> None:
         _registry.tensor_attribute("bakward")
 
 
+def test_functions_of_modules_are_handed_out(
+    make_distribution: MakeDistribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_distribution(
+        "dist-a", {"atled.functions": {"cuda.zing": "plugin_a:zing"}}, {"plugin_a": "def zing(): return 'zing!'"}
+    )
+    assert at.cuda.zing() == "zing!"
+    del at.cuda.__dict__["zing"]
+    monkeypatch.setattr(_registry, "_choose", lambda group, name: None)
+    with pytest.raises(AttributeError, match=r"core.cuda.make_graphed_callables comes with atled-autograd, .*pip inst"):
+        _registry.module_function("cuda", "make_graphed_callables")
+    with pytest.raises(AttributeError, match=r"module 'atled.core.cuda' has no attribute 'zing'"):
+        _ = at.cuda.zing
+
+
 def test_tensor_attributes_are_handed_out(make_distribution: MakeDistribution) -> None:
     make_distribution(
         "dist-a", {"atled.tensor_attributes": {"zing": "plugin_a:zing"}}, {"plugin_a": "def zing(t): return 'zing!'"}

@@ -33,7 +33,7 @@ from atled.autograd.grad_mode import (
 )
 
 if TYPE_CHECKING:
-    from atled.autograd import checkpoint, func, functional, graph
+    from atled.autograd import checkpoint, func, functional, graph, graphed
     from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "graph",
+    "graphed",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
@@ -70,7 +71,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # What training does not need is imported when it is asked for; the checks need NumPy.
-    if name in ("checkpoint", "func", "functional", "graph"):
+    if name in ("checkpoint", "func", "functional", "graph", "graphed"):
         return importlib.import_module(f"atled.autograd.{name}")
     if name not in ("GradcheckError", "gradcheck", "gradgradcheck"):
         raise AttributeError(f"module 'atled.autograd' has no attribute {name!r}")

@@ -33,6 +33,7 @@ GROUPS = (
     *REGISTRATION_GROUPS,
     "atled.gradients",
     "atled.tensor_attributes",
+    "atled.functions",
     "atled.collectives",
     "atled.formats",
     "atled.data",
@@ -51,6 +52,7 @@ _HINTS: dict[str, dict[str, str]] = {
         ),
         "atled-autograd",
     ),
+    "atled.functions": {"cuda.make_graphed_callables": "atled-autograd"},
     "atled.collectives": {"gloo": "atled-distributed", "mpi": "atled-distributed"},
 }
 
@@ -300,6 +302,18 @@ def tensor_attribute(name: str) -> object:
         if hint("atled.tensor_attributes", name):
             raise AttributeError(missing("atled.tensor_attributes", name, f"Tensor.{name}"))
     raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+
+
+def module_function(module: str, name: str) -> object:
+    """What an add-on puts into a module of core's, ``cuda``; AttributeError, saying what to install, when none does."""
+    key = f"{module}.{name}"
+    if not name.startswith("_"):
+        plugin = _choose("atled.functions", key)
+        if plugin is not None:
+            return _load(plugin)
+        if hint("atled.functions", key):
+            raise AttributeError(missing("atled.functions", key, f"atled.core.{key}"))
+    raise AttributeError(f"module 'atled.core.{module}' has no attribute {name!r}")
 
 
 def from_foreign(value: Any) -> object | None:

@@ -373,6 +373,10 @@ class Module:
         hooks = self._own_hooks()
         return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
 
+    def has_hooks(self) -> bool:
+        """Whether a forward or a forward pre-hook is registered here."""
+        return self._hooks is not None and bool(self._hooks.before or self._hooks.after)
+
     # ---- printed form ----
 
     def extra_repr(self) -> str:

@@ -7,6 +7,8 @@ Importing it needs no GPU; `is_available` says whether there is one.
 True
 """
 
+from typing import TYPE_CHECKING
+
 from atled.core.cuda import memory as memory
 from atled.core.cuda import nvtx as nvtx
 from atled.core.cuda import random as random
@@ -62,10 +64,20 @@ from atled.core.cuda.random import seed_all as seed_all
 from atled.core.cuda.random import set_rng_state as set_rng_state
 from atled.core.cuda.random import set_rng_state_all as set_rng_state_all
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    make_graphed_callables: Callable[..., Any]  # comes with atled-autograd
+
 
 def __getattr__(name: str) -> object:
-    if name != "snapshot":  # a program as well, so it is not loaded beforehand
-        raise AttributeError(f"module 'atled.core.cuda' has no attribute {name!r}")
     import importlib
 
-    return importlib.import_module("atled.core.cuda.snapshot")
+    from atled.core import _registry
+
+    if name == "snapshot":  # a program as well, so it is not loaded beforehand
+        return importlib.import_module("atled.core.cuda.snapshot")
+    found = _registry.module_function("cuda", name)
+    globals()[name] = found
+    return found
