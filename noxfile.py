@@ -212,6 +212,7 @@ def cuda(session: nox.Session) -> None:
     specified = [package for package in packages if (package.tests / "test_ops.py").exists()]
     run_all(
         session,
+        ["python", "ci/device_complex.py"],
         real,
         emulate,
         pytest("cuda-emulated", "-q", tests, f"--ignore={tests}/test_allocator_host.py"),

@@ -1,6 +1,7 @@
 // Arithmetic of std::complex in device code. libstdc++'s own compiles there, since it is constexpr in C++20, but nvcc
 // drops what it computes by the compiler's _Complex: a + b was a. Device code is compiled as C++17, where calling it is
-// an error, and finds these. Its conversions between float and double are not errors; Cast converts part by part.
+// an error, and finds these. Its conversions between float and double are not errors, but ci/device_complex.py finds
+// them; Cast converts part by part.
 #pragma once
 
 #include <complex>
