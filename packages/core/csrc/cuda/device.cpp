@@ -1,6 +1,8 @@
 // The "cuda" entry of core's device table: devices, copies, streams and events.
 #include <cstdio>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cuda/index_error.h"
@@ -189,30 +191,69 @@ int synchronize(void*, int32_t index, atled_stream stream) {
     raise_index_error(index);
   });
 }
+// Which device an event belongs to: a stream that is NULL is that one's default stream.
+class EventDevices {
+ public:
+  static void put(atled_event event, int device) {
+    const std::lock_guard<std::mutex> hold(lock());
+    all()[event] = device;
+  }
+  static int of(atled_event event) {
+    const std::lock_guard<std::mutex> hold(lock());
+    const auto found = all().find(event);
+    if (found != all().end()) return found->second;
+    int current = 0;  // another's event
+    expect(cudaGetDevice(&current), "ask for the current device");
+    return current;
+  }
+  static void drop(atled_event event) {
+    const std::lock_guard<std::mutex> hold(lock());
+    all().erase(event);
+  }
+
+ private:
+  static std::mutex& lock() {
+    static auto* const mutex = new std::mutex;
+    return *mutex;
+  }
+  static std::unordered_map<atled_event, int>& all() {
+    static auto* const map = new std::unordered_map<atled_event, int>;
+    return *map;
+  }
+};
+
 int event_create(void*, int32_t index, int32_t timing, atled_event* out) {
   return guard([&] {
     DeviceGuard device(index);
     cudaEvent_t event = nullptr;
     expect(cudaEventCreateWithFlags(&event, timing ? cudaEventDefault : cudaEventDisableTiming), "create an event");
+    EventDevices::put(event, index);
     *out = event;
   });
 }
-void event_destroy(void*, int32_t, atled_event event) {
-  if (cudaEventDestroy(static_cast<cudaEvent_t>(event)) != cudaSuccess) cudaGetLastError();
+void event_destroy(void*, int32_t index, atled_event event) {
+  guard([&] {
+    DeviceGuard device(index);
+    EventDevices::drop(event);
+    expect(cudaEventDestroy(static_cast<cudaEvent_t>(event)), "destroy an event");
+  });
 }
 int event_record(void*, atled_event event, atled_stream stream) {
   return guard([&] {
+    DeviceGuard device(EventDevices::of(event));
     expect(cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)), "record an event");
   });
 }
 int event_wait(void*, atled_event event, atled_stream stream) {
   return guard([&] {
+    DeviceGuard device(EventDevices::of(event));
     expect(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(event), 0),
            "wait for an event");
   });
 }
 int event_query(void*, atled_event event, int32_t* done) {
   return guard([&] {
+    DeviceGuard device(EventDevices::of(event));
     const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(event));
     *done = status == cudaSuccess;
     if (status != cudaErrorNotReady) return expect(status, "ask for an event");
@@ -221,6 +262,7 @@ int event_query(void*, atled_event event, int32_t* done) {
 }
 int event_elapsed(void*, atled_event begin, atled_event end, double* milliseconds) {
   return guard([&] {
+    DeviceGuard device(EventDevices::of(begin));
     float elapsed = 0;
     expect(cudaEventElapsedTime(&elapsed, static_cast<cudaEvent_t>(begin), static_cast<cudaEvent_t>(end)),
            "measure the time between events");

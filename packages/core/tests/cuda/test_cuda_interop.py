@@ -63,6 +63,18 @@ def test_from_dlpack_passes_the_current_stream(gpu: str, producer: type[Producer
     assert at.asarray(default).data_ptr() == x.data_ptr()
 
 
+def test_streams_of_another_device_than_the_current_one(gpu: str) -> None:
+    if at.cuda.device_count() < 2:
+        pytest.skip("one GPU")
+    x, side = at.zeros(100, device="cuda:1"), Stream("cuda:1")
+    x += 1
+    capsule = x.__dlpack__(stream=side.cuda_stream, max_version=(1, 0))
+    with at.cuda.stream(side):
+        y = at.from_dlpack(capsule) * 2
+    side.synchronize()
+    assert at.cuda.current_device() == 0 and y.device.index == 1 and y.tolist() == [2] * 100
+
+
 def test_dlpack_makes_the_consumers_stream_wait(gpu: str) -> None:
     ours, theirs = Stream(), Stream()
     with at.cuda.stream(ours):

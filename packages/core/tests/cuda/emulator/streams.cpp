@@ -27,7 +27,7 @@ struct Graph {
 
 struct CUevent_st {
   cudaStream_t stream = nullptr;
-  int device = 0;
+  int device = 0;      // it was made on, and records work of
   uint64_t place = 0;  // the stream's pieces of work before it; nothing to wait for at 0
   bool timed = false, recorded = false;
   std::chrono::steady_clock::time_point when{};
@@ -236,6 +236,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned flags) {
   use_context();
   *out = new CUevent_st;
+  (*out)->device = current_device();
   (*out)->timed = !(flags & cudaEventDisableTiming);
   return cudaSuccess;
 }
@@ -252,9 +253,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
-  if (!queue) return answer(cudaErrorInvalidResourceHandle);
+  if (!queue || queue->device != event->device) return answer(cudaErrorInvalidResourceHandle);
   event->stream = stream;
-  event->device = queue->device;
   event->recorded = true;
   event->captured = queue->capture.get();
   if (!queue->capture && event->timed)
