@@ -157,7 +157,8 @@ template <int N, class F, class R, class... A>
 __global__ void __launch_bounds__(kThreads) map_kernel(F f, int64_t vectors, int64_t n, R* out, const A*... in) {
   for (int64_t i = thread_index(); i < vectors; i += thread_count()) {
     Vector<R, N> result;
-    [&](const Vector<A, N>&... operand) {
+    // Copies: of references, each element would be an access of its own.
+    [&](const Vector<A, N>... operand) {
 #pragma unroll
       for (int k = 0; k < N; ++k) result.item[k] = R(f(operand.item[k]...));
     }(reinterpret_cast<const Vector<A, N>*>(in)[i]...);

@@ -1,6 +1,8 @@
 // What nn's CUDA kernels share: where a call runs, and sums over threads in an order that is always the same.
 #pragma once
 
+#include <cstring>
+
 #include "atled/cuda.hpp"
 #include "ops/operands.h"
 #include "ops/rules.h"
@@ -46,6 +48,15 @@ static __device__ __forceinline__ Vector<T, V> load(const T* at) {
 }
 template <class T, int V>
 static __device__ __forceinline__ void store(T* at, const Vector<T, V>& v) {
+#if defined(__SIZEOF_INT128__)
+  // As a number: nvcc takes many stores of structs apart where loops are unrolled.
+  if constexpr (sizeof v == sizeof(unsigned __int128)) {
+    unsigned __int128 bits;
+    memcpy(&bits, &v, sizeof v);
+    *reinterpret_cast<unsigned __int128*>(at) = bits;
+    return;
+  }
+#endif
   *reinterpret_cast<Vector<T, V>*>(at) = v;
 }
 
