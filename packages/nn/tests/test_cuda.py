@@ -96,7 +96,7 @@ def test_batch_norm_far_from_zero() -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("move", MOVES)
-@pytest.mark.parametrize("shape", [(300, 40), (3, 2000), (2, 5, 768), (1500, 7), (1, 1)])
+@pytest.mark.parametrize("shape", [(300, 40), (3, 2000), (2, 5, 768), (1500, 7), (2, 4095), (3, 20000), (1, 1)])
 def test_layer_norm(shape: tuple[int, ...], dtype: at.dtype, move: Call) -> None:
     n = shape[-1]
     x, g, w, b = 2 * normal(*shape) + 1, normal(*shape, seed=1), normal(n, seed=2), normal(n, seed=3)
@@ -108,6 +108,21 @@ def test_layer_norm(shape: tuple[int, ...], dtype: at.dtype, move: Call) -> None
         return *ops.layer_norm_backward(g, x, (n,), mean, rstd, w), *plain
 
     check(backward, g, x, w, dtype=dtype, move=move, factor=16)
+
+
+@pytest.mark.parametrize("n", [64, 1024, 4095, 20000])
+def test_layer_norm_far_from_zero(n: int) -> None:
+    x = (normal(3, n) + np.array([[1e4], [-1e5], [0]])).astype(np.float32)
+    x[2, n // 2] = 1e6
+    y, mean, rstd = ops.layer_norm(at.from_numpy(x).to("cuda"), (n,))
+    exact = x.astype(np.float64)
+    expected_mean, variance = exact.mean(1, keepdims=True), exact.var(1, keepdims=True)
+    np.testing.assert_allclose(mean.cpu().numpy(), expected_mean, rtol=1e-7)
+    np.testing.assert_allclose(rstd.cpu().numpy(), 1 / np.sqrt(variance + 1e-5), rtol=2e-6)
+    # As far as float32 tells the mean.
+    expected = (exact - expected_mean) / np.sqrt(variance + 1e-5)
+    slack = 2 * np.spacing(np.abs(expected_mean).astype(np.float32)) / np.sqrt(variance) + 1e-5
+    assert (np.abs(y.cpu().numpy() - expected) <= slack * (1 + np.abs(expected))).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
