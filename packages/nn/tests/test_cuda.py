@@ -204,6 +204,13 @@ def test_adaptive_avg_pool(size: tuple[int, int], dtype: at.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("size", [(1, 1), (7, 7), (8, 8), (56, 56), (131, 128)])
+def test_means_of_planes(size: tuple[int, int], move: Call, dtype: at.dtype) -> None:
+    check(lambda x: ops.adaptive_avg_pool2d(x, 1), normal(3, 35, *size), dtype=dtype, move=move, factor=4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize("name", ["elu", "gelu", "leaky_relu", "silu", "softplus"])
 def test_activations(name: str, move: Call, dtype: at.dtype) -> None:
     x = 5 * normal(2053)

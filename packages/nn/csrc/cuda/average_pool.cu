@@ -53,6 +53,44 @@ __global__ void __launch_bounds__(kThreads) mean_kernel(const T* x, const Window
   }
 }
 
+// Means of whole planes of `vectors` vectors, of which each has a power of two of neighbouring threads.
+template <class T, int V>
+__global__ void __launch_bounds__(kThreads)
+    plane_kernel(const T* x, int64_t planes, int64_t vectors, Wide<T> factor, uint32_t lanes, T* y) {
+  using A = Wide<T>;
+  constexpr int N = V == 1 ? 8 : 4;
+  const int64_t lane = threadIdx.x % lanes, per_block = kThreads / lanes;
+  for (int64_t first = blockIdx.x * per_block; first < planes; first += gridDim.x * per_block) {
+    const int64_t plane = first + threadIdx.x / lanes, end = plane < planes ? vectors : 0;
+    const T* from = x + plane * vectors * V;
+    A sum = 0;
+    for (int64_t i = lane; i < end; i += N * lanes) {
+      Vector<T, V> piece[N];
+#pragma unroll
+      for (int p = 0; p < N; ++p)
+        if (i + p * lanes < end) piece[p] = load<T, V>(from + (i + p * lanes) * V);
+#pragma unroll
+      for (int p = 0; p < N; ++p)
+        if (i + p * lanes < end)
+#pragma unroll
+          for (int k = 0; k < V; ++k) sum += static_cast<A>(piece[p].item[k]);
+    }
+    const double all = across(static_cast<double>(sum), lanes);
+    if (plane < planes && lane == 0) y[plane] = T(static_cast<A>(all) * factor);
+  }
+}
+
+template <class T>
+void means_of_planes(const On& on, const T* x, int64_t planes, int64_t size, T* y) {
+  constexpr int V = static_cast<int>(16 / sizeof(T));
+  const auto factor = static_cast<Wide<T>>(1) / static_cast<Wide<T>>(size);
+  const bool vectors = size % V == 0 && is_aligned(x);
+  const uint32_t lanes = size < 256 ? 8 : size < 16384 ? 32 : kThreads;
+  const uint32_t blocks = blocks_for(planes, static_cast<int>(kThreads / lanes));
+  on.run(vectors ? plane_kernel<T, V> : plane_kernel<T, 1>, blocks, x, planes, vectors ? size / V : size, factor, lanes,
+         y);
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     spread_kernel(const T* g, const Windows rows, const Windows columns, const Divisor divisor, const Grid in, T* out) {
@@ -82,6 +120,9 @@ void run(atled_frame* f, int64_t planes, const Windows& rows, const Windows& col
   const On on(given);
   visit_float(given->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
+    if constexpr (!backward)
+      if (rows.kernel == 0 && out == 1 && in > 0)
+        return means_of_planes(on, data<const T>(given), planes, in, data<T>(out_tensor(f)));
     each_part(planes, in, out, [&](int64_t from, int64_t here) {
       const T* x = data<const T>(given) + from * (backward ? out : in);
       T* y = data<T>(out_tensor(f)) + from * (backward ? in : out);
