@@ -11,6 +11,16 @@ namespace {
 
 constexpr uint32_t kAllLanes = 0xffffffff;
 
+struct LargerNumber {
+  template <class T>
+  __device__ T operator()(T a, T b) const {
+    if constexpr (sizeof(T) == 4)
+      return fmaxf(a, b);
+    else
+      return fmax(a, b);
+  }
+};
+
 // f over the values of the `lanes` threads that share a line, a power of two of neighbours; every thread gets the
 // result. `room` has a place for each warp.
 template <class A, class F>
@@ -29,64 +39,71 @@ __device__ __forceinline__ A across(const F& f, A value, uint32_t lanes, A* room
 
 template <class T>
 using SoftmaxAcc = std::conditional_t<is_small_float<T>, float, T>;
-template <class T>
-constexpr uint32_t kSoftmaxVector = sizeof(T) == 8 ? 2 : 4;
 
-// `vectors`: rows are whole and aligned pieces of V elements, which a lane reads and writes at once.
+// `vectors`: rows are whole and aligned pieces of V elements, which a lane reads and writes at once. The elements that
+// a lane holds past a row's end are -inf, which adds nothing.
 template <class T, bool kLog, int kHeld>
 __global__ void __launch_bounds__(kSoftmaxThreads)
     held_kernel(T* out, const T* in, const SoftmaxPlan plan, bool vectors) {
   using Acc = SoftmaxAcc<T>;
-  constexpr uint32_t V = kSoftmaxVector<T>;
+  constexpr uint32_t V = kSoftmaxVector<T>, P = kHeld / V;
+  constexpr Acc kLowest = -std::numeric_limits<Acc>::infinity();
   using Piece = Vector<T, V>;
   __shared__ Acc tops[kSoftmaxThreads / 32];
   __shared__ double sums[kSoftmaxThreads / 32];
-  const uint32_t lanes = plan.lanes, per_block = plan.width, lane = threadIdx.x % lanes, n = plan.n;
-  auto place = [&](uint32_t k) { return place_in_row<V>(k, lane, lanes, vectors); };
+  const uint32_t lanes = plan.lanes, per_block = plan.width, n = plan.n;
+  const uint32_t line = threadIdx.x * per_block / kSoftmaxThreads, lane = threadIdx.x - line * lanes;
   for (int64_t first = static_cast<int64_t>(blockIdx.x) * per_block; first < plan.outer;
        first += static_cast<int64_t>(gridDim.x) * per_block) {
-    const int64_t row = first + threadIdx.x / lanes;
+    const int64_t row = first + line;
     const uint32_t length = row < plan.outer ? n : 0;
     const T* from = in + row * n;
     T* to = out + row * n;
-    Piece pieces[kHeld / V];
-#pragma unroll
-    for (uint32_t k = 0; k < kHeld; ++k) {
-      if (place(k) >= length) continue;
-      if (!vectors)
-        pieces[k / V].item[k % V] = from[place(k)];
-      else if (k % V == 0)
-        pieces[k / V] = *reinterpret_cast<const Piece*>(from + place(k));
-    }
     Acc x[kHeld];
-    Acc top = -std::numeric_limits<Acc>::infinity();
+    if (vectors) {
 #pragma unroll
-    for (uint32_t k = 0; k < kHeld; ++k)
-      if (place(k) < length) {
-        x[k] = static_cast<Acc>(pieces[k / V].item[k % V]);
-        top = Maximum{}(top, x[k]);
+      for (uint32_t p = 0; p < P; ++p) {
+        const uint32_t at = (p * lanes + lane) * V;
+        Piece piece;
+        if (at < length) piece = *reinterpret_cast<const Piece*>(from + at);
+#pragma unroll
+        for (uint32_t k = 0; k < V; ++k) x[p * V + k] = at < length ? static_cast<Acc>(piece.item[k]) : kLowest;
       }
-    top = across(Maximum{}, top, lanes, tops);
+    } else {
+#pragma unroll
+      for (uint32_t k = 0; k < kHeld; ++k)
+        x[k] = k * lanes + lane < length ? static_cast<Acc>(from[k * lanes + lane]) : kLowest;
+    }
+    // A NaN is left out here, and comes back in the sum.
+    Acc top = x[0];
+#pragma unroll
+    for (uint32_t k = 1; k < kHeld; ++k) top = LargerNumber{}(top, x[k]);
+    top = across(LargerNumber{}, top, lanes, tops);
     Acc part = 0;
 #pragma unroll
-    for (uint32_t k = 0; k < kHeld; ++k)
-      if (place(k) < length) {
-        const Acc y = exp_below<T, Acc, Exp>(x[k], top);
-        if constexpr (!kLog) x[k] = y;
-        part += y;
-      }
+    for (uint32_t k = 0; k < kHeld; ++k) {
+      const Acc y = exp_below<T, Acc, Exp>(x[k], top);
+      if constexpr (!kLog) x[k] = y;
+      part += y;
+    }
     const double sum = across(Add{}, static_cast<double>(part), lanes, sums);
     const double rest = kLog ? std::log(sum) : 0;
     const Acc scale = kLog ? Acc(1) : static_cast<Acc>(1 / sum);
+    auto result = [&](uint32_t k) { return kLog ? log_below<T, Acc>(x[k], top, rest) : T(x[k] * scale); };
+    if (vectors) {
 #pragma unroll
-    for (uint32_t k = 0; k < kHeld; ++k) {
-      if (place(k) >= length) continue;
-      const T y = kLog ? log_below<T, Acc>(x[k], top, rest) : T(x[k] * scale);
-      pieces[k / V].item[k % V] = y;
-      if (!vectors)
-        to[place(k)] = y;
-      else if (k % V == V - 1)
-        *reinterpret_cast<Piece*>(to + place(k - k % V)) = pieces[k / V];
+      for (uint32_t p = 0; p < P; ++p) {
+        const uint32_t at = (p * lanes + lane) * V;
+        if (at >= length) continue;
+        Piece piece;
+#pragma unroll
+        for (uint32_t k = 0; k < V; ++k) piece.item[k] = result(p * V + k);
+        *reinterpret_cast<Piece*>(to + at) = piece;
+      }
+    } else {
+#pragma unroll
+      for (uint32_t k = 0; k < kHeld; ++k)
+        if (k * lanes + lane < length) to[k * lanes + lane] = result(k);
     }
   }
 }
@@ -181,11 +198,13 @@ void run(const atled_tensor* to, const atled_tensor* from, int64_t outer, int64_
   const DLDevice where = to->dl.device;
   DeviceGuard device(where.device_id);
   const cudaStream_t stream = current_stream(where.device_id);
-  const SoftmaxPlan plan = plan_softmax(outer, n, inner, kHeldMany<Acc>);
+  const SoftmaxPlan plan = plan_softmax(outer, n, inner, kHeldMany<Acc>, kSoftmaxVector<T>);
   T* out = data<T>(to);
   const T* in = data<const T>(from);
   if (plan.held) {
-    const auto kernel = plan.held == kHeldFew ? held_kernel<T, kLog, kHeldFew> : held_kernel<T, kLog, kHeldMany<Acc>>;
+    const auto kernel = plan.held == kHeldLeast ? held_kernel<T, kLog, kHeldLeast>
+                        : plan.held == kHeldFew ? held_kernel<T, kLog, kHeldFew>
+                                                : held_kernel<T, kLog, kHeldMany<Acc>>;
     constexpr size_t kPiece = kSoftmaxVector<T> * sizeof(T);
     const bool vectors = n % kSoftmaxVector<T> == 0 && reinterpret_cast<uintptr_t>(out) % kPiece == 0 &&
                          reinterpret_cast<uintptr_t>(in) % kPiece == 0;

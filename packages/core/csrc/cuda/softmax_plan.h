@@ -14,10 +14,12 @@ namespace atled::core::cuda {
 
 constexpr int kSoftmaxThreads = 256;
 constexpr int kSoftmaxRowThreads =
-    1024;                    // of a block that has one long row: then a row is still cached when read again
-constexpr int kHeldFew = 4;  // elements of a row that a lane holds, or kHeldMany
+    1024;  // of a block that has one long row: then a row is still cached when read again
+constexpr int kHeldLeast = 4, kHeldFew = 16;  // elements of a row that a lane holds, or kHeldMany
 template <class Acc>
 constexpr int kHeldMany = sizeof(Acc) == 8 ? 16 : 32;
+template <class T>
+constexpr int kSoftmaxVector = sizeof(T) == 8 ? 2 : 4;
 
 struct SoftmaxPlan {
   int64_t outer, n, inner;
@@ -31,23 +33,14 @@ struct SoftmaxPlan {
   ATLED_FN int64_t units() const { return outer * tiles; }
 };
 
-// Where a lane's k-th element of a row is. Vectors of V hold neighbouring elements of one
-// lane; else neighbouring lanes take neighbouring elements.
-template <uint32_t V>
-ATLED_FN uint32_t place_in_row(uint32_t k, uint32_t lane, uint32_t lanes, bool vectors) {
-  return vectors ? (k / V * lanes + lane) * V + k % V : k * lanes + lane;
-}
-
-inline SoftmaxPlan plan_softmax(int64_t outer, int64_t n, int64_t inner, int held_many) {
+inline SoftmaxPlan plan_softmax(int64_t outer, int64_t n, int64_t inner, int held_many, int vector) {
   SoftmaxPlan plan{outer, n, inner, 0, 1, 1, 1, 1, n};
-  auto lanes_for = [&](int each, int most) {
-    int lanes = 1;
-    while (lanes < most && static_cast<int64_t>(lanes) * each < n) lanes *= 2;
-    return lanes;
-  };
   if (inner == 1 && n <= static_cast<int64_t>(kSoftmaxThreads) * held_many) {
-    plan.held = n <= 32 * kHeldFew ? kHeldFew : held_many;
-    plan.lanes = lanes_for(plan.held, kSoftmaxThreads);
+    plan.held = n <= 8 * kHeldLeast ? kHeldLeast : n <= 32 * kHeldFew ? kHeldFew : held_many;
+    constexpr int kSideBySide = 8;  // lanes whose vectors fill a line of a cache
+    while (plan.lanes < kSoftmaxThreads &&
+           (static_cast<int64_t>(plan.lanes) * plan.held < n || (plan.lanes < kSideBySide && plan.lanes * vector < n)))
+      plan.lanes *= 2;
     plan.width = kSoftmaxThreads / plan.lanes;
     return plan;
   }
