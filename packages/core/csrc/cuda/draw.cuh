@@ -1,6 +1,9 @@
 // Draws from a generator's stream: the CPU's numbers, for the same counters go to the same elements.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
+
 #include "cuda/generate.cuh"
 #include "cuda/graph.h"
 #include "functors/random.h"
@@ -8,15 +11,51 @@
 
 namespace atled::core::cuda {
 
+// Writes N neighbouring elements that each thread of a warp has, aligned to 16 bytes or their size. Stores of
+// neighbouring threads lie side by side: threads with 32 bytes change halves in pairs first.
+template <int N, class T>
+__device__ __forceinline__ void write_together(T* out, const T (&x)[4]) {
+  constexpr int kBytes = N * sizeof(T);
+  if constexpr (kBytes == 32) {
+    using Half = Vector<uint64_t, 2>;
+    uint64_t w[4];
+    memcpy(w, x, sizeof w);
+    const bool second = threadIdx.x & 1;
+    Half low, high;
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const uint64_t got = __shfl_xor_sync(0xffffffff, second ? w[k] : w[2 + k], 1);
+      low.item[k] = second ? got : w[k];
+      high.item[k] = second ? w[2 + k] : got;
+    }
+    Half* to = reinterpret_cast<Half*>(out) - second;
+    to[0] = low;
+    to[2] = high;
+  } else if constexpr (kBytes <= 16) {
+    Vector<T, N> all;
+#pragma unroll
+    for (int j = 0; j < N; ++j) all.item[j] = x[j];
+    *reinterpret_cast<Vector<T, N>*>(out) = all;
+  } else {
+    for (int j = 0; j < N; ++j) out[j] = x[j];
+  }
+}
+
 template <int kPer, class T, class F>
-__global__ void __launch_bounds__(kThreads) draw_kernel(T* out, int64_t n, const atled_cuda_counters at, const F f) {
+__global__ void __launch_bounds__(kThreads)
+    draw_kernel(T* out, int64_t n, const atled_cuda_counters at, const F f, bool aligned) {
   const PhiloxStart start = philox_start(at);
   const int64_t counters = (n + kPer - 1) / kPer;
-  for (int64_t i = thread_index(); i < counters; i += thread_count()) {
+  const int lane = threadIdx.x % 32;
+  for (int64_t i = thread_index(); i - lane < counters; i += thread_count()) {
     T drawn[4];
     f(philox(start.seed, start.offset + static_cast<uint64_t>(i)), drawn);
-    for (int j = 0; j < kPer; ++j)
-      if (i * kPer + j < n) out[i * kPer + j] = drawn[j];
+    if (aligned && (i - lane + 32) * kPer <= n) {  // the whole warp
+      write_together<kPer>(out + i * kPer, drawn);
+    } else {
+      for (int j = 0; j < kPer; ++j)
+        if (i * kPer + j < n) out[i * kPer + j] = drawn[j];
+    }
   }
 }
 
@@ -28,7 +67,9 @@ void draw(const atled_tensor* t, T* out, int64_t n, const atled_value& generator
   const atled_cuda_counters at = take_counters(index, from, static_cast<uint64_t>(counters));
   if (n == 0) return;
   DeviceGuard device(index);
-  launch(draw_kernel<kPer, T, F>, blocks_for(counters, kThreads), kThreads, current_stream(index), out, n, at, f);
+  const bool aligned = reinterpret_cast<uintptr_t>(out) % std::min<size_t>(16, kPer * sizeof(T)) == 0;
+  launch(draw_kernel<kPer, T, F>, blocks_for(counters, kThreads), kThreads, current_stream(index), out, n, at, f,
+         aligned);
 }
 
 // ---- checks of elements, which wait for the device: an op raises before it draws ----
