@@ -1,119 +1,39 @@
-// Random permutations: the CPU's, made by all threads at once. Each exchange waits for the earlier ones that touch one
-// of its two elements, and only for those: in every round, those go ahead that come first among all that claim either
-// element (Shun, Gu, Blelloch, Fineman and Gibbons, "Sequential random permutation, list contraction and tree
-// contraction are highly parallel", 2015). Three quarters are left after a round; one block does the last ones.
-#include <cmath>
-#include <utility>
+// Random permutations: the CPU's, of which all elements are found at once. Exchange i brings to place i what lies at
+// its partner's: what the last exchange before it left there that had the same partner, or else what lay there at
+// first. An exchange leaves what it finds at its own place, which is told likewise. Exchanges of the same partner
+// become neighbours by a stable sort; a chain of them has one or two links on average, the logarithm of n at most in
+// practice.
+#include <algorithm>
 
 #include "cuda/draw.cuh"
+#include "cuda/radix_sort.h"
 #include "functors/shuffle.h"
 
 namespace atled::core::cuda {
 
 namespace {
 
-constexpr int kLastThreads = 1024;
-constexpr int64_t kLast = 1 << 14;  // exchanges that are left to one block
-
 using Count = unsigned long long;
+constexpr uint32_t kNone = 0xffffffff;
 
-struct Shuffle {
-  int64_t* at;
-  Count* claims;          // 1 + the largest exchange that wants an element, 0 where none does
-  const int64_t* begins;  // of piles; NULL: one from 0 on
-  StreamNumbers stream;
-
-  __device__ int64_t other(int64_t i) const {
-    if (!begins) return partner(stream, 0, i);
-    int low = 0;  // the last pile that begins at i or before
-    for (int half = kPiles / 2; half > 0; half /= 2)
-      if (begins[low + half] <= i) low += half;
-    return partner(stream, begins[low], i);
-  }
-  __device__ void claim(int64_t i) const {
-    atomicMax(claims + i, static_cast<Count>(i + 1));
-    atomicMax(claims + other(i), static_cast<Count>(i + 1));
-  }
-  __device__ bool exchange(int64_t i) const {
-    const int64_t j = other(i);
-    const auto mine = static_cast<Count>(i + 1);
-    // Volatile: what other threads claimed lies beyond the cache.
-    if (*static_cast<volatile Count*>(claims + i) != mine || *static_cast<volatile Count*>(claims + j) != mine)
-      return false;
-    const int64_t kept = *static_cast<volatile int64_t*>(at + i);
-    *static_cast<volatile int64_t*>(at + i) = *static_cast<volatile int64_t*>(at + j);
-    *static_cast<volatile int64_t*>(at + j) = kept;
-    *static_cast<volatile Count*>(claims + i) = 0;
-    *static_cast<volatile Count*>(claims + j) = 0;
-    return true;
-  }
-  // Exchanges of `waiting`, by the whole warps from `first` on; those that still wait are added to `next`.
-  __device__ void round(const int64_t* waiting, int64_t count, int64_t* next, Count* next_count, int64_t first,
-                        int64_t step) const {
-    const int lane = threadIdx.x % 32;
-    for (int64_t from = first - lane; from < count; from += step) {
-      const int64_t k = from + lane;
-      const bool waits = k < count && !exchange(waiting[k]);
-      const uint32_t all = __ballot_sync(0xffffffff, waits);
-      Count place = 0;
-      if (lane == 0 && all) place = atomicAdd(next_count, static_cast<Count>(__popc(all)));
-      place = __shfl_sync(0xffffffff, place, 0);
-      if (waits) next[place + __popc(all & ((1u << lane) - 1))] = waiting[k];
-    }
-  }
-};
-
+// digits[i]: byte i of the stream, counted for each pile. A thread has a word of four bytes, and writes them all.
 __global__ void __launch_bounds__(kThreads)
-    start_kernel(const Shuffle s, int64_t* waiting, Count* count, int64_t n, bool count_up) {
-  if (thread_index() == 0) *count = static_cast<Count>(n);
-  for (int64_t i = thread_index(); i < n; i += thread_count()) {
-    waiting[i] = i;
-    s.claims[i] = 0;
-    if (count_up) s.at[i] = i;
-  }
-}
-
-__global__ void __launch_bounds__(kThreads) claim_kernel(const Shuffle s, const int64_t* waiting, const Count* count) {
-  for (int64_t k = thread_index(); k < static_cast<int64_t>(*count); k += thread_count()) s.claim(waiting[k]);
-}
-__global__ void __launch_bounds__(kThreads)
-    exchange_kernel(const Shuffle s, const int64_t* waiting, const Count* count, int64_t* next, Count* next_count) {
-  s.round(waiting, static_cast<int64_t>(*count), next, next_count, thread_index(), thread_count());
-}
-
-// One block, until nothing waits.
-__global__ void __launch_bounds__(kLastThreads)
-    last_kernel(const Shuffle s, int64_t* waiting, const Count* count, int64_t* next) {
-  __shared__ Count still;
-  auto left = static_cast<int64_t>(*count);
-  while (left > 0) {
-    if (threadIdx.x == 0) still = 0;
-    for (int64_t k = threadIdx.x; k < left; k += kLastThreads) s.claim(waiting[k]);
-    __syncthreads();
-    s.round(waiting, left, next, &still, threadIdx.x, kLastThreads);
-    __syncthreads();
-    left = static_cast<int64_t>(still);
-    int64_t* const former = waiting;
-    waiting = next;
-    next = former;
-    __syncthreads();
-  }
-}
-
-// digits[i]: byte i of the stream, counted for each pile.
-__global__ void __launch_bounds__(kThreads)
-    digit_kernel(uint8_t* digits, Count* counts, int64_t n, uint64_t seed, uint64_t offset) {
+    digit_kernel(uint32_t* digits, Count* counts, int64_t n, uint64_t seed, uint64_t offset) {
   __shared__ uint32_t mine[kPiles];
   static_assert(kThreads == kPiles);
   mine[threadIdx.x] = 0;
   __syncthreads();
-  for (int64_t i = thread_index(); i * 16 < n; i += thread_count()) {
-    const Words4 words = philox(seed, offset + static_cast<uint64_t>(i));
-    for (int k = 0; k < 16 && 16 * i + k < n; ++k) {
-      const uint32_t digit = words.w[k / 4] >> 8 * (k % 4) & 0xff;
-      digits[16 * i + k] = static_cast<uint8_t>(digit);
-      atomicAdd(mine + digit, 1u);
+  for (int64_t i = thread_index(); i * 4 < n; i += thread_count()) {
+    const Words4 words = philox(seed, offset + static_cast<uint64_t>(i / 4));
+    const uint32_t half = i & 2 ? words.w[2] : words.w[0], other = i & 2 ? words.w[3] : words.w[1],
+                   word = i & 1 ? other : half;
+    Vector<uint32_t, 4> all;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      all.item[k] = word >> 8 * k & 0xff;
+      if (4 * i + k < n) atomicAdd(mine + all.item[k], 1u);
     }
+    reinterpret_cast<Vector<uint32_t, 4>*>(digits)[i] = all;
   }
   __syncthreads();
   atomicAdd(counts + threadIdx.x, static_cast<Count>(mine[threadIdx.x]));
@@ -127,46 +47,85 @@ __global__ void __launch_bounds__(32) begin_kernel(int64_t* begins, const Count*
   }
 }
 
+__global__ void __launch_bounds__(kThreads) count_kernel(uint32_t* places, int64_t n) {
+  for (int64_t i = thread_index(); i < n; i += thread_count()) places[i] = static_cast<uint32_t>(i);
+}
+
+// digits: of the piles in order; NULL for one pile.
+__global__ void __launch_bounds__(kThreads)
+    partner_kernel(uint32_t* partners, const uint32_t* digits, const int64_t* begins, int64_t n,
+                   const StreamNumbers stream) {
+  for (int64_t i = thread_index(); i < n; i += thread_count())
+    partners[i] = static_cast<uint32_t>(partner(stream, digits ? begins[digits[i]] : 0, i));
+}
+
+// sorted: partners in order, exchanges[k] being that of sorted[k]. before[i]: the exchange of i's partner that comes
+// before i; found[i]: that of place i, which left there what exchange i finds. found is kNone throughout at first.
+__global__ void __launch_bounds__(kThreads)
+    link_kernel(const uint32_t* sorted, const uint32_t* exchanges, uint32_t* before, uint32_t* found, int64_t n) {
+  for (int64_t k = thread_index(); k < n; k += thread_count()) {
+    const uint32_t place = sorted[k], i = exchanges[k];
+    const uint32_t next = k + 1 < n && sorted[k + 1] == place ? exchanges[k + 1] : kNone;
+    before[i] = next;
+    if (k == 0 || sorted[k - 1] != place) found[place] = i == place ? next : i;
+  }
+}
+
+// order: what lies at each place at first; NULL: its number.
+__global__ void __launch_bounds__(kThreads)
+    follow_kernel(int64_t* out, const uint32_t* partners, const uint32_t* before, const uint32_t* found,
+                  const uint32_t* order, int64_t n) {
+  for (int64_t i = thread_index(); i < n; i += thread_count()) {
+    uint32_t place = partners[i];
+    for (uint32_t next = before[i]; next != kNone; next = found[place]) place = next;
+    out[i] = order ? order[place] : place;
+  }
+}
+
+void permute(int64_t* out, int64_t n, const Stream& stream, DLDevice where) {
+  expect_sortable(n);
+  const cudaStream_t current = current_stream(where.device_id);
+  const bool whole = n <= kShuffledWhole;
+  const int64_t step = (n + 3) / 4 * 4;
+  const Tensor room = Tensor::empty(ATLED_UINT32, {(whole ? 5 : 6) * step}, where);
+  uint32_t *partners = data<uint32_t>(room), *places = partners + step, *digits = places + step,
+           *sorted = digits + step, *exchanges = sorted + step, *order = exchanges + step;
+  const uint32_t blocks = blocks_for(n, kThreads);
+  launch(count_kernel, blocks, kThreads, current, places, n);
+  Tensor piles;
+  if (!whole) {
+    piles = Tensor::empty(ATLED_INT64, {2 * kPiles}, where);
+    int64_t* begins = data<int64_t>(piles);
+    Count* counts = reinterpret_cast<Count*>(begins + kPiles);
+    expect(cudaMemsetAsync(counts, 0, kPiles * sizeof(Count), current), "fill with zeros");
+    launch(digit_kernel, blocks_for((n + 3) / 4, kThreads, 2048), kThreads, current, sorted, counts, n, stream.seed,
+           stream.offset + static_cast<uint64_t>(shuffle_counters(n)));
+    launch(begin_kernel, dim3(1), 32, current, begins, static_cast<const Count*>(counts));
+    sort_pairs(sorted, digits, places, order, n, 8, where);
+  }
+  launch(partner_kernel, blocks, kThreads, current, partners, whole ? nullptr : static_cast<const uint32_t*>(digits),
+         whole ? nullptr : data<const int64_t>(piles), n, static_cast<StreamNumbers>(stream));
+  sort_pairs(partners, sorted, places, exchanges, n, std::max(1, bits_below(static_cast<uint64_t>(n))), where);
+  uint32_t *before = places, *found = digits;
+  expect(cudaMemsetAsync(found, 0xff, static_cast<size_t>(n) * sizeof(uint32_t), current), "fill");
+  launch(link_kernel, blocks, kThreads, current, static_cast<const uint32_t*>(sorted),
+         static_cast<const uint32_t*>(exchanges), before, found, n);
+  launch(follow_kernel, blocks, kThreads, current, out, static_cast<const uint32_t*>(partners),
+         static_cast<const uint32_t*>(before), static_cast<const uint32_t*>(found),
+         whole ? nullptr : static_cast<const uint32_t*>(order), n);
+}
+
 void randperm(atled_frame* f) {
-  static const Op argsort{"core::argsort"};
   const int64_t n = arg_int(f, 0);
-  const DLDevice where = out_tensor(f)->dl.device;
+  atled_tensor* out = out_tensor(f);
+  const DLDevice where = out->dl.device;
   const Stream stream(f->args[1], permutation_counters(n));
   if (n == 0) return;
   DeviceGuard device(where.device_id);
-  const cudaStream_t current = current_stream(where.device_id);
-  const bool whole = n <= kShuffledWhole;
-  const int rounds = n <= kLast ? 0 : static_cast<int>(std::log2(static_cast<double>(n) / kLast) / 0.415) + 1;
-
-  const Tensor room = Tensor::empty(ATLED_INT64, {3 * n}, where),
-               counted = Tensor::empty(ATLED_INT64, {rounds + 1}, where);
-  Tensor order = Tensor::empty(ATLED_INT64, {n}, where), begins;
-  Shuffle s{data<int64_t>(order), data<Count>(room), nullptr, stream};
-  int64_t *waiting = data<int64_t>(room) + n, *next = waiting + n;
-  if (!whole) {
-    const Tensor digits = Tensor::empty(ATLED_UINT8, {n}, where), counts = Tensor::empty(ATLED_INT64, {kPiles}, where);
-    begins = Tensor::empty(ATLED_INT64, {kPiles}, where);
-    expect(cudaMemsetAsync(counts->dl.data, 0, kPiles * sizeof(Count), current), "fill with zeros");
-    launch(digit_kernel, blocks_for((n + 15) / 16, kThreads, 1024), kThreads, current, data<uint8_t>(digits),
-           data<Count>(counts), n, stream.seed, stream.offset + static_cast<uint64_t>(shuffle_counters(n)));
-    launch(begin_kernel, dim3(1), 32, current, data<int64_t>(begins), data<const Count>(counts));
-    order = argsort(digits, -1, false, true);
-    s.at = data<int64_t>(order);
-    s.begins = data<const int64_t>(begins);
-  }
-  auto* count = data<Count>(counted);
-  expect(cudaMemsetAsync(count, 0, static_cast<size_t>(rounds + 1) * sizeof(Count), current), "fill with zeros");
-  const uint32_t blocks = blocks_for(n, kThreads);
-  launch(start_kernel, blocks, kThreads, current, s, waiting, count, n, whole);
-  for (int round = 0; round < rounds; ++round) {
-    launch(claim_kernel, blocks, kThreads, current, s, static_cast<const int64_t*>(waiting),
-           static_cast<const Count*>(count + round));
-    launch(exchange_kernel, blocks, kThreads, current, s, static_cast<const int64_t*>(waiting),
-           static_cast<const Count*>(count + round), next, count + round + 1);
-    std::swap(waiting, next);
-  }
-  launch(last_kernel, dim3(1), kLastThreads, current, s, waiting, static_cast<const Count*>(count + rounds), next);
-  assign(out_tensor(f), order.get());
+  if (out->dtype == ATLED_INT64 && is_contiguous(out)) return permute(data<int64_t>(out), n, stream, where);
+  const Tensor numbers = Tensor::empty(ATLED_INT64, {n}, where);
+  permute(data<int64_t>(numbers), n, stream, where);
+  assign(out, numbers.get());
 }
 
 void add_shuffle() { cuda_kernel("core::randperm", kernel<randperm>); }

@@ -14,6 +14,7 @@ DRAWS: dict[str, Draw] = {
     "uniform": lambda t: t.uniform_(),
     "geometric": lambda t: t.geometric_(0.25),
 }
+INTEGERS = ("uint8", "int16", "int32", "int64", "float32", "float64", "complex64", "complex128")
 
 
 @pytest.mark.parametrize("n", [1, 127, 128, 5003])
@@ -21,10 +22,7 @@ DRAWS: dict[str, Draw] = {
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        *(
-            ("randint", t)
-            for t in ("uint8", "int16", "int32", "int64", "float32", "float64", "complex64", "complex128")
-        ),
+        *(("randint", t) for t in INTEGERS),
         *(("randint of 64 bits", t) for t in ("int32", "int64")),
         *(("uniform", t) for t in ("float16", "bfloat16", "float32", "float64")),
         *(("geometric", t) for t in ("float32", "int64")),
@@ -38,3 +36,12 @@ def test_numbers_are_the_cpus(gpu: str, name: str, dtype: str, offset: int, n: i
         DRAWS[name](whole[offset : offset + n])
         drawn.append(whole.cpu().to(at.complex128).numpy())
     np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 100, 4097, 65_536, 65_537, 200_003])
+def test_permutations_are_the_cpus(gpu: str, n: int) -> None:
+    drawn = []
+    for device in ("cpu", gpu):
+        at.manual_seed(n)
+        drawn.append([at.randperm(n, dtype=dtype, device=device).cpu().numpy() for dtype in (at.int64, at.int32)])
+    np.testing.assert_array_equal(drawn[0], drawn[1])
