@@ -35,8 +35,44 @@ struct SortedHere {
   uint32_t* places;
 };
 
-// Groups of each line in shared memory, by a bitonic network (Batcher, "Sorting networks and their applications",
-// 1968); the first `kept` of each group are left.
+// Sorts groups of `width` items, powers of two, of `capacity` in shared memory by a bitonic network (Batcher, "Sorting
+// networks and their applications", 1968). All threads of the block take part.
+template <class K>
+__device__ void sort_items(Item<K>* items, uint32_t width, uint32_t capacity) {
+  for (uint32_t size = 2; size <= width; size *= 2)
+    for (uint32_t stride = size / 2; stride > 0; stride /= 2) {
+      __syncthreads();
+      for (uint32_t pair = threadIdx.x; pair < capacity / 2; pair += blockDim.x) {
+        const uint32_t i = 2 * pair - (pair & (stride - 1));
+        const Item<K> a = items[i], b = items[i + stride];
+        if ((b < a) == ((i & (width - 1) & size) == 0)) {
+          items[i] = b;
+          items[i + stride] = a;
+        }
+      }
+    }
+  __syncthreads();
+}
+
+// line: where the item's line begins among the elements.
+template <class K>
+__device__ __forceinline__ void put(const SortedHere<K>& out, int64_t to, const Item<K>& item, const K* line, int dtype,
+                                    bool descending) {
+  const uint32_t place = index_of(item);
+  if (out.keys) {
+    out.keys[to] = key_in<K>(item);
+    out.places[to] = place;
+    return;
+  }
+  if (out.indices) out.indices[to] = place;
+  if (out.values) {
+    K bits;
+    if (!bits_as(key_in<K>(item), dtype, descending, bits)) bits = line[place];
+    out.values[to] = bits;
+  }
+}
+
+// Lines that fit into shared memory; the first `kept` of each are left.
 template <class K>
 __global__ void __launch_bounds__(kGroupThreads)
     order_kernel(const Unsorted<K> in, const SortedHere<K> out, const K* elements, const GroupPlan plan, int dtype,
@@ -44,83 +80,125 @@ __global__ void __launch_bounds__(kGroupThreads)
   alignas(16) __shared__ char storage[kMostGrouped * sizeof(Item<K>)];
   Item<K>* items = reinterpret_cast<Item<K>*>(storage);
   const Item<K> last = item_of(static_cast<K>(~K{0}), INT64_C(0xffffffff));
-  const int64_t total = plan.lines * plan.groups;
   const uint32_t width = plan.width, capacity = plan.capacity, slots = capacity / width, kept = plan.kept;
-  for (int64_t first = static_cast<int64_t>(blockIdx.x) * slots; first < total;
+  for (int64_t first = static_cast<int64_t>(blockIdx.x) * slots; first < plan.lines;
        first += static_cast<int64_t>(gridDim.x) * slots) {
     for (uint32_t i = threadIdx.x; i < capacity; i += blockDim.x) {
-      const int64_t group = first + i / width, line = group / plan.groups;
-      const uint32_t j = i & (width - 1);
-      const int64_t at = (group - line * plan.groups) * plan.chunk + j;
-      Item<K> item = last;
-      if (group < total && j < plan.chunk && at < plan.n) {
-        const int64_t place = line * plan.n + at;
-        item = in.elements ? item_of(key_as(in.elements[place], dtype, descending), at)
-                           : item_of(in.keys[place], in.places[place]);
-      }
-      items[i] = item;
+      const int64_t line = first + i / width;
+      const uint32_t at = i & (width - 1);
+      const int64_t place = line * plan.n + at;
+      items[i] = line >= plan.lines || at >= plan.n ? last
+                 : in.elements                      ? item_of(key_as(in.elements[place], dtype, descending), at)
+                                                    : item_of(in.keys[place], in.places[place]);
     }
-    for (uint32_t size = 2; size <= width; size *= 2)
-      for (uint32_t stride = size / 2; stride > 0; stride /= 2) {
-        __syncthreads();
-        for (uint32_t pair = threadIdx.x; pair < capacity / 2; pair += blockDim.x) {
-          const uint32_t i = 2 * pair - (pair & (stride - 1));
-          const Item<K> a = items[i], b = items[i + stride];
-          if ((b < a) == ((i & (width - 1) & size) == 0)) {
-            items[i] = b;
-            items[i + stride] = a;
-          }
-        }
-      }
-    __syncthreads();
+    sort_items<K>(items, width, capacity);
     for (uint32_t i = threadIdx.x; i < slots * kept; i += blockDim.x) {
       const uint32_t slot = i / kept, j = i - slot * kept;
-      const int64_t group = first + slot;
-      if (group >= total) continue;
-      const Item<K> item = items[slot * width + j];
-      const int64_t to = group * kept + j;
-      const uint32_t place = index_of(item);
-      if (out.keys) {
-        out.keys[to] = key_in<K>(item);
-        out.places[to] = place;
-        continue;
-      }
-      if (out.indices) out.indices[to] = place;
-      if (out.values) {
-        K bits;
-        if (!bits_as(key_in<K>(item), dtype, descending, bits)) bits = elements[group * plan.length + place];
-        out.values[to] = bits;
-      }
+      const int64_t line = first + slot;
+      if (line < plan.lines)
+        put(out, line * kept + j, items[slot * width + j], elements + line * plan.length, dtype, descending);
     }
     __syncthreads();
   }
 }
 
-// In rounds: each leaves the first `kept` of every group, until a line is one group.
+// The first `kept` of chunks of long lines. Elements are collected in shared memory; when that is full it is sorted,
+// and from then on only elements before the kept-th are taken. Which of them come first decides nothing.
+template <class K>
+__global__ void __launch_bounds__(kSelectThreads)
+    select_kernel(const Unsorted<K> in, const SortedHere<K> out, const K* elements, const SelectPlan plan, int dtype,
+                  bool descending) {
+  constexpr int N = sizeof(K) < 4 ? 8 : 4;
+  alignas(16) __shared__ char storage[kMostGrouped * sizeof(Item<K>)];
+  __shared__ uint32_t taken;
+  Item<K>* items = reinterpret_cast<Item<K>*>(storage);
+  const Item<K> last = item_of(static_cast<K>(~K{0}), INT64_C(0xffffffff));
+  const uint32_t lane = threadIdx.x % 32, capacity = plan.capacity, kept = plan.kept;
+  for (int64_t chunk = blockIdx.x; chunk < plan.lines * plan.chunks; chunk += gridDim.x) {
+    const int64_t line = chunk / plan.chunks, begin = (chunk - line * plan.chunks) * plan.chunk_length,
+                  end = begin + plan.chunk_length < plan.n ? begin + plan.chunk_length : plan.n;
+    Item<K> bound = last;
+    if (threadIdx.x == 0) taken = 0;
+    __syncthreads();
+    uint32_t count = 0;
+    for (int64_t from = begin; from < end; from += N * kSelectThreads) {
+      K keys[N];
+      uint32_t places[N];
+      bool waits[N];
+#pragma unroll
+      for (int k = 0; k < N; ++k) {
+        const int64_t at = from + k * kSelectThreads + threadIdx.x;
+        waits[k] = at < end;
+        places[k] = static_cast<uint32_t>(at);
+        if (waits[k]) keys[k] = (in.elements ? in.elements : in.keys)[line * plan.n + at];
+        if (waits[k] && !in.elements) places[k] = in.places[line * plan.n + at];
+      }
+      Item<K> x[N];
+#pragma unroll
+      for (int k = 0; k < N; ++k) x[k] = item_of(in.elements ? key_as(keys[k], dtype, descending) : keys[k], places[k]);
+      for (;;) {
+#pragma unroll
+        for (int k = 0; k < N; ++k) {
+          waits[k] = waits[k] && x[k] < bound;
+          const uint32_t all = __ballot_sync(0xffffffff, waits[k]);
+          if (all == 0) continue;
+          uint32_t slot = 0;
+          if (lane == 0) slot = atomicAdd(&taken, static_cast<uint32_t>(__popc(all)));
+          slot = __shfl_sync(0xffffffff, slot, 0) + __popc(all & ((1u << lane) - 1));
+          if (waits[k] && slot < capacity) {
+            items[slot] = x[k];
+            waits[k] = false;
+          }
+        }
+        __syncthreads();
+        count = taken;
+        __syncthreads();
+        if (count <= capacity) break;
+        sort_items<K>(items, capacity, capacity);
+        bound = items[kept - 1];
+        if (threadIdx.x == 0) taken = kept;
+        __syncthreads();
+      }
+    }
+    uint32_t width = 2;
+    while (width < count || width < kept) width *= 2;
+    for (uint32_t i = count + threadIdx.x; i < width; i += blockDim.x) items[i] = last;
+    sort_items<K>(items, width, width);
+    for (uint32_t j = threadIdx.x; j < kept; j += blockDim.x)
+      put(out, chunk * kept + j, items[j], elements + line * plan.length, dtype, descending);
+    __syncthreads();
+  }
+}
+
+// In rounds: each leaves the first `kept` of every chunk, until a line is one.
 template <class K>
 void sort_groups(const K* elements, const SortedHere<K>& out, int64_t lines, int64_t n, int64_t kept, int dtype,
                  bool descending, DLDevice device) {
   const cudaStream_t stream = current_stream(device.device_id);
   Unsorted<K> in{elements, nullptr, nullptr};
   Tensor key_room, place_room;
-  for (int64_t left = n;;) {
-    const GroupPlan plan = plan_groups(lines, left, n, kept);
-    const int64_t after = plan.groups * kept;
+  int64_t left = n;
+  while (left > kMostGrouped) {
+    const SelectPlan plan = plan_select(lines, left, n, kept);
+    const int64_t after = plan.chunks * kept;
     SortedHere<K> to = out;
     Tensor next_keys, next_places;
-    if (plan.groups > 1) {
+    if (plan.chunks > 1) {
       next_keys = Tensor::empty(ATLED_UINT8, {lines * after * static_cast<int64_t>(sizeof(K))}, device);
       next_places = Tensor::empty(ATLED_UINT32, {lines * after}, device);
       to = {nullptr, nullptr, data<K>(next_keys), data<uint32_t>(next_places)};
     }
-    launch(order_kernel<K>, blocks_for(plan.blocks(), 1), plan.threads(), stream, in, to, elements, plan, dtype,
+    launch(select_kernel<K>, blocks_for(lines * plan.chunks, 1), kSelectThreads, stream, in, to, elements, plan, dtype,
            descending);
-    if (plan.groups == 1) return;
+    if (plan.chunks == 1) return;
     key_room = next_keys;
     place_room = next_places;
     in = {nullptr, data<K>(key_room), data<uint32_t>(place_room)};
     left = after;
   }
+  const GroupPlan plan = plan_groups(lines, left, n, kept);
+  launch(order_kernel<K>, blocks_for(plan.blocks(), 1), plan.threads(), stream, in, out, elements, plan, dtype,
+         descending);
 }
 
 // ---- long lines: radix sorts of many lines at once ----

@@ -177,14 +177,19 @@ int turn(int ndim, const int64_t* sizes, const int64_t* strides, int64_t item, i
 
 // How many rounds leave the first `kept` of a line; -1 where a group would not fit into a block.
 int rounds(int64_t lines, int64_t n, int64_t kept) {
-  for (int count = 1;; ++count) {
-    const GroupPlan plan = plan_groups(lines, n, n, kept);
-    const bool sound = plan.width <= plan.capacity && plan.capacity <= kMostGrouped && plan.chunk <= plan.width &&
-                       plan.threads() <= kGroupThreads && plan.groups * plan.chunk >= n &&
-                       (plan.groups - 1) * plan.chunk < n && (plan.groups == 1 || kept <= plan.chunk);
+  int count = 1;
+  for (; n > kMostGrouped; ++count) {
+    const SelectPlan plan = plan_select(lines, n, n, kept);
+    const bool sound = plan.capacity <= kMostGrouped && plan.capacity >= 2 * plan.kept &&
+                       (plan.capacity & (plan.capacity - 1)) == 0 && plan.chunks * plan.chunk_length >= n &&
+                       (plan.chunks - 1) * plan.chunk_length < n && (plan.chunks == 1 || kept <= plan.chunk_length);
     if (!sound) return -1;
-    if (plan.groups == 1) return count;
-    n = plan.groups * kept;
+    if (plan.chunks == 1) return count;
+    n = plan.chunks * kept;
   }
+  const GroupPlan plan = plan_groups(lines, n, n, kept);
+  const bool sound = plan.width >= n && plan.width <= plan.capacity && plan.capacity <= kMostGrouped &&
+                     plan.threads() <= kGroupThreads && plan.blocks() * (plan.capacity / plan.width) >= lines;
+  return sound ? count : -1;
 }
 }

@@ -207,7 +207,8 @@ def test_a_matrix_is_turned(host: ctypes.CDLL) -> None:
 
 def test_rounds_of_sorting(host: ctypes.CDLL) -> None:
     assert host.rounds(INT64(1), INT64(2048), INT64(2048)) == 1
-    assert host.rounds(INT64(3), INT64(2049), INT64(256)) == 2
+    assert host.rounds(INT64(3), INT64(2049), INT64(256)) == 1
+    assert host.rounds(INT64(3), INT64(4097), INT64(256)) == 2
     for n in (1, 2, 1023, 1025, 2047, 5000, 10**6, 2**32 - 1):
         for kept in (1, 10, 256):
             if kept <= n:

@@ -51,6 +51,19 @@ def test_the_first_of_long_lines(gpu: str, dtype: str, n: int, k: int) -> None:
     np.testing.assert_array_equal(values.cpu().numpy(), np.take_along_axis(x, expected, -1))
 
 
+@pytest.mark.parametrize("k", [1, 10, 256])
+@pytest.mark.parametrize("kind", ["falling", "rising", "equal", "few"])
+def test_the_first_of_lines_in_order(gpu: str, kind: str, k: int) -> None:
+    n = 20_000
+    x = {"falling": np.arange(n, 0, -1), "rising": np.arange(n), "equal": np.ones(n), "few": np.arange(n) % 3}[kind]
+    lines = np.stack([x, x + 1]).astype(np.float32)
+    for largest in (False, True):
+        values, indices = at.tensor(lines, device=gpu).topk(k, largest=largest)
+        expected = _stable(lines, largest)[:, :k]
+        np.testing.assert_array_equal(indices.cpu().numpy(), expected)
+        np.testing.assert_array_equal(values.cpu().numpy(), np.take_along_axis(lines, expected, -1))
+
+
 @pytest.mark.parametrize("n", [100, 5000])
 def test_medians_and_modes(gpu: str, n: int) -> None:
     x = _numbers("float32", 4, n)
