@@ -135,3 +135,12 @@ def test_asinh_on_its_branch_cuts() -> None:
     z = at.tensor([complex(0.0, 2.0), complex(-0.0, 2.0), complex(0.0, -2.0)], dtype=at.complex128, requires_grad=True)
     (slope,) = grad(at.asinh(z).sum(), z, at.ones((), dtype=at.complex128))
     np.testing.assert_allclose(slope.numpy(), np.conj(1 / np.cosh(np.arcsinh(z.detach().numpy()))), rtol=1e-12)
+
+
+def test_relu_at_its_kink_and_at_nan() -> None:
+    """Where the result is 0 or NaN the gradient is 0, whatever comes in; elsewhere it is passed on as it is."""
+    x = leaf(-1, 0, -0.0, math.nan, 2, math.inf, 3)
+    g = at.tensor([math.nan, math.inf, 5, 6, -0.0, 7, math.nan], dtype=at.float64)
+    (slope,) = grad(at.relu(x), x, g)
+    np.testing.assert_array_equal(slope.numpy(), [0, 0, 0, 0, -0.0, 7, math.nan])
+    assert math.copysign(1, slope[4].item()) == -1

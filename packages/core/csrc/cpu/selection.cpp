@@ -46,6 +46,21 @@ void clamp(atled_frame* frame) {
 }
 
 const LoopTable relu_loops = LoopTable().unary<Relu>(Integers{}).unary<Relu>(Floats{});
+// float16 and bfloat16 are compared and moved as they are, rather than widened.
+const LoopTable relu_backward_loops = [] {
+  LoopTable t;
+  t[ATLED_FLOAT16] = ATLED_PICK(binary<uint16_t, uint16_t, uint16_t, HalfReluBackward<0x7C00>>);
+  t[ATLED_BFLOAT16] = ATLED_PICK(binary<uint16_t, uint16_t, uint16_t, HalfReluBackward<0x7F80>>);
+  return t.binary<ReluBackward>(Floats{});
+}();
+
+void relu_backward(atled_frame* frame) {
+  const int dtype = float_dtype(promoted(frame));
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
+  e.run(relu_backward_loops[dtype]);
+}
+
 const LoopTable copysign_loops = LoopTable().binary<CopySign>(Floats{});
 
 const LoopTable heaviside_loops = [] {
@@ -98,6 +113,7 @@ void add_selection() {
   cpu_kernel("core::clamp", kernel<clamp>);
   cpu_kernel("core::masked_fill", kernel<masked_fill>);
   cpu_kernel("core::relu", run_same, relu_loops);
+  cpu_kernel("core::relu_backward", kernel<relu_backward>);
   cpu_kernel("core::copysign", run_float, copysign_loops);
   cpu_kernel("core::clamp_min", run_same, raise_loops);
   cpu_kernel("core::clamp_max", run_same, lower_loops);

@@ -42,6 +42,7 @@ void clamp(atled_frame* frame) {
 }
 
 const LaunchTable relu_launches = LaunchTable().unary<Relu>(Integers{}).unary<Relu>(Floats{});
+const LaunchTable relu_backward_launches = LaunchTable().binary<ReluBackward>(Floats{});
 const LaunchTable copysign_launches = LaunchTable().binary<CopySign>(Floats{});
 
 const LaunchTable heaviside_launches = [] {
@@ -91,6 +92,7 @@ void add_selection() {
   cuda_kernel("core::clamp", kernel<clamp>);
   cuda_kernel("core::masked_fill", kernel<masked_fill>);
   cuda_kernel("core::relu", run_same, &relu_launches);
+  cuda_kernel("core::relu_backward", run_float, &relu_backward_launches);
   cuda_kernel("core::copysign", run_float, &copysign_launches);
   cuda_kernel("core::clamp_min", run_same, &raise_launches);
   cuda_kernel("core::clamp_max", run_same, &lower_launches);

@@ -36,6 +36,19 @@ struct Relu {
     return x <= T(0) ? T(0) : x;  // NaN stays
   }
 };
+struct ReluBackward {
+  template <class T>
+  ATLED_FN T operator()(T grad, T x) const {
+    return x > T(0) ? grad : T(0);
+  }
+};
+// The same of float16's or bfloat16's bits: those of numbers above 0 are 1 to Infinity.
+template <uint16_t Infinity>
+struct HalfReluBackward {
+  ATLED_FN uint16_t operator()(uint16_t grad, uint16_t x) const {
+    return static_cast<uint16_t>(x - 1) < Infinity ? grad : uint16_t(0);
+  }
+};
 struct CopySign {
   template <class T>
   ATLED_FN T operator()(T magnitude, T sign) const {

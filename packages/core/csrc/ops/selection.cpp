@@ -59,6 +59,9 @@ void define_selection() {
   define({"core::masked_fill(Tensor input, Tensor mask, Tensor|Scalar value) -> Tensor",
           "value where mask is true, input elsewhere; the dtype is input's.", shape<masked_fill_rule>, kElementwise});
   define({"core::relu(Tensor input) -> Tensor", "input where it is above 0, else 0.", shape<real_rule>, kElementwise});
+  define({"core::relu_backward(Tensor grad, Tensor input) -> Tensor",
+          "grad where input, or relu of it, is above 0, else 0.", shape<real_float_rule>,
+          ATLED_OP_ELEMENTWISE | ATLED_OP_PRIVATE});
   define({"core::copysign(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "The magnitude of input with the sign of other.", shape<real_float_rule>, kElementwise});
   define({"core::clamp_min(Tensor input, Tensor|Scalar min) -> Tensor", "input, but no less than min.",

@@ -5,6 +5,8 @@ from typing import Any
 import atled.core as at
 from atled.autograd._rule import RuleBook
 
+_core = at.ops.core
+
 
 def _clamp_input(g: Any, input: Any, min: Any, max: Any) -> Any:
     if min is not None:
@@ -57,7 +59,8 @@ def register(rule: RuleBook) -> None:
     )
     rule("heaviside", input=lambda g: at.zeros_like(g), values=lambda g, input: at.where(at.eq(input, 0), g, 0))
     rule("nan_to_num", input=lambda g, input: at.where(at.isfinite(input), g, 0))
-    rule("relu", input=lambda g, out: at.where(out > 0, g, 0))
+    rule("relu", input=lambda g, out: _core.relu_backward(g, out))
+    rule("relu_backward", grad=lambda g, input: _core.relu_backward(g, input), input=None)
     rule(
         "copysign",
         input=lambda g, input, out: g * at.where(input == 0, 0, out / at.where(input == 0, 1, input)),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import BOOL, REALS, Draw, ErrorCase, OpSpec, Sample, result_dtype
+from atled.testing import BOOL, FLOATS, REALS, Draw, ErrorCase, OpSpec, Sample, result_dtype
 from atled.testing.samples import binary, unary, unary_finite
 
 X = np.ones((2, 3), np.float32)
@@ -69,6 +69,15 @@ def steps(draw: Draw) -> Iterator[Sample]:
     x = draw(3, 4)
     x[:, 0] = 0
     yield Sample(x, draw(4))
+
+
+def slopes(draw: Draw) -> Iterator[Sample]:
+    for shape in ((), (5,), (3, 4), (0, 2), (3, 1037)):
+        # At the kink there is no derivative to compare with.
+        yield Sample(draw(*shape), draw(*shape, low=0.1) if draw.smooth else draw(*shape))
+    yield Sample(draw(3, 4), draw(4, low=0.1))
+    if not draw.smooth:
+        yield Sample(draw.specials()[:, None], draw.specials())
 
 
 def holes(draw: Draw) -> Iterator[Sample]:
@@ -155,6 +164,14 @@ SPECS = [
         dtypes=REALS,
         ulps=0,
         errors=(ErrorCase(at.DTypeError, "real numbers", np.ones(2, np.complex64)),),
+    ),
+    OpSpec(
+        name="relu_backward",
+        reference=lambda grad, x: np.where(x > 0, grad, 0),
+        samples=slopes,
+        dtypes=FLOATS,
+        ulps=0,
+        errors=(ErrorCase(at.DTypeError, "real", *[np.ones(2, np.complex64)] * 2),),
     ),
     OpSpec(
         name="copysign",
