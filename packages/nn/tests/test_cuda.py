@@ -160,13 +160,24 @@ def test_mse_loss(reduction: str, move: Call, dtype: at.dtype) -> None:
         check(call, normal(n), normal(n, seed=1), dtype=dtype, move=move, factor=4)
 
 
+# Of widths that are a multiple of one or several numbers of neighbours that a thread may take.
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [30, 27, 28, 32])
 @pytest.mark.parametrize(
     ("kernel", "stride", "padding", "dilation"),
-    [(2, 2, 0, 1), (3, 2, 1, 1), (3, 1, 1, 1), ((2, 5), (3, 1), (1, 2), (2, 1)), (3, 5, 0, 1)],
+    [
+        (2, 2, 0, 1),
+        (2, 2, 1, 1),
+        (1, 2, 0, 1),
+        (3, 3, 1, 1),
+        (3, 2, 1, 1),
+        (3, 1, 1, 1),
+        ((2, 5), (3, 1), (1, 2), (2, 1)),
+        (3, 5, 0, 1),
+    ],
 )
-def test_max_pool(kernel: Any, stride: Any, padding: Any, dilation: Any, dtype: at.dtype) -> None:
-    x = np.round(normal(3, 4, 27, 30), 1)
+def test_max_pool(kernel: Any, stride: Any, padding: Any, dilation: Any, width: int, dtype: at.dtype) -> None:
+    x = np.round(normal(3, 4, 27, width), 1)
     x[0, 0, 3, 4] = np.nan
 
     def call(x: at.Tensor) -> Any:

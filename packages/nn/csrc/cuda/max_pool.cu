@@ -53,27 +53,54 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-template <class T>
+// Each thread takes V neighbours of a row, and reads at once H rows and W columns of windows, which hold all that may
+// hold them; H of 0: any. Where H is 1, each window is the only one of V / W of the neighbours.
+template <class T, int V, int H, int W>
 __global__ void __launch_bounds__(kThreads) gather_kernel(const T* g, const int64_t* indices, const Windows rows,
                                                           const Windows columns, const Grid in, T* out) {
   using A = Wide<T>;
-  const int64_t plane_size = static_cast<int64_t>(rows.count) * columns.count;
   for (uint32_t i = thread_index(); i < in.total; i += thread_count()) {
     uint32_t plane;
     int32_t row, column;
     in.locate(i, plane, row, column);
-    const int64_t place = static_cast<int64_t>(row) * columns.size + column;
-    const int32_t first_row = rows.first(row), last_row = rows.last(row), first = columns.first(column),
-                  last = columns.last(column);
-    A sum = 0;
-    for (int32_t h = first_row; h <= last_row; ++h) {
-      const int64_t line = plane * plane_size + static_cast<int64_t>(h) * columns.count;
-      for (int32_t w = first; w <= last; ++w) {
-        const A value = static_cast<A>(g[line + w]);
-        sum += indices[line + w] == place ? value : A(0);
+    column *= V;
+    const int32_t place = row * columns.size + column, top = rows.first(row), left = columns.first(column);
+    // The parts' sizes keep all places below 2^31.
+    auto at = [&](int32_t h, int32_t w) {
+      return (plane * static_cast<uint32_t>(rows.count) + static_cast<uint32_t>(h)) *
+                 static_cast<uint32_t>(columns.count) +
+             static_cast<uint32_t>(w);
+    };
+    A sums[V] = {};
+    if constexpr (H > 0) {
+      constexpr int kOwn = H == 1 ? V / W : V;
+      uint32_t winners[H * W];  // which neighbour it is, if any
+      A values[H * W];
+#pragma unroll
+      for (int k = 0; k < H * W; ++k) {
+        const int32_t h = top + k / W, w = left + k % W;
+        const bool inside = h < rows.count && w < columns.count;
+        const auto ahead = static_cast<uint64_t>(inside ? indices[at(h, w)] - place : -1);
+        winners[k] = ahead >> 32 ? UINT32_MAX : static_cast<uint32_t>(ahead);
+        values[k] = inside ? static_cast<A>(g[at(h, w)]) : A(0);
       }
+#pragma unroll
+      for (int k = 0; k < H * W; ++k)
+#pragma unroll
+        for (int v = 0; v < V; ++v)
+          if (H > 1 || v / kOwn == k) sums[v] += winners[k] == static_cast<uint32_t>(v) ? values[k] : A(0);
+    } else {
+      const int32_t bottom = rows.last(row), right = columns.last(column);
+      for (int32_t h = top; h <= bottom; ++h)
+        for (int32_t w = left; w <= right; ++w) {
+          const A value = static_cast<A>(g[at(h, w)]);
+          sums[0] += indices[at(h, w)] == place ? value : A(0);
+        }
     }
-    out[i] = T(sum);
+    Vector<T, V> result;
+#pragma unroll
+    for (int v = 0; v < V; ++v) result.item[v] = T(sums[v]);
+    store(out + static_cast<int64_t>(i) * V, result);
   }
 }
 
@@ -130,6 +157,35 @@ void scatter(atled_frame* f, const Tensor& grad, const Tensor& indices, int64_t 
   copy(out, reshape(sums, ints_value(out->dl.shape, static_cast<size_t>(out->dl.ndim))));
 }
 
+// How many windows may hold any of `neighbours` elements.
+int32_t holders(const Windows& w, int32_t neighbours) {
+  return (neighbours - 1 + (w.kernel - 1) * w.dilation) / w.stride + 1;
+}
+
+template <class T>
+struct Gather {
+  int neighbours = 1;
+  decltype(&gather_kernel<T, 1, 0, 0>) kernel = gather_kernel<T, 1, 0, 0>;
+
+  Gather(const Windows& rows, const Windows& columns, const T* out) {
+    const bool apart = holders(rows, 1) == 1 && holders(columns, 1) == 1;
+    auto take = [&](auto n) {
+      constexpr int V = decltype(n)::value, kOwn = V > 1 ? V / 2 : 1, kShared = V > 1 ? V / 2 + 1 : 2;
+      if (columns.size % V || reinterpret_cast<uintptr_t>(out) % (V * sizeof(T))) return;
+      if (apart && (V == 1 || (columns.stride == 2 && columns.padding == 0)))
+        *this = {V, gather_kernel<T, V, 1, kOwn>};
+      else if (!apart && holders(rows, 1) <= 2 && holders(columns, V) <= kShared)
+        *this = {V, gather_kernel<T, V, 2, kShared>};
+    };
+    take(std::integral_constant<int, 1>{});
+    take(std::integral_constant<int, 8 / sizeof(T)>{});
+    take(std::integral_constant<int, 16 / sizeof(T)>{});
+  }
+
+ private:
+  Gather(int n, decltype(kernel) k) : neighbours(n), kernel(k) {}
+};
+
 void backward(atled_frame* f) {
   const Tensor grad = contiguous(arg_tensor(f, 0)), indices = contiguous(arg_tensor(f, 1));
   const Shape shape = arg_shape(f, 2);
@@ -145,9 +201,10 @@ void backward(atled_frame* f) {
   const On on(grad);
   visit_float(grad->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
+    const Gather<T> gather(rows, columns, data<T>(out_tensor(f)));
     each_part(planes, h * w, oh * ow, [&](int64_t from, int64_t here) {
-      const Grid in(here, h, w);
-      on.run(gather_kernel<T>, blocks_for(in.total), data<const T>(grad) + from * oh * ow,
+      const Grid in(here, h, w / gather.neighbours);
+      on.run(gather.kernel, blocks_for(in.total), data<const T>(grad) + from * oh * ow,
              data<const int64_t>(indices) + from * oh * ow, rows, columns, in, data<T>(out_tensor(f)) + from * h * w);
     });
   });
