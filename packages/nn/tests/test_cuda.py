@@ -273,7 +273,8 @@ def test_linear(shape: tuple[int, ...], dtype: at.dtype) -> None:
     def call(x: at.Tensor, w: at.Tensor, b: at.Tensor) -> Any:
         turned = w.t().contiguous().t()
         strided = x.unsqueeze(-1).expand(*x.shape, 2).contiguous()[..., 1]
-        return ops.linear(x, w, b), ops.linear(x, turned), ops.linear(strided, turned, b)
+        plain = ops.linear(x, w, b), ops.linear(x, turned), ops.linear(strided, turned, b)
+        return *plain, ops.linear_relu(x, w, b), ops.linear_relu(x, turned), ops.linear_relu(strided, turned, b)
 
     check(call, normal(*shape), normal(6, 5, seed=1), normal(6, seed=2), dtype=dtype, factor=4)
 

@@ -5,7 +5,9 @@
 #include "cpu/assign.h"
 #include "cpu/gemm.h"
 #include "cpu/gemm_bf16.h"
+#include "cpu/kernels.h"
 #include "dispatch/register.h"
+#include "functors/selection.h"
 #include "ops/layout.h"
 #include "ops/matrix_operand.h"
 #include "ops/rules.h"
@@ -82,10 +84,23 @@ void add_product(atled_frame* f) {
   product(out, arg_tensor(f, 1), arg_tensor(f, 2), complex_number(f->args[4]), beta);
 }
 
+const LoopTable relu_loops = LoopTable().unary<Relu>(Floats{}), add_relu_loops = LoopTable().binary<AddRelu>(Floats{});
+
+void relu_product(atled_frame* f) {
+  atled_tensor *out = out_tensor(f), *input = arg_tensor(f, 0);
+  product(out, arg_tensor(f, 1), arg_tensor(f, 2));
+  const int dtype = compute_dtype(out->dtype);
+  Elementwise e;
+  e.output(out, dtype).input(out, dtype);
+  if (input) e.input(input, dtype);
+  e.run(find_loop(input ? add_relu_loops : relu_loops, dtype));
+}
+
 void add_matmul() {
   auto cpu = [](const char* op, atled_kernel run) { add_kernel(op, ATLED_DEVICE_CPU, run); };
   for (const char* op : {"core::matmul", "core::mm", "core::bmm", "core::mv", "core::dot"}) cpu(op, kernel<matmul>);
   for (const char* op : {"core::addmm", "core::addmv", "core::baddbmm"}) cpu(op, kernel<add_product>);
+  cpu("core::addmm_relu", kernel<relu_product>);
 }
 
 ATLED_KERNELS(add_matmul);

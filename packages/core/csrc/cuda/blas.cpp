@@ -123,7 +123,8 @@ uint32_t alignment(const void* pointer) {
 Key key_of(const BlasProduct& p, bool fast) {
   const uint32_t flags = static_cast<uint32_t>(p.dtype) | static_cast<uint32_t>(fast) << 8 |
                          static_cast<uint32_t>(p.x.transposed) << 9 | static_cast<uint32_t>(p.y.transposed) << 10 |
-                         static_cast<uint32_t>(p.bias != nullptr) << 11 | static_cast<uint32_t>(p.device) << 16;
+                         static_cast<uint32_t>(p.bias != nullptr) << 11 | static_cast<uint32_t>(p.relu) << 12 |
+                         static_cast<uint32_t>(p.device) << 16;
   // Alignments are of at most nine bits.
   const uint64_t aligned = uint64_t{alignment(p.x.data)} | uint64_t{alignment(p.y.data)} << 10 |
                            uint64_t{alignment(p.c)} << 20 | uint64_t{alignment(p.out)} << 30 |
@@ -164,11 +165,11 @@ Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, 
   const int32_t b_op = p.x.transposed ? lt::kTransposed : lt::kPlain;
   expect(f.desc_set(plan.desc, lt::kDescTransA, &a_op, sizeof a_op), "transpose a matrix");
   expect(f.desc_set(plan.desc, lt::kDescTransB, &b_op, sizeof b_op), "transpose a matrix");
-  if (p.bias) {
-    const uint32_t epilogue = lt::kEpilogueBias;
-    expect(f.desc_set(plan.desc, lt::kDescEpilogue, &epilogue, sizeof epilogue), "take a bias");
-    set_bias(f, plan, p.bias);
+  if (p.bias || p.relu) {
+    const uint32_t epilogue = !p.relu ? lt::kEpilogueBias : p.bias ? lt::kEpilogueReluBias : lt::kEpilogueRelu;
+    expect(f.desc_set(plan.desc, lt::kDescEpilogue, &epilogue, sizeof epilogue), "take an epilogue");
   }
+  if (p.bias) set_bias(f, plan, p.bias);
   plan.a =
       make_layout(f, types.data, p.y.transposed ? p.k : p.n, p.y.transposed ? p.n : p.k, p.y.ld, p.batches, p.y.step);
   plan.b =
@@ -233,6 +234,7 @@ struct Factor {
 bool has_blas(int dtype) { return dtype >= ATLED_FLOAT16; }
 
 bool takes_bias(int dtype, const void* bias) { return dtype <= ATLED_FLOAT32 && alignment(bias) >= 16; }
+bool takes_relu(int dtype) { return dtype <= ATLED_FLOAT32; }
 
 bool multiply(const BlasProduct& p) {
   const lt::Functions& f = functions();

@@ -18,7 +18,7 @@ struct BlasMatrices {
 
 // out[b] = alpha * x[b] y[b] + beta * c[b] + bias for each of `batches` products of m x k by k x n, none of them 0. out
 // and c are row-major and whole, c may be out; with beta 0, c is not read. bias, n elements or NULL, is added to each
-// row.
+// row; with relu, out is what relu makes of all that.
 struct BlasProduct {
   int dtype;
   int device;  // the current one
@@ -28,12 +28,15 @@ struct BlasProduct {
   int64_t out_step;
   const void* c;
   const void* bias;
+  bool relu;
   std::complex<double> alpha, beta;
 };
 
 bool has_blas(int dtype);
 // Whether a bias may be added: to a single product of some dtypes, from an address that is a multiple of 16.
 bool takes_bias(int dtype, const void* bias);
+// Whether relu may be asked for.
+bool takes_relu(int dtype);
 // False when cuBLASLt has no algorithm for the product, which is then still to be done.
 bool multiply(const BlasProduct& p);
 

@@ -32,7 +32,7 @@ enum DescAttribute : int {
   kDescEpilogue = 7,     // uint32_t
   kDescBiasPointer = 8,  // const void*
 };
-constexpr uint32_t kEpilogueDefault = 1, kEpilogueBias = 4;
+constexpr uint32_t kEpilogueDefault = 1, kEpilogueRelu = 2, kEpilogueBias = 4, kEpilogueReluBias = 6;
 
 enum LayoutAttribute : int {
   kLayoutBatchCount = 5,   // int32_t

@@ -38,6 +38,13 @@ class Product {
   Product(atled_tensor* out, atled_tensor* a, atled_tensor* b)
       : out_(out), x_(convert(a), true), y_(convert(b), false), device_(out->dl.device.device_id) {}
 
+  // out = relu(a b + input), if there is one
+  void run_relu(atled_tensor* input) {
+    static const Op relu{"core::relu"};
+    relu_ = takes_relu(out_->dtype);
+    run(1.0, input ? 1.0 : 0.0, input);
+    if (!has_relu_) relu.inplace(out_);
+  }
   // out = alpha * a b + beta * input, which broadcasts
   void run(std::complex<double> alpha, std::complex<double> beta, atled_tensor* input) {
     alpha_ = alpha;
@@ -161,6 +168,10 @@ class Product {
         p.y.data = element(y_.tensor->dl.data, at[2] + from * p.y.step);
         p.out = element(out_->dl.data, out_at);
         p.c = element(c, out_at);
+        p.relu = relu_;
+        has_relu_ = relu_ && multiply(p);
+        if (has_relu_) continue;
+        p.relu = false;
         if (!multiply(p)) by_tiles(p);
       }
     });
@@ -200,6 +211,7 @@ class Product {
   int device_;
   std::complex<double> alpha_ = 1.0, beta_ = 0.0;
   atled_tensor* input_ = nullptr;
+  bool relu_ = false, has_relu_ = false;  // asked of cuBLASLt, for a single product; done by it
   Walk walk_;
 };
 
@@ -212,10 +224,15 @@ void add_product(atled_frame* frame) {
       .run(complex_number(frame->args[4]), complex_number(frame->args[3]), arg_tensor(frame, 0));
 }
 
+void relu_product(atled_frame* frame) {
+  Product(out_tensor(frame), arg_tensor(frame, 1), arg_tensor(frame, 2)).run_relu(arg_tensor(frame, 0));
+}
+
 void add_matmul() {
   for (const char* op : {"core::matmul", "core::mm", "core::bmm", "core::mv", "core::dot"})
     cuda_kernel(op, kernel<matmul>);
   for (const char* op : {"core::addmm", "core::addmv", "core::baddbmm"}) cuda_kernel(op, kernel<add_product>);
+  cuda_kernel("core::addmm_relu", kernel<relu_product>);
 }
 ATLED_CUDA_KERNELS(add_matmul);
 

@@ -36,6 +36,12 @@ struct Relu {
     return x <= T(0) ? T(0) : x;  // NaN stays
   }
 };
+struct AddRelu {
+  template <class T>
+  ATLED_FN T operator()(T x, T y) const {
+    return Relu{}(x + y);
+  }
+};
 struct ReluBackward {
   template <class T>
   ATLED_FN T operator()(T grad, T x) const {

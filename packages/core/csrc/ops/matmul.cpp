@@ -58,9 +58,9 @@ void dot_rule(const atled_frame* f, atled_spec* outs) {
   matmul_rule(f, outs);
 }
 
-// (input, a, b, *, beta, alpha) -> a b of the given ranks plus input, which broadcasts.
+// (input, a, b) -> a b of the given ranks plus input, if any, which broadcasts.
 template <int A, int B>
-void add_rule(const atled_frame* f, atled_spec* outs) {
+void sum_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor *input = arg_tensor(f, 0), *a = arg_tensor(f, 1), *b = arg_tensor(f, 2);
   expect_rank(a, A, f->op->args[1].name);
   expect_rank(b, B, f->op->args[2].name);
@@ -73,6 +73,7 @@ void add_rule(const atled_frame* f, atled_spec* outs) {
   }
   set_spec(outs[0], promoted(f, 7), A - 1, a->dl.shape);
   if (B > 1) outs[0].shape[outs[0].ndim++] = b->dl.shape[B - 1];
+  if (!input) return;
   int64_t shape[ATLED_MAX_NDIM];
   int ndim = outs[0].ndim;
   for (int d = 0; d < ndim; ++d) shape[d] = outs[0].shape[d];
@@ -81,10 +82,22 @@ void add_rule(const atled_frame* f, atled_spec* outs) {
   if (!fits)
     fail(ATLED_E_SHAPE, "expected input to broadcast to shape %s, got %s",
          shape_text(outs[0].ndim, outs[0].shape).c_str(), shape_text(input).c_str());
+}
+
+// The same, with *, beta, alpha.
+template <int A, int B>
+void add_rule(const atled_frame* f, atled_spec* outs) {
+  sum_rule<A, B>(f, outs);
   for (int i = 3; i < 5; ++i)
     if (promote_scalar(outs[0].dtype, f->args[i]) != outs[0].dtype)
       fail(ATLED_E_DTYPE, "expected %s to fit %s, got a number of a higher kind", f->op->args[i].name,
            dtype_name(outs[0].dtype));
+}
+
+void relu_rule(const atled_frame* f, atled_spec* outs) {
+  sum_rule<2, 2>(f, outs);
+  if (outs[0].dtype < ATLED_FLOAT16 || is_complex(outs[0].dtype))
+    fail(ATLED_E_DTYPE, "expected real floating numbers, got %s", dtype_name(outs[0].dtype));
 }
 
 void define_products() {
@@ -111,6 +124,10 @@ void define_products() {
           "beta * input + alpha * (mat1 @ mat2); with beta 0, input's values do not count.\n\n"
           "mat1 (m, k), mat2 (k, n); input broadcasts to (m, n).",
           shape<add_rule<2, 2>>, ATLED_OP_INPLACE});
+  define({"addmm_relu(Tensor? input, Tensor mat1, Tensor mat2) -> Tensor",
+          "relu(input + mat1 @ mat2), on some devices in one pass.\n\n"
+          "mat1 (m, k), mat2 (k, n); input, if any, broadcasts to (m, n).",
+          shape<relu_rule>, ATLED_OP_PRIVATE});
   define({"addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
           "beta * input + alpha * (mat @ vec).\n\nmat (m, k), vec (k,); input broadcasts to (m,).",
           shape<add_rule<2, 1>>, ATLED_OP_INPLACE});

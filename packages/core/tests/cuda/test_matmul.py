@@ -240,6 +240,14 @@ def test_an_algorithm_is_chosen_once(gpu: str) -> None:
     _ = at.addmm(bias * 2, x, y)
     _ = x[:, :5] @ y[:5]
     assert count() == before + 2
+    # relu is cuBLASLt's, with a bias and without; float64's is not.
+    for addend in (bias, None, at.ones(11, 1, device=gpu)):
+        _ = at.ops.core.addmm_relu(addend, x, y)
+    assert count() == before + 4
+    _ = at.ops.core.addmm_relu(None, x.double(), y.double())
+    assert count() == before + 5
+    _ = x.double() @ y.double()
+    assert count() == before + 5
 
 
 def test_threads_have_plans_of_their_own(gpu: str) -> None:

@@ -1,3 +1,4 @@
+#include "ops/operands.h"
 #include "ops/rules.h"
 #include "plugin.h"
 
@@ -19,12 +20,26 @@ void linear_rule(const atled_frame* f, atled_spec* outs) {
   outs[0].shape[ndim - 1] = weight->dl.shape[0];
 }
 
+// What core does in one pass where the device has it.
+void linear_relu(atled_frame* f) {
+  static const Op addmm_relu{"core::addmm_relu"};
+  atled_tensor* input = arg_tensor(f, 0);
+  const Tensor whole = input->dl.ndim == 2 ? Tensor::borrow(input) : contiguous(input);
+  const Tensor rows = as_rows(whole), weight = transposed(arg_tensor(f, 1)), out = as_rows(out_tensor(f));
+  atled_value result = value(out);
+  addmm_relu.run(ATLED_CALL_OUT, &result, {f->args[2], value(rows), value(weight)});
+  api.release(result.u.tensor);
+}
+
 }  // namespace
 
 void define_linear() {
   define({"nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
           "input @ weight.T + bias for input (*, in_features) and weight (out_features, in_features).",
           shape<linear_rule>, ATLED_OP_FUNCTION});
+  define({"nn::linear_relu(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
+          "relu(input @ weight.T + bias), on some devices in one pass.", shape<linear_rule>, ATLED_OP_FUNCTION});
+  add_kernel("nn::linear_relu", ATLED_DEVICE_ANY, kernel<linear_relu>);
 }
 
 }  // namespace atled::nn

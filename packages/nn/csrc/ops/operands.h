@@ -14,6 +14,11 @@ Tensor contiguous(atled_tensor* t);
 // t in another dtype, contiguous.
 Tensor converted(atled_tensor* t, int dtype);
 
+// (*, n) as (rows, n). t is contiguous, or a matrix.
+Tensor as_rows(atled_tensor* t);
+// A matrix's transpose, as a view.
+Tensor transposed(atled_tensor* t);
+
 // The data of an optional tensor.
 template <class T>
 const T* data_or_null(const Tensor& t) {

@@ -132,9 +132,11 @@ Problem problem_of(Desc desc, Layout a, Layout b, Layout c, Layout d) {
          "a compute type that does not fit the matrices'");
   const bool half = p.type == kReal16F || p.type == kReal16BF;
   expect(p.scale == (half ? kReal32F : p.type), "a scale type that does not fit the matrices'");
-  expect(p.epilogue == kEpilogueDefault || p.epilogue == kEpilogueBias, "an unknown epilogue");
+  expect(p.epilogue == kEpilogueDefault || p.epilogue == kEpilogueBias || p.epilogue == kEpilogueRelu ||
+             p.epilogue == kEpilogueReluBias,
+         "an unknown epilogue");
   expect(p.epilogue == kEpilogueDefault || half || p.type == kReal32F, "an epilogue that the type does not have");
-  expect(p.epilogue == kEpilogueDefault || desc->bias, "a bias that is not there");
+  expect(!(p.epilogue & kEpilogueBias) || desc->bias, "a bias that is not there");
   p.m = static_cast<int64_t>(d->rows);
   p.n = static_cast<int64_t>(d->columns);
   p.k = static_cast<int64_t>(p.a_op == kPlain ? a->columns : a->rows);
@@ -207,6 +209,8 @@ void run(const Problem& p, S alpha, const void* a_data, const void* b_data, S be
         sum *= static_cast<Wide>(alpha);
         if (beta != S{}) sum += static_cast<Wide>(beta) * static_cast<Wide>(static_cast<S>(c[i + j * p.c_ld]));
         if (bias) sum += static_cast<Wide>(static_cast<S>(bias[i]));
+        if constexpr (std::is_same_v<Wide, double>)
+          if (p.epilogue & kEpilogueRelu) sum = sum > 0 ? sum : 0;  // of NaN, too
         d[i + j * p.d_ld] = static_cast<T>(static_cast<S>(sum));
       }
   }
@@ -358,7 +362,7 @@ ATLED_ENTRY cublasLtMatmul(Handle handle, Desc desc, const void* alpha, const vo
   const Choice* choice;
   std::memcpy(&choice, algo->data, sizeof choice);
   expect(choice->problem == p, "an algorithm that was chosen for another product");
-  const void* bias = p.epilogue == kEpilogueBias ? desc->bias : nullptr;
+  const void* bias = p.epilogue & kEpilogueBias ? desc->bias : nullptr;
   const void* pointers[] = {a, b, c, d, bias};
   for (int i = 0; i < 5; ++i) {
     if (i == 4 && !bias) continue;

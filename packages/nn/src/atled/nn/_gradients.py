@@ -24,12 +24,26 @@ def _linear(rule: Any) -> None:
         weight=lambda g, input: at.matmul(_rows(g).t(), _rows(input)),
         bias=lambda g: _rows(g).sum(0),
     )
+    rule.joint("linear_relu", ("input", "weight", "bias"), _linear_relu_gradients)
     rule.decompose("linear", _linear_by_matmul)
+    rule.decompose("linear_relu", lambda input, weight, bias: at.relu(_linear_by_matmul(input, weight, bias)))
 
 
 def _linear_by_matmul(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     product = at.matmul(input, weight.mT)
     return product if bias is None else product + bias
+
+
+def _linear_relu_gradients(
+    g: Tensor, input: Tensor, weight: Tensor, out: Tensor, needs: tuple[bool, ...]
+) -> tuple[Tensor | None, ...]:
+    g = at.ops.core.relu_backward(_rows(g), _rows(out))
+    to_input = at.matmul(g, weight) if needs[0] else None
+    return (
+        to_input if to_input is None or input.ndim == 2 else to_input.reshape(input.shape),
+        at.matmul(g.t(), _rows(input)) if needs[1] else None,
+        g.sum(0) if needs[2] else None,
+    )
 
 
 def _rows(t: Tensor) -> Tensor:

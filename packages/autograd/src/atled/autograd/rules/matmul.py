@@ -6,7 +6,7 @@ import atled.core as at
 from atled.autograd._math import conj, scale
 from atled.autograd._rule import RuleBook
 
-_own = at.ops.autograd
+_core, _own = at.ops.core, at.ops.autograd
 
 
 def _matmul(input: Any, other: Any) -> Any:
@@ -51,6 +51,12 @@ def register(rule: RuleBook) -> None:
         input=lambda g, beta: scale(g, conj(beta)),
         mat1=lambda g, mat2, mat1_shape, alpha: scale(_own.matmul_input(g, mat2, mat1_shape), conj(alpha)),
         mat2=lambda g, mat1, mat2_shape, alpha: scale(_own.matmul_other(g, mat1, mat2_shape), conj(alpha)),
+    )
+    rule(
+        "addmm_relu",
+        input=lambda g, out: _core.relu_backward(g, out),
+        mat1=lambda g, mat2, mat1_shape, out: _own.matmul_input(_core.relu_backward(g, out), mat2, mat1_shape),
+        mat2=lambda g, mat1, mat2_shape, out: _own.matmul_other(_core.relu_backward(g, out), mat1, mat2_shape),
     )
     rule(
         "addmv",

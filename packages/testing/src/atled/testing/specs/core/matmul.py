@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import NUMBERS, Draw, ErrorCase, OpSpec, Sample, result_dtype
+from atled.testing import FLOATS, NUMBERS, Draw, ErrorCase, OpSpec, Sample, result_dtype
 
 # The error of a sum of k products grows with k at worst; at the magnitude of its terms it stays far below this.
 ULPS = {"default": 8, "float16": 2, "bfloat16": 2}
@@ -42,6 +42,16 @@ def added(*shapes: tuple[tuple[int, ...], ...]) -> Callable[[Draw], Iterator[Sam
             yield Sample(nan, draw(*a), draw(*b), beta=0)
 
     return generate
+
+
+def activated(draw: Draw) -> Iterator[Sample]:
+    for addend in (None, draw(5), draw(3, 1)):
+        yield Sample(addend, draw(3, 4), draw(4, 5))
+    if not draw.smooth:
+        yield Sample(draw(5), draw(1, 4), draw(4, 5))
+        yield Sample(draw(5), draw(2, 0), draw(0, 5))
+        yield Sample(None, draw(0, 4), draw(4, 5))
+        yield Sample(draw(33), draw(70, 65), draw(65, 33))
 
 
 def plus(product: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -166,6 +176,18 @@ SPECS = [
     ),
     product("dot", np.dot, vectors, ErrorCase(at.ShapeError, "", ones(3), ones(4))),
     fused("addmm", np.matmul, ((3, 5), (3, 4), (4, 5)), ((5,), (3, 4), (4, 5)), ((), (3, 0), (0, 5))),
+    OpSpec(
+        name="addmm_relu",
+        reference=lambda x, a, b: np.maximum(a @ b + (0 if x is None else x), 0),
+        samples=activated,
+        dtypes=FLOATS,
+        scale=lambda x, a, b: a @ b + (0 if x is None else x),
+        ulps=ULPS,
+        errors=(
+            ErrorCase(at.DTypeError, "real floating numbers, got int64", None, *[ones(2, 2, dtype="int64")] * 2),
+            ErrorCase(at.ShapeError, "input to broadcast", ones(3), ones(2, 2), ones(2, 2)),
+        ),
+    ),
     fused("addmv", np.matmul, ((3,), (3, 4), (4,)), ((1,), (3, 4), (4,))),
     fused("baddbmm", np.matmul, ((2, 3, 5), (2, 3, 4), (2, 4, 5)), ((5,), (2, 3, 4), (2, 4, 5))),
     fused("addbmm", outer_sum, ((3, 5), (2, 3, 4), (2, 4, 5)), ((5,), (2, 3, 4), (2, 4, 5))),

@@ -143,6 +143,17 @@ def mse_backward(g: Any, x: Any, y: Any, reduction: str = "mean") -> Any:
 
 X, Y = np.ones((3, 4), np.float32), np.array([0, 1, 2])
 INDICES = np.array([0, 4])
+LINEAR_ERRORS = (
+    ErrorCase(
+        at.ShapeError,
+        r"input.shape\[-1\] == weight.shape\[1\], got \(3, 4\) and \(3, 5\)",
+        X,
+        np.ones((3, 5), np.float32),
+    ),
+    ErrorCase(at.ShapeError, "bias of shape", X, X, np.ones(4, np.float32)),
+    ErrorCase(at.ShapeError, "out_features, in_features", X, X[0]),
+    ErrorCase(at.DTypeError, "dtype float32, got float64", X, X.astype(np.float64)),
+)
 
 SPECS = [
     OpSpec(
@@ -152,17 +163,16 @@ SPECS = [
         dtypes=FLOATS,
         scale=linear,
         ulps=SUMS,
-        errors=(
-            ErrorCase(
-                at.ShapeError,
-                r"input.shape\[-1\] == weight.shape\[1\], got \(3, 4\) and \(3, 5\)",
-                X,
-                np.ones((3, 5), np.float32),
-            ),
-            ErrorCase(at.ShapeError, "bias of shape", X, X, np.ones(4, np.float32)),
-            ErrorCase(at.ShapeError, "out_features, in_features", X, X[0]),
-            ErrorCase(at.DTypeError, "dtype float32, got float64", X, X.astype(np.float64)),
-        ),
+        errors=LINEAR_ERRORS,
+    ),
+    OpSpec(
+        name="nn::linear_relu",
+        reference=lambda *args: np.maximum(linear(*args), 0),
+        samples=linear_samples,
+        dtypes=FLOATS,
+        scale=linear,
+        ulps=SUMS,
+        errors=LINEAR_ERRORS,
     ),
     OpSpec(
         name="nn::embedding",
