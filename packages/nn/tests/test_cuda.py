@@ -274,9 +274,10 @@ def test_linear(shape: tuple[int, ...], dtype: at.dtype) -> None:
         turned = w.t().contiguous().t()
         strided = x.unsqueeze(-1).expand(*x.shape, 2).contiguous()[..., 1]
         plain = ops.linear(x, w, b), ops.linear(x, turned), ops.linear(strided, turned, b)
-        return *plain, ops.linear_relu(x, w, b), ops.linear_relu(x, turned), ops.linear_relu(strided, turned, b)
+        relu = ops.linear_relu(x, w, b), ops.linear_relu(x, turned), ops.linear_relu(strided, turned, b)
+        return *plain, *relu, *ops.linear_gelu(x, w, b), *ops.linear_gelu(x, turned)
 
-    check(call, normal(*shape), normal(6, 5, seed=1), normal(6, seed=2), dtype=dtype, factor=4)
+    check(call, normal(*shape), normal(8, 5, seed=1), normal(8, seed=2), dtype=dtype, factor=4)
 
 
 def test_a_captured_graph_computes_what_the_calls_do() -> None:

@@ -244,3 +244,30 @@ def test_pooling_of_an_empty_plane_that_leaves_no_window() -> None:
     y = at.ops.nn.avg_pool2d(x, 1, 2, 0, True)
     assert (y.shape, at.ops.nn.avg_pool2d_backward(y, x.shape, 1, 2, 0, True).shape) == ((2, 2, 0), x.shape)
     assert at.ops.nn.max_pool2d_with_indices(x, 1, 2, 0, 1, True)[0].shape == (2, 2, 0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 2, 3)])
+@pytest.mark.parametrize("activation", ["relu", "gelu_tanh"])
+def test_linear_with_an_activation(activation: str, shape: tuple[int, ...], bias: bool) -> None:
+    """Third derivatives too: the second ones go through a value that is kept as a constant."""
+    func = pytest.importorskip("atled.autograd.func")
+    x, w, b = at.asarray(draw(*shape)), at.asarray(draw(5, 3)), at.asarray(draw(5)) if bias else None
+
+    def fused(x: at.Tensor, w: at.Tensor) -> at.Tensor:
+        return (F.linear(x, w, b, activation=activation) ** 3).sum()  # type: ignore[arg-type]
+
+    def composed(x: at.Tensor, w: at.Tensor) -> at.Tensor:
+        y = F.linear(x, w, b)
+        return ((F.relu(y) if activation == "relu" else F.gelu(y, approximate="tanh")) ** 3).sum()
+
+    def third(f: Any, argnum: int) -> Any:
+        def squared(g: Any) -> Any:
+            return lambda *args: (func.grad(g, argnum)(*args) ** 2).sum()
+
+        return func.grad(squared(squared(f)), argnum)(x, w).numpy()
+
+    for argnum in (0, 1):
+        np.testing.assert_allclose(third(fused, argnum), third(composed, argnum), rtol=1e-9, atol=1e-9)
+    with pytest.raises(at.InvalidValueError, match="expected activation None, 'relu' or 'gelu_tanh', got 'gelu'"):
+        F.linear(x, w, activation="gelu")  # type: ignore[arg-type]

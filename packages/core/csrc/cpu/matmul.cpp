@@ -7,6 +7,7 @@
 #include "cpu/gemm_bf16.h"
 #include "cpu/kernels.h"
 #include "dispatch/register.h"
+#include "functors/explog.h"
 #include "functors/selection.h"
 #include "ops/layout.h"
 #include "ops/matrix_operand.h"
@@ -96,11 +97,24 @@ void relu_product(atled_frame* f) {
   e.run(find_loop(input ? add_relu_loops : relu_loops, dtype));
 }
 
+const LoopTable gelu_loops = LoopTable().unary<GeluTanh>(Floats{});
+
+void gelu_product(atled_frame* f) {
+  atled_tensor *before = out_tensor(f, 1), *input = arg_tensor(f, 0);
+  if (input) assign(before, input);
+  product(before, arg_tensor(f, 1), arg_tensor(f, 2), 1.0, input ? 1.0 : 0.0);
+  const int dtype = compute_dtype(before->dtype);
+  Elementwise e;
+  e.output(out_tensor(f), dtype).input(before, dtype);
+  e.run(find_loop(gelu_loops, dtype));
+}
+
 void add_matmul() {
   auto cpu = [](const char* op, atled_kernel run) { add_kernel(op, ATLED_DEVICE_CPU, run); };
   for (const char* op : {"core::matmul", "core::mm", "core::bmm", "core::mv", "core::dot"}) cpu(op, kernel<matmul>);
   for (const char* op : {"core::addmm", "core::addmv", "core::baddbmm"}) cpu(op, kernel<add_product>);
   cpu("core::addmm_relu", kernel<relu_product>);
+  cpu("core::addmm_gelu", kernel<gelu_product>);
 }
 
 ATLED_KERNELS(add_matmul);

@@ -123,12 +123,12 @@ uint32_t alignment(const void* pointer) {
 Key key_of(const BlasProduct& p, bool fast) {
   const uint32_t flags = static_cast<uint32_t>(p.dtype) | static_cast<uint32_t>(fast) << 8 |
                          static_cast<uint32_t>(p.x.transposed) << 9 | static_cast<uint32_t>(p.y.transposed) << 10 |
-                         static_cast<uint32_t>(p.bias != nullptr) << 11 | static_cast<uint32_t>(p.relu) << 12 |
+                         static_cast<uint32_t>(p.bias != nullptr) << 11 | static_cast<uint32_t>(p.activation) << 12 |
                          static_cast<uint32_t>(p.device) << 16;
   // Alignments are of at most nine bits.
   const uint64_t aligned = uint64_t{alignment(p.x.data)} | uint64_t{alignment(p.y.data)} << 10 |
                            uint64_t{alignment(p.c)} << 20 | uint64_t{alignment(p.out)} << 30 |
-                           uint64_t{alignment(p.bias)} << 40;
+                           uint64_t{alignment(p.bias)} << 40 | uint64_t{alignment(p.before)} << 50;
   return Key{
       {flags, static_cast<int64_t>(aligned), p.batches, p.m, p.n, p.k, p.x.ld, p.x.step, p.y.ld, p.y.step, p.out_step}};
 }
@@ -153,8 +153,9 @@ Layout make_layout(const lt::Functions& f, lt::DataType type, int64_t rows, int6
   return layout;
 }
 
-void set_bias(const lt::Functions& f, const Plan& plan, const void* bias) {
-  expect(f.desc_set(plan.desc, lt::kDescBiasPointer, &bias, sizeof bias), "take a bias");
+void set_pointers(const lt::Functions& f, const Plan& plan, const BlasProduct& p) {
+  if (p.bias) expect(f.desc_set(plan.desc, lt::kDescBiasPointer, &p.bias, sizeof p.bias), "take a bias");
+  if (p.before) expect(f.desc_set(plan.desc, lt::kDescAuxPointer, &p.before, sizeof p.before), "keep an argument");
 }
 
 // Row-major matrices are the transposes of column-major ones, and out^T = y^T x^T: so y is cuBLASLt's A, x its B.
@@ -165,11 +166,13 @@ Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, 
   const int32_t b_op = p.x.transposed ? lt::kTransposed : lt::kPlain;
   expect(f.desc_set(plan.desc, lt::kDescTransA, &a_op, sizeof a_op), "transpose a matrix");
   expect(f.desc_set(plan.desc, lt::kDescTransB, &b_op, sizeof b_op), "transpose a matrix");
-  if (p.bias || p.relu) {
-    const uint32_t epilogue = !p.relu ? lt::kEpilogueBias : p.bias ? lt::kEpilogueReluBias : lt::kEpilogueRelu;
-    expect(f.desc_set(plan.desc, lt::kDescEpilogue, &epilogue, sizeof epilogue), "take an epilogue");
-  }
-  if (p.bias) set_bias(f, plan, p.bias);
+  const uint32_t epilogue =
+      (p.bias ? lt::kEpilogueBias : 0) | (p.activation == Activation::kRelu   ? lt::kEpilogueRelu
+                                          : p.activation == Activation::kGelu ? lt::kEpilogueGeluAux
+                                                                              : 0);
+  if (epilogue) expect(f.desc_set(plan.desc, lt::kDescEpilogue, &epilogue, sizeof epilogue), "take an epilogue");
+  if (p.before) expect(f.desc_set(plan.desc, lt::kDescAuxLd, &p.n, sizeof p.n), "keep an argument");
+  set_pointers(f, plan, p);
   plan.a =
       make_layout(f, types.data, p.y.transposed ? p.k : p.n, p.y.transposed ? p.n : p.k, p.y.ld, p.batches, p.y.step);
   plan.b =
@@ -234,14 +237,17 @@ struct Factor {
 bool has_blas(int dtype) { return dtype >= ATLED_FLOAT16; }
 
 bool takes_bias(int dtype, const void* bias) { return dtype <= ATLED_FLOAT32 && alignment(bias) >= 16; }
-bool takes_relu(int dtype) { return dtype <= ATLED_FLOAT32; }
+bool takes_activation(Activation activation, int dtype, int64_t n, const void* before) {
+  if (activation == Activation::kNone || dtype > ATLED_FLOAT32) return false;
+  return activation == Activation::kRelu || (n % 8 == 0 && alignment(before) >= 16);
+}
 
 bool multiply(const BlasProduct& p) {
   const lt::Functions& f = functions();
   const lt::Handle handle = handle_of(p.device);
   Plan& plan = plan_for(f, handle, p);
   if (!plan.supported) return false;
-  if (p.bias) set_bias(f, plan, p.bias);
+  set_pointers(f, plan, p);
   Tensor workspace;
   void* room = nullptr;
   if (plan.choice.workspace > 0) {

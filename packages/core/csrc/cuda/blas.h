@@ -3,6 +3,7 @@
 #pragma once
 
 #include <complex>
+#include <cstdint>
 
 #include "atled/plugin.hpp"
 
@@ -18,7 +19,8 @@ struct BlasMatrices {
 
 // out[b] = alpha * x[b] y[b] + beta * c[b] + bias for each of `batches` products of m x k by k x n, none of them 0. out
 // and c are row-major and whole, c may be out; with beta 0, c is not read. bias, n elements or NULL, is added to each
-// row; with relu, out is what relu makes of all that.
+// row; out is what the activation makes of all that, and `before`, a matrix like out, gets gelu's argument.
+enum class Activation : uint8_t { kNone, kRelu, kGelu };
 struct BlasProduct {
   int dtype;
   int device;  // the current one
@@ -28,15 +30,16 @@ struct BlasProduct {
   int64_t out_step;
   const void* c;
   const void* bias;
-  bool relu;
+  Activation activation;
+  void* before;
   std::complex<double> alpha, beta;
 };
 
 bool has_blas(int dtype);
 // Whether a bias may be added: to a single product of some dtypes, from an address that is a multiple of 16.
 bool takes_bias(int dtype, const void* bias);
-// Whether relu may be asked for.
-bool takes_relu(int dtype);
+// Whether an activation may be asked for: of a single product with n columns.
+bool takes_activation(Activation activation, int dtype, int64_t n, const void* before);
 // False when cuBLASLt has no algorithm for the product, which is then still to be done.
 bool multiply(const BlasProduct& p);
 

@@ -31,8 +31,11 @@ enum DescAttribute : int {
   kDescTransB = 4,       // Transpose
   kDescEpilogue = 7,     // uint32_t
   kDescBiasPointer = 8,  // const void*
+  kDescAuxPointer = 11,  // void*
+  kDescAuxLd = 12,       // int64_t, in elements, a multiple of 8
 };
-constexpr uint32_t kEpilogueDefault = 1, kEpilogueRelu = 2, kEpilogueBias = 4, kEpilogueReluBias = 6;
+// The default, or a set. GeluAux: gelu's argument is kept.
+constexpr uint32_t kEpilogueDefault = 1, kEpilogueRelu = 2, kEpilogueBias = 4, kEpilogueGeluAux = 160;
 
 enum LayoutAttribute : int {
   kLayoutBatchCount = 5,   // int32_t

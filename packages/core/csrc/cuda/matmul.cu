@@ -1,9 +1,11 @@
 // Products of matrices: cuBLASLt for floating and complex numbers, own kernels for integers, for rows times a vector,
 // and for what cuBLASLt does not take.
 #include "cuda/blas.h"
+#include "cuda/elementwise.cuh"
 #include "cuda/matmul_layout.h"
 #include "cuda/product_kernels.h"
 #include "cuda/reduce.cuh"
+#include "functors/explog.h"
 #include "ops/matrix_operand.h"
 
 namespace atled::core::cuda {
@@ -32,6 +34,8 @@ Walk batches_of(const atled_tensor* out, const MatrixOperand& x, const MatrixOpe
   return walk;
 }
 
+const LaunchTable gelu_launches = LaunchTable().unary<GeluTanh>(Floats{});
+
 class Product {
  public:
   // out is contiguous.
@@ -41,9 +45,20 @@ class Product {
   // out = relu(a b + input), if there is one
   void run_relu(atled_tensor* input) {
     static const Op relu{"core::relu"};
-    relu_ = takes_relu(out_->dtype);
+    activation_ = Activation::kRelu;
     run(1.0, input ? 1.0 : 0.0, input);
-    if (!has_relu_) relu.inplace(out_);
+    if (!is_active_) relu.inplace(out_);
+  }
+  // out = a b + input, if there is one; active = gelu(out)
+  void run_gelu(atled_tensor* input, atled_tensor* active) {
+    activation_ = Activation::kGelu;
+    active_ = active;
+    run(1.0, input ? 1.0 : 0.0, input);
+    if (is_active_) return;
+    const int dtype = compute_dtype(out_->dtype);
+    Elementwise e;
+    e.output(active, dtype).input(out_, dtype);
+    find_launch(gelu_launches, dtype)(e, nullptr);
   }
   // out = alpha * a b + beta * input, which broadcasts
   void run(std::complex<double> alpha, std::complex<double> beta, atled_tensor* input) {
@@ -168,13 +183,23 @@ class Product {
         p.y.data = element(y_.tensor->dl.data, at[2] + from * p.y.step);
         p.out = element(out_->dl.data, out_at);
         p.c = element(c, out_at);
-        p.relu = relu_;
-        has_relu_ = relu_ && multiply(p);
-        if (has_relu_) continue;
-        p.relu = false;
-        if (!multiply(p)) by_tiles(p);
+        is_active_ = multiply_active(p);
+        if (!is_active_ && !multiply(p)) by_tiles(p);
       }
     });
+  }
+  // With the activation that is wanted, if cuBLASLt takes it.
+  bool multiply_active(BlasProduct p) const {
+    if (!takes_activation(activation_, p.dtype, p.n, p.out)) return false;
+    p.activation = activation_;
+    if (activation_ == Activation::kGelu) {
+      // What is added is not read from where the argument is kept.
+      if (p.beta != 0.0) return false;
+      p.before = p.out;
+      p.out = active_->dl.data;
+      p.c = p.out;
+    }
+    return multiply(p);
   }
   void* element(const void* from, int64_t i) const {
     return static_cast<char*>(const_cast<void*>(from)) + i * itemsize(out_->dtype);
@@ -211,7 +236,9 @@ class Product {
   int device_;
   std::complex<double> alpha_ = 1.0, beta_ = 0.0;
   atled_tensor* input_ = nullptr;
-  bool relu_ = false, has_relu_ = false;  // asked of cuBLASLt, for a single product; done by it
+  Activation activation_ = Activation::kNone;  // wanted, of a single product
+  bool is_active_ = false;                     // done by cuBLASLt
+  atled_tensor* active_ = nullptr;
   Walk walk_;
 };
 
@@ -228,11 +255,17 @@ void relu_product(atled_frame* frame) {
   Product(out_tensor(frame), arg_tensor(frame, 1), arg_tensor(frame, 2)).run_relu(arg_tensor(frame, 0));
 }
 
+void gelu_product(atled_frame* frame) {
+  Product(out_tensor(frame, 1), arg_tensor(frame, 1), arg_tensor(frame, 2))
+      .run_gelu(arg_tensor(frame, 0), out_tensor(frame));
+}
+
 void add_matmul() {
   for (const char* op : {"core::matmul", "core::mm", "core::bmm", "core::mv", "core::dot"})
     cuda_kernel(op, kernel<matmul>);
   for (const char* op : {"core::addmm", "core::addmv", "core::baddbmm"}) cuda_kernel(op, kernel<add_product>);
   cuda_kernel("core::addmm_relu", kernel<relu_product>);
+  cuda_kernel("core::addmm_gelu", kernel<gelu_product>);
 }
 ATLED_CUDA_KERNELS(add_matmul);
 

@@ -127,6 +127,13 @@ struct Sigmoid {
     }
   }
 };
+// x Phi(x) where Phi is the normal distribution's: x (1 + tanh(u)) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3).
+struct GeluTanh {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return x * Sigmoid{}(T(1.5957691216057307117) * (x + T(0.044715) * x * x * x));
+  }
+};
 struct Erf {
   template <class T>
   ATLED_FN T operator()(T x) const {

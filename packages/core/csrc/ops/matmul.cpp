@@ -100,6 +100,11 @@ void relu_rule(const atled_frame* f, atled_spec* outs) {
     fail(ATLED_E_DTYPE, "expected real floating numbers, got %s", dtype_name(outs[0].dtype));
 }
 
+void gelu_rule(const atled_frame* f, atled_spec* outs) {
+  relu_rule(f, outs);
+  outs[1] = outs[0];
+}
+
 void define_products() {
   define({"matmul(Tensor input, Tensor other) -> Tensor",
           "The matrix product over the last two dimensions; those before broadcast.\n\n"
@@ -128,6 +133,10 @@ void define_products() {
           "relu(input + mat1 @ mat2), on some devices in one pass.\n\n"
           "mat1 (m, k), mat2 (k, n); input, if any, broadcasts to (m, n).",
           shape<relu_rule>, ATLED_OP_PRIVATE});
+  define({"addmm_gelu(Tensor? input, Tensor mat1, Tensor mat2) -> (Tensor out, Tensor before)",
+          "gelu(input + mat1 @ mat2) in its tanh approximation, and the sum before it; on some devices in one pass.\n\n"
+          "mat1 (m, k), mat2 (k, n); input, if any, broadcasts to (m, n).",
+          shape<gelu_rule>, ATLED_OP_PRIVATE});
   define({"addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
           "beta * input + alpha * (mat @ vec).\n\nmat (m, k), vec (k,); input broadcasts to (m,).",
           shape<add_rule<2, 1>>, ATLED_OP_INPLACE});

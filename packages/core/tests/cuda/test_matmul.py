@@ -248,6 +248,10 @@ def test_an_algorithm_is_chosen_once(gpu: str) -> None:
     assert count() == before + 5
     _ = x.double() @ y.double()
     assert count() == before + 5
+    wide = at.ones(12, 16, device=gpu)
+    for addend in (at.ones(16, device=gpu), None):
+        _ = at.ops.core.addmm_gelu(addend, x, wide)
+    assert count() == before + 7
 
 
 def test_threads_have_plans_of_their_own(gpu: str) -> None:

@@ -20,14 +20,51 @@ void linear_rule(const atled_frame* f, atled_spec* outs) {
   outs[0].shape[ndim - 1] = weight->dl.shape[0];
 }
 
-// What core does in one pass where the device has it.
-void linear_relu(atled_frame* f) {
-  static const Op addmm_relu{"core::addmm_relu"};
+void linear_gelu_rule(const atled_frame* f, atled_spec* outs) {
+  linear_rule(f, outs);
+  outs[1] = outs[0];
+}
+
+void linear_gelu_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *grad = arg_tensor(f, 0), *before = arg_tensor(f, 1);
+  expect_float(grad, "grad");
+  expect_dtype_of(before, "before", grad, "grad");
+  expect_shape(before, "before", grad->dl.ndim, grad->dl.shape);
+  same_spec(outs[0], grad);
+}
+
+// An op of core's that adds a bias to a product and goes on, in one pass where the device has it.
+void run_active(const Op& op, atled_frame* f, int outs) {
   atled_tensor* input = arg_tensor(f, 0);
   const Tensor whole = input->dl.ndim == 2 ? Tensor::borrow(input) : contiguous(input);
-  const Tensor rows = as_rows(whole), weight = transposed(arg_tensor(f, 1)), out = as_rows(out_tensor(f));
-  atled_value result = value(out);
-  addmm_relu.run(ATLED_CALL_OUT, &result, {f->args[2], value(rows), value(weight)});
+  const Tensor rows = as_rows(whole), weight = transposed(arg_tensor(f, 1));
+  Tensor out_rows[2];
+  atled_value results[2];
+  for (int i = 0; i < outs; ++i) {
+    out_rows[i] = as_rows(out_tensor(f, i));
+    results[i] = value(out_rows[i]);
+  }
+  op.run(ATLED_CALL_OUT, results, {f->args[2], value(rows), value(weight)});
+  for (int i = 0; i < outs; ++i) api.release(results[i].u.tensor);
+}
+
+void linear_relu(atled_frame* f) {
+  static const Op op{"core::addmm_relu"};
+  run_active(op, f, 1);
+}
+
+void linear_gelu(atled_frame* f) {
+  static const Op op{"core::addmm_gelu"};
+  run_active(op, f, 2);
+}
+
+void linear_gelu_backward(atled_frame* f) {
+  static const Op op{"nn::gelu_backward"};
+  atled_value result = value(out_tensor(f)), approximate = none();
+  approximate.tag = ATLED_STRING;
+  approximate.u.str = "tanh";
+  approximate.n = 4;
+  op.run(ATLED_CALL_OUT, &result, {f->args[0], f->args[1], approximate});
   api.release(result.u.tensor);
 }
 
@@ -39,7 +76,18 @@ void define_linear() {
           shape<linear_rule>, ATLED_OP_FUNCTION});
   define({"nn::linear_relu(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
           "relu(input @ weight.T + bias), on some devices in one pass.", shape<linear_rule>, ATLED_OP_FUNCTION});
+  define({"nn::linear_gelu(Tensor input, Tensor weight, Tensor? bias=None) -> (Tensor out, Tensor before)",
+          "gelu(before) in its tanh approximation, with before = input @ weight.T + bias, on some devices in one pass.",
+          shape<linear_gelu_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::linear_gelu_backward(Tensor grad, Tensor before, Tensor input, Tensor weight, Tensor? bias=None) -> "
+       "Tensor",
+       "grad times the slope of gelu at before, which linear_gelu has made of input, weight and bias: its own "
+       "gradients go there.",
+       shape<linear_gelu_backward_rule>, ATLED_OP_FUNCTION});
   add_kernel("nn::linear_relu", ATLED_DEVICE_ANY, kernel<linear_relu>);
+  add_kernel("nn::linear_gelu", ATLED_DEVICE_ANY, kernel<linear_gelu>);
+  add_kernel("nn::linear_gelu_backward", ATLED_DEVICE_ANY, kernel<linear_gelu_backward>);
 }
 
 }  // namespace atled::nn

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <complex>
 #include <cstdio>
 #include <cstdlib>
@@ -31,6 +32,8 @@ struct DescOpaque {
   int32_t a_op = kPlain, b_op = kPlain;
   uint32_t epilogue = kEpilogueDefault;
   const void* bias = nullptr;
+  void* aux = nullptr;
+  int64_t aux_ld = 0;
 };
 struct LayoutOpaque {
   DataType type;
@@ -111,7 +114,7 @@ struct Problem {
   int32_t a_op, b_op, batches;
   uint32_t epilogue;
   int64_t m, n, k;  // column-major: m rows
-  int64_t a_ld, b_ld, c_ld, d_ld, a_step, b_step, c_step, d_step;
+  int64_t a_ld, b_ld, c_ld, d_ld, aux_ld, a_step, b_step, c_step, d_step;
 
   bool operator==(const Problem& other) const { return std::memcmp(this, &other, sizeof other) == 0; }
 };
@@ -132,8 +135,8 @@ Problem problem_of(Desc desc, Layout a, Layout b, Layout c, Layout d) {
          "a compute type that does not fit the matrices'");
   const bool half = p.type == kReal16F || p.type == kReal16BF;
   expect(p.scale == (half ? kReal32F : p.type), "a scale type that does not fit the matrices'");
-  expect(p.epilogue == kEpilogueDefault || p.epilogue == kEpilogueBias || p.epilogue == kEpilogueRelu ||
-             p.epilogue == kEpilogueReluBias,
+  const uint32_t active = p.epilogue & ~kEpilogueBias;
+  expect(p.epilogue == kEpilogueDefault || active == kEpilogueRelu || active == kEpilogueGeluAux || active == 0,
          "an unknown epilogue");
   expect(p.epilogue == kEpilogueDefault || half || p.type == kReal32F, "an epilogue that the type does not have");
   expect(!(p.epilogue & kEpilogueBias) || desc->bias, "a bias that is not there");
@@ -155,6 +158,9 @@ Problem problem_of(Desc desc, Layout a, Layout b, Layout c, Layout d) {
   p.b_ld = b->ld;
   p.c_ld = c->ld;
   p.d_ld = d->ld;
+  p.aux_ld = active == kEpilogueGeluAux ? desc->aux_ld : 0;
+  expect(p.aux_ld % 8 == 0 && (p.aux_ld >= p.m || active != kEpilogueGeluAux), "a leading dimension of the argument");
+  expect(active != kEpilogueGeluAux || (desc->aux && p.batches == 1), "no place for the argument");
   p.a_step = a->step;
   p.b_step = b->step;
   p.c_step = c->step;
@@ -165,7 +171,7 @@ Problem problem_of(Desc desc, Layout a, Layout b, Layout c, Layout d) {
 // What an Algo points to.
 struct Choice {
   Problem problem;
-  uint32_t align[5];  // a, b, c, d, bias
+  uint32_t align[6];  // a, b, c, d, bias, aux
   size_t workspace;
 };
 
@@ -190,7 +196,7 @@ std::complex<T> rounded(std::complex<T> x, ComputeType compute) {
 // T lies in memory, S is what factors are; sums are in double precision.
 template <class T, class S>
 void run(const Problem& p, S alpha, const void* a_data, const void* b_data, S beta, const void* c_data, void* d_data,
-         const void* bias_data) {
+         const void* bias_data, void* aux_data) {
   using Wide = std::conditional_t<std::is_floating_point_v<S>, double, std::complex<double>>;
   const auto* bias = static_cast<const T*>(bias_data);
   for (int64_t batch = 0; batch < p.batches; ++batch) {
@@ -209,8 +215,13 @@ void run(const Problem& p, S alpha, const void* a_data, const void* b_data, S be
         sum *= static_cast<Wide>(alpha);
         if (beta != S{}) sum += static_cast<Wide>(beta) * static_cast<Wide>(static_cast<S>(c[i + j * p.c_ld]));
         if (bias) sum += static_cast<Wide>(static_cast<S>(bias[i]));
-        if constexpr (std::is_same_v<Wide, double>)
+        if constexpr (std::is_same_v<Wide, double>) {
           if (p.epilogue & kEpilogueRelu) sum = sum > 0 ? sum : 0;  // of NaN, too
+          if (p.aux_ld) {
+            static_cast<T*>(aux_data)[i + j * p.aux_ld] = static_cast<T>(static_cast<S>(sum));
+            sum *= 0.5 * (1 + std::tanh(0.7978845608028654 * (sum + 0.044715 * sum * sum * sum)));
+          }
+        }
         d[i + j * p.d_ld] = static_cast<T>(static_cast<S>(sum));
       }
   }
@@ -269,6 +280,12 @@ ATLED_ENTRY cublasLtMatmulDescSetAttribute(Desc desc, DescAttribute attribute, c
       break;
     case kDescBiasPointer:
       copy_attribute(&desc->bias, from, size);
+      break;
+    case kDescAuxPointer:
+      copy_attribute(&desc->aux, from, size);
+      break;
+    case kDescAuxLd:
+      copy_attribute(&desc->aux_ld, from, size);
       break;
     default:
       refuse("an unknown attribute of a product");
@@ -337,6 +354,7 @@ ATLED_ENTRY cublasLtMatmulAlgoGetHeuristic(Handle handle, Desc desc, Layout a, L
   choice->problem = problem_of(desc, a, b, c, d);
   std::memcpy(choice->align, preference->align, sizeof preference->align);
   choice->align[4] = alignment(desc->bias);
+  choice->align[5] = alignment(desc->aux);
   *found = 1;
   for (uint32_t align : preference->align) {
     expect(align >= static_cast<uint32_t>(std::min(size_of(a->type), 4)), "an alignment less than an element's");
@@ -363,9 +381,11 @@ ATLED_ENTRY cublasLtMatmul(Handle handle, Desc desc, const void* alpha, const vo
   std::memcpy(&choice, algo->data, sizeof choice);
   expect(choice->problem == p, "an algorithm that was chosen for another product");
   const void* bias = p.epilogue & kEpilogueBias ? desc->bias : nullptr;
-  const void* pointers[] = {a, b, c, d, bias};
-  for (int i = 0; i < 5; ++i) {
-    if (i == 4 && !bias) continue;
+  void* aux = p.aux_ld ? desc->aux : nullptr;
+  expect(!aux || (aux != d && aux != c), "an argument that is kept where the result is");
+  const void* pointers[] = {a, b, c, d, bias, aux};
+  for (int i = 0; i < 6; ++i) {
+    if (i >= 4 && !pointers[i]) continue;
     expect(device.device_of(pointers[i]) == handle->device, "memory that is not the device's");
     expect(alignment(pointers[i]) >= choice->align[i], "an address less aligned than the algorithm was chosen for");
   }
@@ -382,7 +402,7 @@ ATLED_ENTRY cublasLtMatmul(Handle handle, Desc desc, const void* alpha, const vo
     const size_t room = choice->workspace;
     *work = [=] {
       if (room) std::memset(workspace, 0xab, room);
-      run<T, S>(p, by, a, b, times, c, d, bias);
+      run<T, S>(p, by, a, b, times, c, d, bias, aux);
     };
   });
   auto later = [](void* given) { (*static_cast<std::function<void()>*>(given))(); };

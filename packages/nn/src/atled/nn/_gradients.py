@@ -24,8 +24,18 @@ def _linear(rule: Any) -> None:
         weight=lambda g, input: at.matmul(_rows(g).t(), _rows(input)),
         bias=lambda g: _rows(g).sum(0),
     )
-    rule.joint("linear_relu", ("input", "weight", "bias"), _linear_relu_gradients)
+    operands = ("input", "weight", "bias")
+    rule.joint("linear_relu", operands, _linear_relu)
+    rule.joint("linear_gelu", operands, _linear_gelu)
+    rule.constant("linear_gelu", "before")
+    rule(
+        "linear_gelu_backward",
+        grad=lambda g, before, input, weight, bias: _one.linear_gelu_backward(g, before, input, weight, bias),
+        before=None,
+    )
+    rule.joint("linear_gelu_backward", operands, _linear_gelu_second)
     rule.decompose("linear", _linear_by_matmul)
+    rule.decompose("linear_gelu", _gelu_by_matmul)
     rule.decompose("linear_relu", lambda input, weight, bias: at.relu(_linear_by_matmul(input, weight, bias)))
 
 
@@ -34,16 +44,40 @@ def _linear_by_matmul(input: Tensor, weight: Tensor, bias: Tensor | None) -> Ten
     return product if bias is None else product + bias
 
 
-def _linear_relu_gradients(
-    g: Tensor, input: Tensor, weight: Tensor, out: Tensor, needs: tuple[bool, ...]
-) -> tuple[Tensor | None, ...]:
-    g = at.ops.core.relu_backward(_rows(g), _rows(out))
+Needs = tuple[bool, ...]
+Gradients = tuple[Tensor | None, ...]
+
+
+def _linear_gradients(g: Tensor, input: Tensor, weight: Tensor, needs: Needs) -> Gradients:
+    """Of what is needed of a linear map's input, weight and bias, for rows ``g``."""
     to_input = at.matmul(g, weight) if needs[0] else None
     return (
         to_input if to_input is None or input.ndim == 2 else to_input.reshape(input.shape),
         at.matmul(g.t(), _rows(input)) if needs[1] else None,
         g.sum(0) if needs[2] else None,
     )
+
+
+def _linear_relu(g: Tensor, input: Tensor, weight: Tensor, out: Tensor, needs: Needs) -> Gradients:
+    return _linear_gradients(at.ops.core.relu_backward(_rows(g), _rows(out)), input, weight, needs)
+
+
+def _linear_gelu(g: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None, before: Tensor, needs: Needs) -> Any:
+    g = _one.linear_gelu_backward(_rows(g), _rows(before), input, weight, bias)
+    return _linear_gradients(g, input, weight, needs)
+
+
+def _linear_gelu_second(
+    g: Tensor, grad: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None, needs: Needs
+) -> Gradients:
+    # before is a constant; the gradient's own gradients, of any order, go through what it was made of.
+    before = _rows(_linear_by_matmul(input, weight, bias))
+    return _linear_gradients(g * grad * _gelu_second(before, "tanh"), input, weight, needs)
+
+
+def _gelu_by_matmul(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    before = _linear_by_matmul(input, weight, bias)
+    return _one.gelu(before, "tanh"), before
 
 
 def _rows(t: Tensor) -> Tensor:

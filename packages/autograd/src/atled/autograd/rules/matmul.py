@@ -58,6 +58,7 @@ def register(rule: RuleBook) -> None:
         mat1=lambda g, mat2, mat1_shape, out: _own.matmul_input(_core.relu_backward(g, out), mat2, mat1_shape),
         mat2=lambda g, mat1, mat2_shape, out: _own.matmul_other(_core.relu_backward(g, out), mat1, mat2_shape),
     )
+    rule.not_implemented("addmm_gelu", "nn's linear_gelu, which calls it, has a gradient of its own")
     rule(
         "addmv",
         input=lambda g, beta: scale(g, conj(beta)),

@@ -15,12 +15,16 @@ Size = int | Sequence[int]
 
 
 def linear(
-    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: Literal["relu"] | None = None
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    activation: Literal["relu", "gelu_tanh"] | None = None,
 ) -> Tensor:
     """``input @ weight.T + bias`` for input ``(*, in_features)`` and weight ``(out_features, in_features)``.
 
-    With ``activation="relu"``, `relu` of that, which some devices apply while they multiply: then memory is read and
-    written less often.
+    With an activation, `relu` of that or ``gelu(..., approximate="tanh")``, which some devices apply while they
+    multiply: then memory is read and written less often.
 
     >>> linear(at.ones(2, 3), at.ones(4, 3)).shape
     (2, 4)
@@ -29,9 +33,11 @@ def linear(
     """
     if activation is None:
         return _one.linear(input, weight, bias)
-    if activation != "relu":
-        raise at.InvalidValueError(f"linear: expected activation None or 'relu', got {activation!r}")
-    return _one.linear_relu(input, weight, bias)
+    if activation == "relu":
+        return _one.linear_relu(input, weight, bias)
+    if activation == "gelu_tanh":
+        return _several.linear_gelu(input, weight, bias)[0]
+    raise at.InvalidValueError(f"linear: expected activation None, 'relu' or 'gelu_tanh', got {activation!r}")
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

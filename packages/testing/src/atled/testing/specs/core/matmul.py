@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import FLOATS, NUMBERS, Draw, ErrorCase, OpSpec, Sample, result_dtype
+from atled.testing import FLOATS, NUMBERS, Draw, ErrorCase, OpSpec, Sample, dtype_name, result_dtype
 
 # The error of a sum of k products grows with k at worst; at the magnitude of its terms it stays far below this.
 ULPS = {"default": 8, "float16": 2, "bfloat16": 2}
@@ -52,6 +52,11 @@ def activated(draw: Draw) -> Iterator[Sample]:
         yield Sample(draw(5), draw(2, 0), draw(0, 5))
         yield Sample(None, draw(0, 4), draw(4, 5))
         yield Sample(draw(33), draw(70, 65), draw(65, 33))
+
+
+def gelu_of_sum(x: Any, a: Any, b: Any) -> Any:
+    before = a @ b + (0 if x is None else x)
+    return before * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (before + 0.044715 * before**3))), before
 
 
 def plus(product: Callable[[Any, Any], Any]) -> Callable[..., Any]:
@@ -187,6 +192,17 @@ SPECS = [
             ErrorCase(at.DTypeError, "real floating numbers, got int64", None, *[ones(2, 2, dtype="int64")] * 2),
             ErrorCase(at.ShapeError, "input to broadcast", ones(3), ones(2, 2), ones(2, 2)),
         ),
+    ),
+    OpSpec(
+        name="addmm_gelu",
+        reference=gelu_of_sum,
+        samples=activated,
+        dtypes=FLOATS,
+        result=lambda sample: (dtype_name(sample.args[1].dtype),) * 2,
+        scale=lambda x, a, b: (a @ b + (0 if x is None else x),) * 2,
+        ulps=ULPS,
+        differentiable=False,
+        errors=(ErrorCase(at.DTypeError, "real floating numbers, got int64", None, *[ones(2, 2, dtype="int64")] * 2),),
     ),
     fused("addmv", np.matmul, ((3,), (3, 4), (4,)), ((1,), (3, 4), (4,))),
     fused("baddbmm", np.matmul, ((2, 3, 5), (2, 3, 4), (2, 4, 5)), ((5,), (2, 3, 4), (2, 4, 5))),

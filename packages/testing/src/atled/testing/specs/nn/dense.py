@@ -8,6 +8,8 @@ import numpy as np
 import atled.core as at
 from atled.testing import FLOATS, Draw, ErrorCase, OpSpec, Sample, dtype_name
 
+from .activation import gelu, gelu_slope
+
 SUMS = {"float16": 2, "bfloat16": 2, "default": 16}
 
 
@@ -23,6 +25,17 @@ def linear_samples(draw: Draw) -> Iterator[Sample]:
 
 def linear(x: Any, w: Any, b: Any = None) -> Any:
     return x @ w.T + (0 if b is None else b)
+
+
+def linear_gelu(x: Any, w: Any, b: Any = None) -> Any:
+    before = linear(x, w, b)
+    return gelu(before, "tanh"), before
+
+
+def linear_gelu_slopes(draw: Draw) -> Iterator[Sample]:
+    for sample in linear_samples(draw):
+        shape = linear(*sample.args).shape
+        yield Sample(draw(*shape), draw(*shape), *sample.args)
 
 
 def embedding_samples(draw: Draw) -> Iterator[Sample]:
@@ -173,6 +186,26 @@ SPECS = [
         scale=linear,
         ulps=SUMS,
         errors=LINEAR_ERRORS,
+    ),
+    OpSpec(
+        name="nn::linear_gelu",
+        reference=linear_gelu,
+        samples=linear_samples,
+        dtypes=FLOATS,
+        result=lambda sample: (dtype_name(sample.args[0].dtype),) * 2,
+        scale=lambda *args: (linear(*args),) * 2,
+        ulps=SUMS,
+        errors=LINEAR_ERRORS,
+    ),
+    OpSpec(
+        name="nn::linear_gelu_backward",
+        reference=lambda g, before, *_: g * gelu_slope(before, "tanh"),
+        samples=linear_gelu_slopes,
+        dtypes=FLOATS,
+        scale=lambda g, before, *_: g * gelu_slope(before, "tanh"),
+        ulps={"float16": 1, "bfloat16": 1, "float32": 64, "float64": 32},
+        differentiable=("grad",),  # the others' are of what before was made of
+        errors=(ErrorCase(at.ShapeError, "before of shape", X, X[:2], X, X),),
     ),
     OpSpec(
         name="nn::embedding",
