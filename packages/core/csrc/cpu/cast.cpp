@@ -1,5 +1,8 @@
 #include "cpu/cast.h"
 
+#include <algorithm>
+#include <array>
+
 #include "cpu/levels.h"
 #include "functors/copy.h"
 
@@ -42,13 +45,69 @@ CastLoop pick() {
   }
 }
 
+// float8 is read from a table of its numbers, and made of float32, which others become first: of all dtypes only
+// float64 has what rounding them twice could change.
+template <class Float8>
+const float* numbers() {
+  static const auto all = [] {
+    std::array<float, 256> made;
+    for (int i = 0; i < 256; ++i) {
+      Float8 x;
+      x.bits = static_cast<uint8_t>(i);
+      made[static_cast<size_t>(i)] = x;
+    }
+    return made;
+  }();
+  return all.data();
+}
+
+template <class To, class Float8>
+void from_float8(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
+  const float* number = numbers<Float8>();
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<To*>(out + i * out_stride) =
+        Cast<To, float>{}(number[*reinterpret_cast<const uint8_t*>(in + i * in_stride)]);
+}
+
+void to_odd_floats(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<float*>(out + i * out_stride) =
+        rounded_to_odd(*reinterpret_cast<const double*>(in + i * in_stride));
+}
+
+template <class Float8, class From>
+void to_float8(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
+  static const CastLoop narrow = pick<Float8, float>();
+  if (std::is_same_v<From, float>) return narrow(out, out_stride, in, in_stride, n);
+  const CastLoop widen = std::is_same_v<From, double> ? to_odd_floats : cast_loop(dtype_of<From>, ATLED_FLOAT32);
+  constexpr int64_t kBlock = 512;
+  float block[kBlock];
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t part = std::min(kBlock, n - i);
+    widen(reinterpret_cast<char*>(block), sizeof(float), in + i * in_stride, in_stride, part);
+    narrow(out + i * out_stride, out_stride, reinterpret_cast<char*>(block), sizeof(float), part);
+  }
+}
+
+template <class To, class From>
+CastLoop chosen() {
+  if constexpr (is_float8(dtype_of<To>)) {
+    return to_float8<To, From>;
+  } else if constexpr (is_float8(dtype_of<From>)) {
+    return from_float8<To, From>;
+  } else {
+    return pick<To, From>();
+  }
+}
+
 const CastTable& table() {
   static const CastTable built = [] {
     CastTable t;
     for (int from = 0; from < ATLED_NUM_DTYPES; ++from)
       for (int to = 0; to < ATLED_NUM_DTYPES; ++to)
-        t.loops[from][to] = visit_dtype(from, [&](auto f) {
-          return visit_dtype(to, [](auto x) { return pick<typename decltype(x)::type, typename decltype(f)::type>(); });
+        t.loops[from][to] = visit_any_dtype(from, [&](auto f) {
+          return visit_any_dtype(
+              to, [](auto x) { return chosen<typename decltype(x)::type, typename decltype(f)::type>(); });
         });
     return t;
   }();

@@ -31,6 +31,10 @@ struct Types {
 Types types_of(int dtype, bool fast) {
   const lt::ComputeType single = fast ? lt::kCompute32FFastTF32 : lt::kCompute32F;
   switch (dtype) {
+    case ATLED_FLOAT8_E4M3FN:
+      return {lt::kCompute32F, lt::kReal8FE4M3, lt::kReal32F};
+    case ATLED_FLOAT8_E5M2:
+      return {lt::kCompute32F, lt::kReal8FE5M2, lt::kReal32F};
     case ATLED_FLOAT16:
       return {lt::kCompute32F, lt::kReal16F, lt::kReal32F};
     case ATLED_BFLOAT16:
@@ -124,7 +128,8 @@ Key key_of(const BlasProduct& p, bool fast) {
   const uint32_t flags = static_cast<uint32_t>(p.dtype) | static_cast<uint32_t>(fast) << 8 |
                          static_cast<uint32_t>(p.x.transposed) << 9 | static_cast<uint32_t>(p.y.transposed) << 10 |
                          static_cast<uint32_t>(p.bias != nullptr) << 11 | static_cast<uint32_t>(p.activation) << 12 |
-                         static_cast<uint32_t>(p.device) << 16;
+                         static_cast<uint32_t>(p.device) << 16 | static_cast<uint32_t>(p.x.dtype) << 22 |
+                         static_cast<uint32_t>(p.y.dtype) << 27;
   // Alignments are of at most nine bits.
   const uint64_t aligned = uint64_t{alignment(p.x.data)} | uint64_t{alignment(p.y.data)} << 10 |
                            uint64_t{alignment(p.c)} << 20 | uint64_t{alignment(p.out)} << 30 |
@@ -153,13 +158,20 @@ Layout make_layout(const lt::Functions& f, lt::DataType type, int64_t rows, int6
   return layout;
 }
 
+// The addresses that are no part of a key.
 void set_pointers(const lt::Functions& f, const Plan& plan, const BlasProduct& p) {
-  if (p.bias) expect(f.desc_set(plan.desc, lt::kDescBiasPointer, &p.bias, sizeof p.bias), "take a bias");
-  if (p.before) expect(f.desc_set(plan.desc, lt::kDescAuxPointer, &p.before, sizeof p.before), "keep an argument");
+  auto set = [&](lt::DescAttribute attribute, const void* pointer, const char* tried) {
+    if (pointer) expect(f.desc_set(plan.desc, attribute, &pointer, sizeof pointer), tried);
+  };
+  set(lt::kDescBiasPointer, p.bias, "take a bias");
+  set(lt::kDescAuxPointer, p.before, "keep an argument");
+  set(lt::kDescScaleA, p.y.scale, "take a scale");
+  set(lt::kDescScaleB, p.x.scale, "take a scale");
 }
 
 // Row-major matrices are the transposes of column-major ones, and out^T = y^T x^T: so y is cuBLASLt's A, x its B.
-Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, const Types& types) {
+Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, bool fast) {
+  const Types types = types_of(p.dtype, fast);
   Plan plan;
   expect(f.desc_create(plan.desc.out(), types.compute, types.scale), "describe a product");
   const int32_t a_op = p.y.transposed ? lt::kTransposed : lt::kPlain;
@@ -173,10 +185,10 @@ Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, 
   if (epilogue) expect(f.desc_set(plan.desc, lt::kDescEpilogue, &epilogue, sizeof epilogue), "take an epilogue");
   if (p.before) expect(f.desc_set(plan.desc, lt::kDescAuxLd, &p.n, sizeof p.n), "keep an argument");
   set_pointers(f, plan, p);
-  plan.a =
-      make_layout(f, types.data, p.y.transposed ? p.k : p.n, p.y.transposed ? p.n : p.k, p.y.ld, p.batches, p.y.step);
-  plan.b =
-      make_layout(f, types.data, p.x.transposed ? p.m : p.k, p.x.transposed ? p.k : p.m, p.x.ld, p.batches, p.x.step);
+  plan.a = make_layout(f, types_of(p.y.dtype, fast).data, p.y.transposed ? p.k : p.n, p.y.transposed ? p.n : p.k,
+                       p.y.ld, p.batches, p.y.step);
+  plan.b = make_layout(f, types_of(p.x.dtype, fast).data, p.x.transposed ? p.m : p.k, p.x.transposed ? p.k : p.m,
+                       p.x.ld, p.batches, p.x.step);
   plan.c = make_layout(f, types.data, p.n, p.m, p.n, p.batches, p.out_step);
 
   Preference preference;
@@ -202,12 +214,13 @@ Plan make_plan(const lt::Functions& f, lt::Handle handle, const BlasProduct& p, 
 // This thread's: descriptors hold the bias's address, so that no two threads may use one at a time.
 Plan& plan_for(const lt::Functions& f, lt::Handle handle, const BlasProduct& p) {
   static thread_local std::unordered_map<Key, Plan, Key::Hash> plans;
-  const bool fast = tf32.load(std::memory_order_relaxed) && (p.dtype == ATLED_FLOAT32 || p.dtype == ATLED_COMPLEX64);
+  const bool single = p.x.dtype == ATLED_FLOAT32 || p.x.dtype == ATLED_COMPLEX64;
+  const bool fast = single && tf32.load(std::memory_order_relaxed);
   const Key key = key_of(p, fast);
   const auto found = plans.find(key);
   if (found != plans.end()) return found->second;
   if (plans.size() >= kMostPlans) plans.clear();
-  return plans.emplace(key, make_plan(f, handle, p, types_of(p.dtype, fast))).first->second;
+  return plans.emplace(key, make_plan(f, handle, p, fast)).first->second;
 }
 
 // A factor, as cuBLASLt reads it for a dtype.
@@ -234,7 +247,7 @@ struct Factor {
 
 }  // namespace
 
-bool has_blas(int dtype) { return dtype >= ATLED_FLOAT16; }
+bool has_blas(int dtype) { return is_complex(dtype) || (is_floating(dtype) && !is_float8(dtype)); }
 
 bool takes_bias(int dtype, const void* bias) { return dtype <= ATLED_FLOAT32 && alignment(bias) >= 16; }
 bool takes_activation(Activation activation, int dtype, int64_t n, const void* before) {

@@ -10,11 +10,14 @@
 namespace atled::core::cuda {
 
 // A batch of matrices, each row-major, or column-major where `transposed`; consecutive rows (columns) are `ld` elements
-// apart, consecutive matrices `step`, which may be 0.
+// apart, consecutive matrices `step`, which may be 0. `scale`, one float32 on the device or NULL, is a factor of
+// float8's.
 struct BlasMatrices {
   const void* data;
   int64_t ld, step;
   bool transposed;
+  int dtype;
+  const float* scale;
 };
 
 // out[b] = alpha * x[b] y[b] + beta * c[b] + bias for each of `batches` products of m x k by k x n, none of them 0. out
@@ -22,7 +25,7 @@ struct BlasMatrices {
 // row; out is what the activation makes of all that, and `before`, a matrix like out, gets gelu's argument.
 enum class Activation : uint8_t { kNone, kRelu, kGelu };
 struct BlasProduct {
-  int dtype;
+  int dtype;   // out's, and the factors', but that float32, bfloat16 and float16 may be made of narrower ones
   int device;  // the current one
   int64_t batches, m, n, k;
   BlasMatrices x, y;

@@ -23,6 +23,8 @@ enum DataType : int {  // CUDA's library_types.h
   kComplex32F = 4,
   kComplex64F = 5,
   kReal16BF = 14,
+  kReal8FE4M3 = 28,
+  kReal8FE5M2 = 29,
 };
 enum Transpose : int32_t { kPlain = 0, kTransposed = 1 };
 
@@ -33,6 +35,8 @@ enum DescAttribute : int {
   kDescBiasPointer = 8,  // const void*
   kDescAuxPointer = 11,  // void*
   kDescAuxLd = 12,       // int64_t, in elements, a multiple of 8
+  kDescScaleA = 17,      // const float*, on the device
+  kDescScaleB = 18,
 };
 // The default, or a set. GeluAux: gelu's argument is kept.
 constexpr uint32_t kEpilogueDefault = 1, kEpilogueRelu = 2, kEpilogueBias = 4, kEpilogueGeluAux = 160;

@@ -172,8 +172,8 @@ class Product {
     const int longest = batched_dim(walk_);
     const int64_t batch = longest < 0 ? 1 : walk_.sizes[longest];
     auto step = [&](int operand) { return longest < 0 ? 0 : walk_.strides[operand][longest]; };
-    p.x = BlasMatrices{nullptr, x.ld, step(1), x.transposed};
-    p.y = BlasMatrices{nullptr, y.ld, step(2), y.transposed};
+    p.x = BlasMatrices{nullptr, x.ld, step(1), x.transposed, out_->dtype, nullptr};
+    p.y = BlasMatrices{nullptr, y.ld, step(2), y.transposed, out_->dtype, nullptr};
     p.out_step = step(0);
     each_outer(walk_, longest, [&](const int64_t* at) {
       for (int64_t from = 0; from < batch; from += kMostBatch) {

@@ -36,19 +36,20 @@ inline bool same_device(DLDevice a, DLDevice b) {
 struct Glance {
   uint64_t keys, elements;
   const atled_tensor* first;
-  bool one_device;
+  bool one_device, float8;
 };
 
 inline Glance glance(const atled_frame* frame) {
   const Op* op = as_op(frame->op);
   uint64_t keys = 0, elements = 0;
   const atled_tensor* first = nullptr;
-  bool one_device = true;
+  bool one_device = true, float8 = false;
   auto look = [&](const atled_tensor* t) {
     keys |= keys_of(t);
     elements += impl(t)->numel;
     if (!first) first = t;
     one_device &= same_device(first->dl.device, t->dl.device);
+    float8 |= is_float8(t->dtype);
   };
   for (const uint8_t *at = op->tensor_args, *end = at + op->tensor_arg_count; at != end; ++at) {
     const atled_value& v = frame->args[*at];
@@ -59,7 +60,7 @@ inline Glance glance(const atled_frame* frame) {
         if (v.u.tensors[k]) look(v.u.tensors[k]);
     }
   }
-  return Glance{keys, elements, first, one_device};
+  return Glance{keys, elements, first, one_device, float8};
 }
 
 inline uint64_t wanted_layers(const atled_frame* frame, const Glance& seen) {
@@ -433,10 +434,44 @@ int run_free(atled_frame* frame, const Glance& seen) {
   return status;
 }
 
+// Raises for a call that has to do with float8 of an op that does not say it takes them, whoever wrote its kernels.
+void refuse_float8(const atled_frame* frame) {
+  auto refuse = [](const char* name, int dtype, const char* mend) {
+    fail(ATLED_E_DTYPE, "expected %s of a dtype to compute in, got %s, which is for storage; %s", name,
+         dtype_name(dtype), mend);
+  };
+  each_tensor(frame, [&](const atled_tensor* t, int position) {
+    const std::string name = frame->op->args[position].name;
+    if (is_float8(t->dtype))
+      refuse(name.c_str(), t->dtype, ("convert it, for example " + name + ".to(float32)").c_str());
+  });
+  const char* mend = "convert the result instead, with to()";
+  if (frame->flags & ATLED_CALL_OUT)
+    for (int i = 0; i < frame->op->nouts; ++i)
+      if (is_float8(frame->outs[i].u.tensor->dtype)) refuse("out", frame->outs[i].u.tensor->dtype, mend);
+  const int asked = as_op(frame->op)->dtype_arg;
+  refuse(frame->op->args[asked].name, static_cast<int>(frame->args[asked].u.i), mend);
+}
+
+inline bool has_float8(const atled_frame* frame, const Glance& seen) {
+  const Op* op = as_op(frame->op);
+  if (seen.float8) return true;
+  if (op->dtype_arg >= 0 && frame->args[op->dtype_arg].tag == ATLED_DTYPE)
+    if (is_float8(static_cast<int>(frame->args[op->dtype_arg].u.i))) return true;
+  if (frame->flags & ATLED_CALL_OUT)
+    for (int i = 0; i < op->nouts; ++i)
+      if (is_float8(frame->outs[i].u.tensor->dtype)) return true;
+  return false;
+}
+
+constexpr uint32_t kTakesFloat8 = ATLED_OP_FLOAT8 | ATLED_OP_VIEW | ATLED_OP_COMPOSITE;
+
 int run(atled_frame* frame, const Glance& seen) noexcept {
   int status = ATLED_OK;
-  int thrown =
-      guard([&] { status = as_op(frame->op)->structured() ? run_structured(frame, seen) : run_free(frame, seen); });
+  int thrown = guard([&] {
+    if (has_float8(frame, seen) && !(frame->op->traits & kTakesFloat8)) refuse_float8(frame);
+    status = as_op(frame->op)->structured() ? run_structured(frame, seen) : run_free(frame, seen);
+  });
   if (thrown != ATLED_OK) status = thrown;
   if (status != ATLED_OK) name_error(frame->op->name);
   return status;

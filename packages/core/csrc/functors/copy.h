@@ -14,7 +14,8 @@ inline constexpr bool is_complex_type = false;
 template <class T>
 inline constexpr bool is_complex_type<std::complex<T>> = true;
 template <class T>
-inline constexpr bool is_small_float = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
+inline constexpr bool is_small_float = std::is_same_v<T, Half> || std::is_same_v<T, BFloat16> ||
+                                       std::is_same_v<T, Float8E4M3FN> || std::is_same_v<T, Float8E5M2>;
 
 // What bool is in memory that others may have written: any byte, true unless 0.
 template <class T>

@@ -18,9 +18,9 @@ void real_test_rule(const atled_frame* frame, atled_spec* outs) {
 void define_comparison() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
   define({"core::eq(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input == other, as bool.",
-          shape<bool_rule>, traits});
+          shape<bool_rule>, traits | ATLED_OP_FLOAT8});
   define({"core::ne(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input != other, as bool.",
-          shape<bool_rule>, traits});
+          shape<bool_rule>, traits | ATLED_OP_FLOAT8});
   define({"core::lt(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input < other, as bool.",
           shape<order_rule>, traits});
   define({"core::le(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input <= other, as bool.",
@@ -29,8 +29,8 @@ void define_comparison() {
           shape<order_rule>, traits});
   define({"core::ge(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", "Where input >= other, as bool.",
           shape<order_rule>, traits});
-  define(
-      {"core::isnan(Tensor input) -> Tensor", "Where input is NaN, as bool.", shape<bool_rule>, ATLED_OP_ELEMENTWISE});
+  define({"core::isnan(Tensor input) -> Tensor", "Where input is NaN, as bool.", shape<bool_rule>,
+          ATLED_OP_ELEMENTWISE | ATLED_OP_FLOAT8});
   define({"core::isinf(Tensor input) -> Tensor", "Where input is infinite, as bool.", shape<bool_rule>,
           ATLED_OP_ELEMENTWISE});
   define({"core::isfinite(Tensor input) -> Tensor", "Where input is neither infinite nor NaN, as bool.",

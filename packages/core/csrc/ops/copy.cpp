@@ -24,20 +24,21 @@ void to_copy_rule(const atled_frame* frame, atled_spec* outs) {
 void define_copy() {
   define({"core::copy_(Tensor(a!) input, Tensor other, bool non_blocking=False) -> Tensor",
           "Writes other, which broadcasts to input's shape, into input; converts the dtype, moves between devices.",
-          nullptr, ATLED_OP_ANY_DEVICE});
+          nullptr, ATLED_OP_ANY_DEVICE | ATLED_OP_FLOAT8});
   define({"core::fill_(Tensor(a!) input, Tensor|Scalar value) -> Tensor", "Writes value into every element of input.",
-          nullptr, ATLED_OP_ANY_DEVICE});
+          nullptr, ATLED_OP_ANY_DEVICE | ATLED_OP_FLOAT8});
   define({"core::fill(Tensor input, Tensor|Scalar value) -> Tensor",
           "A tensor of input's shape and dtype, full of value: a number or a 0-d tensor.", nullptr,
           ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
-  define({"core::zero_(Tensor(a!) input) -> Tensor", "Writes 0 into every element of input."});
+  define(
+      {"core::zero_(Tensor(a!) input) -> Tensor", "Writes 0 into every element of input.", nullptr, ATLED_OP_FLOAT8});
   define({"core::clone(Tensor input, *, str? memory_format=None) -> Tensor",
           "A copy of input. The order of its dimensions in memory is kept, or row-major with "
           "memory_format=\"contiguous\".",
-          shape<clone_rule>, ATLED_OP_ELEMENTWISE});
+          shape<clone_rule>, ATLED_OP_ELEMENTWISE | ATLED_OP_FLOAT8});
   define({"core::to_copy(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A copy of input in another dtype or on another device.", shape<to_copy_rule>,
-          ATLED_OP_ELEMENTWISE | ATLED_OP_PRIVATE | ATLED_OP_ANY_DEVICE});
+          ATLED_OP_ELEMENTWISE | ATLED_OP_PRIVATE | ATLED_OP_ANY_DEVICE | ATLED_OP_FLOAT8});
   define({"core::contiguous(Tensor input) -> Tensor",
           "input itself where its elements lie in row-major order without gaps, else a copy that does.", nullptr,
           ATLED_OP_COMPOSITE});

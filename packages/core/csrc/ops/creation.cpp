@@ -8,6 +8,7 @@ namespace atled::core {
 namespace {
 
 constexpr uint32_t kFactory = ATLED_OP_FACTORY | ATLED_OP_FUNCTION;
+constexpr uint32_t kFilled = kFactory | ATLED_OP_FLOAT8;
 
 int dtype_or(const atled_frame* f, int i, int fallback) {
   return f->args[i].tag == ATLED_DTYPE ? static_cast<int>(f->args[i].u.i) : fallback;
@@ -136,39 +137,39 @@ void matrix_rule(const atled_frame* f, atled_spec* outs) {
 void define_filled() {
   define({"empty(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A tensor of the given size whose elements are whatever was in memory.\n\n>>> at.empty(2, 3).shape\n(2, 3)",
-          shape<size_rule>, kFactory});
+          shape<size_rule>, kFilled});
   define({"zeros(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
           "Zeros of the given size; dtype is the default float unless given.\n\n>>> at.zeros(2)\ntensor([0., 0.])",
-          shape<size_rule>, kFactory});
+          shape<size_rule>, kFilled});
   define({"ones(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
           "Ones of the given size; dtype is the default float unless given.\n\n>>> at.ones(2)\ntensor([1., 1.])",
-          shape<size_rule>, kFactory});
+          shape<size_rule>, kFilled});
   define({"full(int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
           "One number everywhere; dtype is the number's unless given.\n\n>>> at.full((2,), 7)\ntensor([7, 7])",
-          shape<full_rule>, kFactory});
+          shape<full_rule>, kFilled});
   define({"empty_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A tensor of input's shape and dtype whose elements are whatever was in memory.", shape<like_input_rule>,
-          kFactory});
+          kFilled});
   define({"zeros_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Zeros of input's shape, dtype and device unless given.", shape<like_input_rule>, kFactory});
+          "Zeros of input's shape, dtype and device unless given.", shape<like_input_rule>, kFilled});
   define({"ones_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Ones of input's shape, dtype and device unless given.", shape<like_input_rule>, kFactory});
+          "Ones of input's shape, dtype and device unless given.", shape<like_input_rule>, kFilled});
   define({"full_like(Tensor input, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "One number everywhere, in input's shape, dtype and device unless given.", shape<full_like_rule>, kFactory});
+          "One number everywhere, in input's shape, dtype and device unless given.", shape<full_like_rule>, kFilled});
   define({"new_empty(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "empty with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
+          "empty with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"new_zeros(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "zeros with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
+          "zeros with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"new_ones(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "ones with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY});
+          "ones with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"new_full(Tensor input, int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "full with input's dtype and device.", shape<new_full_rule>, ATLED_OP_FACTORY});
+          "full with input's dtype and device.", shape<new_full_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"scalar_tensor(Scalar s, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A 0-d tensor of one number; dtype is the default float (complex for a complex number) unless given.\n\n>>> "
           "at.scalar_tensor(2.5)\ntensor(2.5000)",
-          shape<scalar_rule>, kFactory});
+          shape<scalar_rule>, kFilled});
   define({"empty_strided(int[] size, int[] stride, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Uninitialised memory with the given size and strides (in elements).", shape<empty_strided_rule>, kFactory});
+          "Uninitialised memory with the given size and strides (in elements).", shape<empty_strided_rule>, kFilled});
 }
 
 void define_ranges() {

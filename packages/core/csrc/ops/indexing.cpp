@@ -90,28 +90,37 @@ void embedding_rule(const atled_frame* f, atled_spec* outs) {
 
 void input_rule(const atled_frame* f, atled_spec* outs) { same_spec(outs[0], arg_tensor(f, 0)); }
 
+void index_put_rule(const atled_frame* f, atled_spec* outs) {
+  const int dtype = arg_tensor(f, 0)->dtype;
+  if (is_float8(dtype) && arg_bool(f, 3))
+    fail(ATLED_E_DTYPE, "expected a dtype to add in with accumulate=True, got %s; convert input and values",
+         dtype_name(dtype));
+  input_rule(f, outs);
+}
+
 void define_indexing() {
   define({"index(Tensor input, Tensor?[] indices) -> Tensor",
           "The elements named by index tensors and masks: x[i, :, mask] with None for each whole dimension.\n\n"
           "input: any dtype; indices: integers that broadcast, or masks. Placed as in NumPy. BoundsError when one is "
           "outside.",
-          nullptr, ATLED_OP_PRIVATE});
+          nullptr, ATLED_OP_PRIVATE | ATLED_OP_FLOAT8});
   define({"setitem_(Tensor(a!) input, int[] spec, Tensor?[] indices, Tensor|Scalar value) -> Tensor",
           "input[spec][indices] = value; spec as in slice. The value broadcasts and is cast.", nullptr,
-          ATLED_OP_PRIVATE});
+          ATLED_OP_PRIVATE | ATLED_OP_FLOAT8});
   define({"setitem(Tensor input, int[] spec, Tensor?[] indices, Tensor|Scalar value) -> Tensor",
-          "A copy of input in which input[spec][indices] is value.", shape<input_rule>, ATLED_OP_PRIVATE});
+          "A copy of input in which input[spec][indices] is value.", shape<input_rule>,
+          ATLED_OP_PRIVATE | ATLED_OP_FLOAT8});
   define(
       {"index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
        "input with values at the places named by index tensors and masks, or added there.\n\n"
        "values: input's dtype, broadcast to input[indices]. With accumulate, a place named twice gets both values.\n\n"
        ">>> at.zeros(3).index_put((at.tensor([0, 0]),), at.ones(2), accumulate=True)\ntensor([2., 0., 0.])",
-       shape<input_rule>, ATLED_OP_INPLACE});
+       shape<index_put_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
   define({"index_select(Tensor input, int dim, Tensor index) -> Tensor",
           "The slices of a dimension that index names, in its order.\n\n"
           "input: any dtype; index: integers, at most 1-d. BoundsError when one is outside.\n\n"
           ">>> at.arange(4).index_select(0, at.tensor([3, 1]))\ntensor([3, 1])",
-          shape<index_select_rule>});
+          shape<index_select_rule>, ATLED_OP_FLOAT8});
   define({"index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
           "input with alpha * source added at the slices of a dimension that index names.\n\n"
           "source: input's dtype and shape, but index's length in dim.",
@@ -119,16 +128,16 @@ void define_indexing() {
   define({"index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor",
           "input with the slices of a dimension that index names replaced by source's.\n\n"
           "source: input's dtype and shape, but index's length in dim.",
-          shape<index_copy_rule>, ATLED_OP_INPLACE});
+          shape<index_copy_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
   define(
       {"index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
        "input with one value in the slices of a dimension that index names.\n\ninput: any dtype; value: one element.",
-       shape<index_fill_rule>, ATLED_OP_INPLACE});
+       shape<index_fill_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
   define({"gather(Tensor input, int dim, Tensor index) -> Tensor",
           "out[i][j] = input[index[i][j]][j] for dim 0, and so on for every rank and dim.\n\n"
           "input: any dtype; index: integers, no larger than input but in dim. Returns index's shape.\n\n"
           ">>> at.tensor([[1, 2], [3, 4]]).gather(1, at.tensor([[1], [0]]))\ntensor([[2],\n        [3]])",
-          shape<gather_rule>});
+          shape<gather_rule>, ATLED_OP_FLOAT8});
   define(
       {"scatter(Tensor input, int dim, Tensor index, Tensor|Scalar? src=None, *, Scalar? value=None, str? reduce=None) "
        "-> Tensor",
@@ -155,7 +164,7 @@ void define_indexing() {
        "The rows of a matrix that indices name, in a new last dimension.\n\n"
        "padding_idx: a row that gets no gradient; scale_grad_by_freq: a row's gradient is divided by how often it was "
        "named.",
-       shape<embedding_rule>, ATLED_OP_FUNCTION});
+       shape<embedding_rule>, ATLED_OP_FUNCTION | ATLED_OP_FLOAT8});
   define({"take(Tensor input, Tensor index, *, int? axis=None) -> Tensor",
           "The elements at positions of the flattened input; with axis, the slices of that dimension.\n\n"
           "index: integers of any shape; with axis, one dimension. Returns index's shape, or as index_select.",

@@ -105,29 +105,29 @@ void define_joining() {
           "The tensors one behind another along a dimension.\n\n"
           "tensors: shapes that agree but for dim; dtypes promote.\n\n>>> at.cat([at.zeros(1), "
           "at.ones(2)])\ntensor([0., 1., 1.])",
-          shape<cat_rule>, ATLED_OP_FUNCTION});
+          shape<cat_rule>, ATLED_OP_FUNCTION | ATLED_OP_FLOAT8});
   define({"stack(Tensor[] tensors, int dim=0) -> Tensor",
           "The tensors one behind another along a new dimension.\n\n"
           "tensors: equal shapes; dtypes promote.\n\n>>> at.stack([at.zeros(2), at.ones(2)]).shape\n(2, 2)",
-          shape<stack_rule>, ATLED_OP_FUNCTION});
+          shape<stack_rule>, ATLED_OP_FUNCTION | ATLED_OP_FLOAT8});
   define({"flip(Tensor input, int[*]? dims=None) -> Tensor",
           "The elements in reverse order along dims (None: all of them).\n\n"
           "input: any dtype. Returns a copy.\n\n>>> at.arange(3).flip(0)\ntensor([2, 1, 0])",
-          shape<flip_rule>});
+          shape<flip_rule>, ATLED_OP_FLOAT8});
   define(
       {"roll(Tensor input, int[] shifts, int[]? dims=None) -> Tensor",
        "The elements moved on by shifts along dims; what falls off one end enters at the other.\n\n"
        "input: any dtype; without dims, the flattened input is moved.\n\n>>> at.arange(3).roll(1)\ntensor([2, 0, 1])",
-       shape<roll_rule>});
+       shape<roll_rule>, ATLED_OP_FLOAT8});
   define({"repeat(Tensor input, int[*] repeats) -> Tensor",
           "input laid out side by side, repeats[d] times along dimension d (more repeats than dimensions add some in "
           "front).\n\n"
           ">>> at.arange(2).repeat(2)\ntensor([0, 1, 0, 1])",
-          shape<repeat_rule>});
+          shape<repeat_rule>, ATLED_OP_FLOAT8});
   define({"tile(Tensor input, int[*] dims) -> Tensor",
           "repeat, with counts for the last dimensions only if they are fewer.\n\n>>> at.arange(2).tile(2)\ntensor([0, "
           "1, 0, 1])",
-          shape<tile_rule>});
+          shape<tile_rule>, ATLED_OP_FLOAT8});
   define({"repeat_indices(Tensor repeats) -> Tensor", "Each i repeats[i] times, in order: int64.", nullptr,
           ATLED_OP_PRIVATE});
   define({"repeat_interleave(Tensor input, Tensor|Scalar repeats, int? dim=None, *, int? output_size=None) -> Tensor",

@@ -42,6 +42,7 @@ int promote_integers(int a, int b) {
 
 int promote_or_none(int a, int b) {
   if (a == b) return a;
+  if (is_float8(a) || is_float8(b)) return -1;  // as in PyTorch
   const Kind ka = kind_of(a), kb = kind_of(b);
   if (ka != kb) {
     const int high = ka > kb ? a : b, low = ka > kb ? b : a;

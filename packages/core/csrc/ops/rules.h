@@ -23,9 +23,9 @@ int promote_scalar(int dtype, const atled_value& scalar);
 int scalar_dtype(const atled_value& scalar);
 // The dtype itself if it is floating or complex, else the default float.
 inline int float_dtype(int dtype) { return dtype >= ATLED_FLOAT16 ? dtype : default_dtype(); }
-// What a reduction or an element-wise function accumulates in: float32 for float16 and bfloat16, else the dtype itself.
+// What a reduction or an element-wise function accumulates in: float32 for smaller floats, else the dtype itself.
 inline int compute_dtype(int dtype) {
-  return dtype == ATLED_FLOAT16 || dtype == ATLED_BFLOAT16 ? ATLED_FLOAT32 : dtype;
+  return dtype == ATLED_FLOAT16 || dtype == ATLED_BFLOAT16 || is_float8(dtype) ? ATLED_FLOAT32 : dtype;
 }
 // The dtype of the real part.
 inline int real_dtype(int dtype) {

@@ -50,7 +50,7 @@ void store_scalar(const atled_value& v, int dtype, void* out) {
   const bool imaginary = v.tag == ATLED_COMPLEX_VALUE;
   if (imaginary && !is_complex(dtype))
     fail(ATLED_E_DTYPE, "expected a real number for %s, got a complex one", dtype_name(dtype));
-  visit_dtype(dtype, [&](auto tag) {
+  visit_any_dtype(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T value;
     if constexpr (std::is_same_v<T, bool>) {

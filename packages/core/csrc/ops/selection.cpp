@@ -53,11 +53,13 @@ void ordered_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_selection() {
   define({"core::where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "input where condition is true, other elsewhere.", shape<where_rule>, ATLED_OP_ELEMENTWISE});
+          "input where condition is true, other elsewhere.", shape<where_rule>,
+          ATLED_OP_ELEMENTWISE | ATLED_OP_FLOAT8});
   define({"core::clamp(Tensor input, Tensor|Scalar? min=None, Tensor|Scalar? max=None) -> Tensor",
           "input, but no less than min and no more than max; where min > max, max.", shape<clamp_rule>, kElementwise});
   define({"core::masked_fill(Tensor input, Tensor mask, Tensor|Scalar value) -> Tensor",
-          "value where mask is true, input elsewhere; the dtype is input's.", shape<masked_fill_rule>, kElementwise});
+          "value where mask is true, input elsewhere; the dtype is input's.", shape<masked_fill_rule>,
+          kElementwise | ATLED_OP_FLOAT8});
   define({"core::relu(Tensor input) -> Tensor", "input where it is above 0, else 0.", shape<real_rule>, kElementwise});
   define({"core::relu_backward(Tensor grad, Tensor input) -> Tensor",
           "grad where input, or relu of it, is above 0, else 0.", shape<real_float_rule>,

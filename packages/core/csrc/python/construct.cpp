@@ -177,7 +177,7 @@ PyObject* from_sequence(PyObject* data, int dtype) {
   if (dtype < 0) dtype = dtype_of_rank(shape.rank);
   TensorImpl* t = make_empty(dtype, shape.ndim, shape.dims, nullptr, DLDevice{kDLCPU, 0});
   if (!t) return raise();
-  bool done = visit_dtype(dtype, [&](auto tag) {
+  bool done = visit_any_dtype(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* at = atled::data<T>(t);
     return numel(t) == 0 || fill(data, 0, shape.ndim, at);
@@ -306,7 +306,7 @@ PyObject* asarray_function(PyObject*, PyObject* args, PyObject* kwargs) {
 // ---- to Python ----
 
 PyObject* number(const void* at, int dtype) {
-  return visit_dtype(dtype, [&](auto tag) -> PyObject* {
+  return visit_any_dtype(dtype, [&](auto tag) -> PyObject* {
     using T = typename decltype(tag)::type;
     T v;
     memcpy(&v, at, sizeof v);

@@ -10,9 +10,9 @@
 namespace atled::core::python {
 namespace {
 
-// Struct-module codes in the order of the dtypes; bfloat16 has none.
-constexpr const char* kFormats[ATLED_NUM_DTYPES] = {"?", "B", "b",     "H", "h", "I",  "i", "Q",
-                                                    "q", "e", nullptr, "f", "d", "Zf", "Zd"};
+// Struct-module codes in the order of the dtypes; bfloat16 and float8 have none.
+constexpr const char* kFormats[ATLED_NUM_DTYPES] = {"?", "B",     "b", "H", "h",  "I",  "i",     "Q",    "q",
+                                                    "e", nullptr, "f", "d", "Zf", "Zd", nullptr, nullptr};
 
 int dtype_of_format(const char* format, Py_ssize_t size) {
   if (!format) return ATLED_UINT8;
@@ -384,8 +384,10 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   if (!readable(t, "buffer")) return -1;
   const char* format = kFormats[t->dtype];
   if (t->dl.device.device_type != kDLCPU || !format) {
-    PyErr_SetString(PyExc_BufferError,
-                    "this tensor cannot be exported as a buffer: it is not on cpu, or is of dtype bfloat16; use .to()");
+    PyErr_SetString(
+        PyExc_BufferError,
+        "this tensor cannot be exported as a buffer: it is not on cpu, or is of a dtype that buffers do not have "
+        "(bfloat16, float8); use .to()");
     return -1;
   }
   if ((flags & PyBUF_WRITABLE) && (t->flags & ATLED_TENSOR_READONLY)) {
@@ -444,14 +446,15 @@ PyObject* tensor_numpy(PyObject* self, PyObject*) {
   }
   static PyObject* as_array = nullptr;  // kept, since importing takes longer than the call
   if (!as_array && !(as_array = import_function("numpy", "asarray").release())) return nullptr;
-  if (t->dtype != ATLED_BFLOAT16) return call_one(as_array, self);
-  Ref type = import_function("ml_dtypes", "bfloat16");
+  if (kFormats[t->dtype]) return call_one(as_array, self);
+  Ref type = import_function("ml_dtypes", dtype_name(t->dtype));
   if (!type) {
     PyErr_Clear();
-    return raise(ATLED_E_DTYPE, "numpy",
-                 "NumPy has no bfloat16; use .to(at.float32).numpy(), or pip install ml_dtypes");
+    return raise(ATLED_E_DTYPE, "numpy", "NumPy has no %s; use .to(at.float32).numpy(), or pip install ml_dtypes",
+                 dtype_name(t->dtype));
   }
-  Ref bits(PyObject_CallMethod(self, "view", "O", Ref(dtype_object(ATLED_UINT16)).get()));
+  const int unit = itemsize(t->dtype) == 1 ? ATLED_UINT8 : ATLED_UINT16;
+  Ref bits(PyObject_CallMethod(self, "view", "O", Ref(dtype_object(unit)).get()));
   Ref array(bits ? call_one(as_array, bits.get()) : nullptr);
   return array ? PyObject_CallMethod(array.get(), "view", "O", type.get()) : nullptr;
 }

@@ -102,11 +102,14 @@ void bind_objects(nb::module_& m) {
       .def("__repr__", [](const Dtype& d) { return std::string("atled.") + dtype_name(d.id); })
       .def("__reduce__", [](const Dtype& d) { return nb::str(dtype_name(d.id)); });  // the name in this module
   dtype_type = reinterpret_cast<PyTypeObject*>(nb::type<Dtype>().ptr());
+  nb::list dtypes;
   for (int id = 0; id < ATLED_NUM_DTYPES; ++id) {
     nb::object o = nb::cast(Dtype{id});
     m.attr(dtype_name(id)) = o;
+    dtypes.append(o);
     dtype_objects[id] = o.release().ptr();
   }
+  m.attr("_dtypes") = nb::tuple(dtypes);
 
   nb::class_<Device>(
       m, "device",

@@ -415,7 +415,7 @@ PyObject* get_traits(PyObject* o, void*) {
   } rows[] = {{ATLED_OP_ELEMENTWISE, "elementwise"}, {ATLED_OP_INPLACE, "inplace"}, {ATLED_OP_VIEW, "view"},
               {ATLED_OP_COMPOSITE, "composite"},     {ATLED_OP_RANDOM, "random"},   {ATLED_OP_FACTORY, "factory"},
               {ATLED_OP_FUNCTION, "function"},       {ATLED_OP_MUTATES, "mutates"}, {ATLED_OP_PRIVATE, "private"},
-              {ATLED_OP_ANY_DEVICE, "any_device"}};
+              {ATLED_OP_ANY_DEVICE, "any_device"},   {ATLED_OP_FLOAT8, "float8"}};
   const Op* op = op_of(o);
   Ref set(PyFrozenSet_New(nullptr)), list(PyList_New(0));
   for (const auto& row : rows) {

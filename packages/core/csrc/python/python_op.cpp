@@ -121,7 +121,7 @@ void bind_python_ops(nb::module_& m) {
         def.size = sizeof def;
         def.schema = schema.c_str();
         def.doc = doc.c_str();
-        def.traits = composite ? uint32_t{ATLED_OP_COMPOSITE} : 0u;
+        def.traits = composite ? ATLED_OP_COMPOSITE : ATLED_OP_FLOAT8;  // Python's tensors raise for themselves
         const atled_op* op = nullptr;
         if (define_op(&def, &op) != ATLED_OK) {
           raise();

@@ -510,7 +510,7 @@ PyMethodDef tensor_methods[] = {
     {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists of Python numbers."},
     {"numpy", tensor_numpy, METH_NOARGS, "A NumPy array over the same memory (CPU only)."},
     {"is_contiguous", method_is_contiguous, METH_NOARGS, "True when the elements lie in row-major order without gaps."},
-    {"is_floating_point", method_is_floating, METH_NOARGS, "True for float16, bfloat16, float32 and float64."},
+    {"is_floating_point", method_is_floating, METH_NOARGS, "True for float16, bfloat16, float32, float64 and float8."},
     {"is_complex", method_is_complex, METH_NOARGS, "True for complex64 and complex128."},
     {"data_ptr", method_data_ptr, METH_NOARGS, "Address of element 0."},
     {"_is_opaque", method_is_opaque, METH_NOARGS, nullptr},

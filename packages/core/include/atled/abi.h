@@ -77,6 +77,8 @@ enum {
   ATLED_FLOAT64,
   ATLED_COMPLEX64,
   ATLED_COMPLEX128,
+  ATLED_FLOAT8_E4M3FN, /* since 0.2; ops without ATLED_OP_FLOAT8 are never given tensors of these two */
+  ATLED_FLOAT8_E5M2,
   ATLED_NUM_DTYPES
 };
 
@@ -191,7 +193,8 @@ enum {
   ATLED_OP_FUNCTION = 1u << 6,    /* no method on Tensor */
   ATLED_OP_MUTATES = 1u << 7,     /* the schema has a Tensor(a!) or Tensor(a!)[] argument; set by core */
   ATLED_OP_PRIVATE = 1u << 8,     /* not shown in the public namespace */
-  ATLED_OP_ANY_DEVICE = 1u << 9   /* tensor arguments may live on different devices */
+  ATLED_OP_ANY_DEVICE = 1u << 9,  /* tensor arguments may live on different devices */
+  ATLED_OP_FLOAT8 = 1u << 10      /* takes float8 as well: moves, converts or names them; so do views and composites */
 };
 
 typedef struct atled_op {

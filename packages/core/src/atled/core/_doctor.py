@@ -23,7 +23,7 @@ _OPTIONAL = {
     "atled.data": ("atled-data", "datasets and loaders"),
     "atled.distributed": ("atled-distributed", "several processes"),
     "cupy": ("'atled-core[cuda]'", 'the device "cuda"'),
-    "ml_dtypes": ("ml_dtypes", "bfloat16 tensors as NumPy arrays"),
+    "ml_dtypes": ("ml_dtypes", "bfloat16 and float8 tensors as NumPy arrays"),
     "tqdm": ("tqdm", "progress bars"),
 }
 _LEVELS = {

@@ -10,12 +10,14 @@ from . import _core
 from ._core import ArgumentError, DTypeError, InvalidValueError, Tensor
 from ._core import dtype as Dtype
 
-# (bits of the mantissa after the point, least and greatest exponent of normal numbers, decimal digits that survive)
+# (bits of the mantissa after the point, least exponent of normal numbers, largest number, decimal digits that survive)
 _FLOATS = {
-    "float16": (10, -14, 15, 3),
-    "bfloat16": (7, -126, 127, 2),
-    "float32": (23, -126, 127, 6),
-    "float64": (52, -1022, 1023, 15),
+    "float16": (10, -14, 65504.0, 3),
+    "bfloat16": (7, -126, (2 - 2.0**-7) * 2.0**127, 2),
+    "float32": (23, -126, (2 - 2.0**-23) * 2.0**127, 6),
+    "float64": (52, -1022, (2 - 2.0**-52) * 2.0**1023, 15),
+    "float8_e4m3fn": (3, -6, 448.0, 0),
+    "float8_e5m2": (2, -14, 57344.0, 0),
 }
 _PARTS = {"complex64": "float32", "complex128": "float64"}
 
@@ -75,9 +77,8 @@ def finfo(type: Dtype | Tensor | None = None, /) -> FloatInfo:
     name = _PARTS.get(asked.name, asked.name)
     if name not in _FLOATS:
         raise DTypeError(f"finfo: expected a floating-point or complex dtype, got {name}; use iinfo")
-    mantissa, low, high, digits = _FLOATS[name]
+    mantissa, low, largest, digits = _FLOATS[name]
     dtype: Dtype = getattr(_core, name)
-    largest = (2.0 - 2.0**-mantissa) * 2.0**high
     smallest = 2.0**low
     return FloatInfo(
         dtype.itemsize * 8, 2.0**-mantissa, largest, -largest, smallest, smallest, float(f"1e-{digits}"), dtype
@@ -127,7 +128,9 @@ def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
 
 
 def promote_types(type1: Dtype, type2: Dtype) -> Dtype:
-    """The dtype that both can be converted to; DTypeError for uint64 with a signed integer, which have none.
+    """The dtype that both can be converted to; DTypeError for those that have none.
+
+    That are uint64 with a signed integer, and float8 with any other dtype.
 
     >>> promote_types(_core.uint8, _core.int8)
     atled.int16

@@ -48,6 +48,8 @@ _TYPES = {
     "bool": "BoolTensor",
     "complex64": "ComplexFloatTensor",
     "complex128": "ComplexDoubleTensor",
+    "float8_e4m3fn": "Float8_e4m3fnTensor",
+    "float8_e5m2": "Float8_e5m2Tensor",
     "uint16": "UInt16Tensor",
     "uint32": "UInt32Tensor",
     "uint64": "UInt64Tensor",

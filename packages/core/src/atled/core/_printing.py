@@ -203,7 +203,7 @@ def _to_numpy(tensor: Tensor, options: PrintOptions) -> npt.NDArray[Any]:
                 ends = [alias.narrow(dim, 0, edge + 1), alias.narrow(dim, size - edge, edge)]
                 alias = at.cat(ends, dim)
     alias = alias.to(device="cpu")
-    if alias.dtype == at.bfloat16:
+    if alias.dtype in (at.bfloat16, at.float8_e4m3fn, at.float8_e5m2):
         alias = alias.to(at.float32)
     array: npt.NDArray[Any] = alias.numpy()
     return array

@@ -3,7 +3,8 @@
 // or write wrongly, ends the process.
 //
 // It asks for workspace for every product longer than 32 and fills it, has no algorithm for addresses that are no
-// multiple of 4, and rounds to TensorFloat-32 where that is allowed.
+// multiple of 4, and rounds to TensorFloat-32 where that is allowed. Products of float8 it has only as Hopper's
+// instructions take them, and none where ATLED_EMULATED_FLOAT8 is 0, as on older GPUs.
 #include "cuda/cublaslt.h"
 
 #include <dlfcn.h>
@@ -31,7 +32,7 @@ struct DescOpaque {
   DataType scale;
   int32_t a_op = kPlain, b_op = kPlain;
   uint32_t epilogue = kEpilogueDefault;
-  const void* bias = nullptr;
+  const void *bias = nullptr, *a_scale = nullptr, *b_scale = nullptr;
   void* aux = nullptr;
   int64_t aux_ld = 0;
 };
@@ -93,6 +94,9 @@ void copy_attribute(T* to, const void* from, size_t size) {
 
 int size_of(DataType type) {
   switch (type) {
+    case kReal8FE4M3:
+    case kReal8FE5M2:
+      return 1;
     case kReal16F:
     case kReal16BF:
       return 2;
@@ -106,11 +110,12 @@ int size_of(DataType type) {
   }
   refuse("a type that is not known");
 }
+bool is_float8(DataType type) { return size_of(type) == 1; }
 
 // A product, taken out of its descriptors and checked; also what an algorithm was chosen for.
 struct Problem {
   ComputeType compute;
-  DataType type, scale;
+  DataType type, b_type, out_type, scale;
   int32_t a_op, b_op, batches;
   uint32_t epilogue;
   int64_t m, n, k;  // column-major: m rows
@@ -125,20 +130,39 @@ Problem problem_of(Desc desc, Layout a, Layout b, Layout c, Layout d) {
   p.compute = desc->compute;
   p.scale = desc->scale;
   p.type = a->type;
+  p.b_type = b->type;
+  p.out_type = d->type;
   p.a_op = desc->a_op;
   p.b_op = desc->b_op;
   p.epilogue = desc->epilogue;
-  for (Layout other : {b, c, d}) expect(other->type == p.type, "matrices of several types");
+  expect(c->type == d->type, "results of several types");
+  const bool float8 = is_float8(p.type);
+  const bool to_half = p.out_type == kReal16F || p.out_type == kReal16BF;
+  if (float8) {
+    expect(is_float8(p.b_type) && (p.type == kReal8FE4M3 || p.b_type == kReal8FE4M3), "factors of types not taken");
+    expect(to_half || p.out_type == kReal32F, "float8 with a result of a type not taken");
+    expect(p.a_op == kTransposed && p.b_op == kPlain, "float8 in another layout than transposed and plain");
+    expect(desc->a_scale && desc->b_scale, "float8 without scales");
+    expect(a->rows % 16 == 0 && a->ld % 16 == 0 && b->ld % 16 == 0, "float8 in rows that are no multiple of 16");
+    expect(d->rows * static_cast<uint64_t>(size_of(p.out_type)) % 16 == 0,
+           "results in rows that are no multiple of 16");
+    expect(d->batches == 1, "a batch of float8");
+  } else {
+    expect(!desc->a_scale && !desc->b_scale, "scales of another type than float8");
+    expect(p.b_type == p.type && (p.out_type == p.type || (p.type == kReal16BF && p.out_type == kReal32F)),
+           "matrices of several types");
+  }
   const bool twice = p.type == kReal64F || p.type == kComplex64F;
   const bool single = p.type == kReal32F || p.type == kComplex32F;
   expect(p.compute == (twice ? kCompute64F : kCompute32F) || (single && p.compute == kCompute32FFastTF32),
          "a compute type that does not fit the matrices'");
   const bool half = p.type == kReal16F || p.type == kReal16BF;
-  expect(p.scale == (half ? kReal32F : p.type), "a scale type that does not fit the matrices'");
+  expect(p.scale == (half || float8 ? kReal32F : p.type), "a scale type that does not fit the matrices'");
   const uint32_t active = p.epilogue & ~kEpilogueBias;
   expect(p.epilogue == kEpilogueDefault || active == kEpilogueRelu || active == kEpilogueGeluAux || active == 0,
          "an unknown epilogue");
-  expect(p.epilogue == kEpilogueDefault || half || p.type == kReal32F, "an epilogue that the type does not have");
+  expect(p.epilogue == kEpilogueDefault || half || p.type == kReal32F || (float8 && to_half),
+         "an epilogue that the type does not have");
   expect(!(p.epilogue & kEpilogueBias) || desc->bias, "a bias that is not there");
   p.m = static_cast<int64_t>(d->rows);
   p.n = static_cast<int64_t>(d->columns);
@@ -193,15 +217,15 @@ std::complex<T> rounded(std::complex<T> x, ComputeType compute) {
   return {rounded(x.real(), compute), rounded(x.imag(), compute)};
 }
 
-// T lies in memory, S is what factors are; sums are in double precision.
-template <class T, class S>
+// A, B and T lie in memory, S is what factors are; sums are in double precision.
+template <class A, class B, class T, class S>
 void run(const Problem& p, S alpha, const void* a_data, const void* b_data, S beta, const void* c_data, void* d_data,
          const void* bias_data, void* aux_data) {
   using Wide = std::conditional_t<std::is_floating_point_v<S>, double, std::complex<double>>;
   const auto* bias = static_cast<const T*>(bias_data);
   for (int64_t batch = 0; batch < p.batches; ++batch) {
-    const T *a = static_cast<const T*>(a_data) + batch * p.a_step,
-            *b = static_cast<const T*>(b_data) + batch * p.b_step;
+    const A* a = static_cast<const A*>(a_data) + batch * p.a_step;
+    const B* b = static_cast<const B*>(b_data) + batch * p.b_step;
     const T* c = static_cast<const T*>(c_data) + batch * p.c_step;
     T* d = static_cast<T*>(d_data) + batch * p.d_step;
     for (int64_t j = 0; j < p.n; ++j)
@@ -227,21 +251,37 @@ void run(const Problem& p, S alpha, const void* a_data, const void* b_data, S be
   }
 }
 
+// Calls f with a number of each matrix's type, and one of the factors'.
 template <class F>
-void with_types(DataType type, F&& f) {
-  switch (type) {
+void with_types(const Problem& p, F&& f) {
+  if (is_float8(p.type) || p.type != p.out_type) {
+    auto with_factors = [&](auto result) {
+      const float factor = 0;
+      if (p.type == kReal16BF) return f(atled::BFloat16{}, atled::BFloat16{}, result, factor);
+      if (p.type == kReal8FE5M2) return f(atled::Float8E5M2{}, atled::Float8E4M3FN{}, result, factor);
+      if (p.b_type == kReal8FE5M2) return f(atled::Float8E4M3FN{}, atled::Float8E5M2{}, result, factor);
+      f(atled::Float8E4M3FN{}, atled::Float8E4M3FN{}, result, factor);
+    };
+    if (p.out_type == kReal16F) return with_factors(atled::Half{});
+    if (p.out_type == kReal16BF) return with_factors(atled::BFloat16{});
+    return with_factors(float{});
+  }
+  auto alike = [&](auto element, auto factor) { f(element, element, element, factor); };
+  switch (p.type) {
     case kReal16F:
-      return f(atled::Half{}, float{});
+      return alike(atled::Half{}, float{});
     case kReal16BF:
-      return f(atled::BFloat16{}, float{});
+      return alike(atled::BFloat16{}, float{});
     case kReal32F:
-      return f(float{}, float{});
+      return alike(float{}, float{});
     case kReal64F:
-      return f(double{}, double{});
+      return alike(double{}, double{});
     case kComplex32F:
-      return f(std::complex<float>{}, std::complex<float>{});
+      return alike(std::complex<float>{}, std::complex<float>{});
     case kComplex64F:
-      return f(std::complex<double>{}, std::complex<double>{});
+      return alike(std::complex<double>{}, std::complex<double>{});
+    default:
+      refuse("types that do not go together");
   }
 }
 
@@ -286,6 +326,12 @@ ATLED_ENTRY cublasLtMatmulDescSetAttribute(Desc desc, DescAttribute attribute, c
       break;
     case kDescAuxLd:
       copy_attribute(&desc->aux_ld, from, size);
+      break;
+    case kDescScaleA:
+      copy_attribute(&desc->a_scale, from, size);
+      break;
+    case kDescScaleB:
+      copy_attribute(&desc->b_scale, from, size);
       break;
     default:
       refuse("an unknown attribute of a product");
@@ -356,8 +402,11 @@ ATLED_ENTRY cublasLtMatmulAlgoGetHeuristic(Handle handle, Desc desc, Layout a, L
   choice->align[4] = alignment(desc->bias);
   choice->align[5] = alignment(desc->aux);
   *found = 1;
+  const char* allowed = std::getenv("ATLED_EMULATED_FLOAT8");
+  if (is_float8(a->type) && allowed && *allowed == '0') return *found = 0, kNotSupported;
   for (uint32_t align : preference->align) {
     expect(align >= static_cast<uint32_t>(std::min(size_of(a->type), 4)), "an alignment less than an element's");
+    expect(!is_float8(a->type) || align >= 16, "float8 at an address that is no multiple of 16");
     if (align < 4) *found = 0;
   }
   if (*found == 0) return kNotSupported;
@@ -393,7 +442,12 @@ ATLED_ENTRY cublasLtMatmul(Handle handle, Desc desc, const void* alpha, const vo
   expect(choice->workspace == 0 || (device.device_of(workspace) == handle->device && alignment(workspace) >= 256),
          "workspace that is not the device's, or not aligned");
   auto* work = new std::function<void()>;
-  with_types(p.type, [&](auto element, auto factor) {
+  const void *a_scale = desc->a_scale, *b_scale = desc->b_scale;
+  for (const void* scale : {a_scale, b_scale})
+    expect(!scale || device.device_of(scale) == handle->device, "a scale that is not the device's");
+  with_types(p, [&](auto left, auto right, auto element, auto factor) {
+    using A = decltype(left);
+    using B = decltype(right);
     using T = decltype(element);
     using S = decltype(factor);
     S by, times;
@@ -402,7 +456,9 @@ ATLED_ENTRY cublasLtMatmul(Handle handle, Desc desc, const void* alpha, const vo
     const size_t room = choice->workspace;
     *work = [=] {
       if (room) std::memset(workspace, 0xab, room);
-      run<T, S>(p, by, a, b, times, c, d, bias, aux);
+      S all = by;
+      if (a_scale) all *= *static_cast<const float*>(a_scale) * *static_cast<const float*>(b_scale);
+      run<A, B, T, S>(p, all, a, b, times, c, d, bias, aux);
     };
   });
   auto later = [](void* given) { (*static_cast<std::function<void()>*>(given))(); };

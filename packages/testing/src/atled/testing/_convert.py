@@ -19,17 +19,19 @@ SIGNED = ("int8", "int16", "int32", "int64")
 INTEGERS = UNSIGNED + SIGNED
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
+FLOAT8 = ("float8_e4m3fn", "float8_e5m2")  # for storage: in none of the lists below
 REALS = INTEGERS + FLOATS
 NUMBERS = REALS + COMPLEX
 ALL = BOOL + NUMBERS
 
-_CATEGORIES = (BOOL, INTEGERS, FLOATS, COMPLEX)
+_CATEGORIES = (BOOL, INTEGERS, FLOATS + FLOAT8, COMPLEX)
+_OF_ML_DTYPES = ("bfloat16", *FLOAT8)
 _REAL_OF = {"complex64": "float32", "complex128": "float64"}
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """NumPy's dtype of that name; bfloat16 comes from ml_dtypes."""
-    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
+    """NumPy's dtype of that name; bfloat16 and float8 come from ml_dtypes."""
+    return np.dtype(getattr(ml_dtypes, name) if name in _OF_ML_DTYPES else name)
 
 
 def dtype_name(dtype: object) -> str:
@@ -104,15 +106,15 @@ def result_dtype(*values: Any) -> str:
 def to_numpy(tensor: at.Tensor) -> Array:
     """The tensor's values in an array of its own, on any device and of any dtype."""
     tensor = tensor.to(device="cpu")
-    if dtype_name(tensor.dtype) == "bfloat16":
-        return np.array(tensor.to(at.float32).numpy()).astype(ml_dtypes.bfloat16)
+    if (name := dtype_name(tensor.dtype)) in _OF_ML_DTYPES:
+        return np.array(tensor.to(at.float32).numpy()).astype(numpy_dtype(name))
     return np.array(tensor.numpy())
 
 
 def from_numpy(array: Array, device: str = "cpu") -> at.Tensor:
     """A tensor with the array's values; it shares no memory with it."""
-    if array.dtype == ml_dtypes.bfloat16:
-        tensor = at.tensor(array.astype(np.float32)).to(at.bfloat16)
+    if array.dtype.name in _OF_ML_DTYPES:
+        tensor = at.tensor(array.astype(np.float32)).to(at_dtype(array.dtype.name))
     else:
         tensor = at.tensor(array)
     return tensor.to(device=device)

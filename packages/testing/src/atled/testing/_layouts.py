@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
-import ml_dtypes
 import numpy as np
 
 import atled.core as at
@@ -35,7 +34,7 @@ def stepped(array: Array, device: str) -> at.Tensor:
 
 def reversed_(array: Array, device: str) -> at.Tensor:
     """Negative strides in every dimension (on the CPU; elsewhere as `stepped`)."""
-    if device != "cpu" or array.ndim == 0 or array.dtype == ml_dtypes.bfloat16:
+    if device != "cpu" or array.ndim == 0 or array.dtype.isbuiltin != 1:
         return stepped(array, device)
     flip = (slice(None, None, -1),) * array.ndim
     return at.from_numpy(packed(array[flip])[flip])

@@ -80,3 +80,4 @@ def register(rule: RuleBook) -> None:
     rule.decompose("addmm", _add_product)
     rule.decompose("addmv", _add_product)
     rule.decompose("baddbmm", _add_product)
+    rule.not_implemented("scaled_mm", "gradients are no float8; give the product one of its own with a Function")

@@ -31,6 +31,8 @@ CODES = {
     "float32": ("F32", 4),
     "float64": ("F64", 8),
     "complex64": ("C64", 8),
+    "float8_e4m3fn": ("F8_E4M3", 1),
+    "float8_e5m2": ("F8_E5M2", 1),
 }
 _DTYPES = {code: (dtype, size) for dtype, (code, size) in CODES.items()}
 _LENGTH = struct.Struct("<Q")

@@ -84,8 +84,9 @@ def to_bytes(tensor: Tensor) -> memoryview:
     """The elements in row-major order; a view of the tensor's own memory where that is possible."""
     # An alias that no layer knows of: saving a tensor must leave no trace in a graph.
     host: Any = at.from_dlpack(tensor).to(device="cpu").contiguous()
-    # The buffer protocol has no bfloat16.
-    return memoryview(host.view(at.uint16) if host.dtype == at.bfloat16 else host)
+    # What the buffer protocol does not have goes as integers.
+    unit = {"bfloat16": at.uint16, "float8_e4m3fn": at.uint8, "float8_e5m2": at.uint8}.get(host.dtype.name)
+    return memoryview(host.view(unit) if unit else host)
 
 
 def check_shape(shape: tuple[int, ...], itemsize: int) -> None:

@@ -2,7 +2,7 @@
 
 The format is NEP 1 and ``numpy.lib.format``. It has no bfloat16: those are written as NumPy writes ml_dtypes' arrays,
 as opaque elements of two bytes (``V2``), which are read as bfloat16 again. ``numpy.load(...).view("bfloat16")`` reads
-them once ml_dtypes is imported.
+them once ml_dtypes is imported. float8 is not written: one opaque byte would not say which of the two it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 import atled.core as at
-from atled.core._core import ArgumentError, FormatError, Tensor, device
+from atled.core._core import ArgumentError, DTypeError, FormatError, Tensor, device
 
 from .archive import Archive, add
 from .memory import Source, check_shape, flat, to_bytes
@@ -110,7 +110,12 @@ def _no_metadata(metadata: Mapping[str, str], suffix: str) -> None:
 
 
 def _header(tensor: Tensor) -> bytes:
-    code = _CODES[tensor.dtype.name]
+    code = _CODES.get(tensor.dtype.name)
+    if code is None:
+        raise DTypeError(
+            f"save: expected a dtype that NumPy's files have, got {tensor.dtype.name}; "
+            "save tensor.view(at.uint8), or use .safetensors"
+        )
     order = "|" if tensor.dtype.itemsize == 1 else _ORDER
     text = f"{{'descr': '{order}{code}', 'fortran_order': False, 'shape': {tuple(tensor.shape)!r}, }}".encode()
     # Padded as NumPy does, so that the elements begin at a multiple of 64.

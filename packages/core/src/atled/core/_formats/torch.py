@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 import atled.core as at
+from atled.core import _core
 from atled.core._core import ArgumentError, AtledError, FormatError, Tensor, device, dtype
 
 from .archive import Archive
@@ -35,10 +36,7 @@ _STORAGES = {
     "ComplexDoubleStorage": "complex128",
     "UntypedStorage": "uint8",
 }
-_DTYPES = (
-    *("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
-    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
-)
+_DTYPES = tuple(kind.name for kind in _core._dtypes)
 # Conjugated and negated views are made real; this many times the file may be copied for them.
 _COPIES = 4
 

@@ -13,11 +13,6 @@ from ._devices import device, is_available
 from ._native import ask, loaded, native
 from ._streams import ExternalStream, current_stream
 
-# In the order of the ABI's numbers.
-_DTYPES = (
-    *("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
-    *("float16", "bfloat16", "float32", "float64", "complex64", "complex128"),
-)
 _KINDS = {"b": "bool", "u": "uint", "i": "int", "f": "float", "c": "complex"}
 _CAPSULE = b"dltensor_versioned"
 
@@ -30,7 +25,7 @@ def pinned_empty(shape: tuple[int, ...], strides: tuple[int, ...], dtype: _core.
     """Uninitialised page-locked memory of the CPU, which GPUs copy from and to while the CPU goes on."""
     n, out = len(shape), c_void_p()
     dims = c_int64 * n
-    native().host_tensor(_DTYPES.index(dtype.name), n, dims(*shape), dims(*strides), byref(out))
+    native().host_tensor(_core._dtypes.index(dtype), n, dims(*shape), dims(*strides), byref(out))
     made: _core.Tensor = _core.from_dlpack(_new_capsule(out.value, _CAPSULE, None))
     return made
 
@@ -76,9 +71,9 @@ def interface(tensor: _core.Tensor) -> dict[str, Any]:
     """``Tensor.__cuda_array_interface__``, version 3."""
     if tensor.device.type != "cuda":
         raise AttributeError(f"__cuda_array_interface__: expected a tensor on cuda, got one on {tensor.device}")
-    if tensor.dtype == _core.bfloat16:
-        raise AttributeError("__cuda_array_interface__: it has no bfloat16; use DLPack")
-    kind = next(letter for letter, name in _KINDS.items() if tensor.dtype.name.rstrip("0123456789") == name)
+    kind = next((letter for letter, name in _KINDS.items() if tensor.dtype.name.rstrip("0123456789") == name), None)
+    if kind is None:
+        raise AttributeError(f"__cuda_array_interface__: it has no {tensor.dtype.name}; use DLPack")
     return {
         "typestr": f"{'|' if tensor.itemsize == 1 else '<'}{kind}{tensor.itemsize}",
         "shape": tensor.shape,
@@ -94,7 +89,7 @@ def from_interface(source: Any) -> _core.Tensor:
     said = source.__cuda_array_interface__
     kind, size = said["typestr"][1], int(said["typestr"][2:])
     name = "bool" if kind == "b" else f"{_KINDS.get(kind, kind)}{8 * size}"
-    if name not in _DTYPES or said["typestr"][0] == ">" or said.get("mask") is not None:
+    if name not in {known.name for known in _core._dtypes} or said["typestr"][0] == ">" or said.get("mask") is not None:
         raise _core.DTypeError(
             f"asarray: expected numbers in native byte order, without a mask, got {said['typestr']!r}"
         )
