@@ -58,6 +58,7 @@ def _bandwidth() -> list[Row]:
     """An element-wise op or a reduction may take what a copy of the bytes it reads and writes does, over BANDWIDTH."""
     (a, t), (b, u) = _pair((ELEMENTS,)), _pair((ELEMENTS,), seed=1)
     (square, square_t), (half, half_t) = _pair((8192, 8192)), _pair((ELEMENTS,), "bfloat16")
+    (byte, byte_t), (narrow, narrow_t) = _pair((ELEMENTS,), "float8_e4m3fn"), (at.float8_e4m3fn, torch.float8_e4m3fn)
     to = torch.empty_like(t)
     out, out_t = at.empty_like(a), torch.empty_like(t)
     copied = _waits(torch.cuda.synchronize, lambda: to.copy_(t))
@@ -76,6 +77,8 @@ def _bandwidth() -> list[Row]:
         row("add", lambda: a + b, lambda: t + u, 12 * n),
         row("exp", lambda: at.exp(a), lambda: torch.exp(t), 8 * n),
         row("exp, bfloat16", lambda: at.exp(half), lambda: torch.exp(half_t), 4 * n),
+        row("cast to float8", lambda: half.to(narrow), lambda: half_t.to(narrow_t), 3 * n),
+        row("cast from float8", lambda: byte.to(at.bfloat16), lambda: byte_t.to(torch.bfloat16), 3 * n),
         row("sigmoid", lambda: at.sigmoid(a), lambda: torch.sigmoid(t), 8 * n),
         row("tanh", lambda: at.tanh(a), lambda: torch.tanh(t), 8 * n),
         row("add a row", lambda: square + b[:8192], lambda: square_t + u[:8192], 8 * n),
@@ -162,7 +165,18 @@ def _products() -> list[Row]:
             "torch": _with(lambda p=precision: torch.set_float32_matmul_precision(p), peers["torch"]),
         }
         found.append(Row(f"cuda matmul {SIZE}, {name}", peers, {"torch": LEVEL}))
-    return found
+    return found if torch.cuda.get_device_capability() < (8, 9) else [*found, _float8_product()]
+
+
+def _float8_product() -> Row:
+    """Of a layer's input by its transposed weight, in bfloat16."""
+    (a, t), (b, u) = _pair((SIZE, SIZE), "float8_e4m3fn"), _pair((SIZE, SIZE), "float8_e4m3fn", seed=1)
+    one, one_t = _pair(())
+    peers = _both(
+        lambda: at.scaled_mm(a, b.t(), one, one),
+        lambda: torch._scaled_mm(t, u.t(), one_t, one_t, out_dtype=torch.bfloat16),
+    )
+    return Row(f"cuda scaled_mm {SIZE}, float8_e4m3fn", peers, {"torch": LEVEL})
 
 
 def _convolutions() -> list[Row]:

@@ -41,6 +41,18 @@ def test_promoted_arguments_get_gradients_of_their_own_dtype() -> None:
     assert high.grad.tolist() == [1 + 2j, 1j]
 
 
+def test_float8_on_the_way_rounds_the_gradient_too() -> None:
+    x = leaf(1, 2, 3)
+    stored = x.to(at.float8_e4m3fn)
+    (stored.to(at.float64) * at.tensor([1.0, 0.3, 1000.0], dtype=at.float64)).sum().backward()
+    assert stored.requires_grad and x.grad.dtype is at.float64 and x.grad.tolist() == [1, 0.3125, 448]
+    product = at.scaled_mm(stored.reshape(1, 3), stored.detach().reshape(3, 1), at.tensor(1.0), at.tensor(1.0))
+    with pytest.raises(
+        at.NotImplementedOpError, match="scaled_mm: its gradient is not implemented: gradients are no float8"
+    ):
+        product.float().sum().backward()
+
+
 def test_a_leaf_never_shares_memory_with_a_gradient_that_the_user_holds() -> None:
     x, seed = leaf(1, 2), at.ones(2, dtype=at.float64)
     (x + 0).backward(seed)

@@ -449,8 +449,7 @@ void refuse_float8(const atled_frame* frame) {
   if (frame->flags & ATLED_CALL_OUT)
     for (int i = 0; i < frame->op->nouts; ++i)
       if (is_float8(frame->outs[i].u.tensor->dtype)) refuse("out", frame->outs[i].u.tensor->dtype, mend);
-  const int asked = as_op(frame->op)->dtype_arg;
-  refuse(frame->op->args[asked].name, static_cast<int>(frame->args[asked].u.i), mend);
+  refuse("a result", static_cast<int>(frame->args[as_op(frame->op)->dtype_arg].u.i), mend);
 }
 
 inline bool has_float8(const atled_frame* frame, const Glance& seen) {

@@ -128,9 +128,9 @@ def isdtype(dtype: Dtype, kind: Dtype | str | tuple[Dtype | str, ...]) -> bool:
 
 
 def promote_types(type1: Dtype, type2: Dtype) -> Dtype:
-    """The dtype that both can be converted to; DTypeError for those that have none.
+    """The dtype that both can be converted to.
 
-    That are uint64 with a signed integer, and float8 with any other dtype.
+    DTypeError where there is none: for uint64 with a signed integer, and for float8 with any other dtype.
 
     >>> promote_types(_core.uint8, _core.int8)
     atled.int16
