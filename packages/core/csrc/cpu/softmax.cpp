@@ -25,40 +25,80 @@ constexpr int64_t kRows = 32;
 
 }  // namespace lines
 
+// Calls rows(offset) or columns(offset, step, m) for all lines of a contiguous tensor along dim, on many threads.
+template <class Rows, class Columns>
+void each_line(const atled_tensor* t, int64_t dim, int64_t& n, Rows&& rows, Columns&& columns) {
+  const int ndim = t->dl.ndim, at = wrap_dim(dim, ndim);
+  int64_t outer = 1, inner = 1;
+  n = 1;
+  for (int d = 0; d < ndim; ++d) (d < at ? outer : d == at ? n : inner) *= t->dl.shape[d];
+  if (outer * n * inner == 0) return;
+  const int64_t tile = column_tile(outer, inner, lines::kTile), tiles = (inner + tile - 1) / tile;
+  const int64_t grain = std::max<int64_t>(1, 8192 / (n * tile)), length = n;
+  parallel(outer * tiles, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t first = unit % tiles * tile, offset = unit / tiles * length * inner + first;
+      if (inner == 1)
+        rows(offset);
+      else
+        columns(offset, inner, std::min(tile, inner - first));
+    }
+  });
+}
+
+template <class F>
+void visit_real(int dtype, F&& f) {
+  visit_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    if constexpr (!std::is_integral_v<T> && !is_complex_type<T>)
+      f(tag, Tag<std::conditional_t<is_small_float<T>, float, T>>{});
+  });
+}
+
 template <bool kLog>
 void softmax(atled_frame* frame) {
   const atled_tensor* out = out_tensor(frame);
   const Tensor input = contiguous(arg_tensor(frame, 0), out->dtype);
-  const int ndim = input->dl.ndim, at = wrap_dim(arg_int(frame, 1), ndim);
-  int64_t outer = 1, n = 1, inner = 1;
-  for (int d = 0; d < ndim; ++d) (d < at ? outer : d == at ? n : inner) *= input->dl.shape[d];
-  if (outer * n * inner == 0) return;
-  const int64_t tile = column_tile(outer, inner, lines::kTile), tiles = (inner + tile - 1) / tile;
-  const int64_t grain = std::max<int64_t>(1, 8192 / (n * tile));
-  visit_dtype(out->dtype, [&](auto tag) {
+  visit_real(out->dtype, [&](auto tag, auto wide) {
     using T = typename decltype(tag)::type;
-    if constexpr (!std::is_integral_v<T> && !is_complex_type<T>) {
-      using Acc = std::conditional_t<is_small_float<T>, float, T>;
-      T* to = data<T>(out);
-      const T* from = data<T>(input);
-      parallel(outer * tiles, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t unit = begin; unit < end; ++unit) {
-          const int64_t first = unit % tiles * tile, offset = unit / tiles * n * inner + first;
-          if (inner == 1) {
-            ATLED_PICK_OF(lines, row<T, Acc, Exp, kLog>)(to + offset, from + offset, n);
-          } else {
-            ATLED_PICK_OF(lines, columns<T, Acc, Exp, kLog>)(to + offset, from + offset, n, inner,
-                                                             std::min(tile, inner - first));
-          }
-        }
-      });
-    }
+    using Acc = typename decltype(wide)::type;
+    T* to = data<T>(out);
+    const T* from = data<T>(input);
+    int64_t n;
+    each_line(
+        out, arg_int(frame, 1), n,
+        [&](int64_t at) { ATLED_PICK_OF(lines, row<T, Acc, Exp, kLog>)(to + at, from + at, n); },
+        [&](int64_t at, int64_t step, int64_t m) {
+          ATLED_PICK_OF(lines, columns<T, Acc, Exp, kLog>)(to + at, from + at, n, step, m);
+        });
+  });
+}
+
+template <bool kLog>
+void softmax_backward(atled_frame* frame) {
+  const atled_tensor* out = out_tensor(frame);
+  const Tensor grad = contiguous(arg_tensor(frame, 0), out->dtype),
+               result = contiguous(arg_tensor(frame, 1), out->dtype);
+  visit_real(out->dtype, [&](auto tag, auto wide) {
+    using T = typename decltype(tag)::type;
+    using Acc = typename decltype(wide)::type;
+    T* to = data<T>(out);
+    const T *g = data<T>(grad), *y = data<T>(result);
+    int64_t n;
+    each_line(
+        out, arg_int(frame, 2), n,
+        [&](int64_t at) { ATLED_PICK_OF(lines, row_gradient<T, Acc, Exp, kLog>)(to + at, g + at, y + at, n); },
+        [&](int64_t at, int64_t step, int64_t m) {
+          ATLED_PICK_OF(lines, columns_gradient<T, Acc, Exp, kLog>)(to + at, g + at, y + at, n, step, m);
+        });
   });
 }
 
 void add_softmax() {
   cpu_kernel("core::softmax", kernel<softmax<false>>);
   cpu_kernel("core::log_softmax", kernel<softmax<true>>);
+  cpu_kernel("core::softmax_backward", kernel<softmax_backward<false>>);
+  cpu_kernel("core::log_softmax_backward", kernel<softmax_backward<true>>);
 }
 ATLED_KERNELS(add_softmax);
 

@@ -89,3 +89,57 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
     (void)x;
   }
 }
+
+// The gradient along one row.
+template <class T, class Acc, class F, bool kLog>
+ATLED_TARGET static void row_gradient(T* out, const T* grad, const T* result, int64_t n) {
+  constexpr int kLanes = 32;
+  double sum = 0;
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t end = begin + kBlock < n ? begin + kBlock : n;
+    Acc some = 0;
+    int64_t i = begin;
+    if (i + kLanes <= end) {
+      Acc lanes[kLanes];
+      for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
+      for (; i + kLanes <= end; i += kLanes)
+        for (int k = 0; k < kLanes; ++k)
+          lanes[k] += gradient_part<kLog>(static_cast<Acc>(grad[i + k]), static_cast<Acc>(result[i + k]));
+      for (int half = kLanes / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+      some = lanes[0];
+    }
+    for (; i < end; ++i) some += gradient_part<kLog>(static_cast<Acc>(grad[i]), static_cast<Acc>(result[i]));
+    sum += some;
+  }
+  const Acc all = static_cast<Acc>(sum);
+  ATLED_IVDEP
+  for (int64_t j = 0; j < n; ++j)
+    out[j] = T(softmax_gradient<kLog, F>(static_cast<Acc>(grad[j]), static_cast<Acc>(result[j]), all));
+}
+
+// The same for m <= kTile columns, `step` elements from row to row.
+template <class T, class Acc, class F, bool kLog>
+ATLED_TARGET static void columns_gradient(T* out, const T* grad, const T* result, int64_t n, int64_t step, int64_t m) {
+  Acc part[kTile];
+  double sum[kTile];
+  for (int64_t j = 0; j < m; ++j) sum[j] = 0;
+  for (int64_t begin = 0; begin < n; begin += kRows) {
+    const int64_t end = begin + kRows < n ? begin + kRows : n;
+    for (int64_t j = 0; j < m; ++j) part[j] = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const T *g = grad + i * step, *y = result + i * step;
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j) part[j] += gradient_part<kLog>(static_cast<Acc>(g[j]), static_cast<Acc>(y[j]));
+    }
+    for (int64_t j = 0; j < m; ++j) sum[j] += part[j];
+  }
+  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<Acc>(sum[j]);
+  for (int64_t i = 0; i < n; ++i) {
+    const T *g = grad + i * step, *y = result + i * step;
+    T* to = out + i * step;
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j)
+      to[j] = T(softmax_gradient<kLog, F>(static_cast<Acc>(g[j]), static_cast<Acc>(y[j]), part[j]));
+  }
+}

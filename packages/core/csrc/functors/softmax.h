@@ -29,4 +29,17 @@ ATLED_FN T log_below(X x, Acc top, double rest) {
   }
 }
 
+// An element's part of the sum that the gradient takes, and the gradient with that sum.
+template <bool kLog, class Acc>
+ATLED_FN Acc gradient_part(Acc grad, Acc result) {
+  return kLog ? grad : grad * result;
+}
+template <bool kLog, class Exp, class Acc>
+ATLED_FN Acc softmax_gradient(Acc grad, Acc result, Acc sum) {
+  if constexpr (kLog)
+    return grad - Exp{}(result)*sum;
+  else
+    return (grad - sum) * result;
+}
+
 }  // namespace atled::core

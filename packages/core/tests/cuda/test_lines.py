@@ -52,6 +52,24 @@ def test_softmax(gpu: str, shape: tuple[int, ...], dim: int, dtype: str) -> None
     _check(t.log_softmax(dim), log.astype(np.float64), 8, 1)
 
 
+@pytest.mark.parametrize(("shape", "dim"), SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_gradients_of_softmax(gpu: str, shape: tuple[int, ...], dim: int, dtype: str) -> None:
+    g, x = _numbers(shape).astype(dtype), _numbers(shape, 1).astype(dtype)
+    for op, backward in (
+        (at.softmax, at.ops.core.softmax_backward),
+        (at.log_softmax, at.ops.core.log_softmax_backward),
+    ):
+        result = op(at.tensor(x), dim)
+        y, wide = np.asarray(result).astype(np.longdouble), g.astype(np.longdouble)
+        if op is at.softmax:
+            expected = (wide - (wide * y).sum(dim, keepdims=True)) * y
+        else:
+            expected = wide - np.exp(y) * wide.sum(dim, keepdims=True)
+        found = backward(at.tensor(g, device=gpu), result.to(gpu), dim)
+        _check(found, expected.astype(np.float64), 16, float(np.abs(g).max()))
+
+
 @pytest.mark.parametrize("n", [5, 200, 9000, 140_000])
 def test_softmax_of_infinities(gpu: str, n: int) -> None:
     rows = np.zeros((5, n), np.float32)

@@ -48,7 +48,50 @@ def log_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     return (y - np.log(np.sum(np.exp(y), dim, keepdims=True))).astype(np.float64).reshape(x.shape)
 
 
+def results(function: Any) -> Any:
+    def samples(draw: Draw) -> Iterator[Sample]:
+        for sample in along_dim(draw):
+            if sample.args[0].size == 0:
+                yield Sample(sample.args[0], sample.args[0], **sample.kwargs)
+                continue
+            x, dim = sample.args[0], sample.args[1] if len(sample.args) > 1 else sample.kwargs["dim"]
+            yield Sample(draw(*x.shape), function(x.astype(np.float64), dim).astype(x.dtype), dim)
+        if not draw.smooth:
+            x = draw(5, 6, 7)
+            yield Sample(draw(5, 6, 7), function(x.astype(np.float64), 1).astype(x.dtype), 1)
+
+    return samples
+
+
+def summed(x: Any, dim: int) -> Any:
+    return np.sum(x, dim, keepdims=True) if x.ndim else x
+
+
+PAST_ERRORS = (
+    ErrorCase(at.BoundsError, "dim", X, X, 2),
+    ErrorCase(at.ShapeError, r"grad and result of one shape, got \(2, 3\) and \(3,\)", X, X[0], 0),
+    ErrorCase(at.DTypeError, "expected real floating numbers, got complex64", *[np.ones(3, np.complex64)] * 2, 0),
+)
+
 SPECS = [
+    OpSpec(
+        name="softmax_backward",
+        reference=lambda g, y, dim: (g - summed(g * y, dim)) * y,
+        scale=lambda g, y, dim: (g + summed(g * y, dim)) * y,
+        samples=results(softmax),
+        dtypes=FLOATS,
+        ulps={"default": 8, **HALF},
+        errors=PAST_ERRORS,
+    ),
+    OpSpec(
+        name="log_softmax_backward",
+        reference=lambda g, y, dim: g - np.exp(y) * summed(g, dim),
+        scale=lambda g, y, dim: g + np.exp(-y) * summed(g, dim),
+        samples=results(log_softmax),
+        dtypes=FLOATS,
+        ulps={"default": 8, **HALF},
+        errors=PAST_ERRORS,
+    ),
     OpSpec(
         name="softmax",
         reference=softmax,
