@@ -1,13 +1,20 @@
 #include "cuda/special.cuh"
 #include "functors/gamma.h"
+#include "functors/gamma_of_float.h"
 #include "functors/incomplete_gamma.h"
 
 namespace atled::core::cuda {
 
 namespace {
 
-ATLED_OF_DOUBLE(LogGamma, special::log_gamma(x));
-ATLED_OF_DOUBLE(Digamma, special::digamma(x));
+struct LogGamma {
+  ATLED_OUT_OF_LINE double operator()(double x) const { return special::log_gamma(x); }
+  ATLED_OUT_OF_LINE float operator()(float x) const { return special::log_gamma_of_float(x); }
+};
+struct Digamma {
+  ATLED_OUT_OF_LINE double operator()(double x) const { return special::digamma(x); }
+  ATLED_OUT_OF_LINE float operator()(float x) const { return special::digamma_of_float(x); }
+};
 ATLED_OF_DOUBLES(Lower, special::incomplete_gamma(x, y, false));
 ATLED_OF_DOUBLES(Upper, special::incomplete_gamma(x, y, true));
 ATLED_OF_DOUBLES(Zeta, special::zeta(x, y));
@@ -40,9 +47,12 @@ void with_integer(atled_frame* frame) {
   find_launch(table, dtype)(e, &f);
 }
 
+template <class F>
+const LaunchTable of_each = LaunchTable().unary<F>(Floats{});
+
 void add_gamma() {
-  cuda_kernel("core::lgamma", run_float, &of_double<LogGamma>);
-  cuda_kernel("core::digamma", run_float, &of_double<Digamma>);
+  cuda_kernel("core::lgamma", run_float, &of_each<LogGamma>);
+  cuda_kernel("core::digamma", run_float, &of_each<Digamma>);
   cuda_kernel("core::igamma", run_float, &of_doubles<Lower>);
   cuda_kernel("core::igammac", run_float, &of_doubles<Upper>);
   cuda_kernel("special::zeta", run_float, &of_doubles<Zeta>);
