@@ -20,6 +20,10 @@ namespace atled::core::cuda {
 struct Bytes16 {
   uint64_t low, high;
 };
+// Where addresses are known to be multiples of 16: one access, not two.
+struct alignas(16) Aligned16 {
+  uint64_t low, high;
+};
 template <class F>
 void visit_size(int bytes, F&& f) {
   if (bytes == 1) return f(Tag<uint8_t>{});

@@ -8,9 +8,6 @@ namespace {
 
 constexpr int kEach = 4;  // moves of a thread that wait for memory together
 
-struct alignas(16) Aligned16 {
-  uint64_t low, high;
-};
 template <class F>
 void visit_unit(int unit, F&& f) {
   if (unit == 32) return f(Tag<Aligned16>{});

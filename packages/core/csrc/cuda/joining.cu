@@ -27,10 +27,19 @@ __global__ void __launch_bounds__(kThreads) join_kernel(const __grid_constant__ 
   const FastDivisor width = pieces.width[k];
   const U* from = pieces.from[k];
   U* to = pieces.to + pieces.start[k];
-#pragma unroll 4
-  for (uint32_t i = thread_index(); i < total; i += thread_count()) {
-    const uint32_t row = width.quotient(i);
-    to[row * pieces.pitch + (i - row * width.divisor)] = from[i];
+  constexpr uint32_t N = 4;
+  const uint32_t step = thread_count();
+  for (uint32_t first = thread_index(); first < total; first += N * step) {
+    U held[N];
+#pragma unroll
+    for (uint32_t n = 0; n < N; ++n)
+      if (first + n * step < total) held[n] = from[first + n * step];
+#pragma unroll
+    for (uint32_t n = 0; n < N; ++n)
+      if (const uint32_t i = first + n * step; i < total) {
+        const uint32_t row = width.quotient(i);
+        to[row * pieces.pitch + (i - row * width.divisor)] = held[n];
+      }
   }
 }
 
@@ -85,7 +94,8 @@ void join(atled_tensor* out, const atled_value& tensors, int dim, const int64_t*
   while (unit < 16 && all % (2 * static_cast<uint64_t>(unit)) == 0) unit *= 2;
   DeviceGuard device(out->dl.device.device_id);
   visit_size(unit, [&](auto tag) {
-    using U = typename decltype(tag)::type;
+    using T = typename decltype(tag)::type;
+    using U = std::conditional_t<std::is_same_v<T, Bytes16>, Aligned16, T>;
     for (size_t k = 0; k < pieces.size(); k += kPieces)
       launch_pieces<U>(&pieces[k], std::min<size_t>(kPieces, pieces.size() - k), data<char>(out), pitch,
                        current_stream(out->dl.device.device_id));

@@ -32,7 +32,7 @@ struct Indices {
   }
 };
 
-struct Bytes16 {
+struct alignas(16) Bytes16 {
   uint64_t low, high;
 };
 
