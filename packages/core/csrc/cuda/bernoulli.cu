@@ -9,11 +9,13 @@ namespace {
 
 template <class U, class P>
 __global__ void __launch_bounds__(kThreads)
-    truth_kernel(U* out, const P* p, int64_t n, uint64_t seed, uint64_t offset, const U yes, const U no) {
-  for (int64_t i = thread_index(); i * 4 < n; i += thread_count()) {
+    truth_kernel(U* out, const P* p, int64_t n, uint64_t seed, uint64_t offset, const U yes, const U no, bool aligned) {
+  for (int64_t i = thread_index(); (i - threadIdx.x % 32) * 4 < n; i += thread_count()) {
     const Words4 words = philox(seed, offset + static_cast<uint64_t>(i));
-    for (int j = 0; j < 4; ++j)
-      if (4 * i + j < n) out[4 * i + j] = happens(words.w[j], p[4 * i + j]) ? yes : no;
+    U drawn[4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) drawn[j] = 4 * i + j < n && happens(words.w[j], p[4 * i + j]) ? yes : no;
+    write_drawn<4>(out, i, n, drawn, aligned);
   }
 }
 
@@ -50,7 +52,7 @@ void draw_each(const atled_tensor* out, const atled_tensor* p, const atled_value
   DeviceGuard device(where.device_id);
   visit_truth(out, [&](auto* to, auto yes, auto no) {
     launch(truth_kernel<decltype(yes), P>, blocks_for(counters, kThreads), kThreads, current_stream(where.device_id),
-           to, data<const P>(p), n, stream.seed, stream.offset, yes, no);
+           to, data<const P>(p), n, stream.seed, stream.offset, yes, no, can_write_together<4>(to));
   });
 }
 

@@ -41,21 +41,27 @@ __device__ __forceinline__ void write_together(T* out, const T (&x)[4]) {
   }
 }
 
+// out[i * N + j] = x[j] for what is below n; called by whole warps, with the next i in the next thread.
+template <int N, class T>
+__device__ __forceinline__ void write_drawn(T* out, int64_t i, int64_t n, const T (&x)[4], bool aligned) {
+  if (aligned && (i - threadIdx.x % 32 + 32) * N <= n) return write_together<N>(out + i * N, x);
+  for (int j = 0; j < N; ++j)
+    if (i * N + j < n) out[i * N + j] = x[j];
+}
+template <int N, class T>
+bool can_write_together(const T* out) {
+  return reinterpret_cast<uintptr_t>(out) % std::min<size_t>(16, N * sizeof(T)) == 0;
+}
+
 template <int kPer, class T, class F>
 __global__ void __launch_bounds__(kThreads)
     draw_kernel(T* out, int64_t n, const atled_cuda_counters at, const F f, bool aligned) {
   const PhiloxStart start = philox_start(at);
   const int64_t counters = (n + kPer - 1) / kPer;
-  const int lane = threadIdx.x % 32;
-  for (int64_t i = thread_index(); i - lane < counters; i += thread_count()) {
+  for (int64_t i = thread_index(); i - threadIdx.x % 32 < counters; i += thread_count()) {
     T drawn[4];
     f(philox(start.seed, start.offset + static_cast<uint64_t>(i)), drawn);
-    if (aligned && (i - lane + 32) * kPer <= n) {  // the whole warp
-      write_together<kPer>(out + i * kPer, drawn);
-    } else {
-      for (int j = 0; j < kPer; ++j)
-        if (i * kPer + j < n) out[i * kPer + j] = drawn[j];
-    }
+    write_drawn<kPer>(out, i, n, drawn, aligned);
   }
 }
 
@@ -67,9 +73,8 @@ void draw(const atled_tensor* t, T* out, int64_t n, const atled_value& generator
   const atled_cuda_counters at = take_counters(index, from, static_cast<uint64_t>(counters));
   if (n == 0) return;
   DeviceGuard device(index);
-  const bool aligned = reinterpret_cast<uintptr_t>(out) % std::min<size_t>(16, kPer * sizeof(T)) == 0;
   launch(draw_kernel<kPer, T, F>, blocks_for(counters, kThreads), kThreads, current_stream(index), out, n, at, f,
-         aligned);
+         can_write_together<kPer>(out));
 }
 
 // ---- checks of elements, which wait for the device: an op raises before it draws ----

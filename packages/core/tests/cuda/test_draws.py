@@ -12,6 +12,7 @@ DRAWS: dict[str, Draw] = {
     "randint": lambda t: t.random_(-5, 1000) if t.dtype != at.uint8 else t.random_(5, 100),
     "randint of 64 bits": lambda t: t.random_(0, 2**40) if t.dtype == at.int64 else t.random_(0, 100),
     "uniform": lambda t: t.uniform_(),
+    "bernoulli": lambda t: t.bernoulli_(at.linspace(0, 1, t.numel(), device=t.device)),
     "geometric": lambda t: t.geometric_(0.25),
 }
 INTEGERS = ("uint8", "int16", "int32", "int64", "float32", "float64", "complex64", "complex128")
@@ -25,6 +26,7 @@ INTEGERS = ("uint8", "int16", "int32", "int64", "float32", "float64", "complex64
         *(("randint", t) for t in INTEGERS),
         *(("randint of 64 bits", t) for t in ("int32", "int64")),
         *(("uniform", t) for t in ("float16", "bfloat16", "float32", "float64")),
+        *(("bernoulli", t) for t in INTEGERS),
         *(("geometric", t) for t in ("float32", "int64")),
     ],
 )
