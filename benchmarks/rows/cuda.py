@@ -102,6 +102,7 @@ def _layers() -> list[Row]:
     (rows, rows_t), (slopes, slopes_t) = _pair((65536, 1024)), _pair((65536, 1024), seed=1)
     (w, w_t), (b, b_t) = _pair((64,)), _pair((64,), seed=1)
     (v, v_t), (c, c_t) = _pair((1024,)), _pair((1024,), seed=1)
+    matrix, matrix_t = _pair((1024, 1024))
     window = ([2, 2], [2, 2], [0, 0], [1, 1], False)
     _, mean, var = ours.batch_norm(x, w, b)
     _, mean_t, rstd_t = theirs.native_batch_norm(t, w_t, b_t, None, None, True, 0.1, 1e-5)
@@ -144,6 +145,24 @@ def _layers() -> list[Row]:
         ),
         "gelu": (lambda: ours.gelu(x), lambda: theirs.gelu(t)),
         "gelu, gradient": (lambda: ours.gelu_backward(g, x), lambda: theirs.gelu_backward(u, t)),
+        "relu, gradient": (lambda: at.ops.core.relu_backward(g, x), lambda: theirs.threshold_backward(u, t, 0)),
+        "softmax, gradient": (
+            lambda: at.ops.core.softmax_backward(slopes, rows, 1),
+            lambda: theirs._softmax_backward_data(slopes_t, rows_t, 1, torch.float32),
+        ),
+        "log_softmax, gradient": (
+            lambda: at.ops.core.log_softmax_backward(slopes, rows, 1),
+            lambda: theirs._log_softmax_backward_data(slopes_t, rows_t, 1, torch.float32),
+        ),
+        "linear with relu": (
+            lambda: ours.linear_relu(rows, matrix, v),
+            lambda: theirs._addmm_activation(v_t, rows_t, matrix_t.t()),
+        ),
+        # Here the values before it are kept, too.
+        "linear with gelu": (
+            lambda: ours.linear_gelu(rows, matrix, v),
+            lambda: theirs._addmm_activation(v_t, rows_t, matrix_t.t(), use_gelu=True),
+        ),
         "dropout": (lambda: ours.dropout(x, 0.1), lambda: theirs.native_dropout(t, 0.1, True)),
         "mse_loss": (lambda: ours.mse_loss(x, g), lambda: theirs.mse_loss(t, u)),
     }
