@@ -229,6 +229,31 @@ def test_an_algorithm_is_chosen_once(gpu: str) -> None:
     assert count() == before + 3
 
 
+def test_benchmark_takes_the_fastest(gpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in's first choice rounds to TensorFloat-32, and here takes its time."""
+    stand_in = _cuda.LIBRARY.with_name("libcudnn.so.9")
+    if not stand_in.exists():
+        pytest.skip("expected the stand-in for cuDNN")
+    monkeypatch.setenv("ATLED_EMULATED_CUDNN_SLOW", "1")
+    count = ctypes.CDLL(str(stand_in)).atled_emulator_cudnn_choices
+    x, w = at.full((1, 8, 9, 13), 1 + 2.0**-12, device=gpu), at.ones(4, 8, 3, 3, device=gpu)
+
+    def rounds() -> bool:
+        return bool((at.ops.nn.conv2d(x, w).cpu() == 72).all())
+
+    assert not nn.backends.cudnn.benchmark and rounds()
+    with nn.backends.cudnn.flags(benchmark=True):
+        graph = at.cuda.CUDAGraph()
+        with at.cuda.graph(graph):
+            out = at.ops.nn.conv2d(x, w)
+        graph.replay()
+        assert (out.cpu() == 72).all()
+        assert not rounds()
+        before = count()
+        assert not rounds() and count() == before
+    assert rounds()
+
+
 def test_an_algorithm_for_want_of_memory_is_left_again(gpu: str) -> None:
     """The stand-in's first choice wants workspace and rounds to TensorFloat-32; the last one does neither."""
     if not _cuda.LIBRARY.with_name("libatled_emulator.so").exists():

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,9 +21,12 @@ using cudnn::Object;
 
 // Choices that a thread keeps for a device, beside those that captured graphs hold.
 constexpr size_t kMostChoices = 1024;
+// How many algorithms are timed, and how often.
+constexpr size_t kMostTimed = 8;
+constexpr int kRuns = 3;
 constexpr int64_t kIds[3] = {1, 2, 3};  // weight, input, output
 
-std::atomic<bool> tf32{true};
+std::atomic<bool> tf32{true}, timing{false};
 
 using Key = PlanKey<15>;
 
@@ -34,7 +38,7 @@ int64_t alignment(const void* pointer) {
 
 Key key_of(const ConvolutionCall& call) {
   const Convolution& s = call.sizes;
-  const int64_t flags = call.kind | call.dtype << 8 | call.channels_last << 16 | call.rounds << 17 |
+  const int64_t flags = call.kind | call.dtype << 8 | call.channels_last << 16 | call.rounds << 17 | call.timed << 18 |
                         alignment(call.weight) << 20 | alignment(call.input) << 25 | alignment(call.output) << 30 |
                         int64_t{call.device} << 40;
   return Key{{flags, s.n, s.c, s.h, s.w, s.k, s.kh, s.kw, s.stride.h, s.stride.w, s.padding.h, s.padding.w,
@@ -46,7 +50,8 @@ struct Plan {
   int64_t workspace;
 };
 struct Choice {
-  // The first is cuDNN's choice; the others do with less memory, for calls that had none for its workspace. A graph's
+  // The first is cuDNN's choice, or the fastest; the others do with less memory, for calls that had none for its
+  // workspace. A graph's
   // kernels belong to the plan that they were captured from, so none is destroyed before the choice is.
   std::vector<Plan> plans;
   std::string why;           // there is none
@@ -208,10 +213,42 @@ void execute(const Plan& plan, cudnn::Handle handle, const ConvolutionCall& call
   cudnn::expect(functions().execute(handle, plan.plan, pack), "convolve");
 }
 
-// Computes it, by the first of cuDNN's algorithms that does.
+class Event {
+ public:
+  Event() { cuda::expect(cudaEventCreate(&it_), "create an event"); }
+  ~Event() { cudaEventDestroy(it_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  operator cudaEvent_t() const { return it_; }
+
+ private:
+  cudaEvent_t it_ = nullptr;
+};
+
+// Milliseconds of the shortest run.
+float time_of(const Plan& plan, cudnn::Handle handle, const ConvolutionCall& call) {
+  const cudaStream_t stream = cuda::current_stream(call.device);
+  const Event begin, end;
+  float shortest = std::numeric_limits<float>::infinity();
+  for (int i = 0; i < kRuns; ++i) {
+    cuda::expect(cudaEventRecord(begin, stream), "record an event");
+    execute(plan, handle, call);
+    cuda::expect(cudaEventRecord(end, stream), "record an event");
+    cuda::expect(cudaEventSynchronize(end), "time an algorithm");
+    float took = 0;
+    cuda::expect(cudaEventElapsedTime(&took, begin, end), "time an algorithm");
+    shortest = std::min(shortest, took);
+  }
+  return shortest;
+}
+
+// Computes it, by the first of cuDNN's algorithms that does, or by those that may be the fastest.
 Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
   const cudnn::OutsideCaptures outside;
+  const size_t most = call.timed ? kMostTimed : 1;
   Choice choice;
+  size_t tried = 0;
+  float least = 0;
   int raised = ATLED_OK;
   const auto attempt = [&](auto&& f) {
     try {
@@ -224,24 +261,29 @@ Choice choose(const ConvolutionCall& call, cudnn::Handle handle) {
       raised = error.status;
     }
   };
+  const auto attempt_one = [&](Object config) {
+    if (!is_wanted(config, call)) return;
+    Plan plan = make_plan(std::move(config), handle);
+    execute(plan, handle, call);
+    const float took = call.timed ? time_of(plan, handle, call) : 0;
+    if (tried++ > 0 && took >= least) return;
+    least = took;
+    choice.plans.clear();
+    choice.plans.push_back(std::move(plan));
+  };
   attempt([&] {
     const Graph graph(call, handle);
     for (const cudnn::Heuristic mode : {cudnn::kHeuristicA, cudnn::kHeuristicFallback}) {
-      if (!choice.plans.empty()) return;
+      if (tried >= most) return;
       attempt([&] {
         for (Object& config : configs_of(graph.graph, mode)) {
-          if (!choice.plans.empty()) return;
-          attempt([&] {
-            if (!is_wanted(config, call)) return;
-            Plan plan = make_plan(std::move(config), handle);
-            execute(plan, handle, call);
-            choice.plans.push_back(std::move(plan));
-            choice.lasting = true;
-          });
+          if (tried >= most) return;
+          attempt([&] { attempt_one(std::move(config)); });
         }
       });
     }
   });
+  if (!choice.plans.empty()) choice.lasting = true;
   // With more memory, it may go.
   if (choice.plans.empty() && raised != ATLED_OK) throw Raised{raised};
   if (choice.plans.empty() && choice.why.empty()) choice.why = "cuda: cuDNN has no algorithm";
@@ -263,7 +305,9 @@ const char* run(Choice& choice, const ConvolutionCall& call, cudnn::Handle handl
     }
     if (i == 0) choice.pause = 1 << std::min(choice.fails++, 10);
   }
-  Choice other = choose(call, handle);
+  ConvolutionCall at_once = call;
+  at_once.timed = false;
+  Choice other = choose(at_once, handle);
   if (!other.plans.empty()) choice.plans.push_back(std::move(other.plans.front()));
   static thread_local std::string why;
   return other.plans.empty() ? (why = std::move(other.why)).c_str() : nullptr;
@@ -282,8 +326,14 @@ const char* convolve(ConvolutionCall call) {
   Own& own = per_thread<Own>(call.device);
   const cudaStream_t stream = cuda::current_stream(call.device);
   cudnn::expect(functions().set_stream(own.handle, stream), "work on a stream");
-  const Key key = key_of(call);
-  const auto found = own.choices.find(key);
+  call.timed = timing.load(std::memory_order_relaxed);
+  Key key = key_of(call);
+  auto found = own.choices.find(key);
+  if (call.timed && found == own.choices.end() && is_capturing(stream)) {  // nothing runs that could be timed
+    call.timed = false;
+    key = key_of(call);
+    found = own.choices.find(key);
+  }
   Choice* choice = nullptr;
   if (found == own.choices.end()) {
     static thread_local Choice passing;  // has no plan
@@ -304,8 +354,10 @@ const char* convolve(ConvolutionCall call) {
 }
 
 void allow_tf32_in_convolutions(bool allowed) { tf32.store(allowed, std::memory_order_relaxed); }
+void time_convolutions(bool wanted) { timing.store(wanted, std::memory_order_relaxed); }
 
 }  // namespace atled::nn
 
 // For the interpreter (src/atled/nn/backends/cudnn.py).
 ATLED_EXPORT void atled_cuda_nn_allow_tf32(int allowed) { atled::nn::allow_tf32_in_convolutions(allowed != 0); }
+ATLED_EXPORT void atled_cuda_nn_benchmark(int wanted) { atled::nn::time_convolutions(wanted != 0); }

@@ -14,7 +14,9 @@ struct ConvolutionCall {
   int dtype;
   int device;  // the current one
   bool channels_last;
-  bool rounds;  // to TensorFloat-32; convolve() settles it
+  // convolve() settles these:
+  bool rounds;  // to TensorFloat-32
+  bool timed;   // the fastest of several algorithms is taken
   void *weight, *input, *output;
 };
 
@@ -24,5 +26,8 @@ const char* convolve(ConvolutionCall call);
 // Whether float32 may be rounded to TensorFloat-32 (8 bits of exponent, 10 of mantissa); sums are float32 all the same.
 // On unless set.
 void allow_tf32_in_convolutions(bool allowed);
+
+// Whether the first convolution of its sizes runs several algorithms to take the fastest. Off unless set.
+void time_convolutions(bool wanted);
 
 }  // namespace atled::nn

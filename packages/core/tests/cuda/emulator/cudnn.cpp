@@ -3,20 +3,22 @@
 // would read or write wrongly, ends the process.
 //
 // It first offers algorithms that add in no fixed order, that round to half precision and that add in it, which nobody
-// may take; then
-// one that prepares but does not run windows of one element; then one for addresses that are multiples of 16, which
-// rounds float32 to TensorFloat-32, wants workspace and fills it. As a last resort, one computes exactly; it knows
-// float64 in row-major order only, and no dilated windows of bfloat16.
+// may take; then one that prepares but does not run windows of one element; then one for addresses that are multiples
+// of 16, which rounds float32 to TensorFloat-32, wants workspace and fills it, and with ATLED_EMULATED_CUDNN_SLOW takes
+// its time. As a last resort, one computes exactly; it knows float64 in row-major order only, and no dilated windows of
+// bfloat16.
 #include "cuda/cudnn.h"
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "atled/dtype.hpp"
@@ -502,6 +504,7 @@ ATLED_ENTRY(Status) cudnnBackendExecute(Handle handle, Descriptor plan, Descript
   if (config.engine == Engine::kShy) return unsupported("it was not to run");
   Work w = work_of(operation_of(config));
   w.rounds = config.engine == Engine::kTensorCore && w.type == kFloat;
+  const bool slow = config.engine == Engine::kTensorCore && std::getenv("ATLED_EMULATED_CUDNN_SLOW");
   const auto is_here = [&](const void* pointer) {
     int device = -1;
     return atled::emulator::on_device(pointer, &device) && device == handle->device;
@@ -532,6 +535,7 @@ ATLED_ENTRY(Status) cudnnBackendExecute(Handle handle, Descriptor plan, Descript
   const std::weak_ptr<State> alive = shared(plan);
   const cudaError_t status = atled::emulator::enqueue(handle->stream, [=] {
     expect(!captured || !alive.expired(), "a graph runs whose plan is gone, and with it the plan's kernels");
+    if (slow) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     if (wanted) std::memset(room, 0xab, static_cast<size_t>(wanted));
     run_typed(w, weight, input, output);
   });

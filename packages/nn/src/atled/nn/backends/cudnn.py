@@ -1,7 +1,7 @@
 """cuDNN, which computes convolutions on GPUs of NVIDIA.
 
 It is opened by the first convolution there. Only algorithms that give the same result each time are used, as with
-``deterministic`` in PyTorch, and none are timed, as without ``benchmark``.
+``deterministic`` in PyTorch.
 
 >>> from atled import nn
 >>> with nn.backends.cudnn.flags(allow_tf32=False):
@@ -20,30 +20,36 @@ from atled.nn._native import CUDA_LIBRARY
 #: Whether convolutions of float32 may round to TensorFloat-32, with 10 bits of mantissa; sums are float32 all the same.
 #: Several times as fast, and on as in PyTorch; `atled.core.set_float32_matmul_precision` is for matrix products.
 allow_tf32: bool = True
+#: Whether the first convolution of its sizes, on each thread, runs up to eight of cuDNN's algorithms several times and
+#: keeps the fastest, instead of the one that cuDNN expects to be. Worth it where sizes recur; which one wins, and so the
+#: last digits, may then differ between runs of a program. What is captured into a graph is not timed: warm up before.
+benchmark: bool = False
+
+_SETTERS = {"allow_tf32": "atled_cuda_nn_allow_tf32", "benchmark": "atled_cuda_nn_benchmark"}
 
 
 @contextmanager
-def flags(*, allow_tf32: bool = True) -> Iterator[None]:
-    """Sets `allow_tf32` for the body of a ``with``, in all threads."""
+def flags(*, allow_tf32: bool = True, benchmark: bool = False) -> Iterator[None]:
+    """Sets `allow_tf32` and `benchmark` for the body of a ``with``, in all threads."""
     module: Any = sys.modules[__name__]
-    former = module.allow_tf32
-    module.allow_tf32 = allow_tf32
+    former = module.allow_tf32, module.benchmark
+    module.allow_tf32, module.benchmark = allow_tf32, benchmark
     try:
         yield
     finally:
-        module.allow_tf32 = former
+        module.allow_tf32, module.benchmark = former
 
 
 class _Module(ModuleType):
     """Tells the library what is set."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name == "allow_tf32":
+        if name in _SETTERS:
             value = bool(value)
             if CUDA_LIBRARY.exists():
                 import ctypes
 
-                ctypes.CDLL(str(CUDA_LIBRARY)).atled_cuda_nn_allow_tf32(value)
+                getattr(ctypes.CDLL(str(CUDA_LIBRARY)), _SETTERS[name])(value)
         super().__setattr__(name, value)
 
 
