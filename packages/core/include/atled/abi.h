@@ -339,7 +339,7 @@ typedef struct { /* "layer" */
   int (*exclude)(uint64_t set, uint64_t clear, uint64_t* old);
   /* Calls of op never enter these layers again (a layer that has nothing to do for an op says so once). */
   int (*skip)(const atled_op* op, uint64_t layers);
-  /* One owner in a process for atled_tensor.autograd: drop is called when a tensor with a non-NULL slot dies. */
+  /* atled_tensor.autograd has one owner in a process. It alone sets slots; drop: called when a tensor with one dies. */
   int (*own_slot)(const char* owner, void (*drop)(atled_tensor* t));
   int (*set_slot)(atled_tensor* t, void* value);
   /* Since 0.2. The tensor of which view ops made t: what the first of them was given. NULL when t is no view op's

@@ -1,5 +1,5 @@
 // A layer "record" built from the public header alone: it notes the name of every call it sees and passes the call on.
-// It also stands for autograd: it owns the tensors' slot and counts the tensors that die with one.
+// Where autograd is not loaded it can own the tensors' slot, and then counts the tensors that die with one.
 #include <atled/plugin.hpp>
 #include <mutex>
 #include <string>
@@ -12,6 +12,7 @@ constexpr uint64_t kBit = uint64_t{1} << kLevel;
 std::mutex mutex;
 std::string names;
 int64_t calls = 0, dropped = 0;
+bool owns_slot = false;
 
 int record(void*, atled_frame* frame) {
   {
@@ -39,15 +40,17 @@ ATLED_EXPORT int record_skip(const char* name) {
   return atled::guard([&] { atled::check(atled::layer_group->skip(atled::Op(name).get(), kBit)); });
 }
 ATLED_EXPORT int record_own_slot() {
-  return atled::layer_group->own_slot("record", [](atled_tensor*) { ++dropped; });
+  const int status = atled::layer_group->own_slot("record", [](atled_tensor*) { ++dropped; });
+  if (status == ATLED_OK) owns_slot = true;
+  return status;
 }
 ATLED_EXPORT int64_t record_dropped() { return dropped; }
-// A tensor of one element with a slot and the layer's key, dropped at once: returns how many calls were seen on it.
+// A call on a tensor with the layer's key, and with a slot if the slots are the layer's; the tensor dies at once.
 ATLED_EXPORT int record_keyed_tensor() {
   return atled::guard([&] {
     atled::Tensor t = atled::Tensor::empty(ATLED_FLOAT32, {1});
     atled::data<float>(t)[0] = 2;
-    atled::check(atled::layer_group->set_slot(t, &dropped));
+    if (owns_slot) atled::check(atled::layer_group->set_slot(t, &dropped));  // another owner would free it
     atled::check(atled::api.set_keys(t, kBit, 0));
     static const atled::Op mul{"core::mul"};
     atled::Tensor twice = mul(t, 2.0);
