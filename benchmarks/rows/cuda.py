@@ -51,6 +51,8 @@ def _pair(shape: tuple[int, ...], dtype: str = "float32", seed: int = 0) -> tupl
     """The same numbers in both libraries; the copy of one is the other's."""
     t = torch.randn(shape, generator=torch.Generator("cuda").manual_seed(seed), device="cuda")
     t = t.to(getattr(torch, dtype))
+    if dtype.startswith("float8"):  # as bytes: not every PyTorch exchanges them by name
+        return at.from_dlpack(t.view(torch.uint8).clone()).view(getattr(at, dtype)), t
     return at.from_dlpack(t.clone()), t
 
 

@@ -84,7 +84,7 @@ class Job {
     static const Op add{"core::add"};
     const int64_t in = s_.c * s_.h * s_.w, out = s_.k * s_.oh * s_.ow;
     const int64_t most = std::max<int64_t>(1, kMostElements / std::max(in, out));
-    ConvolutionCall call{kind_,           s_,      way.dtype, weight->dl.device.device_id, way.channels_last, false,
+    ConvolutionCall call{kind_,           s_,      way.dtype, weight->dl.device.device_id, way.channels_last,
                          weight->dl.data, nullptr, nullptr};
     Tensor part;  // of a sum over images
     for (int64_t first = 0; first < s_.n; first += most) {

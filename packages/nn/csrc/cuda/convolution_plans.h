@@ -14,10 +14,10 @@ struct ConvolutionCall {
   int dtype;
   int device;  // the current one
   bool channels_last;
-  // convolve() settles these:
-  bool rounds;  // to TensorFloat-32
-  bool timed;   // the fastest of several algorithms is taken
   void *weight, *input, *output;
+  // convolve() settles these:
+  bool rounds = false;  // to TensorFloat-32
+  bool timed = false;   // the fastest of several algorithms is taken
 };
 
 // NULL, or why cuDNN cannot do it: it is then still to be done. Only algorithms that add in a fixed order are taken.
