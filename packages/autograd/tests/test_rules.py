@@ -133,7 +133,7 @@ def gradients(call: Any, tensors: list[at.Tensor]) -> list[Any]:
     listed = [t for t in (result if isinstance(result, (list, tuple)) else [result]) if _tape.requires_grad(t)]
     at_ones = [at.ones_like(t) for t in listed]
     backward(listed, at_ones)
-    return [None if t.grad is None else t.grad.numpy() for t in tensors]
+    return [None if t.grad is None else t.grad.cpu().numpy() for t in tensors]
 
 
 def states() -> dict[str, str]:
