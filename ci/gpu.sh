@@ -104,6 +104,7 @@ if step build 300 bash -c build; then
   # Looks at what the device has left, so it is alone.
   step allocator 60 "${pytest[@]}" packages/core/tests/cuda/test_allocator_host.py -k on_a_device || status=1
   step benchmarks 200 python3 -m benchmarks cuda --rounds 5 --save "$slug" || status=1
+  step kernels 60 python3 -m benchmarks.kernels sum argmax variance norm topk randperm 'training step' || true
 else
   status=1
 fi

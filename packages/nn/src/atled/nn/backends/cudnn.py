@@ -21,8 +21,8 @@ from atled.nn._native import CUDA_LIBRARY
 #: Several times as fast, and on as in PyTorch; `atled.core.set_float32_matmul_precision` is for matrix products.
 allow_tf32: bool = True
 #: Whether the first convolution of its sizes, on each thread, runs up to eight of cuDNN's algorithms several times and
-#: keeps the fastest, instead of the one that cuDNN expects to be. Worth it where sizes recur; which one wins, and so the
-#: last digits, may then differ between runs of a program. What is captured into a graph is not timed: warm up before.
+#: keeps the fastest, instead of the one that cuDNN expects to be. Worth it where sizes recur. Which one wins, and so
+#: the last digits, may differ between runs of a program. What is captured into a graph is not timed: warm up before.
 benchmark: bool = False
 
 _SETTERS = {"allow_tf32": "atled_cuda_nn_allow_tf32", "benchmark": "atled_cuda_nn_benchmark"}
