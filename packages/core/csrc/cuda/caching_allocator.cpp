@@ -282,13 +282,18 @@ Status CachingAllocator::free(void* ptr) try {
   return {Status::kFailed, "the host has no memory left for the allocator's own records"};
 }
 
-// During a capture, an event would become a part of the graph.
+// During a capture, an event would become a part of the graph. None begins while recording_ is held; the last one that
+// ends takes what is deferred, under mutex_.
 Status CachingAllocator::wait_for_streams(Block* block) {
   std::lock_guard<std::mutex> recording(recording_);
-  if (!capturing_.load()) return waiting_.add(block, *block->uses);
-  std::lock_guard<std::mutex> lock(mutex_);
-  deferred_.push_back(block);
-  return {};
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (capturing_.load()) {
+      deferred_.push_back(block);
+      return {};
+    }
+  }
+  return waiting_.add(block, *block->uses);
 }
 
 // Takes back the blocks whose events have passed.
