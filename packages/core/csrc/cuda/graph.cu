@@ -56,6 +56,11 @@ atled_cuda_graph* capture_on(int device, cudaStream_t stream) {
   return nullptr;
 }
 
+void note(atled_cuda_graph* graph) {
+  std::lock_guard<std::mutex> lock(captures().mutex);
+  captures().all.push_back(graph);
+  ++running;
+}
 void forget(atled_cuda_graph* graph) {
   std::lock_guard<std::mutex> lock(captures().mutex);
   auto& all = captures().all;
@@ -106,16 +111,15 @@ atled_cuda_graph* begin_graph(int device, cudaStreamCaptureMode mode, uint64_t* 
       return made->id && capture_id(static_cast<cudaStream_t>(taker)) == made->id;
     };
     expect(memory.begin_allocate_to_pool(made->pool, use));
+    note(made);  // before it begins, so that nobody waits for the device meanwhile
     const cudaError_t begun = cudaStreamBeginCapture(stream, mode);
     if (begun != cudaSuccess) {
+      forget(made);
       (void)memory.end_allocate_to_pool(made->pool);
       expect(begun, "capture a stream");
     }
     made->capturing = true;
     made->id = capture_id(stream);
-    std::lock_guard<std::mutex> lock(captures().mutex);
-    captures().all.push_back(made);
-    ++running;
   } catch (...) {
     destroy_graph(made);
     throw;

@@ -57,8 +57,9 @@ struct Errors {
     const std::lock_guard<std::mutex> hold(lock);
     if (!static_cast<volatile IndexErrorRecord*>(seen)->found) return false;
     const DeviceGuard guard(device);
-    // Its kernel may still run, and would tell of its next bad index as soon as it can. A capture would end by waiting.
-    if (!any_capture()) expect(cudaDeviceSynchronize(), "synchronize");
+    // Its kernel may still run, and would tell of its next bad index as soon as it can. A capture would end by waiting;
+    // those of other libraries are only met by trying.
+    if (!any_capture() && cudaDeviceSynchronize() != cudaSuccess) cudaGetLastError();
     std::atomic_thread_fence(std::memory_order_acquire);
     out = *seen;
     seen->found = 0;

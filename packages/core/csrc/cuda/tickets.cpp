@@ -28,20 +28,28 @@ unsigned long long number_of(cudaStream_t stream) {
   return number;
 }
 
+// The table is not held while memory is asked for: where there is none, telling of it may wait for another thread that
+// asks for tickets. Of two threads that are the first on a stream, one keeps its counters.
 uint32_t* counters_of(int device, cudaStream_t stream) {
   const std::pair<int, unsigned long long> key{device, number_of(stream)};
-  std::lock_guard<std::mutex> lock(table().mutex);
-  const auto found = table().counters.find(key);
-  if (found != table().counters.end()) return found->second;
+  {
+    std::lock_guard<std::mutex> lock(table().mutex);
+    const auto found = table().counters.find(key);
+    if (found != table().counters.end()) return found->second;
+  }
   auto* made = static_cast<uint32_t*>(allocate(device, kBytes, stream));
+  const auto give_back = [&] { release(device, made, kBytes, stream); };
   try {
     expect(cudaMemsetAsync(made, 0, kBytes, stream), "fill with zeros");
-    table().counters[key] = made;
+    std::lock_guard<std::mutex> lock(table().mutex);
+    const auto kept = table().counters.emplace(key, made);
+    if (kept.second) return made;
+    give_back();
+    return kept.first->second;
   } catch (...) {
-    release(device, made, kBytes, stream);
+    give_back();
     throw;
   }
-  return made;
 }
 
 }  // namespace

@@ -73,8 +73,9 @@ struct Own {
   }
 
  private:
-  // The one that was not used for the longest time.
+  // The one that was not used for the longest time. Its kernels may have to be unloaded.
   void forget_one() {
+    const cudnn::OutsideCaptures outside;
     auto oldest = choices.end();
     for (auto it = choices.begin(); it != choices.end(); ++it)
       if (!it->second.captured && (oldest == choices.end() || it->second.used < oldest->second.used)) oldest = it;
