@@ -468,7 +468,7 @@ constexpr uint32_t kTakesFloat8 = ATLED_OP_FLOAT8 | ATLED_OP_VIEW | ATLED_OP_COM
 int run(atled_frame* frame, const Glance& seen) noexcept {
   int status = ATLED_OK;
   int thrown = guard([&] {
-    if (has_float8(frame, seen) && !(frame->op->traits & kTakesFloat8)) refuse_float8(frame);
+    if (!(frame->op->traits & kTakesFloat8) && has_float8(frame, seen)) refuse_float8(frame);
     status = as_op(frame->op)->structured() ? run_structured(frame, seen) : run_free(frame, seen);
   });
   if (thrown != ATLED_OK) status = thrown;
