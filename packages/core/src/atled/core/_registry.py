@@ -296,24 +296,27 @@ def tensor_attribute(name: str) -> object:
     """The object to set on Tensor for `name`; AttributeError, saying what to install, when nothing provides it."""
     # Protocol probes (_repr_html_, __array_interface__, ...) are frequent and never an add-on's.
     if not name.startswith("_"):
-        plugin = _choose("atled.tensor_attributes", name)
-        if plugin is not None:
-            return _load(plugin)
-        if hint("atled.tensor_attributes", name):
-            raise AttributeError(missing("atled.tensor_attributes", name, f"Tensor.{name}"))
+        found = _load_or_hint("atled.tensor_attributes", name, f"Tensor.{name}")
+        if found is not None:
+            return found
     raise AttributeError(f"'Tensor' object has no attribute {name!r}")
 
 
 def module_function(module: str, name: str) -> object:
     """What an add-on puts into a module of core's, ``cuda``; AttributeError, saying what to install, when none does."""
-    key = f"{module}.{name}"
     if not name.startswith("_"):
-        plugin = _choose("atled.functions", key)
-        if plugin is not None:
-            return _load(plugin)
-        if hint("atled.functions", key):
-            raise AttributeError(missing("atled.functions", key, f"atled.core.{key}"))
+        found = _load_or_hint("atled.functions", f"{module}.{name}", f"atled.core.{module}.{name}")
+        if found is not None:
+            return found
     raise AttributeError(f"module 'atled.core.{module}' has no attribute {name!r}")
+
+
+def _load_or_hint(group: str, name: str, shown: str) -> object | None:
+    """What an add-on provides; AttributeError where a known one would, once installed; None for what nobody knows."""
+    found = find(group, name)
+    if found is None and hint(group, name):
+        raise AttributeError(missing(group, name, shown))
+    return found
 
 
 def from_foreign(value: Any) -> object | None:
