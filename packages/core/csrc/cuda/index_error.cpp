@@ -59,7 +59,11 @@ struct Errors {
     const DeviceGuard guard(device);
     // Its kernel may still run, and would tell of its next bad index as soon as it can. A capture would end by waiting;
     // those of other libraries are only met by trying.
-    if (!any_capture() && cudaDeviceSynchronize() != cudaSuccess) cudaGetLastError();
+    if (!any_capture()) {
+      const cudaError_t waited = cudaDeviceSynchronize();
+      const bool captures = waited == cudaErrorStreamCaptureUnsupported || waited == cudaErrorStreamCaptureInvalidated;
+      captures ? static_cast<void>(cudaGetLastError()) : expect(waited, "synchronize");
+    }
     std::atomic_thread_fence(std::memory_order_acquire);
     out = *seen;
     seen->found = 0;
