@@ -82,7 +82,6 @@ struct ReduceOffsets {
       out[k] = dims.out[k];
     }
   }
-  ATLED_FN int64_t offset(int64_t index) const { return small ? offset<true>(index) : offset<false>(index); }
   template <bool kSmall>
   ATLED_FN int64_t offset(int64_t index) const {
     int64_t bytes = 0;

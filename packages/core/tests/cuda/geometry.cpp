@@ -138,7 +138,8 @@ void run(int ndim, const int64_t* dims, const int64_t* in, int64_t* out) {
         const int64_t many = vectors ? 2 : 1;
         for (int64_t i = from + lane * many; i < to; i += lanes * many)
           for (int64_t v = 0; v < many; ++v)
-            out[place] += in[(base + (i % 2 ? gone_at.offset(i) : gone_at.offset<false>(i))) / 8 + v];
+            out[place] +=
+                in[(base + (i % 2 && gone_at.small ? gone_at.offset<true>(i) : gone_at.offset<false>(i))) / 8 + v];
       }
 }
 
