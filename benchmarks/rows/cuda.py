@@ -201,34 +201,39 @@ def _float8_product() -> Row:
 
 
 def _convolutions() -> list[Row]:
-    """64 to 64 channels of 56 × 56, with windows of 3 × 3; float32 rounds to TensorFloat-32 in both."""
+    """Windows of 3 × 3; float32 rounds to TensorFloat-32 in both."""
     found = []
-    options = ([1, 1], [1, 1], [1, 1])
-    for name, dtype, last in (
-        ("float32", "float32", False),
-        ("bfloat16", "bfloat16", False),
-        ("bfloat16, channels last", "bfloat16", True),
+    images, small = (64, 64, 56, 56), (256, 1, 28, 28)
+    for name, dtype, shapes, groups, last in (
+        ("float32", "float32", (images, (64, 64, 3, 3), images), 1, False),
+        ("bfloat16", "bfloat16", (images, (64, 64, 3, 3), images), 1, False),
+        ("bfloat16, channels last", "bfloat16", (images, (64, 64, 3, 3), images), 1, True),
+        ("one channel to 32", "float32", (small, (32, 1, 3, 3), (256, 32, 28, 28)), 1, False),
+        ("each channel alone", "float32", (images, (64, 1, 3, 3), images), 64, False),
+        ("each channel alone, bfloat16", "bfloat16", (images, (64, 1, 3, 3), images), 64, False),
     ):
-        pairs = [_pair(shape, dtype, i) for i, shape in enumerate(((64, 64, 56, 56), (64, 64, 3, 3), (64, 64, 56, 56)))]
+        pairs = [_pair(shape, dtype, i) for i, shape in enumerate(shapes)]
         if last:
             pairs = [tuple(t.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for t in pair) for pair in pairs]
         (x, w, y), (x_t, w_t, y_t) = zip(*pairs, strict=True)
+        options = ([1, 1], [1, 1], [1, 1], groups)
 
-        def backward(which: int, y: Any = y_t, x: Any = x_t, w: Any = w_t) -> Any:
+        def backward(which: int, y: Any = y_t, x: Any = x_t, w: Any = w_t, groups: int = groups) -> Any:
             mask = [which == 0, which == 1, False]
-            return torch.ops.aten.convolution_backward(y, x, w, None, *options, False, [0, 0], 1, mask)
+            window = ([1, 1], [1, 1], [1, 1], False, [0, 0])
+            return torch.ops.aten.convolution_backward(y, x, w, None, *window, groups, mask)
 
         calls: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
             "": (
-                lambda x=x, w=w: at.ops.nn.conv2d(x, w, None, *options),
-                lambda x=x_t, w=w_t: torch.conv2d(x, w, None, *options),
+                lambda x=x, w=w, o=options: at.ops.nn.conv2d(x, w, None, *o),
+                lambda x=x_t, w=w_t, o=options: torch.conv2d(x, w, None, *o),
             ),
             ", input's gradient": (
-                lambda y=y, w=w, x=x: at.ops.nn.conv2d_backward_input(y, w, x.shape, *options),
+                lambda y=y, w=w, x=x, o=options: at.ops.nn.conv2d_backward_input(y, w, x.shape, *o),
                 lambda f=backward: f(0),
             ),
             ", weight's gradient": (
-                lambda y=y, w=w, x=x: at.ops.nn.conv2d_backward_weight(y, x, w.shape, *options),
+                lambda y=y, w=w, x=x, o=options: at.ops.nn.conv2d_backward_weight(y, x, w.shape, *o),
                 lambda f=backward: f(1),
             ),
         }

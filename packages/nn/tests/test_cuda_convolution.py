@@ -54,7 +54,25 @@ class Case(NamedTuple):
         return self.stride, self.padding, self.dilation, self.groups
 
 
+# Of each dtype but float64, these have so few products that cuDNN has no part in them, but for some gradients.
+FEW = [
+    Case(2, 1, (9, 8), 9, (3, 3), padding=(1, 1)),
+    Case(3, 3, (8, 11), 12, (3, 3), (2, 2), (1, 0)),
+    Case(1, 1, (13, 12), 5, (5, 5), padding=(2, 2)),
+    Case(2, 1, (12, 9), 4, (5, 5), (2, 2), (4, 1)),
+    Case(2, 6, (5, 7), 10, (3, 3), groups=2),
+    Case(2, 7, (9, 16), 3, (3, 3), padding=(0, 2)),  # the input's gradient: 3 planes read
+    Case(2, 5, (6, 4), 5, (3, 3), padding=(1, 1), groups=5),
+    Case(1, 3, (9, 10), 6, (3, 3), (2, 2), (1, 1), groups=3),
+    Case(2, 4, (7, 12), 4, (5, 5), padding=(2, 2), groups=4),
+    Case(1, 4, (11, 9), 4, (5, 5), (2, 2), (2, 1), groups=4),
+    Case(2, 2, (10, 9), 2, (7, 7), padding=(3, 3), groups=2),
+    Case(1, 2, (13, 15), 2, (7, 7), (2, 2), (3, 6), groups=2),
+    Case(40, 2, (16, 20), 2, (3, 3), groups=2),  # the weight's gradient: several blocks
+    Case(2, 1, (3, 3), 1, (3, 3)),
+]
 CASES = [
+    *FEW,
     Case(2, 8, (6, 6), 8, (1, 1)),
     Case(2, 8, (9, 8), 16, (3, 3), padding=(1, 1)),
     Case(1, 3, (15, 14), 8, (7, 7), (2, 2), (3, 3)),
@@ -159,6 +177,22 @@ def test_float32_is_exact_where_asked(gpu: str) -> None:
     assert at.ops.nn.conv2d(x, w)[0, 0, 0, 0].item() in (16, 16 + 2**-8)
 
 
+@pytest.mark.parametrize("case", FEW)
+def test_few_products_are_not_rounded_to_tf32(gpu: str, case: Case) -> None:
+    def is_exact(op: Any, a: tuple[int, ...], b: tuple[int, ...], *rest: Any) -> bool:
+        ones, off = at.ones(a, device=gpu), 1 + 2**-12
+        want = op(ones, at.ones(b, device=gpu), *rest, *case.settings) * off
+        return bool(op(ones * off, at.ones(b, device=gpu), *rest, *case.settings).eq(want).all())
+
+    assert nn.backends.cudnn.allow_tf32
+    ops, wide = at.ops.nn, case.c // case.groups > 3
+    if not wide:
+        assert is_exact(ops.conv2d, case.input, case.weight, None)
+        assert is_exact(ops.conv2d_backward_weight, case.output, case.input, case.weight)
+    if wide or case.k == case.groups:
+        assert is_exact(ops.conv2d_backward_input, case.output, case.weight, case.input)
+
+
 def test_sums_over_nothing(gpu: str) -> None:
     ops, bias = at.ops.nn, at.ones(4, device=gpu)
     w = at.ones(4, 3, 3, 3, device=gpu)
@@ -215,7 +249,7 @@ def test_an_algorithm_is_chosen_once(gpu: str) -> None:
     if not stand_in.exists():
         pytest.skip("the stand-in for cuDNN counts")
     count = ctypes.CDLL(str(stand_in)).atled_emulator_cudnn_choices
-    x, w = at.ones(2, 3, 9, 11, device=gpu), at.ones(5, 3, 3, 3, device=gpu)
+    x, w = at.ones(2, 8, 9, 11, device=gpu), at.ones(5, 8, 3, 3, device=gpu)
     conv = at.ops.nn.conv2d
     _ = conv(x, w)
     before = count()
@@ -368,7 +402,7 @@ _cuda.LIBRARY = pathlib.Path({str(tmp_path)!r}) / _cuda.LIBRARY.name
 _cuda.library_folders = lambda: ["/none"]
 for _ in range(2):
     try:
-        at.ops.nn.conv2d(at.ones(1, 1, 3, 3, device={gpu!r}), at.ones(1, 1, 3, 3, device={gpu!r}))
+        at.ops.nn.conv2d(at.ones(1, 8, 3, 3, device={gpu!r}), at.ones(1, 8, 3, 3, device={gpu!r}))
         print("found")
     except at.DeviceError as error:
         print(error)

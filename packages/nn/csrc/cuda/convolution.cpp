@@ -1,10 +1,12 @@
-// Convolution and its gradients, by cuDNN.
+// Convolution and its gradients: of few products directly, all else by cuDNN.
 #include <algorithm>
 #include <climits>
 #include <string>
 
 #include "atled/cuda.hpp"
 #include "cuda/convolution_plans.h"
+#include "cuda/direct_convolution.h"
+#include "ops/operands.h"
 
 namespace atled::nn {
 
@@ -39,8 +41,9 @@ bool lies(const atled_tensor* t, Way way) {
 
 class Job {
  public:
-  Job(cudnn::Kind kind, const Convolution& s, atled_tensor* weight, atled_tensor* input, atled_tensor* output)
-      : kind_(kind), s_(s), tensors_{weight, input, output} {}
+  Job(cudnn::Kind kind, const Convolution& s, atled_tensor* weight, atled_tensor* input, atled_tensor* output,
+      atled_tensor* bias = nullptr)
+      : kind_(kind), s_(s), tensors_{weight, input, output}, bias_(bias) {}
 
   void run() {
     atled_tensor* result = tensors_[result_index()];
@@ -49,6 +52,7 @@ class Job {
       if (numel(t) == 0) {  // sums over nothing
         static const Op fill{"core::fill_"};
         fill(result, 0);
+        if (bias_) add_bias();
         return;
       }
     const cuda::DeviceGuard device(result->dl.device.device_id);
@@ -74,10 +78,24 @@ class Job {
       laid[i] = fits ? Tensor::borrow(tensors_[i]) : make_empty(tensors_[i], way);
       if (!fits && i != result_index()) copy(laid[i], tensors_[i]);
     }
-    const char* why = by_parts(way, laid[0], laid[1], laid[2]);
+    const bool directly = !way.channels_last && has_few_products(kind_, s_, way.dtype);
+    const char* why = nullptr;
+    if (directly) {
+      const Tensor bias = bias_ ? converted(bias_, way.dtype) : Tensor{};
+      convolve_directly(kind_, s_, laid[0], laid[1], laid[2], bias);
+    } else {
+      why = by_parts(way, laid[0], laid[1], laid[2]);
+    }
     const int r = result_index();
     if (!why && laid[r].get() != tensors_[r]) copy(tensors_[r], laid[r]);
+    if (!why && bias_ && !directly) add_bias();
     return why;
+  }
+
+  void add_bias() {
+    static const Op add{"core::add"}, reshape{"core::reshape"};
+    const int64_t shape[3] = {s_.k, 1, 1};
+    add.inplace(tensors_[2], reshape(bias_, ints_value(shape, 3)));
   }
 
   const char* by_parts(Way way, const Tensor& weight, const Tensor& input, const Tensor& output) {
@@ -105,16 +123,13 @@ class Job {
   cudnn::Kind kind_;
   const Convolution& s_;
   atled_tensor* tensors_[3];  // weight, input, output, or what their gradients are
+  atled_tensor* bias_;        // of the output, or NULL
 };
 
 void forward(atled_frame* f) {
-  static const Op add{"core::add"}, reshape{"core::reshape"};
-  atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1), *bias = arg_tensor(f, 2), *out = out_tensor(f);
+  atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
   const Convolution s = convolution(shape_of(input), shape_of(weight), f, 3);
-  Job(cudnn::kForward, s, weight, input, out).run();
-  if (!bias || numel(out) == 0) return;
-  const int64_t shape[3] = {s.k, 1, 1};
-  add.inplace(out, reshape(bias, ints_value(shape, 3)));
+  Job(cudnn::kForward, s, weight, input, out_tensor(f), arg_tensor(f, 2)).run();
 }
 
 void backward_input(atled_frame* f) {
