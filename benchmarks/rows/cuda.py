@@ -26,7 +26,7 @@ def rows() -> list[Row]:
     """Bandwidth of element-wise ops and reductions, rates of products, cost of a launch, training steps."""
     if not (torch.cuda.is_available() and at.cuda.is_available()):
         return []
-    return [*_bandwidth(), *_layers(), *_products(), *_convolutions(), *_launches(), *_steps()]
+    return [*_bandwidth(), *_indexing(), *_layers(), *_products(), *_convolutions(), *_launches(), *_steps()]
 
 
 def _waits(wait: Callable[[], object], call: Callable[[], object], launches: int = LAUNCHES) -> Callable[[], object]:
@@ -95,6 +95,50 @@ def _bandwidth() -> list[Row]:
         row("copy of a transpose", lambda: square.T.contiguous(), lambda: square_t.T.contiguous(), 8 * n, once=False),
         row("cumsum of rows", lambda: at.cumsum(square, 1), lambda: torch.cumsum(square_t, 1), 8 * n, once=False),
     ]
+
+
+def _indexing() -> list[Row]:
+    """Elements in order, so that nothing hides what checking an index costs (at most 2 %), and rows of 128."""
+    (x, t), (table, table_t) = _pair((ELEMENTS,)), _pair((ELEMENTS // 128, 128))
+    order_t = torch.arange(ELEMENTS, device="cuda")
+    rows_t = torch.randperm(ELEMENTS // 128, device="cuda")
+    order, rows = at.from_dlpack(order_t.clone()), at.from_dlpack(rows_t.clone())
+    elements = _both(lambda: x.index_select(0, order), lambda: t.index_select(0, order_t))
+    return [
+        Row(
+            "cuda index_select of elements",
+            {**elements, "unchecked": _waits(torch.cuda.synchronize, _unchecked(t, order_t))},
+            {"torch": LEVEL, "unchecked": 1.02},
+        ),
+        Row(
+            "cuda index_select of rows",
+            _both(lambda: table.index_select(0, rows), lambda: table_t.index_select(0, rows_t)),
+            {"torch": LEVEL},
+        ),
+    ]
+
+
+def _unchecked(values: Any, indices: Any) -> Callable[[], object]:
+    """The same by a kernel that looks at no bound, four elements a thread."""
+    source = """extern "C" __global__ void take(const float* x, const long long* at, float* y, long long n) {
+      const long long first = blockIdx.x * 1024LL + threadIdx.x;
+      long long place[4];
+      float kept[4];
+      for (int k = 0; k < 4; ++k) place[k] = at[min(first + 256 * k, n - 1)];
+      for (int k = 0; k < 4; ++k) kept[k] = x[place[k]];
+      for (int k = 0; k < 4; ++k) if (first + 256 * k < n) y[first + 256 * k] = kept[k];
+    }"""
+    import cupy  # where there is a GPU, only
+
+    kernel, n = cupy.RawKernel(source, "take"), indices.numel()
+    stream = cupy.cuda.ExternalStream(torch.cuda.current_stream().cuda_stream)
+
+    def run() -> None:
+        out = torch.empty_like(values)
+        with stream:
+            kernel(((n + 1023) // 1024,), (256,), (values.data_ptr(), indices.data_ptr(), out.data_ptr(), n))
+
+    return run
 
 
 def _layers() -> list[Row]:

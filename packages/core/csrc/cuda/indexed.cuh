@@ -19,6 +19,10 @@ struct IndexArrays {
   IndexArray at[kMostIndices];
 };
 
+__device__ __forceinline__ int64_t read_index(const IndexArray& a, int64_t point) {
+  return a.narrow ? static_cast<const int32_t*>(a.data)[point] : static_cast<const int64_t*>(a.data)[point];
+}
+
 // Where a point is: bytes from the tensor's data, and its number among all places. False when an index is outside; it
 // then counts as 0.
 template <bool kOne>
@@ -29,7 +33,7 @@ __device__ __forceinline__ bool find_place(const IndexArrays& arrays, int64_t po
 #pragma unroll 1
   for (int k = 0; k < count; ++k) {
     const IndexArray& a = arrays.at[k];
-    int64_t index = a.narrow ? static_cast<const int32_t*>(a.data)[point] : static_cast<const int64_t*>(a.data)[point];
+    int64_t index = read_index(a, point);
     inside &= settle_index(index, a.size, a.dim, arrays.site);
     bytes += index * a.stride;
     slot += index * a.slot;

@@ -20,26 +20,34 @@ __global__ void __launch_bounds__(kThreads)
                 const __grid_constant__ IndexArrays arrays) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x * kEach;
   for (int64_t first = int64_t{blockIdx.x} * blockDim.x * kEach + threadIdx.x; first < walk.total; first += step) {
-    U* to[kEach];
-    const U* from[kEach];
-    U kept[kEach];
+    // Beyond the end, the last one again: then no load is behind a condition.
+    int64_t offsets[kEach][3], indices[kEach];
 #pragma unroll
     for (int k = 0; k < kEach; ++k) {
       const int64_t i = first + int64_t{k} * blockDim.x;
-      to[k] = nullptr;
-      if (i >= walk.total) continue;
-      int64_t offsets[3], bytes, slot;
-      walk.locate(i, offsets);
-      find_place<kOne>(arrays, offsets[2], bytes, slot);
-      to[k] = reinterpret_cast<U*>(out + offsets[0]);
-      from[k] = reinterpret_cast<const U*>(t + offsets[1] + bytes);
+      walk.locate(i < walk.total ? i : walk.total - 1, offsets[k]);
+    }
+    if (kOne) {
+#pragma unroll
+      for (int k = 0; k < kEach; ++k) indices[k] = read_index(arrays.at[0], offsets[k][2]);
     }
 #pragma unroll
-    for (int k = 0; k < kEach; ++k)
-      if (to[k]) kept[k] = *from[k];
+    for (int k = 0; k < kEach; ++k) {
+      int64_t bytes, slot;
+      if (kOne) {
+        settle_index(indices[k], arrays.at[0].size, arrays.at[0].dim, arrays.site);
+        bytes = indices[k] * arrays.at[0].stride;
+      } else {
+        find_place<false>(arrays, offsets[k][2], bytes, slot);
+      }
+      offsets[k][1] += bytes;
+    }
+    U kept[kEach];
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) kept[k] = *reinterpret_cast<const U*>(t + offsets[k][1]);
 #pragma unroll
     for (int k = 0; k < kEach; ++k)
-      if (to[k]) *to[k] = kept[k];
+      if (first + int64_t{k} * blockDim.x < walk.total) *reinterpret_cast<U*>(out + offsets[k][0]) = kept[k];
   }
 }
 

@@ -1,27 +1,26 @@
-#include "cuda/direct_convolution.h"
-
 #include <climits>
 
 #include "atled/divisor.h"
+#include "cuda/direct_convolution.h"
 #include "cuda/kernel.cuh"
 
 namespace atled::nn {
 
 namespace {
 
-constexpr int kStrip = 4;        // neighbouring columns that a thread computes
-constexpr int kMany = 8;         // results' channels that it computes from what it reads, where a group has so many
+constexpr int kStrip = 4;  // neighbouring columns that a thread computes
+constexpr int kMany = 8;   // results' channels that it computes from what it reads, where a group has so many
 constexpr int kMostProducts = 49, kMostOfMany = 32;  // of one result
 
 // What one launch reads and writes. A group has `in` planes of h × w to read, and `out` planes of oh × ow to write.
 struct Planes {
   int32_t groups, in, out;
   int32_t h, w, oh, ow;
-  int32_t top, left;        // padding
-  uint32_t tiles;           // of a group's planes to write, each a block's
+  int32_t top, left;         // padding
+  uint32_t tiles;            // of a group's planes to write, each a block's
   FastDivisor strips, rows;  // of a plane: strips of a row, and rows of strips
-  uint32_t items;           // strips of all images
-  bool transposed;          // the weight has `in` outermost, and its elements are to be met in the opposite order
+  uint32_t items;            // strips of all images
+  bool transposed;           // the weight has `in` outermost, and its elements are to be met in the opposite order
 
   void divide(int64_t images, int rows_of_strip, int planes_of_tile) {
     strips = FastDivisor(static_cast<uint32_t>((ow + kStrip - 1) / kStrip));
@@ -40,9 +39,7 @@ struct Planes {
     row = static_cast<int32_t>(line - whole * rows.divisor);
     column = static_cast<int32_t>(item - line * strips.divisor) * kStrip;
   }
-  __device__ int64_t plane_to_read(int64_t image, int32_t group) const {
-    return (image * groups + group) * in * h * w;
-  }
+  __device__ int64_t plane_to_read(int64_t image, int32_t group) const { return (image * groups + group) * in * h * w; }
   __device__ int64_t plane_to_write(int64_t image, int32_t group, int32_t plane) const {
     return ((image * groups + group) * out + plane) * oh * ow;
   }
@@ -339,7 +336,10 @@ template <class T>
 void add_up(const On& on, const Convolution& s, Planes p, const T* x, const T* g, const atled_tensor* weight) {
   visit_sizes(s, is_many(p.out), [&](auto k, auto stride, auto many) {
     // As many sums as registers hold.
-    constexpr int K = decltype(k)::value, S = decltype(stride)::value, Q = decltype(many)::value == 1 ? 1 : K == 3 ? 4 : 2;
+    constexpr int K = decltype(k)::value, S = decltype(stride)::value,
+                  Q = decltype(many)::value == 1 ? 1
+                      : K == 3                   ? 4
+                                                 : 2;
     p.divide(s.n, 1, Q);
     // Blocks add up eight strips a thread at least, but where the device would have little to do.
     const int64_t others = int64_t{p.tiles} * p.groups * p.in, strips = (int64_t{p.items} + kThreads - 1) / kThreads;
@@ -374,7 +374,8 @@ void convolve_directly(cudnn::Kind kind, const Convolution& s, const atled_tenso
   visit_narrow(weight->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T *x = data<const T>(input), *w = data<const T>(weight), *g = data<const T>(output);
-    if (kind == cudnn::kForward) return correlate<T>(on, s, p, x, w, bias ? data<const T>(bias) : nullptr, data<T>(output));
+    if (kind == cudnn::kForward)
+      return correlate<T>(on, s, p, x, w, bias ? data<const T>(bias) : nullptr, data<T>(output));
     if (kind == cudnn::kBackwardWeight) return add_up<T>(on, s, p, x, g, weight);
     if (s.stride.h > 1) return spread<T>(on, s, p, g, w, data<T>(input));
     correlate<T>(on, s, p, g, w, nullptr, data<T>(input));
