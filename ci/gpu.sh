@@ -104,6 +104,7 @@ if step build 300 bash -c build; then
   # Looks at what the device has left, so it is alone.
   step allocator 60 "${pytest[@]}" packages/core/tests/cuda/test_allocator_host.py -k on_a_device || status=1
   step benchmarks 200 python3 -m benchmarks cuda --rounds 5 --save "$slug" || status=1
+  step launches 60 bash -c 'nvcc -O2 -std=c++17 -o "$logs/launches" benchmarks/launches.cu && "$logs/launches"' || true
   step kernels 60 python3 -m benchmarks.kernels sum argmax variance norm topk randperm 'training step' || true
 else
   status=1
@@ -111,5 +112,6 @@ fi
 
 printf '\n=== %s\n' "${gpu:-no GPU}"
 sed -n '/atled  *numpy/,$p' "$logs/benchmarks.log" 2>/dev/null
+cat "$logs/launches.log" 2>/dev/null
 cat "$logs"/*.result
 exit $status
