@@ -1,4 +1,5 @@
-// What launching a kernel costs the host, whoever asks for it: nvcc -O2 -o launches benchmarks/launches.cu && ./launches
+// What launching a kernel costs the host, whoever asks for it: nvcc -O2 -o launches benchmarks/launches.cu &&
+// ./launches
 //
 // The floor under "launch of a tiny ..." in the table of device cuda. For each way: nanoseconds a kernel that does
 // nothing, of the best of 25 rounds of 512 launches; first until the last is handed over, then until all have run.
@@ -41,7 +42,9 @@ void measure(const char* way, cudaStream_t stream, const std::function<void()>& 
     const auto middle = Clock::now();
     expect(cudaStreamSynchronize(stream));
     const auto end = Clock::now();
-    const auto each = [&](Clock::duration d) { return std::chrono::duration<double, std::nano>(d).count() / kLaunches; };
+    const auto each = [&](Clock::duration d) {
+      return std::chrono::duration<double, std::nano>(d).count() / kLaunches;
+    };
     handed = std::min(handed, each(middle - begin));
     run = std::min(run, each(end - begin));
   }

@@ -161,10 +161,12 @@ Layout make_layout(const lt::Functions& f, lt::DataType type, int64_t rows, int6
 // The addresses that are no part of a key.
 void set_pointers(const lt::Functions& f, const Plan& plan, const BlasProduct& p) {
   auto set = [&](lt::DescAttribute attribute, const void* pointer, const char* tried) {
-    if (pointer) expect(f.desc_set(plan.desc, attribute, &pointer, sizeof pointer), tried);
+    expect(f.desc_set(plan.desc, attribute, &pointer, sizeof pointer), tried);
   };
-  set(lt::kDescBiasPointer, p.bias, "take a bias");
-  set(lt::kDescAuxPointer, p.before, "keep an argument");
+  if (p.bias) set(lt::kDescBiasPointer, p.bias, "take a bias");
+  if (p.before) set(lt::kDescAuxPointer, p.before, "keep an argument");
+  if (!is_float8(p.x.dtype)) return;
+  // NULL stands for 1, and takes the place of what an earlier call gave.
   set(lt::kDescScaleA, p.y.scale, "take a scale");
   set(lt::kDescScaleB, p.x.scale, "take a scale");
 }

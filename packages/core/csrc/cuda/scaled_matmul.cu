@@ -69,17 +69,16 @@ BlasProduct product_into(const Tensor& out, int64_t k) {
   return product;
 }
 
-// False where cuBLASLt has no such product.
-bool by_float8(const ScaledProduct& p) {
-  const int64_t columns = p.out->dl.shape[1], k = whole_units(p.a->dl.shape[1]), n = whole_units(columns);
+// The product into `result`, float32 as it is, or p.out with scales and bias. False where cuBLASLt has none.
+bool by_float8(const ScaledProduct& p, const Tensor& result) {
+  const int64_t columns = result->dl.shape[1], k = whole_units(p.a->dl.shape[1]), n = whole_units(columns);
   const Rows x(p.a, p.a->dl.shape[0], k), y(turned(p.b), n, k);
-  const bool whole = n == columns && is_aligned(p.out);
-  const Tensor out =
-      whole ? Tensor::borrow(p.out) : Tensor::empty(p.out->dtype, {p.out->dl.shape[0], n}, p.out->dl.device);
+  const bool whole = n == columns && is_aligned(result), finishes = result.get() == p.out;
+  const Tensor out = whole ? result : Tensor::empty(result->dtype, {result->dl.shape[0], n}, result->dl.device);
   BlasProduct product = product_into(out, k);
-  product.x = matrices(x.tensor, x.ld, false, p.scale_a);
-  product.y = matrices(y.tensor, y.ld, true, p.scale_b);
-  if (p.bias) {
+  product.x = matrices(x.tensor, x.ld, false, finishes ? p.scale_a : nullptr);
+  product.y = matrices(y.tensor, y.ld, true, finishes ? p.scale_b : nullptr);
+  if (finishes && p.bias) {
     // cuBLASLt adds no bias of float32 to products of float8.
     const bool plain = whole && out->dtype != ATLED_FLOAT32 && p.bias->dl.strides[0] == 1;
     if (plain && takes_bias(out->dtype, p.bias->dl.data)) {
@@ -90,9 +89,11 @@ bool by_float8(const ScaledProduct& p) {
     }
   }
   if (!multiply(product)) return false;
-  if (!whole) assign(p.out, first_columns(out, columns));
+  if (!whole) assign(result, first_columns(out, columns));
   return true;
 }
+
+Tensor float32_like(const atled_tensor* t) { return Tensor::empty(ATLED_FLOAT32, 2, t->dl.shape, t->dl.device); }
 
 Tensor converted(atled_tensor* t, int dtype) {
   Tensor copy = Tensor::empty(dtype, 2, t->dl.shape, t->dl.device);
@@ -103,7 +104,7 @@ Tensor converted(atled_tensor* t, int dtype) {
 Tensor by_bfloat16(const ScaledProduct& p) {
   static const Op matmul{"core::matmul"};
   const int64_t k = p.a->dl.shape[1];
-  const Tensor out = Tensor::empty(ATLED_FLOAT32, 2, p.out->dl.shape, p.out->dl.device);
+  const Tensor out = float32_like(p.out);
   const Tensor x = converted(p.a, ATLED_BFLOAT16), y = converted(p.b, ATLED_BFLOAT16);
   BlasProduct product = product_into(out, k);
   product.x = matrices(x, k, false, nullptr);
@@ -119,7 +120,10 @@ void scaled_mm(atled_frame* f) {
   const int64_t k = p.a->dl.shape[1], most = std::max({p.out->dl.shape[0], p.out->dl.shape[1], k});
   if (most > kMostBlas - kUnit)
     fail(ATLED_E_VALUE, "expected fewer than 2^31 - 16 rows and columns, got %lld", (long long)most);
-  if (k == 0 || !by_float8(p)) p.finish(by_bfloat16(p));
+  const bool single = p.has_single_scales();
+  const Tensor result = single ? Tensor::borrow(p.out) : float32_like(p.out);
+  const bool made = k > 0 && by_float8(p, result);
+  if (!made || !single) p.finish(made ? result : by_bfloat16(p));
 }
 
 void add_scaled_matmul() { cuda_kernel("core::scaled_mm", kernel<scaled_mm>); }

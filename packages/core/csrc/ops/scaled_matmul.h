@@ -14,12 +14,16 @@ struct ScaledProduct {
         bias(arg_is_none(f, 4) ? nullptr : arg_tensor(f, 4)),
         out(out_tensor(f)) {}
 
+  // Each matrix has one scale, and not one a row of a or a column of b.
+  bool has_single_scales() const { return numel(scale_a) == 1 && numel(scale_b) == 1; }
+
   // out = product * scale_a * scale_b + bias, for the product of a and b in float32
   void finish(const Tensor& product) const {
     static const Op mul{"core::mul"}, add{"core::add"}, reshape{"core::reshape"}, copy{"core::copy_"};
-    const atled_value number = ints_value(nullptr, 0);
-    const Tensor scale = mul(reshape(scale_a, number), reshape(scale_b, number));
-    Tensor result = mul(product, scale);
+    const auto broadcast = [](atled_tensor* scale) {
+      return numel(scale) == 1 ? reshape(scale, ints_value(nullptr, 0)) : Tensor::borrow(scale);
+    };
+    Tensor result = mul(product, mul(broadcast(scale_a), broadcast(scale_b)));
     if (bias) result = add(result, bias);
     copy.inplace(out, result);
   }

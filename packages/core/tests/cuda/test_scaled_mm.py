@@ -33,7 +33,7 @@ def scale(number: float, gpu: str) -> at.Tensor:
     return at.tensor([0.0, number], device=gpu)[1]
 
 
-def check(got: at.Tensor, a: at.Tensor, b: at.Tensor, by: float, bias: Any = 0.0) -> None:
+def check(got: at.Tensor, a: at.Tensor, b: at.Tensor, by: Any, bias: Any = 0.0) -> None:
     x, y = a.to(at.float64).numpy(), b.to(at.float64).numpy()
     expected, size = by * (x @ y) + bias, abs(by) * (abs(x) @ abs(y)) + abs(bias)
     error = abs(got.to("cpu").to(at.float64).numpy() - expected)
@@ -65,6 +65,16 @@ def test_biases(gpu: str, dtype: at.dtype, n: int) -> None:
 def test_both_formats(gpu: str, kinds: tuple[at.dtype, at.dtype]) -> None:
     a, b = factor(16, 32, "plain", kinds[0]), factor(32, 16, "plain", kinds[1])
     check(at.scaled_mm(a.to(gpu), b.to(gpu), scale(1, gpu), scale(1, gpu), out_dtype=at.float32), a, b, 1)
+
+
+@pytest.mark.parametrize("n", [32, 21])
+def test_scales_of_rows_and_columns(gpu: str, n: int) -> None:
+    a, b = factor(20, 32, "plain"), factor(32, n, "transposed")
+    rows, columns = (at.rand(*shape) + 0.5 for shape in ((20, 1), (1, n)))
+    bias = at.arange(n, dtype=at.float16)
+    for left, right in ((rows, columns), (rows, at.tensor(0.25)), (at.tensor(0.25), columns.expand(1, n))):
+        got = at.scaled_mm(a.to(gpu), b.to(gpu), left.to(gpu), right.to(gpu), bias.to(gpu), at.float16)
+        check(got, a, b, (left.double() * right.double()).numpy(), np.arange(n, dtype=np.float64))
 
 
 def test_out(gpu: str) -> None:

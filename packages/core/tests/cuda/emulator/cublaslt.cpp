@@ -142,7 +142,7 @@ Problem problem_of(Desc desc, Layout a, Layout b, Layout c, Layout d) {
     expect(is_float8(p.b_type) && (p.type == kReal8FE4M3 || p.b_type == kReal8FE4M3), "factors of types not taken");
     expect(to_half || p.out_type == kReal32F, "float8 with a result of a type not taken");
     expect(p.a_op == kTransposed && p.b_op == kPlain, "float8 in another layout than transposed and plain");
-    expect(desc->a_scale && desc->b_scale, "float8 without scales");
+    expect(!desc->a_scale == !desc->b_scale, "a scale of one factor of float8 alone");
     expect(a->rows % 16 == 0 && a->ld % 16 == 0 && b->ld % 16 == 0, "float8 in rows that are no multiple of 16");
     expect(d->rows * static_cast<uint64_t>(size_of(p.out_type)) % 16 == 0,
            "results in rows that are no multiple of 16");

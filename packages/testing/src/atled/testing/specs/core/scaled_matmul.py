@@ -26,6 +26,9 @@ def samples(draw: Draw) -> Iterator[Sample]:
         a, b = float8(draw, m, k), float8(draw, k, n)
         yield Sample(a, b, scale(0.75), scale(1.5, 1), out_dtype=asked)
         yield Sample(a, b, scale(2.0, 1, 1), scale(0.125), draw(n), asked)
+        rows, columns = (abs(draw(*shape, dtype="float32")) for shape in ((m, 1), (1, n)))
+        yield Sample(a, b, rows, columns, out_dtype=asked)
+        yield Sample(a, b, rows, scale(0.5), draw(n), asked)
     for first, second in KINDS:
         yield Sample(
             float8(draw, 32, 16, kind=first), float8(draw, 16, 16, kind=second), scale(3), scale(1), None, asked
@@ -35,7 +38,8 @@ def samples(draw: Draw) -> Iterator[Sample]:
 
 
 def reference(a: Any, b: Any, scale_a: Any, scale_b: Any, bias: Any = 0.0, out_dtype: Any = None) -> Any:
-    product = np.matmul(a, b) * (scale_a.reshape(()) * scale_b.reshape(()))
+    one_a, one_b = (x.reshape(()) if x.size == 1 else x for x in (scale_a, scale_b))
+    product = np.matmul(a, b) * (one_a * one_b)
     return product if bias is None else product + bias
 
 
@@ -83,15 +87,13 @@ SPECS = [
             refused(at.DTypeError, "at most one factor of float8_e5m2", made(3, 4, kind=E5M2), made(4, 5, kind=E5M2)),
             refused(
                 at.ShapeError,
-                r"scale_b to be one number .* of shape \(5,\)",
+                r"scale_b to be one number .*, or of shape \(1, 5\), got shape \(5,\)",
                 made(3, 4),
                 made(4, 5),
                 scale(1),
                 scale(1, 5),
             ),
-            refused(
-                at.DTypeError, "scale_a to be one number of float32", made(3, 4), made(4, 5), np.ones((), np.float64)
-            ),
+            refused(at.DTypeError, "scale_a of float32, got float64", made(3, 4), made(4, 5), np.ones((), np.float64)),
             refused(at.DTypeError, "out_dtype to be bfloat16, float16 or float32, got float64", out_dtype=at.float64),
             refused(at.DTypeError, "out_dtype to be .* got float8_e5m2", out_dtype=at.float8_e5m2),
             refused(
