@@ -104,6 +104,9 @@ def _indexing() -> list[Row]:
     rows_t = torch.randperm(ELEMENTS // 128, device="cuda")
     order, rows = at.from_dlpack(order_t.clone()), at.from_dlpack(rows_t.clone())
     elements = _both(lambda: x.index_select(0, order), lambda: t.index_select(0, order_t))
+    places, points = 1 << 22, 1 << 24
+    some_t = torch.randint(places, (points,), generator=torch.Generator("cuda").manual_seed(2), device="cuda")
+    some = at.from_dlpack(some_t.clone())
     return [
         Row(
             "cuda index_select of elements",
@@ -114,6 +117,16 @@ def _indexing() -> list[Row]:
             "cuda index_select of rows",
             _both(lambda: table.index_select(0, rows), lambda: table_t.index_select(0, rows_t)),
             {"torch": LEVEL},
+        ),
+        # Ours have the same bits on every run, for which the points are read twice.
+        Row(
+            "cuda scatter_add, random",
+            _both(
+                lambda: x[:places].scatter_add(0, some, x[:points]),
+                lambda: t[:places].scatter_add(0, some_t, t[:points]),
+                5,
+            ),
+            {"torch": 3.0},
         ),
     ]
 

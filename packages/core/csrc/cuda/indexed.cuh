@@ -25,7 +25,7 @@ __device__ __forceinline__ int64_t read_index(const IndexArray& a, int64_t point
 
 // Where a point is: bytes from the tensor's data, and its number among all places. False when an index is outside; it
 // then counts as 0.
-template <bool kOne>
+template <bool kOne, bool kTells = true>
 __device__ __forceinline__ bool find_place(const IndexArrays& arrays, int64_t point, int64_t& bytes, int64_t& slot) {
   bytes = slot = 0;
   bool inside = true;
@@ -34,7 +34,7 @@ __device__ __forceinline__ bool find_place(const IndexArrays& arrays, int64_t po
   for (int k = 0; k < count; ++k) {
     const IndexArray& a = arrays.at[k];
     int64_t index = read_index(a, point);
-    inside &= settle_index(index, a.size, a.dim, arrays.site);
+    inside &= settle_index<kTells>(index, a.size, a.dim, arrays.site);
     bytes += index * a.stride;
     slot += index * a.slot;
   }

@@ -35,7 +35,7 @@ class Places {
   // values: t's dtype, at least the result's size in each dimension (along dim) or what broadcasts to it. Where an
   // element is named twice, the last value stays.
   void write(const atled_tensor* values) const;
-  // Combines instead, every time an element is named; floating-point numbers in an order that only the indices decide.
+  // Combines instead, every time an element is named; floating-point numbers to the same bits every time.
   void combine(const atled_tensor* values, Combine how) const;
 
  private:
@@ -59,6 +59,7 @@ class Places {
   SortedPoints sort() const;
   void combine_in_order(const atled_tensor* values, Combine how) const;
   bool combine_in_lines(const atled_tensor* values, Combine how) const;
+  bool sum_in_any_order(const atled_tensor* values) const;
   void combine_at_once(const atled_tensor* values, Combine how) const;
 
   friend class PlaceLaunches;

@@ -1,5 +1,6 @@
 // Combining values with what places hold. Whatever order gives the same result is combined as threads come; floats are
-// summed and multiplied in an order that only the indices decide, after sorting the points by place.
+// summed and multiplied in an order that only the indices decide, after sorting the points by place, where
+// indexed_sums.cu does not sum them in any.
 #include "cuda/indexed.cuh"
 #include "functors/reduction.h"
 #include "functors/scatter.h"
@@ -367,8 +368,8 @@ void Places::combine(const atled_tensor* values, Combine how) const {
     fail(ATLED_E_DTYPE, "expected real numbers for amax and amin, got complex ones");
   if (t_->dtype < ATLED_FLOAT16 || extreme) return combine_at_once(values, how);
   if (!unique_) {
-    if (!combine_in_lines(values, how)) combine_in_order(values, how);
-    return;
+    if (combine_in_lines(values, how) || (how == Combine::kSum && sum_in_any_order(values))) return;
+    return combine_in_order(values, how);
   }
   // Nobody else is there, so what places hold can be read and written.
   static const Op add{"core::add"}, mul{"core::mul"};

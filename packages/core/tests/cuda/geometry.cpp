@@ -11,6 +11,7 @@
 #include "cuda/sort_plan.h"
 #include "cuda/transpose_plan.h"
 #include "functors/extremes.h"
+#include "functors/fixed_sum.h"
 #include "functors/moments.h"
 
 using namespace atled::core::cuda;
@@ -31,6 +32,23 @@ auto by_parts(const R& r, const double* x, int64_t n, int64_t part) {
     all = r.combine(lane.result(), all);
   }
   return r.finish(all);
+}
+
+// What a place that held `held` has after n of all points.
+template <class T>
+void sum_fixed(const T* x, int64_t n, int64_t points, T& held) {
+  using namespace atled::core::fixed_sum;
+  uint32_t top = kNobody;
+  for (int64_t i = 0; i < n; ++i) top = join(top, top_of(x[i]));
+  if (top <= kMinusZero) return;
+  const int bits = unit_bits(static_cast<uint64_t>(points));
+  Summand<T> sum;
+  for (int64_t i = 0; i < n && is_finite(top); ++i) {
+    if (top_of(x[i]) <= kZero) continue;
+    const Summand<T> one = summand(x[i], top, bits);
+    for (int k = 0; k < Summand<T>::kLimbs; ++k) sum.limbs[k] += one.limbs[k];
+  }
+  held = added(held, top, bits, sum);
 }
 
 extern "C" {
@@ -175,6 +193,14 @@ int turn(int ndim, const int64_t* sizes, const int64_t* strides, int64_t item, i
   }
   return 1;
 }
+
+int unit_bits(int64_t points) { return atled::core::fixed_sum::unit_bits(static_cast<uint64_t>(points)); }
+void sum_float16(const atled::Half* x, int64_t n, int64_t points, atled::Half* held) { sum_fixed(x, n, points, *held); }
+void sum_bfloat16(const atled::BFloat16* x, int64_t n, int64_t points, atled::BFloat16* held) {
+  sum_fixed(x, n, points, *held);
+}
+void sum_float32(const float* x, int64_t n, int64_t points, float* held) { sum_fixed(x, n, points, *held); }
+void sum_float64(const double* x, int64_t n, int64_t points, double* held) { sum_fixed(x, n, points, *held); }
 
 // How many rounds leave the first `kept` of a line; -1 where a group would not fit into a block.
 int rounds(int64_t lines, int64_t n, int64_t kept) {

@@ -33,6 +33,8 @@ CALLS: list[tuple[str, Callable[[at.Tensor, at.Tensor], Any]]] = [
     ("index_put", lambda x, i: x.index_put((i,), at.ones(1, device=x.device))),
     ("index_put", lambda x, i: x.index_put((i,), at.ones(1, device=x.device), accumulate=True)),
     ("index_add", lambda x, i: x.index_add(0, i, x)),
+    ("index_put", lambda x, i: x[0].index_put((i,), x[0], accumulate=True)),
+    ("index_add", lambda x, i: x[0].index_add(0, i, x[0])),
     ("index_add", lambda x, i: x.long().index_add(0, i, x.long())),
     ("index_copy", lambda x, i: x.index_copy(0, i, x)),
     ("index_fill", lambda x, i: x.index_fill(0, i, 2)),
