@@ -2,9 +2,9 @@
 # Everything that needs a GPU, in one command of at most ten minutes: ci/gpu.sh [folder]
 #
 # Builds core with the CUDA backend and the other packages, without the network; then, side by side, runs the tests of
-# device "cuda" (every op's specification, gradients, layers, optimizers, the digits) and compute-sanitizer on a
-# selection; then, alone, the benchmarks beside PyTorch on the same GPU. Logs go to the folder (build/gpu), figures to
-# benchmarks/results/<gpu>.json.
+# device "cuda" (every op's specification, gradients, layers, optimizers, random programs, the digits) and
+# compute-sanitizer on a selection; then, alone, the benchmarks beside PyTorch on the same GPU. Logs go to the folder
+# (build/gpu), figures to benchmarks/results/<gpu>.json.
 #
 # Needs a python3 with the build requirements of pyproject.toml, NumPy, SciPy, pytest, CuPy and PyTorch, and nvcc.
 # What else a build needs is taken from $ATLED_WHEELS, a folder of wheels; with this checkout's own among them (as
@@ -33,7 +33,7 @@ step() {
   fi
   timeout --kill-after=5 "$most" "$@" >"$logs/$name.log" 2>&1 || code=$?
   local said
-  said=$(grep -aE '[0-9]+ (passed|failed|skipped|errors?)|ERROR SUMMARY|RACECHECK SUMMARY|test accuracy' "$logs/$name.log" | tail -1)
+  said=$(grep -aE '[0-9]+ (passed|failed|skipped|errors?)|ERROR SUMMARY|RACECHECK SUMMARY|test accuracy|[0-9]+ wrong' "$logs/$name.log" | tail -1)
   if [ $code -ne 0 ]; then said="FAILED ($code) ${said:-$(tail -1 "$logs/$name.log")}"; fi
   printf '%-12s %4d s  %s\n' "$name" $((SECONDS - start)) "${said:0:150}" >"$logs/$name.result"
   return $code
@@ -93,6 +93,8 @@ if step build 300 bash -c build; then
   beside gradients 200 "${pytest[@]}" "${few[@]}" packages/autograd/tests/test_rules.py -k first_and_second
   beside nn 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_ops.py
   beside optim 200 "${pytest[@]}" packages/optim/tests/test_ops.py
+  beside fuzz 100 python3 -m atled.testing.fuzz --device cuda --seconds 60
+  beside wild 100 python3 -W ignore -m atled.testing.fuzz --device cuda --seconds 60 --wild
   beside digits 60 python3 examples/train_digits.py --device cuda --out "$logs/digits"
   selection='(add or sum or softmax or cumsum or sort or index_select or index_put or matmul) and float32 and test_op'
   for tool in memcheck racecheck; do

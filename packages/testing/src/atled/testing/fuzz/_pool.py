@@ -47,10 +47,11 @@ class Value:
 
 
 class Pool:
-    """The values of one program."""
+    """The values of one program, all on one device."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, device: str = "cpu") -> None:
         self.rng = rng
+        self.device = device
         self.values: list[Value] = []
         self.count = 0
 
@@ -83,7 +84,11 @@ class Pool:
     def fresh(self, dtype: str | None = None, shape: tuple[int, ...] | None = None) -> Value:
         """A tensor with memory of its own."""
         array = self.numbers(dtype or self.dtype(), self.shape() if shape is None else shape)
-        return self.add(from_numpy(array), array)
+        return self.add(self.place(array), array)
+
+    def place(self, array: Array) -> at.Tensor:
+        """The array's values on the program's device."""
+        return from_numpy(array, self.device)
 
     def add(self, tensor: at.Tensor, array: Array) -> Value:
         """Takes a tensor in, in place of a random one when there are many."""

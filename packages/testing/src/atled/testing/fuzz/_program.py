@@ -48,19 +48,20 @@ def run_step(pool: Pool, step: Step) -> None:
             pool.add(got, values)
 
 
-def run_program(seed: int, steps: int = 40) -> int:
-    """Runs one program; returns how many steps there were, and raises Mismatch at the first that goes wrong.
+def run_program(seed: int, steps: int = 40, device: str = "cpu") -> int:
+    """Runs one program on a device; returns how many steps there were, and raises Mismatch at the first wrong one.
 
     >>> run_program(seed=1, steps=5)
     5
     """
     rng = np.random.default_rng(seed)
-    pool = Pool(rng)
+    pool = Pool(rng, device)
     lines: list[str] = []
     for _ in range(3):
         value = pool.fresh()
         lines.append(f"{value.name}: {value.dtype}{list(value.shape)}")
     names = list(STEPS)
+    place = f" --device {device}" if device != "cpu" else ""
     done = 0
     while done < steps:
         step = STEPS[names[int(rng.integers(len(names)))]](pool)
@@ -71,7 +72,7 @@ def run_program(seed: int, steps: int = 40) -> int:
             run_step(pool, step)
         except (AssertionError, at.AtledError, TypeError, ValueError) as error:
             program = "\n  ".join(lines)
-            again = f"run again: python -m atled.testing.fuzz --seed {seed} --programs 1 --steps {steps}"
+            again = f"run again: python -m atled.testing.fuzz --seed {seed} --programs 1 --steps {steps}{place}"
             raise Mismatch(f"{type(error).__name__}: {error}\n  {program}\n{again}") from error
         done += 1
     return done

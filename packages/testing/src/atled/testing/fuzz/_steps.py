@@ -502,8 +502,8 @@ def _index_key(pool: Pool, value: Value) -> tuple[Any, ...] | None:
     return tuple(key) if any(isinstance(k, np.ndarray) for k in key) else None
 
 
-def _to_tensors(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(at.tensor(k) if isinstance(k, np.ndarray) else k for k in key)
+def _to_tensors(pool: Pool, key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(pool.place(k) if isinstance(k, np.ndarray) else k for k in key)
 
 
 def _key_text(key: tuple[Any, ...]) -> str:
@@ -529,7 +529,7 @@ def getitem_by_index(pool: Pool) -> Step | None:
         return None
     return Step(
         text=f"{value.name}{_key_text(key)}",
-        actual=lambda: value.tensor[_to_tensors(key)],
+        actual=lambda: value.tensor[_to_tensors(pool, key)],
         expected=lambda: np.array(value.array[key]),
         dtype=value.dtype,
     )
@@ -562,7 +562,7 @@ def assign(pool: Pool, name: str) -> Step | None:
         return result
 
     def actual() -> None:
-        value.tensor[_to_tensors(key)] = given
+        value.tensor[_to_tensors(pool, key)] = given
 
     return Step(text=f"{value.name}{_key_text(key)} = {text}", actual=actual, expected=expected, target=value)
 
@@ -641,7 +641,7 @@ def gather(pool: Pool) -> Step | None:
     index = pool.rng.integers(0, value.shape[dim], shape).astype(_index_dtype(pool, value.shape[dim]))
     return Step(
         text=f"{value.name}.gather({dim}, {index.tolist()})",
-        actual=lambda: at.gather(value.tensor, dim, at.tensor(index)),
+        actual=lambda: at.gather(value.tensor, dim, pool.place(index)),
         expected=lambda: np.take_along_axis(value.array, index, dim),
     )
 
@@ -666,7 +666,7 @@ def scatter(pool: Pool) -> Step | None:
 
     return Step(
         text=f"{value.name}.scatter({dim}, {index.tolist()}, {source.name})",
-        actual=lambda: at.scatter(value.tensor, dim, at.tensor(index), source.tensor),
+        actual=lambda: at.scatter(value.tensor, dim, pool.place(index), source.tensor),
         expected=expected,
     )
 
@@ -689,7 +689,7 @@ def index_add(pool: Pool) -> Step | None:
 
     return Step(
         text=f"{value.name}.index_add({dim}, {index.tolist()}, {source.name})",
-        actual=lambda: value.tensor.index_add(dim, at.tensor(index), source.tensor),
+        actual=lambda: value.tensor.index_add(dim, pool.place(index), source.tensor),
         expected=expected,
     )
 

@@ -48,7 +48,7 @@ def _argument(pool: Pool, kind: str) -> Any:
         "float": lambda: float(rng.choice(_FLOATS)),
         "bool": lambda: bool(rng.random() < 0.5),
         "str": lambda: str(rng.choice(_STRINGS)),
-        "device": lambda: str(rng.choice(["cpu", "meta", "cpu:1", "nowhere"])),
+        "device": lambda: str(rng.choice(["cpu", "meta", "cpu:1", "nowhere", pool.device])),
         "Generator": lambda: at.Generator(),
     }
     return simple[plain]()
@@ -58,12 +58,16 @@ def _tensor(pool: Pool) -> at.Tensor:
     value = pool.pick(lambda v: v.array.size <= _LARGEST) if pool.rng.random() < 0.7 else None
     while value is None or value.array.size > _LARGEST:
         value = pool.fresh()
-    return value.tensor
+    return value.tensor if pool.device == "cpu" or pool.rng.random() < 0.97 else value.tensor.cpu()
 
 
-def run_wild(seed: int, steps: int = 40) -> int:
-    """Calls as many ops at random; returns how many, and raises Mismatch when an error is not atled's own."""
-    pool = Pool(np.random.default_rng(seed))
+def run_wild(seed: int, steps: int = 40, device: str = "cpu") -> int:
+    """Calls as many ops at random; returns how many, and raises Mismatch when an error is not atled's own.
+
+    On other devices than the CPU it waits for each, which may raise only then.
+    """
+    pool = Pool(np.random.default_rng(seed), device)
+    one = pool.place(np.ones(1))
     ops = [op for op in _core.ops() if op.ns in NAMESPACES]
     for _ in range(steps):
         op = ops[int(pool.rng.integers(len(ops)))]
@@ -74,6 +78,7 @@ def run_wild(seed: int, steps: int = 40) -> int:
             given[name] = _argument(pool, kind.strip())
         try:
             op(**given)
+            one.cpu()
         except at.AtledError:
             pass
         except Exception as error:
