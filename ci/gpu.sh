@@ -95,6 +95,7 @@ if step build 300 bash -c build; then
   beside optim 200 "${pytest[@]}" packages/optim/tests/test_ops.py
   beside fuzz 100 python3 -m atled.testing.fuzz --device cuda --seconds 60
   beside wild 100 python3 -W ignore -m atled.testing.fuzz --device cuda --seconds 60 --wild
+  beside fuzz-grad 100 python3 -W ignore -m atled.testing.fuzz --device cuda --seconds 60 --gradients
   beside digits 60 python3 examples/train_digits.py --device cuda --out "$logs/digits"
   selection='(add or sum or softmax or cumsum or sort or index_select or index_put or matmul) and float32 and test_op'
   for tool in memcheck racecheck; do

@@ -51,8 +51,8 @@ class Tally:
 
 def gradients(program: Program, arrays: Arrays) -> tuple[float, Arrays]:
     """The loss and the tape's gradients."""
-    leaves, slots = program.values(Atled(), arrays)
-    loss = program.loss(Atled(), slots)
+    leaves, slots = program.values(Atled(program.device), arrays)
+    loss = program.loss(Atled(program.device), slots)
     loss.backward()
     return loss.item(), [_gradient(leaf) for leaf in leaves]
 
@@ -67,7 +67,7 @@ def _seeds(program: Program) -> Arrays:
 
 def second_gradients(program: Program, arrays: Arrays) -> tuple[float, Arrays]:
     """A random projection of the tape's gradients, and the tape's gradients of that."""
-    world = Atled()
+    world = Atled(program.device)
     leaves, slots = program.values(world, arrays)
     program.loss(world, slots).backward(create_graph=True)
     total = world.constant(np.zeros(()))
@@ -90,7 +90,7 @@ def projection(program: Program, arrays: Arrays) -> float:
 
 def loss_of(program: Program, arrays: Arrays) -> float:
     """The loss alone."""
-    return float(program.loss(Atled(), program.values(Atled(), arrays)[1]).item())
+    return float(program.loss(Atled(program.device), program.values(Atled(program.device), arrays)[1]).item())
 
 
 def differences(f: Callable[[Arrays], float], arrays: Arrays, direction: Arrays) -> tuple[float, float]:
@@ -174,35 +174,39 @@ def shrink(program: Program, wrong: Callable[[Program], str]) -> Program:
     return plain if fails(plain) else program
 
 
-def run_gradients(seed: int, steps: int = 8, peer: Peer | None = None) -> Tally:
+def run_gradients(seed: int, steps: int = 8, peer: Peer | None = None, device: str = "cpu") -> Tally:
     """Draws the program of that seed and compares its gradients; Mismatch shows a shrunken program if one is wrong.
 
-    A peer compares them with another library's: it answers whether that can run the program, and what is wrong.
+    They are computed on a device. A peer compares them with another library's: it answers whether that can run the
+    program, and what is wrong.
 
     >>> run_gradients(seed=2, steps=3).compared > 0
     True
     """
     with np.errstate(all="ignore"):
-        program = draw_program(seed, steps)
+        program = replace(draw_program(seed, steps), device=device)
         tally = Tally()
         for second in (False, True) if seed % 3 == 0 else (False,):
             try:
                 counted, wrong = compare(program, second=second)
             except Exception as error:
-                raise Mismatch(f"{type(error).__name__}: {error}\n  {program}\n{_again(seed, steps)}") from error
+                raise Mismatch(f"{type(error).__name__}: {error}\n  {program}\n{_again(program, steps)}") from error
             tally += counted
             if wrong:
                 smaller = shrink(program, lambda part: compare(part, second=second)[1])  # noqa: B023 - used at once
                 text = compare(smaller, second=second)[1]
-                raise Mismatch(f"{text}\n  {smaller}\n{_again(seed, steps)}")
+                raise Mismatch(f"{text}\n  {smaller}\n{_again(program, steps)}")
         if peer is not None:
             ran, wrong = peer(program)
             tally.peer += ran
             if wrong:
                 smaller = shrink(program, lambda part: peer(part)[1])
-                raise Mismatch(f"{peer(smaller)[1]}\n  {smaller}\n{_again(seed, steps)} --torch")
+                raise Mismatch(f"{peer(smaller)[1]}\n  {smaller}\n{_again(program, steps)} --torch")
     return tally
 
 
-def _again(seed: int, steps: int) -> str:
-    return f"run again: python -m atled.testing.fuzz --gradients --seed {seed} --programs 1 --steps {steps}"
+def _again(program: Program, steps: int) -> str:
+    place = f" --device {program.device}" if program.device != "cpu" else ""
+    return (
+        f"run again: python -m atled.testing.fuzz --gradients --seed {program.seed} --programs 1 --steps {steps}{place}"
+    )

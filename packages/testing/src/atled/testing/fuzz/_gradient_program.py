@@ -30,7 +30,10 @@ class World(Protocol):
 
 
 class Atled:
-    """atled itself."""
+    """atled itself, on one device."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
 
     def call(self, op: str, *args: Any, **kwargs: Any) -> Any:
         """Through ``at.ops``, or the public function where there is one of core's."""
@@ -39,11 +42,12 @@ class Atled:
 
     def constant(self, array: Array) -> Tensor:
         """A copy."""
-        return from_numpy(array)
+        return from_numpy(array, self.device)
 
     def leaf(self, array: Array, layout: int) -> Tensor:
         """layout: the number of one of `LAYOUTS`, or -1 for a contiguous tensor."""
-        return (from_numpy(array) if layout < 0 else LAYOUTS[layout](array, "cpu")).requires_grad_()
+        make = from_numpy if layout < 0 else LAYOUTS[layout]
+        return make(array, self.device).requires_grad_()
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ class Program:
     steps: tuple[Step, ...] = ()
     only: int | None = None
     constants: dict[int, Array] = field(default_factory=dict)  # weights by slot
+    device: str = "cpu"
 
     def __str__(self) -> str:
         loss = "all" if self.only is None else f"v{self.only}"
