@@ -52,6 +52,8 @@ void ranked_rule(const atled_frame* f, atled_spec* outs) {
   if (!fits)
     fail(ATLED_E_SHAPE, "expected ranks of int64 for the lines of input, got shapes %s and %s",
          shape_text(ranks).c_str(), shape_text(input).c_str());
+  if (input->dl.shape[input->dl.ndim - 1] == 0 && numel(ranks) > 0)
+    fail(ATLED_E_BOUNDS, "expected no ranks in lines without elements, got shape %s", shape_text(ranks).c_str());
   for (int i = 0; i < 2; ++i) {
     same_spec(outs[i], input);
     outs[i].shape[input->dl.ndim - 1] = ranks->dl.shape[ranks->dl.ndim - 1];

@@ -172,6 +172,7 @@ SPECS = [
         ranks,
         HostErrorCase(at.BoundsError, r"ranks in \[0, 3\), got 3", X, np.array([3]), False),
         ErrorCase(at.ShapeError, "for the lines of input", X, np.ones((3, 1), np.int64), False),
+        ErrorCase(at.BoundsError, "no ranks in lines without elements", EMPTY, np.array([0]), False),
     ),
     op("median_dim", median(False), medians, NO_ORDER, DIM, NO_ELEMENTS),
     op("nanmedian_dim", median(True), medians, NO_ORDER, DIM, NO_ELEMENTS),
