@@ -34,6 +34,7 @@ DTYPES = BOOL + INTEGERS + FLOATS + COMPLEX
 # Where PyTorch and the standard give one name two meanings, atled.core has PyTorch's (see docs/array-api.md).
 PYTORCHS = {
     *("equal", "nonzero", "sort", "argsort", "std", "var", "sum", "prod", "squeeze", "meshgrid", "can_cast", "clip"),
+    *("max", "min"),
 }
 # Where an argument that may be given by position has another name there; full_like for its wide integers, as full.
 RENAMED = {"arange", "broadcast_to", "empty", "expand_dims", "full", "full_like", "linspace", "ones", "permute_dims"}

@@ -48,3 +48,78 @@ def test_unique_consecutive() -> None:
     assert t.unique_consecutive().tolist() == [1, 2, 1]
     values, inverse, counts = at.unique_consecutive(t, True, True, 0)
     assert values.tolist() == [[1, 1], [2, 1]] and inverse.tolist() == [0, 0, 1] and counts.tolist() == [2, 1]
+
+
+def test_where_of_a_condition_alone_are_its_indices() -> None:
+    rows, columns = at.where(at.asarray(X > 0))
+    np.testing.assert_array_equal(rows.numpy(), np.where(X > 0)[0])
+    np.testing.assert_array_equal(columns.numpy(), np.where(X > 0)[1])
+    with pytest.raises(at.ArgumentError, match="where: expected both input and other, or neither"):
+        at.where(at.asarray(X > 0), 1.0)
+
+
+def test_the_method_where_takes_the_condition_first() -> None:
+    x, condition = at.asarray(X), at.asarray(X > 0)
+    np.testing.assert_array_equal(x.where(condition, 0.0).numpy(), np.where(X > 0, X, 0))
+    flags = at.tensor([True, True, False])
+    assert flags.where(at.tensor([True, False, False]), ~flags).tolist() == [True, False, True]
+
+
+def test_repeat_interleave_of_counts_alone() -> None:
+    assert at.repeat_interleave(at.tensor([2, 0, 1])).tolist() == [0, 0, 2]
+    assert at.tensor([1, 2]).repeat_interleave(at.tensor([1, 2]), output_size=3).tolist() == [1, 2, 2]
+
+
+def test_several_tensors_get_dimensions() -> None:
+    for function in (at.atleast_1d, at.atleast_2d, at.atleast_3d):
+        reference = getattr(np, function.__name__)(X[0])
+        assert function(at.asarray(X[0])).shape == reference.shape
+        both = function(at.tensor(1), at.asarray(X[0]))
+        assert isinstance(both, tuple) and both[1].shape == reference.shape
+        assert [t.shape for t in function([at.tensor(1), at.asarray(X[0])])] == [t.shape for t in both]
+
+
+@pytest.mark.parametrize("cuts", [2, [1], (3,), [1, 3], [0], [-1], [9]], ids=str)
+def test_pieces_at_indices_or_so_many(cuts: object) -> None:
+    x = at.asarray(X)
+    cases = [
+        (at.tensor_split(x, cuts, 1), np.array_split(X, cuts, 1)),  # type: ignore[call-overload]
+        (x.hsplit(cuts), np.array_split(X, cuts, 1)),  # type: ignore[call-overload]
+        (x.vsplit(cuts), np.array_split(X, cuts, 0)),  # type: ignore[call-overload]
+        (x[None].dsplit(cuts), np.array_split(X[None], cuts, 2)),  # type: ignore[call-overload]
+    ]
+    for got, expected in cases:
+        assert [t.tolist() for t in got] == [a.tolist() for a in expected]
+
+
+def test_pieces_at_indices_in_a_tensor() -> None:
+    x = at.arange(5)
+    assert [t.tolist() for t in x.tensor_split(at.tensor([1]))] == [[0], [1, 2, 3, 4]]
+    assert [t.tolist() for t in x.tensor_split(at.tensor(2))] == [[0, 1, 2], [3, 4]]
+
+
+def test_split() -> None:
+    x = at.arange(5)
+    assert [t.tolist() for t in x.split(split_size=2)] == [[0, 1], [2, 3], [4]]
+    assert [t.tolist() for t in at.split(x, [5])] == [[0, 1, 2, 3, 4]]
+    with pytest.raises(at.ShapeError):
+        x.split([2])
+
+
+def test_norm_by_name() -> None:
+    x = at.asarray(X)
+    for p, order in (("fro", None), ("nuc", "nuc")):
+        np.testing.assert_allclose(x.norm(p).item(), np.linalg.norm(X, order), rtol=1e-12)  # type: ignore[call-overload]
+        np.testing.assert_allclose(at.norm(x[None], p, (1, 2)).numpy(), [np.linalg.norm(X, order)], rtol=1e-12)  # type: ignore[call-overload]
+    np.testing.assert_allclose(x.norm("fro", dim=1, keepdim=True).numpy(), np.linalg.norm(X, axis=1, keepdims=True))
+    assert x.norm(None).item() == x.norm().item()
+    with pytest.raises(at.InvalidValueError, match="'fro' or 'nuc', got 'foo'"):
+        x.norm("foo")
+
+
+def test_axis_is_dim() -> None:
+    x = at.asarray(X)
+    for function, reference, place in ((at.max, np.max, np.argmax), (at.min, np.min, np.argmin)):
+        values, indices = function(x, axis=1, keepdims=True)
+        np.testing.assert_array_equal(values.numpy(), reference(X, axis=1, keepdims=True))
+        np.testing.assert_array_equal(indices.numpy(), place(X, axis=1, keepdims=True))

@@ -17,15 +17,26 @@ from atled.core._core import default_generator as default_generator
 from atled.core._methods import layout as layout
 from atled.core._methods import strided as strided
 from atled.core._ops import ops as ops
+from atled.core._overloads import atleast_1d as atleast_1d
+from atled.core._overloads import atleast_2d as atleast_2d
+from atled.core._overloads import atleast_3d as atleast_3d
+from atled.core._overloads import dsplit as dsplit
+from atled.core._overloads import hsplit as hsplit
 from atled.core._overloads import max as max
 from atled.core._overloads import median as median
 from atled.core._overloads import min as min
 from atled.core._overloads import nanmedian as nanmedian
 from atled.core._overloads import nonzero as nonzero
+from atled.core._overloads import norm as norm
 from atled.core._overloads import repeat as repeat
+from atled.core._overloads import repeat_interleave as repeat_interleave
+from atled.core._overloads import split as split
+from atled.core._overloads import tensor_split as tensor_split
 from atled.core._overloads import tensordot as tensordot
 from atled.core._overloads import unique as unique
 from atled.core._overloads import unique_consecutive as unique_consecutive
+from atled.core._overloads import vsplit as vsplit
+from atled.core._overloads import where as where
 
 half = _core.float16
 float = _core.float32

@@ -8,9 +8,12 @@ from atled.core._ops import ops
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, overload
 
-_amax, _amin = ops.core.amax, ops.core.amin
+
+_amax, _amin, _choose, _norm = ops.core.amax, ops.core.amin, ops.core.where, ops.core.norm
+_split, _split_with_sizes = ops.core.split, ops.core.split_with_sizes
+_END = 2**62  # past the last index of every dimension
 
 
 def max(
@@ -24,7 +27,8 @@ def max(
 ) -> Any:
     """The largest element; along an int ``dim``, the named tuple ``(values, indices)``; with a tensor, ``maximum``.
 
-    ``axis`` and ``keepdims``, the array API's names, and several dims give the values alone (``amax``).
+    ``axis`` and ``keepdims`` are other names of ``dim`` and ``keepdim``. Several dims give the values alone, as
+    ``amax`` does.
 
     >>> import atled.core as at
     >>> at.max(at.tensor([[1, 5], [3, 2]]), 1).indices.tolist()
@@ -46,7 +50,8 @@ def min(
 ) -> Any:
     """The smallest element; along an int ``dim``, the named tuple ``(values, indices)``; with a tensor, ``minimum``.
 
-    ``axis`` and ``keepdims``, the array API's names, and several dims give the values alone (``amin``).
+    ``axis`` and ``keepdims`` are other names of ``dim`` and ``keepdim``. Several dims give the values alone, as
+    ``amin`` does.
 
     >>> import atled.core as at
     >>> at.min(at.tensor([3.0, 1.0, 2.0])).item()
@@ -61,8 +66,7 @@ def _extreme(
     name: str, input: _core.Tensor, dim: Any, keepdim: bool, other: _core.Tensor | None, axis: Any, keepdims: bool
 ) -> Any:
     core = ops.core
-    if axis is not None or keepdims:
-        return getattr(core, "a" + name)(input, axis, keepdims)
+    dim, keepdim = axis if dim is None else dim, keepdim or keepdims
     if isinstance(dim, _core.Tensor):
         other = dim
     if other is not None:
@@ -115,6 +119,139 @@ def nonzero(input: _core.Tensor, *, as_tuple: bool = False) -> Any:
     return rows.unbind(1) if input.ndim else (ops.core.nonzero(input.reshape(1)).reshape(-1),)
 
 
+if TYPE_CHECKING:
+
+    @overload
+    def where(condition: _core.Tensor) -> tuple[_core.Tensor, ...]: ...
+    @overload
+    def where(
+        condition: _core.Tensor,
+        input: _core.Tensor | complex,
+        other: _core.Tensor | complex,
+        *,
+        out: _core.Tensor | None = None,
+    ) -> _core.Tensor: ...
+    def where(*arguments: Any, **named: Any) -> Any: ...
+
+else:
+
+    def where(
+        condition: _core.Tensor,
+        input: _core.Tensor | complex | None = None,
+        other: _core.Tensor | complex | None = None,
+        *,
+        out: _core.Tensor | None = None,
+    ) -> Any:
+        """Elements of input where the condition holds, of other elsewhere; all broadcast.
+
+        Of a condition alone the indices of where it holds: a tensor for each dimension, as ``nonzero(as_tuple=True)``.
+
+        >>> import atled.core as at
+        >>> at.where(at.tensor([True, False]), at.tensor([1, 2]), 0).tolist()
+        [1, 0]
+        >>> at.where(at.tensor([0, 3, 4]) > 0)[0].tolist()
+        [1, 2]
+        """
+        if input is None and other is None and out is None:
+            return nonzero(condition, as_tuple=True)
+        if input is None or other is None:
+            raise _core.ArgumentError("where: expected both input and other, or neither")
+        if out is None:
+            return _choose(condition, input, other)
+        return _choose(condition, input, other, out=out)
+
+
+def _where(
+    self: _core.Tensor,
+    condition: _core.Tensor,
+    other: _core.Tensor | complex,
+) -> Any:
+    """Elements of the tensor where the condition holds, of other elsewhere: ``at.where(condition, self, other)``."""
+    return _choose(condition, self, other)
+
+
+def norm(
+    input: _core.Tensor,
+    p: complex | str | None = "fro",
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    out: _core.Tensor | None = None,
+    dtype: _core.dtype | None = None,
+) -> _core.Tensor:
+    """The p-norm of all elements or along dimensions; ``"nuc"`` is a matrix's, the sum of its singular values.
+
+    ``"fro"`` is the 2-norm. ``at.linalg.vector_norm`` and ``matrix_norm`` say which of the two is meant.
+
+    >>> import atled.core as at
+    >>> at.norm(at.tensor([3.0, 4.0])).item()
+    5.0
+    """
+    named: dict[str, Any] = {} if out is None else {"out": out}
+    if p == "nuc":
+        plane = (-2, -1) if dim is None else dim
+        return ops.linalg.matrix_norm(input, "nuc", plane, keepdim, dtype=dtype, **named)  # type: ignore[no-any-return]
+    if isinstance(p, str) and p != "fro":
+        raise _core.InvalidValueError(f"norm: expected p to be a number, 'fro' or 'nuc', got {p!r}")
+    return _norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype=dtype, **named)  # type: ignore[no-any-return]
+
+
+def split(
+    input: _core.Tensor,
+    split_size_or_sections: int | Sequence[int] | None = None,
+    dim: int = 0,
+    *,
+    split_size: int | Sequence[int] | None = None,
+) -> tuple[_core.Tensor, ...]:
+    """Views of a dimension's pieces: all of one size but for the last, or of the sizes in a list.
+
+    ``split_size`` is the name that PyTorch's method has for it. ShapeError where a list adds up to another size.
+
+    >>> import atled.core as at
+    >>> [part.tolist() for part in at.arange(5).split(2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    size = split_size if split_size_or_sections is None else split_size_or_sections
+    return (_split_with_sizes if isinstance(size, (list, tuple)) else _split)(input, size, dim)  # type: ignore[no-any-return]
+
+
+def tensor_split(
+    input: _core.Tensor, indices_or_sections: int | Sequence[int] | _core.Tensor, dim: int = 0
+) -> tuple[_core.Tensor, ...]:
+    """Pieces along a dimension: so many of nearly equal size, or cut at the indices of a list or a 1-d tensor.
+
+    >>> import atled.core as at
+    >>> [part.tolist() for part in at.arange(5).tensor_split(2)]
+    [[0, 1, 2], [3, 4]]
+    >>> [part.tolist() for part in at.arange(5).tensor_split([2])]
+    [[0, 1], [2, 3, 4]]
+    """
+    return _cut(ops.core.tensor_split, input, indices_or_sections, dim)
+
+
+def hsplit(input: _core.Tensor, indices_or_sections: int | Sequence[int] | _core.Tensor) -> tuple[_core.Tensor, ...]:
+    """``tensor_split`` of dimension 1, or 0 for vectors."""
+    return _cut(ops.core.hsplit, input, indices_or_sections)
+
+
+def vsplit(input: _core.Tensor, indices_or_sections: int | Sequence[int] | _core.Tensor) -> tuple[_core.Tensor, ...]:
+    """``tensor_split`` of dimension 0."""
+    return _cut(ops.core.vsplit, input, indices_or_sections)
+
+
+def dsplit(input: _core.Tensor, indices_or_sections: int | Sequence[int] | _core.Tensor) -> tuple[_core.Tensor, ...]:
+    """``tensor_split`` of dimension 2."""
+    return _cut(ops.core.dsplit, input, indices_or_sections)
+
+
+def _cut(op: _core.Op, input: _core.Tensor, where: Any, *dim: int) -> tuple[_core.Tensor, ...]:
+    if isinstance(where, _core.Tensor):
+        where = where.tolist()
+    if isinstance(where, (tuple, list)) and len(where) == 1:
+        # The op takes a list of one for a number of pieces: the last piece is cut once more, at its end.
+        return op(input, [*where, _END], *dim)[:2]  # type: ignore[no-any-return]
+    return op(input, where, *dim)  # type: ignore[no-any-return]
+
+
 def repeat(x: _core.Tensor, repeats: int | _core.Tensor, /, *, axis: int | None = None) -> Any:
     """Each element ``repeats`` times, along an axis or of the flattened tensor: the array API's ``repeat``.
 
@@ -151,6 +288,43 @@ def tensordot(
         raise _core.ArgumentError(f"tensordot: expected dims to be an int or two lists of ints, got {chosen!r}")
     first, second = ([d] if isinstance(d, int) else list(d) for d in chosen)
     return ops.core.tensordot(a, b, dims_a=first, dims_b=second)
+
+
+def repeat_interleave(
+    input: _core.Tensor,
+    repeats: int | _core.Tensor | None = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> _core.Tensor:
+    """Each element ``repeats`` times, along a dimension or of the flattened tensor.
+
+    Of repeats alone, a vector of counts: the index i so often as the i-th says.
+
+    >>> import atled.core as at
+    >>> at.repeat_interleave(at.tensor([1, 2]), 2).tolist()
+    [1, 1, 2, 2]
+    >>> at.repeat_interleave(at.tensor([1, 0, 2])).tolist()
+    [0, 2, 2]
+    """
+    if repeats is None:
+        input, repeats = ops.core.arange(input.numel(), device=input.device), input
+    return ops.core.repeat_interleave(input, repeats, dim, output_size=output_size)  # type: ignore[no-any-return]
+
+
+def _lifted(n: int) -> Any:
+    op = getattr(ops.core, f"atleast_{n}d")
+
+    def lift(*tensors: Any) -> Any:
+        given = tensors[0] if len(tensors) == 1 else tensors
+        return tuple(map(op, given)) if isinstance(given, (tuple, list)) else op(given)
+
+    lift.__name__ = lift.__qualname__ = f"atleast_{n}d"
+    lift.__doc__ = f"""A tensor with at least {n} dimensions; of several tensors, or a list of them, a tuple of such."""
+    return lift
+
+
+atleast_1d, atleast_2d, atleast_3d = map(_lifted, (1, 2, 3))
 
 
 def unique(
@@ -207,5 +381,7 @@ def _chosen(values: Any, inverse: Any, counts: Any, return_inverse: bool, return
 
 def install() -> None:
     """Puts these on Tensor."""
-    for function in (max, min, median, nanmedian, nonzero, unique, unique_consecutive):
+    functions = (max, min, median, nanmedian, nonzero, unique, unique_consecutive, norm, repeat_interleave)
+    for function in (*functions, split, tensor_split, hsplit, vsplit, dsplit):
         setattr(_core.Tensor, function.__name__, function)
+    setattr(_core.Tensor, "where", _where)  # noqa: B010 - not the method that a type checker knows

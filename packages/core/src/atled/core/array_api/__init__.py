@@ -46,6 +46,16 @@ def nonzero(x: Tensor, /) -> tuple[Tensor, ...]:
     return indices
 
 
+def max(x: Tensor, /, *, axis: _Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element, along axes where these are given (PyTorch's ``max`` answers their indices as well)."""
+    return at.amax(x, axis, keepdims)
+
+
+def min(x: Tensor, /, *, axis: _Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element, along axes where these are given (PyTorch's ``min`` answers their indices as well)."""
+    return at.amin(x, axis, keepdims)
+
+
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """The elements in order along an axis (PyTorch's ``sort`` answers their indices as well)."""
     return at.sort(x, axis, descending, stable=stable).values
