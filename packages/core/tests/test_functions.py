@@ -198,3 +198,25 @@ def test_functions_with_other_signatures_than_their_ops() -> None:
     assert at.tensordot(at.ones(2, 3), at.ones(3), axes=1).tolist() == [3, 3]
     with pytest.raises(at.ArgumentError, match="two lists of ints"):
         at.tensordot(at.ones(2), at.ones(2), ([0],))
+
+
+def test_numbers_in_tensors() -> None:
+    two, half = at.tensor(2), at.tensor(0.5)
+    assert at.arange(two).tolist() == [0, 1] and at.arange(0, at.tensor(4), two).tolist() == [0, 2]
+    assert at.linspace(0, half, 2).tolist() == [0.0, 0.5]
+    assert at.full((2,), at.tensor(True)).dtype == at.bool and at.full((1,), at.tensor(1j)).tolist() == [1j]
+    x = at.ones(2)
+    assert x.add(x, alpha=half).tolist() == [1.5, 1.5] and x.norm(two).item() == at.norm(x).item()
+    assert x.nan_to_num(half).tolist() == [1.0, 1.0] and x.std(correction=at.tensor(0)).item() == 0
+    with pytest.raises(at.ArgumentError, match="arange: expected start to be Scalar, got Tensor"):
+        at.arange(at.ones(1))
+    with pytest.raises(at.DeviceError):
+        at.arange(at.empty((), device="meta"))
+    with pytest.raises(at.InvalidValueError, match="expected an integer that fits 64 bits"):
+        at.full((1,), 10**30)
+
+
+def test_another_librarys_tensor_is_named_in_full() -> None:
+    tensor = type("Tensor", (), {"__module__": "other"})
+    with pytest.raises(at.ArgumentError, match="exp: expected input to be Tensor, got other.Tensor"):
+        at.exp(tensor())

@@ -63,6 +63,14 @@ int to_double(PyObject* object, double* out) {
   return 1;
 }
 
+// The number that a 0-d tensor holds; NULL for other objects, or with an exception set. What a layer looks at is no
+// number: a gradient would end here without a word, and in a vmap there are many.
+Ref number_in(PyObject* object) {
+  if (!is_tensor(object)) return Ref();
+  atled_tensor* t = tensor_of(object);
+  return t->dl.ndim == 0 && !keys_of(t) ? Ref(item(t)) : Ref();
+}
+
 // A list or tuple as it is; other iterables (range, numpy shapes) as a new list that scratch keeps.
 PyObject* sequence(PyObject* object, Scratch& scratch) {
   if (PyTuple_Check(object) || PyList_Check(object)) return object;
@@ -157,6 +165,7 @@ int to_string(PyObject* object, atled_value* out) {
 }  // namespace
 
 bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch) {
+  Ref number;
   if (PyFloat_Check(object)) {
     *out = value(PyFloat_AsDouble(object));
     return true;
@@ -171,6 +180,13 @@ bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch) {
     i = PyLong_AsLongLongAndOverflow(object, &overflow);
     *out = value(i);
     return !overflow;
+  }
+  // NumPy's complex64 is no Python complex, and as a float would lose its imaginary part.
+  if (!PyComplex_Check(object) && !is_tensor(object) && !PyIndex_Check(object) &&
+      PyObject_HasAttrString(object, "__complex__") && PyObject_HasAttrString(object, "dtype")) {
+    number = Ref(PyObject_CallMethod(object, "__complex__", nullptr));
+    if (!number || !PyComplex_Check(number.get())) return false;
+    object = number.get();
   }
   if (PyComplex_Check(object)) {
     double* parts = reinterpret_cast<double*>(scratch.take(2));
@@ -236,10 +252,18 @@ int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& sc
         return 1;
       }
       return info.kind == Kind::kTensorOrScalar && to_scalar(object, out, scratch) ? 1 : 0;
-    case Kind::kScalar:
-      return to_scalar(object, out, scratch) ? 1 : 0;
     case Kind::kScalarOrString:
-      return PyUnicode_Check(object) ? to_string(object, out) : to_scalar(object, out, scratch) ? 1 : 0;
+      if (PyUnicode_Check(object)) return to_string(object, out);
+      [[fallthrough]];
+    case Kind::kScalar: {
+      if (to_scalar(object, out, scratch)) return 1;
+      if (PyLong_Check(object)) {
+        raise(ATLED_E_VALUE, nullptr, "expected an integer that fits 64 bits");
+        return -1;
+      }
+      const Ref number = number_in(object);
+      return number ? to_scalar(number.get(), out, scratch) : PyErr_Occurred() ? -1 : 0;
+    }
     case Kind::kInt: {
       int64_t i = 0;
       int status = to_int(object, &i);
@@ -248,7 +272,8 @@ int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& sc
     }
     case Kind::kFloat: {
       double f = 0;
-      if (!to_double(object, &f)) return 0;
+      const Ref number = number_in(object);
+      if (!to_double(number ? number.get() : object, &f)) return PyErr_Occurred() ? -1 : 0;
       *out = value(f);
       return 1;
     }

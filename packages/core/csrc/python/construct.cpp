@@ -1,4 +1,5 @@
 // Tensors from Python data (tensor, asarray) and Python data from tensors (item, tolist).
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -7,6 +8,7 @@
 #include "dispatch/error.h"
 #include "dispatch/thread_state.h"
 #include "functors/copy.h"
+#include "ops/rules.h"
 #include "python/python.h"
 #include "tensor/dtype.h"
 
@@ -19,15 +21,33 @@ enum class Rank { kNone, kBool, kInt, kFloat, kComplex };
 
 struct Shape {
   int64_t dims[ATLED_MAX_NDIM];
-  int ndim = -1;  // unknown until the first leaf
-  Rank rank = Rank::kNone;
-  int tensor_dtype = -1;
+  int ndim = -1;                             // unknown until the first leaf
+  Rank rank = Rank::kNone;                   // of Python's numbers
+  int dtype = -1;                            // of what has one: tensors and NumPy's numbers
+  const PyTypeObject* numpy_type = nullptr;  // the last class of NumPy's numbers, and its dtype
+  int numpy_dtype = -1;
 };
 
 bool is_list(PyObject* o) { return PyList_Check(o) || PyTuple_Check(o); }
 Py_ssize_t list_size(PyObject* o) { return PyList_Check(o) ? PyList_Size(o) : PyTuple_Size(o); }
 PyObject* list_item(PyObject* o, Py_ssize_t i) {
   return PyList_Check(o) ? PyList_GetItem(o, i) : PyTuple_GetItem(o, i);
+}
+
+// The dtype of a number of NumPy's, such as np.float32(1); -1 for Python's own, and for what has none.
+int numpy_dtype(PyObject* o) {
+  Ref dtype(PyObject_GetAttrString(o, "dtype"));
+  Ref name(dtype ? PyObject_GetAttrString(dtype.get(), "name") : nullptr);
+  const char* text = name && PyUnicode_Check(name.get()) ? PyUnicode_AsUTF8AndSize(name.get(), nullptr) : nullptr;
+  PyErr_Clear();
+  for (int id = 0; text && id < ATLED_NUM_DTYPES; ++id)
+    if (!strcmp(text, dtype_name(id))) return id;
+  return -1;
+}
+
+bool is_python_number(PyObject* o) {
+  const PyTypeObject* type = Py_TYPE(o);
+  return type == &PyFloat_Type || type == &PyLong_Type || type == &PyBool_Type || type == &PyComplex_Type;
 }
 
 Rank rank_of(PyObject* o) {
@@ -42,6 +62,27 @@ Rank rank_of(PyObject* o) {
   if (PyUnicode_Check(o) || PySequence_Check(o)) return Rank::kNone;
   if (PyIndex_Check(o)) return Rank::kInt;
   return PyNumber_Check(o) ? Rank::kFloat : Rank::kNone;
+}
+
+// The common dtype of two; -1 with an exception set.
+int promoted(int a, int b) {
+  int dtype = -1;
+  if (a >= 0 && b >= 0 && guard([&] { dtype = promote(a, b); }) != ATLED_OK) raise();
+  return dtype;
+}
+
+// Whether o has a dtype of its own, which then counts as it does beside others in an op.
+bool joins_dtype(PyObject* o, Shape& shape) {
+  int dtype = -1;
+  if (is_tensor(o)) {
+    dtype = tensor_of(o)->dtype;
+  } else {
+    if (shape.numpy_type != Py_TYPE(o)) shape.numpy_dtype = numpy_dtype(o);
+    shape.numpy_type = Py_TYPE(o);
+    dtype = shape.numpy_dtype;
+  }
+  if (dtype >= 0) shape.dtype = shape.dtype < 0 ? dtype : promoted(shape.dtype, dtype);
+  return dtype >= 0;
 }
 
 bool infer(PyObject* o, Shape& shape, int depth) {
@@ -77,8 +118,8 @@ bool infer(PyObject* o, Shape& shape, int depth) {
     raise(ATLED_E_ARGUMENT, "tensor", "expected numbers or nested lists of numbers, got %s", type_name(o).c_str());
     return false;
   }
-  if (rank > shape.rank) shape.rank = rank;
-  return true;
+  if (is_python_number(o) || !joins_dtype(o, shape)) shape.rank = std::max(shape.rank, rank);
+  return !PyErr_Occurred();
 }
 
 int dtype_of_rank(Rank rank) {
@@ -94,6 +135,12 @@ int dtype_of_rank(Rank rank) {
   }
 }
 
+// Python's numbers count with the dtype that they have alone, as in PyTorch.
+int common_dtype(const Shape& shape) {
+  if (shape.dtype < 0) return dtype_of_rank(shape.rank);
+  return shape.rank == Rank::kNone ? shape.dtype : promoted(shape.dtype, dtype_of_rank(shape.rank));
+}
+
 template <class T>
 bool store(PyObject* o, T* out) {
   if constexpr (std::is_same_v<T, bool>) {
@@ -101,8 +148,9 @@ bool store(PyObject* o, T* out) {
     *out = truth > 0;
     return truth >= 0;
   } else if constexpr (std::is_integral_v<T>) {
-    if (PyFloat_Check(o)) {
+    if (PyFloat_Check(o) || (!is_tensor(o) && !PyIndex_Check(o))) {
       double f = PyFloat_AsDouble(o);
+      if (f == -1.0 && PyErr_Occurred()) return false;
       if (!(f >= -9.3e18 && f <= 1.9e19)) {
         raise(ATLED_E_VALUE, "tensor", "expected numbers that fit %s, got a float outside it", dtype_name(dtype_of<T>));
         return false;
@@ -141,9 +189,8 @@ bool store(PyObject* o, T* out) {
                static_cast<typename T::value_type>(PyComplex_ImagAsDouble(o)));
       return true;
     }
-    Ref number;
-    if (is_tensor(o)) {
-      number = Ref(item(tensor_of(o)));
+    if (PyObject_HasAttrString(o, "__complex__")) {  // tensors and NumPy's numbers
+      Ref number(PyObject_CallMethod(o, "__complex__", nullptr));
       return number && store(number.get(), out);
     }
     double f = PyFloat_AsDouble(o);
@@ -174,7 +221,8 @@ bool fill(PyObject* o, int depth, int ndim, T*& at) {
 PyObject* from_sequence(PyObject* data, int dtype) {
   Shape shape;
   if (!infer(data, shape, 0)) return nullptr;
-  if (dtype < 0) dtype = dtype_of_rank(shape.rank);
+  if (dtype < 0) dtype = common_dtype(shape);
+  if (dtype < 0) return nullptr;
   TensorImpl* t = make_empty(dtype, shape.ndim, shape.dims, nullptr, DLDevice{kDLCPU, 0});
   if (!t) return raise();
   bool done = visit_any_dtype(dtype, [&](auto tag) {

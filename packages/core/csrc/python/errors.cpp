@@ -1,5 +1,6 @@
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
 #include "dispatch/error.h"
 #include "python/python.h"
@@ -94,7 +95,12 @@ PyObject* raise(int kind, const char* op, const char* format, ...) {
 std::string type_name(PyObject* object) {
   Ref name(PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__name__"));
   const char* text = name ? PyUnicode_AsUTF8AndSize(name.get(), nullptr) : nullptr;
-  return text ? text : "object";
+  if (!text) return "object";
+  if (strcmp(text, "Tensor") != 0 || is_tensor(object)) return text;
+  // Another library's, which the name alone would not tell.
+  Ref module(PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(object)), "__module__"));
+  const char* home = module ? PyUnicode_AsUTF8AndSize(module.get(), nullptr) : nullptr;
+  return home ? std::string(home) + "." + text : text;
 }
 
 int catch_exception() {
