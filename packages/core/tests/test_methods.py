@@ -195,3 +195,9 @@ def test_views_in_place_check_as_the_views_do() -> None:
         x.as_strided_((7,), (1,))
     assert x.shape == (2, 3)
     assert at.empty(2, 3, device="meta").t_().shape == (3, 2)
+
+
+def test_questions_that_programs_for_pytorch_ask() -> None:
+    x = at.ones(2)
+    names = ("sparse", "sparse_csr", "quantized", "mkldnn", "nested", "mps", "xpu")
+    assert not any(getattr(x, "is_" + name) for name in names)

@@ -111,6 +111,11 @@ def test_printing_changes_nothing() -> None:
 def test_format() -> None:
     assert f"{at.tensor(3.14159):.2f}" == "3.14"
     assert f"{at.tensor([1.0])}" == "tensor([1.])"
+    assert f"{at.tensor(2.5)} {at.tensor(True)} {at.tensor(7):03d} {at.tensor(1j)}" == "2.5 True 007 1j"
+    assert f"{at.ones(2):>12}" == "tensor([1., 1.])"
+    with pytest.raises(at.ArgumentError, match=r"format: expected a single number for '.2f', got .* shape \(1,\)"):
+        f"{at.ones(1):.2f}"
+    assert f"{at.empty((), device='meta')}" == repr(at.empty((), device="meta"))
 
 
 def test_meta_tensors_have_no_values() -> None:

@@ -96,11 +96,38 @@ def test_numbers_of_the_full_range() -> None:
         (np.float64(1.5), "float64", ()),
         (np.arange(3, dtype=np.int8), "int8", (3,)),
         ([np.float32(1), 2], "float32", (2,)),
+        ([np.float64(1), 2], "float64", (2,)),
+        ([[np.float16(1)], [2.0]], "float32", (2, 1)),
+        ([np.int8(1), np.int16(2)], "int16", (2,)),
+        ([np.uint8(1), True], "uint8", (2,)),
+        ([np.bool_(True)], "bool", (1,)),
+        ([np.bool_(True), 2], "int64", (2,)),
+        ([np.complex64(1), 2.0], "complex64", (2,)),
+        ([at.tensor(1, dtype=at.int8)], "int8", (1,)),
+        ([at.tensor(1.0, dtype=at.float64), 2], "float64", (2,)),
     ],
 )
 def test_what_tensor_makes_of_data(data: Any, dtype: str, shape: tuple[int, ...]) -> None:
     x = at.tensor(data)
     assert (x.dtype.name, x.shape) == (dtype, shape)
+
+
+def test_numpys_numbers_keep_their_values() -> None:
+    assert at.tensor([np.complex64(1 + 2j), 3.0]).tolist() == [1 + 2j, 3]
+    assert at.tensor([np.float32(1.5), np.True_], dtype=at.int64).tolist() == [1, 1]
+    assert (at.ones(1) * np.complex64(1 + 2j)).tolist() == [1 + 2j]
+    with pytest.raises(at.DTypeError, match="uint64"):
+        at.tensor([np.uint64(1), np.int64(1)])
+
+
+def test_the_class_called_as_in_pytorch() -> None:
+    assert at.Tensor([1, 2]).dtype == at.float32 and at.Tensor(np.arange(2)).tolist() == [0.0, 1.0]
+    assert at.Tensor(2, 3).shape == (2, 3) and at.Tensor(4).shape == (4,) and at.Tensor().shape == (0,)
+    x = at.arange(3)
+    assert at.Tensor(x).shares_storage(x) and at.Tensor(data=x).dtype == at.int64
+    for wrong in ((2, "a"), ([1.0], 2), (True, 2), ("a",), (None,)):
+        with pytest.raises(TypeError):
+            at.Tensor(*wrong)
 
 
 def test_tensors_of_tensors() -> None:
@@ -143,6 +170,13 @@ def test_operators_and_their_reflections(name: str, operator: Any) -> None:
     np.testing.assert_array_equal(to_numpy(operator(2, at.tensor(b))), operator(2, b))
 
 
+def test_operators_refuse_what_is_no_operand() -> None:
+    x = at.tensor([3])
+    for wrong in (lambda: 2 @ x, lambda: x @ 2, lambda: 2.0 @ x, lambda: x @ None, lambda: pow(x, 2, 5)):
+        with pytest.raises(TypeError):
+            wrong()
+
+
 def test_unary_operators() -> None:
     x = at.tensor([1.5, -2.0])
     assert (-x).tolist() == [-1.5, 2.0] and (+x).tolist() == [1.5, -2.0] and abs(x).tolist() == [1.5, 2.0]
@@ -171,14 +205,24 @@ def test_copy_deepcopy_and_pickle() -> None:
     assert copy.copy(x).tolist() == x.tolist()
     shared = copy.deepcopy([x, x])
     assert shared[0] is shared[1]
+    assert copy.deepcopy(x.T).stride() == at.clone(x.T).stride()
+
+
+def test_deepcopy_of_a_subclass() -> None:
+    x = Named(at.ones(3))
+    x.name = ["x"]
+    copied = copy.deepcopy(x)
+    assert type(copied) is Named and copied.tolist() == [1.0] * 3
+    assert copied.name == ["x"] and copied.name is not x.name
+
+
+class Named(at.Tensor):
+    """A tensor with a name."""
+
+    name: Any
 
 
 def test_subclasses() -> None:
-    class Named(at.Tensor):
-        """A tensor with a name."""
-
-        name: str
-
     x = Named(at.ones(3))
     x.name = "x"
     assert isinstance(x, at.Tensor) and x.name == "x" and type(x + 1) is at.Tensor

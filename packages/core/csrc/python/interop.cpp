@@ -431,8 +431,22 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
 
 void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<Exported*>(view->internal); }
 
-PyObject* tensor_numpy(PyObject* self, PyObject*) {
+PyObject* tensor_numpy(PyObject* self, PyObject* args, PyObject* kwargs) {
+  static const char* names[] = {"force", nullptr};
+  int force = 0;
+  if ((kwargs || PyTuple_Size(args)) &&
+      !PyArg_ParseTupleAndKeywords(args, kwargs, "|$p:numpy", const_cast<char**>(names), &force))
+    return nullptr;
   atled_tensor* t = tensor_of(self);
+  Ref plain;  // what `force` makes: off the graph, and on the host
+  if (force && keys_of(t) && PyObject_HasAttrString(self, "detach")) {
+    if (!(plain = Ref(PyObject_CallMethod(self, "detach", nullptr)))) return nullptr;
+    t = tensor_of(self = plain.get());
+  }
+  if (force && t->dl.device.device_type != kDLCPU) {
+    if (!(plain = Ref(PyObject_CallMethod(self, "cpu", nullptr)))) return nullptr;
+    t = tensor_of(self = plain.get());
+  }
   if (!readable(t, "numpy")) return nullptr;
   if (t->dl.device.device_type != kDLCPU)
     return raise(ATLED_E_DEVICE, "numpy", "expected a tensor on cpu, got %s; use .to(\"cpu\") first",

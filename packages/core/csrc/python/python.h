@@ -128,7 +128,7 @@ PyObject* adopt_foreign(PyObject* object);
 // Whether memory holds the values of t; else raises, naming `what` wanted them.
 bool readable(const atled_tensor* t, const char* what);
 PyObject* item(atled_tensor* t);  // the single element as a Python number
-PyObject* tensor_numpy(PyObject* self, PyObject* unused);
+PyObject* tensor_numpy(PyObject* self, PyObject* args, PyObject* kwargs);
 PyObject* tensor_tolist(PyObject* self, PyObject* unused);
 PyObject* tensor_dlpack(PyObject* self, PyObject* args, PyObject* kwargs);
 PyObject* tensor_dlpack_device(PyObject* self, PyObject* unused);

@@ -8,6 +8,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/registry.h"
 #include "python/python.h"
+#include "tensor/dtype.h"
 
 namespace atled::core::python {
 
@@ -47,15 +48,33 @@ void tensor_dealloc(PyObject* o) {
   Py_DECREF(type);
 }
 
-// Tensor(data): a tensor of this class over the memory of data, or over a new one made from it.
+// What Tensor(...) makes of anything but one tensor, as PyTorch's old constructor: memory of a size given by ints, or
+// data as numbers of the default dtype.
+Ref constructed(PyObject* args, PyObject* data) {
+  bool sizes = !data || PyTuple_Size(args) > 1;
+  for (Py_ssize_t i = 0; i < PyTuple_Size(args) && !PyErr_Occurred(); ++i)
+    sizes = (sizes || i == 0) && PyLong_Check(PyTuple_GetItem(args, i)) && !PyBool_Check(PyTuple_GetItem(args, i));
+  if (sizes) {
+    Ref empty = import_function("atled.core", "empty"), none(data ? nullptr : Py_BuildValue("(i)", 0));
+    return Ref(empty ? PyObject_CallObject(empty.get(), data ? args : none.get()) : nullptr);
+  }
+  if (PyTuple_Size(args) > 1)
+    return Ref(
+        raise(ATLED_E_ARGUMENT, "Tensor", "expected sizes as ints, or data alone; at.tensor(data) takes a dtype"));
+  Ref tensor = import_function("atled.core._core", "tensor"), one(PyTuple_Pack(1, data));
+  Ref dtype(Py_BuildValue("{sN}", "dtype", dtype_object(default_dtype())));
+  return Ref(tensor && one && dtype ? PyObject_Call(tensor.get(), one.get(), dtype.get()) : nullptr);
+}
+
+// Tensor(data): a tensor of this class over the memory of data, a tensor, or over a new one.
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-  PyObject* data = nullptr;
+  PyObject* data = PyTuple_Size(args) ? PyTuple_GetItem(args, 0) : nullptr;
   static const char* names[] = {"data", nullptr};
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Tensor", const_cast<char**>(names), &data)) return nullptr;
+  if (kwargs && !PyArg_ParseTupleAndKeywords(args, kwargs, "O:Tensor", const_cast<char**>(names), &data))
+    return nullptr;
   Ref made;
-  if (!is_tensor(data)) {
-    Ref tensor = import_function("atled.core._core", "tensor");
-    made = Ref(tensor ? PyObject_CallFunctionObjArgs(tensor.get(), data, nullptr) : nullptr);
+  if (!data || !is_tensor(data) || PyTuple_Size(args) > 1) {
+    made = constructed(args, data);
     if (!made) return nullptr;
     data = made.get();
   }
@@ -92,12 +111,12 @@ PyObject* binary(Slot& slot, PyObject* a, PyObject* b, uint32_t flags = 0) {
   PyObject* operands[2] = {a, b};
   Ref array;
   for (int i = 0; i < 2; ++i) {
+    const bool number = op->nargs > i && op->infos[static_cast<size_t>(i)].kind == Kind::kTensorOrScalar;
     if (is_tensor(operands[i])) {
       values[i] = value(tensor_of(operands[i]));
-    } else if (op->nargs <= i || op->infos[static_cast<size_t>(i)].kind != Kind::kTensorOrScalar ||
-               !to_scalar(operands[i], &values[i], scratch)) {
+    } else if (!number || !to_scalar(operands[i], &values[i], scratch)) {
       if (PyErr_Occurred()) return nullptr;
-      if (PyLong_Check(operands[i]) && is_tensor(operands[1 - i])) {
+      if (number && PyLong_Check(operands[i]) && is_tensor(operands[1 - i])) {
         if (to_wide(op->name, operands[i], operands, 2, &values[i], scratch) < 0) return nullptr;
         continue;
       }
@@ -170,7 +189,11 @@ PyObject* inplace_number_matmul(PyObject* a, PyObject* b) {
                  shape_text(p).c_str());
   return PyObject_CallMethod(a, "copy_", "O", product.get());
 }
-PyObject* number_power(PyObject* a, PyObject* b, PyObject*) { return number_power2(a, b); }
+// pow(a, b, modulus) is not computed: without an answer Python says so.
+PyObject* number_power(PyObject* a, PyObject* b, PyObject* modulus) {
+  if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
+  return number_power2(a, b);
+}
 PyObject* inplace_number_power(PyObject* a, PyObject* b, PyObject*) { return inplace_number_power2(a, b); }
 
 PyObject* compare(PyObject* a, PyObject* b, int operation) {
@@ -508,7 +531,10 @@ PyMethodDef tensor_methods[] = {
      "Bytes per element."},
     {"item", method_item, METH_NOARGS, "The single element as a Python number."},
     {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists of Python numbers."},
-    {"numpy", tensor_numpy, METH_NOARGS, "A NumPy array over the same memory (CPU only)."},
+    {"numpy", method(tensor_numpy), METH_VARARGS | METH_KEYWORDS,
+     "numpy(*, force=False): a NumPy array over the same memory; by force also of a tensor that requires grad, or, as "
+     "a "
+     "copy, of one on another device."},
     {"is_contiguous", method_is_contiguous, METH_NOARGS, "True when the elements lie in row-major order without gaps."},
     {"is_floating_point", method_is_floating, METH_NOARGS, "True for float16, bfloat16, float32, float64 and float8."},
     {"is_complex", method_is_complex, METH_NOARGS, "True for complex64 and complex128."},

@@ -101,6 +101,11 @@ def _layout(self: _core.Tensor) -> layout:
     return strided
 
 
+def _never(self: _core.Tensor) -> bool:
+    """False: tensors are dense and strided, of plain numbers. Programs written for PyTorch ask."""
+    return False
+
+
 def _cuda_array_interface(self: _core.Tensor) -> dict[str, Any]:
     """How CUDA libraries of Python see the tensor."""
     from atled.core.cuda._interop import interface
@@ -396,6 +401,8 @@ _PROPERTIES = {
     "imag": _imag,
     "layout": _layout,
     "__cuda_array_interface__": _cuda_array_interface,
+    **dict.fromkeys(("is_sparse", "is_sparse_csr", "is_quantized", "is_mkldnn", "is_nested"), _never),
+    **dict.fromkeys(("is_mps", "is_xpu"), _never),
 }
 _SETTERS = {"real": _set_real, "imag": _set_imag}
 _METHODS = (

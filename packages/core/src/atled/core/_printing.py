@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 import atled.core as at
 
-from ._core import InvalidValueError, Tensor
+from ._core import ArgumentError, InvalidValueError, Tensor
 
 
 @dataclass(frozen=True)
@@ -215,5 +215,13 @@ def tensor_str(tensor: Tensor) -> str:
 
 
 def tensor_format(tensor: Tensor, spec: str) -> str:
-    """``f"{loss:.3f}"``: a tensor of no dimensions is formatted as its number."""
-    return format(tensor.item(), spec) if spec and tensor.ndim == 0 else format(tensor_repr(tensor), spec)
+    """``f"{loss:.3f}"``, ``f"{loss}"``: a tensor of no dimensions is formatted as its number."""
+    if tensor.ndim == 0 and not tensor.is_meta and not tensor._is_opaque():
+        return format(tensor.item(), spec)
+    try:
+        return format(tensor_repr(tensor), spec)
+    except ValueError:
+        mend = "format its elements, or tensor.tolist()" if tensor.ndim else "its value is not known here"
+        raise ArgumentError(
+            f"format: expected a single number for {spec!r}, got a tensor of shape {tensor.shape}; {mend}"
+        ) from None

@@ -54,6 +54,27 @@ def _rebuild(
     return tensor.requires_grad_() if requires_grad else tensor
 
 
+def _deepcopy(self: _core.Tensor, memo: dict[int, Any]) -> _core.Tensor:
+    """For copy.deepcopy: a tensor in memory of its own, which has a copy of the gradient that a leaf has."""
+    import copy
+
+    if id(self) in memo:
+        known: _core.Tensor = memo[id(self)]
+        return known
+    if type(self) is _core.Tensor:
+        copied = _core.Tensor(self).clone()
+        copied = copied.requires_grad_() if wants_grad(self) else copied
+    else:
+        make, arguments, state = (*self.__reduce_ex__(4), None)[:3]
+        copied = make(*arguments)
+        if state:
+            copied.__dict__.update(copy.deepcopy(state, memo))
+    memo[id(self)] = copied
+    if wants_grad(self) and self.is_leaf and self.grad is not None:
+        copied.grad = copy.deepcopy(self.grad, memo)
+    return copied
+
+
 def _array_namespace(self: _core.Tensor, *, api_version: str | None = None) -> Any:
     """The namespace of the Python array API standard."""
     from atled.core import array_api
@@ -74,6 +95,7 @@ def install() -> None:
     """Puts these on Tensor."""
     for name, function in {
         "__reduce_ex__": _reduce,
+        "__deepcopy__": _deepcopy,
         "__array_namespace__": _array_namespace,
         "share_memory_": _share_memory,
     }.items():

@@ -68,6 +68,8 @@ class Parameter(at.Tensor):
     def __repr__(self) -> str:
         return f"Parameter containing:\n{at.Tensor.__repr__(self)}"
 
+    __str__ = __repr__
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         if id(self) not in memo:
             memo[id(self)] = type(self)(detached(self).clone(), requires_grad(self))
