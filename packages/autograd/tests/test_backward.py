@@ -1,5 +1,6 @@
 """backward and grad: what they answer, and what they refuse."""
 
+import copy
 import math
 
 import numpy as np
@@ -100,6 +101,37 @@ def test_grad_changes_no_leaf() -> None:
     first, second = autograd.grad(x * y, (x, y))
     assert (first.item(), second.item()) == (5, 2)
     assert x.grad is None and y.grad is None
+
+
+def test_grad_takes_pytorchs_arguments_in_place() -> None:
+    x, y = leaf(2), leaf(5)
+    with pytest.raises(at.AutogradError, match="no output depends on input 1"):
+        autograd.grad(x * x, (x, y), None, True, True, True)
+    first, second = autograd.grad(x * x, (x, y), None, True, False, True, True, False, True)
+    assert (first.item(), second.item()) == (4, 0)
+    with pytest.raises(at.InvalidValueError, match="only_inputs to be True, got False; backward"):
+        autograd.grad(x * x, x, only_inputs=False)
+
+
+def test_deepcopy_keeps_a_leafs_gradient() -> None:
+    x = leaf(2)
+    (x * x).backward()
+    copied = copy.deepcopy(x)
+    assert copied.requires_grad and copied.grad.item() == 4 and copied.grad is not x.grad
+    assert copy.deepcopy(leaf(2)).grad is None and copy.deepcopy(x * 2).is_leaf
+
+
+def test_numpy_by_force() -> None:
+    x = leaf(2)
+    assert x.numpy(force=True) == [2] and (x * 2).numpy(force=True) == [4]
+    with pytest.raises(at.AutogradError):
+        x.numpy(force=False)
+
+
+def test_a_number_that_requires_grad_is_no_number() -> None:
+    scale = at.tensor(2.0, requires_grad=True)
+    with pytest.raises(at.ArgumentError, match="expected alpha to be Scalar, got Tensor"):
+        at.ones(2).add(at.ones(2), alpha=scale)
 
 
 def test_grad_of_a_result_stops_there() -> None:

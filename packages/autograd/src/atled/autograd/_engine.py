@@ -85,15 +85,16 @@ def grad(
     grad_outputs: Gradients = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
-    *,
     materialize_grads: bool = False,
 ) -> tuple[at.Tensor | None, ...]:
     """The gradients of ``outputs``, weighted by ``grad_outputs`` and summed, with respect to ``inputs``.
 
     No ``.grad`` changes. Outputs and inputs are tensors or edges (`graph.GradientEdge`).
 
+    only_inputs: PyTorch's, and True: `backward` is what accumulates in other leaves.
     allow_unused: answer None for an input that no output depends on, rather than raise; default ``materialize_grads``.
     is_grads_batched: ``grad_outputs`` have one dimension more, in front: one run for each entry along it, whose
     gradients are stacked.
@@ -110,6 +111,8 @@ def grad(
     (27.0, 18.0)
     """
     roots, targets = _listed(outputs), _listed(inputs)
+    if not only_inputs:
+        raise at.InvalidValueError("grad: expected only_inputs to be True, got False; backward() accumulates in leaves")
     if allow_unused is False and materialize_grads:
         raise at.InvalidValueError(
             "grad: expected allow_unused to be True or left out with materialize_grads=True, got False"
