@@ -134,6 +134,14 @@ def test_a_number_that_requires_grad_is_no_number() -> None:
         at.ones(2).add(at.ones(2), alpha=scale)
 
 
+def test_no_gradient_goes_through_a_normal_draw() -> None:
+    mean, std = leaf(1, 2), leaf(3, 4)
+    drawn = at.normal(mean, std)
+    (-0.5 * ((drawn - mean) / std) ** 2).sum().backward()
+    z = (drawn - mean).numpy(force=True) / std.numpy(force=True)
+    np.testing.assert_allclose(mean.grad.numpy(), z / std.numpy(force=True))
+
+
 def test_grad_of_a_result_stops_there() -> None:
     x = leaf(2)
     y = x * x

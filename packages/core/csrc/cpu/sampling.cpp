@@ -95,17 +95,9 @@ void poisson(atled_frame* f) {
 
 // mean + std * randn of their common shape.
 void normal(atled_frame* f) {
-  static const Op randn{"core::randn"}, mul{"core::mul"}, add{"core::add"}, randn_like{"core::randn_like"};
-  const atled_value &mean = f->args[0], &std = f->args[1], &size = f->args[2], &generator = f->args[3];
-  if (mean.tag != ATLED_TENSOR && std.tag != ATLED_TENSOR) {
-    if (is_none(size)) fail(ATLED_E_ARGUMENT, "expected a size when mean and std are numbers");
-    return set_out(f, 0, add(mul(randn(size, generator, f->args[4], f->args[5]), std), mean));
-  }
-  if (!is_none(size)) fail(ATLED_E_ARGUMENT, "expected no size when mean or std is a tensor");
-  static const Op zeros_like{"core::zeros_like"};
-  Tensor common = mean.tag == ATLED_TENSOR ? Tensor::borrow(mean.u.tensor) : zeros_like(std);
-  if (mean.tag == ATLED_TENSOR && std.tag == ATLED_TENSOR) common = add(mean, mul(std, value(0)));
-  set_out(f, 0, add(mul(randn_like(common, generator), std), mean));
+  static const Op randn_like{"core::randn_like"}, mul{"core::mul"}, add{"core::add"}, copy{"core::copy_"};
+  atled_tensor* out = out_tensor(f);
+  copy(out, add(mul(randn_like(out, f->args[3]), f->args[1]), f->args[0]));
 }
 
 void add_sampling() {

@@ -90,6 +90,21 @@ void binomial_rule(const atled_frame* f, atled_spec* outs) {
   same_rule(f, outs);
 }
 
+// (mean, std, size, *, generator, dtype, device)
+void normal_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_value &mean = f->args[0], &std = f->args[1], &size = f->args[2];
+  if (std.tag != ATLED_TENSOR && !(arg_double(f, 1) >= 0))
+    fail(ATLED_E_VALUE, "expected std >= 0, got %g", arg_double(f, 1));
+  if (mean.tag == ATLED_TENSOR || std.tag == ATLED_TENSOR) {
+    if (!is_none(size)) fail(ATLED_E_ARGUMENT, "expected no size when mean or std is a tensor");
+    same_rule(f, outs);
+  } else {
+    if (is_none(size)) fail(ATLED_E_ARGUMENT, "expected a size when mean and std are numbers");
+    set_size(outs[0], dtype_or(f, 4, default_dtype()), size);
+  }
+  expect_float_dtype(outs[0].dtype, true);
+}
+
 void define_draws() {
   define({"rand(int[*] size, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
           "Numbers uniform in [0, 1).\n\ndtype: floating (the default float) or complex.\n\n>>> at.rand(2, "
@@ -136,8 +151,9 @@ void define_draws() {
   define(
       {"normal(Tensor|Scalar mean=0.0, Tensor|Scalar std=1.0, int[]? size=None, *, Generator? generator=None, "
        "dtype? dtype=None, device? device=None) -> Tensor",
-       "Normal numbers of the given means and deviations, which broadcast; with two numbers, size is needed.", nullptr,
-       ATLED_OP_COMPOSITE | kFactory});
+       "Normal numbers of the given means and deviations, which broadcast; with two numbers, size is needed.\n\n"
+       "std: >= 0. No gradient goes through a draw: that of mean + std * randn(...) would.",
+       shape<normal_rule>, kFactory});
 }
 
 void define_fills() {

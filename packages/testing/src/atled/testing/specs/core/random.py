@@ -274,7 +274,17 @@ SPECS = [
         ErrorCase(at.InvalidValueError, r"probabilities in \[0, 1\], got 1.5", np.array([2.0]), np.array([1.5])),
         ErrorCase(at.DTypeError, "count to be floating", np.array([2]), np.array([0.5])),
     ),
-    op("normal", check_normal, normals, ErrorCase(at.ShapeError, "", X, np.ones(2, np.float32)), dtypes=("float32",)),
+    op(
+        "normal",
+        check_normal,
+        normals,
+        ErrorCase(at.ShapeError, "", X, np.ones(2, np.float32)),
+        ErrorCase(at.InvalidValueError, "std >= 0, got -1", X, -1.0),
+        ErrorCase(at.DTypeError, "floating-point dtype, got int64", np.ones(2, int), 1),
+        ErrorCase(at.ArgumentError, "expected a size", 0.0, 1.0),
+        ErrorCase(at.ArgumentError, "expected no size", X, 1.0, (2,)),
+        dtypes=("float32",),
+    ),
     op(
         "uniform_",
         check_fill(lambda low, high, _: stats.uniform(low, high - low)),
