@@ -125,6 +125,20 @@ def test_bad_settings_and_parameters() -> None:
             optim.SGD(params)
 
 
+def test_parameters_are_leaves() -> None:
+    pytest.importorskip("atled.autograd")
+    leaf = at.ones(2, requires_grad=True)
+    with pytest.raises(at.InvalidValueError, match="expected parameters that are leaves, got the result"):
+        optim.SGD([leaf * 2])
+    optim.SGD([leaf, (leaf * 2).detach()])
+
+
+def test_a_learning_rate_in_a_tensor() -> None:
+    param = at.ones(2)
+    optim.SGD([param], lr=at.tensor(0.5)).step(grads=[at.ones(2)])
+    assert param.tolist() == [0.5, 0.5]
+
+
 def test_bad_gradients_change_nothing() -> None:
     param = at.tensor([1.0, 2.0])
     optimizer = optim.SGD([param], lr=0.1)

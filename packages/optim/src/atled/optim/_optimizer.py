@@ -13,13 +13,21 @@ from atled.core import Tensor
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 
 
+def _is_leaf(param: Tensor) -> bool:
+    from atled.core import _registry
+
+    # Without atled-autograd nothing is recorded.
+    return "is_leaf" not in _registry.names("atled.tensor_attributes") or bool(param.is_leaf)
+
+
 class Optimizer(ABC):
     """Base of the optimizers.
 
     ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dicts with the key ``params`` and settings of
     their own; ``defaults`` are the settings of groups that do not say otherwise. Subclasses implement ``_update``.
 
-    Errors: ``ArgumentError`` for parameters that are no tensors, come twice or are none at all.
+    Errors: ``ArgumentError`` for parameters that are no tensors, come twice or are none at all; ``InvalidValueError``
+    for those that are no leaves.
     """
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
@@ -50,6 +58,11 @@ class Optimizer(ABC):
                 raise at.ArgumentError(f"optimizer: expected parameters that are Tensors, got {type(param).__name__}")
             if id(param) in known:
                 raise at.ArgumentError("optimizer: expected each parameter once, got one twice; share it in one group")
+            if not _is_leaf(param):
+                raise at.InvalidValueError(
+                    "optimizer: expected parameters that are leaves, got the result of a recorded call, which gets no "
+                    "gradient; take detach().requires_grad_() of it, or mark the leaf itself"
+                )
             known.add(id(param))
         group["params"] = params
         self._check(group)
