@@ -222,7 +222,7 @@ def test_means_of_planes(size: tuple[int, int], move: Call, dtype: at.dtype) -> 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("move", MOVES)
-@pytest.mark.parametrize("name", ["elu", "gelu", "leaky_relu", "silu", "softplus"])
+@pytest.mark.parametrize("name", ["elu", "gelu", "hardtanh", "leaky_relu", "silu", "softplus"])
 def test_activations(name: str, move: Call, dtype: at.dtype) -> None:
     x = 5 * normal(2053)
     x[:4] = np.inf, -np.inf, np.nan, 0.0

@@ -278,3 +278,21 @@ def test_summary() -> None:
         "Memory: 400 B parameters, 24 B buffers, 100 B input, 304 B outputs"
     )
     assert model.training and not model[0]._hooks.after
+
+
+def test_registering_over_something_of_another_kind() -> None:
+    layer = nn.Linear(2, 2)
+    layer.plain = 1  # type: ignore[assignment]
+    for call in (
+        lambda: layer.register_buffer("weight", at.ones(1)),
+        lambda: layer.register_module("bias", nn.ReLU()),
+        lambda: layer.register_parameter("plain", None),
+    ):
+        with pytest.raises(KeyError, match="exists already"):
+            call()
+    layer.register_parameter("weight", nn.Parameter(at.ones(2, 2)))
+    assert layer.weight.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_a_parameter_is_printed_as_one() -> None:
+    assert str(nn.Parameter(at.ones(1))).startswith("Parameter containing:\n")

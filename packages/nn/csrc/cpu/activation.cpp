@@ -40,6 +40,8 @@ void add_activation() {
   add_kernel("nn::elu_backward", kCpu, kernel<activation<Elu, true>>);
   add_kernel("nn::gelu", kCpu, kernel<gelu<false>>);
   add_kernel("nn::gelu_backward", kCpu, kernel<gelu<true>>);
+  add_kernel("nn::hardtanh", kCpu, kernel<activation<Hardtanh, false>>);
+  add_kernel("nn::hardtanh_backward", kCpu, kernel<activation<Hardtanh, true>>);
   add_kernel("nn::leaky_relu", kCpu, kernel<activation<LeakyRelu, false>>);
   add_kernel("nn::leaky_relu_backward", kCpu, kernel<activation<LeakyRelu, true>>);
   add_kernel("nn::silu", kCpu, kernel<activation<Silu, false>>);

@@ -60,6 +60,8 @@ void add_activation() {
   add_cuda_kernel<activation<Elu, true>>("nn::elu_backward");
   add_cuda_kernel<gelu<false>>("nn::gelu");
   add_cuda_kernel<gelu<true>>("nn::gelu_backward");
+  add_cuda_kernel<activation<Hardtanh, false>>("nn::hardtanh");
+  add_cuda_kernel<activation<Hardtanh, true>>("nn::hardtanh_backward");
   add_cuda_kernel<activation<LeakyRelu, false>>("nn::leaky_relu");
   add_cuda_kernel<activation<LeakyRelu, true>>("nn::leaky_relu_backward");
   add_cuda_kernel<activation<Silu, false>>("nn::silu");

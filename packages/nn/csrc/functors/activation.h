@@ -38,6 +38,16 @@ struct GeluTanh {
   }
 };
 
+// At the bounds themselves the slope is 0, as relu's is at 0.
+template <class T>
+struct Hardtanh {
+  T low, high;
+  Hardtanh(const atled_frame* f, int at)
+      : low(static_cast<T>(arg_double(f, at))), high(static_cast<T>(arg_double(f, at + 1))) {}
+  ATLED_INLINE T value(T x) const { return x < low ? low : x > high ? high : x; }
+  ATLED_INLINE T slope(T x) const { return x <= low || x >= high ? T(0) : T(1); }
+};
+
 template <class T>
 struct LeakyRelu {
   T low;

@@ -15,6 +15,12 @@ void gelu_rule(const atled_frame* f, atled_spec* outs) {
   float_rule(f, outs);
 }
 
+void hardtanh_rule(const atled_frame* f, atled_spec* outs) {
+  const double low = arg_double(f, f->op->nargs - 2), high = arg_double(f, f->op->nargs - 1);
+  if (low > high) fail(ATLED_E_VALUE, "expected min_val <= max_val, got %g and %g", low, high);
+  float_rule(f, outs);
+}
+
 }  // namespace
 
 void define_activation() {
@@ -28,6 +34,11 @@ void define_activation() {
           shape<gelu_rule>, kTraits});
   define({"nn::gelu_backward(Tensor grad, Tensor input, str approximate=\"none\") -> Tensor",
           "grad times the slope of gelu at input.", shape<gelu_rule>, kTraits});
+  define({"nn::hardtanh(Tensor input, float min_val=-1.0, float max_val=1.0) -> Tensor",
+          "x, bounded below and above; the slope is 0 at the bounds.", shape<hardtanh_rule>,
+          kTraits | ATLED_OP_INPLACE});
+  define({"nn::hardtanh_backward(Tensor grad, Tensor input, float min_val=-1.0, float max_val=1.0) -> Tensor",
+          "grad times the slope of hardtanh at input.", shape<hardtanh_rule>, kTraits});
   define({"nn::leaky_relu(Tensor input, float negative_slope=0.01) -> Tensor", "x where x > 0, else negative_slope x.",
           shape<float_rule>, kTraits | ATLED_OP_INPLACE});
   define({"nn::leaky_relu_backward(Tensor grad, Tensor input, float negative_slope=0.01) -> Tensor",

@@ -364,7 +364,7 @@ def _mse_to_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Te
 
 # Each activation has a backward op grad * slope(input); the second derivatives are compositions.
 def _activations(rule: Any) -> None:
-    backward = (f"{name}_backward" for name in ("elu", "gelu", "leaky_relu", "silu", "softplus"))
+    backward = (f"{name}_backward" for name in ("elu", "gelu", "hardtanh", "leaky_relu", "silu", "softplus"))
     rule.batch("dims", *backward)  # they do not broadcast
     rule("elu", input=lambda g, input, alpha: _one.elu_backward(g, input, alpha))
     rule(
@@ -377,6 +377,12 @@ def _activations(rule: Any) -> None:
         "gelu_backward",
         grad=lambda g, input, approximate: _one.gelu_backward(g, input, approximate),
         input=lambda g, grad, input, approximate: g * grad * _gelu_second(input, approximate),
+    )
+    rule("hardtanh", input=lambda g, input, min_val, max_val: _one.hardtanh_backward(g, input, min_val, max_val))
+    rule(
+        "hardtanh_backward",
+        grad=lambda g, input, min_val, max_val: _one.hardtanh_backward(g, input, min_val, max_val),
+        input=None,
     )
     rule("leaky_relu", input=lambda g, input, negative_slope: _one.leaky_relu_backward(g, input, negative_slope))
     rule(

@@ -92,16 +92,24 @@ class Module:
         own["_transient"].discard(name)
         own[name] = value
 
+    def _expect_free(self, kind: str, name: str) -> None:
+        """KeyError where a name stands for something of another kind, which registering would replace unseen."""
+        own = self.__dict__
+        if own.get("_kinds", {}).get(name, kind) != kind or (name in own and name not in own["_kinds"]):
+            raise KeyError(f"attribute {name!r} exists already; assign to it, or delete it first")
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter under a name; None reserves the name."""
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"expected parameter {name!r} to be a Parameter or None, got {type(param).__name__}")
+        self._expect_free(_PARAMETER, name)
         self._register(_PARAMETER, name, param)
 
     def register_buffer(self, name: str, tensor: at.Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that is not learnt but belongs to the module; it is in the state dict if persistent."""
         if tensor is not None and not isinstance(tensor, at.Tensor):
             raise TypeError(f"expected buffer {name!r} to be a Tensor or None, got {type(tensor).__name__}")
+        self._expect_free(_BUFFER, name)
         self._register(_BUFFER, name, tensor)
         if not persistent:
             self._transient.add(name)
@@ -110,6 +118,7 @@ class Module:
         """Adds a module under a name; None reserves the name."""
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"expected module {name!r} to be a Module or None, got {type(module).__name__}")
+        self._expect_free(_MODULE, name)
         self._register(_MODULE, name, module)
 
     add_module = register_module

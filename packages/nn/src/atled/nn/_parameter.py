@@ -40,6 +40,12 @@ def gradient(tensor: at.Tensor) -> at.Tensor | None:
     return tensor.grad if _autograd_installed() else None
 
 
+def constant(tensor: at.Tensor) -> at.Tensor:
+    """The tensor as one that nothing depends on, for any layer; the tensor itself without atled-autograd."""
+    plain: at.Tensor = tensor.detach() if _autograd_installed() else tensor
+    return plain
+
+
 def detached(tensor: at.Tensor) -> at.Tensor:
     """A plain tensor over the same memory, which no layer (such as autograd) records."""
     return at.Tensor(tensor)

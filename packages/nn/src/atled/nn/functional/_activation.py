@@ -18,8 +18,11 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """The input, bounded below and above."""
-    return at.clamp_(input, min_val, max_val) if inplace else at.clamp(input, min_val, max_val)
+    """The input, bounded below and above; where it is at a bound, its gradient is 0 (that of ``clamp`` is not)."""
+    if not input.is_floating_point():
+        return at.clamp_(input, min_val, max_val) if inplace else at.clamp(input, min_val, max_val)
+    result = _one.hardtanh(input, min_val, max_val)
+    return input.copy_(result) if inplace else result
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -53,7 +56,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``x`` where it is positive, else ``weight x``, with one weight or one for each channel (dimension 1)."""
     if weight.numel() != 1:
         weight = weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
-    return at.relu(input) - weight * at.relu(-input)
+    return at.relu(input) + weight * at.clamp(input, max=0)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -96,7 +99,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(x + 3, 0), 6) / 6``."""
-    result = at.clamp(input + 3, 0, 6) / 6
+    result = hardtanh(input + 3, 0.0, 6.0) / 6
     return input.copy_(result) if inplace else result
 
 

@@ -272,12 +272,7 @@ def rms_norm(
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """Divides by the p-norm along a dimension, at least ``eps``."""
-    norm = (
-        (input * input).sum(dim, keepdim=True).sqrt()
-        if p == 2.0
-        else (at.abs(input) ** p).sum(dim, keepdim=True) ** (1 / p)
-    )
-    return input / at.clamp(norm, min=eps)
+    return input / at.clamp(at.norm(input, p, dim, keepdim=True), min=eps)
 
 
 def embedding(
@@ -300,9 +295,21 @@ def embedding(
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """int64 zeros with a one where the last dimension is the class; ``num_classes`` -1 takes the largest class + 1."""
-    if num_classes == -1:
-        num_classes = int(tensor.max()) + 1
+    """int64 zeros with a one where the last dimension is the class; ``num_classes`` -1 takes the largest class + 1.
+
+    tensor: integers. InvalidValueError for a class below 0 or not below ``num_classes``; on a GPU that is found out
+    only for ``num_classes`` -1, since looking at the values would wait for it.
+    """
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == at.bool:
+        raise at.DTypeError(f"one_hot: expected integers, got {tensor.dtype.name}")
+    if num_classes == -1 or (tensor.device.type == "cpu" and tensor.numel() and not tensor._is_opaque()):
+        if not tensor.numel():
+            raise at.InvalidValueError("one_hot: expected num_classes, since the tensor has no elements")
+        least, most = (int(bound) for bound in tensor.aminmax())
+        num_classes = most + 1 if num_classes == -1 else num_classes
+        if least < 0 or most >= num_classes:
+            found = least if least < 0 else most
+            raise at.InvalidValueError(f"one_hot: expected classes from 0 to {num_classes - 1}, got {found}")
     return (tensor.unsqueeze(-1) == at.arange(num_classes, device=tensor.device)).to(at.int64)
 
 
@@ -334,11 +341,11 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along a dimension; each norm counts as at least ``eps``."""
-    norms = [at.clamp((x * x).sum(dim).sqrt(), min=eps) for x in (x1, x2)]
-    return (x1 * x2).sum(dim) / (norms[0] * norms[1])
+    first, second = (x / at.clamp(at.norm(x, 2, dim, keepdim=True), min=eps) for x in (x1, x2))
+    return (first * second).sum(dim)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of ``x1 - x2 + eps`` over the last dimension."""
     d = x1 - x2 + eps
-    return (d * d).sum(-1, keepdim=keepdim).sqrt() if p == 2.0 else (at.abs(d) ** p).sum(-1, keepdim=keepdim) ** (1 / p)
+    return at.norm(d, p, -1, keepdim)

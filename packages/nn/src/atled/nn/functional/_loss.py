@@ -7,6 +7,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._parameter import constant
 
 
 def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
@@ -17,6 +18,11 @@ def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
         return loss
     raise at.InvalidValueError(f"{op}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+def _positive(x: Tensor) -> Tensor:
+    # Its slope at 0 is 1, as PyTorch's losses have it; relu's is 0.
+    return at.clamp(x, min=0)
 
 
 def nll_loss(
@@ -92,6 +98,8 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tens
 
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """``d^2 / (2 beta)`` where ``d = |input - target| < beta``, else ``d - beta / 2`` (Girshick 2015)."""
+    if beta < 0:
+        raise at.InvalidValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
     d = at.abs(input - target)
@@ -100,6 +108,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964)."""
+    if delta <= 0:
+        raise at.InvalidValueError(f"huber_loss: expected delta > 0, got {delta}")
     d = at.abs(input - target)
     return _reduce("huber_loss", at.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
 
@@ -107,9 +117,18 @@ def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: fl
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """``-(y log p + (1 - y) log(1 - p))`` for probabilities p; logarithms count as at least -100."""
+    """``-(y log p + (1 - y) log(1 - p))`` for probabilities p; logarithms count as at least -100.
+
+    The gradient is ``(p - y) / max(p (1 - p), 1e-12)``, as PyTorch's, so that it is finite where p is 0 or 1.
+    """
     _same_shape("binary_cross_entropy", input, target)
-    loss = -(target * at.clamp(at.log(input), min=-100) + (1 - target) * at.clamp(at.log1p(-input), min=-100))
+    least = max(1e-12, at.finfo(input.dtype).tiny)
+    known = constant(input)
+    flat = known * (1 - known) < least  # here the logarithms' own slopes would grow beyond all numbers
+    p = at.where(flat, 0.5, input)
+    loss = -(target * at.log(p) + (1 - target) * at.log1p(-p))
+    edge = -(target * at.clamp(at.log(known), min=-100) + (1 - target) * at.clamp(at.log1p(-known), min=-100))
+    loss = at.where(flat, edge + (input - known) * ((known - constant(target)) / least), loss)
     return _reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
 
 
@@ -158,10 +177,10 @@ def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
     """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
-    from ._layer import cosine_similarity
-
-    cos = cosine_similarity(input1, input2, dim=-1)
-    loss = at.where(target == 1, 1 - cos, at.relu(cos - margin))
+    # Squared lengths count with 1e-12 more, as in PyTorch: the slope at a vector of zeros is bounded by it.
+    squares = [(x * x).sum(-1) + 1e-12 for x in (input1, input2)]
+    cos = (input1 * input2).sum(-1) / at.sqrt(squares[0] * squares[1])
+    loss = at.where(target == 1, 1 - cos, _positive(cos - margin))
     return _reduce("cosine_embedding_loss", loss, reduction)
 
 
@@ -169,7 +188,7 @@ def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
     """``max(0, -target (input1 - input2) + margin)``."""
-    return _reduce("margin_ranking_loss", at.relu(margin - target * (input1 - input2)), reduction)
+    return _reduce("margin_ranking_loss", _positive(margin - target * (input1 - input2)), reduction)
 
 
 def triplet_margin_loss(
@@ -189,7 +208,7 @@ def triplet_margin_loss(
     if swap:
         far = at.minimum(far, pairwise_distance(positive, negative, p, eps))
     return _reduce(
-        "triplet_margin_loss", at.relu(pairwise_distance(anchor, positive, p, eps) - far + margin), reduction
+        "triplet_margin_loss", _positive(pairwise_distance(anchor, positive, p, eps) - far + margin), reduction
     )
 
 
@@ -218,6 +237,6 @@ def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
     """``(log var + (input - target)^2 / var) / 2`` with var at least ``eps`` (Nix & Weigend 1994)."""
-    var = at.clamp(var, min=eps)
+    var = var + constant(at.clamp(var, min=eps) - var)  # with the slope of var, so that it can grow out of the bound
     loss = 0.5 * (at.log(var) + (input - target) ** 2 / var)
     return _reduce("gaussian_nll_loss", loss + 0.9189385332046727 if full else loss, reduction)

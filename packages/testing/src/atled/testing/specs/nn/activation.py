@@ -47,6 +47,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 VALUES: dict[str, Callable[..., Any]] = {
     "elu": elu,
     "gelu": gelu,
+    "hardtanh": lambda x, low=-1.0, high=1.0: np.clip(x, low, high),
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
     "silu": lambda x: x * sigmoid(x),
     "softplus": softplus,
@@ -54,6 +55,7 @@ VALUES: dict[str, Callable[..., Any]] = {
 SLOPES: dict[str, Callable[..., Any]] = {
     "elu": lambda x, alpha=1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
     "gelu": gelu_slope,
+    "hardtanh": lambda x, low=-1.0, high=1.0: np.where((x > low) & (x < high), 1.0, 0.0),
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, 1.0, slope),
     "silu": lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
     "softplus": lambda x, beta=1.0, threshold=20.0: np.where(beta * x > threshold, 1.0, sigmoid(beta * x)),
@@ -61,6 +63,7 @@ SLOPES: dict[str, Callable[..., Any]] = {
 PARAMETERS: dict[str, tuple[Any, ...]] = {
     "elu": (1.5,),
     "gelu": ("tanh",),
+    "hardtanh": (0.0, 0.75),
     "leaky_relu": (0.2,),
     "silu": (),
     "softplus": (2.0, 5.0),
@@ -79,6 +82,8 @@ def values(name: str) -> OpSpec:
             yield Sample(draw(3, 5), *PARAMETERS[name])
 
     errors = [ErrorCase(at.DTypeError, "got int64", np.ones(3, np.int64))]
+    if name == "hardtanh":
+        errors.append(ErrorCase(at.InvalidValueError, "min_val <= max_val", X, 1.0, -1.0))
     if name == "gelu":
         errors.append(ErrorCase(at.InvalidValueError, "approximate", X, "sigmoid"))
     return OpSpec(
