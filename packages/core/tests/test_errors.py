@@ -114,6 +114,8 @@ CASES: dict[str, Case] = {
     "None for tensor": (lambda: at.exp(None), at.ArgumentError, "exp: expected input to be Tensor, got NoneType"),
     "string for int": (lambda: x().unsqueeze("0"), at.ArgumentError, "unsqueeze: expected dim to be int, got str"),
     "float for int": (lambda: x().unsqueeze(0.5), at.ArgumentError, "unsqueeze: expected dim to be int, got float"),
+    "number for tensors": (lambda: at.block_diag(1), at.ArgumentError, "expected tensors to be Tensor"),
+    "numbers for tensors": (lambda: at.meshgrid(2, 3), at.ArgumentError, "expected tensors to be Tensor"),
     "huge int": (lambda: x().unsqueeze(2**70), at.InvalidValueError, "expected an integer that fits 64 bits"),
     "no out form": (lambda: at.transpose(x(), 0, 1, out=x()), at.ArgumentError, "transpose: has no out= form"),
     "out is no tensor": (lambda: at.exp(x(), out=[1]), at.ArgumentError, "exp: expected out to be a Tensor, got list"),

@@ -86,6 +86,14 @@ def test_names_of_the_array_api() -> None:
     assert linalg.tensordot(x, x, axes=1).shape == (2, 2)
 
 
+def test_tolerances_by_position_are_pytorchs() -> None:
+    x = at.tensor([[4.0, 0.0], [0.0, 1.0]])
+    assert linalg.pinv(x, 0.5).tolist() == [[0.25, 0], [0, 0]]  # relative to the largest
+    assert linalg.pinv(x, 0.1, True).tolist() == [[0.25, 0], [0, 1]]
+    assert linalg.matrix_rank(x, 2.0).item() == 1  # absolute
+    assert linalg.matrix_rank(x, 0.5, True).item() == 2
+
+
 def test_results_have_names() -> None:
     names = {
         "eigh": ("eigenvalues", "eigenvectors"),

@@ -29,6 +29,13 @@ def test_transposed_attributes() -> None:
         at.ones(3).mH  # noqa: B018
 
 
+def test_size_and_stride_by_name() -> None:
+    x = at.ones(2, 3)
+    assert x.size(dim=1) == x.size(-1) == 3 and x.size(dim=None) == (2, 3) and x.stride(dim=0) == 3
+    with pytest.raises(TypeError):
+        x.size(axis=0)
+
+
 def test_plain_attributes() -> None:
     x = matrix()
     assert x.layout is at.strided and repr(x.layout) == "atled.strided"

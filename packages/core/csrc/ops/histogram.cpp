@@ -131,7 +131,8 @@ void define_histogram() {
           ">>> at.histc(at.tensor([1.0, 2.0, 1.0]), 4, 0, 3)\ntensor([0., 2., 1., 0.])",
           nullptr, ATLED_OP_COMPOSITE});
   define(
-      {"histogram(Tensor input, Tensor|Scalar bins, *, float[]? range=None, Tensor? weight=None, bool density=False) "
+      {"histogram(Tensor input, Tensor|Scalar bins=100, *, float[]? range=None, Tensor? weight=None, bool "
+       "density=False) "
        "-> (Tensor hist, Tensor bin_edges)",
        "How many elements, or how much weight, falls into each bin, and the bins' edges.\n\n"
        "input: real; bins: how many, or a vector of rising edges; range: (low, high), else from the smallest to the "

@@ -58,7 +58,7 @@ void eig_rule(const atled_frame* f, atled_spec* outs) {
 
 void pinv_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor* a = arg_tensor(f, 0);
-  arg_bool(f, 3) ? expect_square(a, "A") : expect_matrices(a, "A");
+  arg_bool(f, 2) ? expect_square(a, "A") : expect_matrices(a, "A");
   batch_spec(outs[0], lapack_dtype(a, "A"), a, 2, {columns_of(a), rows_of(a)});
 }
 
@@ -120,7 +120,7 @@ Spectrum decomposed(const Tensor& a) {
 void pinv(atled_frame* f) {
   static const Op reciprocal{"core::reciprocal"}, copy{"core::copy_"};
   Tensor a = Tensor::borrow(arg_tensor(f, 0)), u, s, v;
-  if (arg_bool(f, 3)) {
+  if (arg_bool(f, 2)) {
     atled_value outs[2] = {none(), none()};
     eigh_op.run(0, outs, {value(a)});
     s = Tensor::steal(outs[0].u.tensor);
@@ -131,7 +131,7 @@ void pinv(atled_frame* f) {
     s = parts.s;
     v = adjoint(parts.vh);
   }
-  const Tensor inverse = where_op(counted(a, arg_bool(f, 3) ? abs_op(s) : s, f->args[1], f->args[2]), reciprocal(s), 0);
+  const Tensor inverse = where_op(counted(a, arg_bool(f, 2) ? abs_op(s) : s, f->args[3], f->args[1]), reciprocal(s), 0);
   const Tensor result = matmul_op(mul_op(v, unsqueeze_op(inverse, -2)), adjoint(u));
   atled_value copied = none();
   copy.run(0, &copied, {f->outs[0], value(result)});
@@ -140,16 +140,16 @@ void pinv(atled_frame* f) {
 
 void pinverse(atled_frame* f) {
   static const Op op{"linalg::pinv"};
-  set_out(f, 0, op(f->args[0], none(), f->args[1]));
+  set_out(f, 0, op(f->args[0], f->args[1]));
 }
 
 void matrix_rank(atled_frame* f) {
   static const Op sum{"core::sum"};
   Tensor a = Tensor::borrow(arg_tensor(f, 0));
   expect_matrices(a, "A");
-  const Tensor s = arg_bool(f, 3) ? abs_op(eigvalsh_op(a)) : svdvals_op(a);
+  const Tensor s = arg_bool(f, 2) ? abs_op(eigvalsh_op(a)) : svdvals_op(a);
   const int64_t last = -1;
-  set_out(f, 0, sum(counted(a, s, f->args[1], f->args[2]), ints_value(&last, 1)));
+  set_out(f, 0, sum(counted(a, s, f->args[1], f->args[3]), ints_value(&last, 1)));
 }
 
 // svd(input, some, compute_uv) -> (U, S, V); without vectors, U and V are zeros.
@@ -211,15 +211,16 @@ void define_spectral() {
   define({"linalg::eigvals(Tensor A) -> Tensor",
           "The eigenvalues of square matrices, in no order; always complex.\n\nA (*, n, n). Returns (*, n).",
           shape<eigvals_rule>});
-  define({"linalg::pinv(Tensor A, Tensor|Scalar? atol=None, Tensor|Scalar? rtol=None, bool hermitian=False) -> Tensor",
-          "The pseudoinverse (Moore-Penrose) of each matrix, from its singular values (hermitian: eigenvalues).\n\n"
-          "A (*, m, n). Those not above max(atol, rtol * largest) count as zero; rtol is eps * max(m, n) by default, 0 "
-          "where atol is given. atol and rtol: numbers, or tensors of the batch's shape.\n\n"
-          ">>> at.linalg.pinv(at.tensor([[2.0], [0.0]]))\ntensor([[0.5000, 0.0000]])",
-          shape<pinv_rule>});
+  define(
+      {"linalg::pinv(Tensor A, Tensor|Scalar? rtol=None, bool hermitian=False, *, Tensor|Scalar? atol=None) -> Tensor",
+       "The pseudoinverse (Moore-Penrose) of each matrix, from its singular values (hermitian: eigenvalues).\n\n"
+       "A (*, m, n). Those not above max(atol, rtol * largest) count as zero; rtol is eps * max(m, n) by default, 0 "
+       "where atol is given. atol and rtol: numbers, or tensors of the batch's shape.\n\n"
+       ">>> at.linalg.pinv(at.tensor([[2.0], [0.0]]))\ntensor([[0.5000, 0.0000]])",
+       shape<pinv_rule>});
   define({"pinverse(Tensor input, float rcond=1e-15) -> Tensor", "linalg.pinv with rtol=rcond.", nullptr, composite});
   define(
-      {"linalg::matrix_rank(Tensor A, Tensor|Scalar? atol=None, Tensor|Scalar? rtol=None, bool hermitian=False) -> "
+      {"linalg::matrix_rank(Tensor A, Tensor|Scalar? atol=None, bool hermitian=False, *, Tensor|Scalar? rtol=None) -> "
        "Tensor",
        "How many singular values (hermitian: magnitudes of eigenvalues) are above max(atol, rtol * largest): int64.\n\n"
        "A (*, m, n); atol and rtol as for pinv.",

@@ -242,8 +242,8 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
       seen |= 1u << i;
       break;
     }
-    if (info.variadic && (i + 1 < given || PyLong_Check(args[i])) && PyIndex_Check(args[i]) &&
-        !PyTuple_Check(args[i])) {
+    if (info.variadic && info.kind == Kind::kInts && (i + 1 < given || PyLong_Check(args[i])) &&
+        PyIndex_Check(args[i]) && !PyTuple_Check(args[i])) {
       const size_t count = static_cast<size_t>(given - i);
       int64_t* items = scratch.take(count);
       if (!items) return nullptr;

@@ -362,10 +362,13 @@ PyGetSetDef tensor_getset[] = {
     {"_version", get_version, nullptr, "How often the storage was changed in place.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
-PyObject* method_size(PyObject* o, PyObject* args) {
+PyObject* method_size(PyObject* o, PyObject* args, PyObject* kwargs) {
   const atled_tensor* t = tensor_of(o);
+  static const char* names[] = {"dim", nullptr};
   PyObject* dim = Py_None;
-  if (!PyArg_ParseTuple(args, "|O:size", &dim)) return nullptr;
+  if (kwargs ? !PyArg_ParseTupleAndKeywords(args, kwargs, "|O:size", const_cast<char**>(names), &dim)
+             : !PyArg_ParseTuple(args, "|O:size", &dim))
+    return nullptr;
   if (dim == Py_None) return get_shape(o, nullptr);
   Py_ssize_t i = PyNumber_AsSsize_t(dim, PyExc_IndexError);
   if (i == -1 && PyErr_Occurred()) return nullptr;
@@ -375,10 +378,13 @@ PyObject* method_size(PyObject* o, PyObject* args) {
                                : (fail(ATLED_E_BOUNDS, "size: a 0-d tensor has no dimensions"), 0)]);
   });
 }
-PyObject* method_stride(PyObject* o, PyObject* args) {
+PyObject* method_stride(PyObject* o, PyObject* args, PyObject* kwargs) {
   const atled_tensor* t = tensor_of(o);
+  static const char* names[] = {"dim", nullptr};
   PyObject* dim = Py_None;
-  if (!PyArg_ParseTuple(args, "|O:stride", &dim)) return nullptr;
+  if (kwargs ? !PyArg_ParseTupleAndKeywords(args, kwargs, "|O:stride", const_cast<char**>(names), &dim)
+             : !PyArg_ParseTuple(args, "|O:stride", &dim))
+    return nullptr;
   if (dim == Py_None) return ints_tuple(t->dl.ndim, t->dl.strides);
   Py_ssize_t i = PyNumber_AsSsize_t(dim, PyExc_IndexError);
   if (i == -1 && PyErr_Occurred()) return nullptr;
@@ -522,8 +528,9 @@ PyCFunction method(F f) {
 }
 
 PyMethodDef tensor_methods[] = {
-    {"size", method_size, METH_VARARGS, "size(dim=None): the shape, or one size."},
-    {"stride", method_stride, METH_VARARGS, "stride(dim=None): the strides in elements, or one of them."},
+    {"size", method(method_size), METH_VARARGS | METH_KEYWORDS, "size(dim=None): the shape, or one size."},
+    {"stride", method(method_stride), METH_VARARGS | METH_KEYWORDS,
+     "stride(dim=None): the strides in elements, or one of them."},
     {"dim", [](PyObject* o, PyObject*) { return get_ndim(o, nullptr); }, METH_NOARGS, "Number of dimensions."},
     {"numel", method_numel, METH_NOARGS, "Number of elements."},
     {"nelement", method_numel, METH_NOARGS, "Number of elements."},

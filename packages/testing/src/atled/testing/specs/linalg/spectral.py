@@ -179,9 +179,12 @@ def pinvs(draw: Draw) -> Iterator[Sample]:
     if draw.smooth:
         return
     yield Sample(any_matrix(draw, 4, 1) @ any_matrix(draw, 1, 3), rtol=1e-3)
-    yield Sample(np.diag([4, 2, 1, 0.5]).astype(draw.dtype), 1.5)
+    yield Sample(np.diag([4, 2, 1, 0.5]).astype(draw.dtype), 0.3)
+    yield Sample(np.diag([4, 2, 1, 0.5]).astype(draw.dtype), atol=1.5)
     yield Sample(np.diag([4, 2, 1, 0.5]).astype(draw.dtype), rtol=0.3)
-    yield Sample(np.stack([np.diag([4, 2, 1.0])] * 2).astype(draw.dtype), np.array([0.5, 3]), np.array([0.0, 0.1]))
+    yield Sample(
+        np.stack([np.diag([4, 2, 1.0])] * 2).astype(draw.dtype), atol=np.array([0.5, 3]), rtol=np.array([0.0, 0.1])
+    )
     yield Sample(symmetric(draw, 2, 4, 4), hermitian=True)
 
 
@@ -192,14 +195,14 @@ def tolerance(s: Any, shape: Any, atol: Any, rtol: Any) -> Any:
     return np.maximum(0.0 if atol is None else atol, rtol * largest)[..., None]
 
 
-def pinv(a: Any, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Any:
+def pinv(a: Any, rtol: Any = None, hermitian: bool = False, atol: Any = None) -> Any:
     u, s, vh = np.linalg.svd(a, full_matrices=False)
     with np.errstate(divide="ignore"):
         inverse = np.where(s > tolerance(s, a.shape, atol, rtol), 1 / s, 0)
     return (adjoint(vh) * inverse[..., None, :]) @ adjoint(u)
 
 
-def matrix_rank(a: Any, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Any:
+def matrix_rank(a: Any, atol: Any = None, hermitian: bool = False, rtol: Any = None) -> Any:
     s = np.linalg.svd(a, compute_uv=False)
     return np.count_nonzero(s > tolerance(s, a.shape, atol, rtol), -1)
 
