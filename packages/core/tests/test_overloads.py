@@ -123,3 +123,13 @@ def test_axis_is_dim() -> None:
         values, indices = function(x, axis=1, keepdims=True)
         np.testing.assert_array_equal(values.numpy(), reference(X, axis=1, keepdims=True))
         np.testing.assert_array_equal(indices.numpy(), place(X, axis=1, keepdims=True))
+
+
+def test_einsum_of_lists_of_ints() -> None:
+    x, y = at.asarray(X), at.asarray(X[0])
+    np.testing.assert_allclose(at.einsum(x, [0, 1], y, [1], [0]).numpy(), X @ X[0])
+    np.testing.assert_allclose(at.einsum(x, [30, 2]).numpy(), X.T)  # 2 before 30
+    np.testing.assert_allclose(at.einsum(x, [..., 1], x, [..., 1], [...]).numpy(), (X * X).sum(1))
+    for wrong in ((x, [0, 60]), (x, y), (x,), (1, [0])):
+        with pytest.raises(TypeError):
+            at.einsum(*wrong)

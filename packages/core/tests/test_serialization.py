@@ -332,3 +332,9 @@ def test_other_suffixes_come_from_plugins(make_distribution: MakeDistribution, t
     assert at.load(tmp_path / "a.xyz") == (b"z", "cpu", False)
     with pytest.raises(at.FormatError, match=r"save: expected a file name ending in one of .*\.safetensors, \.xyz"):
         at.save({"n": 1}, tmp_path / "a.unknown")
+
+
+def test_a_function_says_nowhere_to_load_to(tmp_path: Path) -> None:
+    at.save(at.ones(1), tmp_path / "x")
+    with pytest.raises(at.ArgumentError, match="load: expected map_location to be a device or its name, got function"):
+        at.load(tmp_path / "x", map_location=lambda storage, place: storage)  # type: ignore[arg-type]

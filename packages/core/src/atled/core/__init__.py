@@ -21,6 +21,7 @@ from atled.core._overloads import atleast_1d as atleast_1d
 from atled.core._overloads import atleast_2d as atleast_2d
 from atled.core._overloads import atleast_3d as atleast_3d
 from atled.core._overloads import dsplit as dsplit
+from atled.core._overloads import einsum as einsum
 from atled.core._overloads import hsplit as hsplit
 from atled.core._overloads import max as max
 from atled.core._overloads import median as median

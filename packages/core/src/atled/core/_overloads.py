@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 _amax, _amin, _choose, _norm = ops.core.amax, ops.core.amin, ops.core.where, ops.core.norm
-_split, _split_with_sizes = ops.core.split, ops.core.split_with_sizes
+_einsum, _split, _split_with_sizes = ops.core.einsum, ops.core.split, ops.core.split_with_sizes
 _END = 2**62  # past the last index of every dimension
 
 
@@ -325,6 +325,37 @@ def _lifted(n: int) -> Any:
 
 
 atleast_1d, atleast_2d, atleast_3d = map(_lifted, (1, 2, 3))
+
+
+def einsum(equation: str | _core.Tensor, *operands: Any) -> _core.Tensor:
+    """Sums of products of elements by Einstein's notation, such as ``"ij,jk->ik"``.
+
+    equation: a letter for each dimension of each operand, ``...`` for any number of them; without ``->`` the result has
+    the dimensions that occur once, in alphabetical order. Or operands and lists of ints below 52 that stand for letters
+    in turn, and at the end, if wanted, the list for the result. Broadcasts what ``...`` stands for.
+
+    >>> import atled.core as at
+    >>> at.einsum("ij,j->i", at.ones(2, 3), at.ones(3)).tolist()
+    [3.0, 3.0]
+    >>> at.einsum(at.ones(2, 3), [0, 1], at.ones(3), [1], [0]).tolist()
+    [3.0, 3.0]
+    """
+    if isinstance(equation, str):
+        return _einsum(equation, *operands)  # type: ignore[no-any-return]
+    given = (equation, *operands)
+    terms = [_letters(places) for places in given[1::2]]
+    result = f"->{_letters(given[-1])}" if len(given) % 2 else ""
+    return _einsum(",".join(terms) + result, *given[: 2 * len(terms) : 2])  # type: ignore[no-any-return]
+
+
+def _letters(places: Any) -> str:
+    if not isinstance(places, (list, tuple)) or not all(
+        p is ... or (isinstance(p, int) and 0 <= p < 52) for p in places
+    ):
+        raise _core.ArgumentError(
+            f"einsum: expected an equation before the operands, or a list of ints below 52 after each, got {places!r}"
+        )
+    return "".join("..." if p is ... else chr(p + (65 if p < 26 else 71)) for p in places)
 
 
 def unique(

@@ -72,6 +72,11 @@ def load(
     is_path = isinstance(f, (str, os.PathLike))
     if mmap and not is_path:
         raise ArgumentError(f"load: expected a path for mmap=True, got {type(f).__name__}")
+    if map_location is not None and not isinstance(map_location, (str, device)):
+        raise ArgumentError(
+            f"load: expected map_location to be a device or its name, got {type(map_location).__name__}; without one, "
+            "all tensors come to the CPU"
+        )
     target = at.device("cpu" if map_location is None else map_location)
     chosen = _format(f, format, "load")
     with _reading(f, guessed=format is None and not is_path) as file:
