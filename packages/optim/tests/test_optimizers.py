@@ -139,6 +139,33 @@ def test_a_learning_rate_in_a_tensor() -> None:
     assert param.tolist() == [0.5, 0.5]
 
 
+class Signs(optim.Optimizer):
+    """As optimizers are written for PyTorch."""
+
+    def __init__(self, params: Any, rate: float) -> None:
+        super().__init__(params, {"rate": rate})
+
+    def step(self, closure: Any = None, *, grads: Any = None) -> Any:
+        for group in self.param_groups:
+            for param, grad in zip(group["params"], grads, strict=True):
+                state = self.state[param]
+                state["count"] = state.get("count", 0) + 1
+                param.sub_(grad.sign() * group["rate"])
+
+
+def test_an_optimizer_with_a_step_of_its_own() -> None:
+    param = at.tensor([1.0, 1.0])
+    signs = Signs([param], rate=0.5)
+    signs.step(grads=[at.tensor([3.0, -3.0])])
+    assert param.tolist() == [0.5, 1.5]
+    assert signs.state_dict() == {"state": {0: {"count": 1}}, "param_groups": [{"rate": 0.5, "params": [0]}]}
+    again = Signs([param], rate=0.1)
+    again.load_state_dict(signs.state_dict())
+    assert again.param_groups[0]["rate"] == 0.5 and again.state[param] == {"count": 1}
+    with pytest.raises(NotImplementedError, match=r"Optimizer: expected it to define step\(\) or _update\(\)"):
+        optim.Optimizer([param], {}).step(grads=[at.ones(2)])
+
+
 def test_bad_gradients_change_nothing() -> None:
     param = at.tensor([1.0, 2.0])
     optimizer = optim.SGD([param], lr=0.1)

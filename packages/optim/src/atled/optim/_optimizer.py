@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -20,11 +19,12 @@ def _is_leaf(param: Tensor) -> bool:
     return "is_leaf" not in _registry.names("atled.tensor_attributes") or bool(param.is_leaf)
 
 
-class Optimizer(ABC):
+class Optimizer:
     """Base of the optimizers.
 
     ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dicts with the key ``params`` and settings of
-    their own; ``defaults`` are the settings of groups that do not say otherwise. Subclasses implement ``_update``.
+    their own; ``defaults`` are the settings of groups that do not say otherwise. A subclass has a ``step`` of its own,
+    as in PyTorch, or an ``_update``, which ``step`` calls with the parameters of each group that have gradients.
 
     Errors: ``ArgumentError`` for parameters that are no tensors, come twice or are none at all; ``InvalidValueError``
     for those that are no leaves.
@@ -103,13 +103,14 @@ class Optimizer(ABC):
                 self._update(group, [param for param, _ in pairs], [grad for _, grad in pairs])
         return loss
 
-    @abstractmethod
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
         """Steps the parameters of a group that have gradients."""
+        raise NotImplementedError(f"{type(self).__name__}: expected it to define step() or _update()")
 
     def _check(self, group: dict[str, Any]) -> None:
         """Raises InvalidValueError when a setting makes no sense."""
-        require(group["lr"] >= 0, "lr", "at least 0", group["lr"])
+        if "lr" in group:
+            require(group["lr"] >= 0, "lr", "at least 0", group["lr"])
 
     def state_dict(self) -> dict[str, Any]:
         """State and settings, with parameters as numbers in order: what ``load_state_dict`` and ``at.save`` take."""
