@@ -296,3 +296,13 @@ def test_registering_over_something_of_another_kind() -> None:
 
 def test_a_parameter_is_printed_as_one() -> None:
     assert str(nn.Parameter(at.ones(1))).startswith("Parameter containing:\n")
+
+
+def test_sums_of_lists_of_modules() -> None:
+    one, two = nn.ReLU(), nn.Tanh()
+    listed = nn.ModuleList([one]) + nn.ModuleList([two])
+    assert isinstance(listed, nn.ModuleList) and list(listed) == [one, two]
+    chained = nn.Sequential(one) + nn.Sequential(two)
+    assert isinstance(chained, nn.Sequential) and list(chained) == [one, two]
+    listed += [one]
+    assert list(listed) == [one, two, one] and list(listed._modules) == ["0", "1", "2"]

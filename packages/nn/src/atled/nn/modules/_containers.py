@@ -49,6 +49,13 @@ class _Numbered(Module):
         del modules[index if isinstance(index, slice) else _position(index, len(modules))]
         self._replace(modules)
 
+    def __add__(self, other: Iterable[Module]) -> Self:
+        both = ModuleList() if isinstance(self, ModuleList) else Sequential()
+        return both.extend(self).extend(other)  # type: ignore[return-value]
+
+    def __iadd__(self, other: Iterable[Module]) -> Self:
+        return self.extend(other)
+
     def append(self, module: Module) -> Self:
         """Adds a module at the end."""
         self.register_module(str(len(self)), module)
