@@ -307,7 +307,7 @@ def repeat_interleave(
     >>> at.repeat_interleave(at.tensor([1, 0, 2])).tolist()
     [0, 2, 2]
     """
-    if repeats is None:
+    if repeats is None and isinstance(input, _core.Tensor):
         input, repeats = ops.core.arange(input.numel(), device=input.device), input
     return ops.core.repeat_interleave(input, repeats, dim, output_size=output_size)  # type: ignore[no-any-return]
 

@@ -19,7 +19,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """The input, bounded below and above; where it is at a bound, its gradient is 0 (that of ``clamp`` is not)."""
-    if not input.is_floating_point():
+    if not isinstance(input, Tensor) or not input.is_floating_point():
         return at.clamp_(input, min_val, max_val) if inplace else at.clamp(input, min_val, max_val)
     result = _one.hardtanh(input, min_val, max_val)
     return input.copy_(result) if inplace else result

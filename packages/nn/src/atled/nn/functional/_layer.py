@@ -300,6 +300,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     tensor: integers. InvalidValueError for a class below 0 or not below ``num_classes``; on a GPU that is found out
     only for ``num_classes`` -1, since looking at the values would wait for it.
     """
+    if not isinstance(tensor, Tensor):
+        raise at.ArgumentError(f"one_hot: expected a Tensor, got {type(tensor).__name__}; make one with at.tensor(...)")
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == at.bool:
         raise at.DTypeError(f"one_hot: expected integers, got {tensor.dtype.name}")
     if num_classes == -1 or (tensor.device.type == "cpu" and tensor.numel() and not tensor._is_opaque()):
