@@ -271,3 +271,110 @@ def test_linear_with_an_activation(activation: str, shape: tuple[int, ...], bias
         np.testing.assert_allclose(third(fused, argnum), third(composed, argnum), rtol=1e-9, atol=1e-9)
     with pytest.raises(at.InvalidValueError, match="expected activation None, 'relu' or 'gelu_tanh', got 'gelu'"):
         F.linear(x, w, activation="gelu")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [((None, None), "mean"), ((True, None), "mean"), ((False, None), "sum"), ((None, False), "none")],
+    ids=str,
+)
+def test_losses_take_the_names_before_reduction_in_their_places(old: tuple[Any, Any], new: str) -> None:
+    size_average, reduce = old
+    x, y, w = (at.from_numpy(draw(3, 4)) for _ in range(3))
+    logs, c = at.log_softmax(x, 1), at.tensor([1, 3, 0])
+    name: dict[str, Any] = {"reduction": new}
+    p, sign = at.sigmoid(y), at.tensor([1, -1, 1])
+    pairs = [
+        (
+            F.cross_entropy(x, c, w[0].abs(), size_average, 3, reduce, "mean", 0.1),
+            F.cross_entropy(x, c, w[0].abs(), ignore_index=3, label_smoothing=0.1, **name),
+        ),
+        (
+            F.nll_loss(logs, c, w[0].abs(), size_average, 3, reduce),
+            F.nll_loss(logs, c, w[0].abs(), ignore_index=3, **name),
+        ),
+        (F.mse_loss(x, y, size_average, reduce), F.mse_loss(x, y, **name)),
+        (F.l1_loss(x, y, size_average, reduce), F.l1_loss(x, y, **name)),
+        (F.smooth_l1_loss(x, y, size_average, reduce, "mean", 0.5), F.smooth_l1_loss(x, y, beta=0.5, **name)),
+        (F.binary_cross_entropy(p, p, w, size_average, reduce), F.binary_cross_entropy(p, p, w, **name)),
+        (
+            F.binary_cross_entropy_with_logits(x, p, w, size_average, reduce, "mean", p),
+            F.binary_cross_entropy_with_logits(x, p, w, pos_weight=p, **name),
+        ),
+        (F.kl_div(logs, p, size_average, reduce, "mean", True), F.kl_div(logs, p, log_target=True, **name)),
+        (
+            F.cosine_embedding_loss(x, y, sign, 0.1, size_average, reduce),
+            F.cosine_embedding_loss(x, y, sign, 0.1, **name),
+        ),
+        (
+            F.margin_ranking_loss(x[0], y[0], w[0].sign(), 0.1, size_average, reduce),
+            F.margin_ranking_loss(x[0], y[0], w[0].sign(), 0.1, **name),
+        ),
+        (
+            F.triplet_margin_loss(x, y, w, 1.0, 1.0, 1e-6, True, size_average, reduce),
+            F.triplet_margin_loss(x, y, w, 1.0, 1.0, 1e-6, True, **name),
+        ),
+        (F.soft_margin_loss(x, y.sign(), size_average, reduce), F.soft_margin_loss(x, y.sign(), **name)),
+        (
+            F.poisson_nll_loss(p, p, False, True, size_average, 1e-3, reduce),
+            F.poisson_nll_loss(p, p, False, True, eps=1e-3, **name),
+        ),
+        (nn.CrossEntropyLoss(None, size_average, 3, reduce)(x, c), nn.CrossEntropyLoss(ignore_index=3, **name)(x, c)),
+        (nn.NLLLoss(None, size_average, 3, reduce)(logs, c), nn.NLLLoss(ignore_index=3, **name)(logs, c)),
+        (nn.MSELoss(size_average, reduce)(x, y), nn.MSELoss(**name)(x, y)),
+        (nn.SmoothL1Loss(size_average, reduce, "mean", 0.5)(x, y), nn.SmoothL1Loss(beta=0.5, **name)(x, y)),
+        (nn.BCELoss(w, size_average, reduce)(p, p), nn.BCELoss(w, **name)(p, p)),
+        (
+            nn.BCEWithLogitsLoss(w, size_average, reduce, "mean", p)(x, p),
+            nn.BCEWithLogitsLoss(w, pos_weight=p, **name)(x, p),
+        ),
+        (nn.KLDivLoss(size_average, reduce, "mean", True)(logs, p), nn.KLDivLoss(log_target=True, **name)(logs, p)),
+        (
+            nn.TripletMarginLoss(1.0, 1.0, 1e-6, True, size_average, reduce)(x, y, w),
+            nn.TripletMarginLoss(1.0, 1.0, 1e-6, True, **name)(x, y, w),
+        ),
+        (
+            nn.PoissonNLLLoss(True, True, size_average, 1e-3, reduce)(x, p),
+            nn.PoissonNLLLoss(True, True, eps=1e-3, **name)(x, p),
+        ),
+    ]
+    for got, expected in pairs:
+        np.testing.assert_array_equal(got.numpy(), expected.numpy())
+
+
+def test_a_reduction_in_the_place_of_size_average_is_refused() -> None:
+    with pytest.raises(
+        at.ArgumentError, match="mse_loss: expected size_average and reduce to be bools; name reduction"
+    ):
+        F.mse_loss(at.ones(2), at.ones(2), "sum")  # type: ignore[arg-type]
+    with pytest.raises(at.ArgumentError, match="L1Loss: expected size_average"):
+        nn.L1Loss("sum")  # type: ignore[arg-type]
+
+
+def test_embedding_from_pretrained_takes_pytorchs_arguments_in_place() -> None:
+    table = at.from_numpy(draw(4, 3) * 5)
+    layer = nn.Embedding.from_pretrained(table.clone(), True, None, 1.5, 1.0, True)
+    assert (layer.max_norm, layer.norm_type, layer.scale_grad_by_freq, layer.sparse) == (1.5, 1.0, True, False)
+
+
+def test_linear_with_one_row() -> None:
+    x, w = draw(2, 3), draw(3)
+    a, b = at.from_numpy(x), at.from_numpy(w)
+    np.testing.assert_allclose(F.linear(a, b).numpy(), x @ w, rtol=1e-12)
+    np.testing.assert_allclose(F.linear(a, b, at.tensor(2.0, dtype=at.float64)).numpy(), x @ w + 2, rtol=1e-12)
+    np.testing.assert_allclose(F.linear(a, b, activation="relu").numpy(), np.maximum(x @ w, 0), rtol=1e-12)
+
+
+def test_hardshrink_keeps_nan() -> None:
+    np.testing.assert_array_equal(F.hardshrink(at.tensor([math.nan, 0.2, -0.5, 3.0])).numpy(), [math.nan, 0, 0, 3])
+
+
+def test_weighted_huber_loss() -> None:
+    x, y, w = draw(3, 4), draw(3, 4), RNG.random((3, 4))
+    a, b = map(at.from_numpy, (x, y))
+    loss = F.huber_loss(a, b, "mean", 0.7, at.from_numpy(w))
+    np.testing.assert_allclose(loss.item(), (special.huber(0.7, np.abs(x - y)) * w).sum() / w.sum(), rtol=1e-12)
+
+
+def test_lists_without_entries() -> None:
+    assert len(nn.ModuleList(None)) == len(nn.ParameterList(None)) == 0

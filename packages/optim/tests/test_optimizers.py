@@ -213,3 +213,26 @@ def test_errors_of_counts() -> None:
         at.ops.optim.adam_([x], [x], [x], [x], [], [], **settings, counts=[])
     with pytest.raises(at.ArgumentError, match=r"expected counts\[0\] to be one float32, got float64 of shape \(\)"):
         at.ops.optim.adam_([x], [x], [x], [x], [], [], **settings, counts=[at.tensor(0.0, dtype=at.float64)])
+
+
+def test_pytorchs_ways_to_step_are_one() -> None:
+    for make in (optim.SGD, optim.Adam, optim.AdamW):
+        steps = []
+        for named in ({}, {"foreach": True}, {"fused": True}, {"foreach": False, "differentiable": False}):
+            weight = at.tensor([1.0, 2.0])
+            make([weight], lr=0.1, **named).step(grads=[at.tensor([3.0, -1.0])])
+            steps.append(weight.tolist())
+        assert steps == [steps[0]] * 4
+        with pytest.raises(at.InvalidValueError, match=f"{make.__name__}: expected differentiable=False"):
+            make([at.tensor([1.0])], differentiable=True)
+
+
+def test_adam_with_decoupled_weight_decay_is_adamw() -> None:
+    weights = []
+    for make in (optim.AdamW, lambda *a, **k: optim.Adam(*a, decoupled_weight_decay=True, **k)):
+        weight = at.tensor([1.0, 2.0])
+        optimizer = make([weight], lr=0.1, weight_decay=0.5)
+        for _ in range(2):
+            optimizer.step(grads=[at.tensor([3.0, -1.0])])
+        weights.append(weight.tolist())
+    assert weights[0] == weights[1]

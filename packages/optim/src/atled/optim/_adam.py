@@ -6,7 +6,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
-from atled.optim._optimizer import Optimizer, Params, buffer_for, count_for, require
+from atled.optim._optimizer import Optimizer, Params, buffer_for, count_for, expect_one_way, require
 
 
 class Adam(Optimizer):
@@ -15,6 +15,9 @@ class Adam(Optimizer):
     ``capturable`` keeps the number of steps on the parameters' device, so that a CUDA graph that a step was captured in
     goes on counting. A step can be captured once there was one before; numbers such as ``lr`` stay as they were then.
 
+    ``decoupled_weight_decay`` makes it `AdamW`. Every step is fused: ``foreach`` and ``fused`` change nothing, and a
+    ``differentiable`` one is refused.
+
     Errors: ``InvalidValueError`` for a setting outside its range.
 
     >>> weight = at.tensor([1.0])
@@ -22,8 +25,6 @@ class Adam(Optimizer):
     >>> round(weight.item(), 4)
     0.9
     """
-
-    _decoupled = False
 
     def __init__(
         self,
@@ -34,9 +35,15 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
         capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
+        expect_one_way(self, differentiable)
+        self._decoupled = decoupled_weight_decay
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -98,8 +105,6 @@ class AdamW(Adam):
     0.95
     """
 
-    _decoupled = True
-
     def __init__(
         self,
         params: Params,
@@ -109,7 +114,21 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
         capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, capturable=capturable)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            decoupled_weight_decay=True,
+        )

@@ -175,6 +175,14 @@ def require(condition: bool, name: str, expected: str, got: Any) -> None:
         raise at.InvalidValueError(f"optimizer: expected {name} {expected}, got {got}")
 
 
+def expect_one_way(optimizer: Optimizer, differentiable: bool) -> None:
+    """Raises InvalidValueError for a step that autograd should record."""
+    if differentiable:
+        raise at.InvalidValueError(
+            f"{type(optimizer).__name__}: expected differentiable=False, got True; write the step with recorded ops"
+        )
+
+
 def buffer_for(state: dict[str, Any], key: str, param: Tensor) -> Tensor:
     """The state tensor of a parameter, made of zeros at first use."""
     found: Tensor | None = state.get(key)

@@ -6,14 +6,15 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
-from atled.optim._optimizer import Optimizer, Params, buffer_for, require
+from atled.optim._optimizer import Optimizer, Params, buffer_for, expect_one_way, require
 
 
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum as in Sutskever et al. 2013 (in PyTorch's form).
 
     With gradient ``g`` (plus ``weight_decay * p``): ``b = momentum * b + (1 - dampening) * g``, and ``p -= lr * b``, or
-    ``p -= lr * (g + momentum * b)`` with ``nesterov``. ``maximize`` climbs instead.
+    ``p -= lr * (g + momentum * b)`` with ``nesterov``. ``maximize`` climbs instead. Every step is fused:
+    ``foreach`` and ``fused`` change nothing, and a ``differentiable`` one is refused.
 
     Errors: ``InvalidValueError`` for a negative setting, or Nesterov momentum without momentum or with dampening.
 
@@ -34,7 +35,11 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
+        expect_one_way(self, differentiable)
         defaults = {
             "lr": lr,
             "momentum": momentum,

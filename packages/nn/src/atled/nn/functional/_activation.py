@@ -117,7 +117,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """``x`` where ``|x| > lambd``, else 0."""
-    return at.where(at.abs(input) > lambd, input, 0.0)
+    return at.where(at.abs(input) <= lambd, 0.0, input)  # NaN stays NaN
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:

@@ -23,6 +23,8 @@ def linear(
 ) -> Tensor:
     """``input @ weight.T + bias`` for input ``(*, in_features)`` and weight ``(out_features, in_features)``.
 
+    A weight ``(in_features,)`` makes one number of each vector, without a dimension of its own.
+
     With an activation, `relu` of that or ``gelu(..., approximate="tanh")``, which some devices apply while they
     multiply: then memory is read and written less often.
 
@@ -31,6 +33,9 @@ def linear(
     >>> linear(at.ones(1, 3), at.tensor([[1.0, 2, 3], [-1, -2, -3]]), activation="relu")
     tensor([[6., 0.]])
     """
+    if weight.ndim == 1:
+        column = None if bias is None else bias.reshape(1)
+        return linear(input, weight.reshape(1, -1), column, activation=activation).squeeze(-1)
     if activation is None:
         return _one.linear(input, weight, bias)
     if activation == "relu":

@@ -1,4 +1,8 @@
-"""Losses. ``reduction`` is ``"mean"``, ``"sum"`` or ``"none"``."""
+"""Losses. ``reduction`` is ``"mean"``, ``"sum"`` or ``"none"``.
+
+``size_average`` and ``reduce`` are what PyTorch had before ``reduction``, and stand where they do there. Where one is
+given, ``reduce=False`` is ``"none"``, ``size_average=False`` is ``"sum"``, and ``reduction`` does not count.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,15 @@ from atled.core import Tensor
 from .._ops import one as _one
 from .._ops import several as _several
 from .._parameter import constant
+
+
+def old_reduction(op: str, size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that PyTorch's old names of it, and the new one, ask for."""
+    if size_average is None and reduce is None:
+        return reduction
+    if isinstance(size_average, str) or isinstance(reduce, str):
+        raise at.ArgumentError(f"{op}: expected size_average and reduce to be bools; name reduction=... in the call")
+    return "none" if reduce is not None and not reduce else "mean" if size_average in (None, True) else "sum"
 
 
 def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
@@ -26,12 +39,19 @@ def _positive(x: Tensor) -> Tensor:
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """``-weight[y] input[y]`` for log-probabilities ``(N, C, ...)`` and classes y ``(N, ...)``.
 
     ``"mean"`` divides by the sum of the weights; targets equal to ``ignore_index`` do not count.
     """
+    reduction = old_reduction("nll_loss", size_average, reduce, reduction)
     return _several.nll_loss(input, target, weight, reduction, ignore_index)[0]
 
 
@@ -39,7 +59,9 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -50,6 +72,7 @@ def cross_entropy(
     >>> round(cross_entropy(at.zeros(1, 4), at.tensor([2])).item(), 4)
     1.3863
     """
+    reduction = old_reduction("cross_entropy", size_average, reduce, reduction)
     log_probabilities = at.log_softmax(input, 1 if input.ndim > 1 else 0)
     if not target.is_floating_point():
         return _several.nll_loss(log_probabilities, target, weight, reduction, ignore_index, label_smoothing)[0]
@@ -75,8 +98,16 @@ def _soft_cross_entropy(
     return _reduce("cross_entropy", loss, reduction)
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """``(input - target)^2``; the two broadcast."""
+    reduction = old_reduction("mse_loss", size_average, reduce, reduction)
     if weight is not None:
         return _weighted("mse_loss", (input - target) ** 2, weight, reduction)
     if input.shape != target.shape:
@@ -90,37 +121,64 @@ def _weighted(op: str, loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
     return _reduce(op, loss * weight, reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
+) -> Tensor:
     """``|input - target|``."""
+    reduction = old_reduction("l1_loss", size_average, reduce, reduction)
     loss = at.abs(input - target)
     return _reduce("l1_loss", loss, reduction) if weight is None else _weighted("l1_loss", loss, weight, reduction)
 
 
-def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
     """``d^2 / (2 beta)`` where ``d = |input - target| < beta``, else ``d - beta / 2`` (Girshick 2015)."""
+    reduction = old_reduction("smooth_l1_loss", size_average, reduce, reduction)
     if beta < 0:
         raise at.InvalidValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
-        return l1_loss(input, target, reduction)
+        return l1_loss(input, target, reduction=reduction)
     d = at.abs(input - target)
     return _reduce("smooth_l1_loss", at.where(d < beta, 0.5 / beta * d * d, d - 0.5 * beta), reduction)
 
 
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964)."""
     if delta <= 0:
         raise at.InvalidValueError(f"huber_loss: expected delta > 0, got {delta}")
     d = at.abs(input - target)
-    return _reduce("huber_loss", at.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta)), reduction)
+    loss = at.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+    return (
+        _reduce("huber_loss", loss, reduction) if weight is None else _weighted("huber_loss", loss, weight, reduction)
+    )
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """``-(y log p + (1 - y) log(1 - p))`` for probabilities p; logarithms count as at least -100.
 
     The gradient is ``(p - y) / max(p (1 - p), 1e-12)``, as PyTorch's, so that it is finite where p is 0 or 1.
     """
+    reduction = old_reduction("binary_cross_entropy", size_average, reduce, reduction)
     _same_shape("binary_cross_entropy", input, target)
     least = max(1e-12, at.finfo(input.dtype).tiny)
     known = constant(input)
@@ -136,10 +194,13 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """The binary cross-entropy of ``sigmoid(input)``, without overflow; ``pos_weight`` weighs the positives."""
+    reduction = old_reduction("binary_cross_entropy_with_logits", size_average, reduce, reduction)
     _same_shape("binary_cross_entropy_with_logits", input, target)
     negative = _softplus(-input)
     if pos_weight is None:
@@ -161,8 +222,16 @@ def _same_shape(op: str, input: Tensor, target: Tensor) -> None:
         )
 
 
-def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
     """``target (log target - input)`` for log-probabilities ``input``; ``"batchmean"`` divides the sum by N."""
+    reduction = old_reduction("kl_div", size_average, reduce, reduction)
     if log_target:
         loss = at.exp(target) * (target - input)
     else:
@@ -174,9 +243,16 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
 
 
 def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
+    reduction = old_reduction("cosine_embedding_loss", size_average, reduce, reduction)
     # Squared lengths count with 1e-12 more, as in PyTorch: the slope at a vector of zeros is bounded by it.
     squares = [(x * x).sum(-1) + 1e-12 for x in (input1, input2)]
     cos = (input1 * input2).sum(-1) / at.sqrt(squares[0] * squares[1])
@@ -185,9 +261,16 @@ def cosine_embedding_loss(
 
 
 def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """``max(0, -target (input1 - input2) + margin)``."""
+    reduction = old_reduction("margin_ranking_loss", size_average, reduce, reduction)
     return _reduce("margin_ranking_loss", _positive(margin - target * (input1 - input2)), reduction)
 
 
@@ -199,9 +282,12 @@ def triplet_margin_loss(
     p: float = 2.0,
     eps: float = 1e-6,
     swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with p-norm distances (Balntas et al. 2016)."""
+    reduction = old_reduction("triplet_margin_loss", size_average, reduce, reduction)
     from ._layer import pairwise_distance
 
     far = pairwise_distance(anchor, negative, p, eps)
@@ -212,8 +298,11 @@ def triplet_margin_loss(
     )
 
 
-def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def soft_margin_loss(
+    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+) -> Tensor:
     """``log(1 + exp(-target input))``."""
+    reduction = old_reduction("soft_margin_loss", size_average, reduce, reduction)
     return _reduce("soft_margin_loss", _softplus(-target * input), reduction)
 
 
@@ -222,10 +311,13 @@ def poisson_nll_loss(
     target: Tensor,
     log_input: bool = True,
     full: bool = False,
+    size_average: bool | None = None,
     eps: float = 1e-8,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log-likelihood of counts under a Poisson distribution; ``full`` adds Stirling's term."""
+    reduction = old_reduction("poisson_nll_loss", size_average, reduce, reduction)
     loss = at.exp(input) - target * input if log_input else input - target * at.log(input + eps)
     if full:
         stirling = target * at.log(target) - target + 0.5 * at.log(6.283185307179586 * target)

@@ -113,9 +113,9 @@ class Sequential(_Numbered):
 class ModuleList(_Numbered):
     """A list of modules that belong to the module it is assigned to."""
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules)
+        self.extend(() if modules is None else modules)
 
 
 class ModuleDict(Module):
@@ -175,9 +175,9 @@ class ModuleDict(Module):
 class ParameterList(Module):
     """A list of parameters that belong to the module it is assigned to; plain tensors become parameters."""
 
-    def __init__(self, values: Iterable[Any] = ()) -> None:
+    def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
-        self.extend(values)
+        self.extend(() if values is None else values)
 
     def append(self, value: Any) -> Self:
         """Adds a parameter at the end."""

@@ -60,11 +60,20 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None, scale_grad_by_freq: bool = False
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
     ) -> Embedding:
         """An embedding over a given table; frozen unless said otherwise."""
         rows, dim = embeddings.shape
-        return cls(rows, dim, padding_idx, scale_grad_by_freq=scale_grad_by_freq, _weight=embeddings, _freeze=freeze)
+        return cls(
+            rows, dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight=embeddings, _freeze=freeze
+        )
 
     def reset_parameters(self) -> None:
         """Draws the table anew."""
