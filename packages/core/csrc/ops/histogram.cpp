@@ -88,7 +88,7 @@ void histc(atled_frame* f) {
   expect_real(input, "input");
   expect_bins(bins);
   if (input->dtype == ATLED_BOOL) fail(ATLED_E_DTYPE, "expected numbers, got bool");
-  const Span span = low == 0 && high == 0 ? span_of(input, 2) : Span(low, high, 2);
+  const Span span = low == high ? span_of(input, 2) : Span(low, high, 2);
   // Edges of integers lie between them.
   const int dtype = is_floating(input->dtype) ? compute_dtype(input->dtype) : static_cast<int>(ATLED_FLOAT64);
   set_out(f, 0, to_op(counted(input, none(), even_edges(span, bins, dtype, input), true), dtype_value(input->dtype)));
@@ -127,7 +127,7 @@ void define_histogram() {
           shape<bin_counts_rule>, ATLED_OP_PRIVATE});
   define({"histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0) -> Tensor",
           "How many elements fall into each of `bins` equal parts of [min, max], in input's dtype.\n\n"
-          "What lies outside is left out. With min and max 0, from the smallest to the largest element.\n\n"
+          "What lies outside is left out. With min = max, from the smallest to the largest element.\n\n"
           ">>> at.histc(at.tensor([1.0, 2.0, 1.0]), 4, 0, 3)\ntensor([0., 2., 1., 0.])",
           nullptr, ATLED_OP_COMPOSITE});
   define(

@@ -141,10 +141,10 @@ void define_draws() {
           "Indices drawn with the weights that each row of input holds.\n\n"
           "input: floating, (n,) or (m, n), not negative. Returns int64 of shape (num_samples,) or (m, num_samples).",
           shape<multinomial_rule>, ATLED_OP_RANDOM});
-  define({"poisson(Tensor input, *, Generator? generator=None) -> Tensor",
+  define({"poisson(Tensor input, Generator? generator=None) -> Tensor",
           "Numbers from the Poisson distributions whose rates input holds.\n\ninput: floating, not negative.",
           shape<poisson_rule>, ATLED_OP_RANDOM | ATLED_OP_FUNCTION});
-  define({"binomial(Tensor count, Tensor prob, *, Generator? generator=None) -> Tensor",
+  define({"binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor",
           "How many of count trials succeed, each with probability prob; the two broadcast.\n\n"
           "count: floating, whole numbers >= 0; prob: floating, in [0, 1].",
           shape<binomial_rule>, ATLED_OP_RANDOM | ATLED_OP_FUNCTION});

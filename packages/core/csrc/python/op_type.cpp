@@ -31,17 +31,45 @@ struct PyOp {
 };
 
 PyTypeObject* op_type = nullptr;
-PyObject *key_out, *key_requires_grad, *key_pin_memory, *key_atled_call;
+PyObject *key_out, *key_requires_grad, *key_pin_memory, *key_layout, *key_atled_call;
 
 bool same_name(PyObject* a, PyObject* b) { return a == b || PyUnicode_Compare(a, b) == 0; }
 
-// The array API's (and NumPy's) names of arguments, for those that the schemas have from PyTorch.
+// Other names of arguments: the array API's (and NumPy's) for those that the schemas have from PyTorch, and PyTorch's
+// own where its documentation, whose names the schemas have, and its parser differ (linalg.eig(A) and eig(input=...)).
 struct Synonym {
   const char *name, *argument;
 };
-constexpr Synonym kSynonyms[] = {{"axis", "dim"}, {"axis", "dims"},   {"keepdims", "keepdim"}, {"axes", "dims"},
-                                 {"axes", "dim"}, {"shape", "size"},  {"k", "diagonal"},       {"num", "steps"},
-                                 {"stop", "end"}, {"shift", "shifts"}};
+constexpr Synonym kSynonyms[] = {{"axis", "dim"},
+                                 {"axis", "dims"},
+                                 {"keepdims", "keepdim"},
+                                 {"axes", "dims"},
+                                 {"axes", "dim"},
+                                 {"shape", "size"},
+                                 {"size", "shape"},
+                                 {"k", "diagonal"},
+                                 {"num", "steps"},
+                                 {"stop", "end"},
+                                 {"shift", "shifts"},
+                                 {"axis0", "dim0"},
+                                 {"axis1", "dim1"},
+                                 {"x", "input"},
+                                 {"a", "input"},
+                                 {"x1", "input"},
+                                 {"x2", "other"},
+                                 {"input", "A"},
+                                 {"input", "B"},
+                                 {"input", "L"},
+                                 {"input", "x"},
+                                 {"input", "b"},
+                                 {"input2", "L"},
+                                 {"input2", "tau"},
+                                 {"b", "B"},
+                                 {"other", "B"},
+                                 {"rcond", "rtol"},
+                                 {"tol", "atol"},
+                                 {"element", "elements"},
+                                 {"test_element", "test_elements"}};
 
 int find_argument(const PyOp* self, PyObject* key) {
   const int n = self->op->nargs;
@@ -59,6 +87,15 @@ int find_argument(const PyOp* self, PyObject* key) {
       for (int i = 0; i < n; ++i)
         if (strcmp(self->op->args[i].name, synonym.argument) == 0) return i;
   return -1;
+}
+
+// layout=at.strided, the only one there is, or None.
+bool expect_strided(const char* op, PyObject* layout) {
+  if (layout == Py_None) return true;
+  Ref strided = import_function("atled.core", "strided");
+  if (!strided || layout == strided.get()) return strided.get() != nullptr;
+  raise(ATLED_E_ARGUMENT, op, "expected layout to be at.strided, got %s", type_name(layout).c_str());
+  return false;
 }
 
 std::string signature(const PyOp* self) {
@@ -286,6 +323,10 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
         }
         if (same_name(key, key_pin_memory) && (op->traits & ATLED_OP_FACTORY)) {
           pin_memory = object;
+          continue;
+        }
+        if (same_name(key, key_layout) && (op->traits & ATLED_OP_FACTORY)) {
+          if (!expect_strided(op->name, object)) return nullptr;
           continue;
         }
         return raise(ATLED_E_ARGUMENT, op->name, "got an unexpected argument %s; its signature is %s",
@@ -524,6 +565,7 @@ bool init_op_type(PyObject* module) {
   key_out = PyUnicode_InternFromString("out");
   key_requires_grad = PyUnicode_InternFromString("requires_grad");
   key_pin_memory = PyUnicode_InternFromString("pin_memory");
+  key_layout = PyUnicode_InternFromString("layout");
   key_atled_call = PyUnicode_InternFromString("__atled_call__");
   op_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&op_spec));
   return op_type && PyModule_AddObjectRef(module, "Op", reinterpret_cast<PyObject*>(op_type)) == 0;

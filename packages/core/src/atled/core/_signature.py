@@ -36,7 +36,7 @@ def of(op: _core.Op) -> Signature:
     if "out" in op.traits and op.qualified_name.endswith("::" + op.name):
         further["out"] = None
     if "factory" in op.traits:
-        further |= {"requires_grad": False, "pin_memory": False}
+        further |= {"requires_grad": False, "pin_memory": False, "layout": None}
     defaults = {parameter.name: parameter.default for parameter in parameters}
     for synonym, name in op.synonyms.items():
         if defaults[name] is not Parameter.empty:
