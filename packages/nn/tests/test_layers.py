@@ -365,15 +365,35 @@ def test_linear_with_one_row() -> None:
     np.testing.assert_allclose(F.linear(a, b, activation="relu").numpy(), np.maximum(x @ w, 0), rtol=1e-12)
 
 
-def test_hardshrink_keeps_nan() -> None:
-    np.testing.assert_array_equal(F.hardshrink(at.tensor([math.nan, 0.2, -0.5, 3.0])).numpy(), [math.nan, 0, 0, 3])
+def test_activations_with_cases_keep_nan() -> None:
+    x = at.tensor([math.nan, 0.2, -0.5, 3.0])
+    np.testing.assert_array_equal(F.hardshrink(x).numpy(), [math.nan, 0, 0, 3])
+    np.testing.assert_array_equal(F.threshold(x, 0.5, 9.0).numpy(), [math.nan, 9, 9, 3])
+
+
+def test_cosine_similarity_broadcasts_along_the_vectors() -> None:
+    x, y = draw(3, 4), draw(3, 1)
+    wide = np.broadcast_to(y, x.shape)
+    expected = (x * wide).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(wide, axis=1)
+    np.testing.assert_allclose(F.cosine_similarity(at.from_numpy(x), at.from_numpy(y), 1).numpy(), expected, rtol=1e-12)
+
+
+def test_hardtanh_takes_old_names() -> None:
+    assert nn.Hardtanh(min_value=-0.5, max_value=2.0)(at.tensor([-1.0, 3.0])).tolist() == [-0.5, 2]
+
+
+def test_batch_norm_without_bias() -> None:
+    layer = nn.BatchNorm2d(3, bias=False)
+    assert layer.bias is None and list(layer.state_dict())[:2] == ["weight", "running_mean"]
+    x = at.from_numpy(draw(2, 3, 4, 4)).float()
+    np.testing.assert_allclose(at.Tensor(layer(x)).numpy(), at.Tensor(nn.BatchNorm2d(3)(x)).numpy(), atol=1e-6)
 
 
 def test_weighted_huber_loss() -> None:
     x, y, w = draw(3, 4), draw(3, 4), RNG.random((3, 4))
     a, b = map(at.from_numpy, (x, y))
     loss = F.huber_loss(a, b, "mean", 0.7, at.from_numpy(w))
-    np.testing.assert_allclose(loss.item(), (special.huber(0.7, np.abs(x - y)) * w).sum() / w.sum(), rtol=1e-12)
+    np.testing.assert_allclose(loss.item(), (special.huber(0.7, np.abs(x - y)) * w).mean(), rtol=1e-12)
 
 
 def test_lists_without_entries() -> None:

@@ -111,7 +111,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where it is above the threshold, else ``value``."""
-    result = at.where(input > threshold, input, value)
+    result = at.where(input <= threshold, value, input)  # NaN stays NaN
     return input.copy_(result) if inplace else result
 
 

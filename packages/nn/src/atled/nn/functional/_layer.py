@@ -347,7 +347,12 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between vectors along a dimension; each norm counts as at least ``eps``."""
+    """The cosine of the angle between vectors along a dimension; each norm counts as at least ``eps``.
+
+    The two broadcast, in ``dim`` as well.
+    """
+    if x1.shape != x2.shape:
+        x1, x2 = at.broadcast_tensors(x1, x2)
     first, second = (x / at.clamp(at.norm(x, 2, dim, keepdim=True), min=eps) for x in (x1, x2))
     return (first * second).sum(dim)
 

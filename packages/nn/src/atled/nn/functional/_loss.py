@@ -161,9 +161,7 @@ def huber_loss(
         raise at.InvalidValueError(f"huber_loss: expected delta > 0, got {delta}")
     d = at.abs(input - target)
     loss = at.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta))
-    return (
-        _reduce("huber_loss", loss, reduction) if weight is None else _weighted("huber_loss", loss, weight, reduction)
-    )
+    return _reduce("huber_loss", loss if weight is None else loss * weight, reduction)
 
 
 def binary_cross_entropy(

@@ -31,13 +31,15 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: at.dtype | None = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         self.register_parameter("weight", Parameter(at.ones(num_features, **like)) if affine else None)
-        self.register_parameter("bias", Parameter(at.zeros(num_features, **like)) if affine else None)
+        self.register_parameter("bias", Parameter(at.zeros(num_features, **like)) if affine and bias else None)
         track = track_running_stats
         self.register_buffer("running_mean", at.zeros(num_features, **like) if track else None)
         self.register_buffer("running_var", at.ones(num_features, **like) if track else None)
@@ -53,8 +55,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Forgets all batches, and sets weight to 1 and bias to 0."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
