@@ -232,6 +232,8 @@ def different_modules(rank):
         dist.DistributedDataParallel(empty)
     with pytest.raises(ValueError, match="bucket_cap_mb > 0"):
         dist.DistributedDataParallel(Perceptron(), bucket_cap_mb=0)
+    with pytest.raises(ValueError, match="device_ids to name one device"):
+        dist.DistributedDataParallel(Perceptron(), [0, 1])
 
 
 def test_modules_that_differ_are_refused():
@@ -241,7 +243,7 @@ def test_modules_that_differ_are_refused():
 def lifetime(rank):
     dist.init_process_group(timeout=60)
     module = Perceptron()
-    model = dist.DistributedDataParallel(module)
+    model = dist.DistributedDataParallel(module, [rank], rank, 0, True)
     loss_of(model, own_rows()).backward()
     alive = weakref.ref(model), weakref.ref(module)
     del model, module

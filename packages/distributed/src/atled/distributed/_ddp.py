@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from atled.core import InvalidValueError, Tensor
@@ -39,6 +39,9 @@ class DistributedDataParallel:
     before each forward in training mode. Every parameter that requires grad must take part in each loss, or else
     ``find_unused_parameters`` must be True, which walks the graph of each output.
 
+    ``device_ids`` with one device, ``output_device`` and ``dim`` are there for PyTorch's programs and change nothing:
+    the module stays, and works, where it is.
+
     Everything that is not found here is the module's: ``state_dict()`` has the module's own keys, and ``module`` is the
     module itself. Raises MismatchError on all ranks where the modules differ in names, shapes or dtypes.
 
@@ -50,13 +53,19 @@ class DistributedDataParallel:
     def __init__(
         self,
         module: ModuleLike,
-        *,
+        device_ids: Sequence[Any] | None = None,
+        output_device: Any = None,
+        dim: int = 0,
         broadcast_buffers: bool = True,
         init_sync: bool = True,
         process_group: ProcessGroup | None = None,
         bucket_cap_mb: float = 25,
         find_unused_parameters: bool = False,
     ) -> None:
+        if device_ids is not None and len(device_ids) > 1:
+            raise InvalidValueError(
+                f"DistributedDataParallel: expected device_ids to name one device, the module's, got {device_ids}"
+            )
         if not bucket_cap_mb > 0:
             raise InvalidValueError(f"DistributedDataParallel: expected bucket_cap_mb > 0, got {bucket_cap_mb}")
         self.module = module
