@@ -1,6 +1,9 @@
 """Matrix products of every layout, size and broadcast against NumPy in double precision."""
 
+import ctypes
 import itertools
+import mmap
+import sys
 
 import numpy as np
 import pytest
@@ -87,3 +90,28 @@ def test_out_may_be_an_input() -> None:
 def test_half_precision_sums_in_single() -> None:
     ones = at.ones(1, 5000, dtype=at.float16)
     assert (ones @ ones.T).item() == 5000.0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages are taken away by Linux's calls")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128", "int32", "uint8"])
+@pytest.mark.parametrize("n", [3, 8, 12, 16])
+def test_nothing_behind_the_operands_is_read(dtype: str, n: int) -> None:
+    """Operands that end where a page ends, and the next page must not be touched."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    page = mmap.PAGESIZE
+
+    def at_the_end(transposed: bool) -> at.Tensor:
+        memory = mmap.mmap(-1, 2 * page)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        assert libc.mprotect(ctypes.c_void_p(start + page), ctypes.c_size_t(page), 0) == 0
+        guarded.append(memory)
+        count = n * n
+        offset = page - count * np.dtype(dtype).itemsize
+        x = np.frombuffer(memory, dtype, count, offset).reshape(n, n)
+        x[...] = RNG.integers(0, 5, (n, n))
+        return at.from_numpy(x).mT if transposed else at.from_numpy(x)
+
+    guarded: list[mmap.mmap] = []
+    for left, right in itertools.product([False, True], repeat=2):
+        a, b = at_the_end(left), at_the_end(right)
+        np.testing.assert_array_equal((a @ b).numpy(), a.numpy() @ b.numpy())

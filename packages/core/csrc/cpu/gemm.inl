@@ -38,6 +38,24 @@ ATLED_INLINE static void strip(const T* x, int64_t x_row, int64_t x_column, cons
       for (int r = 0; r < R; ++r) lines[r] += x[r * x_row + k * x_column] * line;
     }
     std::memcpy(sums, lines, sizeof sums);
+  } else if constexpr (is_complex_type<T>) {
+    // y by the real and by the imaginary parts of x. Of products of complex numbers GCC 12 makes vectors of x as well,
+    // and reads the column of x behind the last.
+    using Real = typename T::value_type;
+    typedef Real Line __attribute__((vector_size(sizeof(T) * W)));
+    Line by_real[R] = {}, by_imaginary[R] = {};
+    for (int64_t k = 0; k < depth; ++k) {
+      Line line;
+      std::memcpy(&line, y + k * step, sizeof line);
+      for (int r = 0; r < R; ++r) {
+        const T factor = x[r * x_row + k * x_column];
+        by_real[r] += factor.real() * line;
+        by_imaginary[r] += factor.imag() * line;
+      }
+    }
+    for (int r = 0; r < R; ++r)
+      for (int j = 0; j < W; ++j)
+        sums[r][j] = T(by_real[r][2 * j] - by_imaginary[r][2 * j + 1], by_real[r][2 * j + 1] + by_imaginary[r][2 * j]);
   } else
 #endif
   {
