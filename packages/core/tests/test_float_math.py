@@ -25,6 +25,15 @@ FUNCTIONS: dict[str, tuple[Callable[..., np.ndarray], float]] = {
     "erfc": (special.erfc, 1.0),
     "sin": (np.sin, 1.5),
     "cos": (np.cos, 1.5),
+    "tan": (np.tan, 1.0),
+    "asin": (np.arcsin, 0.51),
+    "acos": (np.arccos, 0.51),
+    "atan": (np.arctan, 0.51),
+    "sinh": (np.sinh, 0.51),
+    "cosh": (np.cosh, 0.51),
+    "asinh": (np.arcsinh, 0.51),
+    "acosh": (np.arccosh, 0.51),
+    "atanh": (np.arctanh, 0.51),
     "sqrt": (np.sqrt, 0.51),
 }
 
@@ -58,6 +67,20 @@ def test_pow_of_positive_bases_is_correctly_rounded() -> None:
         exact = np.power(base.astype(np.float64), exponent.astype(np.float64))
         got = at.pow(at.from_numpy(base), at.from_numpy(exponent)).numpy()
         assert np.max(ulps(got, exact)) <= 0.501
+
+
+def test_atan2_is_correctly_rounded_in_all_quadrants() -> None:
+    """Sizes of every exponent, and the special values of either side beside each other."""
+    rng = np.random.default_rng(0)
+    special_values = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 3e38], np.float32)
+    y, x = (np.ldexp(rng.uniform(-1, 1, 200_000), rng.integers(-148, 124, 200_000)).astype(np.float32) for _ in "yx")
+    near = (x * np.exp2(rng.integers(-4, 4, x.size))).astype(np.float32)
+    pairs = np.array(np.meshgrid(special_values, special_values)).reshape(2, -1)
+    y, x = np.concatenate([y, near, pairs[0]]), np.concatenate([x, x, pairs[1]])
+    exact = np.arctan2(y.astype(np.float64), x.astype(np.float64))
+    got = at.atan2(at.from_numpy(y), at.from_numpy(x)).numpy()
+    assert np.max(ulps(got, exact)) <= 0.51
+    np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(exact[got == 0]))
 
 
 @pytest.mark.parametrize("dtype, digits", [(at.float16, 11), (at.bfloat16, 8)])

@@ -11,6 +11,12 @@ LoopTable library() {
   return LoopTable().unary_plain<F>(Floats{}).template unary_plain<F>(Complexes{});
 }
 
+// float in vectors at each level.
+template <class F>
+LoopTable in_vectors() {
+  return library<F>().template unary<F>(Types<float>{});
+}
+
 template <class Fast, class F>
 LoopTable checked() {
   LoopTable t = library<F>();
@@ -20,17 +26,17 @@ LoopTable checked() {
 
 const LoopTable sin_loops = checked<FastSin, Sin>();
 const LoopTable cos_loops = checked<FastCos, Cos>();
-const LoopTable tan_loops = library<Tan>();
-const LoopTable asin_loops = library<Asin>();
-const LoopTable acos_loops = library<Acos>();
-const LoopTable atan_loops = library<Atan>();
-const LoopTable sinh_loops = library<Sinh>();
-const LoopTable cosh_loops = library<Cosh>();
-const LoopTable tanh_loops = library<Tanh>().unary<Tanh>(Types<float>{});
-const LoopTable asinh_loops = library<Asinh>();
-const LoopTable acosh_loops = library<Acosh>();
-const LoopTable atanh_loops = library<Atanh>();
-const LoopTable atan2_loops = LoopTable().binary_plain<Atan2>(Floats{});
+const LoopTable tan_loops = checked<FastTan, Tan>();
+const LoopTable asin_loops = in_vectors<Asin>();
+const LoopTable acos_loops = in_vectors<Acos>();
+const LoopTable atan_loops = in_vectors<Atan>();
+const LoopTable sinh_loops = in_vectors<Sinh>();
+const LoopTable cosh_loops = in_vectors<Cosh>();
+const LoopTable tanh_loops = in_vectors<Tanh>();
+const LoopTable asinh_loops = in_vectors<Asinh>();
+const LoopTable acosh_loops = in_vectors<Acosh>();
+const LoopTable atanh_loops = in_vectors<Atanh>();
+const LoopTable atan2_loops = LoopTable().binary<Atan2>(Types<float>{}).binary_plain<Atan2>(Types<double>{});
 const LoopTable hypot_loops = LoopTable().binary_plain<Hypot>(Floats{});
 const LoopTable deg2rad_loops = LoopTable().unary<Deg2Rad>(Floats{});
 const LoopTable rad2deg_loops = LoopTable().unary<Rad2Deg>(Floats{});

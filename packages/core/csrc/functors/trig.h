@@ -5,6 +5,7 @@
 #include <complex>
 
 #include "functors/explog.h"
+#include "functors/float_trig.h"
 
 namespace atled::core {
 
@@ -19,15 +20,33 @@ struct FastCos {
   static ATLED_FN float slow(float x) { return std::cos(x); }
   ATLED_FN float operator()(float x) const { return fmath::cos(x); }
 };
-struct Tanh {
-  template <class T>
-  ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
-      return fmath::tanh(x);
-    else
-      return std::tanh(x);
-  }
+struct FastTan {
+  static ATLED_FN bool fast(float x) { return std::fabs(x) <= fmath::kTrigLimit; }
+  static ATLED_FN float slow(float x) { return std::tan(x); }
+  ATLED_FN float operator()(float x) const { return fmath::tan(x); }
 };
+
+// float by float_math.h and float_trig.h.
+#define ATLED_FLOAT_FUNCTION(Name, function) \
+  struct Name {                              \
+    template <class T>                       \
+    ATLED_FN T operator()(T x) const {       \
+      if constexpr (by_float_math<T>)        \
+        return fmath::function(x);           \
+      else                                   \
+        return std::function(x);             \
+    }                                        \
+  }
+ATLED_FLOAT_FUNCTION(Asin, asin);
+ATLED_FLOAT_FUNCTION(Acos, acos);
+ATLED_FLOAT_FUNCTION(Atan, atan);
+ATLED_FLOAT_FUNCTION(Sinh, sinh);
+ATLED_FLOAT_FUNCTION(Cosh, cosh);
+ATLED_FLOAT_FUNCTION(Tanh, tanh);
+ATLED_FLOAT_FUNCTION(Asinh, asinh);
+ATLED_FLOAT_FUNCTION(Acosh, acosh);
+ATLED_FLOAT_FUNCTION(Atanh, atanh);
+#undef ATLED_FLOAT_FUNCTION
 
 // The library's function for every type.
 #define ATLED_LIBRARY_FUNCTION(Name, function) \
@@ -40,14 +59,6 @@ struct Tanh {
 ATLED_LIBRARY_FUNCTION(Sin, sin);
 ATLED_LIBRARY_FUNCTION(Cos, cos);
 ATLED_LIBRARY_FUNCTION(Tan, tan);
-ATLED_LIBRARY_FUNCTION(Asin, asin);
-ATLED_LIBRARY_FUNCTION(Acos, acos);
-ATLED_LIBRARY_FUNCTION(Atan, atan);
-ATLED_LIBRARY_FUNCTION(Sinh, sinh);
-ATLED_LIBRARY_FUNCTION(Cosh, cosh);
-ATLED_LIBRARY_FUNCTION(Asinh, asinh);
-ATLED_LIBRARY_FUNCTION(Acosh, acosh);
-ATLED_LIBRARY_FUNCTION(Atanh, atanh);
 #undef ATLED_LIBRARY_FUNCTION
 
 // Through double, so that the constant's own rounding does not show in float.
@@ -87,7 +98,10 @@ struct Sinc {
 struct Atan2 {
   template <class T>
   ATLED_FN T operator()(T y, T x) const {
-    return std::atan2(y, x);
+    if constexpr (by_float_math<T>)
+      return fmath::atan2(y, x);
+    else
+      return std::atan2(y, x);
   }
 };
 struct Hypot {
