@@ -65,11 +65,16 @@ void sub(atled_frame* frame) { add_scaled(frame, sub_loops, true); }
 
 const LoopTable div_loops = LoopTable().binary<Div>(Floats{}).binary_plain<Div>(Complexes{});
 const LoopTable trunc_div_loops = LoopTable().binary_plain<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
-const LoopTable floor_div_loops =
-    LoopTable().binary_plain<FloorDivide>(Integers{}).binary_plain<FloatFloorDivide>(Floats{});
-const LoopTable remainder_loops =
-    LoopTable().binary_plain<Remainder>(Integers{}).binary_plain<FloatRemainder>(Floats{});
-const LoopTable fmod_loops = LoopTable().binary_plain<Fmod>(Integers{}).binary_plain<FloatFmod>(Floats{});
+template <class Integer, class Float>
+LoopTable whole_division() {
+  LoopTable t;
+  t.binary_plain<Integer>(Integers{}).template binary_plain<Float>(Types<double>{});
+  t[ATLED_FLOAT32] = ATLED_PICK(binary_checked<float, QuickDivision<Float>>);
+  return t;
+}
+const LoopTable floor_div_loops = whole_division<FloorDivide, FloatFloorDivide>();
+const LoopTable remainder_loops = whole_division<Remainder, FloatRemainder>();
+const LoopTable fmod_loops = whole_division<Fmod, FloatFmod>();
 
 void divide(atled_frame* frame, const LoopTable& table) {
   const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
@@ -101,6 +106,7 @@ const LoopTable square_loops = [] {
 }();
 const LoopTable cube_loops = LoopTable().unary<Cube>(Floats{});
 const LoopTable reciprocal_loops = LoopTable().unary<Reciprocal>(Floats{}).unary_plain<Reciprocal>(Complexes{});
+const LoopTable root_loops = LoopTable().unary<SquareRootPower>(Floats{});
 const LoopTable pow_loops = [] {
   LoopTable t;
   t[ATLED_FLOAT32] = ATLED_PICK(binary_checked<float, FastPow>);
@@ -109,13 +115,14 @@ const LoopTable pow_loops = [] {
       .binary_plain<FloatPow>(Complexes{});
 }();
 
-// x ** 2 and the like are products.
+// x ** 2 and the like are products, x ** 0.5 is a root.
 const LoopTable* small_power(const atled_value& exponent, int dtype) {
   if (exponent.tag != ATLED_INT_VALUE && exponent.tag != ATLED_FLOAT_VALUE) return nullptr;
   const double e = as_double(exponent);
   if (e == 2) return &square_loops;
   if (e == 3 && is_floating(dtype)) return &cube_loops;
   if (e == -1 && is_floating(dtype)) return &reciprocal_loops;
+  if (e == 0.5 && is_floating(dtype)) return &root_loops;
   return nullptr;
 }
 
@@ -130,8 +137,9 @@ void pow(atled_frame* frame) {
 void float_power(atled_frame* frame) {
   const int dtype = is_complex(promoted(frame, 3)) ? ATLED_COMPLEX128 : ATLED_FLOAT64;
   Elementwise e;
-  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
-  e.run(find_loop(pow_loops, dtype), nullptr, 4096);
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype);
+  if (const LoopTable* power = small_power(frame->args[1], dtype)) return e.run((*power)[dtype]);
+  e.operand(frame->args[1], dtype).run(find_loop(pow_loops, dtype), nullptr, 4096);
 }
 
 const LoopTable neg_loops =

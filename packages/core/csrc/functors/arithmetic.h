@@ -112,27 +112,50 @@ struct FloatTruncDivide {
 struct FloatFloorDivide {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
-    if (b == 0) return a / b;
-    const T r = std::fmod(a, b);
-    T q = (a - r) / b;
-    if (r != 0 && (b < 0) != (r < 0)) q -= T(1);
-    if (q == 0) return std::copysign(T(0), a / b);
-    const T f = std::floor(q);
-    return q - f > T(0.5) ? f + T(1) : f;
+    return b == 0 ? a / b : of(a, b, std::fmod(a, b));
+  }
+  // r = fmod(a, b)
+  template <class T>
+  static ATLED_FN T of(T a, T b, T r) {
+    const T exact = (a - r) / b, q = r != 0 && (b < 0) != (r < 0) ? exact - T(1) : exact;
+    const T f = std::floor(q), whole = q - f > T(0.5) ? f + T(1) : f;
+    return q == 0 ? std::copysign(T(0), a / b) : whole;
   }
 };
 struct FloatRemainder {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
-    const T r = std::fmod(a, b);
-    if (r == 0) return std::copysign(T(0), b);
-    return (r < 0) != (b < 0) ? r + b : r;
+    return of(a, b, std::fmod(a, b));
+  }
+  template <class T>
+  static ATLED_FN T of(T, T b, T r) {
+    const T moved = (r < 0) != (b < 0) ? r + b : r;
+    return r == 0 ? std::copysign(T(0), b) : moved;
   }
 };
 struct FloatFmod {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     return std::fmod(a, b);
+  }
+  template <class T>
+  static ATLED_FN T of(T, T, T r) {
+    return r;
+  }
+};
+// The same of float by a quotient in double, exact where that is below 2^24: then a / b is no nearer to a whole number
+// than double can tell, and neither the product nor the difference rounds.
+template <class F>
+struct QuickDivision {
+  static ATLED_FN bool fast(float a, float b) {
+    const double size = std::fabs(static_cast<double>(b));
+    return (std::fabs(static_cast<double>(a)) < size * 16777216.0) & (size < 1e300);
+  }
+  static ATLED_FN float slow(float a, float b) { return F{}(a, b); }
+  ATLED_FN float operator()(float a, float b) const {
+    const double x = a, y = b;
+    const double whole = static_cast<double>(static_cast<int32_t>(x / y));
+    return F::of(a, b, std::copysign(static_cast<float>(x - whole * y), a));
   }
 };
 
@@ -224,6 +247,14 @@ struct Cube {
     return a * a * a;
   }
 };
+// x ** 0.5, which is no NaN where x is -infinity, and 0 where x is -0.
+struct SquareRootPower {
+  template <class T>
+  ATLED_FN T operator()(T a) const {
+    constexpr T kInfinity = std::numeric_limits<T>::infinity();
+    return a == -kInfinity ? kInfinity : std::sqrt(a + T(0));
+  }
+};
 struct Reciprocal {
   template <class T>
   ATLED_FN T operator()(T a) const {
@@ -234,8 +265,7 @@ struct Maximum {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      const T larger = a > b ? a : b;
-      return a != a ? a : larger;  // a NaN on either side is the result
+      return (a > b) | (a != a) ? a : b;  // a NaN on either side is the result
     } else {
       return a > b ? a : b;
     }
@@ -245,8 +275,7 @@ struct Minimum {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      const T smaller = a < b ? a : b;
-      return a != a ? a : smaller;
+      return (a < b) | (a != a) ? a : b;
     } else {
       return a < b ? a : b;
     }
