@@ -23,7 +23,7 @@ void round_decimals(atled_frame* frame, int64_t decimals, int loop_dtype) {
   const RoundDecimals<T> f{static_cast<T>(std::pow(10.0, std::abs(static_cast<double>(decimals)))), decimals > 0};
   Elementwise e;
   e.output(out_tensor(frame), loop_dtype).input(arg_tensor(frame, 0), loop_dtype);
-  e.run(Baseline::unary<T, T, RoundDecimals<T>>, const_cast<RoundDecimals<T>*>(&f));
+  e.run(ATLED_PICK(unary<T, T, RoundDecimals<T>>), const_cast<RoundDecimals<T>*>(&f));
 }
 
 void round(atled_frame* frame) {
