@@ -56,6 +56,22 @@ def test_padding_modes(mode: str) -> None:
     np.testing.assert_array_equal(F.pad(at.from_numpy(x), (1, 3, 2, 1), mode).numpy(), expected)
 
 
+def test_padding_by_parts_crops_too() -> None:
+    x = draw(2, 6)
+    padded = np.pad(x, ((0, 0), (0, 2)), mode="edge")
+    np.testing.assert_array_equal(F.pad(at.from_numpy(x), (-1, 2), "replicate").numpy(), padded[:, 1:])
+
+
+def test_prelu_and_its_slope_at_zero() -> None:
+    """PyTorch's: at 0 the slope is the weight."""
+    pytest.importorskip("atled.autograd")
+    x = at.tensor([-2.0, 0.0, 3.0, math.inf, -math.inf]).requires_grad_()
+    y = F.prelu(x, at.tensor([0.25]))
+    y.sum().backward()
+    assert y.tolist() == [-0.5, 0.0, 3.0, math.inf, -math.inf]
+    assert x.grad is not None and x.grad.tolist() == [0.25, 0.25, 1.0, 1.0, 0.25]
+
+
 def test_batch_norm_tracks_and_uses_running_statistics() -> None:
     layer = nn.BatchNorm2d(3, momentum=0.3, dtype=at.float64)
     x = draw(4, 3, 2, 5)

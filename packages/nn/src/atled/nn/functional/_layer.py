@@ -64,25 +64,33 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise at.InvalidValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
     for i in range(len(pad) // 2):
         dim = input.ndim - 1 - i
-        input = _pad_by_index(input, dim, pad[2 * i], pad[2 * i + 1], mode)
+        input = _pad_by_parts(input, dim, pad[2 * i], pad[2 * i + 1], mode)
     return input
 
 
-def _pad_by_index(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+def _pad_by_parts(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
     n = input.shape[dim]
     most = {"reflect": n - 1, "replicate": max(before, after), "circular": n}[mode]
     if max(before, after) > most or n == 0:
         raise at.ShapeError(
             f"pad: expected sizes of at most {most} for dimension {dim} of size {n}, got {before} and {after}"
         )
-    positions = range(-before, n + after)
-    if mode == "reflect":
-        picked = [-i if i < 0 else (2 * (n - 1) - i if i >= n else i) for i in positions]
-    elif mode == "circular":
-        picked = [i % n for i in positions]
-    else:
-        picked = [min(max(i, 0), n - 1) for i in positions]
-    return at.index_select(input, dim, at.tensor(picked, dtype=at.int64, device=input.device))
+    start, end = max(-before, 0), n - max(-after, 0)
+    parts = [input.narrow(dim, start, max(end - start, 0))]
+    if before > 0:
+        parts.insert(0, _border(input, dim, before, mode, first=True))
+    if after > 0:
+        parts.append(_border(input, dim, after, mode, first=False))
+    return at.cat(parts, dim)
+
+
+def _border(input: Tensor, dim: int, size: int, mode: str, first: bool) -> Tensor:
+    n = input.shape[dim]
+    if mode == "replicate":
+        return input.narrow(dim, 0 if first else n - 1, 1).expand(*input.shape[:dim], size, *input.shape[dim + 1 :])
+    if mode == "circular":
+        return input.narrow(dim, n - size if first else 0, size)
+    return input.narrow(dim, 1 if first else n - 1 - size, size).flip(dim)
 
 
 def _pair(value: Size) -> tuple[int, int]:

@@ -149,8 +149,7 @@ def smooth_l1_loss(
         raise at.InvalidValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    d = at.abs(input - target)
-    return _reduce("smooth_l1_loss", at.where(d < beta, 0.5 / beta * d * d, d - 0.5 * beta), reduction)
+    return _reduce("smooth_l1_loss", _huber(input, target, beta) / beta, reduction)
 
 
 def huber_loss(
@@ -159,9 +158,15 @@ def huber_loss(
     """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964)."""
     if delta <= 0:
         raise at.InvalidValueError(f"huber_loss: expected delta > 0, got {delta}")
-    d = at.abs(input - target)
-    loss = at.where(d < delta, 0.5 * d * d, delta * (d - 0.5 * delta))
+    loss = _huber(input, target, delta)
     return _reduce("huber_loss", loss if weight is None else loss * weight, reduction)
+
+
+def _huber(input: Tensor, target: Tensor, delta: float) -> Tensor:
+    # With m = min(d, delta) both branches are m (d - m / 2).
+    d = at.abs(input - target)
+    m = at.clamp(d, max=delta)
+    return m * at.sub(d, m, alpha=0.5)
 
 
 def binary_cross_entropy(
