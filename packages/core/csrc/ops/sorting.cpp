@@ -22,8 +22,11 @@ void topk_rule(const atled_frame* f, atled_spec* outs) {
   expect_order(input);
   const int dim = wrap_dim(arg_int(f, 2), input->dl.ndim);
   const int64_t k = arg_int(f, 1), n = input->dl.ndim ? input->dl.shape[dim] : 1;
-  if (k < 0 || k > n)
-    fail(ATLED_E_VALUE, "expected k in [0, %lld] for dim %d, got %lld", (long long)n, dim, (long long)k);
+  // A tensor of no dimensions has no shape for no elements.
+  const int64_t least = input->dl.ndim ? 0 : 1;
+  if (k < least || k > n)
+    fail(ATLED_E_VALUE, "expected k in [%lld, %lld] for dim %d, got %lld", (long long)least, (long long)n, dim,
+         (long long)k);
   for (int i = 0; i < 2; ++i) {
     same_spec(outs[i], input);
     if (input->dl.ndim) outs[i].shape[dim] = k;

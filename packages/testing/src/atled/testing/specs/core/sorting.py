@@ -173,6 +173,7 @@ SPECS = [
         tops,
         ErrorCase(at.InvalidValueError, r"expected k in \[0, 3\]", X, 4),
         ErrorCase(at.InvalidValueError, "expected k", X, -1),
+        ErrorCase(at.InvalidValueError, r"expected k in \[1, 1\] for dim 0, got 0", np.array(5.0), 0),
         ErrorCase(at.BoundsError, "dim", X, 1, 2),
     ),
     op("kthvalue", kthvalue, kths, ErrorCase(at.InvalidValueError, r"expected k in \[1, 3\]", X, 0)),
