@@ -83,6 +83,35 @@ def test_atan2_is_correctly_rounded_in_all_quadrants() -> None:
     np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(exact[got == 0]))
 
 
+def test_ldexp_rounds_once() -> None:
+    """Whole exponents, also where the result is subnormal, and fractions; beyond what is quick, too."""
+    rng = np.random.default_rng(0)
+    x = np.ldexp(rng.uniform(-1, 1, 100_000), rng.integers(-148, 128, 100_000)).astype(np.float32)
+    whole, fractions = rng.integers(-320, 320, x.size), rng.uniform(-160, 130, x.size)
+    for n, bound in ((whole.astype(np.float32), 0.5), (fractions.astype(np.float32), 0.501)):
+        with np.errstate(all="ignore"):
+            exact = x.astype(np.float64) * np.exp2(n.astype(np.float64))
+            got = at.ldexp(at.from_numpy(x), at.from_numpy(n)).numpy()
+            assert np.max(ulps(got, exact)) <= bound
+
+
+@pytest.mark.parametrize("base2", [False, True])
+def test_logaddexp_of_all_distances(base2: bool) -> None:
+    rng = np.random.default_rng(0)
+    a = (rng.uniform(-1, 1, 100_000) * 80).astype(np.float32)
+    b = (a + np.exp(rng.uniform(-20, 5, a.size)) * rng.choice([-1, 1], a.size)).astype(np.float32)
+    exact = (np.logaddexp2 if base2 else np.logaddexp)(a.astype(np.float64), b.astype(np.float64))
+    got = (at.logaddexp2 if base2 else at.logaddexp)(at.from_numpy(a), at.from_numpy(b)).numpy()
+    # Results near 0 are differences of larger numbers.
+    assert np.max(np.abs(got - exact) / np.maximum(np.abs(exact), 1)) <= 2.0**-23
+
+
+def test_normal_distribution_function() -> None:
+    x = np.linspace(-15, 15, 200_001).astype(np.float32)
+    got = at.special.ndtr(at.from_numpy(x)).numpy()
+    assert np.max(ulps(got, special.ndtr(x.astype(np.float64)))) <= 1.0
+
+
 @pytest.mark.parametrize("dtype, digits", [(at.float16, 11), (at.bfloat16, 8)])
 def test_float64_is_rounded_to_half_precision_once(dtype: at.dtype, digits: int) -> None:
     """Just above and below halfway between two neighbours, where float32 would fall on the middle."""

@@ -21,9 +21,13 @@ void frexp(atled_frame* frame) {
   e.run(dtype == ATLED_FLOAT32 ? frexp_loop<float> : frexp_loop<double>);
 }
 
-const LoopTable ldexp_loops = LoopTable().binary_plain<Ldexp>(Floats{}).binary_plain<Ldexp>(Complexes{});
+const LoopTable ldexp_loops = [] {
+  LoopTable t;
+  t[ATLED_FLOAT32] = ATLED_PICK(binary_checked<float, QuickLdexp>);
+  return t.binary_plain<Ldexp>(Types<double>{}).binary_plain<Ldexp>(Complexes{});
+}();
 const LoopTable nextafter_loops =
-    LoopTable().binary_plain<NextAfter>(Floats{}).binary_plain<NextAfter>(Types<Half, BFloat16>{});
+    LoopTable().binary<NextAfter>(Floats{}).binary_plain<NextAfter>(Types<Half, BFloat16>{});
 
 // In the dtype itself: float16's neighbours are not float32's.
 void nextafter(atled_frame* frame) {

@@ -1,15 +1,22 @@
 #include "functors/normal.h"
 
 #include "cpu/special.h"
+#include "functors/float_math.h"
 
 namespace atled::core {
 
 namespace {
 
+struct FloatNdtr {
+  ATLED_FN float operator()(float x) const { return fmath::ndtr(x); }
+};
+const LoopTable ndtr_loops =
+    LoopTable().unary_plain<OfDouble<special::ndtr>>(Floats{}).unary<FloatNdtr>(Types<float>{});
+
 void add_normal() {
   special_kernel<special::erfinv>("core::erfinv");
   special_kernel<special::erfcx>("special::erfcx");
-  special_kernel<special::ndtr>("special::ndtr");
+  cpu_kernel("special::ndtr", run_special_table, ndtr_loops);
   special_kernel<special::log_ndtr>("special::log_ndtr");
   special_kernel<special::ndtri>("special::ndtri");
   special_kernel<special::entr>("special::entr");

@@ -152,22 +152,31 @@ struct Erfc {
       return std::erfc(x);
   }
 };
+// log(1 + x) for 0 <= x <= 1.
+ATLED_FN double log1p_of_fraction(double x) {
+  const double t = x / (2.0 + x), u = t * t;
+  double p = 0.21882296007840629 * u + 0.1711550498689926;
+  p = (((p * u + 0.22305979675779947) * u + 0.28568098215418974) * u + 0.40000062617804016) * u + 0.66666666226932858;
+  return t * (p * u + 2.0000000000050289);
+}
 // log(exp(a) + exp(b)), or to base 2 log2(2^a + 2^b)
 template <bool kBase2>
 struct LogAddExp {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
-    constexpr T kLog2e = static_cast<T>(1.44269504088896340736);
     const T high = a > b ? a : b, low = a > b ? b : a;
     const T d = low - high;
     T rest;
-    if constexpr (by_float_math<T>)
-      rest = fmath::log1p(kBase2 ? fmath::exp2(d) : fmath::exp(d));
-    else
+    if constexpr (by_float_math<T>) {
+      // Not by log1p, of which no vectors come where exp is before it.
+      const double log = log1p_of_fraction(kBase2 ? fmath::exp2(d) : fmath::exp(d));
+      rest = static_cast<T>(kBase2 ? log * 1.44269504088896340736 : log);
+    } else {
       rest = std::log1p(kBase2 ? std::exp2(d) : std::exp(d));
-    if constexpr (kBase2) rest *= kLog2e;
+      if constexpr (kBase2) rest *= static_cast<T>(1.44269504088896340736);
+    }
     // Equal infinities: their difference is NaN, their sum themselves.
-    return a == b && a - b != T(0) ? a : (a != a ? a : high + rest);
+    return ((a == b) & (a - b != T(0))) | (a != a) ? a : high + rest;
   }
 };
 // log(x / (1 - x)) of x, brought into [low, high] first. Around 1/2, where the quotient is near 1, 2x - 1 is exact.

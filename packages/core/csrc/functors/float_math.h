@@ -232,8 +232,8 @@ ATLED_FN double double_exp2(double e) {
 }
 
 // 2^q(|x|), where q is fitted to log2(erfc) on [0, 10.1]: beyond, erfc is 0 in float.
-ATLED_FN float erfc(float x) {
-  const double a = absolute(clamped(x, -10.1f, 10.1f)), t = a * (1 / 5.05) - 1.0;
+ATLED_FN double erfc_of_size(double a) {
+  const double t = (a < 10.1 ? a : 10.1) * (1 / 5.05) - 1.0;
   double q = -0.0001932009210795001 * t - 0.002441929950895061;
   q = (((q * t + 0.0078622237162724308) * t - 0.0014470250677898535) * t - 0.013518375057558371) * t +
       0.0075705133455184568;
@@ -243,8 +243,16 @@ ATLED_FN float erfc(float x) {
       0.11836480197957536;
   q = (((q * t - 0.17291375506655102) * t + 0.25533839878704359) * t - 0.38968065014908827) * t - 36.144256807192485;
   q = (q * t - 74.97564926814787) * t - 39.981378792539488;
-  const double y = double_exp2(q);
+  return double_exp2(q);
+}
+ATLED_FN float erfc(float x) {
+  const double y = erfc_of_size(absolute(x));
   return x != x ? x : static_cast<float>(x < 0.0f ? 2.0 - y : y);
+}
+// The normal distribution function, erfc(-x / sqrt(2)) / 2.
+ATLED_FN float ndtr(float x) {
+  const double y = 0.5 * erfc_of_size(absolute(x) * 0.70710678118654752440);
+  return x != x ? x : static_cast<float>(x > 0.0f ? 1.0 - y : y);
 }
 
 // x^y for x > 0, both finite, by double's log2 and exp2: the only rounding that shows is the last one.

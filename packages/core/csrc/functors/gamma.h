@@ -73,14 +73,16 @@ ATLED_SPECIAL double zeta_of_positive(double s, double q) {
                                   -8.2671957671957671958e-7,  2.0876756987868098979e-8,   -5.2841901386874931848e-10,
                                   1.3382536530684678833e-11,  -3.3896802963225828668e-13, 8.5860620562778445641e-15,
                                   -2.1748686985580618730e-16, 5.5090028283602295153e-18,  -1.3954464685812523341e-19};
+  // Of digamma's derivative, powers are quotients.
+  auto power = [s](double x) { return s == 2 ? 1 / (x * x) : std::pow(x, -s); };
   const double far = 10 + s;
   double sum = 0;
   for (; q < far; q += 1) {
-    const double term = std::pow(q, -s);
+    const double term = power(q);
     sum += term;
     if (term <= kEpsilon / 8 * sum) return sum;
   }
-  const double last = std::pow(q, -s);
+  const double last = power(q);
   sum += last * (q / (s - 1) + 0.5);
   double factor = s * last / q;
   for (int k = 0; k < 12; ++k) {
