@@ -143,6 +143,10 @@ void multiply_dot(const Products& p) {
         });
         for (const T& part : sums) sum = plus(sum, part);
       }
+      if (one.beta == T{} && one.alpha == number_as<T>(1.0)) {
+        *one.c = sum;
+        continue;
+      }
       own_product(Part<T>{1, 1, 1, &sum, 1, 1, &one.alpha, 1, 1, one.c, 1, number_as<T>(1.0), one.beta});
     }
   });

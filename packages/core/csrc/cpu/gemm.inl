@@ -78,9 +78,58 @@ ATLED_INLINE static void strip(const T* x, int64_t x_row, int64_t x_column, cons
   }
 }
 
+// The sum of x[i] * y[i].
+template <class T>
+ATLED_TARGET static T dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
+  constexpr int W = 2 * width<T>();
+  int64_t i = 0;
+  if (n < W) {
+    T sum{};
+    for (; i < n; ++i) sum = combine(sum, x[i * x_step], y[i * y_step]);
+    return sum;
+  }
+  T sums[W] = {};
+  if (x_step == 1 && y_step == 1) {
+    for (; i + W <= n; i += W)
+      for (int j = 0; j < W; ++j) sums[j] = combine(sums[j], x[i + j], y[i + j]);
+  }
+  for (; i < n; ++i) sums[i % W] = combine(sums[i % W], x[i * x_step], y[i * y_step]);
+  T total = sums[0];
+  for (int j = 1; j < W; ++j) total = plus(total, sums[j]);
+  return total;
+}
+
+// Each row of x by one column: no strips, which would be padded to their width.
+template <class T>
+ATLED_TARGET static void by_column(const Part<T>& p) {
+  const T zero{};
+  const bool plain = p.beta == zero && p.alpha == number_as<T>(1.0);
+  for (int64_t i = 0; i < p.m; ++i) {
+    const T sum = dot(p.x + i * p.x_row, p.x_column, p.y, p.y_row, p.k);
+    T* to = p.c + i * p.c_row;
+    const T scaled = plain ? sum : combine(zero, p.alpha, sum);
+    *to = p.beta == zero ? scaled : combine(scaled, p.beta, *to);
+  }
+}
+
+// The same of a few columns, for matrices so small that padding them costs more than their product.
+constexpr static int64_t kFewRows = 16, kFewColumns = 4, kShallow = 16;
+template <class T>
+ATLED_TARGET static void by_columns(const Part<T>& p) {
+  for (int64_t j = 0; j < p.n; ++j) {
+    Part<T> column = p;
+    column.n = 1;
+    column.y += j * p.y_column;
+    column.c += j;
+    by_column(column);
+  }
+}
+
 template <class T>
 ATLED_TARGET static void product(const Part<T>& p) {
   constexpr int W = width<T>();
+  if (p.n <= kFewColumns && p.m <= kFewRows && p.k < W && p.k <= kShallow) return by_columns(p);
+  if (p.n == 1 && (p.k <= W || (p.x_column == 1 && p.y_row == 1))) return by_column(p);
   alignas(64) T packed[kDepth * W];
   for (int64_t j = 0; j < p.n; j += W) {
     const int columns = static_cast<int>(p.n - j < W ? p.n - j : W);
@@ -107,20 +156,4 @@ ATLED_TARGET static void product(const Part<T>& p) {
                     k > 0);
     }
   }
-}
-
-// The sum of x[i] * y[i].
-template <class T>
-ATLED_TARGET static T dot(const T* x, int64_t x_step, const T* y, int64_t y_step, int64_t n) {
-  constexpr int W = 2 * width<T>();
-  T sums[W] = {};
-  int64_t i = 0;
-  if (x_step == 1 && y_step == 1) {
-    for (; i + W <= n; i += W)
-      for (int j = 0; j < W; ++j) sums[j] = combine(sums[j], x[i + j], y[i + j]);
-  }
-  for (; i < n; ++i) sums[i % W] = combine(sums[i % W], x[i * x_step], y[i * y_step]);
-  T total = sums[0];
-  for (int j = 1; j < W; ++j) total = plus(total, sums[j]);
-  return total;
 }
