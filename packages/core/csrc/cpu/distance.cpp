@@ -7,6 +7,7 @@
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
+#include "cpu/lanes.h"
 #include "cpu/parallel.h"
 #include "functors/reduction.h"
 #include "ops/layout.h"

@@ -7,6 +7,7 @@ ATLED_TARGET static void row(const A* x, const A* y, int64_t n, int64_t columns,
     A sums[kLanes] = {};
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes)
+      ATLED_LANES
       for (int l = 0; l < kLanes; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
     for (int l = 0; i + l < n; ++l) sums[l] = metric.add(sums[l], x[i + l] - y[i + l]);
     for (int width = kLanes / 2; width > 0; width /= 2)
