@@ -42,6 +42,16 @@ _FRESH: list[tuple[str, Compute, Compute | None, Compute | None, str]] = [
     ("pow", lambda xp, p, b: xp.pow(p, b), *[lambda xp, p, b: xp.power(p, b)] * 2, "pb"),
     ("pow 2", lambda xp, a: a**2, lambda xp, a: a**2, lambda xp, a: a**2, "a"),
     ("pow 2.5", lambda xp, p: p**2.5, lambda xp, p: p**2.5, lambda xp, p: p**2.5, "p"),
+    ("pow 0.5", lambda xp, p: p**0.5, lambda xp, p: p**0.5, lambda xp, p: p**0.5, "p"),
+    ("tan", lambda xp, a: xp.tan(a), lambda xp, a: xp.tan(a), lambda xp, a: xp.tan(a), "a"),
+    ("asin", lambda xp, a: xp.asin(a), lambda xp, a: xp.arcsin(a), lambda xp, a: xp.arcsin(a), "u"),
+    ("sinh", lambda xp, a: xp.sinh(a), lambda xp, a: xp.sinh(a), lambda xp, a: xp.sinh(a), "a"),
+    ("atanh", lambda xp, a: xp.atanh(a), lambda xp, a: xp.arctanh(a), lambda xp, a: xp.arctanh(a), "u"),
+    ("atan2", lambda xp, a, b: xp.atan2(a, b), *[lambda xp, a, b: xp.arctan2(a, b)] * 2, "ab"),
+    ("logaddexp", *[lambda xp, a, b: xp.logaddexp(a, b)] * 3, "ab"),
+    ("remainder", *[lambda xp, a, b: xp.remainder(a, b)] * 3, "ab"),
+    ("floor_divide", *[lambda xp, a, b: xp.floor_divide(a, b)] * 3, "ab"),
+    ("ldexp", lambda xp, a, w: xp.ldexp(a, w), None, None, "aw"),
 ]
 
 # Name, call, what NumPy does, inputs, the output's kind, bytes an element where memory is the limit.
@@ -103,6 +113,8 @@ def _arrays() -> dict[str, Array]:
         "a": a,
         "b": b,
         "p": np.abs(a) + np.float32(0.01),
+        "u": a / 8,
+        "w": np.round(b),
         "m": a > 0,
         "i": (a * 1000).astype(np.int64),
         "d": a.astype(np.float64),

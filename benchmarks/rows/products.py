@@ -15,6 +15,7 @@ _FORMS: list[tuple[str, Shape, Shape, Compute]] = [
     ("matmul, 512 of 64", (512, 64, 64), (512, 64, 64), lambda xp, a, b: a @ b),
     ("matmul, 32 of 256", (32, 256, 256), (32, 256, 256), lambda xp, a, b: a @ b),
     ("matmul, 10 000 of 4", (10_000, 4, 4), (10_000, 4, 4), lambda xp, a, b: a @ b),
+    ("matmul, 10 000 of 4 by a vector", (10_000, 4, 4), (10_000, 4, 1), lambda xp, a, b: a @ b),
     ("matrix 4096 by vector", (4096, 4096), (4096,), lambda xp, a, b: a @ b),
     ("vector by matrix 4096", (4096,), (4096, 4096), lambda xp, a, b: a @ b),
     ("dot of 1M", (2**20,), (2**20,), lambda xp, a, b: a @ b),
