@@ -69,17 +69,22 @@ void from_float8(char* out, int64_t out_stride, const char* in, int64_t in_strid
         Cast<To, float>{}(number[*reinterpret_cast<const uint8_t*>(in + i * in_stride)]);
 }
 
-void to_odd_floats(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
-  for (int64_t i = 0; i < n; ++i)
-    *reinterpret_cast<float*>(out + i * out_stride) =
-        rounded_to_odd(*reinterpret_cast<const double*>(in + i * in_stride));
+struct OddFloat {
+  ATLED_FN float operator()(double x) const { return rounded_to_odd(x); }
+};
+
+template <class From>
+CastLoop to_floats() {
+  if (!std::is_same_v<From, double>) return cast_loop(dtype_of<From>, ATLED_FLOAT32);
+  return cpu_level() >= kAvx2 ? Avx2::convert<float, double, OddFloat> : Baseline::convert<float, double, OddFloat>;
 }
 
-template <class Float8, class From>
-void to_float8(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
-  static const CastLoop narrow = pick<Float8, float>();
+// By float32, a block at a time.
+template <class Narrow, class From>
+void in_two_steps(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
+  static const CastLoop narrow = pick<Narrow, float>();
   if (std::is_same_v<From, float>) return narrow(out, out_stride, in, in_stride, n);
-  const CastLoop widen = std::is_same_v<From, double> ? to_odd_floats : cast_loop(dtype_of<From>, ATLED_FLOAT32);
+  const CastLoop widen = to_floats<From>();
   constexpr int64_t kBlock = 512;
   float block[kBlock];
   for (int64_t i = 0; i < n; i += kBlock) {
@@ -92,9 +97,11 @@ void to_float8(char* out, int64_t out_stride, const char* in, int64_t in_stride,
 template <class To, class From>
 CastLoop chosen() {
   if constexpr (is_float8(dtype_of<To>)) {
-    return to_float8<To, From>;
+    return in_two_steps<To, From>;
   } else if constexpr (is_float8(dtype_of<From>)) {
     return from_float8<To, From>;
+  } else if constexpr (is_small_float<To> && std::is_same_v<From, double>) {
+    return in_two_steps<To, From>;
   } else {
     return pick<To, From>();
   }

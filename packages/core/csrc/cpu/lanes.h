@@ -1,5 +1,5 @@
-// ATLED_LANES, before a loop over the lanes of a vector: GCC unrolls up to 16 of them before its vectoriser sees a loop,
-// and then makes no vectors of comparisons.
+// ATLED_LANES, before a loop over the lanes of a vector: GCC unrolls up to 16 of them before its vectoriser sees a
+// loop, and then makes no vectors of comparisons. Not for sums, which it makes vectors of and keeps in registers.
 #pragma once
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -1,6 +1,7 @@
 // Conversion of one number between dtypes.
 #pragma once
 
+#include <cmath>
 #include <complex>
 #include <cstdint>
 #include <type_traits>
@@ -26,9 +27,10 @@ using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
 ATLED_FN float rounded_to_odd(double x) {
   const float nearest = static_cast<float>(x);
   const double back = nearest;
-  const uint32_t bits = float_to_bits(nearest);
-  const bool away = x < 0 ? back < x : back > x;
-  return bits_to_float((bits - (away ? 1u : 0u)) | (back != x ? 1u : 0u));
+  // By way of doubles: vector code has no masks of two widths.
+  const double away = std::fabs(back) > std::fabs(x) ? 1.0 : 0.0, others = back != x ? 1.0 : 0.0;
+  return bits_to_float((float_to_bits(nearest) - static_cast<uint32_t>(static_cast<int32_t>(away))) |
+                       static_cast<uint32_t>(static_cast<int32_t>(others)));
 }
 
 template <class To, class From>
