@@ -265,7 +265,7 @@ struct Maximum {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      return (a > b) | (a != a) ? a : b;  // a NaN on either side is the result
+      return ((a > b) | (a != a)) ? a : b;  // a NaN on either side is the result
     } else {
       return a > b ? a : b;
     }
@@ -275,7 +275,7 @@ struct Minimum {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
-      return (a < b) | (a != a) ? a : b;
+      return ((a < b) | (a != a)) ? a : b;
     } else {
       return a < b ? a : b;
     }

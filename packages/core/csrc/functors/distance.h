@@ -61,7 +61,7 @@ struct Chebyshev : CountApart {
   }
   template <class A>
   ATLED_FN A join(A a, A b) const {
-    return (b > a) | (b != b) ? b : a;
+    return ((b > a) | (b != b)) ? b : a;
   }
 };
 

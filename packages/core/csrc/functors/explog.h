@@ -176,7 +176,7 @@ struct LogAddExp {
       if constexpr (kBase2) rest *= static_cast<T>(1.44269504088896340736);
     }
     // Equal infinities: their difference is NaN, their sum themselves.
-    return ((a == b) & (a - b != T(0))) | (a != a) ? a : high + rest;
+    return (((a == b) & (a - b != T(0))) | (a != a)) ? a : high + rest;
   }
 };
 // log(x / (1 - x)) of x, brought into [low, high] first. Around 1/2, where the quotient is near 1, 2x - 1 is exact.
