@@ -28,6 +28,8 @@ TESTED = [package.name for package in PACKAGES if package.tests.is_dir()]
 DIST = ROOT / "dist"
 REPORTS = ROOT / "build" / "reports"
 SANITIZED = ["core", "autograd"]
+# Programs of C++ alone, the same beside whatever is installed: the session tests runs them.
+NOT_HOST_PROGRAMS = "--ignore=packages/core/tests/cuda/test_allocator_host.py"
 # Wheels are for the stable ABI from 3.12 on: those that the first of these builds serve all.
 STABLE = [f"3.{minor}" for minor in (12, 13, 14) if _runs(f"python3.{minor}")]
 
@@ -105,7 +107,8 @@ def isolated(session: nox.Session, package: str) -> None:
     """Install one wheel alone, with its declared dependencies only, and run its tests."""
     (alone,) = (p for p in PACKAGES if p.name == package)
     install(session, [alone], *alone.test_requirements)
-    commands = [pytest(f"isolated-{package}", str(alone.tests.relative_to(ROOT)), *session.posargs)]
+    tests = str(alone.tests.relative_to(ROOT))
+    commands = [pytest(f"isolated-{package}", tests, NOT_HOST_PROGRAMS, *session.posargs)]
     own = ROOT / "ci" / "isolated" / f"test_{package}_alone.py"
     if own.exists():
         commands.insert(0, pytest(f"isolated-{package}-alone", str(own.relative_to(ROOT))))
@@ -204,7 +207,7 @@ def cuda(session: nox.Session) -> None:
     sample = ROOT / "examples" / "plugin"
     asked = {"ATLED_CUDA": "ON", "CMAKE_ARGS": " ".join(given)}
     session.install("--no-build-isolation", "--no-deps", "--force-reinstall", str(sample), env=asked)
-    real = pytest("cuda", "-q", tests)
+    real = pytest("cuda", "-q", tests, NOT_HOST_PROGRAMS)
 
     emulate = build("emulator", core.tests / "cuda" / "emulator", "all")
     plugins = {p.name: [str(path.relative_to(ROOT)) for path in p.tests.glob("test_cuda*.py")] for p in packages}
@@ -217,7 +220,7 @@ def cuda(session: nox.Session) -> None:
         ["python", "ci/device_complex.py"],
         real,
         emulate,
-        pytest("cuda-emulated", "-q", tests, f"--ignore={tests}/test_allocator_host.py"),
+        pytest("cuda-emulated", "-q", tests, NOT_HOST_PROGRAMS),
         *(pytest(f"cuda-emulated-{name}-kernels", "-q", *files) for name, files in plugins.items() if files),
         *(pytest(f"cuda-emulated-{p.name}", "-q", str((p.tests / "test_ops.py").relative_to(ROOT))) for p in specified),
         pytest(
