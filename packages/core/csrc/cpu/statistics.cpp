@@ -4,6 +4,7 @@
 #include "cpu/moments.h"
 #include "cpu/reduce.h"
 #include "functors/reduction.h"
+#include "ops/spread.h"
 
 namespace atled::core {
 
@@ -43,14 +44,9 @@ void mean(atled_frame* frame) {
   });
 }
 
-// What the number of elements is lessened by.
-double correction_of(const atled_frame* frame) {
-  if (!arg_is_none(frame, 4)) return arg_double(frame, 4);
-  return arg_is_none(frame, 2) || arg_bool(frame, 2) ? 1 : 0;
-}
-
 void variance(atled_frame* frame, bool root) {
   const atled_tensor* input = arg_tensor(frame, 0);
+  if (is_complex(input->dtype)) return complex_spread(frame, root);
   const DimSet dims = dims_of(frame, 1);
   const double divisor = static_cast<double>(reduced_length(input, dims)) - correction_of(frame);
   visit_real(input->dtype, [&](auto tag) {

@@ -1,6 +1,7 @@
 // Means, variances, norms and logsumexp: the reductions of floating tensors.
 #include "cuda/reduce.cuh"
 #include "functors/moments.h"
+#include "ops/spread.h"
 
 namespace atled::core::cuda {
 
@@ -36,15 +37,10 @@ void mean(atled_frame* frame) {
   });
 }
 
-// What the number of elements is lessened by.
-double correction_of(const atled_frame* frame) {
-  if (!arg_is_none(frame, 4)) return arg_double(frame, 4);
-  return arg_is_none(frame, 2) || arg_bool(frame, 2) ? 1 : 0;
-}
-
 template <bool kRoot>
 void variance(atled_frame* frame) {
   const atled_tensor* input = arg_tensor(frame, 0);
+  if (is_complex(input->dtype)) return complex_spread(frame, kRoot);
   const DimSet dims = dims_of(frame, 1);
   const double divisor = static_cast<double>(reduced_length(input, dims)) - correction_of(frame);
   visit_real(input->dtype, [&](auto tag) {

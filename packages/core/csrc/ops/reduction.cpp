@@ -36,10 +36,9 @@ void norm_rule(const atled_frame* frame, atled_spec* outs) {
 
 void var_rule(const atled_frame* frame, atled_spec* outs) {
   const int dtype = floating_result(frame, none());
-  if (is_complex(dtype)) fail(ATLED_E_DTYPE, "expected input to be real, got %s", dtype_name(dtype));
   if (!arg_is_none(frame, 2) && !arg_is_none(frame, 4))
     fail(ATLED_E_ARGUMENT, "expected unbiased or correction, got both");
-  rule(frame, outs, dtype, 1, 3);
+  rule(frame, outs, real_dtype(dtype), 1, 3);
 }
 
 void extreme_rule(const atled_frame* frame, atled_spec* outs) {
@@ -83,7 +82,8 @@ void define_reduction() {
        "-> "
        "Tensor",
        "The variance over dim: squared distances from the mean, summed and divided by n - correction.\n\n"
-       "correction is 1 unless given; unbiased=False is another way to say correction=0.",
+       "correction is 1 unless given; unbiased=False is another way to say correction=0. Of complex numbers it is "
+       "real.",
        shape<var_rule>});
   define(
       {"core::std(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "

@@ -24,7 +24,6 @@ NO_ELEMENTS = ErrorCase(at.ShapeError, "at least one element", np.ones((0, 3)))
 SPREAD_ERRORS = (
     *DIM_ERRORS,
     NOT_FLOATING,
-    NO_ORDER,
     ErrorCase(at.ArgumentError, "unbiased or correction, got both", X, 1, True, correction=1),
     ErrorCase(at.ArgumentError, r"expected dim to be int\[\]\?, got bool", X, dim=False),
 )
@@ -233,8 +232,8 @@ SPECS = [
         dtypes=ALL,
         differentiable=False,
     ),
-    op("var", spread(variance), corrections, *SPREAD_ERRORS, dtypes=FLOATS, ulps=32),
-    op("std", spread(deviation), corrections, *SPREAD_ERRORS, dtypes=FLOATS, ulps=32),
+    op("var", spread(variance), corrections, *SPREAD_ERRORS, dtypes=FLOATING, result="real", ulps=32),
+    op("std", spread(deviation), corrections, *SPREAD_ERRORS, dtypes=FLOATING, result="real", ulps=32),
     op(
         "norm",
         norm,
