@@ -5,6 +5,7 @@
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
+#include "cpu/transpose.h"
 #include "functors/arithmetic.h"
 #include "functors/explog.h"
 
@@ -25,7 +26,8 @@ constexpr int64_t kRows = 32;
 
 }  // namespace lines
 
-// Calls rows(offset) or columns(offset, step, m) for all lines of a contiguous tensor along dim, on many threads.
+// Calls rows(offset, count) or columns(offset, step, m) for all lines of a contiguous tensor along dim, on many
+// threads.
 template <class Rows, class Columns>
 void each_line(const atled_tensor* t, int64_t dim, int64_t& n, Rows&& rows, Columns&& columns) {
   const int ndim = t->dl.ndim, at = wrap_dim(dim, ndim);
@@ -36,14 +38,32 @@ void each_line(const atled_tensor* t, int64_t dim, int64_t& n, Rows&& rows, Colu
   const int64_t tile = column_tile(outer, inner, lines::kTile), tiles = (inner + tile - 1) / tile;
   const int64_t grain = std::max<int64_t>(1, 8192 / (n * tile)), length = n;
   parallel(outer * tiles, grain, [&](int64_t begin, int64_t end) {
+    if (inner == 1) return rows(begin * length, end - begin);
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t first = unit % tiles * tile, offset = unit / tiles * length * inner + first;
-      if (inner == 1)
-        rows(offset);
-      else
-        columns(offset, inner, std::min(tile, inner - first));
+      columns(offset, inner, std::min(tile, inner - first));
     }
   });
+}
+
+// Short rows are computed as columns, kSide of them beside each other, which fill vectors; sums have the same order.
+constexpr int64_t kShort = 32, kSide = 64;
+
+// Calls columns(in, m) with m rows of each input turned into columns, kSide elements from row to row; what it leaves in
+// the first of them becomes rows of out.
+template <class T, size_t kInputs, class Columns>
+void beside(T* out, const T* const (&in)[kInputs], int64_t n, int64_t count, Columns&& columns) {
+  constexpr int item = sizeof(T);
+  T room[kInputs][kShort * kSide];
+  for (int64_t r = 0; r < count; r += kSide) {
+    const int64_t m = std::min(kSide, count - r);
+    for (size_t k = 0; k < kInputs; ++k)
+      transpose(reinterpret_cast<char*>(room[k]), kSide * item, reinterpret_cast<const char*>(in[k] + r * n), n * item,
+                n, m, item);
+    columns(room, m);
+    transpose(reinterpret_cast<char*>(out + r * n), n * item, reinterpret_cast<const char*>(room[0]), kSide * item, m,
+              n, item);
+  }
 }
 
 template <class F>
@@ -64,13 +84,18 @@ void softmax(atled_frame* frame) {
     using Acc = typename decltype(wide)::type;
     T* to = data<T>(out);
     const T* from = data<T>(input);
+    const auto columns = ATLED_PICK_OF(lines, columns<T, Acc, Exp, kLog>);
+    const auto row = ATLED_PICK_OF(lines, row<T, Acc, Exp, kLog>);
     int64_t n;
     each_line(
         out, arg_int(frame, 1), n,
-        [&](int64_t at) { ATLED_PICK_OF(lines, row<T, Acc, Exp, kLog>)(to + at, from + at, n); },
-        [&](int64_t at, int64_t step, int64_t m) {
-          ATLED_PICK_OF(lines, columns<T, Acc, Exp, kLog>)(to + at, from + at, n, step, m);
-        });
+        [&](int64_t at, int64_t count) {
+          if (n < kShort)
+            return beside(to + at, {from + at}, n, count,
+                          [&](auto& in, int64_t m) { columns(in[0], in[0], n, kSide, m); });
+          for (int64_t r = 0; r < count; ++r) row(to + at + r * n, from + at + r * n, n);
+        },
+        [&](int64_t at, int64_t step, int64_t m) { columns(to + at, from + at, n, step, m); });
   });
 }
 
@@ -84,13 +109,18 @@ void softmax_backward(atled_frame* frame) {
     using Acc = typename decltype(wide)::type;
     T* to = data<T>(out);
     const T *g = data<T>(grad), *y = data<T>(result);
+    const auto columns = ATLED_PICK_OF(lines, columns_gradient<T, Acc, Exp, kLog>);
+    const auto row = ATLED_PICK_OF(lines, row_gradient<T, Acc, Exp, kLog>);
     int64_t n;
     each_line(
         out, arg_int(frame, 2), n,
-        [&](int64_t at) { ATLED_PICK_OF(lines, row_gradient<T, Acc, Exp, kLog>)(to + at, g + at, y + at, n); },
-        [&](int64_t at, int64_t step, int64_t m) {
-          ATLED_PICK_OF(lines, columns_gradient<T, Acc, Exp, kLog>)(to + at, g + at, y + at, n, step, m);
-        });
+        [&](int64_t at, int64_t count) {
+          if (n < kShort)
+            return beside(to + at, {g + at, y + at}, n, count,
+                          [&](auto& in, int64_t m) { columns(in[0], in[0], in[1], n, kSide, m); });
+          for (int64_t r = 0; r < count; ++r) row(to + at + r * n, g + at + r * n, y + at + r * n, n);
+        },
+        [&](int64_t at, int64_t step, int64_t m) { columns(to + at, g + at, y + at, n, step, m); });
   });
 }
 

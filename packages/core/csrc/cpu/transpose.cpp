@@ -7,13 +7,12 @@ namespace atled::core {
 
 namespace {
 
-// Rows from `row` and columns from `column` on, element by element.
+// Element by element.
 template <class T>
-void plain(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t row, int64_t rows, int64_t column,
-           int64_t columns) {
-  for (int64_t i = row; i < rows; ++i) {
+void plain(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t rows, int64_t columns) {
+  for (int64_t i = 0; i < rows; ++i) {
     T* to = reinterpret_cast<T*>(out + i * out_step);
-    for (int64_t j = column; j < columns; ++j) to[j] = reinterpret_cast<const T*>(in + j * in_step)[i];
+    for (int64_t j = 0; j < columns; ++j) to[j] = reinterpret_cast<const T*>(in + j * in_step)[i];
   }
 }
 
@@ -55,17 +54,19 @@ struct Avx2 {
     _mm256_storeu_pd(reinterpret_cast<double*>(out + 3 * out_step), _mm256_permute2f128_pd(b, d, 0x31));
   }
 
-  // What is left over beside whole squares of kSide is for plain.
+  // The last squares may overlap those before them, and write the same again.
   template <class T, int kSide, void (*kSquare)(char*, int64_t, const char*, int64_t)>
   __attribute__((target("avx2"))) static void run(char* out, int64_t out_step, const char* in, int64_t in_step,
                                                   int64_t rows, int64_t columns) {
-    const int64_t whole_rows = rows - rows % kSide, whole_columns = columns - columns % kSide;
-    for (int64_t j = 0; j < whole_columns; j += kSide)
-      for (int64_t i = 0; i < whole_rows; i += kSide)
-        kSquare(out + i * out_step + j * static_cast<int64_t>(sizeof(T)), out_step,
-                in + j * in_step + i * static_cast<int64_t>(sizeof(T)), in_step);
-    plain<T>(out, out_step, in, in_step, 0, whole_rows, whole_columns, columns);
-    plain<T>(out, out_step, in, in_step, whole_rows, rows, 0, columns);
+    constexpr int64_t item = sizeof(T);
+    if (rows < kSide || columns < kSide) return plain<T>(out, out_step, in, in_step, rows, columns);
+    for (int64_t column = 0; column < columns; column += kSide) {
+      const int64_t j = column < columns - kSide ? column : columns - kSide;
+      for (int64_t row = 0; row < rows; row += kSide) {
+        const int64_t i = row < rows - kSide ? row : rows - kSide;
+        kSquare(out + i * out_step + j * item, out_step, in + j * in_step + i * item, in_step);
+      }
+    }
   }
 };
 
@@ -83,8 +84,7 @@ void transpose(char* out, int64_t out_step, const char* in, int64_t in_step, int
   if (cpu_level() >= kAvx2 && item == 8)
     return Avx2::run<uint64_t, 4, Avx2::eight>(out, out_step, in, in_step, rows, columns);
 #endif
-  visit_size(item,
-             [&](auto tag) { plain<typename decltype(tag)::type>(out, out_step, in, in_step, 0, rows, 0, columns); });
+  visit_size(item, [&](auto tag) { plain<typename decltype(tag)::type>(out, out_step, in, in_step, rows, columns); });
 }
 
 }  // namespace atled::core

@@ -1,0 +1,36 @@
+"""Softmax of short rows, which are computed as columns, for every number of rows that fills the last group or not."""
+
+import numpy as np
+import pytest
+
+import atled.core as at
+
+
+@pytest.mark.parametrize("dtype", [at.float64, at.float32, at.bfloat16])
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 17, 31, 32, 33])
+@pytest.mark.parametrize("rows", [1, 7, 8, 63, 64, 65, 130])
+def test_short_rows(rows: int, n: int, dtype: at.dtype) -> None:
+    random = np.random.default_rng(rows * 100 + n)
+    x = at.tensor(random.standard_normal((rows, n)) * 5).to(dtype)
+    grad = at.tensor(random.standard_normal((rows, n))).to(dtype)
+    wide, g = x.to(at.float64).numpy(), grad.to(at.float64).numpy()
+    y = np.exp(wide - wide.max(1, keepdims=True))
+    y /= y.sum(1, keepdims=True)
+    near = 16 * at.finfo(dtype).eps
+
+    def expect(got: at.Tensor, expected: np.ndarray) -> None:
+        np.testing.assert_allclose(got.to(at.float64).numpy(), expected, rtol=near, atol=near)
+
+    expect(at.softmax(x, 1), y)
+    expect(at.log_softmax(x, 1), np.log(y))
+    ops = at.ops.core
+    expect(ops.softmax_backward(grad, at.softmax(x, 1), 1), (g - (g * y).sum(1, keepdims=True)) * y)
+    expect(ops.log_softmax_backward(grad, at.log_softmax(x, 1), 1), g - y * g.sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize("n", [3, 10, 31])
+def test_short_rows_and_columns_give_the_same_bits(n: int) -> None:
+    x = at.tensor(np.random.default_rng(n).standard_normal((100, n)).astype(np.float32))
+    turned = x.T.contiguous()
+    for op in (at.softmax, at.log_softmax):
+        assert op(x, 1).tolist() == op(turned, 0).T.tolist()
