@@ -16,49 +16,54 @@ namespace atled::nn {
 ATLED_INLINE float exponential(float x) { return expf(x); }
 ATLED_INLINE float exponential_minus_one(float x) { return expm1f(x); }
 ATLED_INLINE float log_one_plus(float x) { return log1pf(x); }
+// Products are fused with sums where it is asked for; on the CPU the compiler does so at the levels that can.
+ATLED_INLINE float fused(float a, float b, float c) { return fmaf(a, b, c); }
+ATLED_INLINE float quotient(float a, float b) { return __fdividef(a, b); }
 // exp(-x * x / 2), with what the square loses by rounding put back.
 ATLED_INLINE float bell(float x) {
   const float z = fminf(fabsf(x), 15.0f), half = -0.5f * z, square = half * z, y = expf(square);
   return fmaf(y, fmaf(half, z, -square), y);
 }
-// The normal distribution function: bell(x) times a minimax polynomial of 1 / (1 + 0.3 |x|), fitted to
-// 0.5 erfcx(|x| / sqrt(2)) for |x| <= 14.6; where nothing cancels, within 8 units of 2^-24.
-ATLED_INLINE float normal_cdf(float x) {
-  const float t = __fdividef(1.0f, fmaf(fminf(fabsf(x), 15.0f), 0.3f, 1.0f));
-  float p = 4.78204945e-3f;
-  p = fmaf(p, t, 1.38420807e-2f);
-  p = fmaf(p, t, -1.15051381e-1f);
-  p = fmaf(p, t, 1.61525756e-1f);
-  p = fmaf(p, t, -2.50360072e-2f);
-  p = fmaf(p, t, 1.17322534e-1f);
-  p = fmaf(p, t, 1.02552079e-1f);
-  p = fmaf(p, t, 1.20415479e-1f);
-  p = fmaf(p, t, 1.19647443e-1f);
-  const float tail = bell(x) * t * p;
-  return x < 0 ? tail : 1.0f - tail;
-}
-ATLED_INLINE float normal_density(float x) { return 0.39894228f * bell(x); }
 
 #else
 
-// Cody-Waite reduction by ln 2, then the Taylor polynomial of degree 7 on |r| <= ln(2) / 2. Subnormal results become 0.
-ATLED_INLINE float exponential(float x) {
-  const float bounded = x > 88.72f ? 88.72f : (x < -87.3f ? -87.3f : x);
-  const float n = (bounded * 1.44269504f + 12582912.0f) - 12582912.0f;
-  const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
+ATLED_INLINE float fused(float a, float b, float c) { return a * b + c; }
+ATLED_INLINE float quotient(float a, float b) { return a / b; }
+
+// exp(r) for |r| <= ln(2) / 2: the Taylor polynomial of degree 7.
+ATLED_INLINE float exponential_near_zero(float r) {
   float p = 1.98412698e-4f;
   p = p * r + 1.38888889e-3f;
   p = p * r + 8.33333333e-3f;
   p = p * r + 4.16666667e-2f;
   p = p * r + 1.66666667e-1f;
   p = p * r + 0.5f;
-  p = p * r * r + r + 1.0f;
-  const int32_t k = static_cast<int32_t>(n == n ? n : 0.0f);
-  // In two steps, since 2^128 has no float.
-  const float half = bits_to_float(static_cast<uint32_t>((k >> 1) + 127) << 23);
-  const float rest = bits_to_float(static_cast<uint32_t>(k - (k >> 1) + 127) << 23);
-  const float y = p * half * rest;
-  return x > 88.72283f ? std::numeric_limits<float>::infinity() : (x < -87.3f ? 0.0f : y);
+  return p * r * r + r + 1.0f;
+}
+// Added to a number below 2^22, it leaves the nearest integer in the last bits: enough for an exponent.
+constexpr float kRounder = 12582912.0f;
+ATLED_INLINE float times_power_of_two(float p, float rounded) {
+  return bits_to_float(float_to_bits(p) + (float_to_bits(rounded) << 23));
+}
+// Cody-Waite reduction by ln 2. Subnormal results become 0.
+ATLED_INLINE float exponential(float x) {
+  constexpr float kMost = 88.72283f, kLeast = -87.3f;
+  const float above = x > kLeast ? x : kLeast, bounded = above < kMost ? above : kMost;
+  const float rounded = bounded * 1.44269504f + kRounder, n = rounded - kRounder;
+  const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
+  const float y = times_power_of_two(exponential_near_zero(r), rounded);
+  // The product is infinite, or NaN for NaN.
+  return x <= kMost ? (x < kLeast ? 0.0f : y) : x * std::numeric_limits<float>::infinity();
+}
+// exp(-x * x / 2). Half of x's digits have an exact square; the rest of the square counts in what the reduction leaves.
+ATLED_INLINE float bell(float x) {
+  constexpr float kMost = 13.2f;
+  const float size = x < 0 ? -x : x, z = size < kMost ? size : kMost;
+  const float rounded = z * z * -0.72134752f + kRounder, n = rounded - kRounder;
+  const float high = bits_to_float(float_to_bits(z) & 0xfffff000u), rest = (z - high) * (z + high);
+  const float r = ((-0.5f * high * high - n * 0.693359375f) + n * 2.12194440e-4f) - 0.5f * rest;
+  const float y = times_power_of_two(exponential_near_zero(r), rounded);
+  return size > kMost ? 0.0f : y;
 }
 
 // exp(x) - 1 for x <= 0.
@@ -88,27 +93,25 @@ ATLED_INLINE float log_one_plus(float y) {
   return 2.0f * s * (p * z + 1.0f);
 }
 
-// The normal distribution function: erfc by the Chebyshev fit of fractional error 1.2e-7 (Press et al., Numerical
-// Recipes, section 6.2), on the side where nothing cancels.
+#endif
+
+// The normal distribution function: bell(x) times a minimax polynomial of 1 / (1 + 0.3 |x|), fitted to
+// 0.5 erfcx(|x| / sqrt(2)) for |x| <= 14.6; where nothing cancels, within 8 units of 2^-24.
 ATLED_INLINE float normal_cdf(float x) {
-  const float z = (x < 0 ? -x : x) * 0.70710678f, t = 1.0f / (1.0f + 0.5f * z);
-  float p = 0.17087277f;
-  p = p * t - 0.82215223f;
-  p = p * t + 1.48851587f;
-  p = p * t - 1.13520398f;
-  p = p * t + 0.27886807f;
-  p = p * t - 0.18628806f;
-  p = p * t + 0.09678418f;
-  p = p * t + 0.37409196f;
-  p = p * t + 1.00002368f;
-  p = p * t - 1.26551223f;
-  const float tail = 0.5f * t * exponential(p - z * z);
+  const float size = x < 0 ? -x : x, t = quotient(1.0f, fused(size < 15.0f ? size : 15.0f, 0.3f, 1.0f));
+  float p = 4.78204945e-3f;
+  p = fused(p, t, 1.38420807e-2f);
+  p = fused(p, t, -1.15051381e-1f);
+  p = fused(p, t, 1.61525756e-1f);
+  p = fused(p, t, -2.50360072e-2f);
+  p = fused(p, t, 1.17322534e-1f);
+  p = fused(p, t, 1.02552079e-1f);
+  p = fused(p, t, 1.20415479e-1f);
+  p = fused(p, t, 1.19647443e-1f);
+  const float tail = bell(x) * t * p;
   return x < 0 ? tail : 1.0f - tail;
 }
-
-ATLED_INLINE float normal_density(float x) { return 0.39894228f * exponential(-0.5f * x * x); }
-
-#endif
+ATLED_INLINE float normal_density(float x) { return 0.39894228f * bell(x); }
 
 ATLED_INLINE double exponential(double x) { return std::exp(x); }
 ATLED_INLINE double exponential_minus_one(double x) { return std::expm1(x); }
