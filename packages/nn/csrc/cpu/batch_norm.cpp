@@ -27,17 +27,17 @@ void each_channel(const Planes& s, F&& f) {
   });
 }
 
-// A plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no
+// T plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no
 // cancellation.
-template <class T, class A>
+template <class T>
 void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* var) {
-  const auto sum = ATLED_PICK(sum<T, A>);
-  const auto squares = ATLED_PICK(squares<T, A>);
+  const auto sum = ATLED_PICK(sum<T, T>);
+  const auto squares = ATLED_PICK(squares<T, T>);
   double m = 0, m2 = 0, count = 0;
   for (int64_t p = 0; p < s.n; ++p) {
     const T* plane = x + s.at(p, c);
     const double n = static_cast<double>(s.inner);
-    const A center = sum(plane, s.inner) / static_cast<A>(s.inner);
+    const T center = sum(plane, s.inner) / static_cast<T>(s.inner);
     const double plane_squares = squares(plane, s.inner, center), delta = static_cast<double>(center) - m,
                  total = count + n;
     m += delta * n / total;
@@ -61,36 +61,33 @@ void each_block(const Planes& s, F&& f) {
 }
 
 template <class T>
-void forward_columns(const Planes& s, double eps, const T* x, const T* w, const T* b, T* y, Wide<T>* means,
-                     Wide<T>* vars) {
-  using A = Wide<T>;
+void forward_columns(const Planes& s, double eps, const T* x, const T* w, const T* b, T* y, T* means, T* vars) {
   each_block(s, [&](int64_t first, int64_t n) {
     double mean[kColumns] = {}, var[kColumns] = {};
-    A scale[kColumns], shift[kColumns];
+    T scale[kColumns], shift[kColumns];
     for (int64_t p = 0; p < s.n; ++p) ATLED_PICK(accumulate<T, double>)(x + p * s.channels + first, mean, n);
     for (int64_t i = 0; i < n; ++i) mean[i] /= static_cast<double>(s.n);
     for (int64_t p = 0; p < s.n; ++p) ATLED_PICK(column_squares<T>)(x + p * s.channels + first, mean, var, n);
     for (int64_t i = 0; i < n; ++i) {
       var[i] /= static_cast<double>(s.n);
-      means[first + i] = static_cast<A>(mean[i]);
-      vars[first + i] = static_cast<A>(var[i]);
-      scale[i] = static_cast<A>((w ? static_cast<double>(w[first + i]) : 1.0) / std::sqrt(var[i] + eps));
-      shift[i] = b ? static_cast<A>(b[first + i]) : A(0);
+      means[first + i] = static_cast<T>(mean[i]);
+      vars[first + i] = static_cast<T>(var[i]);
+      scale[i] = static_cast<T>((w ? static_cast<double>(w[first + i]) : 1.0) / std::sqrt(var[i] + eps));
+      shift[i] = b ? static_cast<T>(b[first + i]) : T(0);
     }
     for (int64_t p = 0; p < s.n; ++p) {
       const int64_t at = p * s.channels + first;
-      ATLED_PICK(column_combine<T, A>)(nullptr, x + at, y + at, mean, nullptr, scale, shift, n);
+      ATLED_PICK(column_combine<T, T>)(nullptr, x + at, y + at, mean, nullptr, scale, shift, n);
     }
   });
 }
 
 template <class T>
-void backward_columns(const Planes& s, double eps, const T* g, const T* x, const T* w, const Wide<T>* means,
-                      const Wide<T>* vars, T* y, T* grad_weight, T* grad_bias) {
-  using A = Wide<T>;
+void backward_columns(const Planes& s, double eps, const T* g, const T* x, const T* w, const T* means, const T* vars,
+                      T* y, T* grad_weight, T* grad_bias) {
   each_block(s, [&](int64_t first, int64_t n) {
     double mean[kColumns], sum_g[kColumns] = {}, sum_gx[kColumns] = {};
-    A scale[kColumns], slope[kColumns], shift[kColumns];
+    T scale[kColumns], slope[kColumns], shift[kColumns];
     std::copy(means + first, means + first + n, mean);
     for (int64_t p = 0; p < s.n; ++p) {
       const int64_t at = p * s.channels + first;
@@ -99,15 +96,15 @@ void backward_columns(const Planes& s, double eps, const T* g, const T* x, const
     for (int64_t i = 0; i < n; ++i) {
       const double rstd = 1 / std::sqrt(static_cast<double>(vars[first + i]) + eps),
                    a = (w ? static_cast<double>(w[first + i]) : 1.0) * rstd;
-      scale[i] = static_cast<A>(a);
-      slope[i] = static_cast<A>(-a * rstd * rstd * sum_gx[i] / s.count());
-      shift[i] = static_cast<A>(-a * sum_g[i] / s.count());
-      grad_weight[first + i] = static_cast<T>(static_cast<A>(sum_gx[i] * rstd));
-      grad_bias[first + i] = static_cast<T>(static_cast<A>(sum_g[i]));
+      scale[i] = static_cast<T>(a);
+      slope[i] = static_cast<T>(-a * rstd * rstd * sum_gx[i] / s.count());
+      shift[i] = static_cast<T>(-a * sum_g[i] / s.count());
+      grad_weight[first + i] = static_cast<T>(sum_gx[i] * rstd);
+      grad_bias[first + i] = static_cast<T>(sum_g[i]);
     }
     for (int64_t p = 0; p < s.n; ++p) {
       const int64_t at = p * s.channels + first;
-      ATLED_PICK(column_combine<T, A>)(g + at, x + at, y + at, mean, scale, slope, shift, n);
+      ATLED_PICK(column_combine<T, T>)(g + at, x + at, y + at, mean, scale, slope, shift, n);
     }
   });
 }
@@ -116,23 +113,22 @@ void backward_columns(const Planes& s, double eps, const T* g, const T* x, const
 
 template <class T>
 void forward_as(atled_frame* f) {
-  using A = Wide<T>;
   const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 1)),
                bias = contiguous(arg_tensor(f, 2));
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 3);
   const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
   T* y = data<T>(out_tensor(f, 0));
-  A *means = data<A>(out_tensor(f, 1)), *vars = data<A>(out_tensor(f, 2));
+  T *means = data<T>(out_tensor(f, 1)), *vars = data<T>(out_tensor(f, 2));
   if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
-  const auto write = ATLED_PICK(scale_shift<T, A>);
+  const auto write = ATLED_PICK(scale_shift<T, T>);
   each_channel(s, [&](int64_t c) {
     double mean = 0, var = 0;
-    statistics<T, A>(x, s, c, &mean, &var);
-    means[c] = static_cast<A>(mean);
-    vars[c] = static_cast<A>(var);
-    const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)),
-            shift = b ? static_cast<A>(b[c]) : A(0);
+    statistics<T>(x, s, c, &mean, &var);
+    means[c] = static_cast<T>(mean);
+    vars[c] = static_cast<T>(var);
+    const T scale = static_cast<T>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)),
+            shift = b ? static_cast<T>(b[c]) : T(0);
     for (int64_t p = 0; p < s.n; ++p) write(x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, shift);
   });
 }
@@ -140,30 +136,29 @@ void forward_as(atled_frame* f) {
 // Statistics may be kept in the input's dtype or wider.
 template <class T>
 void inference_as(atled_frame* f) {
-  using A = Wide<T>;
   const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 3)),
                bias = contiguous(arg_tensor(f, 4));
-  const Tensor mean = converted(arg_tensor(f, 1), dtype_of<A>), var = converted(arg_tensor(f, 2), dtype_of<A>);
+  const Tensor mean = converted(arg_tensor(f, 1), dtype_of<T>), var = converted(arg_tensor(f, 2), dtype_of<T>);
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 5);
   const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
-  const A *means = data<A>(mean), *vars = data<A>(var);
+  const T *means = data<T>(mean), *vars = data<T>(var);
   T* y = data<T>(out_tensor(f));
   const size_t channels = static_cast<size_t>(s.channels);
-  std::vector<A> scale(channels), shift(channels);
+  std::vector<T> scale(channels), shift(channels);
   for (size_t c = 0; c < channels; ++c) {
-    scale[c] = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
-    shift[c] = b ? static_cast<A>(b[c]) : A(0);
+    scale[c] = static_cast<T>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
+    shift[c] = b ? static_cast<T>(b[c]) : T(0);
   }
   if (s.inner == 1) {
     const std::vector<double> center(means, means + channels);
-    const auto write = ATLED_PICK(column_combine<T, A>);
+    const auto write = ATLED_PICK(column_combine<T, T>);
     return parallel_for(s.n, row_grain(s.channels), [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p)
         write(nullptr, x + s.at(p, 0), y + s.at(p, 0), center.data(), nullptr, scale.data(), shift.data(), s.channels);
     });
   }
-  const auto write = ATLED_PICK(scale_shift<T, A>);
+  const auto write = ATLED_PICK(scale_shift<T, T>);
   parallel_for(s.n * s.channels, row_grain(s.inner), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const size_t c = static_cast<size_t>(i % s.channels);
@@ -175,12 +170,12 @@ void inference_as(atled_frame* f) {
 struct GradSums {
   double g = 0, gx = 0;  // the sums of grad and of grad * (x - mean)
 };
-template <class T, class A>
-GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, A mean) {
-  const auto sums = ATLED_PICK(grad_sums<T, A>);
+template <class T>
+GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, T mean) {
+  const auto sums = ATLED_PICK(grad_sums<T, T>);
   GradSums total;
   for (int64_t p = 0; p < s.n; ++p) {
-    A a = 0, b = 0;
+    T a = 0, b = 0;
     sums(g + s.at(p, c), x + s.at(p, c), s.inner, mean, &a, &b);
     total.g += a;
     total.gx += b;
@@ -191,25 +186,24 @@ GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, A mean
 // To the input: weight rstd (g - mean(g) - xhat mean(g xhat)), channels being independent.
 template <class T>
 void backward_as(atled_frame* f) {
-  using A = Wide<T>;
   const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
                weight = contiguous(arg_tensor(f, 4));
-  const Tensor mean = converted(arg_tensor(f, 2), dtype_of<A>), var = converted(arg_tensor(f, 3), dtype_of<A>);
+  const Tensor mean = converted(arg_tensor(f, 2), dtype_of<T>), var = converted(arg_tensor(f, 3), dtype_of<T>);
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 5);
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
-  const A *means = data<A>(mean), *vars = data<A>(var);
+  const T *means = data<T>(mean), *vars = data<T>(var);
   T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
   if (s.inner == 1) return backward_columns(s, eps, g, x, w, means, vars, y, grad_weight, grad_bias);
-  const auto write = ATLED_PICK(combine<T, A>);
+  const auto write = ATLED_PICK(combine<T, T>);
   each_channel(s, [&](int64_t c) {
-    const GradSums sums = grad_sums_of<T, A>(g, x, s, c, means[c]);
+    const GradSums sums = grad_sums_of<T>(g, x, s, c, means[c]);
     const double rstd = 1 / std::sqrt(static_cast<double>(vars[c]) + eps),
                  a = (w ? static_cast<double>(w[c]) : 1.0) * rstd;
-    const A scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.gx / s.count()),
-            shift = static_cast<A>(-a * sums.g / s.count());
-    grad_weight[c] = static_cast<T>(static_cast<A>(sums.gx * rstd));
-    grad_bias[c] = static_cast<T>(static_cast<A>(sums.g));
+    const T scale = static_cast<T>(a), slope = static_cast<T>(-a * rstd * rstd * sums.gx / s.count()),
+            shift = static_cast<T>(-a * sums.g / s.count());
+    grad_weight[c] = static_cast<T>(sums.gx * rstd);
+    grad_bias[c] = static_cast<T>(sums.g);
     for (int64_t p = 0; p < s.n; ++p)
       write(g + s.at(p, c), nullptr, x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, slope, shift);
   });
@@ -241,22 +235,14 @@ void update_average(atled_frame* f) {
   compute_dtype(average->dtype) == ATLED_FLOAT64 ? update_as<double>(f) : update_as<float>(f);
 }
 
-void forward(atled_frame* f) {
-  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { forward_as<typename decltype(tag)::type>(f); });
-}
-void inference(atled_frame* f) {
-  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { inference_as<typename decltype(tag)::type>(f); });
-}
-void backward(atled_frame* f) {
-  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
-}
-
 }  // namespace
 
 void add_batch_norm() {
-  add_kernel("nn::batch_norm", ATLED_DEVICE_CPU, kernel<forward>);
-  add_kernel("nn::batch_norm_inference", ATLED_DEVICE_CPU, kernel<inference>);
-  add_kernel("nn::batch_norm_backward", ATLED_DEVICE_CPU, kernel<backward>);
+  add_kernel("nn::batch_norm", ATLED_DEVICE_CPU, kernel<wide_kernel<forward_as<float>, forward_as<double>, 0>>);
+  add_kernel("nn::batch_norm_inference", ATLED_DEVICE_CPU,
+             kernel<wide_kernel<inference_as<float>, inference_as<double>, 0>>);
+  add_kernel("nn::batch_norm_backward", ATLED_DEVICE_CPU,
+             kernel<wide_kernel<backward_as<float>, backward_as<double>, 1>>);
   add_kernel("nn::update_average", ATLED_DEVICE_CPU, kernel<update_average>);
 }
 

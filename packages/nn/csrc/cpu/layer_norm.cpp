@@ -20,22 +20,21 @@ Rows rows_of(const atled_tensor* input, const atled_value& normalized) {
 
 template <class T>
 void forward_as(atled_frame* f) {
-  using A = Wide<T>;
   const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 2)),
                bias = contiguous(arg_tensor(f, 3));
   const Rows r = rows_of(input, f->args[1]);
   const double eps = arg_double(f, 4);
   const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
   T* y = data<T>(out_tensor(f, 0));
-  A *means = data<A>(out_tensor(f, 1)), *rstds = data<A>(out_tensor(f, 2));
-  const auto sum = ATLED_PICK(sum<T, A>);
-  const auto squares = ATLED_PICK(squares<T, A>);
-  const auto write = ATLED_PICK(scale_shift_by<T, A>);
+  T *means = data<T>(out_tensor(f, 1)), *rstds = data<T>(out_tensor(f, 2));
+  const auto sum = ATLED_PICK(sum<T, T>);
+  const auto squares = ATLED_PICK(squares<T, T>);
+  const auto write = ATLED_PICK(scale_shift_by<T, T>);
   parallel_for(r.rows, row_grain(r.n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const T* row = x + i * r.n;
-      const A mean = sum(row, r.n) / static_cast<A>(r.n);
-      const A rstd = static_cast<A>(
+      const T mean = sum(row, r.n) / static_cast<T>(r.n);
+      const T rstd = static_cast<T>(
           1.0 / std::sqrt(static_cast<double>(squares(row, r.n, mean)) / static_cast<double>(r.n) + eps));
       write(row, w, b, y + i * r.n, r.n, mean, rstd);
       means[i] = mean;
@@ -48,28 +47,27 @@ void forward_as(atled_frame* f) {
 // rows, in a fixed number of blocks, so that they do not depend on the number of threads.
 template <class T>
 void backward_as(atled_frame* f) {
-  using A = Wide<T>;
   const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
                mean = contiguous(arg_tensor(f, 3)), rstd = contiguous(arg_tensor(f, 4)),
                weight = contiguous(arg_tensor(f, 5));
   const Rows r = rows_of(input, f->args[2]);
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
-  const A *means = data<A>(mean), *rstds = data<A>(rstd);
+  const T *means = data<T>(mean), *rstds = data<T>(rstd);
   T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
-  const auto sums = ATLED_PICK(weighted_grad_sums<T, A>);
-  const auto write = ATLED_PICK(combine<T, A>);
-  const auto add_product = ATLED_PICK(accumulate_product<T, A>);
-  const auto add = ATLED_PICK(accumulate<T, A>);
+  const auto sums = ATLED_PICK(weighted_grad_sums<T, T>);
+  const auto write = ATLED_PICK(combine<T, T>);
+  const auto add_product = ATLED_PICK(accumulate_product<T, T>);
+  const auto add = ATLED_PICK(accumulate<T, T>);
   const int64_t blocks = std::clamp<int64_t>(r.rows * r.n / 16384, 1, 32), per_block = (r.rows + blocks - 1) / blocks;
-  std::vector<A> partial(static_cast<size_t>(2 * blocks * r.n), A(0));
+  std::vector<T> partial(static_cast<size_t>(2 * blocks * r.n), T(0));
   parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
-      A *to_weight = partial.data() + 2 * block * r.n, *to_bias = to_weight + r.n;
+      T *to_weight = partial.data() + 2 * block * r.n, *to_bias = to_weight + r.n;
       for (int64_t i = block * per_block; i < std::min(r.rows, (block + 1) * per_block); ++i) {
         const int64_t at = i * r.n;
-        A sum_g = 0, sum_gx = 0;
+        T sum_g = 0, sum_gx = 0;
         sums(g + at, w, x + at, r.n, means[i], &sum_g, &sum_gx);
-        const A n = static_cast<A>(r.n), s = rstds[i];
+        const T n = static_cast<T>(r.n), s = rstds[i];
         write(g + at, w, x + at, y + at, r.n, means[i], s, -s * s * s * sum_gx / n, -s * sum_g / n);
         add_product(g + at, x + at, to_weight, r.n, means[i], s);
         add(g + at, to_bias, r.n);
@@ -77,25 +75,19 @@ void backward_as(atled_frame* f) {
     }
   });
   for (int64_t block = 1; block < blocks; ++block)
-    ATLED_PICK(accumulate<A, A>)(partial.data() + 2 * block * r.n, partial.data(), 2 * r.n);
+    ATLED_PICK(accumulate<T, T>)(partial.data() + 2 * block * r.n, partial.data(), 2 * r.n);
   for (int64_t j = 0; j < r.n; ++j) {
     grad_weight[j] = static_cast<T>(partial[static_cast<size_t>(j)]);
     grad_bias[j] = static_cast<T>(partial[static_cast<size_t>(r.n + j)]);
   }
 }
 
-void forward(atled_frame* f) {
-  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { forward_as<typename decltype(tag)::type>(f); });
-}
-void backward(atled_frame* f) {
-  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
-}
-
 }  // namespace
 
 void add_layer_norm() {
-  add_kernel("nn::layer_norm", ATLED_DEVICE_CPU, kernel<forward>);
-  add_kernel("nn::layer_norm_backward", ATLED_DEVICE_CPU, kernel<backward>);
+  add_kernel("nn::layer_norm", ATLED_DEVICE_CPU, kernel<wide_kernel<forward_as<float>, forward_as<double>, 0>>);
+  add_kernel("nn::layer_norm_backward", ATLED_DEVICE_CPU,
+             kernel<wide_kernel<backward_as<float>, backward_as<double>, 1>>);
 }
 
 }  // namespace atled::nn
