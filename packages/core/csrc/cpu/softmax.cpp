@@ -16,8 +16,8 @@ namespace {
 namespace lines {
 
 constexpr int64_t kTile = 1024;  // columns side by side
-// Elements of a row, and rows of a column, whose exponentials are summed in Acc: few enough that equal ones, which all
-// round the same way, leave the result within 4 ulp.
+// Elements of a row, and rows of a column, whose exponentials are summed in their own dtype: few enough that equal
+// ones, which all round the same way, leave the result within 4 ulp.
 constexpr int64_t kBlock = 512;
 constexpr int64_t kRows = 32;
 
@@ -66,26 +66,31 @@ void beside(T* out, const T* const (&in)[kInputs], int64_t n, int64_t count, Col
   }
 }
 
-template <class F>
-void visit_real(int dtype, F&& f) {
-  visit_dtype(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (!std::is_integral_v<T> && !is_complex_type<T>)
-      f(tag, Tag<std::conditional_t<is_small_float<T>, float, T>>{});
-  });
+// Calls f(Tag<T>, out, inputs) with T float or double. float16 and bfloat16 become float32, which is rounded in the
+// end: both in vectors.
+template <size_t kInputs, class F>
+void in_wide_floats(atled_frame* frame, F&& f) {
+  const atled_tensor* out = out_tensor(frame);
+  const int dtype = compute_dtype(out->dtype);
+  Tensor inputs[kInputs];
+  for (size_t k = 0; k < kInputs; ++k) {
+    inputs[k] = contiguous(arg_tensor(frame, static_cast<int>(k)), out->dtype);
+    inputs[k] = contiguous(inputs[k], dtype);
+  }
+  if (dtype == ATLED_FLOAT64) return f(Tag<double>{}, out, inputs);
+  if (out->dtype == dtype) return f(Tag<float>{}, out, inputs);
+  f(Tag<float>{}, inputs[0].get(), inputs);  // a copy of ours, read before it is written
+  assign(out, inputs[0]);
 }
 
 template <bool kLog>
 void softmax(atled_frame* frame) {
-  const atled_tensor* out = out_tensor(frame);
-  const Tensor input = contiguous(arg_tensor(frame, 0), out->dtype);
-  visit_real(out->dtype, [&](auto tag, auto wide) {
+  in_wide_floats<1>(frame, [&](auto tag, const atled_tensor* out, const Tensor* inputs) {
     using T = typename decltype(tag)::type;
-    using Acc = typename decltype(wide)::type;
     T* to = data<T>(out);
-    const T* from = data<T>(input);
-    const auto columns = ATLED_PICK_OF(lines, columns<T, Acc, Exp, kLog>);
-    const auto row = ATLED_PICK_OF(lines, row<T, Acc, Exp, kLog>);
+    const T* from = data<T>(inputs[0]);
+    const auto columns = ATLED_PICK_OF(lines, columns<T, Exp, kLog>);
+    const auto row = ATLED_PICK_OF(lines, row<T, Exp, kLog>);
     int64_t n;
     each_line(
         out, arg_int(frame, 1), n,
@@ -101,16 +106,12 @@ void softmax(atled_frame* frame) {
 
 template <bool kLog>
 void softmax_backward(atled_frame* frame) {
-  const atled_tensor* out = out_tensor(frame);
-  const Tensor grad = contiguous(arg_tensor(frame, 0), out->dtype),
-               result = contiguous(arg_tensor(frame, 1), out->dtype);
-  visit_real(out->dtype, [&](auto tag, auto wide) {
+  in_wide_floats<2>(frame, [&](auto tag, const atled_tensor* out, const Tensor* inputs) {
     using T = typename decltype(tag)::type;
-    using Acc = typename decltype(wide)::type;
     T* to = data<T>(out);
-    const T *g = data<T>(grad), *y = data<T>(result);
-    const auto columns = ATLED_PICK_OF(lines, columns_gradient<T, Acc, Exp, kLog>);
-    const auto row = ATLED_PICK_OF(lines, row_gradient<T, Acc, Exp, kLog>);
+    const T *g = data<T>(inputs[0]), *y = data<T>(inputs[1]);
+    const auto columns = ATLED_PICK_OF(lines, columns_gradient<T, Exp, kLog>);
+    const auto row = ATLED_PICK_OF(lines, row_gradient<T, Exp, kLog>);
     int64_t n;
     each_line(
         out, arg_int(frame, 2), n,

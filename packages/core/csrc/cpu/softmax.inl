@@ -1,29 +1,28 @@
 // How one instruction set level makes softmax: the body of a struct, included once for each level.
 
-// Softmax of one row in Acc: exp(x - top) is made once, or twice where the output cannot hold it.
-template <class T, class Acc, class F, bool kLog>
+// Softmax of one row. The two may be the same memory.
+template <class T, class F, bool kLog>
 ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
   constexpr int kLanes = 32;  // more than the compiler takes apart before it makes vectors
-  constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
-  Acc lanes[kLanes];
-  for (int k = 0; k < kLanes; ++k) lanes[k] = -std::numeric_limits<Acc>::infinity();
+  T lanes[kLanes];
+  for (int k = 0; k < kLanes; ++k) lanes[k] = -std::numeric_limits<T>::infinity();
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
-    for (int k = 0; k < kLanes; ++k) lanes[k] = Maximum{}(lanes[k], static_cast<Acc>(in[i + k]));
+    for (int k = 0; k < kLanes; ++k) lanes[k] = Maximum{}(lanes[k], in[i + k]);
   for (int half = n < kLanes ? 0 : kLanes / 2; half > 0; half /= 2)
     for (int k = 0; k < half; ++k) lanes[k] = Maximum{}(lanes[k], lanes[k + half]);
-  for (; i < n; ++i) lanes[0] = Maximum{}(lanes[0], static_cast<Acc>(in[i]));
-  const Acc top = lanes[0];
+  for (; i < n; ++i) lanes[0] = Maximum{}(lanes[0], in[i]);
+  const T top = lanes[0];
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = begin + kBlock < n ? begin + kBlock : n;
     for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
-    Acc room[kKeep ? 1 : kBlock];
-    Acc* made = kKeep ? reinterpret_cast<Acc*>(out + begin) : room;
+    T room[kLog ? kBlock : 1];
+    T* made = kLog ? room : out + begin;
     const T* from = in + begin;
     const int64_t m = end - begin;
     ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) made[j] = exp_below<T, Acc, F>(from[j], top);
+    for (int64_t j = 0; j < m; ++j) made[j] = exp_below<T, T, F>(from[j], top);
     for (i = 0; i + kLanes <= m; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] += made[i + k];
     for (int half = m < kLanes ? 0 : kLanes / 2; half > 0; half /= 2)
@@ -34,26 +33,25 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
   if constexpr (kLog) {
     const double rest = std::log(sum);
     ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = log_below<T, Acc>(in[j], top, rest);
+    for (int64_t j = 0; j < n; ++j) out[j] = log_below<T, T>(in[j], top, rest);
   } else {
-    const Acc scale = static_cast<Acc>(1 / sum);
+    const T scale = static_cast<T>(1 / sum);
     ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = kKeep ? T(out[j] * scale) : T(exp_below<T, Acc, F>(in[j], top) * scale);
+    for (int64_t j = 0; j < n; ++j) out[j] = out[j] * scale;
   }
 }
 
 // The same for m <= kTile columns, `step` elements from row to row.
-template <class T, class Acc, class F, bool kLog>
+template <class T, class F, bool kLog>
 ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, int64_t m) {
-  constexpr bool kKeep = std::is_same_v<T, Acc> && !kLog;
-  Acc top[kTile], part[kTile];
+  T top[kTile], part[kTile];
   double sum[kTile];
-  for (int64_t j = 0; j < m; ++j) top[j] = -std::numeric_limits<Acc>::infinity();
+  for (int64_t j = 0; j < m; ++j) top[j] = -std::numeric_limits<T>::infinity();
   for (int64_t j = 0; j < m; ++j) sum[j] = 0;
   for (int64_t i = 0; i < n; ++i) {
     const T* x = in + i * step;
     ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) top[j] = Maximum{}(top[j], static_cast<Acc>(x[j]));
+    for (int64_t j = 0; j < m; ++j) top[j] = Maximum{}(top[j], x[j]);
   }
   for (int64_t begin = 0; begin < n; begin += kRows) {
     const int64_t end = begin + kRows < n ? begin + kRows : n;
@@ -63,8 +61,8 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
       T* to = out + i * step;
       ATLED_IVDEP
       for (int64_t j = 0; j < m; ++j) {
-        const Acc y = exp_below<T, Acc, F>(x[j], top[j]);
-        if constexpr (kKeep) to[j] = y;
+        const T y = exp_below<T, T, F>(x[j], top[j]);
+        if constexpr (!kLog) to[j] = y;
         part[j] += y;
       }
       (void)to;
@@ -72,18 +70,16 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
     for (int64_t j = 0; j < m; ++j) sum[j] += part[j];
   }
   for (int64_t j = 0; j < m; ++j) sum[j] = kLog ? std::log(sum[j]) : 1 / sum[j];
-  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<Acc>(sum[j]);
+  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<T>(sum[j]);
   for (int64_t i = 0; i < n; ++i) {
     const T* x = in + i * step;
     T* to = out + i * step;
     ATLED_IVDEP
     for (int64_t j = 0; j < m; ++j) {
-      if constexpr (kKeep) {
-        to[j] = to[j] * part[j];
-      } else if constexpr (kLog) {
-        to[j] = log_below<T, Acc>(x[j], top[j], sum[j]);
+      if constexpr (kLog) {
+        to[j] = log_below<T, T>(x[j], top[j], sum[j]);
       } else {
-        to[j] = T(exp_below<T, Acc, F>(x[j], top[j]) * part[j]);
+        to[j] = to[j] * part[j];
       }
     }
     (void)x;
@@ -91,37 +87,37 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
 }
 
 // The gradient along one row.
-template <class T, class Acc, class F, bool kLog>
+template <class T, class F, bool kLog>
 ATLED_TARGET static void row_gradient(T* out, const T* grad, const T* result, int64_t n) {
   constexpr int kLanes = 32;
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = begin + kBlock < n ? begin + kBlock : n;
-    Acc some = 0;
+    T some = 0;
     int64_t i = begin;
     if (i + kLanes <= end) {
-      Acc lanes[kLanes];
+      T lanes[kLanes];
       for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
       for (; i + kLanes <= end; i += kLanes)
         for (int k = 0; k < kLanes; ++k)
-          lanes[k] += gradient_part<kLog>(static_cast<Acc>(grad[i + k]), static_cast<Acc>(result[i + k]));
+          lanes[k] += gradient_part<kLog>(grad[i + k], result[i + k]);
       for (int half = kLanes / 2; half > 0; half /= 2)
         for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
       some = lanes[0];
     }
-    for (; i < end; ++i) some += gradient_part<kLog>(static_cast<Acc>(grad[i]), static_cast<Acc>(result[i]));
+    for (; i < end; ++i) some += gradient_part<kLog>(grad[i], result[i]);
     sum += some;
   }
-  const Acc all = static_cast<Acc>(sum);
+  const T all = static_cast<T>(sum);
   ATLED_IVDEP
   for (int64_t j = 0; j < n; ++j)
-    out[j] = T(softmax_gradient<kLog, F>(static_cast<Acc>(grad[j]), static_cast<Acc>(result[j]), all));
+    out[j] = softmax_gradient<kLog, F>(grad[j], result[j], all);
 }
 
 // The same for m <= kTile columns, `step` elements from row to row.
-template <class T, class Acc, class F, bool kLog>
+template <class T, class F, bool kLog>
 ATLED_TARGET static void columns_gradient(T* out, const T* grad, const T* result, int64_t n, int64_t step, int64_t m) {
-  Acc part[kTile];
+  T part[kTile];
   double sum[kTile];
   for (int64_t j = 0; j < m; ++j) sum[j] = 0;
   for (int64_t begin = 0; begin < n; begin += kRows) {
@@ -130,16 +126,16 @@ ATLED_TARGET static void columns_gradient(T* out, const T* grad, const T* result
     for (int64_t i = begin; i < end; ++i) {
       const T *g = grad + i * step, *y = result + i * step;
       ATLED_IVDEP
-      for (int64_t j = 0; j < m; ++j) part[j] += gradient_part<kLog>(static_cast<Acc>(g[j]), static_cast<Acc>(y[j]));
+      for (int64_t j = 0; j < m; ++j) part[j] += gradient_part<kLog>(g[j], y[j]);
     }
     for (int64_t j = 0; j < m; ++j) sum[j] += part[j];
   }
-  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<Acc>(sum[j]);
+  for (int64_t j = 0; j < m; ++j) part[j] = static_cast<T>(sum[j]);
   for (int64_t i = 0; i < n; ++i) {
     const T *g = grad + i * step, *y = result + i * step;
     T* to = out + i * step;
     ATLED_IVDEP
     for (int64_t j = 0; j < m; ++j)
-      to[j] = T(softmax_gradient<kLog, F>(static_cast<Acc>(g[j]), static_cast<Acc>(y[j]), part[j]));
+      to[j] = softmax_gradient<kLog, F>(g[j], y[j], part[j]);
   }
 }
