@@ -94,13 +94,13 @@ class Job {
 
   void add_bias() {
     static const Op add{"core::add"}, reshape{"core::reshape"};
-    const int64_t shape[3] = {s_.k, 1, 1};
-    add.inplace(tensors_[2], reshape(bias_, ints_value(shape, 3)));
+    const int64_t shape[4] = {s_.k, 1, 1, 1};
+    add.inplace(tensors_[2], reshape(bias_, ints_value(shape, static_cast<size_t>(s_.dims) + 1)));
   }
 
   const char* by_parts(Way way, const Tensor& weight, const Tensor& input, const Tensor& output) {
     static const Op add{"core::add"};
-    const int64_t in = s_.c * s_.h * s_.w, out = s_.k * s_.oh * s_.ow;
+    const int64_t in = s_.c * s_.inputs(), out = s_.k * s_.outputs();
     const int64_t most = std::max<int64_t>(1, kMostElements / std::max(in, out));
     ConvolutionCall call{kind_,           s_,      way.dtype, weight->dl.device.device_id, way.channels_last,
                          weight->dl.data, nullptr, nullptr};
@@ -126,28 +126,34 @@ class Job {
   atled_tensor* bias_;        // of the output, or NULL
 };
 
+template <int dims>
 void forward(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
-  const Convolution s = convolution(shape_of(input), shape_of(weight), f, 3);
+  const Convolution s = convolution(dims, shape_of(input), shape_of(weight), f, 3);
   Job(cudnn::kForward, s, weight, input, out_tensor(f), arg_tensor(f, 2)).run();
 }
 
+template <int dims>
 void backward_input(atled_frame* f) {
   atled_tensor *grad = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
-  const Convolution s = convolution(arg_shape(f, 2), shape_of(weight), f, 3);
+  const Convolution s = convolution(dims, arg_shape(f, 2), shape_of(weight), f, 3);
   Job(cudnn::kBackwardInput, s, weight, out_tensor(f), grad).run();
 }
 
+template <int dims>
 void backward_weight(atled_frame* f) {
   atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1);
-  const Convolution s = convolution(shape_of(input), arg_shape(f, 2), f, 3);
+  const Convolution s = convolution(dims, shape_of(input), arg_shape(f, 2), f, 3);
   Job(cudnn::kBackwardWeight, s, out_tensor(f), input, grad).run();
 }
 
 void add_convolution() {
-  cuda::cuda_kernel("nn::conv2d", kernel<forward>);
-  cuda::cuda_kernel("nn::conv2d_backward_input", kernel<backward_input>);
-  cuda::cuda_kernel("nn::conv2d_backward_weight", kernel<backward_weight>);
+  cuda::cuda_kernel("nn::conv2d", kernel<forward<2>>);
+  cuda::cuda_kernel("nn::conv2d_backward_input", kernel<backward_input<2>>);
+  cuda::cuda_kernel("nn::conv2d_backward_weight", kernel<backward_weight<2>>);
+  cuda::cuda_kernel("nn::conv3d", kernel<forward<3>>);
+  cuda::cuda_kernel("nn::conv3d_backward_input", kernel<backward_input<3>>);
+  cuda::cuda_kernel("nn::conv3d_backward_weight", kernel<backward_weight<3>>);
 }
 
 ATLED_CUDA_KERNELS(add_convolution);

@@ -28,7 +28,7 @@ constexpr int64_t kIds[3] = {1, 2, 3};  // weight, input, output
 
 std::atomic<bool> tf32{true}, timing{false};
 
-using Key = PlanKey<15>;
+using Key = PlanKey<21>;
 
 // The largest power of two, up to 16, that an address is a multiple of; cuDNN asks for no more.
 int64_t alignment(const void* pointer) {
@@ -41,8 +41,9 @@ Key key_of(const ConvolutionCall& call) {
   const int64_t flags = call.kind | call.dtype << 8 | call.channels_last << 16 | call.rounds << 17 | call.timed << 18 |
                         alignment(call.weight) << 20 | alignment(call.input) << 25 | alignment(call.output) << 30 |
                         int64_t{call.device} << 40;
-  return Key{{flags, s.n, s.c, s.h, s.w, s.k, s.kh, s.kw, s.stride.h, s.stride.w, s.padding.h, s.padding.w,
-              s.dilation.h, s.dilation.w, s.groups}};
+  return Key{{flags,       s.dims,      s.n,         s.c,          s.d,          s.h,          s.w,
+              s.k,         s.kd,        s.kh,        s.kw,         s.stride.d,   s.stride.h,   s.stride.w,
+              s.padding.d, s.padding.h, s.padding.w, s.dilation.d, s.dilation.h, s.dilation.w, s.groups}};
 }
 
 struct Plan {
@@ -90,13 +91,16 @@ cudnn::DataType data_type(int dtype) {
                                    : cudnn::kDouble;
 }
 
-Object tensor(const ConvolutionCall& call, int which, const void* data, int64_t n, int64_t c, int64_t h, int64_t w) {
-  const int64_t dims[4] = {n, c, h, w};
-  const int64_t rows[4] = {c * h * w, h * w, w, 1}, channels_last[4] = {c * h * w, 1, w * c, c};
+Object tensor(const ConvolutionCall& call, int which, const void* data, int64_t n, int64_t c, Triple size) {
+  const auto [d, h, w] = size;
+  const bool deep = call.sizes.dims == 3;
+  const int64_t images[4] = {n, c, h, w}, volumes[5] = {n, c, d, h, w}, count = deep ? 5 : 4;
+  const int64_t rows[4] = {c * h * w, h * w, w, 1}, channels_last[4] = {c * h * w, 1, w * c, c},
+                planes[5] = {c * d * h * w, d * h * w, h * w, w, 1};
   Object made(cudnn::kTensor);
   made.set(cudnn::kTensorDataType, cudnn::kTypeDataType, data_type(call.dtype));
-  made.set(cudnn::kTensorDimensions, cudnn::kTypeInt64, 4, dims);
-  made.set(cudnn::kTensorStrides, cudnn::kTypeInt64, 4, call.channels_last ? channels_last : rows);
+  made.set(cudnn::kTensorDimensions, cudnn::kTypeInt64, count, deep ? volumes : images);
+  made.set(cudnn::kTensorStrides, cudnn::kTypeInt64, count, deep ? planes : call.channels_last ? channels_last : rows);
   made.set(cudnn::kTensorId, cudnn::kTypeInt64, kIds[which]);
   made.set(cudnn::kTensorAlignment, cudnn::kTypeInt64, alignment(data));
   made.finalize("describe a tensor");
@@ -108,24 +112,24 @@ struct Graph {
   Object convolution{cudnn::kConvolution}, weight, input, output, operation, graph{cudnn::kGraph};
 
   Graph(const ConvolutionCall& call, cudnn::Handle handle)
-      : weight(
-            tensor(call, 0, call.weight, call.sizes.k, call.sizes.c / call.sizes.groups, call.sizes.kh, call.sizes.kw)),
-        input(tensor(call, 1, call.input, call.sizes.n, call.sizes.c, call.sizes.h, call.sizes.w)),
-        output(tensor(call, 2, call.output, call.sizes.n, call.sizes.k, call.sizes.oh, call.sizes.ow)),
+      : weight(tensor(call, 0, call.weight, call.sizes.k, call.sizes.c / call.sizes.groups,
+                      {call.sizes.kd, call.sizes.kh, call.sizes.kw})),
+        input(tensor(call, 1, call.input, call.sizes.n, call.sizes.c, {call.sizes.d, call.sizes.h, call.sizes.w})),
+        output(tensor(call, 2, call.output, call.sizes.n, call.sizes.k, {call.sizes.od, call.sizes.oh, call.sizes.ow})),
         operation(call.kind) {
     const Convolution& s = call.sizes;
     const bool wide = call.dtype == ATLED_FLOAT64;
-    const auto set_pair = [this](cudnn::Attribute attribute, Pair pair) {
-      const int64_t values[2] = {pair.h, pair.w};
-      convolution.set(attribute, cudnn::kTypeInt64, 2, values);
+    const auto set_sizes = [this, &s](cudnn::Attribute attribute, Triple size) {
+      const int64_t values[3] = {size.d, size.h, size.w};
+      convolution.set(attribute, cudnn::kTypeInt64, s.dims, values + 3 - s.dims);
     };
     convolution.set(cudnn::kConvolutionComputeType, cudnn::kTypeDataType, wide ? cudnn::kDouble : cudnn::kFloat);
     convolution.set(cudnn::kConvolutionMode, cudnn::kTypeMode, cudnn::kCrossCorrelation);
-    convolution.set(cudnn::kConvolutionDims, cudnn::kTypeInt64, int64_t{2});
-    set_pair(cudnn::kConvolutionDilations, s.dilation);
-    set_pair(cudnn::kConvolutionStrides, s.stride);
-    set_pair(cudnn::kConvolutionPaddingBefore, s.padding);
-    set_pair(cudnn::kConvolutionPaddingAfter, s.padding);
+    convolution.set(cudnn::kConvolutionDims, cudnn::kTypeInt64, int64_t{s.dims});
+    set_sizes(cudnn::kConvolutionDilations, s.dilation);
+    set_sizes(cudnn::kConvolutionStrides, s.stride);
+    set_sizes(cudnn::kConvolutionPaddingBefore, s.padding);
+    set_sizes(cudnn::kConvolutionPaddingAfter, s.padding);
     convolution.finalize("describe a convolution");
 
     const cudnn::Attribute first = call.kind == cudnn::kForward         ? cudnn::kForwardAlpha

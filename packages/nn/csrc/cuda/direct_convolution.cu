@@ -357,7 +357,7 @@ void add_up(const On& on, const Convolution& s, Planes p, const T* x, const T* g
 
 bool has_few_products(cudnn::Kind kind, const Convolution& s, int dtype) {
   const auto is_one_of = [](int64_t x, auto... values) { return (... || (x == values)); };
-  if (dtype == ATLED_FLOAT64 || s.kh != s.kw || !is_one_of(s.kh, 3, 5, 7)) return false;
+  if (s.dims != 2 || dtype == ATLED_FLOAT64 || s.kh != s.kw || !is_one_of(s.kh, 3, 5, 7)) return false;
   if (s.stride.h != s.stride.w || !is_one_of(s.stride.h, 1, 2) || s.dilation.h != 1 || s.dilation.w != 1) return false;
   if (s.padding.h >= s.kh || s.padding.w >= s.kw) return false;
   const Sides side = sides(kind, s);

@@ -13,8 +13,21 @@ using BackwardWeight = dnnl::convolution_backward_weights;
 enum Kind : int64_t { kForward = 1, kForwardBias, kBackwardInput, kBackwardWeight };
 
 Key key_of(Kind kind, const Convolution& s, int dtype) {
-  return {kind, dtype,      team_size(), s.n,         s.c,         s.h,          s.w,          s.k,     s.kh,
-          s.kw, s.stride.h, s.stride.w,  s.padding.h, s.padding.w, s.dilation.h, s.dilation.w, s.groups};
+  return {kind,        dtype,       team_size(), s.dims,       s.n,          s.c,          s.d,        s.h,
+          s.w,         s.k,         s.kd,        s.kh,         s.kw,         s.stride.d,   s.stride.h, s.stride.w,
+          s.padding.d, s.padding.h, s.padding.w, s.dilation.d, s.dilation.h, s.dilation.w, s.groups};
+}
+
+// Without depth, of an image.
+memory::dims sizes(const Convolution& s, memory::dims first, Triple rest) {
+  if (s.dims == 3) first.push_back(rest.d);
+  first.insert(first.end(), {rest.h, rest.w});
+  return first;
+}
+
+// oneDNN wants the padding that the last window really reaches.
+int64_t reach(int64_t outputs, int64_t stride, int64_t kernel, int64_t dilation, int64_t size, int64_t padding) {
+  return (outputs - 1) * stride + (kernel - 1) * dilation + 1 - size - padding;
 }
 
 bool data_type_of(int dtype, memory::data_type& out) {
@@ -40,21 +53,25 @@ struct Descriptions {
 
   Descriptions(const Convolution& s, memory::data_type type) {
     using Tag = memory::format_tag;
-    const memory::dims in{s.n, s.c, s.h, s.w}, out{s.n, s.k, s.oh, s.ow};
-    const bool grouped = s.groups > 1;
-    const memory::dims kernel = grouped ? memory::dims{s.groups, s.k / s.groups, s.c / s.groups, s.kh, s.kw}
-                                        : memory::dims{s.k, s.c, s.kh, s.kw};
-    src = memory::desc(in, type, Tag::nchw), any_src = memory::desc(in, type, Tag::any);
-    dst = memory::desc(out, type, Tag::nchw), any_dst = memory::desc(out, type, Tag::any);
-    weight = memory::desc(kernel, type, grouped ? Tag::goihw : Tag::oihw),
-    any_weight = memory::desc(kernel, type, Tag::any);
+    const bool grouped = s.groups > 1, deep = s.dims == 3;
+    const memory::dims in = sizes(s, {s.n, s.c}, {s.d, s.h, s.w}), out = sizes(s, {s.n, s.k}, {s.od, s.oh, s.ow});
+    const memory::dims first =
+        grouped ? memory::dims{s.groups, s.k / s.groups, s.c / s.groups} : memory::dims{s.k, s.c};
+    const memory::dims kernel = sizes(s, first, {s.kd, s.kh, s.kw});
+    const Tag images = deep ? Tag::ncdhw : Tag::nchw;
+    const Tag weights = grouped ? (deep ? Tag::goidhw : Tag::goihw) : deep ? Tag::oidhw : Tag::oihw;
+    src = memory::desc(in, type, images), any_src = memory::desc(in, type, Tag::any);
+    dst = memory::desc(out, type, images), any_dst = memory::desc(out, type, Tag::any);
+    weight = memory::desc(kernel, type, weights), any_weight = memory::desc(kernel, type, Tag::any);
     bias = memory::desc({s.k}, type, Tag::a);
-    strides = {s.stride.h, s.stride.w};
-    dilates = {s.dilation.h - 1, s.dilation.w - 1};
-    padding = {s.padding.h, s.padding.w};
-    // oneDNN wants the padding that the last window really reaches.
-    padding_end = {(s.oh - 1) * s.stride.h + (s.kh - 1) * s.dilation.h + 1 - s.h - s.padding.h,
-                   (s.ow - 1) * s.stride.w + (s.kw - 1) * s.dilation.w + 1 - s.w - s.padding.w};
+    const auto &stride = s.stride, &dilation = s.dilation, &before = s.padding;
+    strides = sizes(s, {}, stride);
+    dilates = sizes(s, {}, {dilation.d - 1, dilation.h - 1, dilation.w - 1});
+    padding = sizes(s, {}, before);
+    padding_end = sizes(
+        s, {},
+        {reach(s.od, stride.d, s.kd, dilation.d, s.d, before.d), reach(s.oh, stride.h, s.kh, dilation.h, s.h, before.h),
+         reach(s.ow, stride.w, s.kw, dilation.w, s.w, before.w)});
   }
   Forward::primitive_desc forward(bool with_bias) const {
     constexpr auto kTraining = dnnl::prop_kind::forward_training;

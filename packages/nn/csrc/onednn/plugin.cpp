@@ -16,9 +16,9 @@ void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out
   if (numel(out) == 0) return;
   if (numel(a) == 0 || numel(b) == 0) {  // sums over nothing
     static const Op fill{"core::fill_"}, reshape{"core::reshape"};
-    const int64_t shape[3] = {out->dl.shape[1], 1, 1};
+    const int64_t shape[4] = {out->dl.shape[1], 1, 1, 1};
     if (bias)
-      copy(out, reshape(bias, ints_value(shape, 3)));
+      copy(out, reshape(bias, ints_value(shape, static_cast<size_t>(out->dl.ndim - 1))));
     else
       fill(out, 0);
     return;
@@ -40,9 +40,10 @@ void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out
   if (target.get() != out) copy(out, target);
 }
 
+template <int dims>
 void forward(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
-  const Convolution s = convolution(shape_of(input), shape_of(weight), f, 3);
+  const Convolution s = convolution(dims, shape_of(input), shape_of(weight), f, 3);
   run(
       input, weight, arg_tensor(f, 2), out_tensor(f),
       [&](int dtype, const void* x, const void* w, const void* b, void* y) {
@@ -51,9 +52,10 @@ void forward(atled_frame* f) {
       [&](auto* x, auto* w, auto* b, auto* y) { direct_convolution(s, x, w, b, y); });
 }
 
+template <int dims>
 void backward_input(atled_frame* f) {
   atled_tensor *grad = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
-  const Convolution s = convolution(arg_shape(f, 2), shape_of(weight), f, 3);
+  const Convolution s = convolution(dims, arg_shape(f, 2), shape_of(weight), f, 3);
   run(
       grad, weight, nullptr, out_tensor(f),
       [&](int dtype, const void* g, const void* w, const void*, void* y) {
@@ -62,9 +64,10 @@ void backward_input(atled_frame* f) {
       [&](auto* g, auto* w, auto*, auto* y) { direct_convolution_input(s, g, w, y); });
 }
 
+template <int dims>
 void backward_weight(atled_frame* f) {
   atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1);
-  const Convolution s = convolution(shape_of(input), arg_shape(f, 2), f, 3);
+  const Convolution s = convolution(dims, shape_of(input), arg_shape(f, 2), f, 3);
   run(
       grad, input, nullptr, out_tensor(f),
       [&](int dtype, const void* g, const void* x, const void*, void* y) {
@@ -74,9 +77,13 @@ void backward_weight(atled_frame* f) {
 }
 
 void init() {
-  add_kernel("nn::conv2d", ATLED_DEVICE_CPU, kernel<forward>);
-  add_kernel("nn::conv2d_backward_input", ATLED_DEVICE_CPU, kernel<backward_input>);
-  add_kernel("nn::conv2d_backward_weight", ATLED_DEVICE_CPU, kernel<backward_weight>);
+  const auto add = [](const char* op, atled_kernel run) { add_kernel(op, ATLED_DEVICE_CPU, run); };
+  add("nn::conv2d", kernel<forward<2>>);
+  add("nn::conv2d_backward_input", kernel<backward_input<2>>);
+  add("nn::conv2d_backward_weight", kernel<backward_weight<2>>);
+  add("nn::conv3d", kernel<forward<3>>);
+  add("nn::conv3d_backward_input", kernel<backward_input<3>>);
+  add("nn::conv3d_backward_weight", kernel<backward_weight<3>>);
 }
 
 }  // namespace

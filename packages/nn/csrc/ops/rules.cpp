@@ -91,23 +91,50 @@ int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t paddi
   return count;
 }
 
-Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int first) {
-  if (input.ndim != 4)
-    fail(ATLED_E_SHAPE, "expected input of shape (N, C, H, W), got %s", shape_text(input.ndim, input.dims).c_str());
-  if (weight.ndim != 4)
-    fail(ATLED_E_SHAPE, "expected weight of shape (out_channels, in_channels / groups, kernel_h, kernel_w), got %s",
-         shape_text(weight.ndim, weight.dims).c_str());
+namespace {
+
+// Sizes of depth, rows and columns; of an image the depth is `depth`.
+Triple arg_triple(const atled_frame* frame, int i, int dims, int64_t depth) {
+  if (dims == 2) {
+    const Pair pair = arg_pair(frame, i, {depth, depth});
+    return {depth, pair.h, pair.w};
+  }
+  const atled_value& v = frame->args[i];
+  if (is_none(v) || v.n == 0) return {depth, depth, depth};
+  const int64_t* sizes = v.u.ints;
+  return v.n < 3 ? Triple{sizes[0], sizes[0], sizes[0]} : Triple{sizes[0], sizes[1], sizes[2]};
+}
+
+void expect_at_least(Triple sizes, int64_t low, const char* name, int dims) {
+  if (dims == 2) return expect_at_least(Pair{sizes.h, sizes.w}, low, name);
+  if (sizes.d < low || sizes.h < low || sizes.w < low)
+    fail(ATLED_E_VALUE, "expected %s of at least %lld, got (%lld, %lld, %lld)", name, static_cast<long long>(low),
+         static_cast<long long>(sizes.d), static_cast<long long>(sizes.h), static_cast<long long>(sizes.w));
+}
+
+}  // namespace
+
+Convolution convolution(int dims, Shape input, Shape weight, const atled_frame* frame, int first) {
+  const bool deep = dims == 3;
+  if (input.ndim != dims + 2)
+    fail(ATLED_E_SHAPE, "expected input of shape %s, got %s", deep ? "(N, C, D, H, W)" : "(N, C, H, W)",
+         shape_text(input.ndim, input.dims).c_str());
+  if (weight.ndim != dims + 2)
+    fail(ATLED_E_SHAPE, "expected weight of shape (out_channels, in_channels / groups, %skernel_h, kernel_w), got %s",
+         deep ? "kernel_d, " : "", shape_text(weight.ndim, weight.dims).c_str());
   Convolution s{};
-  s.n = input.dims[0], s.c = input.dims[1], s.h = input.dims[2], s.w = input.dims[3];
-  s.k = weight.dims[0], s.kh = weight.dims[2], s.kw = weight.dims[3];
-  s.stride = arg_pair(frame, first, {1, 1});
-  s.padding = arg_pair(frame, first + 1);
-  s.dilation = arg_pair(frame, first + 2, {1, 1});
+  s.dims = dims;
+  s.n = input.dims[0], s.c = input.dims[1], s.k = weight.dims[0];
+  s.d = deep ? input.dims[2] : 1, s.h = input.dims[dims], s.w = input.dims[dims + 1];
+  s.kd = deep ? weight.dims[2] : 1, s.kh = weight.dims[dims], s.kw = weight.dims[dims + 1];
+  s.stride = arg_triple(frame, first, dims, 1);
+  s.padding = arg_triple(frame, first + 1, dims, 0);
+  s.dilation = arg_triple(frame, first + 2, dims, 1);
   s.groups = arg_int(frame, first + 3);
-  expect_at_least(s.stride, 1, "stride");
-  expect_at_least(s.padding, 0, "padding");
-  expect_at_least(s.dilation, 1, "dilation");
-  expect_at_least({s.kh, s.kw}, 1, "the kernel's size");
+  expect_at_least(s.stride, 1, "stride", dims);
+  expect_at_least(s.padding, 0, "padding", dims);
+  expect_at_least(s.dilation, 1, "dilation", dims);
+  expect_at_least({s.kd, s.kh, s.kw}, 1, "the kernel's size", dims);
   if (s.c < 1)
     fail(ATLED_E_SHAPE, "expected at least one input channel, got %s", shape_text(input.ndim, input.dims).c_str());
   if (s.groups < 1) fail(ATLED_E_VALUE, "expected groups of at least 1, got %lld", static_cast<long long>(s.groups));
@@ -118,6 +145,7 @@ Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int
   if (s.k % s.groups != 0)
     fail(ATLED_E_SHAPE, "expected weight.shape[0] to be a multiple of groups, got %lld and %lld",
          static_cast<long long>(s.k), static_cast<long long>(s.groups));
+  s.od = window_count(s.d, s.kd, s.stride.d, s.padding.d, s.dilation.d, false);
   s.oh = window_count(s.h, s.kh, s.stride.h, s.padding.h, s.dilation.h, false);
   s.ow = window_count(s.w, s.kw, s.stride.w, s.padding.w, s.dilation.w, false);
   return s;

@@ -47,14 +47,23 @@ void expect_at_least(Pair pair, int64_t low, const char* name);
 // One dimension of a sliding window. InvalidValueError when the window does not fit.
 int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil_mode);
 
-// Two-dimensional convolution: input (n, c, h, w), weight (k, c / groups, kh, kw), output (n, k, oh, ow).
+struct Triple {
+  int64_t d, h, w;
+};
+// Convolution of volumes: input (n, c, d, h, w), weight (k, c / groups, kd, kh, kw), output (n, k, od, oh, ow); or of
+// images, which are volumes of one plane: the tensors then have no depth, and dims is 2.
 struct Convolution {
-  int64_t n, c, h, w, k, kh, kw, oh, ow;
-  Pair stride, padding, dilation;
+  int dims;
+  int64_t n, c, d, h, w, k, kd, kh, kw, od, oh, ow;
+  Triple stride, padding, dilation;
   int64_t groups;
+
+  int64_t inputs() const { return d * h * w; }  // of one channel
+  int64_t outputs() const { return od * oh * ow; }
+  int64_t taps() const { return kd * kh * kw; }
 };
 // The arguments from `first` on are stride, padding, dilation and groups.
-Convolution convolution(Shape input, Shape weight, const atled_frame* frame, int first);
+Convolution convolution(int dims, Shape input, Shape weight, const atled_frame* frame, int first);
 
 // Whether images (n, c, h, w) lie whole in memory with the channels last, and not in row-major order, which can be the
 // same.

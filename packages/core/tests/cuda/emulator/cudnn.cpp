@@ -156,8 +156,8 @@ Rule rule_of(Kind kind, Attribute attribute, Type given) {
       {{kGraph, kGraphOperations}, {kTypeDescriptor, 1, 1}},
       {{kTensor, kTensorAlignment}, {kTypeInt64, 1, 1}},
       {{kTensor, kTensorDataType}, {kTypeDataType, 1, 1}},
-      {{kTensor, kTensorDimensions}, {kTypeInt64, 4, 4}},
-      {{kTensor, kTensorStrides}, {kTypeInt64, 4, 4}},
+      {{kTensor, kTensorDimensions}, {kTypeInt64, 4, 5}},
+      {{kTensor, kTensorStrides}, {kTypeInt64, 4, 5}},
       {{kTensor, kTensorId}, {kTypeInt64, 1, 1}},
       {{kVariantPack, kPackIds}, {kTypeInt64, 1, 64}},
       {{kVariantPack, kPackPointers}, {kTypePointer, 1, 64}},
@@ -170,21 +170,33 @@ Rule rule_of(Kind kind, Attribute attribute, Type given) {
 
 // ---- what a graph computes ----
 
+// Of a volume. An image is one of one plane.
 struct View {
   std::vector<int64_t> dims, strides;
   int64_t id, alignment;
 
-  int64_t operator()(int64_t a, int64_t b, int64_t c, int64_t d) const {
-    return a * strides[0] + b * strides[1] + c * strides[2] + d * strides[3];
+  int64_t operator()(int64_t a, int64_t b, int64_t c, int64_t d, int64_t e) const {
+    return a * strides[0] + b * strides[1] + c * strides[2] + d * strides[3] + e * strides[4];
   }
-  int64_t count() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
+  int64_t count() const { return dims[0] * dims[1] * dims[2] * dims[3] * dims[4]; }
   // Its last element, for none are skipped.
-  bool is_whole() const { return (*this)(dims[0] - 1, dims[1] - 1, dims[2] - 1, dims[3] - 1) == count() - 1; }
-  bool in_rows() const { return strides[3] == 1 && (strides[1] == dims[2] * dims[3]); }
+  bool is_whole() const {
+    return (*this)(dims[0] - 1, dims[1] - 1, dims[2] - 1, dims[3] - 1, dims[4] - 1) == count() - 1;
+  }
+  bool in_rows() const { return strides[4] == 1 && strides[1] == dims[2] * dims[3] * dims[4]; }
 };
 View view_of(const State& tensor) {
-  return {tensor.ints(kTensorDimensions), tensor.ints(kTensorStrides), tensor.one<int64_t>(kTensorId),
-          tensor.one<int64_t>(kTensorAlignment)};
+  View view{tensor.ints(kTensorDimensions), tensor.ints(kTensorStrides), tensor.one<int64_t>(kTensorId),
+            tensor.one<int64_t>(kTensorAlignment)};
+  if (view.dims.size() == 4) view.dims.insert(view.dims.begin() + 2, 1);
+  if (view.strides.size() == 4) view.strides.insert(view.strides.begin() + 2, 0);
+  return view;
+}
+// A convolution's sizes, in depth too.
+std::vector<int64_t> sizes_of(const State& convolution, Attribute attribute, int64_t depth) {
+  std::vector<int64_t> sizes = convolution.ints(attribute);
+  if (sizes.size() == 2) sizes.insert(sizes.begin(), depth);
+  return sizes;
 }
 
 struct Work {
@@ -203,15 +215,20 @@ Work work_of(const State& operation) {
   w.weight = view_of(operation.state(attribute(3)));
   w.input = view_of(operation.state(attribute(4)));
   w.output = view_of(operation.state(attribute(5)));
-  w.stride = c.ints(kConvolutionStrides);
-  w.padding = c.ints(kConvolutionPaddingBefore);
-  w.dilation = c.ints(kConvolutionDilations);
+  w.stride = sizes_of(c, kConvolutionStrides, 1);
+  w.padding = sizes_of(c, kConvolutionPaddingBefore, 0);
+  w.dilation = sizes_of(c, kConvolutionDilations, 1);
   return w;
 }
 
 float rounded(float x) {
   const uint32_t bits = atled::float_to_bits(x);
   return atled::bits_to_float((bits + 0xfffu + (bits >> 13 & 1)) & ~0x1fffu);
+}
+
+// Where an element of a volume is, of which `dims` says the sizes.
+void locate(int64_t index, const std::vector<int64_t>& dims, int64_t place[3]) {
+  for (size_t i = 3; i-- > 0; index /= dims[i + 2]) place[i] = index % dims[i + 2];
 }
 
 // One of the three is the sum of products of the two others.
@@ -229,23 +246,30 @@ void run(const Work& w, T* weight, T* input, T* output) {
   const int64_t outputs = w.output.dims[1] / groups;
   for (int64_t n = 0; n < w.output.dims[0]; ++n)
     for (int64_t k = 0; k < w.output.dims[1]; ++k)
-      for (int64_t y = 0; y < w.output.dims[2]; ++y)
-        for (int64_t x = 0; x < w.output.dims[3]; ++x)
-          for (int64_t c = 0; c < per_group; ++c)
-            for (int64_t i = 0; i < w.weight.dims[2]; ++i)
-              for (int64_t j = 0; j < w.weight.dims[3]; ++j) {
-                const int64_t row = y * w.stride[0] - w.padding[0] + i * w.dilation[0];
-                const int64_t column = x * w.stride[1] - w.padding[1] + j * w.dilation[1];
-                if (row < 0 || row >= w.input.dims[2] || column < 0 || column >= w.input.dims[3]) continue;
-                const int64_t at_weight = w.weight(k, c, i, j), at_output = w.output(n, k, y, x);
-                const int64_t at_input = w.input(n, k / outputs * per_group + c, row, column);
-                if (w.kind == kForward)
-                  sums[static_cast<size_t>(at_output)] += read(weight[at_weight]) * read(input[at_input]);
-                else if (w.kind == kBackwardInput)
-                  sums[static_cast<size_t>(at_input)] += read(weight[at_weight]) * read(output[at_output]);
-                else
-                  sums[static_cast<size_t>(at_weight)] += read(output[at_output]) * read(input[at_input]);
-              }
+      for (int64_t to = 0; to < w.output.dims[2] * w.output.dims[3] * w.output.dims[4]; ++to) {
+        int64_t place[3];
+        locate(to, w.output.dims, place);
+        for (int64_t c = 0; c < per_group; ++c)
+          for (int64_t tap = 0; tap < w.weight.dims[2] * w.weight.dims[3] * w.weight.dims[4]; ++tap) {
+            int64_t step[3], from[3];
+            locate(tap, w.weight.dims, step);
+            bool inside = true;
+            for (size_t i = 0; i < 3; ++i) {
+              from[i] = place[i] * w.stride[i] - w.padding[i] + step[i] * w.dilation[i];
+              inside = inside && from[i] >= 0 && from[i] < w.input.dims[i + 2];
+            }
+            if (!inside) continue;
+            const int64_t at_weight = w.weight(k, c, step[0], step[1], step[2]);
+            const int64_t at_output = w.output(n, k, place[0], place[1], place[2]);
+            const int64_t at_input = w.input(n, k / outputs * per_group + c, from[0], from[1], from[2]);
+            if (w.kind == kForward)
+              sums[static_cast<size_t>(at_output)] += read(weight[at_weight]) * read(input[at_input]);
+            else if (w.kind == kBackwardInput)
+              sums[static_cast<size_t>(at_input)] += read(weight[at_weight]) * read(output[at_output]);
+            else
+              sums[static_cast<size_t>(at_weight)] += read(output[at_output]) * read(input[at_input]);
+          }
+      }
   for (size_t i = 0; i < sums.size(); ++i) {
     if constexpr (std::is_same_v<T, double>)
       into[i] = sums[i];
@@ -268,11 +292,12 @@ void run_typed(const Work& w, void* weight, void* input, void* output) {
 // ---- what finalizing checks ----
 
 Status check_convolution(const State& s) {
-  expect(s.one<int64_t>(kConvolutionDims) == 2, "a convolution that is not of two dimensions");
+  const int64_t dims = s.one<int64_t>(kConvolutionDims);
+  expect(dims == 2 || dims == 3, "a convolution of neither two dimensions nor three");
   expect(s.one<Mode>(kConvolutionMode) == kCrossCorrelation, "another convolution");
   for (const Attribute a :
        {kConvolutionDilations, kConvolutionStrides, kConvolutionPaddingBefore, kConvolutionPaddingAfter})
-    if (s.at(a).count != 2) return bad("as many values as dimensions");
+    if (s.at(a).count != dims) return bad("as many values as dimensions");
   for (const Attribute a : {kConvolutionDilations, kConvolutionStrides})
     for (const int64_t i : s.ints(a)) expect(i >= 1, "a stride or dilation less than 1");
   expect(s.ints(kConvolutionPaddingBefore) == s.ints(kConvolutionPaddingAfter), "a padding of two widths");
@@ -285,8 +310,11 @@ Status check_tensor(const State& s) {
     if (d < 1) return bad("an empty tensor");
   expect(v.is_whole(), "a tensor with gaps");
   const std::vector<int64_t>&d = v.dims, &t = v.strides;
-  const bool rows = t == std::vector<int64_t>{d[1] * d[2] * d[3], d[2] * d[3], d[3], 1};
-  const bool last = t == std::vector<int64_t>{d[1] * d[2] * d[3], 1, d[3] * d[1], d[1]};
+  const bool deep = s.at(kTensorDimensions).count == 5;
+  expect(s.at(kTensorStrides).count == s.at(kTensorDimensions).count, "as many strides as dimensions");
+  const int64_t plane = d[3] * d[4], depth = deep ? plane : 0;  // an image has no stride in depth
+  const bool rows = t == std::vector<int64_t>{d[1] * d[2] * plane, d[2] * plane, depth, d[4], 1};
+  const bool last = t == std::vector<int64_t>{d[1] * d[2] * plane, 1, depth * d[1], d[4] * d[1], d[1]};
   expect(rows || last, "strides of no layout");
   const DataType type = s.one<DataType>(kTensorDataType);
   expect(type == kFloat || type == kDouble || type == kHalf || type == kBFloat16, "an unknown data type");
@@ -310,7 +338,10 @@ Status check_operation(const State& s) {
   if (w.input.dims[0] != w.output.dims[0] || w.weight.dims[0] != w.output.dims[1] ||
       w.input.dims[1] % w.weight.dims[1] || w.weight.dims[0] % (w.input.dims[1] / w.weight.dims[1]))
     return bad("channels that do not fit");
-  for (size_t i = 0; i < 2; ++i) {
+  for (int i = 3; i < 6; ++i)
+    if (s.state(attribute(i)).at(kTensorDimensions).count != s.state(attribute(2)).one<int64_t>(kConvolutionDims) + 2)
+      return bad("tensors and a convolution of several dimensions");
+  for (size_t i = 0; i < 3; ++i) {
     const int64_t span = w.dilation[i] * (w.weight.dims[i + 2] - 1) + 1;
     if ((w.input.dims[i + 2] + 2 * w.padding[i] - span) / w.stride[i] + 1 != w.output.dims[i + 2])
       return bad("sizes that do not fit");
@@ -336,10 +367,12 @@ Status check_plan(const State& s) {
       return w.type == kDouble ? unsupported("float64") : kSuccess;
     case Engine::kExact:
       if (w.type == kDouble && !rows) return unsupported("float64 with the channels last");
-      if (w.type == kBFloat16 && (w.dilation[0] > 1 || w.dilation[1] > 1)) return unsupported("dilated bfloat16");
+      if (w.type == kBFloat16 && (w.dilation[0] > 1 || w.dilation[1] > 1 || w.dilation[2] > 1))
+        return unsupported("dilated bfloat16");
       return kSuccess;
     case Engine::kShy:
-      return w.weight.dims[2] * w.weight.dims[3] == 1 ? kSuccess : unsupported("more than one element");
+      return w.weight.dims[2] * w.weight.dims[3] * w.weight.dims[4] == 1 ? kSuccess
+                                                                         : unsupported("more than one element");
   }
   return kSuccess;
 }

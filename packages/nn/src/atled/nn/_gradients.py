@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import atled.core as at
@@ -84,34 +85,49 @@ def _rows(t: Tensor) -> Tensor:
     return t if t.ndim == 2 else t.reshape(-1, t.shape[-1])
 
 
-# conv2d, its gradient to the input and its gradient to the weight close under differentiation: each is bilinear, and
-# the derivative of one is the two others.
+# A convolution, its gradient to the input and its gradient to the weight close under differentiation: each is bilinear,
+# and the derivative of one is the two others.
 def _convolution(rule: Any) -> None:
+    _convolution_of(rule, 2)
+    _convolution_of(rule, 3)
+
+
+def _convolution_of(rule: Any, dims: int) -> None:
+    name = f"conv{dims}d"
+
+    def forward(input: Tensor, weight: Tensor, *settings: Any) -> Tensor:
+        op: Callable[..., Tensor] = getattr(_one, name)
+        return op(input, weight, None, *settings)
+
+    def to_input(*args: Any) -> Tensor:
+        op: Callable[..., Tensor] = getattr(_one, f"{name}_backward_input")
+        return op(*args)
+
+    def to_weight(*args: Any) -> Tensor:
+        op: Callable[..., Tensor] = getattr(_one, f"{name}_backward_weight")
+        return op(*args)
+
     rule(
-        "conv2d",
-        input=lambda g, weight, input_shape, stride, padding, dilation, groups: _one.conv2d_backward_input(
+        name,
+        input=lambda g, weight, input_shape, stride, padding, dilation, groups: to_input(
             g, weight, input_shape, stride, padding, dilation, groups
         ),
-        weight=lambda g, input, weight_shape, stride, padding, dilation, groups: _one.conv2d_backward_weight(
+        weight=lambda g, input, weight_shape, stride, padding, dilation, groups: to_weight(
             g, input, weight_shape, stride, padding, dilation, groups
         ),
-        bias=lambda g: g.sum((0, 2, 3)),
+        bias=lambda g: g.sum((0, *range(2, g.ndim))),
     )
     rule(
-        "conv2d_backward_input",
-        grad=lambda g, weight, stride, padding, dilation, groups: _one.conv2d(
-            g, weight, None, stride, padding, dilation, groups
-        ),
-        weight=lambda g, grad, weight_shape, stride, padding, dilation, groups: _one.conv2d_backward_weight(
+        f"{name}_backward_input",
+        grad=lambda g, weight, stride, padding, dilation, groups: forward(g, weight, stride, padding, dilation, groups),
+        weight=lambda g, grad, weight_shape, stride, padding, dilation, groups: to_weight(
             grad, g, weight_shape, stride, padding, dilation, groups
         ),
     )
     rule(
-        "conv2d_backward_weight",
-        grad=lambda g, input, stride, padding, dilation, groups: _one.conv2d(
-            input, g, None, stride, padding, dilation, groups
-        ),
-        input=lambda g, grad, input_shape, stride, padding, dilation, groups: _one.conv2d_backward_input(
+        f"{name}_backward_weight",
+        grad=lambda g, input, stride, padding, dilation, groups: forward(input, g, stride, padding, dilation, groups),
+        input=lambda g, grad, input_shape, stride, padding, dilation, groups: to_input(
             grad, g, input_shape, stride, padding, dilation, groups
         ),
     )

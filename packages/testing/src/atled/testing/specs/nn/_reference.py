@@ -27,43 +27,45 @@ def windows(size: int, kernel: int, stride: int, padding: int, dilation: int, ce
     return [[i * stride - padding + k * dilation for k in range(kernel)] for i in range(count)]
 
 
-def conv2d(
+def _sizes(value: Any, n: int) -> list[int]:
+    given = [value] if isinstance(value, int) else list(value)
+    return given * n if len(given) == 1 else given
+
+
+def convolution(
     x: Array, w: Array, bias: Array | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Array:
-    """Cross-correlation by its definition."""
-    (sh, sw), (ph, pw), (dh, dw) = pair(stride), pair(padding), pair(dilation)
-    k, c, kh, kw = w.shape
-    rows, columns = windows(x.shape[2], kh, sh, ph, dh), windows(x.shape[3], kw, sw, pw, dw)
-    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
-    out = np.zeros((x.shape[0], k, len(rows), len(columns)), x.dtype)
-    for (i, row), (j, column) in itertools.product(enumerate(rows), enumerate(columns)):
-        patch = padded[:, :, np.array(row)[:, None] + ph, np.array(column) + pw]
+    """Cross-correlation by its definition, in as many dimensions as follow the channels."""
+    n, (k, c) = x.ndim - 2, w.shape[:2]
+    around = _sizes(padding, n)
+    looks = [
+        np.array(windows(size, kernel, step, side, spread)) + side
+        for size, kernel, step, side, spread in zip(
+            x.shape[2:], w.shape[2:], _sizes(stride, n), around, _sizes(dilation, n), strict=True
+        )
+    ]
+    padded = np.pad(x, [(0, 0), (0, 0), *((side, side) for side in around)])
+    out = np.zeros((x.shape[0], k, *map(len, looks)), x.dtype)
+    axes = list(range(1, n + 2))
+    for place in np.ndindex(*out.shape[2:]):
+        taps = np.ix_(*(look[i] for look, i in zip(looks, place, strict=True)))
+        patch = padded[(slice(None), slice(None), *taps)]
         for group in range(groups):
             part = slice(group * k // groups, (group + 1) * k // groups)
-            out[:, part, i, j] = np.einsum("nchw,kchw->nk", patch[:, group * c : (group + 1) * c], w[part])
-    return out if bias is None else out + bias[:, None, None]
+            out[(slice(None), part, *place)] = np.tensordot(
+                patch[:, group * c : (group + 1) * c], w[part], (axes, axes)
+            )
+    return out if bias is None else out + bias.reshape(-1, *[1] * n)
 
 
-def conv2d_backward_input(g: Array, w: Array, shape: Any, *args: Any) -> Array:
-    """The adjoint of conv2d, an input element at a time."""
-    out = np.zeros(shape)
-    basis = np.zeros(shape)
-    for index in np.ndindex(*shape):
-        basis[index] = 1
-        out[index] = np.sum(g * conv2d(basis, w.astype(float), None, *args))
-        basis[index] = 0
-    return out
+def convolution_backward_input(g: Array, w: Array, shape: Any, *args: Any) -> Array:
+    """The adjoint of a convolution, an input element at a time."""
+    return adjoint(lambda x: convolution(x, w.astype(float), None, *args), shape, g)
 
 
-def conv2d_backward_weight(g: Array, x: Array, shape: Any, *args: Any) -> Array:
-    """The adjoint of conv2d in its weight, an element at a time."""
-    out = np.zeros(shape)
-    basis = np.zeros(shape)
-    for index in np.ndindex(*shape):
-        basis[index] = 1
-        out[index] = np.sum(g * conv2d(x.astype(float), basis, None, *args))
-        basis[index] = 0
-    return out
+def convolution_backward_weight(g: Array, x: Array, shape: Any, *args: Any) -> Array:
+    """The adjoint of a convolution in its weight, an element at a time."""
+    return adjoint(lambda w: convolution(x.astype(float), w, None, *args), shape, g)
 
 
 def _pools(
