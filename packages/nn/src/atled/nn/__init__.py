@@ -42,7 +42,7 @@ from .modules._activation import (
     Threshold,
 )
 from .modules._containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from .modules._convolution import Conv1d, Conv2d
+from .modules._convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .modules._dropout import Dropout, Dropout2d
 from .modules._embedding import Embedding
 from .modules._linear import Bilinear, Identity, Linear
@@ -100,6 +100,10 @@ __all__ = [
     "ConstantPad2d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "Dropout",

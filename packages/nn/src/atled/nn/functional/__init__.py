@@ -28,6 +28,7 @@ from ._activation import (
     tanhshrink,
     threshold,
 )
+from ._convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ._layer import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -35,8 +36,6 @@ from ._layer import (
     avg_pool2d,
     batch_norm,
     bilinear,
-    conv1d,
-    conv2d,
     cosine_similarity,
     dropout,
     dropout2d,
@@ -81,6 +80,10 @@ __all__ = [
     "celu",
     "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",

@@ -1,4 +1,4 @@
-"""Linear maps, convolution, pooling, normalisation, embedding and dropout."""
+"""Linear maps, pooling, normalisation, embedding and dropout."""
 
 from __future__ import annotations
 
@@ -97,70 +97,6 @@ def _pair(value: Size) -> tuple[int, int]:
     if isinstance(value, int):
         return value, value
     return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
-
-
-def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: str | Size = 0,
-    dilation: Size = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Cross-correlates input ``(N, C, H, W)`` or ``(C, H, W)`` with weight ``(K, C / groups, kh, kw)``.
-
-    ``padding`` is a size, ``"valid"`` (none) or ``"same"`` (stride 1 only: the output is as large as the input).
-
-    >>> conv2d(at.ones(1, 3, 8, 8), at.ones(4, 3, 3, 3), padding="same").shape
-    (1, 4, 8, 8)
-    """
-    if isinstance(padding, str):
-        input, padding = _same_padding("conv2d", input, weight, stride, padding, dilation)
-    if input.ndim == 3:
-        return _one.conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
-    return _one.conv2d(input, weight, bias, stride, padding, dilation, groups)
-
-
-def _same_padding(
-    op: str, input: Tensor, weight: Tensor, stride: Size, padding: str, dilation: Size
-) -> tuple[Tensor, Size]:
-    if padding == "valid":
-        return input, 0
-    if padding != "same":
-        raise at.InvalidValueError(f"{op}: expected padding 'same', 'valid' or sizes, got {padding!r}")
-    if _pair(stride) != (1, 1):
-        raise at.InvalidValueError(f"{op}: expected stride 1 for padding='same', got {stride}")
-    dh, dw = _pair(dilation)
-    total = dh * (weight.shape[2] - 1), dw * (weight.shape[3] - 1)
-    if total[0] % 2 or total[1] % 2:
-        # The one that is left over goes to the end.
-        input = _one.constant_pad(input, [0, total[1] % 2, 0, total[0] % 2])
-    return input, (total[0] // 2, total[1] // 2)
-
-
-def conv1d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: str | Size = 0,
-    dilation: Size = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Cross-correlates input ``(N, C, L)`` or ``(C, L)`` with weight ``(K, C / groups, k)``: `conv2d` over one row."""
-
-    def row(size: Size, other: int) -> tuple[int, int]:
-        return other, _pair(size)[0]
-
-    if weight.ndim != 3 or input.ndim not in (2, 3):
-        raise at.ShapeError(
-            f"conv1d: expected input (N, C, L) or (C, L) and weight (K, C / groups, k), "
-            f"got {tuple(input.shape)} and {tuple(weight.shape)}"
-        )
-    given = padding if isinstance(padding, str) else row(padding, 0)
-    result = conv2d(input.unsqueeze(-2), weight.unsqueeze(2), bias, row(stride, 1), given, row(dilation, 1), groups)
-    return result.squeeze(-2)
 
 
 def max_pool2d(

@@ -13,17 +13,10 @@ from .. import functional as F
 from .. import init
 from .._module import Module
 from .._parameter import Parameter
-
-Size = int | Sequence[int]
+from .._sizes import Size, sizes
+from ..functional._convolution import transposed_sizes
 
 _PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
-
-
-def sizes(value: Size, n: int) -> tuple[int, ...]:
-    """n sizes; one stands for all of them."""
-    if isinstance(value, int):
-        return (value,) * n
-    return tuple(value) * n if len(value) == 1 else tuple(value)
 
 
 class _Convolution(Module):
@@ -64,17 +57,19 @@ class _Convolution(Module):
         self.kernel_size, self.stride, self.dilation = sizes(kernel_size, n), sizes(stride, n), sizes(dilation, n)
         self.padding = padding if isinstance(padding, str) else sizes(padding, n)
         self.padding_mode = padding_mode
-        self.weight = Parameter(
-            at.empty(out_channels, in_channels // groups, *self.kernel_size, device=device, dtype=dtype)
-        )
+        channels = self._weight_channels()
+        self.weight = Parameter(at.empty(*channels, *self.kernel_size, device=device, dtype=dtype))
         self.register_parameter("bias", Parameter(at.empty(out_channels, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
+
+    def _weight_channels(self) -> tuple[int, int]:
+        return self.out_channels, self.in_channels // self.groups
 
     def reset_parameters(self) -> None:
         """Draws weight and bias anew, uniform in ``±1 / sqrt(fan in)``."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
-            fan_in = self.in_channels // self.groups * math.prod(self.kernel_size)
+            fan_in = math.prod(self.weight.shape[1:])
             bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
             init.uniform_(self.bias, -bound, bound)
 
@@ -137,3 +132,124 @@ class Conv2d(_Convolution):
         """Of shape ``(N, out_channels, H_out, W_out)``."""
         input, padding = self._padded(input)
         return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class Conv3d(_Convolution):
+    """Cross-correlation of input ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with a weight.
+
+    The weight has the shape ``(out_channels, in_channels / groups, kd, kh, kw)``.
+
+    >>> import atled.core as at
+    >>> Conv3d(3, 8, 3, padding=1)(at.ones(1, 3, 4, 6, 6)).shape
+    (1, 8, 4, 6, 6)
+    """
+
+    _dims = 3
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of shape ``(N, out_channels, D_out, H_out, W_out)``."""
+        input, padding = self._padded(input)
+        return F.conv3d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+
+class _ConvolutionTranspose(_Convolution):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: at.dtype | None = None,
+    ) -> None:
+        name = type(self).__name__
+        if padding_mode != "zeros":
+            raise at.InvalidValueError(f"{name}: expected padding_mode 'zeros', got {padding_mode!r}")
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            sizes(padding, self._dims, f"{name}: padding"),
+            dilation,
+            groups,
+            bias,
+            padding_mode,
+            device,
+            dtype,
+        )
+        self.output_padding = sizes(output_padding, self._dims, f"{name}: output_padding")
+
+    def _weight_channels(self) -> tuple[int, int]:
+        return self.in_channels, self.out_channels // self.groups
+
+    def _output_padding(self, input: Tensor, output_size: Sequence[int] | None) -> tuple[int, ...]:
+        """What makes the output as large as asked."""
+        if output_size is None:
+            return self.output_padding
+        n, name = self._dims, type(self).__name__
+        wanted = tuple(output_size)[-n:]
+        if len(output_size) not in (n, input.ndim):
+            raise at.InvalidValueError(f"{name}: expected output_size of {n} sizes, got {tuple(output_size)}")
+        assert not isinstance(self.padding, str)
+        least = transposed_sizes(input.shape[-n:], self.kernel_size, self.stride, self.padding, self.dilation)
+        more = tuple(size - low for size, low in zip(wanted, least, strict=True))
+        if any(not 0 <= extra < step for extra, step in zip(more, self.stride, strict=True)):
+            most = tuple(low + step - 1 for low, step in zip(least, self.stride, strict=True))
+            raise at.InvalidValueError(f"{name}: expected output_size from {tuple(least)} to {most}, got {wanted}")
+        return more
+
+    def extra_repr(self) -> str:
+        """The sizes, and what is not the default."""
+        text = super().extra_repr()
+        return text if not any(self.output_padding) else f"{text}, output_padding={self.output_padding}"
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """Of ``out_channels`` channels; of ``output_size``, where several sizes are possible and one is asked for."""
+        function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self._dims - 1]
+        assert not isinstance(self.padding, str)
+        more = self._output_padding(input, output_size)
+        return function(input, self.weight, self.bias, self.stride, self.padding, more, self.groups, self.dilation)
+
+
+class ConvTranspose1d(_ConvolutionTranspose):
+    """As `ConvTranspose2d`, for input ``(N, C, L)`` or ``(C, L)``.
+
+    >>> import atled.core as at
+    >>> ConvTranspose1d(2, 4, 3, stride=2)(at.ones(1, 2, 5)).shape
+    (1, 4, 11)
+    """
+
+    _dims = 1
+
+
+class ConvTranspose2d(_ConvolutionTranspose):
+    """A convolution's linear map the other way round, for input ``(N, C, H, W)`` or ``(C, H, W)``.
+
+    The weight has the shape ``(in_channels, out_channels / groups, kh, kw)``; sizes are those of
+    ``functional.conv_transpose2d``. The call takes an ``output_size``, too: it sets ``output_padding``.
+
+    >>> import atled.core as at
+    >>> up = ConvTranspose2d(8, 3, 3, stride=2, padding=1)
+    >>> up(at.ones(1, 8, 4, 4)).shape, up(at.ones(1, 8, 4, 4), output_size=(8, 8)).shape
+    ((1, 3, 7, 7), (1, 3, 8, 8))
+    """
+
+    _dims = 2
+
+
+class ConvTranspose3d(_ConvolutionTranspose):
+    """As `ConvTranspose2d`, for input ``(N, C, D, H, W)`` or ``(C, D, H, W)``.
+
+    >>> import atled.core as at
+    >>> ConvTranspose3d(2, 4, 2, stride=2)(at.ones(1, 2, 3, 3, 3)).shape
+    (1, 4, 6, 6, 6)
+    """
+
+    _dims = 3
