@@ -1,4 +1,4 @@
-"""Linear maps, pooling, normalisation, embedding and dropout."""
+"""Linear maps, normalisation, embedding and dropout."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-
-Size = int | Sequence[int]
 
 
 def linear(
@@ -91,83 +89,6 @@ def _border(input: Tensor, dim: int, size: int, mode: str, first: bool) -> Tenso
     if mode == "circular":
         return input.narrow(dim, n - size if first else 0, size)
     return input.narrow(dim, 1 if first else n - 1 - size, size).flip(dim)
-
-
-def _pair(value: Size) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
-
-
-def max_pool2d(
-    input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """The largest element of each window of the last two dimensions; with its position in the plane, if asked."""
-    output, indices = _several.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
-    return (output, indices) if return_indices else output
-
-
-def max_pool1d(
-    input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """The largest element of each window of the last dimension; with its position, if asked."""
-    window, step = _pair(kernel_size)[0], _pair(stride or kernel_size)[0]
-    output, indices = _several.max_pool2d_with_indices(
-        input.unsqueeze(-2), (1, window), (1, step), (0, _pair(padding)[0]), (1, _pair(dilation)[0]), ceil_mode
-    )
-    return (output.squeeze(-2), indices.squeeze(-2)) if return_indices else output.squeeze(-2)
-
-
-def avg_pool2d(
-    input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor:
-    """The mean of each window of the last two dimensions."""
-    return _one.avg_pool2d(input, kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
-
-
-def avg_pool1d(
-    input: Tensor,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Tensor:
-    """The mean of each window of the last dimension."""
-    window, step = _pair(kernel_size)[0], _pair(stride or kernel_size)[0]
-    pooled = _one.avg_pool2d(
-        input.unsqueeze(-2), (1, window), (1, step), (0, _pair(padding)[0]), ceil_mode, count_include_pad
-    )
-    return pooled.squeeze(-2)
-
-
-def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
-    """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
-    h, w = (output_size, output_size) if isinstance(output_size, int) or output_size is None else output_size
-    return _one.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
-
-
-def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
-    """Means over windows chosen so that the last dimension becomes ``output_size``."""
-    return _one.adaptive_avg_pool2d(input.unsqueeze(-2), (1, _pair(output_size)[0])).squeeze(-2)
 
 
 def batch_norm(

@@ -9,8 +9,7 @@ from atled.core import Tensor
 
 from .. import functional as F
 from .._module import Module
-
-Size = int | Sequence[int]
+from .._sizes import Size, sizes
 
 
 class _MaxPool(Module):
@@ -62,6 +61,21 @@ class MaxPool2d(_MaxPool):
         )
 
 
+class MaxPool3d(_MaxPool):
+    """The largest element of each window of the last three dimensions; with its position, if ``return_indices``.
+
+    >>> import atled.core as at
+    >>> MaxPool3d(2)(at.ones(1, 3, 4, 8, 8)).shape
+    (1, 3, 2, 4, 4)
+    """
+
+    def forward(self, input: Tensor) -> Any:
+        """Of shape ``(N, C, D_out, H_out, W_out)``."""
+        return F.max_pool3d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
+
+
 class AvgPool1d(Module):
     """The mean of each window of the last dimension."""
 
@@ -87,9 +101,7 @@ class AvgPool1d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AvgPool2d(Module):
-    """The mean of each window of the last two dimensions."""
-
+class _AvgPool(Module):
     def __init__(
         self,
         kernel_size: Size,
@@ -105,6 +117,14 @@ class AvgPool2d(Module):
         self.padding, self.ceil_mode, self.count_include_pad = padding, ceil_mode, count_include_pad
         self.divisor_override = divisor_override
 
+    def extra_repr(self) -> str:
+        """The window."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(_AvgPool):
+    """The mean of each window of the last two dimensions."""
+
     def forward(self, input: Tensor) -> Tensor:
         """Of shape ``(N, C, H_out, W_out)``."""
         return F.avg_pool2d(
@@ -117,38 +137,228 @@ class AvgPool2d(Module):
             self.divisor_override,
         )
 
-    def extra_repr(self) -> str:
-        """The window."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+class AvgPool3d(_AvgPool):
+    """The mean of each window of the last three dimensions.
+
+    >>> import atled.core as at
+    >>> AvgPool3d(2)(at.ones(1, 3, 4, 8, 8)).shape
+    (1, 3, 2, 4, 4)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of shape ``(N, C, D_out, H_out, W_out)``."""
+        return F.avg_pool3d(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
 
 
-class AdaptiveAvgPool1d(Module):
-    """Means over windows chosen so that the last dimension becomes ``output_size``."""
-
-    def __init__(self, output_size: Size) -> None:
+class _Adaptive(Module):
+    def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
         super().__init__()
         self.output_size = output_size
+
+    def extra_repr(self) -> str:
+        """The size."""
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveAvgPool1d(_Adaptive):
+    """Means over windows chosen so that the last dimension becomes ``output_size``."""
+
+    output_size: Size
+
+    def __init__(self, output_size: Size) -> None:
+        super().__init__(output_size)
 
     def forward(self, input: Tensor) -> Tensor:
         """Of shape ``(N, C, output_size)``."""
         return F.adaptive_avg_pool1d(input, self.output_size)
 
-    def extra_repr(self) -> str:
-        """The size."""
-        return f"output_size={self.output_size}"
 
-
-class AdaptiveAvgPool2d(Module):
+class AdaptiveAvgPool2d(_Adaptive):
     """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
-
-    def __init__(self, output_size: int | Sequence[int | None] | None) -> None:
-        super().__init__()
-        self.output_size = output_size
 
     def forward(self, input: Tensor) -> Tensor:
         """Of shape ``(N, C, *output_size)``."""
         return F.adaptive_avg_pool2d(input, self.output_size)
 
+
+class AdaptiveAvgPool3d(_Adaptive):
+    """Means over windows chosen so that the last three dimensions become ``output_size``; None keeps a size.
+
+    >>> import atled.core as at
+    >>> AdaptiveAvgPool3d((1, None, 2))(at.ones(1, 3, 4, 5, 6)).shape
+    (1, 3, 1, 5, 2)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of shape ``(N, C, *output_size)``."""
+        return F.adaptive_avg_pool3d(input, self.output_size)
+
+
+class _AdaptiveMax(_Adaptive):
+    def __init__(self, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
+    """The largest elements of windows chosen so that the last dimension becomes ``output_size``.
+
+    With their positions, if ``return_indices``.
+
+    >>> import atled.core as at
+    >>> AdaptiveMaxPool1d(2)(at.tensor([[1.0, 4, 2, 3]])).tolist()
+    [[4.0, 3.0]]
+    """
+
+    output_size: Size
+
+    def __init__(self, output_size: Size, return_indices: bool = False) -> None:
+        super().__init__(output_size, return_indices)
+
+    def forward(self, input: Tensor) -> Any:
+        """Of shape ``(N, C, output_size)``."""
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMax):
+    """The largest elements of windows chosen so that the last two dimensions become ``output_size``; None keeps a size.
+
+    With their positions, if ``return_indices``.
+
+    >>> import atled.core as at
+    >>> AdaptiveMaxPool2d((2, None))(at.ones(1, 3, 5, 7)).shape
+    (1, 3, 2, 7)
+    """
+
+    def forward(self, input: Tensor) -> Any:
+        """Of shape ``(N, C, *output_size)``."""
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMax):
+    """As `AdaptiveMaxPool2d`, of the last three dimensions.
+
+    >>> import atled.core as at
+    >>> AdaptiveMaxPool3d(2)(at.ones(1, 3, 5, 7, 4)).shape
+    (1, 3, 2, 2, 2)
+    """
+
+    def forward(self, input: Tensor) -> Any:
+        """Of shape ``(N, C, *output_size)``."""
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+class _MaxUnpool(Module):
+    _dims: int
+
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
+        super().__init__()
+        self.kernel_size = sizes(kernel_size, self._dims)
+        self.stride = self.kernel_size if stride is None else sizes(stride, self._dims)
+        self.padding = sizes(padding, self._dims)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """Of ``output_size``, or what the window's sizes say."""
+        function = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self._dims - 1]
+        return function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
     def extra_repr(self) -> str:
-        """The size."""
-        return f"output_size={self.output_size}"
+        """The window."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """Puts what `MaxPool1d` found back where it was, among zeros.
+
+    >>> import atled.core as at
+    >>> MaxUnpool1d(2)(at.tensor([[3.0, 4]]), at.tensor([[1, 2]])).tolist()
+    [[0.0, 3.0, 4.0, 0.0]]
+    """
+
+    _dims = 1
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Puts what `MaxPool2d` found back where it was, among zeros (Zeiler & Fergus 2014, section 2.1).
+
+    >>> import atled.core as at
+    >>> pool, unpool = MaxPool2d(2, return_indices=True), MaxUnpool2d(2)
+    >>> unpool(*pool(at.tensor([[[1.0, 2], [4, 3]]]))).tolist()
+    [[[0.0, 0.0], [4.0, 0.0]]]
+    """
+
+    _dims = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """Puts what `MaxPool3d` found back where it was, among zeros.
+
+    >>> import atled.core as at
+    >>> MaxUnpool3d(2)(at.ones(1, 1, 1, 1), at.zeros(1, 1, 1, 1, dtype=at.int64)).shape
+    (1, 2, 2, 2)
+    """
+
+    _dims = 3
+
+
+class _LPPool(Module):
+    def __init__(
+        self, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+    ) -> None:
+        super().__init__()
+        self.norm_type, self.kernel_size, self.stride, self.ceil_mode = norm_type, kernel_size, stride, ceil_mode
+
+    def extra_repr(self) -> str:
+        """The power and the window."""
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """``(sum of x^p) ^ (1 / p)`` over each window of the last dimension.
+
+    >>> import atled.core as at
+    >>> LPPool1d(2, 2)(at.tensor([[3.0, 4]])).tolist()
+    [[5.0]]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of shape ``(N, C, L_out)``."""
+        return F.lp_pool1d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool2d(_LPPool):
+    """``(sum of x^p) ^ (1 / p)`` over each window of the last two dimensions.
+
+    >>> import atled.core as at
+    >>> LPPool2d(2, 2)(at.ones(1, 1, 2, 2)).item()
+    2.0
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of shape ``(N, C, H_out, W_out)``."""
+        return F.lp_pool2d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool3d(_LPPool):
+    """``(sum of x^p) ^ (1 / p)`` over each window of the last three dimensions.
+
+    >>> import atled.core as at
+    >>> LPPool3d(3, 2)(at.ones(1, 1, 2, 2, 2)).item()
+    2.0
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of shape ``(N, C, D_out, H_out, W_out)``."""
+        return F.lp_pool3d(input, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)

@@ -1,0 +1,462 @@
+"""Pooling. Of volumes: first within each plane, then across the planes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import atled.core as at
+from atled.core import Tensor
+
+from .._ops import one as _one
+from .._ops import several as _several
+from .._sizes import Size, sizes
+
+_OutputSize = int | Sequence[int | None] | None
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest element of each window of the last two dimensions; with its position in the plane, if asked."""
+    output, indices = _several.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
+    return (output, indices) if return_indices else output
+
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest element of each window of the last dimension; with its position, if asked."""
+    (window,) = sizes(kernel_size, 1, "max_pool1d: kernel_size")
+    (step,) = sizes(stride or kernel_size, 1, "max_pool1d: stride")
+    (around,), (spread,) = sizes(padding, 1, "max_pool1d: padding"), sizes(dilation, 1, "max_pool1d: dilation")
+    output, indices = _several.max_pool2d_with_indices(
+        input.unsqueeze(-2), (1, window), (1, step), (0, around), (1, spread), ceil_mode
+    )
+    return (output.squeeze(-2), indices.squeeze(-2)) if return_indices else output.squeeze(-2)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of the last two dimensions."""
+    return _one.avg_pool2d(input, kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of the last dimension."""
+    (window,) = sizes(kernel_size, 1, "avg_pool1d: kernel_size")
+    (step,) = sizes(stride or kernel_size, 1, "avg_pool1d: stride")
+    (around,) = sizes(padding, 1, "avg_pool1d: padding")
+    pooled = _one.avg_pool2d(input.unsqueeze(-2), (1, window), (1, step), (0, around), ceil_mode, count_include_pad)
+    return pooled.squeeze(-2)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
+    """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
+    h, w = (output_size, output_size) if isinstance(output_size, int) or output_size is None else output_size
+    return _one.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
+    """Means over windows chosen so that the last dimension becomes ``output_size``."""
+    return _one.adaptive_avg_pool2d(
+        input.unsqueeze(-2), (1, *sizes(output_size, 1, "adaptive_avg_pool1d: output_size"))
+    ).squeeze(-2)
+
+
+def _expect_volumes(op: str, input: Tensor) -> None:
+    if input.ndim not in (4, 5):
+        raise at.ShapeError(f"{op}: expected input (N, C, D, H, W) or (C, D, H, W), got {tuple(input.shape)}")
+
+
+def max_pool3d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest element of each window of ``(N, C, D, H, W)`` or ``(C, D, H, W)``.
+
+    With its position ``(d H + h) W + w`` in the volume, if asked. All floating dtypes; ShapeError where no window fits.
+
+    >>> max_pool3d(at.arange(8.0).reshape(1, 1, 2, 2, 2), 2, return_indices=True)[1].item()
+    7
+    """
+    _expect_volumes("max_pool3d", input)
+    window = sizes(kernel_size, 3, "max_pool3d: kernel_size")
+    step = window if stride is None else sizes(stride, 3, "max_pool3d: stride")
+    around, spread = sizes(padding, 3, "max_pool3d: padding"), sizes(dilation, 3, "max_pool3d: dilation")
+    planes, in_plane = _several.max_pool2d_with_indices(input, window[1:], step[1:], around[1:], spread[1:], ceil_mode)
+    rows, columns = planes.shape[-2:]
+    output, places = _several.max_pool2d_with_indices(
+        planes.flatten(-2), (window[0], 1), (step[0], 1), (around[0], 0), (spread[0], 1), ceil_mode
+    )
+    shape = (*output.shape[:-1], rows, columns)
+    if not return_indices:
+        return output.reshape(shape)
+    depth = at.floor_divide(places, rows * columns).reshape(shape)
+    chosen = at.gather(in_plane.flatten(-3), -1, places.flatten(-2)).reshape(shape)
+    return output.reshape(shape), depth * math.prod(input.shape[-2:]) + chosen
+
+
+def max_pool1d_with_indices(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """`max_pool1d` and the positions, whatever ``return_indices`` is."""
+    both: tuple[Tensor, Tensor] = max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[assignment]
+    return both
+
+
+def max_pool2d_with_indices(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """`max_pool2d` and the positions, whatever ``return_indices`` is."""
+    both: tuple[Tensor, Tensor] = max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[assignment]
+    return both
+
+
+def max_pool3d_with_indices(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """`max_pool3d` and the positions, whatever ``return_indices`` is."""
+    both: tuple[Tensor, Tensor] = max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[assignment]
+    return both
+
+
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of ``(N, C, D, H, W)`` or ``(C, D, H, W)``; ``divisor_override`` divides the sum instead.
+
+    All floating dtypes; ShapeError where no window fits.
+
+    >>> avg_pool3d(at.ones(1, 1, 4, 4, 4), 2).shape
+    (1, 1, 2, 2, 2)
+    """
+    _expect_volumes("avg_pool3d", input)
+    if divisor_override == 0:
+        raise at.InvalidValueError("avg_pool3d: expected divisor_override to be an integer other than 0, got 0")
+    window = sizes(kernel_size, 3, "avg_pool3d: kernel_size")
+    step = window if stride is None else sizes(stride, 3, "avg_pool3d: stride")
+    around, divisor = sizes(padding, 3, "avg_pool3d: padding"), None if divisor_override is None else 1
+    planes = _one.avg_pool2d(_wide(input), window[1:], step[1:], around[1:], ceil_mode, count_include_pad, divisor)
+    means = _one.avg_pool2d(
+        planes.flatten(-2), (window[0], 1), (step[0], 1), (around[0], 0), ceil_mode, count_include_pad, divisor
+    )
+    means = means.reshape(*means.shape[:-1], *planes.shape[-2:])
+    return (means if divisor_override is None else means / divisor_override).to(input.dtype)
+
+
+def _wide(input: Tensor) -> Tensor:
+    # What is computed in two steps is rounded to half precision once.
+    return input.to(at.float32) if input.dtype in (at.float16, at.bfloat16) else input
+
+
+def adaptive_avg_pool3d(input: Tensor, output_size: _OutputSize) -> Tensor:
+    """Means over windows chosen so that the last three dimensions become ``output_size``; None keeps a size.
+
+    Input ``(N, C, D, H, W)`` or ``(C, D, H, W)`` of any floating dtype.
+
+    >>> adaptive_avg_pool3d(at.ones(1, 2, 5, 6, 7), (1, None, 3)).shape
+    (1, 2, 1, 6, 3)
+    """
+    _expect_volumes("adaptive_avg_pool3d", input)
+    depth, rows, columns = _output_sizes("adaptive_avg_pool3d", input, output_size, 3)
+    planes = _one.adaptive_avg_pool2d(_wide(input), (rows, columns))
+    means = _one.adaptive_avg_pool2d(planes.flatten(-2), (depth, rows * columns))
+    return means.reshape(*means.shape[:-1], rows, columns).to(input.dtype)
+
+
+def _output_sizes(op: str, input: Tensor, output_size: _OutputSize, n: int) -> list[int]:
+    given = [output_size] * n if isinstance(output_size, int) or output_size is None else list(output_size)
+    given = given * n if len(given) == 1 else given
+    if len(given) != n:
+        raise at.InvalidValueError(f"{op}: expected output_size of {n} sizes, got {output_size}")
+    found = [old if new is None else new for new, old in zip(given, input.shape[-n:], strict=True)]
+    if min(found) < 1 or min(input.shape[-n:]) < 1:
+        raise at.ShapeError(f"{op}: expected sizes of at least 1, got {tuple(input.shape)} to {tuple(found)}")
+    return found
+
+
+def adaptive_max_pool1d(
+    input: Tensor, output_size: Size, return_indices: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
+    """As `adaptive_max_pool2d`, of the last dimension of ``(N, C, L)`` or ``(C, L)``.
+
+    >>> adaptive_max_pool1d(at.tensor([[1.0, 5, 2, 3]]), 2).tolist()
+    [[5.0, 3.0]]
+    """
+    both = adaptive_max_pool1d_with_indices(input, output_size)
+    return both if return_indices else both[0]
+
+
+def adaptive_max_pool2d(
+    input: Tensor, output_size: _OutputSize, return_indices: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest elements of windows chosen so that the last two dimensions become ``output_size``; None keeps a size.
+
+    Input ``(N, C, H, W)`` or ``(C, H, W)`` of any floating dtype; output i of n looks at the elements from
+    ``floor(i H / n)`` to ``ceil((i + 1) H / n)``. With the positions ``h W + w``, if asked.
+
+    >>> adaptive_max_pool2d(at.arange(6.0).reshape(1, 2, 3), (1, 2)).tolist()
+    [[[4.0, 5.0]]]
+    """
+    both = adaptive_max_pool2d_with_indices(input, output_size)
+    return both if return_indices else both[0]
+
+
+def adaptive_max_pool3d(
+    input: Tensor, output_size: _OutputSize, return_indices: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
+    """As `adaptive_max_pool2d`, of the last three dimensions of ``(N, C, D, H, W)`` or ``(C, D, H, W)``.
+
+    >>> adaptive_max_pool3d(at.arange(8.0).reshape(1, 2, 2, 2), 1).item()
+    7.0
+    """
+    both = adaptive_max_pool3d_with_indices(input, output_size)
+    return both if return_indices else both[0]
+
+
+def adaptive_max_pool1d_with_indices(
+    input: Tensor, output_size: Size, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`adaptive_max_pool1d` and the positions, whatever ``return_indices`` is."""
+    length = sizes(output_size, 1, "adaptive_max_pool1d: output_size")
+    if input.ndim not in (2, 3):
+        raise at.ShapeError(f"adaptive_max_pool1d: expected input (N, C, L) or (C, L), got {tuple(input.shape)}")
+    output, places = _adaptive_max("adaptive_max_pool1d", input.unsqueeze(-2), (1, *length), 2)
+    return output.squeeze(-2), places.squeeze(-2)
+
+
+def adaptive_max_pool2d_with_indices(
+    input: Tensor, output_size: _OutputSize, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`adaptive_max_pool2d` and the positions, whatever ``return_indices`` is."""
+    if input.ndim not in (3, 4):
+        raise at.ShapeError(f"adaptive_max_pool2d: expected input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+    return _adaptive_max("adaptive_max_pool2d", input, output_size, 2)
+
+
+def adaptive_max_pool3d_with_indices(
+    input: Tensor, output_size: _OutputSize, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`adaptive_max_pool3d` and the positions, whatever ``return_indices`` is."""
+    _expect_volumes("adaptive_max_pool3d", input)
+    return _adaptive_max("adaptive_max_pool3d", input, output_size, 3)
+
+
+def _adaptive_max(op: str, input: Tensor, output_size: _OutputSize, n: int) -> tuple[Tensor, Tensor]:
+    """Of windows made equally long and laid one after another: a short one has its last element more than once."""
+    out, shape = _output_sizes(op, input, output_size, n), input.shape[-n:]
+    laid = input
+    window: list[int] = []
+    moved: list[Tensor | None] = []
+    for i, (size, count) in enumerate(zip(shape, out, strict=True)):
+        if size % count == 0:
+            window.append(size // count)
+            moved.append(None)
+            continue
+        starts = [k * size // count for k in range(count)]
+        ends = [-(-(k + 1) * size // count) for k in range(count)]
+        window.append(max(end - start for start, end in zip(starts, ends, strict=True)))
+        steps = [min(start + k, end - 1) for start, end in zip(starts, ends, strict=True) for k in range(window[-1])]
+        index = at.tensor(steps, device=input.device)
+        moved.append(index)
+        laid = at.index_select(laid, input.ndim - n + i, index)
+    pool = max_pool2d_with_indices if n == 2 else max_pool3d_with_indices
+    output, places = pool(laid, window)
+    if all(index is None for index in moved):
+        return output, places
+    total, stride = at.zeros_like(places), 1
+    for size, old, source in zip(reversed(laid.shape[-n:]), reversed(shape), reversed(moved), strict=True):
+        here = at.remainder(places, size)
+        places = at.floor_divide(places, size)
+        total = total + (here if source is None else source[here]) * stride
+        stride *= old
+    return output, total
+
+
+def max_unpool1d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """As `max_unpool2d`, of ``(N, C, L)`` or ``(C, L)``.
+
+    >>> max_unpool1d(at.tensor([[3.0, 4]]), at.tensor([[1, 2]]), 2).tolist()
+    [[0.0, 3.0, 4.0, 0.0]]
+    """
+    return _unpooled("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """Puts what `max_pool2d` found back where it was, among zeros (Zeiler & Fergus 2014, section 2.1).
+
+    input: ``(N, C, h, w)`` or ``(C, h, w)``; indices: int64 of the same shape, from ``max_pool2d(...,
+    return_indices=True)``. The output has ``(h - 1) stride - 2 padding + kernel_size`` rows and columns likewise, or
+    ``output_size``, which differs from that by less than the stride. ShapeError or InvalidValueError where sizes do not
+    fit, BoundsError for indices outside.
+
+    >>> x = at.tensor([[[1.0, 2], [4, 3]]])
+    >>> max_unpool2d(*max_pool2d(x, 2, return_indices=True), 2).tolist()
+    [[[0.0, 0.0], [4.0, 0.0]]]
+    """
+    return _unpooled("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+) -> Tensor:
+    """As `max_unpool2d`, of ``(N, C, d, h, w)`` or ``(C, d, h, w)``.
+
+    >>> max_unpool3d(at.ones(1, 1, 1, 1), at.zeros(1, 1, 1, 1, dtype=at.int64), 2).sum().item()
+    1.0
+    """
+    return _unpooled("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
+
+
+def _unpooled(
+    op: str,
+    n: int,
+    input: Tensor,
+    indices: Tensor,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Size,
+    output_size: Sequence[int] | None,
+) -> Tensor:
+    if input.ndim not in (n + 1, n + 2) or input.shape != indices.shape:
+        raise at.ShapeError(
+            f"{op}: expected input of {n + 1} or {n + 2} dimensions and indices of its shape, "
+            f"got {tuple(input.shape)} and {tuple(indices.shape)}"
+        )
+    window, around = sizes(kernel_size, n, f"{op}: kernel_size"), sizes(padding, n, f"{op}: padding")
+    step = window if stride is None else sizes(stride, n, f"{op}: stride")
+    settings = zip(input.shape[-n:], step, around, window, strict=True)
+    out = [(size - 1) * s - 2 * p + k for size, s, p, k in settings]
+    if output_size is not None:
+        wanted = [int(size) for size in output_size][-n:]
+        near = len(wanted) == n and all(abs(w - o) < s for w, o, s in zip(wanted, out, step, strict=True))
+        if not near or len(output_size) not in (n, input.ndim):
+            raise at.InvalidValueError(
+                f"{op}: expected output_size nearer to {tuple(out)} than the stride {step}, got {tuple(output_size)}"
+            )
+        out = wanted
+    if min(out) < 1:
+        raise at.ShapeError(f"{op}: expected an output of at least one element, got {tuple(input.shape)} to {out}")
+    lead = input.shape[:-n]
+    zeros = at.zeros(*lead, math.prod(out), dtype=input.dtype, device=input.device)
+    return at.scatter(zeros, -1, indices.flatten(-n), input.flatten(-n)).reshape(*lead, *out)
+
+
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
+    """As `lp_pool2d`, of ``(N, C, L)`` or ``(C, L)``.
+
+    >>> lp_pool1d(at.tensor([[3.0, 4]]), 2, 2).tolist()
+    [[5.0]]
+    """
+    window = sizes(kernel_size, 1, "lp_pool1d: kernel_size")
+    return _root(avg_pool1d(input**norm_type, window, stride, 0, ceil_mode), norm_type, window)
+
+
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
+    """``(sum of x^p) ^ (1 / p)`` over each window of the last two dimensions, for p ``norm_type`` (no absolute values).
+
+    Input ``(N, C, H, W)`` or ``(C, H, W)`` of any floating dtype. A window of zeros has a gradient of 0. A window that
+    ``ceil_mode`` lets reach over the end counts as if it went on in the same way.
+
+    >>> lp_pool2d(at.ones(1, 4, 4), 2, 2).tolist()
+    [[[2.0, 2.0], [2.0, 2.0]]]
+    """
+    window = sizes(kernel_size, 2, "lp_pool2d: kernel_size")
+    return _root(avg_pool2d(input**norm_type, window, stride, 0, ceil_mode), norm_type, window)
+
+
+def lp_pool3d(
+    input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
+) -> Tensor:
+    """As `lp_pool2d`, of ``(N, C, D, H, W)`` or ``(C, D, H, W)``.
+
+    >>> lp_pool3d(at.ones(1, 2, 2, 2), 3, 2).tolist()
+    [[[[2.0]]]]
+    """
+    window = sizes(kernel_size, 3, "lp_pool3d: kernel_size")
+    return _root(avg_pool3d(input**norm_type, window, stride, 0, ceil_mode), norm_type, window)
+
+
+def _root(means: Tensor, p: float, window: Sequence[int]) -> Tensor:
+    sums = means * math.prod(window)
+    none = sums == 0
+    return at.where(none, 0.0, at.where(none, 1.0, sums) ** (1 / p))

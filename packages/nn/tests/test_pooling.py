@@ -1,0 +1,225 @@
+"""Pooling of volumes, adaptive maxima, unpooling and power means, against NumPy."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import atled.core as at
+from atled import nn
+from atled.nn import functional as F
+
+RNG = np.random.default_rng(5)
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def check_gradients(function: Callable[..., Any], x: Array) -> None:
+    try:
+        from atled.autograd import gradcheck
+    except ImportError:
+        return
+    assert gradcheck(function, (at.from_numpy(x.copy()).requires_grad_(),))
+
+
+def apart(*shape: int) -> Array:
+    """Numbers that differ, so that the largest has a gradient."""
+    return RNG.permutation(math.prod(shape)).reshape(shape) / 8.0
+
+
+def windows(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> list[list[int]]:
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (math.ceil(room / stride) if ceil else room // stride) + 1
+    if ceil and (count - 1) * stride >= size + padding:
+        count -= 1
+    return [[i * stride - padding + k * dilation for k in range(kernel)] for i in range(count)]
+
+
+def adaptive(size: int, count: int) -> list[list[int]]:
+    return [list(range(i * size // count, -(-(i + 1) * size // count))) for i in range(count)]
+
+
+def places(shape: tuple[int, ...], looks: list[list[list[int]]]) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
+    """Each output's place and the places of the input that it looks at, those outside left out."""
+    for out in np.ndindex(*map(len, looks)):
+        seen = itertools.product(*(look[i] for look, i in zip(looks, out, strict=True)))
+        yield out, [p for p in seen if all(0 <= k < s for k, s in zip(p, shape, strict=True))]
+
+
+def maxima(x: Array, looks: list[list[list[int]]]) -> tuple[Array, Array]:
+    n = len(looks)
+    values = np.zeros((*x.shape[:-n], *map(len, looks)))
+    indices = np.zeros(values.shape, np.int64)
+    for lead in np.ndindex(*x.shape[:-n]):
+        for out, seen in places(x.shape[-n:], looks):
+            best = max(seen, key=lambda p: (x[(*lead, *p)], [-k for k in p]))
+            values[(*lead, *out)] = x[(*lead, *best)]
+            indices[(*lead, *out)] = np.ravel_multi_index(best, x.shape[-n:])
+    return values, indices
+
+
+CASES = [
+    (2, None, 0, 1, False),
+    ((3, 2, 3), (2, 1, 2), (1, 1, 0), 1, True),
+    (2, (3, 2, 1), (1, 0, 1), (1, 2, 1), False),
+    (3, 2, 1, 1, True),
+]
+
+
+def looks_of(shape: tuple[int, ...], settings: Any) -> list[list[list[int]]]:
+    kernel, stride, padding, dilation, ceil = settings
+    each = [np.broadcast_to(v, (3,)) for v in (kernel, kernel if stride is None else stride, padding, dilation)]
+    return [windows(size, *(int(v[i]) for v in each), ceil) for i, size in enumerate(shape)]
+
+
+@pytest.mark.parametrize("settings", CASES)
+def test_max_pool3d(settings: Any) -> None:
+    x = RNG.integers(0, 9, (2, 2, 5, 6, 7)).astype(float)  # with equal ones
+    values, indices = maxima(x, looks_of(x.shape[2:], settings))
+    output, found = F.max_pool3d(at.from_numpy(x), *settings, return_indices=True)
+    np.testing.assert_array_equal(output.numpy(), values)
+    np.testing.assert_array_equal(found.numpy(), indices)
+    again, found = F.max_pool3d_with_indices(at.from_numpy(x[0]), *settings)
+    np.testing.assert_array_equal(again.numpy(), values[0])
+    np.testing.assert_array_equal(found.numpy(), indices[0])
+    check_gradients(lambda t: F.max_pool3d(t, *settings), apart(1, 1, 4, 5, 5))
+
+
+@pytest.mark.parametrize("settings", [case for case in CASES if case[3] == 1])
+@pytest.mark.parametrize("counts_padding", [True, False])
+@pytest.mark.parametrize("divisor", [None, 5])
+def test_avg_pool3d(settings: Any, counts_padding: bool, divisor: int | None) -> None:
+    x = RNG.standard_normal((2, 2, 5, 6, 7))
+    looks = looks_of(x.shape[2:], settings)
+    around = np.broadcast_to(settings[2], (3,))
+    expected = np.zeros((2, 2, *map(len, looks)))
+    for out, seen in places(x.shape[2:], looks):
+        padded = [
+            sum(k < size + p for k in look[i]) for look, i, size, p in zip(looks, out, x.shape[2:], around, strict=True)
+        ]
+        count = divisor or (math.prod(padded) if counts_padding else len(seen))
+        expected[(..., *out)] = sum(x[(..., *p)] for p in seen) / count
+    kernel, stride, padding, _, ceil = settings
+
+    def call(t: at.Tensor) -> at.Tensor:
+        return F.avg_pool3d(t, kernel, stride, padding, ceil, counts_padding, divisor)
+
+    np.testing.assert_allclose(call(at.from_numpy(x)).numpy(), expected, atol=1e-12)
+    check_gradients(call, x[:1, :1])
+
+
+@pytest.mark.parametrize("size", [1, (3, 4, 2), (None, 2, 7)])
+def test_adaptive_pools_of_volumes(size: Any) -> None:
+    x = apart(2, 2, 5, 6, 7)
+    out = [size] * 3 if isinstance(size, int) else [s or old for s, old in zip(size, x.shape[2:], strict=True)]
+    looks = [adaptive(old, new) for old, new in zip(x.shape[2:], out, strict=True)]
+    means = np.zeros((2, 2, *out))
+    for place, seen in places(x.shape[2:], looks):
+        means[(..., *place)] = np.mean([x[(..., *p)] for p in seen], 0)
+    np.testing.assert_allclose(F.adaptive_avg_pool3d(at.from_numpy(x), size).numpy(), means, rtol=1e-12)
+    values, indices = F.adaptive_max_pool3d(at.from_numpy(x), size, return_indices=True)
+    for found, wanted in zip((values, indices), maxima(x, looks), strict=True):
+        np.testing.assert_array_equal(found.numpy(), wanted)
+
+
+@pytest.mark.parametrize("size", [1, 3, (2, 5), (7, None)])
+def test_adaptive_max_pool2d(size: Any) -> None:
+    x = RNG.integers(0, 5, (2, 7, 6)).astype(float)
+    out = [size] * 2 if isinstance(size, int) else [s or old for s, old in zip(size, x.shape[1:], strict=True)]
+    expected = maxima(x, [adaptive(old, new) for old, new in zip(x.shape[1:], out, strict=True)])
+    for found, wanted in zip(F.adaptive_max_pool2d_with_indices(at.from_numpy(x), size), expected, strict=True):
+        np.testing.assert_array_equal(found.numpy(), wanted)
+    check_gradients(lambda t: F.adaptive_max_pool2d(t, size), apart(1, 7, 6))
+
+
+def test_adaptive_max_pool1d_and_its_layers() -> None:
+    x = apart(2, 3, 8)
+    values, indices = maxima(x, [adaptive(8, 3)])
+    layer = nn.AdaptiveMaxPool1d(3, return_indices=True)
+    found = layer(at.from_numpy(x))
+    np.testing.assert_array_equal(found[0].numpy(), values)
+    np.testing.assert_array_equal(found[1].numpy(), indices)
+    assert repr(nn.AdaptiveMaxPool2d((2, None))) == "AdaptiveMaxPool2d(output_size=(2, None))"
+    with pytest.raises(at.ShapeError, match="at least 1"):
+        F.adaptive_max_pool2d(at.ones(1, 2, 2), 0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_unpooling(n: int) -> None:
+    pool, unpool = getattr(F, f"max_pool{n}d"), getattr(F, f"max_unpool{n}d")
+    x = apart(2, 1, *(4, 6, 2)[:n])
+    values, indices = pool(at.from_numpy(x), 2, return_indices=True)
+    expected = np.zeros((2, 1, x[0, 0].size))
+    np.put_along_axis(expected, indices.numpy().reshape(2, 1, -1), values.numpy().reshape(2, 1, -1), 2)
+    np.testing.assert_array_equal(unpool(values, indices, 2).numpy(), expected.reshape(x.shape))
+    check_gradients(lambda t: unpool(t, indices, 2), values.numpy())
+    wide = unpool(values, indices, 2, output_size=[s + 1 for s in x.shape[2:]])
+    assert wide.shape == (2, 1, *(s + 1 for s in x.shape[2:]))
+    np.testing.assert_array_equal(np.sort(wide.numpy().ravel())[-values.numel() :], np.sort(values.numpy().ravel()))
+    with pytest.raises(at.InvalidValueError, match="output_size nearer to"):
+        unpool(values, indices, 2, output_size=[s + 2 for s in x.shape[2:]])
+    with pytest.raises(at.ShapeError, match="indices of its shape"):
+        unpool(values, indices[:1], 2)
+
+
+def test_unpooling_refuses_indices_outside() -> None:
+    with pytest.raises(at.BoundsError):
+        F.max_unpool1d(at.ones(1, 1), at.tensor([[2]]), 2)
+
+
+@pytest.mark.parametrize("p", [1, 2.0, 3])
+def test_power_means(p: float) -> None:
+    x = RNG.random((2, 2, 4, 6))
+    expected = (x.reshape(2, 2, 2, 2, 3, 2) ** p).sum((3, 5)) ** (1 / p)
+    np.testing.assert_allclose(F.lp_pool2d(at.from_numpy(x), p, 2).numpy(), expected, rtol=1e-12)
+    line = (x[0].reshape(2, 4, 3, 2) ** p).sum(3) ** (1 / p)
+    np.testing.assert_allclose(F.lp_pool1d(at.from_numpy(x[0].reshape(8, 6)), p, 2).numpy(), line.reshape(8, 3))
+    volume = (x.reshape(2, 1, 2, 2, 2, 3, 2) ** p).sum((2, 4, 6)) ** (1 / p)
+    np.testing.assert_allclose(F.lp_pool3d(at.from_numpy(x), p, 2).numpy(), volume, rtol=1e-12)
+    check_gradients(lambda t: F.lp_pool2d(t, p, 2), x)
+
+
+def test_power_mean_of_zeros_has_no_slope() -> None:
+    pytest.importorskip("atled.autograd")
+    x = at.zeros(1, 2, 2, requires_grad=True)
+    F.lp_pool2d(x, 2, 2).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
+
+
+def test_half_precision_is_rounded_once() -> None:
+    x = at.from_numpy(RNG.standard_normal((1, 2, 4, 4, 4)))
+    for dtype in (at.float16, at.bfloat16):
+        half = x.to(dtype)
+        for pool in (lambda t: F.avg_pool3d(t, 3, 1), lambda t: F.adaptive_avg_pool3d(t, 3)):
+            assert pool(half).dtype == dtype
+            assert pool(half).tolist() == pool(half.to(at.float32)).to(dtype).tolist()
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "call"),
+    [
+        (at.ShapeError, "avg_pool3d: expected input", lambda: F.avg_pool3d(at.ones(2, 2, 2), 2)),
+        (at.InvalidValueError, "other than 0", lambda: F.avg_pool3d(at.ones(1, 2, 2, 2), 2, divisor_override=0)),
+        (at.ShapeError, "max_pool3d: expected input", lambda: F.max_pool3d(at.ones(2, 2), 2)),
+        (at.InvalidValueError, "kernel_size: expected one int or 3", lambda: F.max_pool3d(at.ones(1, 2, 2, 2), (2, 2))),
+        (at.ShapeError, "hold a window of 3", lambda: F.max_pool3d(at.ones(1, 2, 4, 4), 3)),
+        (at.InvalidValueError, "output_size of 3 sizes", lambda: F.adaptive_avg_pool3d(at.ones(1, 2, 2, 2), (1, 2))),
+    ],
+)
+def test_errors(error: type[Exception], match: str, call: Any) -> None:
+    with pytest.raises(error, match=match):
+        call()
+
+
+def test_layers() -> None:
+    x = at.ones(2, 3, 4, 6, 8)
+    assert nn.MaxPool3d(2, return_indices=True)(x)[1].dtype == at.int64
+    assert nn.AvgPool3d((1, 2, 2))(x).shape == (2, 3, 4, 3, 4)
+    assert nn.AdaptiveAvgPool3d((1, None, 2))(x).shape == (2, 3, 1, 6, 2)
+    assert nn.MaxUnpool3d(2)(*nn.MaxPool3d(2, return_indices=True)(x)).shape == x.shape
+    assert repr(nn.MaxUnpool2d(2)) == "MaxUnpool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))"
+    assert repr(nn.LPPool2d(2, 3)) == "LPPool2d(norm_type=2, kernel_size=3, stride=None, ceil_mode=False)"
