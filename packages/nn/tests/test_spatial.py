@@ -1,4 +1,4 @@
-"""Convolutions of volumes and transposed convolutions, against NumPy."""
+"""Convolutions of volumes, transposed convolutions, resampling, and elements in other places, against NumPy."""
 
 from __future__ import annotations
 
@@ -137,3 +137,313 @@ def test_transposed_layers_take_an_output_size() -> None:
     with pytest.raises(at.InvalidValueError, match="padding_mode 'zeros'"):
         nn.ConvTranspose1d(1, 1, 1, padding_mode="reflect")
     assert "output_padding=(1, 1)" in repr(nn.ConvTranspose2d(1, 1, 3, 2, output_padding=1))
+
+
+# ---- other sizes ----
+
+
+def resampled(x: Array, out: tuple[int, ...], weights: Callable[[int, int], Array]) -> Array:
+    """Along each dimension in turn, by a matrix (out, size)."""
+    for i, count in enumerate(out):
+        x = np.moveaxis(np.tensordot(weights(x.shape[i + 2], count), x, (1, i + 2)), 0, i + 2)
+    return x
+
+
+def nearest(size: int, out: int) -> Array:
+    return np.eye(size)[[i * size // out for i in range(out)]]
+
+
+def nearest_exact(size: int, out: int) -> Array:
+    return np.eye(size)[[(2 * i + 1) * size // (2 * out) for i in range(out)]]
+
+
+def by_kernel(kernel: Callable[[float], float], reach: int, corners: bool) -> Callable[[int, int], Array]:
+    """Of a kernel around the place of each output; elements outside are those of the border."""
+
+    def matrix(size: int, out: int) -> Array:
+        made = np.zeros((out, size))
+        for i in range(out):
+            place = i * (size - 1) / max(out - 1, 1) if corners else (i + 0.5) * size / out - 0.5
+            for k in range(math.floor(place) - reach + 1, math.floor(place) + reach + 1):
+                made[i, min(max(k, 0), size - 1)] += kernel(abs(place - k))
+        return made
+
+    return matrix
+
+
+def keys(a: float) -> Callable[[float], float]:
+    def kernel(d: float) -> float:
+        if d < 1:
+            return (a + 2) * d**3 - (a + 3) * d**2 + 1
+        return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
+
+    return kernel
+
+
+def tent(d: float) -> float:
+    return max(0.0, 1 - d)
+
+
+@pytest.mark.parametrize("out", [(3,), (9,), (14, 3), (5, 10), (1, 1), (4, 9, 3)])
+@pytest.mark.parametrize("corners", [False, True])
+def test_smooth_interpolation(out: tuple[int, ...], corners: bool) -> None:
+    x = draw(2, 2, *(7, 5, 4)[: len(out)])
+    mode = ("linear", "bilinear", "trilinear")[len(out) - 1]
+    expected = resampled(x, out, by_kernel(tent, 1, corners))
+
+    def call(t: at.Tensor) -> at.Tensor:
+        return F.interpolate(t, out, mode=mode, align_corners=corners)
+
+    np.testing.assert_allclose(run(call, x), expected, atol=1e-12)
+    check_gradients(call, x)
+    if len(out) == 2:
+        expected = resampled(x, out, by_kernel(keys(-0.75), 2, corners))
+        result = run(lambda t: F.interpolate(t, out, mode="bicubic", align_corners=corners), x)
+        np.testing.assert_allclose(result, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("out", [(3,), (14,), (14, 3), (5, 10), (4, 9, 3)])
+def test_nearest_and_area_interpolation(out: tuple[int, ...]) -> None:
+    x = draw(2, 2, *(7, 5, 4)[: len(out)])
+    np.testing.assert_array_equal(run(lambda t: F.interpolate(t, out), x), resampled(x, out, nearest))
+    exact = run(lambda t: F.interpolate(t, out, mode="nearest-exact"), x)
+    np.testing.assert_array_equal(exact, resampled(x, out, nearest_exact))
+    check_gradients(lambda t: F.interpolate(t, out), x)
+
+    def means(size: int, count: int) -> Array:
+        made = np.zeros((count, size))
+        for i in range(count):
+            made[i, i * size // count : -(-(i + 1) * size // count)] = 1
+        return made / made.sum(1, keepdims=True)
+
+    np.testing.assert_allclose(run(lambda t: F.interpolate(t, out, mode="area"), x), resampled(x, out, means))
+
+
+@pytest.mark.parametrize(("mode", "kernel", "reach"), [("bilinear", tent, 1.0), ("bicubic", keys(-0.5), 2.0)])
+@pytest.mark.parametrize("out", [(3, 4), (1, 2), (12, 7)])
+def test_antialiased_interpolation(mode: str, kernel: Any, reach: float, out: tuple[int, int]) -> None:
+    def matrix(size: int, count: int) -> Array:
+        step = size / count
+        wide = max(step, 1.0)
+        centres = (np.arange(count) + 0.5) * step
+        made = np.array([[kernel(abs(k + 0.5 - c) / wide) for k in range(size)] for c in centres])
+        return made / made.sum(1, keepdims=True)
+
+    x = draw(1, 2, 11, 9)
+    result = run(lambda t: F.interpolate(t, out, mode=mode, antialias=True), x)
+    np.testing.assert_allclose(result, resampled(x, out, matrix), atol=1e-12)
+
+
+def test_interpolation_by_a_factor() -> None:
+    x = draw(1, 1, 10)
+    # 1.55 makes 15 elements: positions come of the factor, or of the sizes.
+    places = (np.arange(15) + 0.5) / 1.55 - 0.5
+    by_factor = run(lambda t: F.interpolate(t, scale_factor=1.55, mode="linear"), x)
+    np.testing.assert_allclose(by_factor[0, 0], np.interp(places, np.arange(10), x[0, 0]), atol=1e-12)
+    by_size = run(lambda t: F.interpolate(t, scale_factor=1.55, mode="linear", recompute_scale_factor=True), x)
+    places = (np.arange(15) + 0.5) / 1.5 - 0.5
+    np.testing.assert_allclose(by_size[0, 0], np.interp(places, np.arange(10), x[0, 0]), atol=1e-12)
+    assert F.interpolate(at.ones(1, 1, 4, 6), scale_factor=(0.5, 1.5)).shape == (1, 1, 2, 9)
+    assert F.interpolate(at.arange(3).reshape(1, 1, 3), scale_factor=2).tolist() == [[[0, 0, 1, 1, 2, 2]]]
+
+
+def test_interpolation_of_half_precision_is_rounded_once() -> None:
+    x = draw(1, 1, 6, 6)
+    for dtype in (at.float16, at.bfloat16):
+        given = at.from_numpy(x).to(dtype)
+        result = F.interpolate(given, (11, 13), mode="bicubic")
+        wide = F.interpolate(given.to(at.float32), (11, 13), mode="bicubic")
+        assert result.dtype == dtype and result.tolist() == wide.to(dtype).tolist()
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "shape", "settings"),
+    [
+        (at.ShapeError, "3 to 5 dimensions", (3, 4), {"size": 2}),
+        (at.InvalidValueError, "size or scale_factor", (1, 1, 4), {}),
+        (at.InvalidValueError, "size or scale_factor", (1, 1, 4), {"size": 2, "scale_factor": 2}),
+        (at.InvalidValueError, "size of 1 ints", (1, 1, 4), {"size": (2, 2)}),
+        (at.InvalidValueError, "1 positive numbers", (1, 1, 4), {"scale_factor": (2, 2)}),
+        (at.InvalidValueError, "mode one of", (1, 1, 4), {"size": 2, "mode": "sharp"}),
+        (at.InvalidValueError, "align_corners=None", (1, 1, 4), {"size": 2, "align_corners": True}),
+        (at.ShapeError, "4 dimensions for mode 'bilinear'", (1, 1, 4), {"size": 2, "mode": "bilinear"}),
+        (at.InvalidValueError, "to antialias", (1, 1, 4), {"size": 2, "mode": "linear", "antialias": True}),
+        (at.InvalidValueError, "recompute", (1, 1, 4), {"size": 2, "recompute_scale_factor": True}),
+        (at.ShapeError, "sizes of at least 1", (1, 1, 4), {"scale_factor": 0.1}),
+        (at.ShapeError, "sizes of at least 1", (1, 1, 0), {"size": 2}),
+    ],
+)
+def test_errors_of_interpolation(error: type[Exception], match: str, shape: Any, settings: Any) -> None:
+    with pytest.raises(error, match=match):
+        F.interpolate(at.ones(shape), **settings)
+
+
+def test_smooth_interpolation_is_of_floats() -> None:
+    with pytest.raises(at.DTypeError, match="floats for mode 'linear', got int64"):
+        F.interpolate(at.arange(4).reshape(1, 1, 4), 2, mode="linear")
+
+
+# ---- other places ----
+
+
+def sampled(x: Array, grid: Array, mode: str, padding_mode: str, corners: bool) -> Array:
+    """An output element at a time."""
+    n, sizes = x.ndim - 2, x.shape[2:]
+
+    def inside(p: float, size: int) -> float:
+        if padding_mode == "zeros":
+            return p
+        if padding_mode == "reflection":
+            low, high = (0.0, size - 1.0) if corners else (-0.5, size - 0.5)
+            if high == low:
+                return low
+            while not low <= p <= high:
+                p = 2 * low - p if p < low else 2 * high - p
+        return min(max(p, 0.0), size - 1.0)
+
+    def taps(p: float, size: int) -> list[tuple[int, float]]:
+        if mode == "bicubic":
+            low = math.floor(p)
+            return [(int(inside(k, size)), keys(-0.75)(abs(p - k))) for k in range(low - 1, low + 3)]
+        p = inside(p, size)
+        if mode == "nearest":
+            return [(round(p), 1.0)]
+        low = math.floor(p)
+        return [(low, 1 - p + low), (low + 1, p - low)]
+
+    out = np.zeros((*x.shape[:2], *grid.shape[1:-1]))
+    for b, *place in np.ndindex(*grid.shape[:-1]):
+        g = grid[(b, *place)][::-1]
+        at_input = [(v + 1) / 2 * (s - 1) if corners else ((v + 1) * s - 1) / 2 for v, s in zip(g, sizes, strict=True)]
+        for combination in itertools.product(*(taps(p, s) for p, s in zip(at_input, sizes, strict=True))):
+            index = tuple(k for k, _ in combination)
+            if all(0 <= k < s for k, s in zip(index, sizes, strict=True)):
+                out[(b, slice(None), *place)] += x[(b, slice(None), *index)] * np.prod([w for _, w in combination])
+    assert n == grid.shape[-1]
+    return out
+
+
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize(
+    ("mode", "n"), [("bilinear", 2), ("nearest", 2), ("bicubic", 2), ("bilinear", 3), ("nearest", 3)]
+)
+def test_grid_sample(mode: str, n: int, padding_mode: str, corners: bool) -> None:
+    def call(x: at.Tensor, grid: at.Tensor) -> at.Tensor:
+        return F.grid_sample(x, grid, mode, padding_mode, corners)
+
+    for sizes in ((5, 4, 3)[:n], (1, 6, 2)[:n]):
+        x, grid = draw(2, 2, *sizes), RNG.uniform(-1.9, 1.9, (2, *(3, 2, 2)[:n], n))
+        np.testing.assert_allclose(run(call, x, grid), sampled(x, grid, mode, padding_mode, corners), atol=1e-10)
+        if mode == "nearest":
+            check_gradients(lambda t, g=grid: call(t, at.from_numpy(g)), x)  # type: ignore[misc]
+        elif sizes[0] > 1:
+            check_gradients(call, x, grid)
+
+
+def test_affine_grid() -> None:
+    theta = draw(2, 2, 3)
+    for corners in (False, True):
+        edge = [1.0 if corners else (s - 1) / s for s in (4, 5)]
+        y, x = np.meshgrid(np.linspace(-edge[0], edge[0], 4), np.linspace(-edge[1], edge[1], 5), indexing="ij")
+        places = np.stack([x, y, np.ones_like(x)], -1)
+        expected = np.einsum("hwk,nik->nhwi", places, theta)
+        call = lambda t, c=corners: F.affine_grid(t, (2, 3, 4, 5), c)  # noqa: E731
+        np.testing.assert_allclose(run(call, theta), expected, atol=1e-12)
+        check_gradients(call, theta)
+    assert F.affine_grid(at.ones(1, 3, 4), (1, 1, 2, 3, 4)).shape == (1, 2, 3, 4, 3)
+    # The identity leaves an image as it is.
+    image = draw(1, 2, 4, 5)
+    identity = F.affine_grid(at.tensor([[[1.0, 0, 0], [0, 1, 0]]], dtype=at.float64), image.shape)
+    np.testing.assert_allclose(F.grid_sample(at.from_numpy(image), identity).numpy(), image, atol=1e-12)
+
+
+def test_errors_of_grids() -> None:
+    x, grid = at.ones(1, 1, 3, 3), at.zeros(1, 2, 2, 2)
+    for error, match, call in (
+        (at.ShapeError, "input .N, C, H, W. and grid", lambda: F.grid_sample(x, grid[..., :1])),
+        (at.DTypeError, "one floating dtype", lambda: F.grid_sample(x, grid.to(at.float64))),
+        (at.InvalidValueError, "mode 'bilinear'", lambda: F.grid_sample(x, grid, "linear")),
+        (at.InvalidValueError, "padding_mode 'zeros'", lambda: F.grid_sample(x, grid, padding_mode="wrap")),
+        (at.ShapeError, "theta .N, 2, 3.", lambda: F.affine_grid(at.ones(1, 3, 3), (1, 1, 2, 2))),
+    ):
+        with pytest.raises(error, match=match):
+            call()
+
+
+def test_grid_sample_of_nothing() -> None:
+    assert F.grid_sample(at.ones(0, 2, 3, 3), at.zeros(0, 4, 5, 2)).shape == (0, 2, 4, 5)
+    assert F.grid_sample(at.ones(1, 2, 3, 3), at.zeros(1, 0, 5, 2)).shape == (1, 2, 0, 5)
+
+
+def test_grid_sample_at_nan_is_nothing() -> None:
+    grid = at.full((1, 1, 1, 2), float("nan"))
+    assert F.grid_sample(at.ones(1, 1, 3, 3), grid).item() == 0
+
+
+def test_pixels_and_channels() -> None:
+    x = draw(2, 12, 3, 4)
+    n, c, h, w = 2, 3, 3, 4
+    expected = np.zeros((n, c, 2 * h, 2 * w))
+    for i, j in np.ndindex(2, 2):
+        expected[:, :, i::2, j::2] = x[:, 2 * i + j :: 4]
+    np.testing.assert_array_equal(run(lambda t: F.pixel_shuffle(t, 2), x), expected)
+    np.testing.assert_array_equal(run(lambda t: F.pixel_unshuffle(t, 2), expected), x)
+    np.testing.assert_array_equal(run(lambda t: F.pixel_shuffle(t, 2), x[0]), expected[0])
+    order = [k * 4 + i for i in range(4) for k in range(3)]
+    np.testing.assert_array_equal(run(lambda t: F.channel_shuffle(t, 3), x), x[:, order])
+    with pytest.raises(at.ShapeError, match="a multiple of upscale_factor.2, 25"):
+        F.pixel_shuffle(at.from_numpy(x), 5)
+    with pytest.raises(at.ShapeError, match="multiples of downscale_factor 2"):
+        F.pixel_unshuffle(at.from_numpy(x), 2)
+    with pytest.raises(at.ShapeError, match="groups=5 divide"):
+        F.channel_shuffle(at.from_numpy(x), 5)
+
+
+@pytest.mark.parametrize("settings", [(2, 1, 0, 1), ((3, 2), 1, 1, 2), ((2, 3), (2, 1), (0, 2), (1, 2)), (1, 1, 0, 1)])
+def test_windows_as_columns_and_back(settings: Any) -> None:
+    x = draw(2, 3, 6, 7)
+    (kh, kw), (dh, dw), (ph, pw), (sh, sw) = (np.broadcast_to(v, (2,)) for v in settings)
+    padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+    tops = range(0, padded.shape[2] - dh * (kh - 1), sh)
+    lefts = range(0, padded.shape[3] - dw * (kw - 1), sw)
+    windows = [
+        padded[:, :, t : t + dh * (kh - 1) + 1 : dh, s : s + dw * (kw - 1) + 1 : dw] for t in tops for s in lefts
+    ]
+    columns = np.stack([v.reshape(2, -1) for v in windows], -1)
+    np.testing.assert_array_equal(run(lambda t: F.unfold(t, *settings), x), columns)
+    np.testing.assert_array_equal(run(lambda t: F.unfold(t, *settings), x[0]), columns[0])
+    # fold is the adjoint: <unfold(x), y> = <x, fold(y)> for all x and y.
+    y = draw(*columns.shape)
+    basis = np.eye(x[:1, :1].size).reshape(-1, 1, 6, 7)
+    each = run(lambda t: F.unfold(t, *settings), basis)
+    folded = run(lambda t: F.fold(t, (6, 7), *settings), y)
+    expected = np.tensordot(y.reshape(2, 3, kh * kw, -1), each, ((2, 3), (1, 2))).reshape(2, 3, 6, 7)
+    np.testing.assert_allclose(folded, expected, atol=1e-12)
+    check_gradients(lambda t: F.unfold(t, *settings), x)
+    check_gradients(lambda t: F.fold(t, (6, 7), *settings), y[:1])
+
+
+def test_errors_of_windows() -> None:
+    with pytest.raises(at.ShapeError, match="windows inside of the padded size .3, 3."):
+        F.unfold(at.ones(1, 1, 3, 3), 4)
+    with pytest.raises(at.ShapeError, match="columns .N, C . 4, 4."):
+        F.fold(at.ones(1, 4, 5), 3, 2)
+    with pytest.raises(at.InvalidValueError, match="at least 1 and padding"):
+        F.unfold(at.ones(1, 1, 3, 3), 2, stride=0)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("Reflection", "reflect"), ("Replication", "edge"), ("Circular", "wrap")])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_padding_layers(kind: str, mode: Any, n: int) -> None:
+    x = draw(1, 2, *(5, 4, 6)[:n])
+    sizes = (1, 2, 2, 0, 1, 1)[: 2 * n]
+    around = [(0, 0), (0, 0), *((sizes[2 * i], sizes[2 * i + 1]) for i in reversed(range(n)))]
+    layer = getattr(nn, f"{kind}Pad{n}d")
+    np.testing.assert_array_equal(run(layer(sizes), x), np.pad(x, around, mode))
+    constant, zero = getattr(nn, f"ConstantPad{n}d"), getattr(nn, f"ZeroPad{n}d")
+    np.testing.assert_array_equal(run(constant(sizes, 1.5), x), np.pad(x, around, constant_values=1.5))
+    np.testing.assert_array_equal(run(zero(sizes), x), np.pad(x, around))
+    assert layer(1)(at.ones(x.shape)).shape == (1, 2, *(s + 2 for s in x.shape[2:]))
+    with pytest.raises(at.InvalidValueError, match=f"one int or {2 * n}"):
+        layer((1,) * (2 * n + 1))

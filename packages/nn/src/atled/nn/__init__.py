@@ -41,6 +41,7 @@ from .modules._activation import (
     Tanhshrink,
     Threshold,
 )
+from .modules._arrangement import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
 from .modules._containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .modules._convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .modules._dropout import Dropout, Dropout2d
@@ -84,14 +85,25 @@ from .modules._pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from .modules._resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from .modules._shape import (
+    CircularPad1d,
     CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
     ConstantPad2d,
+    ConstantPad3d,
     Flatten,
+    ReflectionPad1d,
     ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
     ReplicationPad2d,
+    ReplicationPad3d,
     Unflatten,
+    ZeroPad1d,
     ZeroPad2d,
+    ZeroPad3d,
 )
 
 if TYPE_CHECKING:
@@ -120,8 +132,13 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "ChannelShuffle",
+    "CircularPad1d",
     "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
     "ConstantPad2d",
+    "ConstantPad3d",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -134,6 +151,7 @@ __all__ = [
     "Dropout2d",
     "Embedding",
     "Flatten",
+    "Fold",
     "GaussianNLLLoss",
     "Hardshrink",
     "Hardsigmoid",
@@ -168,12 +186,18 @@ __all__ = [
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
     "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
     "ReplicationPad2d",
+    "ReplicationPad3d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -191,7 +215,13 @@ __all__ = [
     "Threshold",
     "TripletMarginLoss",
     "Unflatten",
+    "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+    "ZeroPad1d",
     "ZeroPad2d",
+    "ZeroPad3d",
     "backends",
     "functional",
     "init",

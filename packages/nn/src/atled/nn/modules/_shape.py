@@ -55,6 +55,10 @@ class _Pad(Module):
     def __init__(self, padding: int | Sequence[int]) -> None:
         super().__init__()
         self.padding = (padding,) * (2 * self._dims) if isinstance(padding, int) else tuple(padding)
+        if len(self.padding) != 2 * self._dims:
+            raise at.InvalidValueError(
+                f"{type(self).__name__}: expected padding of one int or {2 * self._dims}, got {padding}"
+            )
 
     def forward(self, input: Tensor) -> Tensor:
         """The surrounded input."""
@@ -65,11 +69,7 @@ class _Pad(Module):
         return f"{self.padding}"
 
 
-class ConstantPad2d(_Pad):
-    """Surrounds the last two dimensions with a value."""
-
-    _dims = 2
-
+class _ConstantPad(_Pad):
     def __init__(self, padding: int | Sequence[int], value: float) -> None:
         super().__init__(padding)
         self.value = value
@@ -78,26 +78,181 @@ class ConstantPad2d(_Pad):
         """The surrounded input."""
         return F.pad(input, self.padding, value=self.value)
 
+    def extra_repr(self) -> str:
+        """The sizes and the value."""
+        return f"padding={self.padding}, value={self.value}"
+
+
+class ConstantPad1d(_ConstantPad):
+    """Surrounds the last dimension with a value; sizes: one, or ``(left, right)``.
+
+    >>> import atled.core as at
+    >>> ConstantPad1d(1, 0.5)(at.tensor([[1.0, 2.0]])).tolist()
+    [[0.5, 1.0, 2.0, 0.5]]
+    """
+
+    _dims = 1
+
+
+class ConstantPad2d(_ConstantPad):
+    """Surrounds the last two dimensions with a value; sizes: one, or ``(left, right, top, bottom)``.
+
+    >>> import atled.core as at
+    >>> ConstantPad2d((1, 1, 0, 0), 0.5)(at.ones(1, 3, 4)).shape
+    (1, 3, 6)
+    """
+
+    _dims = 2
+
+
+class ConstantPad3d(_ConstantPad):
+    """Surrounds the last three dimensions with a value.
+
+    Sizes: one, or ``(left, right, top, bottom, front, back)``.
+
+    >>> import atled.core as at
+    >>> ConstantPad3d((1, 1, 0, 0, 2, 2), 0.5)(at.ones(1, 3, 3, 4)).shape
+    (1, 7, 3, 6)
+    """
+
+    _dims = 3
+
+
+class ZeroPad1d(_Pad):
+    """Surrounds the last dimension with zeros; sizes: one, or ``(left, right)``.
+
+    >>> import atled.core as at
+    >>> ZeroPad1d(1)(at.tensor([[1.0, 2.0]])).tolist()
+    [[0.0, 1.0, 2.0, 0.0]]
+    """
+
+    _dims, _mode = 1, "constant"
+
 
 class ZeroPad2d(_Pad):
-    """Surrounds the last two dimensions with zeros."""
+    """Surrounds the last two dimensions with zeros; sizes: one, or ``(left, right, top, bottom)``.
+
+    >>> import atled.core as at
+    >>> ZeroPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
+    (1, 3, 6)
+    """
 
     _dims, _mode = 2, "constant"
 
 
+class ZeroPad3d(_Pad):
+    """Surrounds the last three dimensions with zeros.
+
+    Sizes: one, or ``(left, right, top, bottom, front, back)``.
+
+    >>> import atled.core as at
+    >>> ZeroPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
+    (1, 7, 3, 6)
+    """
+
+    _dims, _mode = 3, "constant"
+
+
+class ReflectionPad1d(_Pad):
+    """Surrounds the last dimension with its mirror image; sizes: one, or ``(left, right)``.
+
+    >>> import atled.core as at
+    >>> ReflectionPad1d(1)(at.tensor([[1.0, 2.0]])).tolist()
+    [[2.0, 1.0, 2.0, 1.0]]
+    """
+
+    _dims, _mode = 1, "reflect"
+
+
 class ReflectionPad2d(_Pad):
-    """Surrounds the last two dimensions with their mirror image."""
+    """Surrounds the last two dimensions with their mirror image; sizes: one, or ``(left, right, top, bottom)``.
+
+    >>> import atled.core as at
+    >>> ReflectionPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
+    (1, 3, 6)
+    """
 
     _dims, _mode = 2, "reflect"
 
 
+class ReflectionPad3d(_Pad):
+    """Surrounds the last three dimensions with their mirror image.
+
+    Sizes: one, or ``(left, right, top, bottom, front, back)``.
+
+    >>> import atled.core as at
+    >>> ReflectionPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
+    (1, 7, 3, 6)
+    """
+
+    _dims, _mode = 3, "reflect"
+
+
+class ReplicationPad1d(_Pad):
+    """Surrounds the last dimension with its border; sizes: one, or ``(left, right)``.
+
+    >>> import atled.core as at
+    >>> ReplicationPad1d(1)(at.tensor([[1.0, 2.0]])).tolist()
+    [[1.0, 1.0, 2.0, 2.0]]
+    """
+
+    _dims, _mode = 1, "replicate"
+
+
 class ReplicationPad2d(_Pad):
-    """Surrounds the last two dimensions with their border."""
+    """Surrounds the last two dimensions with their border; sizes: one, or ``(left, right, top, bottom)``.
+
+    >>> import atled.core as at
+    >>> ReplicationPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
+    (1, 3, 6)
+    """
 
     _dims, _mode = 2, "replicate"
 
 
+class ReplicationPad3d(_Pad):
+    """Surrounds the last three dimensions with their border.
+
+    Sizes: one, or ``(left, right, top, bottom, front, back)``.
+
+    >>> import atled.core as at
+    >>> ReplicationPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
+    (1, 7, 3, 6)
+    """
+
+    _dims, _mode = 3, "replicate"
+
+
+class CircularPad1d(_Pad):
+    """Surrounds the last dimension with its other end; sizes: one, or ``(left, right)``.
+
+    >>> import atled.core as at
+    >>> CircularPad1d(1)(at.tensor([[1.0, 2.0]])).tolist()
+    [[2.0, 1.0, 2.0, 1.0]]
+    """
+
+    _dims, _mode = 1, "circular"
+
+
 class CircularPad2d(_Pad):
-    """Surrounds the last two dimensions with their other end."""
+    """Surrounds the last two dimensions with their other end; sizes: one, or ``(left, right, top, bottom)``.
+
+    >>> import atled.core as at
+    >>> CircularPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
+    (1, 3, 6)
+    """
 
     _dims, _mode = 2, "circular"
+
+
+class CircularPad3d(_Pad):
+    """Surrounds the last three dimensions with their other end.
+
+    Sizes: one, or ``(left, right, top, bottom, front, back)``.
+
+    >>> import atled.core as at
+    >>> CircularPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
+    (1, 7, 3, 6)
+    """
+
+    _dims, _mode = 3, "circular"

@@ -1,0 +1,310 @@
+"""Images and volumes at other sizes and other places."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import atled.core as at
+from atled.core import Tensor
+
+from ._pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+
+_NEAREST = ("nearest", "nearest-exact")
+_SMOOTH = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}  # and the dimensions of what they take
+_Taps = list[tuple[Tensor, Tensor]]  # positions along a dimension, and what the elements there count
+
+
+def interpolate(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """The last one, two or three dimensions of ``(N, C, ...)`` at another size, given itself or as a factor.
+
+    mode: ``"nearest"`` and ``"nearest-exact"`` (the centre of each element counts) for every dtype; ``"linear"``,
+    ``"bilinear"``, ``"trilinear"`` and ``"bicubic"`` (Keys 1981, with a = -0.75) for floats of 3, 4, 5 and 4
+    dimensions; ``"area"`` is `adaptive_avg_pool2d` and its like.
+    align_corners: for the smooth modes, whether the first and last elements keep their values, else the borders do.
+    recompute_scale_factor: whether positions come of the sizes, not of scale_factor, where the two differ by rounding.
+    antialias: for ``"bilinear"`` and ``"bicubic"``, widens the filters where the size shrinks, as Pillow does.
+
+    InvalidValueError for settings that do not go together, ShapeError for an input without elements to take.
+
+    >>> interpolate(at.tensor([[[0.0, 1.0]]]), scale_factor=2, mode="linear").tolist()
+    [[[0.0, 0.25, 0.75, 1.0]]]
+    """
+    if input.ndim not in (3, 4, 5):
+        raise at.ShapeError(f"interpolate: expected input (N, C, ...) of 3 to 5 dimensions, got {tuple(input.shape)}")
+    n = input.ndim - 2
+    if mode not in (*_NEAREST, "area", *_SMOOTH):
+        raise at.InvalidValueError(
+            f"interpolate: expected mode one of {', '.join((*_NEAREST, 'area', *_SMOOTH))}, got {mode!r}"
+        )
+    if align_corners is not None and mode not in _SMOOTH:
+        raise at.InvalidValueError(f"interpolate: expected align_corners=None for mode {mode!r}, got {align_corners}")
+    if _SMOOTH.get(mode, input.ndim) != input.ndim:
+        raise at.ShapeError(
+            f"interpolate: expected input of {_SMOOTH[mode]} dimensions for mode {mode!r}, got {tuple(input.shape)}"
+        )
+    if antialias and mode not in ("bilinear", "bicubic"):
+        raise at.InvalidValueError(f"interpolate: expected mode 'bilinear' or 'bicubic' to antialias, got {mode!r}")
+    out, scales = _target(input, n, size, scale_factor, mode, recompute_scale_factor)
+    if min(out) < 1 or min(input.shape[2:]) < 1:
+        raise at.ShapeError(f"interpolate: expected sizes of at least 1, got {tuple(input.shape)} to {out}")
+    if mode == "area":
+        return _area(input, out)
+    if mode in _NEAREST:
+        return _nearest(input, out, scales, exact=mode == "nearest-exact")
+    if not input.is_floating_point():
+        raise at.DTypeError(f"interpolate: expected floats for mode {mode!r}, got {input.dtype.name}")
+    wide = input if input.dtype == at.float64 else input.to(at.float32)
+    for i in range(n):
+        dim, size_here = i + 2, input.shape[i + 2]
+        if size_here == out[i] and scales[i] in (None, 1):
+            continue
+        corners = bool(align_corners)
+        if corners:
+            step = (size_here - 1) / (out[i] - 1) if out[i] > 1 else 0.0
+        else:
+            step = 1 / (scales[i] or out[i] / size_here)
+        place = at.arange(out[i], dtype=wide.dtype, device=input.device)
+        if antialias:
+            taps = _filter_taps(place, size_here, step, cubic=mode == "bicubic")
+        else:
+            place = place * step if corners else (place + 0.5) * step - 0.5
+            taps = _cubic_taps(place, size_here) if mode == "bicubic" else _linear_taps(place, size_here)
+        wide = _weighted(wide, dim, taps)
+    return wide.to(input.dtype)
+
+
+def _target(
+    input: Tensor,
+    n: int,
+    size: int | Sequence[int] | None,
+    scale_factor: float | Sequence[float] | None,
+    mode: str,
+    recompute: bool | None,
+) -> tuple[list[int], list[float | None]]:
+    """The sizes, and the factors that positions come of."""
+    if (size is None) == (scale_factor is None):
+        raise at.InvalidValueError(f"interpolate: expected size or scale_factor, got {size} and {scale_factor}")
+    if size is not None:
+        if recompute:
+            raise at.InvalidValueError("interpolate: expected scale_factor with recompute_scale_factor, got size")
+        out = [size] * n if isinstance(size, int) else [int(s) for s in size]
+        if len(out) != n:
+            raise at.InvalidValueError(f"interpolate: expected size of {n} ints, got {size}")
+        return out, [None] * n
+    assert scale_factor is not None
+    factors = [float(scale_factor)] * n if isinstance(scale_factor, int | float) else [float(f) for f in scale_factor]
+    if len(factors) != n or min(factors) <= 0:
+        raise at.InvalidValueError(f"interpolate: expected scale_factor of {n} positive numbers, got {scale_factor}")
+    out = [math.floor(s * factor) for s, factor in zip(input.shape[2:], factors, strict=True)]
+    return out, [None] * n if recompute or mode == "area" else [*factors]
+
+
+def _area(input: Tensor, out: Sequence[int]) -> Tensor:
+    if len(out) == 1:
+        return adaptive_avg_pool1d(input, out)
+    return adaptive_avg_pool2d(input, out) if len(out) == 2 else adaptive_avg_pool3d(input, out)
+
+
+def _nearest(input: Tensor, out: Sequence[int], scales: Sequence[float | None], exact: bool) -> Tensor:
+    for i in reversed(range(len(out))):  # elements first, then whole rows
+        size, factor = input.shape[i + 2], scales[i]
+        if size == out[i] and factor in (None, 1):
+            continue
+        place = at.arange(out[i], dtype=at.float32, device=input.device)
+        place = at.floor((place + 0.5 if exact else place) * (1 / factor if factor else size / out[i])).to(at.int64)
+        input = at.index_select(input, i + 2, at.clamp(place, max=size - 1))
+    return input
+
+
+def _linear_taps(place: Tensor, size: int) -> _Taps:
+    place = at.clamp(place, min=0)
+    low = at.clamp(at.floor(place), max=size - 1)
+    share = at.clamp(place - low, max=1)
+    low = low.to(at.int64)
+    return [(low, 1 - share), (at.clamp(low + 1, max=size - 1), share)]
+
+
+def _cubic_weights(t: Tensor) -> list[Tensor]:
+    """Of the four neighbours of a place that is t in [0, 1) behind the second one."""
+    a = -0.75
+
+    def far(x: Tensor) -> Tensor:
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    def near(x: Tensor) -> Tensor:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+
+
+def _cubic_taps(place: Tensor, size: int) -> _Taps:
+    low = at.floor(place)
+    first = low.to(at.int64) - 1
+    return [(at.clamp(first + i, 0, size - 1), weight) for i, weight in enumerate(_cubic_weights(place - low))]
+
+
+def _filter_taps(place: Tensor, size: int, step: float, cubic: bool) -> _Taps:
+    """Of a filter that is as wide as the outputs are apart, where that is more than an element."""
+    stretch = max(step, 1.0)
+    reach = (2.0 if cubic else 1.0) * stretch
+    centre = (place + 0.5) * step
+    first = at.clamp((centre - reach + 0.5).to(at.int64), min=0)
+    count = at.clamp((centre + reach + 0.5).to(at.int64), max=size) - first
+    weights = []
+    for k in range(min(2 * math.ceil(reach) + 1, size)):
+        x = at.abs((k + first - centre + 0.5) / stretch)
+        if cubic:  # with a = -0.5
+            near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+            weight = at.where(x < 1, near, at.where(x < 2, far, 0.0))
+        else:
+            weight = at.clamp(1 - x, min=0)
+        weights.append(at.where(k < count, weight, 0.0))
+    total = at.stack(weights).sum(0)
+    return [(at.clamp(first + k, max=size - 1), weight / total) for k, weight in enumerate(weights)]
+
+
+def _weighted(input: Tensor, dim: int, taps: _Taps) -> Tensor:
+    parts = [at.index_select(input, dim, place) for place, _ in taps]
+    weights = [weight.reshape(-1, *[1] * (input.ndim - 1 - dim)) for _, weight in taps]
+    if len(taps) == 2:
+        return at.lerp(parts[0], parts[1], weights[1])
+    result = parts[0] * weights[0]
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        result = at.addcmul(result, part, weight)
+    return result
+
+
+def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
+    """Places for `grid_sample` that affine maps make of those of an output (Jaderberg et al. 2015, eq. 1).
+
+    theta: floats ``(N, 2, 3)`` for images, ``(N, 3, 4)`` for volumes. size: the output's, ``(N, C, H, W)`` or
+    ``(N, C, D, H, W)``. Returns ``(N, H, W, 2)`` or ``(N, D, H, W, 3)``, x first. -1 and 1 are the centres of the
+    outermost elements with ``align_corners``, else the borders. ShapeError where theta does not fit the size.
+
+    >>> affine_grid(at.tensor([[[1.0, 0, 0], [0, 1, 0]]]), (1, 1, 1, 2)).tolist()
+    [[[[-0.5, 0.0], [0.5, 0.0]]]]
+    """
+    n = len(size) - 2
+    if n not in (2, 3) or tuple(theta.shape) != (size[0], n, n + 1) or min(size) < 1:
+        raise at.ShapeError(
+            f"affine_grid: expected theta (N, 2, 3) for size (N, C, H, W) or (N, 3, 4) for (N, C, D, H, W), "
+            f"got {tuple(theta.shape)} and {tuple(size)}"
+        )
+    if not theta.is_floating_point():
+        raise at.DTypeError(f"affine_grid: expected theta of floats, got {theta.dtype.name}")
+    spatial = size[2:]
+    axes = []
+    for count in spatial:
+        edge = 0.0 if count == 1 else 1.0 if align_corners else (count - 1) / count
+        axes.append(at.linspace(-edge, edge, count, dtype=theta.dtype, device=theta.device))
+    mesh = at.meshgrid(*axes, indexing="ij")
+    ones = at.ones(spatial, dtype=theta.dtype, device=theta.device)
+    places = at.stack([*reversed(mesh), ones], -1).reshape(1, -1, n + 1)
+    return at.matmul(places, theta.mT).reshape(size[0], *spatial, n)
+
+
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """The values of images or volumes at given places (Jaderberg et al. 2015, section 3.3).
+
+    input: floats ``(N, C, H, W)`` or ``(N, C, D, H, W)``; grid: ``(N, h, w, 2)`` or ``(N, d, h, w, 3)``, x first, in
+    which -1 and 1 are the centres of the outermost elements with ``align_corners``, else the borders. Returns
+    ``(N, C, h, w)`` or ``(N, C, d, h, w)``, differentiable in both.
+    mode: ``"bilinear"`` (of volumes: trilinear), ``"nearest"``, and ``"bicubic"`` for images.
+    padding_mode: what lies outside: ``"zeros"``, the ``"border"``, or its ``"reflection"``.
+
+    ShapeError, DTypeError and InvalidValueError say what does not fit.
+
+    >>> grid_sample(at.tensor([[[[1.0, 3.0]]]]), at.zeros(1, 1, 1, 2)).tolist()
+    [[[[2.0]]]]
+    """
+    n = input.ndim - 2
+    if n not in (2, 3) or grid.ndim != input.ndim or grid.shape[0] != input.shape[0] or grid.shape[-1] != n:
+        raise at.ShapeError(
+            f"grid_sample: expected input (N, C, H, W) and grid (N, h, w, 2), or (N, C, D, H, W) and (N, d, h, w, 3), "
+            f"got {tuple(input.shape)} and {tuple(grid.shape)}"
+        )
+    if min(input.shape[2:]) < 1:
+        raise at.ShapeError(f"grid_sample: expected input of at least one element, got {tuple(input.shape)}")
+    if input.dtype != grid.dtype or not input.is_floating_point():
+        raise at.DTypeError(
+            f"grid_sample: expected input and grid of one floating dtype, got {input.dtype.name} and {grid.dtype.name}"
+        )
+    if mode not in ("bilinear", "nearest", "bicubic") or (mode == "bicubic" and n == 3):
+        raise at.InvalidValueError(
+            f"grid_sample: expected mode 'bilinear', 'nearest', or for images 'bicubic', got {mode!r}"
+        )
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise at.InvalidValueError(
+            f"grid_sample: expected padding_mode 'zeros', 'border' or 'reflection', got {padding_mode!r}"
+        )
+    corners = bool(align_corners)
+    wide = at.float64 if input.dtype == at.float64 else at.float32
+    places = grid.to(wide).flatten(1, -2)
+    taps = [
+        _grid_taps(places[..., n - 1 - i], input.shape[i + 2], mode, padding_mode, corners) for i in range(n)
+    ]  # of each dimension
+    flat, strides = input.to(wide).flatten(2), [math.prod(input.shape[3 + i :]) for i in range(n)]
+    result: Tensor | None = None
+    for combination in itertools.product(*taps):
+        index = combination[0][0] * strides[0]
+        weight = combination[0][1]
+        for (place, share), stride in zip(combination[1:], strides[1:], strict=True):
+            index, weight = index + place * stride, weight * share
+        part = at.gather(flat, 2, index.unsqueeze(1).expand(*flat.shape[:2], index.shape[1])) * weight.unsqueeze(1)
+        result = part if result is None else result + part
+    assert result is not None
+    return result.reshape(*input.shape[:2], *grid.shape[1:-1]).to(input.dtype)
+
+
+def _grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: bool) -> _Taps:
+    """The elements along one dimension that make the value at each place: their positions, inside, and their shares."""
+    place = (place + 1) * ((size - 1) / 2) if corners else ((place + 1) * size - 1) / 2
+    if mode != "bicubic":  # for which it is the elements, not the place, that is brought inside
+        place = _inside(place, size, padding_mode, corners)
+    if mode == "nearest":
+        place = at.round(place)
+        taps = [(place, at.ones_like(place))]
+    else:
+        low = at.floor(place)
+        t = place - low
+        shares = _cubic_weights(t) if mode == "bicubic" else [1 - t, t]
+        taps = [(low + (i - 1 if mode == "bicubic" else i), share) for i, share in enumerate(shares)]
+    if mode == "bicubic":
+        taps = [(_inside(element, size, padding_mode, corners), share) for element, share in taps]
+    found = []
+    for element, share in taps:
+        index = at.clamp(element, 0, size - 1)
+        # NaN is nowhere, as are elements outside; where those have been brought inside, one may be beside the last.
+        share = at.where(index == element, share, 0.0)
+        found.append((index.to(at.int64), share))
+    return found
+
+
+def _inside(place: Tensor, size: int, padding_mode: str, corners: bool) -> Tensor:
+    if padding_mode == "zeros":
+        return place
+    if padding_mode == "reflection":
+        low, span = (0.0, size - 1) if corners else (-0.5, size)
+        if span == 0:
+            return place * 0
+        from_low = at.abs(place - low)
+        turns = at.floor(from_low / span)
+        rest = from_low - turns * span
+        place = at.where(turns % 2 == 0, rest, span - rest) + low
+    return at.clamp(place, 0, size - 1)
