@@ -156,3 +156,62 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
         raise at.ShapeError(f"glu: expected dimension {dim} of an even size, got {tuple(input.shape)}")
     a, b = at.chunk(input, 2, dim)
     return a * at.sigmoid(b)
+
+
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """``x`` where it is positive, else ``a x``, in training with a uniform in [lower, upper) (Xu et al. 2015).
+
+    Otherwise a is their mean. The same shape and floating dtype; InvalidValueError unless ``lower <= upper``.
+
+    >>> rrelu(at.tensor([-8.0, 8.0]), 0.25, 0.75).tolist()
+    [-4.0, 8.0]
+    """
+    if not lower <= upper:
+        raise at.InvalidValueError(f"rrelu: expected lower <= upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    slope = at.rand(input.shape, dtype=input.dtype, device=input.device) * (upper - lower) + lower
+    result = at.where(input <= 0, input * slope, input)
+    return input.copy_(result) if inplace else result
+
+
+def relu_(input: Tensor) -> Tensor:
+    """`relu` in place."""
+    return relu(input, inplace=True)
+
+
+def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """`elu` in place."""
+    return elu(input, alpha, inplace=True)
+
+
+def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
+    """`celu` in place."""
+    return celu(input, alpha, inplace=True)
+
+
+def selu_(input: Tensor) -> Tensor:
+    """`selu` in place."""
+    return selu(input, inplace=True)
+
+
+def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """`hardtanh` in place."""
+    return hardtanh(input, min_val, max_val, inplace=True)
+
+
+def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+    """`leaky_relu` in place."""
+    return leaky_relu(input, negative_slope, inplace=True)
+
+
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+    """`rrelu` in place."""
+    return rrelu(input, lower, upper, training, inplace=True)
+
+
+def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
+    """`threshold` in place."""
+    return input.copy_(at.where(input <= threshold, value, input))

@@ -1,4 +1,4 @@
-"""Linear maps, normalisation, embedding and dropout."""
+"""Linear maps, padding, normalisation, embedding and distances."""
 
 from __future__ import annotations
 
@@ -185,32 +185,6 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return (tensor.unsqueeze(-1) == at.arange(num_classes, device=tensor.device)).to(at.int64)
 
 
-def dropout(
-    input: Tensor,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    generator: at.Generator | None = None,
-) -> Tensor:
-    """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p``."""
-    if not 0 <= p <= 1:
-        raise at.InvalidValueError(f"dropout: expected p in [0, 1], got {p}")
-    if not training or p == 0:
-        return input
-    result = _several.dropout(input, p, generator=generator)[0]
-    return input.copy_(result) if inplace else result
-
-
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training, zeroes whole channels of ``(N, C, ...)`` with probability ``p`` and scales the others up."""
-    if not training or p == 0:
-        return input
-    kept = dropout(at.ones(*input.shape[:2], *[1] * (input.ndim - 2), dtype=input.dtype, device=input.device), p)
-    result = input * kept
-    return input.copy_(result) if inplace else result
-
-
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along a dimension; each norm counts as at least ``eps``.
 
@@ -226,3 +200,20 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     """The p-norm of ``x1 - x2 + eps`` over the last dimension."""
     d = x1 - x2 + eps
     return at.norm(d, p, -1, keepdim)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm of the difference of each two rows of ``(N, M)``: ``(N (N - 1) / 2,)``, pairs (0, 1), (0, 2), ...
+
+    Floats. ShapeError for another number of dimensions, InvalidValueError for a negative p.
+
+    >>> pdist(at.tensor([[0.0, 0], [3, 4], [0, 1]])).tolist()
+    [5.0, 1.0, 4.242640495300293]
+    """
+    if input.ndim != 2:
+        raise at.ShapeError(f"pdist: expected input (N, M), got {tuple(input.shape)}")
+    if p < 0:
+        raise at.InvalidValueError(f"pdist: expected p of at least 0, got {p}")
+    rows = input.shape[0]
+    first, second = at.triu_indices(rows, rows, 1, device=input.device)
+    return at.index_select(at.cdist(input, input, p).flatten(), 0, first * rows + second)

@@ -59,6 +59,29 @@ class Mish(_Inplace):
         return F.mish(input, self.inplace)
 
 
+class RReLU(Module):
+    """``x`` where it is positive, else ``a x``, in training with a uniform in [lower, upper) (Xu et al. 2015).
+
+    In evaluation a is their mean.
+
+    >>> import atled.core as at
+    >>> RReLU(0.25, 0.75).eval()(at.tensor([-8.0, 8.0])).tolist()
+    [-4.0, 8.0]
+    """
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower, self.upper, self.inplace = lower, upper, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        """The bounds."""
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
+
+
 class SELU(_Inplace):
     """The self-normalising exponential linear unit (Klambauer et al. 2017)."""
 

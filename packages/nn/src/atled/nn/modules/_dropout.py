@@ -34,9 +34,63 @@ class Dropout(_Dropout):
         return F.dropout(input, self.p, self.training, self.inplace)
 
 
+class Dropout1d(_Dropout):
+    """In training, zeroes whole channels of ``(N, C, L)`` or ``(C, L)`` with probability ``p``; scales the others up.
+
+    >>> import atled.core as at
+    >>> Dropout1d().eval()(at.ones(1, 2, 3)).sum().item()
+    6.0
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        return F.dropout1d(input, self.p, self.training, self.inplace)
+
+
 class Dropout2d(_Dropout):
     """In training, zeroes whole channels of ``(N, C, H, W)`` with probability ``p`` and scales the others up."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
         return F.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class Dropout3d(_Dropout):
+    """In training, zeroes whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with probability ``p``.
+
+    The others are scaled up by ``1 / (1 - p)``.
+
+    >>> import atled.core as at
+    >>> Dropout3d(1.0)(at.ones(1, 2, 2, 2, 2)).sum().item()
+    0.0
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        return F.dropout3d(input, self.p, self.training, self.inplace)
+
+
+class AlphaDropout(_Dropout):
+    """In training, dropout that keeps mean 0 and deviation 1, to go with `SELU` (Klambauer et al. 2017, section 3).
+
+    >>> import atled.core as at
+    >>> AlphaDropout().eval()(at.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """In training, `AlphaDropout` of whole channels of ``(N, C, ...)``.
+
+    >>> import atled.core as at
+    >>> FeatureAlphaDropout()(at.ones(1, 2, 3)).shape
+    (1, 2, 3)
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

@@ -1,0 +1,97 @@
+"""Sums, means and maxima of rows of a table."""
+
+from __future__ import annotations
+
+import atled.core as at
+from atled.core import Tensor
+
+from .._ops import one as _one
+from ._layer import embedding
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The ``"sum"``, ``"mean"`` or ``"max"`` of bags of rows of ``weight``, ``(rows, dim)``: ``(bags, dim)``.
+
+    input: integers ``(bags, n)``, or ``(L,)`` with ``offsets`` ``(bags,)``, where each bag begins, the first at 0;
+    with ``include_last_offset`` the last of them is L. Rows ``padding_idx`` do not count; an empty bag is zeros.
+    per_sample_weights: of the input's shape, for ``"sum"``.
+
+    ShapeError, ArgumentError and InvalidValueError say what does not fit; ``sparse`` and ``max_norm`` are refused with
+    NotImplementedOpError, as by `embedding`.
+
+    >>> table = at.tensor([[1.0, 2], [3, 4], [5, 6]])
+    >>> embedding_bag(at.tensor([0, 2, 1]), table, at.tensor([0, 2]), mode="sum").tolist()
+    [[6.0, 8.0], [3.0, 4.0]]
+    """
+    if mode not in ("sum", "mean", "max"):
+        raise at.InvalidValueError(f"embedding_bag: expected mode 'sum', 'mean' or 'max', got {mode!r}")
+    if per_sample_weights is not None and (mode != "sum" or per_sample_weights.shape != input.shape):
+        raise at.InvalidValueError(
+            f"embedding_bag: expected per_sample_weights of input's shape {tuple(input.shape)} and with mode 'sum', "
+            f"got {tuple(per_sample_weights.shape)} and {mode!r}"
+        )
+    if input.ndim == 2:
+        if offsets is not None:
+            raise at.ArgumentError("embedding_bag: expected offsets=None for input of two dimensions, got a tensor")
+        bags, n = input.shape
+        bag = at.arange(bags, device=input.device).unsqueeze(1).expand(bags, n).reshape(-1)
+    else:
+        bags, bag = _bags(input, offsets, include_last_offset)
+
+    def total(values: Tensor) -> Tensor:
+        """Of each bag."""
+        if input.ndim == 2:
+            return values.reshape(*input.shape, *values.shape[1:]).sum(1)
+        if values.ndim == 2:  # the same sums as those of an embedding's gradient
+            return _one.embedding_backward(values, bag, bags)
+        return at.index_add(at.zeros(bags, dtype=values.dtype, device=values.device), 0, bag, values)
+
+    rows = embedding(input.reshape(-1), weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+    counts = at.ones_like(bag)
+    if padding_idx is not None:
+        counts = (input.reshape(-1) != padding_idx % weight.shape[0]).to(at.int64)
+    if mode == "max":
+        rows = rows if padding_idx is None else at.where((counts > 0).unsqueeze(1), rows, float("-inf"))
+        least = at.full((bags, weight.shape[1]), float("-inf"), dtype=rows.dtype, device=rows.device)
+        most = at.scatter_reduce(least, 0, bag.unsqueeze(1).expand(rows.shape), rows, "amax")
+        return at.where((total(counts) > 0).unsqueeze(1), most, 0.0)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.reshape(-1, 1)
+    if padding_idx is not None:
+        rows = rows * counts.to(rows.dtype).unsqueeze(1)
+    sums = total(rows if rows.dtype == at.float64 else rows.to(at.float32))
+    if mode == "mean":
+        sums = sums / at.clamp(total(counts), min=1).to(sums.dtype).unsqueeze(1)
+    return sums.to(rows.dtype)
+
+
+def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[int, Tensor]:
+    """How many bags there are, and which one each element is in."""
+    if input.ndim != 1 or offsets is None or offsets.ndim != 1:
+        raise at.ShapeError(
+            f"embedding_bag: expected input (bags, n), or (L,) with offsets (bags,), got {tuple(input.shape)} and "
+            f"{None if offsets is None else tuple(offsets.shape)}"
+        )
+    bags = offsets.shape[0] - 1 if include_last_offset else offsets.shape[0]
+    if bags < 0 or (bags == 0 and input.shape[0] > 0):
+        raise at.ShapeError(f"embedding_bag: expected offsets of a bag or more, got {tuple(offsets.shape)}")
+    if offsets.device.type == "cpu" and bags > 0:
+        first, last = int(offsets[0].item()), int(offsets[-1].item())
+        if first != 0 or last > input.shape[0]:
+            raise at.InvalidValueError(
+                f"embedding_bag: expected offsets from 0 to at most {input.shape[0]}, got {first} to {last}"
+            )
+    places = at.arange(input.shape[0], device=input.device).to(offsets.dtype)
+    return bags, at.searchsorted(offsets.narrow(0, 0, bags), places, right=True).to(at.int64) - 1
