@@ -1,0 +1,159 @@
+"""Losses with margins, of several labels and over alignments, by their definitions."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+import atled.core as at
+from atled import nn
+from atled.nn import functional as F
+
+RNG = np.random.default_rng(3)
+Array = np.ndarray[Any, np.dtype[Any]]
+REDUCTIONS: dict[str, Callable[[Array], Any]] = {"none": np.asarray, "mean": np.mean, "sum": np.sum}
+
+
+def draw(*shape: int) -> Array:
+    return RNG.standard_normal(shape)
+
+
+def check_gradients(function: Callable[..., Any], *arrays: Array) -> None:
+    try:
+        from atled.autograd import gradcheck
+    except ImportError:
+        return
+    assert gradcheck(function, tuple(at.from_numpy(a.copy()).requires_grad_() for a in arrays))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_margin_losses(reduction: str) -> None:
+    reduce = REDUCTIONS[reduction]
+    x, sign = draw(4, 5), RNG.choice([-1, 1], (4, 5))
+    a, labels, w = at.from_numpy(x), RNG.integers(0, 5, 4), RNG.random(5)
+    loss = nn.HingeEmbeddingLoss(0.7, reduction=reduction)
+    expected = np.where(sign == 1, x, np.maximum(0, 0.7 - x))
+    np.testing.assert_allclose(loss(a, at.from_numpy(sign)).numpy(), reduce(expected), rtol=1e-12)
+    check_gradients(lambda t: loss(t, at.from_numpy(sign)), x)
+    for p in (1, 2):
+        rows = [
+            w[y] * sum(max(0.0, 0.6 - r[y] + r[i]) ** p for i in range(5) if i != y) / 5
+            for r, y in zip(x, labels, strict=True)
+        ]
+        margins = nn.MultiMarginLoss(p, 0.6, at.from_numpy(w), reduction=reduction)
+        np.testing.assert_allclose(margins(a, at.from_numpy(labels)).numpy(), reduce(np.array(rows)), rtol=1e-12)
+        check_gradients(lambda t, m=margins: m(t, at.from_numpy(labels)), x)  # type: ignore[misc]
+    soft = nn.MultiLabelSoftMarginLoss(at.from_numpy(w), reduction=reduction)
+    hot = (sign > 0).astype(float)
+    expected = (-w * (hot * special.log_expit(x) + (1 - hot) * special.log_expit(-x))).mean(1)
+    np.testing.assert_allclose(soft(a, at.from_numpy(hot)).numpy(), reduce(expected), rtol=1e-12)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_multilabel_margin_loss(reduction: str) -> None:
+    x = draw(4, 5)
+    target = np.array([[3, 0, -1, 1, 2], [-1, 1, 1, 1, 1], [4, 3, 2, 1, 0], [2, 2, -1, 0, 0]])
+    rows = []
+    for r, row in zip(x, target, strict=True):
+        labels = list(itertools.takewhile(lambda y: y >= 0, row))
+        others = [i for i in range(5) if i not in labels]
+        rows.append(sum(max(0.0, 1 - r[y] + r[i]) for y in labels for i in others) / 5)
+    loss = nn.MultiLabelMarginLoss(reduction=reduction)
+    expected = REDUCTIONS[reduction](np.array(rows))
+    np.testing.assert_allclose(loss(at.from_numpy(x), at.from_numpy(target)).numpy(), expected, rtol=1e-12)
+    assert loss(at.from_numpy(x[0]), at.from_numpy(target[0])).item() == pytest.approx(rows[0])
+    check_gradients(lambda t: loss(t, at.from_numpy(target)), x)
+
+
+@pytest.mark.parametrize("swap", [False, True])
+def test_triplets_with_a_distance(swap: bool) -> None:
+    anchor, positive, negative = draw(4, 3), draw(4, 3), draw(4, 3)
+
+    def distance(x: Any, y: Any) -> Any:
+        return abs(x - y).sum(1)
+
+    far = distance(anchor, negative)
+    if swap:
+        far = np.minimum(far, distance(positive, negative))
+    expected = np.maximum(0, distance(anchor, positive) - far + 0.5).mean()
+    loss = nn.TripletMarginWithDistanceLoss(distance_function=distance, margin=0.5, swap=swap)
+    given = [at.from_numpy(v) for v in (anchor, positive, negative)]
+    assert loss(*given).item() == pytest.approx(expected)
+    plain = nn.TripletMarginWithDistanceLoss(swap=swap)(*given).item()
+    assert plain == pytest.approx(nn.TripletMarginLoss(swap=swap)(*given).item())
+
+
+def alignments(log_probs: Array, labels: list[int], blank: int) -> float:
+    """By its definition: all paths, with repetitions and then blanks taken out."""
+    total = 0.0
+    for path in itertools.product(range(log_probs.shape[1]), repeat=log_probs.shape[0]):
+        read = [k for k, _ in itertools.groupby(path) if k != blank]
+        if read == labels:
+            total += math.exp(sum(log_probs[t, k] for t, k in enumerate(path)))
+    return -math.log(total) if total else math.inf
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+def test_ctc_loss_counts_all_paths(blank: int) -> None:
+    classes = [k for k in range(4) if k != blank]
+    a, b, c = classes
+    rows, times = [[a, b, c], [a, a], [b], []], [5, 4, 5, 3]
+    x = special.log_softmax(draw(5, 4, 4), 2)
+    expected = np.array([alignments(x[:t, i], row, blank) for i, (t, row) in enumerate(zip(times, rows, strict=True))])
+    targets = at.tensor([row + [a] * (3 - len(row)) for row in rows])
+    counts = [len(row) for row in rows]
+
+    def call(t: at.Tensor, **settings: Any) -> at.Tensor:
+        return F.ctc_loss(t, targets, times, counts, blank, **settings)
+
+    given = at.from_numpy(x)
+    np.testing.assert_allclose(call(given, reduction="none").numpy(), expected, rtol=1e-10)
+    np.testing.assert_allclose(call(given, reduction="sum").item(), expected.sum(), rtol=1e-10)
+    np.testing.assert_allclose(call(given).item(), (expected / np.maximum(counts, 1)).mean(), rtol=1e-10)
+    flat = at.tensor([k for row in rows for k in row])
+    as_tensors = at.tensor(times), at.tensor(counts)
+    loss = nn.CTCLoss(blank, "none")
+    np.testing.assert_allclose(loss(given, flat, *as_tensors).numpy(), expected, rtol=1e-10)
+    np.testing.assert_allclose(loss(given[:, 0], flat[:3], at.tensor(5), at.tensor(3)).item(), expected[0], rtol=1e-10)
+    check_gradients(call, x)
+
+
+def test_ctc_loss_where_no_path_fits() -> None:
+    x = at.from_numpy(special.log_softmax(draw(2, 2, 3), 2).astype(np.float32))
+    targets = at.tensor([[1, 1], [1, 2]])  # the first takes a blank between
+    losses = F.ctc_loss(x, targets, [2, 2], [2, 2], reduction="none")
+    assert losses.dtype == at.float32 and math.isinf(losses[0].item()) and math.isfinite(losses[1].item())
+    finite = F.ctc_loss(x, targets, [2, 2], [2, 2], reduction="none", zero_infinity=True)
+    assert finite.tolist() == [0.0, losses[1].item()]
+    autograd = pytest.importorskip("atled.autograd")
+    assert autograd
+    x = x.detach().requires_grad_()
+    F.ctc_loss(x, targets, [2, 2], [2, 2], reduction="sum", zero_infinity=True).backward()
+    assert x.grad is not None and x.grad.isfinite().all() and not x.grad[:, 0].any() and x.grad[:, 1].any()
+
+
+@pytest.mark.parametrize(
+    ("error", "match", "call"),
+    [
+        (at.ShapeError, "log_probs .T, N, C.", lambda x, t: F.ctc_loss(x[0, 0], t, [2], [1])),
+        (at.DTypeError, "targets of integers", lambda x, t: F.ctc_loss(x, t.to(at.float32), [2], [1])),
+        (at.ShapeError, "input_lengths of 1 ints, got 2", lambda x, t: F.ctc_loss(x, t, [2, 2], [1])),
+        (at.InvalidValueError, "input_lengths of 0 to 2", lambda x, t: F.ctc_loss(x, t, [3], [1])),
+        (at.InvalidValueError, "blank in .0, 3.", lambda x, t: F.ctc_loss(x, t, [2], [1], blank=3)),
+        (at.ShapeError, "targets", lambda x, t: F.ctc_loss(x, t, [2], [2])),
+        (at.InvalidValueError, "reduction", lambda x, t: F.ctc_loss(x, t, [2], [1], reduction="all")),
+        (at.ShapeError, "input .N, C. and target .N,.", lambda x, t: F.multi_margin_loss(x[0], t[:, 0].repeat(2))),
+        (at.InvalidValueError, "p of 1 or 2", lambda x, t: F.multi_margin_loss(x[0], t[0], 3)),
+        (at.ShapeError, "one shape", lambda x, t: F.multilabel_margin_loss(x[0], t)),
+        (at.InvalidValueError, "margin > 0", lambda x, t: nn.TripletMarginWithDistanceLoss(margin=0)),
+    ],
+)
+def test_errors_of_losses(error: type[Exception], match: str, call: Any) -> None:
+    with pytest.raises(error, match=match):
+        call(at.zeros(2, 1, 3), at.tensor([[1]]))
