@@ -30,6 +30,26 @@ _POOLS: list[tuple[str, str, Shape, dict[str, int]]] = [
     ("avg_pool2d, 3 × 3 by 2", "avg_pool2d", (4, 64, 112, 112), {"kernel_size": 3, "stride": 2, "padding": 1}),
     ("avg_pool2d of everything", "adaptive_avg_pool2d", (16, 512, 8, 8), {"output_size": 1}),
 ]
+# Of other layers: name, function, shapes of what is learnt, budget.
+_OTHERS: list[tuple[str, Layer, list[Shape], float]] = [
+    (
+        "conv3d of 2 × 16 × 8 × 28 × 28 by 32 of 3 × 3 × 3",
+        lambda f, x, w, b: f.conv3d(x, w, b, padding=1),
+        [(2, 16, 8, 28, 28), (32, 16, 3, 3, 3), (32,)],
+        1.2,
+    ),
+    (
+        "conv_transpose2d of 8 × 32 × 28 × 28 by 16 of 3 × 3, stride 2",
+        lambda f, x, w, b: f.conv_transpose2d(x, w, b, 2, 1, 1),
+        [(8, 32, 28, 28), (32, 16, 3, 3), (16,)],
+        1.2,
+    ),
+    ("interpolate, nearest, twice as large", lambda f, x: f.interpolate(x, None, 2), [(8, 32, 56, 56)], 1.2),
+    ("interpolate, bilinear", lambda f, x: f.interpolate(x, None, 2, "bilinear"), [(8, 32, 56, 56)], 1.2),
+    ("max_pool3d, 2 × 2 × 2", lambda f, x: f.max_pool3d(x, 2), [(4, 16, 8, 56, 56)], 1.0),
+    ("unfold, 3 × 3", lambda f, x: f.unfold(x, 3, padding=1), [(8, 16, 56, 56)], 1.0),
+    ("instance_norm of 8 × 32 × 56 × 56", lambda f, x: f.instance_norm(x), [(8, 32, 56, 56)], 1.0),
+]
 _NORMALISED: list[Shape] = [(16, 64, 32, 32), (4, 64, 112, 112), (16, 256, 8, 8), (256, 128)]
 
 
@@ -83,7 +103,7 @@ def _batch_norm(shape: Shape) -> list[Row]:
 
 
 def rows() -> list[Row]:
-    """Convolutions, pools and normalisations of a small residual network."""
+    """Convolutions, pools and normalisations of a small residual network, and layers of other networks."""
     made = []
     for shape, weight, options in _CONVOLUTIONS:
         text = f"conv2d of {' × '.join(map(str, shape))} by {weight[0]} of {weight[2]} × {weight[3]}"
@@ -93,6 +113,8 @@ def rows() -> list[Row]:
         made += _both(text, lambda f, x, w, b, o=options: f.conv2d(x, w, b, **o), arrays, 3, 1.0)
     for text, function, shape, options in _POOLS:
         made += _both(text, lambda f, x, n=function, o=options: getattr(f, n)(x, **o), [_normal(0, shape)], 1, 1.0)
+    for text, layer, shapes, budget in _OTHERS:
+        made += _both(text, layer, [_normal(i, shape) for i, shape in enumerate(shapes)], len(shapes), budget)
     for shape in _NORMALISED:
         made += _batch_norm(shape)
     return made
