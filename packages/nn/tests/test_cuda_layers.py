@@ -45,6 +45,10 @@ CALLS: dict[str, tuple[Call, tuple[tuple[int, ...], ...]]] = {
     "avg_pool3d": (lambda x: F.avg_pool3d(x, 3, 2, 1, True, False), ((2, 3, 4, 5, 6),)),
     "adaptive_avg_pool3d": (lambda x: F.adaptive_avg_pool3d(x, (3, 2, 4)), ((2, 3, 4, 5, 6),)),
     "adaptive_max_pool2d": (lambda x: F.adaptive_max_pool2d(x, (3, 2), True), ((2, 3, 7, 6),)),
+    "fractional_max_pool2d": (
+        lambda x: F.fractional_max_pool2d(x, 2, (4, 3), None, True, at.full((2, 3, 2), 0.375, device=x.device)),
+        ((2, 3, 7, 8),),
+    ),
     "max_unpool2d": (
         lambda x: F.max_unpool2d(*F.max_pool2d_with_indices(x, 2), 2),
         ((2, 3, 4, 6),),

@@ -148,6 +148,54 @@ def test_adaptive_max_pool1d_and_its_layers() -> None:
         F.adaptive_max_pool2d(at.ones(1, 2, 2), 0)
 
 
+def starts(size: int, count: int, window: int, shift: float) -> list[int]:
+    """Of windows that begin every so many elements, from a shift on; the last ends at the end (Graham 2014)."""
+    step = (size - window) / max(count - 1, 1)
+    return [int((i + shift) * step) - int(shift * step) for i in range(count - 1)] + [size - window]
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "out"), [((9, 7), (2, 3), (4, 3)), ((5, 6), (2, 2), (1, 5)), ((5, 6, 4), (2, 1, 3), (3, 4, 2))]
+)
+def test_fractional_max_pool(shape: tuple[int, ...], window: tuple[int, ...], out: tuple[int, ...]) -> None:
+    n = len(shape)
+    x, shifts = apart(2, 3, *shape), RNG.random((2, 3, n))
+    function = getattr(F, f"fractional_max_pool{n}d")
+
+    def call(t: at.Tensor, indices: bool = False) -> Any:
+        return function(t, window, out, return_indices=indices, _random_samples=at.from_numpy(shifts))
+
+    values, indices = (t.numpy() for t in call(at.from_numpy(x), True))
+    for plane in np.ndindex(2, 3):
+        order = shifts[plane][::-1] if n == 2 else shifts[plane]  # of images the columns' comes first
+        looks = [
+            [list(range(b, b + k)) for b in starts(s, o, k, u)]
+            for s, o, k, u in zip(shape, out, window, order, strict=True)
+        ]
+        for found, wanted in zip((values, indices), maxima(x[plane], looks), strict=True):
+            np.testing.assert_array_equal(found[plane], wanted)
+    check_gradients(call, x)
+
+
+def test_fractional_max_pool_draws_and_its_layers() -> None:
+    at.manual_seed(4)
+    x = at.from_numpy(apart(1, 50, 8, 8))
+    layer = nn.FractionalMaxPool2d(2, output_ratio=(0.75, 0.5), return_indices=True)
+    first, second = (layer(x)[1] for _ in range(2))
+    assert first.shape == (1, 50, 6, 4) and (first != second).any()
+    assert nn.FractionalMaxPool3d(2, output_size=2)(at.ones(3, 4, 5, 6)).shape == (3, 2, 2, 2)
+    assert repr(nn.FractionalMaxPool2d(3, 2)) == "FractionalMaxPool2d(kernel_size=(3, 3), output_size=2)"
+    for error, match, call in (
+        (at.InvalidValueError, "output_size or output_ratio", lambda: nn.FractionalMaxPool2d(2)),
+        (at.InvalidValueError, "output_ratio in .0, 1.", lambda: nn.FractionalMaxPool2d(2, output_ratio=1.5)),
+        (at.ShapeError, "that fit", lambda: F.fractional_max_pool2d(x, 2, 8)),
+        (at.ShapeError, "_random_samples of shape", lambda: F.fractional_max_pool2d(x, 2, 4, None, False, at.ones(1))),
+        (at.ShapeError, "3 or 4 dimensions", lambda: F.fractional_max_pool2d(x[0, 0], 2, 4)),
+    ):
+        with pytest.raises(error, match=match):
+            call()
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_unpooling(n: int) -> None:
     pool, unpool = getattr(F, f"max_pool{n}d"), getattr(F, f"max_unpool{n}d")

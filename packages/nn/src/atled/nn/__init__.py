@@ -49,6 +49,7 @@ from .modules._distance import CosineSimilarity, PairwiseDistance
 from .modules._dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .modules._embedding import Embedding
 from .modules._embedding_bag import EmbeddingBag
+from .modules._fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from .modules._instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LocalResponseNorm
 from .modules._linear import Bilinear, Identity, Linear
 from .modules._loss import (
@@ -171,6 +172,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GaussianNLLLoss",
     "Hardshrink",
     "Hardsigmoid",

@@ -6,6 +6,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from .._ops import one as _one
+from .._parameter import constant
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -148,6 +149,26 @@ def softmin(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
 def log_softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
     """``log(softmax(x))``, computed without overflow."""
     return at.log_softmax(input, dim, dtype=dtype)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A sample of the softmax's classes that has a gradient: ``softmax((logits + g) / tau)`` with Gumbel noise g.
+
+    After Jang et al. 2017, section 2. ``hard`` makes it one-hot, with the gradient of the soft sample. The same shape
+    and floating dtype. ``eps`` counts for nothing, as in PyTorch. InvalidValueError unless tau is positive.
+
+    >>> gumbel_softmax(at.zeros(2, 3), hard=True).sum(-1).tolist()
+    [1.0, 1.0]
+    """
+    if tau <= 0:
+        raise at.InvalidValueError(f"gumbel_softmax: expected tau > 0, got {tau}")
+    noise = -at.log(at.empty_like(constant(logits)).exponential_())
+    soft = at.softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    chosen = at.argmax(constant(soft), dim, keepdim=True)
+    one_hot = at.scatter(at.zeros_like(constant(soft)), dim, chosen, value=1.0)
+    return one_hot + (soft - constant(soft))
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
