@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import backends, functional, init, utils
 from ._errors import StateDictError
 from ._module import Module
-from ._parameter import Parameter
+from ._parameter import Parameter, UninitializedParameter
 from .modules._activation import (
     CELU,
     ELU,
@@ -51,6 +51,21 @@ from .modules._embedding import Embedding
 from .modules._embedding_bag import EmbeddingBag
 from .modules._fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from .modules._instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LocalResponseNorm
+from .modules._lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from .modules._linear import Bilinear, Identity, Linear
 from .modules._loss import (
     BCELoss,
@@ -191,6 +206,19 @@ __all__ = [
     "LPPool2d",
     "LPPool3d",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -249,6 +277,7 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Unfold",
+    "UninitializedParameter",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",

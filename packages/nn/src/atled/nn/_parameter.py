@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import atled.core as at
@@ -88,3 +89,42 @@ class Parameter(at.Tensor):
 
 def _rebuild(data: at.Tensor, requires_grad: bool) -> Parameter:
     return Parameter(data, requires_grad)
+
+
+class UninitializedParameter(Parameter):
+    """A lazy layer's parameter of a shape that its first input will tell; of shape ``(0,)`` until then.
+
+    It becomes a `Parameter`, the same object, so that an optimizer may have it before.
+
+    >>> later = UninitializedParameter()
+    >>> later.materialize((2, 3))
+    >>> type(later).__name__, later.shape
+    ('Parameter', (2, 3))
+    """
+
+    def __new__(
+        cls, requires_grad: bool = True, device: Any = None, dtype: at.dtype | None = None
+    ) -> UninitializedParameter:
+        """Of what will be known: whether it is learnt, its device and its dtype."""
+        return super().__new__(cls, at.empty(0, device=device, dtype=dtype), requires_grad)  # type: ignore[return-value]
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: at.dtype | None = None) -> None:
+        pass
+
+    def materialize(self, shape: Sequence[int], device: Any = None, dtype: at.dtype | None = None) -> None:
+        """Makes it a `Parameter` of a shape, whose content is whatever was there."""
+        self.become(at.empty(tuple(shape), device=device or self.device, dtype=dtype or self.dtype))
+
+    def become(self, data: at.Tensor) -> None:
+        """Makes it a `Parameter` over the memory of ``data``."""
+        self.data = data
+        self.__class__ = Parameter  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(requires_grad(self), self.device, self.dtype)
+        copied: Parameter = memo[id(self)]
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return type(self), (requires_grad(self), str(self.device), self.dtype)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import atled.core as at
 
 from ._errors import StateDictError
-from ._parameter import Parameter, detached, requires_grad
+from ._parameter import Parameter, UninitializedParameter, detached, requires_grad
 
 if TYPE_CHECKING:
     from ._module import Module
@@ -67,7 +67,7 @@ def restore(module: Module, state: Any, strict: bool, assign: bool) -> Incompati
         complaints.append(f"missing keys: {', '.join(missing)}")
     for key, slot in slots.items():
         if key in state:
-            complaints += _mismatch(key, slot.value, state[key])
+            complaints += _mismatch(key, slot, state[key])
     if complaints:
         lines = "".join(f"\n    {complaint}" for complaint in complaints)
         raise StateDictError(
@@ -79,15 +79,22 @@ def restore(module: Module, state: Any, strict: bool, assign: bool) -> Incompati
     return IncompatibleKeys(missing, unexpected)
 
 
-def _mismatch(key: str, wanted: at.Tensor, given: Any) -> list[str]:
+def _mismatch(key: str, slot: _Slot, given: Any) -> list[str]:
     if not isinstance(given, at.Tensor):
         return [f"{key}: expected a Tensor, got {type(given).__name__}"]
-    if tuple(given.shape) != tuple(wanted.shape):
-        return [f"size mismatch for {key}: expected {tuple(wanted.shape)}, got {tuple(given.shape)}"]
+    if tuple(given.shape) != tuple(slot.value.shape) and not _is_open(slot):
+        return [f"size mismatch for {key}: expected {tuple(slot.value.shape)}, got {tuple(given.shape)}"]
     return []
 
 
+def _is_open(slot: _Slot) -> bool:
+    """Whether it is a lazy layer's, of no shape yet."""
+    return hasattr(slot.module, "cls_to_become") and tuple(slot.value.shape) == (0,)
+
+
 def _put(slot: _Slot, given: at.Tensor, assign: bool) -> None:
+    if _is_open(slot) and not assign:
+        slot = _shaped(slot, given.shape)
     if not assign:
         detached(slot.value).copy_(detached(given))
     elif isinstance(slot.value, Parameter):
@@ -95,3 +102,15 @@ def _put(slot: _Slot, given: at.Tensor, assign: bool) -> None:
         slot.module.__dict__[slot.name] = given
     else:
         slot.module.__dict__[slot.name] = detached(given)
+
+
+def _shaped(slot: _Slot, shape: tuple[int, ...]) -> _Slot:
+    """The slot with room for what it is to hold; what is of no shape itself leaves it as it is."""
+    if tuple(shape) == (0,):
+        return slot
+    if isinstance(slot.value, UninitializedParameter):
+        slot.value.materialize(shape)
+        return slot
+    room = at.empty(shape, device=slot.value.device, dtype=slot.value.dtype)
+    slot.module.__dict__[slot.name] = room
+    return slot._replace(value=room)
