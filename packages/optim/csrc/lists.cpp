@@ -17,11 +17,10 @@ void return_list(atled_frame* f, Tensors list) {
   set_out_list(f, 0, same);
 }
 
-void check_list(const char* name, Tensors list, Tensors params, bool optional) {
+void check_list(const char* name, Tensors list, Tensors params) {
   if (list.n != params.n) fail(ATLED_E_ARGUMENT, "expected as many %s as params (%u), got %u", name, params.n, list.n);
   for (uint32_t i = 0; i < list.n; ++i) {
     const atled_tensor *t = entry(list, i), *p = entry(params, i);
-    if (!t && optional) continue;
     if (t->dtype != p->dtype)
       fail(ATLED_E_DTYPE, "expected %s[%u] of dtype %s as its parameter, got %s", name, i, dtype_name(p->dtype),
            dtype_name(t->dtype));
@@ -30,6 +29,27 @@ void check_list(const char* name, Tensors list, Tensors params, bool optional) {
     if (!same)
       fail(ATLED_E_SHAPE, "expected %s[%u] of shape %s as its parameter, got %s", name, i, shape_text(p).c_str(),
            shape_text(t).c_str());
+  }
+}
+
+void check_numbers(const char* name, const atled_value& list, Tensors params, bool counted) {
+  if (counted) {
+    if (list.n != 0) fail(ATLED_E_ARGUMENT, "expected no %s beside counts, got %u", name, list.n);
+    return;
+  }
+  if (list.n != params.n) fail(ATLED_E_ARGUMENT, "expected as many %s as params (%u), got %u", name, params.n, list.n);
+  for (uint32_t i = 0; list.tag == ATLED_INTS && i < list.n; ++i)
+    if (list.u.ints[i] < 1)
+      fail(ATLED_E_VALUE, "expected %s >= 1, got %lld", name, static_cast<long long>(list.u.ints[i]));
+}
+
+void check_counts(const char* name, Tensors list, Tensors params) {
+  if (list.n != params.n) fail(ATLED_E_ARGUMENT, "expected as many %s as params (%u), got %u", name, params.n, list.n);
+  for (uint32_t i = 0; i < list.n; ++i) {
+    const atled_tensor* count = entry(list, i);
+    if (count->dtype != ATLED_FLOAT32 || numel(count) != 1)
+      fail(ATLED_E_ARGUMENT, "expected %s[%u] to be one float32, got %s of shape %s", name, i, dtype_name(count->dtype),
+           shape_text(count).c_str());
   }
 }
 

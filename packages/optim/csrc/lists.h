@@ -11,11 +11,14 @@ using Tensors = const atled_value&;
 
 inline atled_tensor* entry(Tensors list, uint32_t i) { return list.u.tensors[i]; }
 
-// The list has as many tensors as params, each of its parameter's shape and dtype, on the CPU; entries may be None when
-// optional.
-void check_list(const char* name, Tensors list, Tensors params, bool optional = false);
+// The list has as many tensors as params, each of its parameter's shape and dtype, on one device.
+void check_list(const char* name, Tensors list, Tensors params);
 // The parameters themselves: floating-point.
 void check_params(Tensors params);
+// The list has a number for each parameter, integers from 1 on; or none where they are counted on the device.
+void check_numbers(const char* name, const atled_value& list, Tensors params, bool counted);
+// The list has one float32 for each parameter.
+void check_counts(const char* name, Tensors list, Tensors params);
 // The result of the ops: the tensors that they changed.
 void return_list(atled_frame* f, Tensors list);
 
@@ -60,7 +63,7 @@ void walk(atled_tensor* const* list, int n, F&& flat) {
   }
 }
 
-// Has an update (sgd.h, adam.h) change every element of the tensors of parameter i: entries of the lists, of which the
+// Has an update (step.h) change every element of the tensors of parameter i: entries of the lists, of which the
 // gradient, at 1, stays as it is.
 template <class T, class U>
 void apply(const U& update, const typename U::Step& step, const atled_value* lists, uint32_t i) {
@@ -83,8 +86,7 @@ void apply(const U& update, const typename U::Step& step, const atled_value* lis
   });
 }
 
-void define_sgd();
-void define_adam();
+void define_steps();
 void define_clip();
 
 }  // namespace atled::optim

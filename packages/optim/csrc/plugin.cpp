@@ -9,8 +9,7 @@ namespace atled::optim {
 namespace {
 
 void init() {
-  define_sgd();
-  define_adam();
+  define_steps();
   define_clip();
 }
 

@@ -79,6 +79,52 @@ def test_adam(gpu: str, amsgrad: bool, counted: bool) -> None:
     compare(both[0], both[1], exact=not counted)
 
 
+#: Beside SGD and Adam: the op, how many lists it has, and its settings; whether it goes by steps.
+OTHERS: dict[str, tuple[str, int, dict[str, float], bool]] = {
+    "adamax": ("adamax_", 4, {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3}, True),
+    "radam": ("radam_", 4, {"lr": 0.1, "beta1": 0.9, "beta2": 0.75, "eps": 1e-3, "decoupled": True}, True),
+    "adadelta": ("adadelta_", 4, {"lr": 0.5, "rho": 0.9, "eps": 1e-3, "weight_decay": 0.1}, False),
+    "rmsprop": ("rmsprop_", 3, {"lr": 0.1, "alpha": 0.9, "eps": 1e-3}, False),
+    "centered": ("rmsprop_", 5, {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "momentum": 0.5}, False),
+    "rprop": ("rprop_", 4, {"shrink": 0.5, "grow": 1.5, "smallest": 0.1, "largest": 1.0}, False),
+}
+
+
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_steps(gpu: str, name: str, counted: bool) -> None:
+    op, count, settings, by_step = OTHERS[name]
+    both = [lists(count, device) for device in ("cpu", gpu)]
+    steps = [1 + i % 9 for i in range(len(SHAPES))]
+    for given, device in zip(both, ("cpu", gpu), strict=True):
+        counts = [at.tensor(step - 1.0, device=device) for step in steps] if counted else None
+        empty: list[list[Tensor]] = [[], []] if name == "rmsprop" else []
+        numbers = [[] if counted else steps] if by_step else []
+        getattr(at.ops.optim, op)(*given, *empty, *numbers, **settings, counts=counts)
+        if counts:
+            assert [int(number) for number in counts] == steps
+    compare(both[0], both[1], exact=not (counted and by_step))
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_nadam_asgd_and_adagrad(gpu: str, counted: bool) -> None:
+    steps = [1 + i % 9 for i in range(len(SHAPES))]
+    products = [0.5 ** (1 + i % 3) for i in range(len(SHAPES))]
+    both = [lists(10, device) for device in ("cpu", gpu)]
+    for given, device in zip(both, ("cpu", gpu), strict=True):
+        settings = {"lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.1}
+        if counted:
+            counts = [at.tensor(step - 1.0, device=device) for step in steps]
+            there = [at.tensor(product, device=device) for product in products]
+            at.ops.optim.nadam_(*given[:4], [], [], **settings, counts=counts, product_counts=there)
+            at.ops.optim.asgd_(*given[4:7], [], [], lambd=0.1, eta_counts=there, mu_counts=there)
+        else:
+            at.ops.optim.nadam_(*given[:4], steps, products, **settings)
+            at.ops.optim.asgd_(*given[4:7], products, products, lambd=0.1)
+        at.ops.optim.adagrad_(*given[7:], steps, lr=0.1, lr_decay=0.1, eps=1e-3)
+    compare(both[0], both[1], exact=not counted)
+
+
 @pytest.mark.parametrize("order", [1.0, 2.0, 2.5, float("inf")])
 def test_norm(gpu: str, order: float) -> None:
     for mixed in (False, True):
@@ -141,8 +187,15 @@ def steps_of(
         lambda params: optim.SGD(params, lr=0.1, momentum=0.9, dampening=0.5),
         lambda params: optim.Adam(params, lr=0.1, capturable=True),
         lambda params: optim.AdamW(params, lr=0.1, amsgrad=True, capturable=True),
+        lambda params: optim.Adamax(params, lr=0.1, capturable=True),
+        lambda params: optim.NAdam(params, lr=0.1, capturable=True),
+        lambda params: optim.RAdam(params, lr=0.1, betas=(0.8, 0.75), capturable=True),
+        lambda params: optim.Adadelta(params, eps=1e-3, capturable=True),
+        lambda params: optim.RMSprop(params, momentum=0.9, centered=True, capturable=True),
+        lambda params: optim.Rprop(params, capturable=True),
+        lambda params: optim.ASGD(params, lr=0.1, lambd=0.1, t0=2, capturable=True),
     ],
-    ids=["sgd", "adam", "adamw"],
+    ids=["sgd", "adam", "adamw", "adamax", "nadam", "radam", "adadelta", "rmsprop", "rprop", "asgd"],
 )
 def test_captured_steps_are_the_steps(gpu: str, make: Callable[[list[Tensor]], optim.Optimizer]) -> None:
     captured = list(steps_of(make, gpu, 4, captured=True))

@@ -198,33 +198,55 @@ void each_type(Tensors list, F&& f) {
     if (there[dtype]) visit_float(dtype, f);
 }
 
-// ---- updates (sgd.h, adam.h) ----
+// ---- updates (step.h) ----
 
-template <class T, class U>
+// A parameter's step, or its numbers on the device, which are not known yet.
+template <class Step, int kCounts>
+struct Slot {
+  Step step;
+  const float* counts[kCounts];
+};
+template <class Step>
+struct Slot<Step, 0> {
+  Step step;
+};
+
+template <class T, class U, int kCounts>
 __global__ void __launch_bounds__(kThreads)
     update_kernel(const __grid_constant__ U update,
-                  const __grid_constant__ Table<T, U::kOperands, typename U::Step> table) {
+                  const __grid_constant__ Table<T, U::kOperands, Slot<typename U::Step, kCounts>> table) {
+  static_assert(sizeof update + sizeof table <= 4096);
   const Chunk<T, U::kOperands> chunk(table);
   __shared__ typename U::Step shared;
-  if (threadIdx.x == 0) shared = update.settled(table.steps[chunk.tensor]);
+  if (threadIdx.x == 0) {
+    const auto& slot = table.steps[chunk.tensor];
+    shared = slot.step;
+    if constexpr (kCounts > 0) {
+      if (slot.counts[0]) {
+        double numbers[kCounts];
+        for (int k = 0; k < kCounts; ++k) numbers[k] = *slot.counts[k];
+        shared = update.at(numbers);
+      }
+    }
+  }
   __syncthreads();
   const typename U::Step step = shared;
   chunk.template each<true>([&](Compute<T>* x) { update(step, x); });
 }
 
-// Has an update change the tensors of every parameter of type T: entries of the lists. step(i) is parameter i's.
-template <class T, class U, class F>
-void update_all(const U& update, const atled_value* lists, const Copies& copies, cudaStream_t stream, F&& step) {
-  using Step = typename U::Step;
-  const auto run = [&](const Table<T, U::kOperands, Step>& table, uint32_t blocks) {
-    launch(update_kernel<T, U>, blocks, kThreads, stream, update, table);
+// Has an update change the tensors of every parameter of type T: entries of the lists. slot(i) is parameter i's.
+template <class T, int kCounts, class U, class F>
+void update_all(const U& update, const atled_value* lists, const Copies& copies, cudaStream_t stream, F&& slot) {
+  using Given = Slot<typename U::Step, kCounts>;
+  const auto run = [&](const Table<T, U::kOperands, Given>& table, uint32_t blocks) {
+    launch(update_kernel<T, U, kCounts>, blocks, kThreads, stream, update, table);
   };
-  Tables<T, U::kOperands, Step, decltype(run)> tables(copies, run);
+  Tables<T, U::kOperands, Given, decltype(run)> tables(copies, run);
   for (uint32_t i = 0; i < lists[0].n; ++i) {
     if (entry(lists[0], i)->dtype != dtype_of<T>) continue;
     atled_tensor* tensors[U::kOperands];
     for (int k = 0; k < U::kOperands; ++k) tensors[k] = entry(lists[k], i);
-    tables.add(i, tensors, step(i));
+    tables.add(i, tensors, slot(i));
   }
   tables.finish();
 }

@@ -9,9 +9,29 @@
 """
 
 from atled.optim import lr_scheduler
+from atled.optim._adagrad import Adadelta, Adagrad, RMSprop
 from atled.optim._adam import Adam, AdamW
+from atled.optim._adam_kin import Adamax, NAdam, RAdam
 from atled.optim._clip import clip_grad_norm_, clip_grad_value_, get_total_norm
 from atled.optim._optimizer import Optimizer
+from atled.optim._rprop import ASGD, Rprop
 from atled.optim._sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm_", "clip_grad_value_", "get_total_norm", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "get_total_norm",
+    "lr_scheduler",
+]

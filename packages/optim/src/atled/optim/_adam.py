@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import atled.core as at
-from atled.core import Tensor
-from atled.optim._optimizer import Optimizer, Params, buffer_for, count_for, expect_one_way, require
+from atled.optim._fused import FusedOptimizer, require_betas, require_not_negative, settings_of
+from atled.optim._optimizer import Params, expect_one_way
 
 
-class Adam(Optimizer):
+class Adam(FusedOptimizer):
     """Adam (Kingma & Ba 2015, algorithm 1); ``amsgrad`` is Reddi et al. 2018. ``weight_decay`` adds to the gradient.
 
     ``capturable`` keeps the number of steps on the parameters' device, so that a CUDA graph that a step was captured in
@@ -20,6 +20,7 @@ class Adam(Optimizer):
 
     Errors: ``InvalidValueError`` for a setting outside its range.
 
+    >>> import atled.core as at
     >>> weight = at.tensor([1.0])
     >>> Adam([weight], lr=0.1).step(grads=[at.tensor([3.0])])
     >>> round(weight.item(), 4)
@@ -55,50 +56,27 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
+    _op = "adam_"
+
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
-        for beta in group["betas"]:
-            require(0 <= beta < 1, "betas", "in [0, 1)", group["betas"])
-        require(group["eps"] >= 0, "eps", "at least 0", group["eps"])
-        require(group["weight_decay"] >= 0, "weight_decay", "at least 0", group["weight_decay"])
+        require_betas(group)
+        require_not_negative(group, "eps", "weight_decay")
 
-    def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
-        means, squares, maxima, steps, counts = [], [], [], [], []
-        capturable = group.get("capturable", False)
-        states = [self.state[param] for param in params]
-        for param, state in zip(params, states, strict=True):
-            if capturable:
-                counts.append(count_for(state, "step", param))
-            else:
-                steps.append(state.get("step", 0) + 1)
-            means.append(buffer_for(state, "exp_avg", param))
-            squares.append(buffer_for(state, "exp_avg_sq", param))
-            if group["amsgrad"]:
-                maxima.append(buffer_for(state, "max_exp_avg_sq", param))
-        beta1, beta2 = group["betas"]
-        at.ops.optim.adam_(
-            params,
-            grads,
-            means,
-            squares,
-            maxima,
-            steps,
-            lr=group["lr"],
-            beta1=beta1,
-            beta2=beta2,
-            eps=group["eps"],
-            weight_decay=group["weight_decay"],
-            decoupled=self._decoupled,
-            maximize=group["maximize"],
-            counts=counts if capturable else None,
-        )
-        for state, step in zip(states, steps, strict=False):  # none where they are counted on the device
-            state["step"] = step
+    def _buffers(self, group: dict[str, Any]) -> Sequence[str | None]:
+        return "exp_avg", "exp_avg_sq", "max_exp_avg_sq" if group["amsgrad"] else None
+
+    def _settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **settings_of(group, "lr", "betas", "eps", "weight_decay", "maximize"),
+            "decoupled": self._decoupled,
+        }
 
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p *= 1 - lr * weight_decay`` beside Adam's step.
 
+    >>> import atled.core as at
     >>> weight = at.tensor([1.0])
     >>> AdamW([weight], lr=0.1, weight_decay=0.5).step(grads=[at.tensor([0.0])])
     >>> round(weight.item(), 4)

@@ -7,5 +7,8 @@ from typing import Any
 
 def register(rule: Any) -> None:
     """Marks every op; the entry point of the group ``atled.gradients`` names this."""
-    for op in ("sgd_", "adam_", "grad_norm", "scale_by_norm_"):
+    for op in (
+        *("sgd_", "adam_", "adamax_", "nadam_", "radam_", "adagrad_", "adadelta_", "rmsprop_", "rprop_", "asgd_"),
+        *("grad_norm", "scale_by_norm_"),
+    ):
         rule.non_differentiable(op)

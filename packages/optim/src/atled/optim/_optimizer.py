@@ -147,15 +147,27 @@ class Optimizer:
             param = by_number[int(number)]
             self.state[param] = {key: self._adopted(key, value, param) for key, value in entries.items()}
         self.param_groups = [
-            {**{key: value for key, value in other.items() if key != "params"}, "params": own["params"]}
+            # A group that another version saved may lack settings.
+            {
+                **self.defaults,
+                **{key: value for key, value in other.items() if key != "params"},
+                "params": own["params"],
+            }
             for own, other in zip(self.param_groups, groups, strict=True)
         ]
 
+    #: Numbers in the state, beside ``step``, that PyTorch keeps as tensors.
+    _numbers: frozenset[str] = frozenset()
+
     def _adopted(self, key: str, value: Any, param: Tensor) -> Any:
+        if isinstance(value, list):
+            return [self._adopted(key, each, param) for each in value]
         if not isinstance(value, Tensor):
             return value
-        if key == "step":  # PyTorch keeps it as a tensor
+        if key == "step":
             return int(value.item())
+        if key in self._numbers:
+            return value.item()
         return at.tensor(value, dtype=param.dtype, device=param.device)
 
     def _all(self) -> list[Tensor]:
@@ -192,9 +204,9 @@ def buffer_for(state: dict[str, Any], key: str, param: Tensor) -> Tensor:
     return found
 
 
-def count_for(state: dict[str, Any], key: str, param: Tensor) -> Tensor:
-    """A number of the state as a float32 on the parameter's device, 0 at first use."""
-    found = state.get(key, 0)
+def count_for(state: dict[str, Any], key: str, param: Tensor, start: float = 0.0) -> Tensor:
+    """A number of the state as a float32 on the parameter's device, ``start`` at first use."""
+    found = state.get(key, start)
     if not isinstance(found, Tensor):
         _expect_no_capture(key, param)
         found = state[key] = at.full((), float(found), dtype=at.float32, device=param.device)

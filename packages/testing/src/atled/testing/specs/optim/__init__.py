@@ -1,0 +1,1 @@
+"""The fused steps of optimizers and the clipping of gradients."""
