@@ -1,0 +1,104 @@
+"""What schedules have in common."""
+
+from __future__ import annotations
+
+import types
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import atled.core as at
+from atled.optim._optimizer import Optimizer
+
+
+class LRScheduler(ABC):
+    """Base of the schedules: counts epochs and sets each group's ``lr`` to ``get_lr()``.
+
+    Schedules change the group's present ``lr``, so that several of them on one optimizer multiply. ``last_epoch`` other
+    than -1 goes on from there and expects ``initial_lr`` in every group, as a loaded optimizer has.
+
+    Errors: ``ArgumentError`` for what is no optimizer, ``InvalidValueError`` where ``initial_lr`` is missing.
+    """
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        expect_optimizer(self, optimizer)
+        self.optimizer = optimizer
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise at.InvalidValueError(
+                    f"{type(self).__name__}: expected initial_lr in parameter group {i} to go on from {last_epoch}"
+                )
+        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._last_lr: list[float] = []
+        self._initial_step()
+
+    @abstractmethod
+    def get_lr(self) -> list[float]:
+        """The learning rate of each group in the epoch ``last_epoch``."""
+
+    def step(self) -> None:
+        """Goes on by one epoch (one batch for CyclicLR and OneCycleLR)."""
+        self._step_count += 1
+        self.last_epoch += 1
+        self._set(self.get_lr())
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rates that the last step set."""
+        return self._last_lr
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer."""
+        return {key: value for key, value in vars(self).items() if key != "optimizer"}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over what ``state_dict`` gave."""
+        vars(self).update(state_dict)
+
+    def _initial_step(self) -> None:
+        """The step to the first epoch, which finds the rates of a loaded optimizer as they are to be."""
+        self._step_count = 0
+        self._is_initial = True
+        self.step()
+        self._is_initial = False
+
+    def _restart(self) -> None:
+        """Goes to epoch 0, where another schedule was before."""
+        self.last_epoch = 0
+        self._set(self._closed_form())
+
+    def _closed_form(self) -> list[float]:
+        """The rates in ``last_epoch`` from the initial ones, for schedules that know them without the present ones."""
+        return self.get_lr()
+
+    def _present(self) -> list[float]:
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def _set(self, lrs: Sequence[float]) -> None:
+        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+            group["lr"] = lr
+        self._last_lr = self._present()
+
+
+def expect_optimizer(schedule: object, optimizer: object) -> None:
+    """Raises ArgumentError for anything else."""
+    if not isinstance(optimizer, Optimizer):
+        raise at.ArgumentError(f"{type(schedule).__name__}: expected an Optimizer, got {type(optimizer).__name__}")
+
+
+def per_group(schedule: object, name: str, value: Any, optimizer: Optimizer) -> list[Any]:
+    """One value for each parameter group, of a list of them or of one for all."""
+    count = len(optimizer.param_groups)
+    values = list(value) if isinstance(value, (list, tuple)) else [value] * count
+    if len(values) != count:
+        raise at.InvalidValueError(
+            f"{type(schedule).__name__}: expected one {name} per parameter group ({count}), got {len(values)}"
+        )
+    return values
+
+
+def saved_function(function: Callable[..., Any] | None) -> dict[str, Any] | None:
+    """What of a function can be saved: the attributes of an object that is called, nothing of a plain function."""
+    return None if function is None or isinstance(function, types.FunctionType) else dict(vars(function))
