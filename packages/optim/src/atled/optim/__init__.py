@@ -13,18 +13,23 @@ from atled.optim._adagrad import Adadelta, Adagrad, RMSprop
 from atled.optim._adam import Adam, AdamW
 from atled.optim._adam_kin import Adamax, NAdam, RAdam
 from atled.optim._clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+from atled.optim._lbfgs import LBFGS
+from atled.optim._matrices import Adafactor, Muon
 from atled.optim._optimizer import Optimizer
 from atled.optim._rprop import ASGD, Rprop
 from atled.optim._sgd import SGD
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",

@@ -19,6 +19,14 @@ def _is_leaf(param: Tensor) -> bool:
     return "is_leaf" not in _registry.names("atled.tensor_attributes") or bool(param.is_leaf)
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """The tensor as one that nothing is recorded of, over the same memory."""
+    from atled.core import _registry
+
+    found: Tensor = tensor.detach() if "detach" in _registry.names("atled.tensor_attributes") else tensor
+    return found
+
+
 class Optimizer:
     """Base of the optimizers.
 
