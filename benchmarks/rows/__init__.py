@@ -13,6 +13,7 @@ from benchmarks.rows import (
     reductions,
     sharing,
     sorting,
+    steps,
     tiny,
     training,
     transforms,
@@ -22,6 +23,7 @@ from benchmarks.rows.row import Row
 GROUPS = {
     "tiny": tiny.rows,
     "training": training.rows,
+    "steps": steps.rows,
     "transforms": transforms.rows,
     "graphs": graphs.rows,
     "elementwise": elementwise.fresh,
