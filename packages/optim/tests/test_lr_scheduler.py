@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -187,6 +188,35 @@ def test_one_schedule_after_the_other() -> None:
         found += schedule.get_last_lr()
     cosine = [0.2 * (1 + math.cos(math.pi * epoch / 4)) for epoch in range(5)]
     np.testing.assert_allclose(found, [0.1, 0.2, 0.3, 0.4, *cosine], atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda optimizer: lr_scheduler.MultiStepLR(optimizer, [2, 5, 5]),
+        lambda optimizer: lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch),
+        lambda optimizer: lr_scheduler.CyclicLR(optimizer, 0.1, 0.2, 3, mode="exp_range", gamma=0.9),
+        lambda optimizer: lr_scheduler.OneCycleLR(optimizer, 0.5, 20),
+        lambda optimizer: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 3, 2),
+        lambda optimizer: lr_scheduler.SequentialLR(
+            optimizer, [lr_scheduler.ConstantLR(optimizer), lr_scheduler.ExponentialLR(optimizer, 0.9)], [4]
+        ),
+    ],
+    ids=["steps", "function", "cycle", "one cycle", "restarts", "sequence"],
+)
+def test_state_goes_through_a_file(make: Callable[[Any], lr_scheduler.LRScheduler], tmp_path: Path) -> None:
+    optimizers = [sgd(), sgd()]
+    whole, resumed = (make(optimizer) for optimizer in optimizers)
+    for _ in range(4):
+        whole.step()
+    at.save({"optimizer": optimizers[0].state_dict(), "schedule": whole.state_dict()}, tmp_path / "state.safetensors")
+    saved = at.load(tmp_path / "state.safetensors")
+    optimizers[1].load_state_dict(saved["optimizer"])
+    resumed.load_state_dict(saved["schedule"])
+    for _ in range(4):
+        whole.step()
+        resumed.step()
+        assert resumed.get_last_lr() == whole.get_last_lr()
 
 
 def test_schedules_in_schedules() -> None:

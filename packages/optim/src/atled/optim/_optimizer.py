@@ -38,6 +38,9 @@ class Optimizer:
     for those that are no leaves.
     """
 
+    #: Numbers in the state, beside ``step``, that PyTorch keeps as tensors.
+    _numbers: frozenset[str] = frozenset()
+
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise at.ArgumentError(
@@ -163,9 +166,6 @@ class Optimizer:
             }
             for own, other in zip(self.param_groups, groups, strict=True)
         ]
-
-    #: Numbers in the state, beside ``step``, that PyTorch keeps as tensors.
-    _numbers: frozenset[str] = frozenset()
 
     def _adopted(self, key: str, value: Any, param: Tensor) -> Any:
         if isinstance(value, list):

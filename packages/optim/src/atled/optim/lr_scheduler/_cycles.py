@@ -91,9 +91,9 @@ class CyclicLR(LRScheduler):
         """What the height is multiplied by in cycle, or after batch, ``x``."""
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)
-        scale: float = (
-            2.0 ** (1 - x) if self.mode == "triangular2" else self.gamma**x if self.mode == "exp_range" else 1.0
-        )
+        if self.mode == "triangular":
+            return 1.0
+        scale: float = 2.0 ** (1 - x) if self.mode == "triangular2" else self.gamma**x
         return scale
 
     def get_lr(self) -> list[float]:
