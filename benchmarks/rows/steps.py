@@ -11,9 +11,9 @@ from benchmarks.rows.row import Row
 
 #: What each may take of PyTorch's time, for many small parameters and for a large one.
 OPTIMIZERS: dict[str, tuple[dict[str, Any], float, float]] = {
-    "SGD": ({"lr": 1e-3, "momentum": 0.9}, 0.8, 1.3),
-    "Adam": ({}, 0.8, 1.5),
-    "Adagrad": ({}, 0.8, 1.8),
+    "SGD": ({"lr": 1e-3, "momentum": 0.9}, 0.5, 0.8),
+    "Adam": ({}, 0.5, 0.9),
+    "Adagrad": ({}, 0.5, 1.0),
     "Adadelta": ({}, 0.3, 0.6),
     "Adamax": ({}, 0.3, 0.8),
     "NAdam": ({}, 0.3, 0.6),

@@ -63,29 +63,6 @@ void walk(atled_tensor* const* list, int n, F&& flat) {
   }
 }
 
-// Has an update (step.h) change every element of the tensors of parameter i: entries of the lists, of which the
-// gradient, at 1, stays as it is.
-template <class T, class U>
-void apply(const U& update, const typename U::Step& step, const atled_value* lists, uint32_t i) {
-  constexpr int kOperands = U::kOperands;
-  atled_tensor* list[kOperands];
-  for (int k = 0; k < kOperands; ++k) list[k] = entry(lists[k], i);
-  walk<T>(list, kOperands, [&](T* const* given, int64_t n) {
-    // Copies, which nothing that is written can be the same memory as: the loop is then vectorised.
-    const U own = update;
-    const typename U::Step own_step = step;
-    T* at[kOperands];
-    for (int k = 0; k < kOperands; ++k) at[k] = given[k];
-    for (int64_t i = 0; i < n; ++i) {
-      Compute<T> x[kOperands];
-      for (int k = 0; k < kOperands; ++k) x[k] = Compute<T>(at[k][i]);
-      own(own_step, x);
-      for (int k = kOperands - 1; k >= 0; --k)
-        if (k != 1) at[k][i] = T(x[k]);
-    }
-  });
-}
-
 void define_steps();
 void define_clip();
 
