@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import spatial, special
+from scipy import spatial
 
 import atled.core as at
 from atled import nn
@@ -133,25 +133,6 @@ def test_random_slopes() -> None:
     assert nn.RReLU(0.2, 0.4).eval()(at.tensor([-1.0, 2.0])).tolist() == pytest.approx([-0.3, 2.0])
     with pytest.raises(at.InvalidValueError, match="lower <= upper"):
         F.rrelu(x, 0.5, 0.25)
-
-
-def test_gumbel_softmax_samples_the_classes() -> None:
-    at.manual_seed(5)
-    logits = at.tensor([1.0, 2.0, 0.5])
-    shares = F.gumbel_softmax(logits.expand(20000, 3), hard=True).mean(0).numpy()
-    np.testing.assert_allclose(shares, special.softmax([1.0, 2.0, 0.5]), atol=0.02)
-    hard = F.gumbel_softmax(at.zeros(4, 3), 0.5, hard=True, dim=0).numpy()
-    np.testing.assert_allclose(np.sort(hard, 0), [[0.0] * 3] * 3 + [[1.0] * 3], atol=1e-6)
-    soft = F.gumbel_softmax(at.zeros(50, 3), 10.0).numpy()
-    assert soft.min() > 0 and soft.max() < 1
-    np.testing.assert_allclose(soft.sum(1), 1, rtol=1e-6)
-    with pytest.raises(at.InvalidValueError, match="tau > 0"):
-        F.gumbel_softmax(logits, 0)
-    pytest.importorskip("atled.autograd")
-    leaf = at.zeros(4, 3, requires_grad=True)
-    (F.gumbel_softmax(leaf, hard=True) * at.tensor([1.0, 2.0, 4.0])).sum().backward()
-    assert leaf.grad is not None and leaf.grad.abs().amin().item() > 0
-    np.testing.assert_allclose(leaf.grad.numpy().sum(1), 0, atol=1e-6)  # a softmax's
 
 
 def test_activations_in_place() -> None:

@@ -50,6 +50,7 @@ from .modules._dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropo
 from .modules._embedding import Embedding
 from .modules._embedding_bag import EmbeddingBag
 from .modules._fractional import FractionalMaxPool2d, FractionalMaxPool3d
+from .modules._group_norm import GroupNorm
 from .modules._instance import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, LocalResponseNorm
 from .modules._lazy import (
     LazyBatchNorm1d,
@@ -190,6 +191,7 @@ __all__ = [
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",

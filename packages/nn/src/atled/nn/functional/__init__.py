@@ -49,6 +49,7 @@ from ._fractional import (
     fractional_max_pool3d,
     fractional_max_pool3d_with_indices,
 )
+from ._group_norm import group_norm
 from ._instance import instance_norm, local_response_norm
 from ._layer import (
     batch_norm,
@@ -166,6 +167,7 @@ __all__ = [
     "gelu",
     "glu",
     "grid_sample",
+    "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",

@@ -6,7 +6,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from .._ops import one as _one
-from .._parameter import constant
+from .._parameter import constant, detached
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -146,29 +146,37 @@ def softmin(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
     return at.softmax(-input, dim, dtype=dtype)
 
 
-def log_softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
-    """``log(softmax(x))``, computed without overflow."""
-    return at.log_softmax(input, dim, dtype=dtype)
-
-
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
-    """A sample of the softmax's classes that has a gradient: ``softmax((logits + g) / tau)`` with Gumbel noise g.
+    """Draws from the categorical distributions that ``logits`` describe, differentiably (Jang et al. 2017, eq. 2).
 
-    After Jang et al. 2017, section 2. ``hard`` makes it one-hot, with the gradient of the soft sample. The same shape
-    and floating dtype. ``eps`` counts for nothing, as in PyTorch. InvalidValueError unless tau is positive.
+    ``softmax((logits + noise) / tau)`` along ``dim``, with noise of the standard Gumbel distribution: of the shape and
+    floating dtype of ``logits``. ``hard`` answers a one for the largest and zeros elsewhere, with the gradient of the
+    soft answer. ``eps`` is PyTorch's, which ignores it, too. InvalidValueError unless ``tau`` is positive,
+    DTypeError for logits that are not floating.
 
     >>> gumbel_softmax(at.zeros(2, 3), hard=True).sum(-1).tolist()
     [1.0, 1.0]
     """
-    if tau <= 0:
+    if not logits.is_floating_point():
+        raise at.DTypeError(f"gumbel_softmax: expected logits of a floating dtype, got {logits.dtype.name}")
+    if not tau > 0:
         raise at.InvalidValueError(f"gumbel_softmax: expected tau > 0, got {tau}")
-    noise = -at.log(at.empty_like(constant(logits)).exponential_())
-    soft = at.softmax((logits + noise) / tau, dim)
+    # The logarithm of an exponentially distributed number is distributed as Gumbel's, but for its sign. It can be 0.
+    like = detached(logits)
+    wide = at.float64 if like.dtype == at.float64 else at.float32
+    drawn = at.empty_like(like, dtype=wide).exponential_().clamp_(min=at.finfo(wide).eps / 4)
+    noise = drawn.log_().to(like.dtype)
+    soft = at.softmax((logits - noise) / tau, dim)
     if not hard:
         return soft
-    chosen = at.argmax(constant(soft), dim, keepdim=True)
-    one_hot = at.scatter(at.zeros_like(constant(soft)), dim, chosen, value=1.0)
-    return one_hot + (soft - constant(soft))
+    plain = constant(soft)
+    one = at.zeros_like(plain).scatter(dim, plain.argmax(dim, keepdim=True), 1.0)
+    return one - plain + soft
+
+
+def log_softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
+    """``log(softmax(x))``, computed without overflow."""
+    return at.log_softmax(input, dim, dtype=dtype)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -1,0 +1,40 @@
+"""Normalisation of groups of channels."""
+
+from __future__ import annotations
+
+import math
+
+import atled.core as at
+from atled.core import Tensor
+
+from .._ops import several as _several
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Normalises each group of neighbouring channels over all that it holds (Wu & He 2018, eqs. 1 to 6).
+
+    input: ``(N, C, *)``, floats; weight and bias: ``(C,)`` or None. Answers the input's shape and dtype; half precision
+    keeps its statistics in float32. ShapeError where C is no multiple of ``num_groups``, or weight and bias are not of
+    size C; InvalidValueError for ``num_groups`` below 1.
+
+    >>> group_norm(at.tensor([[1.0, 3.0, 4.0, 8.0]]), 2, eps=0.0).tolist()
+    [[-1.0, 1.0, -1.0, 1.0]]
+    """
+    if num_groups < 1:
+        raise at.InvalidValueError(f"group_norm: expected num_groups of at least 1, got {num_groups}")
+    if input.ndim < 2 or input.shape[1] % num_groups:
+        raise at.ShapeError(
+            f"group_norm: expected input (N, C, *) with C a multiple of {num_groups} groups, got {tuple(input.shape)}"
+        )
+    channels = input.shape[1]
+    for name, affine in (("weight", weight), ("bias", bias)):
+        if affine is not None and tuple(affine.shape) != (channels,):
+            raise at.ShapeError(f"group_norm: expected {name} of shape ({channels},), got {tuple(affine.shape)}")
+    size = math.prod(input.shape[1:]) // num_groups
+    groups = input.reshape(input.shape[0], num_groups, size)
+    result = _several.layer_norm(groups, (size,), None, None, eps)[0].reshape(input.shape)
+    column = (channels, *[1] * (input.ndim - 2))
+    result = result if weight is None else result * weight.reshape(column)
+    return result if bias is None else result + bias.reshape(column)
