@@ -43,6 +43,7 @@ from .modules._activation import (
     Threshold,
 )
 from .modules._arrangement import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
+from .modules._attention import MultiheadAttention
 from .modules._containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .modules._convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .modules._distance import CosineSimilarity, PairwiseDistance
@@ -241,6 +242,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",

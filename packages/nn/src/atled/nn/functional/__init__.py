@@ -39,6 +39,7 @@ from ._activation import (
     threshold_,
 )
 from ._arrangement import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
+from ._attention import scaled_dot_product_attention
 from ._bag import embedding_bag
 from ._convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ._ctc import ctc_loss
@@ -89,6 +90,7 @@ from ._margin_loss import (
     multilabel_soft_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from ._multihead import multi_head_attention_forward
 from ._pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -202,6 +204,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -221,6 +224,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",

@@ -1,0 +1,132 @@
+"""Scaled dot-product attention."""
+
+from __future__ import annotations
+
+import math
+
+import atled.core as at
+from atled.core import Tensor
+
+from ._layer import dropout
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """``softmax(query @ key.mT * scale + mask) @ value`` (Vaswani et al. 2017, eq. 1).
+
+    query: ``(*, L, E)``; key: ``(*, S, E)``; value: ``(*, S, V)``; all of one floating dtype. Answers ``(*, L, V)``.
+    Leading dimensions broadcast. With ``enable_gqa`` the third dimension from the end counts heads, and each of the
+    fewer heads of key and value serves as many neighbouring heads of query (Ainslie et al. 2023).
+
+    attn_mask: broadcasts to ``(*, L, S)``; booleans say which keys a query attends to, floats are added before the
+    softmax. A query that attends to no key gets zeros.
+    is_causal: query i attends to keys 0 to i; there may be no ``attn_mask`` then.
+    scale: None for ``1 / sqrt(E)``.
+    dropout_p: weights are dropped with this probability, whatever the mode of a module: give 0 in evaluation.
+
+    ShapeError where the sizes do not fit, DTypeError for other dtypes, ArgumentError for ``attn_mask`` together with
+    ``is_causal``.
+
+    >>> scaled_dot_product_attention(at.ones(1, 3), at.ones(2, 3), at.tensor([[1.0], [3.0]])).tolist()
+    [[2.0]]
+    """
+    _check_operands(query, key, value, enable_gqa)
+    if is_causal and attn_mask is not None:
+        raise at.ArgumentError("scaled_dot_product_attention: expected attn_mask or is_causal, got both")
+    return attend(query, key, value, bias_of(attn_mask, query), dropout_p, is_causal, scale, enable_gqa)[0]
+
+
+def _check_operands(query: Tensor, key: Tensor, value: Tensor, grouped: bool) -> None:
+    op = "scaled_dot_product_attention"
+    shapes = f"got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
+    if not query.is_floating_point() or not query.dtype == key.dtype == value.dtype:
+        raise at.DTypeError(
+            f"{op}: expected query, key and value of one floating dtype, got {query.dtype.name}, {key.dtype.name} and "
+            f"{value.dtype.name}; convert them, for example key.to(query.dtype)"
+        )
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise at.ShapeError(f"{op}: expected query (*, L, E), key (*, S, E) and value (*, S, V), {shapes}")
+    if query.shape[-1] != key.shape[-1] or key.shape[-2] != value.shape[-2]:
+        raise at.ShapeError(
+            f"{op}: expected query.shape[-1] == key.shape[-1] and key.shape[-2] == value.shape[-2], {shapes}"
+        )
+    if grouped:
+        heads = [t.shape[-3] if t.ndim > 2 else 0 for t in (query, key, value)]
+        if not heads[1] or heads[1] != heads[2] or heads[0] % heads[1]:
+            raise at.ShapeError(
+                f"{op}: expected the heads of query, shape[-3], to be a multiple of those of key and value, {shapes}"
+            )
+
+
+class Bias:
+    """What is added to the scores, and which queries it leaves without any key."""
+
+    def __init__(self, added: Tensor, empty: Tensor) -> None:
+        self.added, self.empty = added, empty
+
+
+def bias_of(mask: Tensor | None, query: Tensor) -> Bias | None:
+    """Of a mask; for queries without keys nothing is added, so that their softmax and its gradient stay finite."""
+    if mask is None:
+        return None
+    if mask.dtype == at.bool:
+        empty = ~mask.any(-1, keepdim=True)
+        allowed = mask | empty
+        zero = at.zeros((), dtype=query.dtype, device=mask.device)
+        return Bias(at.where(allowed, zero, -math.inf), empty)
+    if not mask.is_floating_point() or mask.dtype not in (query.dtype, at.float32):
+        raise at.DTypeError(
+            f"scaled_dot_product_attention: expected attn_mask of bool or {query.dtype.name}, got {mask.dtype.name}"
+        )
+    empty = (mask == -math.inf).all(-1, keepdim=True)
+    return Bias(at.where(empty, 0.0, mask).to(query.dtype), empty)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Bias | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    grouped: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The attended values, and the weights as they were multiplied, for queries without keys as well."""
+    size = query.shape[-1]
+    query = query * ((1 / math.sqrt(size) if size else 1.0) if scale is None else scale)
+    if grouped:
+        # The heads of query that share a head of key become more queries of that head.
+        heads, length = query.shape[-3], query.shape[-2]
+        query = _regrouped(query, key.shape[-3])
+    scores = at.matmul(query, key.mT)
+    if grouped:
+        scores = scores.reshape(*scores.shape[:-3], heads, length, scores.shape[-1])
+    if bias is not None:
+        scores = scores + bias.added
+    elif is_causal:
+        scores = scores + _causal(scores)
+    weights = dropout(at.softmax(scores, -1), dropout_p)
+    result = at.matmul(_regrouped(weights, value.shape[-3]) if grouped else weights, value)
+    if grouped:
+        result = result.reshape(*result.shape[:-3], heads, length, value.shape[-1])
+    return result if bias is None else at.where(bias.empty, 0.0, result), weights
+
+
+def _regrouped(rows: Tensor, heads: int) -> Tensor:
+    """(*, H, L, E) as (*, heads, H / heads * L, E)."""
+    return rows.reshape(*rows.shape[:-3], heads, rows.shape[-3] // heads * rows.shape[-2], rows.shape[-1])
+
+
+def _causal(scores: Tensor) -> Tensor:
+    """(L, S): minus infinity where a query would see a later key."""
+    full = at.full(tuple(scores.shape[-2:]), -math.inf, dtype=scores.dtype, device=scores.device)
+    return full.triu(1)
