@@ -12,6 +12,7 @@ void define_loss();
 void define_normalization();
 void define_padding();
 void define_pooling();
+void define_recurrent();
 
 void add_activation();
 void add_dropout();
@@ -21,5 +22,6 @@ void add_loss();
 void add_layer_norm();
 void add_batch_norm();
 void add_pooling();
+void add_recurrent();
 
 }  // namespace atled::nn

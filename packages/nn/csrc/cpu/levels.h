@@ -14,6 +14,7 @@
 #include "atled/levels.hpp"
 #include "atled/philox.h"
 #include "functors/math.h"
+#include "functors/recurrent.h"
 
 namespace atled::nn {
 

@@ -254,6 +254,59 @@ ATLED_TARGET static void spread_columns(const A* x, int64_t stride, A* y, int64_
   for (int64_t i = 0; i < n; ++i) y[i * s] += x[i];
 }
 
+// ---- recurrent cells: one row, in which the gates lie one after the other, n elements of each ----
+
+template <class T, class A>
+ATLED_TARGET static void lstm_values(const T* gates, const T* cx, T* hy, T* cy, int64_t n) {
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) {
+    const Lstm<A> s(static_cast<A>(gates[k]), static_cast<A>(gates[n + k]), static_cast<A>(gates[2 * n + k]),
+                    static_cast<A>(gates[3 * n + k]), static_cast<A>(cx[k]));
+    hy[k] = static_cast<T>(s.hidden());
+    cy[k] = static_cast<T>(s.next());
+  }
+}
+
+template <class T, class A>
+ATLED_TARGET static void lstm_slopes(const T* grad_h, const T* grad_c, const T* gates, const T* cx, T* to_gates, T* to_cx, int64_t n) {
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) {
+    const Lstm<A> s(static_cast<A>(gates[k]), static_cast<A>(gates[n + k]), static_cast<A>(gates[2 * n + k]),
+                    static_cast<A>(gates[3 * n + k]), static_cast<A>(cx[k]));
+    const A g = static_cast<A>(grad_h[k]), through = s.through(g, static_cast<A>(grad_c[k]));
+    to_gates[k] = static_cast<T>(s.to_input(through));
+    to_gates[n + k] = static_cast<T>(s.to_forget(through));
+    to_gates[2 * n + k] = static_cast<T>(s.to_cell(through));
+    to_gates[3 * n + k] = static_cast<T>(s.to_output(g));
+    to_cx[k] = static_cast<T>(s.to_cx(through));
+  }
+}
+
+template <class T, class A>
+ATLED_TARGET static void gru_values(const T* x, const T* h, const T* hx, T* hy, int64_t n) {
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) {
+    const Gru<A> s(static_cast<A>(x[k]), static_cast<A>(x[n + k]), static_cast<A>(x[2 * n + k]), static_cast<A>(h[k]),
+                   static_cast<A>(h[n + k]), static_cast<A>(h[2 * n + k]), static_cast<A>(hx[k]));
+    hy[k] = static_cast<T>(s.hidden());
+  }
+}
+
+template <class T, class A>
+ATLED_TARGET static void gru_slopes(const T* grad, const T* x, const T* h, const T* hx, T* to_x, T* to_h, T* to_hx, int64_t n) {
+#pragma omp simd
+  for (int64_t k = 0; k < n; ++k) {
+    const Gru<A> s(static_cast<A>(x[k]), static_cast<A>(x[n + k]), static_cast<A>(x[2 * n + k]), static_cast<A>(h[k]),
+                   static_cast<A>(h[n + k]), static_cast<A>(h[2 * n + k]), static_cast<A>(hx[k]));
+    const A g = static_cast<A>(grad[k]), to_new = s.to_new(g);
+    to_x[k] = to_h[k] = static_cast<T>(s.to_reset(to_new));
+    to_x[n + k] = to_h[n + k] = static_cast<T>(s.to_update(g));
+    to_x[2 * n + k] = static_cast<T>(to_new);
+    to_h[2 * n + k] = static_cast<T>(to_new * s.r);
+    to_hx[k] = static_cast<T>(g * s.z);
+  }
+}
+
 // ---- random numbers ----
 
 // The four words of n counters, word k of counter i at words[k * n + i].

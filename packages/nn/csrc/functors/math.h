@@ -124,4 +124,11 @@ ATLED_INLINE T sigmoid(T x) {
   return T(1) / (T(1) + exponential(-x));
 }
 
+// With exp(-2 |x|) - 1, which keeps small results' digits.
+template <class T>
+ATLED_INLINE T hyperbolic_tangent(T x) {
+  const T e = exponential_minus_one(T(-2) * (x < 0 ? -x : x)), y = -e / (e + T(2));
+  return x < 0 ? -y : y;
+}
+
 }  // namespace atled::nn
