@@ -26,6 +26,9 @@ model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPo
 assert model.eval()(at.ones(2, 1, 8, 8)).shape == (2, 3)
 model.requires_grad_(False).zero_grad()
 assert "(0 trainable" in str(nn.summary(model, at.ones(1, 1, 8, 8)))
+x = at.ones(3, 2, 4)
+assert nn.Transformer(4, 2, 1, 1, 6)(x, x).shape == nn.GRU(4, 4)(nn.LSTM(4, 4)(x)[0])[0].shape == x.shape
+assert nn.functional.gumbel_softmax(x, hard=True).sum().item() == 6
 assert nn.utils.clip_grad_norm_(model.parameters(), 1.0).item() == 0
 try:
     model(at.ones(2, 1, 8, 8)).sum().backward()

@@ -44,6 +44,7 @@ from .modules._activation import (
 )
 from .modules._arrangement import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
 from .modules._attention import MultiheadAttention
+from .modules._cells import GRUCell, LSTMCell, RNNCell
 from .modules._containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .modules._convolution import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .modules._distance import CosineSimilarity, PairwiseDistance
@@ -115,6 +116,7 @@ from .modules._pooling import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
+from .modules._recurrent import GRU, LSTM, RNN
 from .modules._resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from .modules._shape import (
     CircularPad1d,
@@ -153,6 +155,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -198,6 +203,7 @@ __all__ = [
     "Fold",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -215,6 +221,7 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
     "LayerNorm",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
@@ -260,6 +267,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",

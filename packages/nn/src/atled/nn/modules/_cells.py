@@ -1,0 +1,161 @@
+"""Cells: one step of a recurrent layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import atled.core as at
+from atled.core import Tensor
+
+from .. import init
+from .._module import Module
+from .._parameter import Parameter
+from .._recurrence import GATES, State, Weights, gates_of, step_of
+
+
+class _Cell(Module):
+    weight_ih: Parameter
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
+    def __init__(
+        self, mode: str, input_size: int, hidden_size: int, bias: bool, device: Any, dtype: at.dtype | None
+    ) -> None:
+        super().__init__()
+        if input_size < 0 or hidden_size < 1:
+            raise at.InvalidValueError(
+                f"{type(self).__name__}: expected hidden_size of at least 1, got {hidden_size} for {input_size} inputs"
+            )
+        self.input_size, self.hidden_size, self.bias, self._mode = input_size, hidden_size, bias, mode
+        rows = GATES[mode] * hidden_size
+        for name, columns in (("weight_ih", input_size), ("weight_hh", hidden_size)):
+            self.register_parameter(name, Parameter(at.empty(rows, columns, device=device, dtype=dtype)))
+        for name in ("bias_ih", "bias_hh"):
+            vector = Parameter(at.empty(rows, device=device, dtype=dtype)) if bias else None
+            self.register_parameter(name, vector)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws all parameters uniformly in ``±1 / sqrt(hidden_size)``."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def _step(self, input: Tensor, hx: State | None) -> State:
+        """The next state, with a batch or without as the input."""
+        name, size = type(self).__name__, self.hidden_size
+        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
+            raise at.ShapeError(
+                f"{name}: expected input (N, {self.input_size}) or ({self.input_size},), got {tuple(input.shape)}"
+            )
+        lead = tuple(input.shape[:-1])
+        if hx is None:
+            zeros = at.zeros(*lead, size, dtype=input.dtype, device=input.device)
+            hx = (zeros, zeros) if self._mode == "LSTM" else (zeros,)
+        for part in hx:
+            if tuple(part.shape) != (*lead, size):
+                raise at.ShapeError(f"{name}: expected hx of shape {(*lead, size)}, got {tuple(part.shape)}")
+        weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        if lead:
+            return step_of(self._mode, weights)(gates_of(self._mode, input, weights), hx)
+        rows = tuple(part.unsqueeze(0) for part in hx)
+        state = step_of(self._mode, weights)(gates_of(self._mode, input.unsqueeze(0), weights), rows)
+        return tuple(part.squeeze(0) for part in state)
+
+    def extra_repr(self) -> str:
+        """The sizes, and what is not the default."""
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+class RNNCell(_Cell):
+    """``tanh(W_ih x + b_ih + W_hh h + b_hh)`` (Elman 1990), or ``relu`` in the place of ``tanh``.
+
+    Input ``(N, input_size)`` or ``(input_size,)``, hidden state ``(N, hidden_size)`` or ``(hidden_size,)``.
+
+    >>> import atled.core as at
+    >>> RNNCell(3, 5)(at.ones(2, 3)).shape
+    (2, 5)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: at.dtype | None = None,
+    ) -> None:
+        super().__init__(mode_of("RNNCell", nonlinearity), input_size, hidden_size, bias, device, dtype)
+        self.nonlinearity = nonlinearity
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The next hidden state; ``hx`` None stands for zeros."""
+        return self._step(input, None if hx is None else (hx,))[0]
+
+    def extra_repr(self) -> str:
+        """The sizes, and what is not the default."""
+        return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+
+
+def mode_of(layer: str, nonlinearity: str) -> str:
+    """The mode of an Elman network; InvalidValueError for another nonlinearity than tanh and relu."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise at.InvalidValueError(f"{layer}: expected nonlinearity 'tanh' or 'relu', got {nonlinearity!r}")
+    return f"RNN_{nonlinearity.upper()}"
+
+
+class LSTMCell(_Cell):
+    """One step of an LSTM (Hochreiter & Schmidhuber 1997), as `LSTM` computes it.
+
+    Input ``(N, input_size)`` or ``(input_size,)``; hidden state and cell ``(N, hidden_size)`` or ``(hidden_size,)``.
+
+    >>> import atled.core as at
+    >>> hidden, cell = LSTMCell(3, 5)(at.ones(2, 3))
+    >>> hidden.shape, cell.shape
+    ((2, 5), (2, 5))
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: at.dtype | None = None,
+    ) -> None:
+        super().__init__("LSTM", input_size, hidden_size, bias, device, dtype)
+
+    def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """The next hidden state and cell; ``hx`` has those before, and None stands for zeros."""
+        if hx is not None and (isinstance(hx, Tensor) or len(hx) != 2):
+            raise at.ArgumentError("LSTMCell: expected hx to be a pair of the hidden state and the cell")
+        hidden, cell = self._step(input, None if hx is None else tuple(hx))
+        return hidden, cell
+
+
+class GRUCell(_Cell):
+    """One step of a gated recurrent unit (Cho et al. 2014), as `GRU` computes it.
+
+    Input ``(N, input_size)`` or ``(input_size,)``, hidden state ``(N, hidden_size)`` or ``(hidden_size,)``.
+
+    >>> import atled.core as at
+    >>> GRUCell(3, 5)(at.ones(2, 3)).shape
+    (2, 5)
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: at.dtype | None = None,
+    ) -> None:
+        super().__init__("GRU", input_size, hidden_size, bias, device, dtype)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """The next hidden state; ``hx`` None stands for zeros."""
+        return self._step(input, None if hx is None else (hx,))[0]
