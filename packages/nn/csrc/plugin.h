@@ -4,6 +4,7 @@
 namespace atled::nn {
 
 void define_activation();
+void define_attention();
 void define_convolution();
 void define_dropout();
 void define_embedding();

@@ -12,6 +12,7 @@ import pytest
 import atled.core as at
 from atled import nn
 from atled.nn import functional as F
+from atled.nn.functional import _attention
 
 RNG = np.random.default_rng(11)
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -42,7 +43,11 @@ def numbers(mask: Array) -> Array:
 @pytest.mark.parametrize("kind", ["none", "causal", "bool", "float", "row"])
 @pytest.mark.parametrize("sizes", [(1, 1), (5, 7), (6, 3)])
 @pytest.mark.parametrize("heads", [4, 2, 1])
-def test_scaled_dot_product_attention(kind: str, sizes: tuple[int, int], heads: int) -> None:
+@pytest.mark.parametrize("block", [0, 2])
+def test_scaled_dot_product_attention(
+    kind: str, sizes: tuple[int, int], heads: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_attention, "_block", lambda *_: block)
     length, keys = sizes
     q, k, v = draw(2, 4, length, 6), draw(2, heads, keys, 6), draw(2, heads, keys, 3)
     masks: dict[str, Array] = {
@@ -84,9 +89,40 @@ def test_attention_broadcasts_and_drops() -> None:
     assert dropped != 1 and abs(dropped - 1) < 0.03
 
 
+def test_when_attention_goes_by_blocks() -> None:
+    """Long causal queries leave keys out; other scores are made at once as long as they are few."""
+    cases = {
+        (128, 128): (0, 0, 0), (200, 200): (128, 0, 0), (8192, 512): (128, 0, 0),
+        (8192, 2048): (128, 0, 4096), (16384, 8192): (128, 1024, 1024), (64, 1 << 20): (64, 0, 64),
+    }  # fmt: skip
+    for (length, keys), expected in cases.items():
+        q, k = at.empty(1, length, 4), at.empty(1, keys, 4)
+        settings = (True, False), (False, True), (False, False)
+        assert tuple(_attention._block(q, k, *each) for each in settings) == expected
+    q = at.empty(1, 1025, 4, device="meta")
+    assert _attention._block(q, q, True, True) == 1024 and _attention._block(q[:, 1:], q, True, True) == 0
+
+
+def test_long_causal_attention() -> None:
+    q, k, v = draw(300, 5), draw(300, 5), draw(300, 4)
+    expected, _ = attended(q, k, v, np.triu(np.full((300, 300), -math.inf), 1))
+    got = F.scaled_dot_product_attention(*map(at.from_numpy, (q, k, v)), is_causal=True)
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-13)
+
+
+def test_blocks_need_little_memory() -> None:
+    q = at.from_numpy(draw(4, 1024, 8)).float()
+    at.reset_peak_memory()
+    before = at.memory_stats()["live_bytes"]
+    F.scaled_dot_product_attention(q, q, q, is_causal=True)
+    assert at.memory_stats()["peak_bytes"] - before < 6 << 20  # all scores are 16 MB
+
+
 @pytest.mark.parametrize("kind", ["none", "causal", "mask"])
-def test_gradients_of_attention(kind: str) -> None:
+@pytest.mark.parametrize("block", [0, 2])
+def test_gradients_of_attention(kind: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     autograd = pytest.importorskip("atled.autograd")
+    monkeypatch.setattr(_attention, "_block", lambda *_: block)
     inputs = [at.from_numpy(draw(*shape)).requires_grad_() for shape in ((4, 3, 2), (2, 4, 2), (2, 4, 3), (3, 4))]
     unmasked = at.tensor([[False] * 4, [True, False, True, True], [True] * 4])
 
@@ -107,6 +143,7 @@ def test_bad_operands_of_attention() -> None:
         (at.DTypeError, "got float32, float64 and float32", (x, x.double(), x), {}),
         (at.DTypeError, "one floating dtype, got int64", (x.long(), x.long(), x.long()), {}),
         (at.DTypeError, "attn_mask of bool or float32, got int64", (x, x, x, at.ones(3, 3).long()), {}),
+        (at.ShapeError, r"attn_mask that broadcasts to \(\*, 3, 3\), got \(2, 3\)", (x, x, x, at.ones(2, 3)), {}),
         (at.ShapeError, r"query.shape\[-1\] == key.shape\[-1\].*got \(2, 3, 4\)", (x, at.ones(2, 3, 5), x), {}),
         (at.ShapeError, r"key.shape\[-2\] == value.shape\[-2\]", (x, x, at.ones(2, 2, 4)), {}),
         (at.ShapeError, r"key \(\*, S, E\)", (x, at.ones(4), x), {}),
@@ -200,6 +237,15 @@ def test_multihead_attention_without_a_batch() -> None:
     np.testing.assert_allclose(at.Tensor(weights).numpy(), at.Tensor(batched[1][0]).numpy(), atol=1e-14)
 
 
+@pytest.mark.parametrize("settings", [{}, {"add_zero_attn": True}])
+def test_multihead_attention_with_a_causal_mask(settings: dict[str, bool]) -> None:
+    layer = nn.MultiheadAttention(4, 2, dtype=at.float64, **settings)
+    x, causal = at.from_numpy(draw(200, 1, 4)), nn.Transformer.generate_square_subsequent_mask(200, dtype=at.float64)
+    expected, _ = layer(x, x, x, attn_mask=causal)
+    got, _ = layer(x, x, x, attn_mask=causal, is_causal=True, need_weights=False)
+    np.testing.assert_allclose(at.Tensor(got).numpy(), at.Tensor(expected).numpy(), atol=1e-13)
+
+
 @pytest.mark.parametrize("first", [False, True])
 def test_inputs_that_are_one_tensor_share_a_product(first: bool) -> None:
     layer = nn.MultiheadAttention(4, 2, batch_first=first, dtype=at.float64)
@@ -251,6 +297,14 @@ def test_gradients_of_multihead_attention() -> None:
         return func.functional_call(layer, state, (x, x, x), {"attn_mask": causal})
 
     assert autograd.gradcheck(call, (at.from_numpy(draw(3, 2, 4)).requires_grad_(), *values))
+
+
+def test_nothing_to_attend_with_or_to() -> None:
+    x, nothing = at.ones(3, 2, 4), at.ones(0, 2, 4)
+    layer = nn.MultiheadAttention(4, 2)
+    assert layer(nothing, x, x)[0].shape == (0, 2, 4)
+    assert layer(x, nothing, nothing)[0].shape == (3, 2, 4)
+    assert F.scaled_dot_product_attention(x, at.ones(3, 0, 4), at.ones(3, 0, 5)).tolist() == [[[0] * 5] * 2] * 3
 
 
 def test_dropout_of_weights_is_for_training() -> None:

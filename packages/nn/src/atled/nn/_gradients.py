@@ -8,7 +8,7 @@ from typing import Any
 import atled.core as at
 from atled.core import Tensor
 
-from . import _recurrent_gradients
+from . import _attention_gradients, _recurrent_gradients
 from ._ops import one as _one
 from ._ops import several as _several
 
@@ -17,6 +17,7 @@ def register(rule: Any) -> None:
     """Registers all rules; what the entry point of the group ``atled.gradients`` names."""
     for family in (_linear, _convolution, _pooling, _padding, _normalization, _lookup, _losses, _activations):
         family(rule)
+    _attention_gradients.register(rule)
     _recurrent_gradients.register(rule)
 
 

@@ -7,7 +7,13 @@ import math
 import atled.core as at
 from atled.core import Tensor
 
+from .._ops import one as _one
+from .._parameter import requires_grad
 from ._layer import dropout
+
+# Of scores that are made at once: in a block, and of all where there are gradients, which keep them.
+_MOST = 1 << 23
+_MOST_LEARNING = 1 << 26
 
 
 def scaled_dot_product_attention(
@@ -41,7 +47,18 @@ def scaled_dot_product_attention(
     _check_operands(query, key, value, enable_gqa)
     if is_causal and attn_mask is not None:
         raise at.ArgumentError("scaled_dot_product_attention: expected attn_mask or is_causal, got both")
-    return attend(query, key, value, bias_of(attn_mask, query), dropout_p, is_causal, scale, enable_gqa)[0]
+    bias = bias_of(attn_mask, query)
+    if bias is not None:
+        _check_mask(bias.added, query.shape[-2], key.shape[-2])
+    return attended(query, key, value, bias, dropout_p, is_causal, scale, enable_gqa)
+
+
+def _check_mask(mask: Tensor, length: int, keys: int) -> None:
+    if mask.shape[-2] not in (1, length) or mask.shape[-1] not in (1, keys):
+        raise at.ShapeError(
+            f"scaled_dot_product_attention: expected attn_mask that broadcasts to (*, {length}, {keys}), "
+            f"got {tuple(mask.shape)}"
+        )
 
 
 def _check_operands(query: Tensor, key: Tensor, value: Tensor, grouped: bool) -> None:
@@ -77,6 +94,7 @@ def bias_of(mask: Tensor | None, query: Tensor) -> Bias | None:
     """Of a mask; for queries without keys nothing is added, so that their softmax and its gradient stay finite."""
     if mask is None:
         return None
+    mask = mask if mask.ndim > 1 else mask.reshape(1, -1)
     if mask.dtype == at.bool:
         empty = ~mask.any(-1, keepdim=True)
         allowed = mask | empty
@@ -90,6 +108,52 @@ def bias_of(mask: Tensor | None, query: Tensor) -> Bias | None:
     return Bias(at.where(empty, 0.0, mask).to(query.dtype), empty)
 
 
+def attended(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Bias | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    grouped: bool = False,
+) -> Tensor:
+    """The attended values alone, by blocks of queries where that saves time or much memory."""
+    learning = any(requires_grad(t) for t in (query, key, value))
+    block = 0 if dropout_p else _block(query, key, is_causal, learning)
+    if not block:
+        return attend(query, key, value, bias, dropout_p, is_causal, scale, grouped)[0]
+    if grouped:
+        shared = query.shape[-3] // key.shape[-3]
+        key, value = key.repeat_interleave(shared, -3), value.repeat_interleave(shared, -3)
+    added = None if bias is None else bias.added
+    operands = (query, key, value)
+    lead = at.broadcast_shapes(*(t.shape[:-2] for t in operands), () if added is None else added.shape[:-2])
+    query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in operands)
+    result = _one.attention(query, key, value, added, is_causal, _scale(query, scale), block)
+    return result if bias is None else at.where(bias.empty, 0.0, result)
+
+
+def _block(query: Tensor, key: Tensor, is_causal: bool, learning: bool) -> int:
+    """How many queries to attend with at a time; 0 for all at once.
+
+    Blocks leave out the keys that causal queries do not see, and need less memory, but gradients compute all scores
+    again. On other devices than the CPU a launch costs more than what small blocks leave out.
+    """
+    length, keys = query.shape[-2], key.shape[-2]
+    causal_rows = 128 if query.device.type == "cpu" else 1024
+    if is_causal and length > causal_rows:
+        return causal_rows
+    pairs = math.prod(query.shape[:-1]) * keys
+    if pairs <= (_MOST_LEARNING if learning else _MOST):
+        return 0
+    return max(64, length * _MOST // pairs)
+
+
+def _scale(query: Tensor, given: float | None) -> float:
+    return given if given is not None else 1 / math.sqrt(max(query.shape[-1], 1))
+
+
 def attend(
     query: Tensor,
     key: Tensor,
@@ -101,8 +165,7 @@ def attend(
     grouped: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The attended values, and the weights as they were multiplied, for queries without keys as well."""
-    size = query.shape[-1]
-    query = query * ((1 / math.sqrt(size) if size else 1.0) if scale is None else scale)
+    query = query * _scale(query, scale)
     if grouped:
         # The heads of query that share a head of key become more queries of that head.
         heads, length = query.shape[-3], query.shape[-2]

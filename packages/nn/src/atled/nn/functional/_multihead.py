@@ -8,7 +8,7 @@ from typing import NamedTuple
 import atled.core as at
 from atled.core import Tensor
 
-from ._attention import attend, bias_of
+from ._attention import attend, attended, bias_of
 from ._layer import linear
 
 _OP = "multi_head_attention_forward"
@@ -63,7 +63,8 @@ def multi_head_attention_forward(
     static_k, static_v: ``(N * num_heads, S, E / num_heads)``, in place of the mapped key and value.
     attn_mask: ``(L, S)`` or ``(N * num_heads, L, S)``, key_padding_mask: ``(N, S)`` or ``(S,)``. Booleans are true
     where attention is *not* allowed, other than in `scaled_dot_product_attention`; floats are added.
-    is_causal: says that ``attn_mask``, which has to be given, is the causal one.
+    is_causal: says that ``attn_mask``, which has to be given, is the causal one; where that saves work (no weights, no
+    padding and no keys added) the mask's values are not looked at then.
 
     Answers the output ``(L, N, E)`` or ``(L, E)``, and with ``need_weights`` the weights ``(N, L, S)`` or ``(L, S)``,
     which are the mean over the heads, or with ``average_attn_weights=False`` ``(N, num_heads, L, S)`` or
@@ -148,17 +149,22 @@ def attend_in_heads(
         k, v = at.cat([k, zero], 2), at.cat([v, zero], 2)
     added = (projections.bias_k is not None) + add_zero_attn
     mask = _mask(key_padding_mask, attn_mask, (*q.shape[:3], k.shape[2]), added, query.dtype)
-    bias = bias_of(mask, q)
-    attended, weights = attend(q, k, v, bias, dropout_p)
-    merged = attended.permute(0, 2, 1, 3) if batch_first else attended.permute(2, 0, 1, 3)
-    output = linear(merged.reshape(*merged.shape[:2], -1), projections.out_weight, projections.out_bias)
-    output = output if batched else output.squeeze(0)
-    if not need_weights:
-        return output, None
-    if bias is not None:
-        weights = at.where(bias.empty, 0.0, weights)
-    weights = weights.mean(1) if average_attn_weights else weights
-    return output, weights if batched else weights.squeeze(0)
+    # A causal mask alone needs no tensor: taken at its word, as PyTorch takes it.
+    causal = is_causal and not need_weights and key_padding_mask is None and not added
+    bias = None if causal else bias_of(mask, q)
+    weights = None
+    if need_weights:
+        values, weights = attend(q, k, v, bias, dropout_p)
+        weights = weights if bias is None else at.where(bias.empty, 0.0, weights)
+        weights = weights.mean(1) if average_attn_weights else weights
+    else:
+        values = attended(q, k, v, bias, dropout_p, causal)
+    merged = values.permute(0, 2, 1, 3) if batch_first else values.permute(2, 0, 1, 3)
+    merged = merged.reshape(*merged.shape[:2], num_heads * merged.shape[3])
+    output = linear(merged, projections.out_weight, projections.out_bias)
+    if batched:
+        return output, weights
+    return output.squeeze(0), None if weights is None else weights.squeeze(0)
 
 
 def _check(inputs: tuple[Tensor, Tensor, Tensor], num_heads: int, projections: Projections, causal_alone: bool) -> None:
