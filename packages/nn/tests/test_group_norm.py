@@ -33,13 +33,21 @@ def reference(x: Any, groups: int, weight: Any, bias: Any, eps: float) -> Any:
 @pytest.mark.parametrize("groups", [1, 2, 3])
 def test_group_norm(shape: tuple[int, ...], groups: int) -> None:
     x, w, b = draw(*shape) * 3 + 1, draw(6), draw(6)
-    for dtype, tolerance in ((at.float64, 1e-12), (at.float32, 1e-5)):
+    for dtype, tolerance in ((at.float64, 1e-12), (at.float32, 1e-5), (at.bfloat16, 0.1)):
         input, weight, bias = (at.from_numpy(v).to(dtype) for v in (x, w, b))
         got = F.group_norm(input, groups, weight, bias, 1e-3)
         assert got.dtype == dtype
-        np.testing.assert_allclose(got.numpy(), reference(x, groups, w, b, 1e-3), atol=tolerance)
+        np.testing.assert_allclose(got.double().numpy(), reference(x, groups, w, b, 1e-3), atol=tolerance)
     plain = F.group_norm(at.from_numpy(x), groups)
     np.testing.assert_allclose(plain.numpy(), reference(x, groups, np.ones(6), np.zeros(6), 1e-5), atol=1e-12)
+
+
+def test_groups_of_one_element_or_none() -> None:
+    bias = at.from_numpy(draw(4))
+    ones = F.group_norm(at.from_numpy(draw(2, 4)), 4, None, bias)
+    np.testing.assert_array_equal(ones.numpy(), np.broadcast_to(bias.numpy(), (2, 4)))
+    assert F.group_norm(at.ones(0, 4, 3), 2).shape == (0, 4, 3)
+    assert F.group_norm(at.ones(2, 4, 0), 2).shape == (2, 4, 0)
 
 
 def test_group_norm_layer() -> None:
