@@ -15,6 +15,7 @@ import atled.core as at
 at.manual_seed(0)
 x = at.randn(3, 1111)
 y = at.randn(3, 1111)
+d, e, h, c = x.double(), y.double(), x.half(), at.complex(x, y)
 digest = hashlib.sha256()
 for t in (
     at.exp(x), at.tanh(x), at.sin(x * 100), at.erf(x), at.log(at.abs(x)), x * y, x / y, x + y.t().contiguous().t(),
@@ -22,6 +23,12 @@ for t in (
     at.randperm(70_000), at.bernoulli(at.rand(999)), at.empty(999).cauchy_(), at.empty(999).log_normal_(),
     at.view_as_real(at.fft.fft(x)), at.fft.irfft(at.fft.rfft(x, 999)), at.view_as_real(at.fft.fft(at.randn(9000))),
     x.sum(), x.sum(0), x.sum(1), x.var(1), at.logsumexp(x, 1), at.softmax(x, 1), at.softmax(x, 0), at.argmax(x, 1),
+    at.exp(d), at.exp2(d), at.expm1(d), at.log(at.abs(d)), at.log2(at.abs(d)), at.log10(at.abs(d)), at.log1p(at.abs(d)),
+    at.sin(d * 100), at.cos(d * 1e7), at.tan(d), at.tanh(d), at.sinh(d), at.cosh(d), at.sigmoid(d), at.logaddexp(d, e),
+    at.fmod(d, e), at.floor_divide(d, e), at.view_as_real(c / c.flip(1)), at.view_as_real(1 / at.complex(d, e)),
+    at.softmax(d, 1), at.logsumexp(d, 1), at.logsumexp(x.reshape(-1, 11), 1), d.amax(1), d.sum(1),
+    x.reshape(-1, 11).sum(0), h.sum(0), h.sum(1), h.mean(), h.amax(1), h.var(1), at.norm(h, 2, 1), h.prod(1),
+    h.reshape(-1, 11).sum(0),
 ):
     digest.update(t.contiguous().numpy().tobytes())
 print(digest.hexdigest())

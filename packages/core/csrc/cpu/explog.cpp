@@ -11,9 +11,10 @@ template <class F>
 LoopTable float_loops() {
   return LoopTable().unary<F>(Types<float>{}).template unary_plain<F>(Types<double>{});
 }
+// double in vectors, too.
 template <class F>
 LoopTable complex_loops() {
-  return float_loops<F>().template unary_plain<F>(Complexes{});
+  return LoopTable().unary<F>(Floats{}).template unary_plain<F>(Complexes{});
 }
 
 const LoopTable exp_loops = complex_loops<Exp>();
@@ -31,7 +32,7 @@ const LoopTable erfc_loops = float_loops<Erfc>();
 
 template <class F>
 LoopTable pair_loops() {
-  return LoopTable().binary<F>(Types<float>{}).template binary_plain<F>(Types<double>{});
+  return LoopTable().binary<F>(Floats{});
 }
 
 const LoopTable logaddexp_loops = pair_loops<LogAddExp<false>>();

@@ -11,16 +11,17 @@ LoopTable library() {
   return LoopTable().unary_plain<F>(Floats{}).template unary_plain<F>(Complexes{});
 }
 
-// float in vectors at each level.
-template <class F>
+// float in vectors at each level, or double, too.
+template <class F, class T = Types<float>>
 LoopTable in_vectors() {
-  return library<F>().template unary<F>(Types<float>{});
+  return library<F>().template unary<F>(T{});
 }
 
 template <class Fast, class F>
 LoopTable checked() {
   LoopTable t = library<F>();
   t[ATLED_FLOAT32] = ATLED_PICK(unary_checked<float, Fast>);
+  t[ATLED_FLOAT64] = ATLED_PICK(unary_checked<double, Fast>);
   return t;
 }
 
@@ -30,9 +31,9 @@ const LoopTable tan_loops = checked<FastTan, Tan>();
 const LoopTable asin_loops = in_vectors<Asin>();
 const LoopTable acos_loops = in_vectors<Acos>();
 const LoopTable atan_loops = in_vectors<Atan>();
-const LoopTable sinh_loops = in_vectors<Sinh>();
-const LoopTable cosh_loops = in_vectors<Cosh>();
-const LoopTable tanh_loops = in_vectors<Tanh>();
+const LoopTable sinh_loops = in_vectors<Sinh, Floats>();
+const LoopTable cosh_loops = in_vectors<Cosh, Floats>();
+const LoopTable tanh_loops = in_vectors<Tanh, Floats>();
 const LoopTable asinh_loops = in_vectors<Asinh>();
 const LoopTable acosh_loops = in_vectors<Acosh>();
 const LoopTable atanh_loops = in_vectors<Atanh>();

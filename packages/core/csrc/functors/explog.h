@@ -1,5 +1,5 @@
-// Exponentials, logarithms and roots of one element: float by float_math.h on the host, double and complex by the C++
-// library.
+// Exponentials, logarithms and roots of one element: float by float_math.h and double by double_math.h on the host,
+// complex by the C++ library.
 #pragma once
 
 #include <cmath>
@@ -8,23 +8,29 @@
 #include <type_traits>
 
 #include "functors/copy.h"
+#include "functors/double_math.h"
 #include "functors/float_math.h"
 
 namespace atled::core {
 
-// Whether float_math.h computes it. A device's own library is within the same few ulp, and shorter there.
+// Whether float_math.h computes it, or double_math.h. A device's own library is within the same few ulp, and shorter
+// there.
 #if defined(__CUDA_ARCH__)
 template <class T>
 inline constexpr bool by_float_math = false;
+template <class T>
+inline constexpr bool by_own_math = false;
 #else
 template <class T>
 inline constexpr bool by_float_math = std::is_same_v<T, float>;
+template <class T>
+inline constexpr bool by_own_math = std::is_floating_point_v<T>;
 #endif
 
 struct Exp {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (by_own_math<T>)
       return fmath::exp(x);
     else
       return std::exp(x);
@@ -33,7 +39,7 @@ struct Exp {
 struct Exp2 {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (by_own_math<T>)
       return fmath::exp2(x);
     else if constexpr (is_complex_type<T>)
       return std::exp(x * typename T::value_type(0.69314718055994530942));
@@ -44,7 +50,7 @@ struct Exp2 {
 struct Expm1 {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>) {
+    if constexpr (by_own_math<T>) {
       return fmath::expm1(x);
     } else if constexpr (is_complex_type<T>) {
       // exp(a) cos(b) - 1 = expm1(a) cos(b) - 2 sin(b / 2)^2
@@ -60,7 +66,7 @@ struct Expm1 {
 struct Log {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (by_own_math<T>)
       return fmath::log(x);
     else
       return std::log(x);
@@ -69,7 +75,7 @@ struct Log {
 struct Log2 {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (by_own_math<T>)
       return fmath::log2(x);
     else if constexpr (is_complex_type<T>)
       return std::log(x) / typename T::value_type(0.69314718055994530942);
@@ -80,7 +86,7 @@ struct Log2 {
 struct Log10 {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (by_own_math<T>)
       return fmath::log10(x);
     else
       return std::log10(x);
@@ -89,7 +95,7 @@ struct Log10 {
 struct Log1p {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>) {
+    if constexpr (by_own_math<T>) {
       return fmath::log1p(x);
     } else if constexpr (is_complex_type<T>) {
       // log |1 + x| = log1p(a (2 + a) + b^2) / 2
@@ -117,7 +123,7 @@ struct Rsqrt {
 struct Sigmoid {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>) {
+    if constexpr (by_own_math<T>) {
       return fmath::sigmoid(x);
     } else if constexpr (is_complex_type<T>) {
       return T(1) / (T(1) + std::exp(-x));
@@ -172,7 +178,7 @@ struct LogAddExp {
       const double log = log1p_of_fraction(kBase2 ? fmath::exp2(d) : fmath::exp(d));
       rest = static_cast<T>(kBase2 ? log * 1.44269504088896340736 : log);
     } else {
-      rest = std::log1p(kBase2 ? std::exp2(d) : std::exp(d));
+      rest = Log1p{}(kBase2 ? Exp2{}(d) : Exp{}(d));
       if constexpr (kBase2) rest *= static_cast<T>(1.44269504088896340736);
     }
     // Equal infinities: their difference is NaN, their sum themselves.

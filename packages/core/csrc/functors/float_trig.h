@@ -5,23 +5,13 @@
 
 #include <cmath>
 
+#include "functors/double_math.h"
 #include "functors/float_math.h"
 
 namespace atled::core::fmath {
 
 constexpr double kHalfPi = 1.57079632679489661923;
 
-ATLED_FN uint64_t double_to_bits(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return bits;
-}
-ATLED_FN double bits_to_double(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
-ATLED_FN double absolute(double x) { return bits_to_double(double_to_bits(x) & 0x7fffffffffffffffu); }
 // magnitude must not be negative.
 ATLED_FN double with_sign(double magnitude, float sign) {
   return bits_to_double(double_to_bits(magnitude) | static_cast<uint64_t>(float_to_bits(sign) & 0x80000000u) << 32);
@@ -29,7 +19,6 @@ ATLED_FN double with_sign(double magnitude, float sign) {
 
 // For |x| <= kTrigLimit.
 ATLED_FN float tan(float x) {
-  constexpr double kShift = 6755399441055744.0;  // as in quadrant
   const double d = x, n = (d * 0.63661977236758134308 + kShift) - kShift;
   const double r = (d - n * 1.57079632673412561417e+00) - n * 6.07710050650619224932e-11, u = r * r;
   double s = 2.7169681846876398e-06 * u - 0.00019839161314297036;
@@ -94,17 +83,15 @@ ATLED_FN float acos(float x) {
   return a <= 1.0 ? static_cast<float>(large ? far : kHalfPi - r) : bits_to_float(0x7fc00000u);
 }
 
-constexpr double kLog2eDouble = 1.44269504088896340736;
-
 ATLED_FN float sinh(float x) {
   const double a = absolute(static_cast<double>(x)), u = a * a;
-  const double e = double_exp2(a * kLog2eDouble);
+  const double e = double_exp2(a * kDoubleLog2e);
   const double small = a + a * u * (1.0 / 6.0 + u * (1.0 / 120.0));
   const float y = static_cast<float>(with_sign(a < 0.0625 ? small : 0.5 * (e - 1.0 / e), x));
   return x != x ? x : y;
 }
 ATLED_FN float cosh(float x) {
-  const double e = double_exp2(absolute(static_cast<double>(x)) * kLog2eDouble);
+  const double e = double_exp2(absolute(static_cast<double>(x)) * kDoubleLog2e);
   return x != x ? x : static_cast<float>(0.5 * (e + 1.0 / e));
 }
 

@@ -9,44 +9,49 @@
 
 namespace atled::core {
 
-// float by float_math.h; huge arguments need more bits of pi and take the library's way (see unary_checked).
-struct FastSin {
-  static ATLED_FN bool fast(float x) { return std::fabs(x) <= fmath::kTrigLimit; }
-  static ATLED_FN float slow(float x) { return std::sin(x); }
-  ATLED_FN float operator()(float x) const { return fmath::sin(x); }
-};
-struct FastCos {
-  static ATLED_FN bool fast(float x) { return std::fabs(x) <= fmath::kTrigLimit; }
-  static ATLED_FN float slow(float x) { return std::cos(x); }
-  ATLED_FN float operator()(float x) const { return fmath::cos(x); }
-};
-struct FastTan {
-  static ATLED_FN bool fast(float x) { return std::fabs(x) <= fmath::kTrigLimit; }
-  static ATLED_FN float slow(float x) { return std::tan(x); }
-  ATLED_FN float operator()(float x) const { return fmath::tan(x); }
-};
-
-// float by float_math.h and float_trig.h.
-#define ATLED_FLOAT_FUNCTION(Name, function) \
-  struct Name {                              \
-    template <class T>                       \
-    ATLED_FN T operator()(T x) const {       \
-      if constexpr (by_float_math<T>)        \
-        return fmath::function(x);           \
-      else                                   \
-        return std::function(x);             \
-    }                                        \
+// By float_math.h and double_math.h; huge arguments need more bits of pi and take the library's way (see
+// unary_checked).
+#define ATLED_FAST_FUNCTION(Name, function)        \
+  struct Name {                                    \
+    template <class T>                             \
+    static ATLED_FN bool fast(T x) {               \
+      return std::fabs(x) <= T(fmath::kTrigLimit); \
+    }                                              \
+    template <class T>                             \
+    static ATLED_FN T slow(T x) {                  \
+      return std::function(x);                     \
+    }                                              \
+    template <class T>                             \
+    ATLED_FN T operator()(T x) const {             \
+      return fmath::function(x);                   \
+    }                                              \
   }
-ATLED_FLOAT_FUNCTION(Asin, asin);
-ATLED_FLOAT_FUNCTION(Acos, acos);
-ATLED_FLOAT_FUNCTION(Atan, atan);
-ATLED_FLOAT_FUNCTION(Sinh, sinh);
-ATLED_FLOAT_FUNCTION(Cosh, cosh);
-ATLED_FLOAT_FUNCTION(Tanh, tanh);
-ATLED_FLOAT_FUNCTION(Asinh, asinh);
-ATLED_FLOAT_FUNCTION(Acosh, acosh);
-ATLED_FLOAT_FUNCTION(Atanh, atanh);
-#undef ATLED_FLOAT_FUNCTION
+ATLED_FAST_FUNCTION(FastSin, sin);
+ATLED_FAST_FUNCTION(FastCos, cos);
+ATLED_FAST_FUNCTION(FastTan, tan);
+#undef ATLED_FAST_FUNCTION
+
+// By float_math.h, float_trig.h and double_math.h where `ours` holds for the type.
+#define ATLED_OWN_FUNCTION(Name, function, ours) \
+  struct Name {                                  \
+    template <class T>                           \
+    ATLED_FN T operator()(T x) const {           \
+      if constexpr (ours<T>)                     \
+        return fmath::function(x);               \
+      else                                       \
+        return std::function(x);                 \
+    }                                            \
+  }
+ATLED_OWN_FUNCTION(Asin, asin, by_float_math);
+ATLED_OWN_FUNCTION(Acos, acos, by_float_math);
+ATLED_OWN_FUNCTION(Atan, atan, by_float_math);
+ATLED_OWN_FUNCTION(Sinh, sinh, by_own_math);
+ATLED_OWN_FUNCTION(Cosh, cosh, by_own_math);
+ATLED_OWN_FUNCTION(Tanh, tanh, by_own_math);
+ATLED_OWN_FUNCTION(Asinh, asinh, by_float_math);
+ATLED_OWN_FUNCTION(Acosh, acosh, by_float_math);
+ATLED_OWN_FUNCTION(Atanh, atanh, by_float_math);
+#undef ATLED_OWN_FUNCTION
 
 // The library's function for every type.
 #define ATLED_LIBRARY_FUNCTION(Name, function) \
