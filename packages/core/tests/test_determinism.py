@@ -31,6 +31,8 @@ CASES: dict[str, Callable[[], at.Tensor]] = {
     "index_add": lambda: at.zeros(50, 8).index_add(0, ROWS, SOURCE),
     "scatter_add": lambda: at.zeros(50, 8).scatter_add(0, LINES, SOURCE),
     "index_put": lambda: at.zeros(50, 8).index_put((ROWS,), SOURCE),
+    "sum of narrow columns": lambda: LONG[:300_000].reshape(-1, 6).sum(0),
+    "sum of columns of halves": lambda: LONG[:300_000].half().reshape(-1, 1000).sum(0),
     "sort": lambda: LONG.sort().values,
     "randn": lambda: at.randn(100_003),
     "randn float64": lambda: at.randn(100_003, dtype=at.float64),

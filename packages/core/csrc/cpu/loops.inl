@@ -184,7 +184,7 @@ template <class R>
 ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t stride, int64_t n, char* result) {
   using In = typename R::In;
   using Acc = typename R::Acc;
-  constexpr int kLanes = sizeof(Acc) >= 16 ? 8 : sizeof(Acc) == 8 ? 16 : 32;
+  constexpr int kLanes = sizeof(Acc) >= 16 ? 8 : 32;  // more than GCC unrolls before it makes vectors
   constexpr int64_t kRun = 32;  // of so many elements a lane makes one sum, which is then added to others like it
   const R r = functor<R>(ctx);
   Acc total = r.identity();
@@ -232,6 +232,16 @@ ATLED_TARGET static void reduce_columns(const void* ctx, const char* in, int64_t
   for (int64_t j = 0; j < m; ++j) acc[j] = r.identity();
   int64_t i = 0;
   if (column_stride == sizeof(In)) {
+    // Four rows at a time: the accumulators' way from memory and back is longer than the elements'. Of two comparisons one
+    // after the other GCC makes no vectors.
+    for (; R::kAdds && i + 4 <= n; i += 4, in += 4 * row_stride) {
+      const In *a = reinterpret_cast<const In*>(in), *b = reinterpret_cast<const In*>(in + row_stride),
+               *c = reinterpret_cast<const In*>(in + 2 * row_stride), *d = reinterpret_cast<const In*>(in + 3 * row_stride);
+      ATLED_IVDEP
+      for (int64_t j = 0; j < m; ++j)
+        acc[j] = r.combine(
+            acc[j], r.combine(r.combine(r.load(a[j]), r.load(b[j])), r.combine(r.load(c[j]), r.load(d[j]))));
+    }
     for (; i < n; ++i, in += row_stride) {
       const In* x = reinterpret_cast<const In*>(in);
       ATLED_IVDEP

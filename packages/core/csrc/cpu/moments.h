@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "cpu/reduce.h"
+#include "functors/double_math.h"
 #include "functors/reduction.h"
 
 namespace atled::core {
@@ -25,16 +26,9 @@ struct SquareFrom {
   ATLED_FN double operator()(double x) const { return (x - mean) * (x - mean); }
 };
 template <class A>
-ATLED_FN A exponential(A x) {
-  if constexpr (std::is_same_v<A, float>)
-    return fmath::exp(x);
-  else
-    return std::exp(x);
-}
-template <class A>
 struct ExpFrom {
   A top;
-  ATLED_FN A operator()(A x) const { return exponential(x - top); }
+  ATLED_FN A operator()(A x) const { return fmath::exp(x - top); }
 };
 // An infinite or NaN maximum shows in the exponentials themselves.
 template <class A>
@@ -55,12 +49,13 @@ struct Variance {
 
   static ReduceLoops loops() {
     return {3 * sizeof(double),
-            ATLED_PICK_OF(moments, variance_row<T>),
-            ATLED_PICK_OF(moments, variance_columns<T>),
+            ATLED_PICK_OF(moments, variance_row<Widened<T>>),
+            ATLED_PICK_OF(moments, variance_columns<Widened<T>>),
             merge,
             finish,
             start,
-            false};
+            false,
+            widening<T>()};
   }
 
  private:
@@ -98,18 +93,17 @@ struct LogSumExp {
 
   static ReduceLoops loops() {
     return {2 * sizeof(A),
-            ATLED_PICK_OF(moments, logsumexp_row<T>),
-            ATLED_PICK_OF(moments, logsumexp_columns<T>),
+            ATLED_PICK_OF(moments, logsumexp_row<Widened<T>>),
+            ATLED_PICK_OF(moments, logsumexp_columns<Widened<T>>),
             merge,
             finish,
             start,
-            false};
+            false,
+            widening<T>()};
   }
 
  private:
-  static A scale(A top, A common) {
-    return moments::exponential(moments::finite_or_zero(top) - moments::finite_or_zero(common));
-  }
+  static A scale(A top, A common) { return fmath::exp(moments::finite_or_zero(top) - moments::finite_or_zero(common)); }
   static void merge(const void*, char* acc, const char* later, int64_t m) {
     A *top = reinterpret_cast<A*>(acc), *sum = top + m;
     const A *top2 = reinterpret_cast<const A*>(later), *sum2 = top2 + m;

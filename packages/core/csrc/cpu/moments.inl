@@ -123,30 +123,36 @@ ATLED_TARGET static void logsumexp_row(const void*, const char* in, int64_t stri
   a[1] = sum_row<A, T>(in, stride, n, ExpFrom<A>{finite_or_zero(top)});
 }
 
+template <class T, class A>
+ATLED_TARGET static void side_by_side(const char* in, int64_t row_stride, int64_t n, int64_t m, A* top, A* sum) {
+  for (int64_t j = 0; j < m; ++j) top[j] = -std::numeric_limits<A>::infinity();
+  for (int64_t j = 0; j < m; ++j) sum[j] = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const T* x = reinterpret_cast<const T*>(in + i * row_stride);
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) top[j] = Maximum{}(top[j], static_cast<A>(x[j]));
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const T* x = reinterpret_cast<const T*>(in + i * row_stride);
+    ATLED_IVDEP
+    for (int64_t j = 0; j < m; ++j) sum[j] += ExpFrom<A>{finite_or_zero(top[j])}(static_cast<A>(x[j]));
+  }
+}
+
 template <class T>
 ATLED_TARGET static void logsumexp_columns(const void*, const char* in, int64_t row_stride, int64_t n,
                                            int64_t column_stride, int64_t m, char* acc) {
   using A = OrderAcc<T>;
   A *top = reinterpret_cast<A*>(acc), *sum = top + m;
-  if (column_stride == sizeof(T)) {
-    for (int64_t j = 0; j < m; ++j) top[j] = -std::numeric_limits<A>::infinity();
-    for (int64_t j = 0; j < m; ++j) sum[j] = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      const T* x = reinterpret_cast<const T*>(in + i * row_stride);
-      ATLED_IVDEP
-      for (int64_t j = 0; j < m; ++j) top[j] = Maximum{}(top[j], static_cast<A>(x[j]));
-    }
-    for (int64_t i = 0; i < n; ++i) {
-      const T* x = reinterpret_cast<const T*>(in + i * row_stride);
-      ATLED_IVDEP
-      for (int64_t j = 0; j < m; ++j) sum[j] += ExpFrom<A>{finite_or_zero(top[j])}(static_cast<A>(x[j]));
-    }
-    return;
-  }
-  for (int64_t j = 0; j < m; ++j) {
-    A one[2];
-    logsumexp_row<T>(nullptr, in + j * column_stride, row_stride, n, reinterpret_cast<char*>(one));
-    top[j] = one[0];
-    sum[j] = one[1];
+  if (column_stride == sizeof(T)) return side_by_side<T, A>(in, row_stride, n, m, top, sum);
+  // Short rows are turned, so that vectors lie across them.
+  constexpr int64_t kTile = 64;
+  A room[kColumnRows * kTile];
+  for (int64_t first = 0; first < m; first += kTile, in += kTile * column_stride) {
+    const int64_t width = m - first < kTile ? m - first : kTile;
+    for (int64_t j = 0; j < width; ++j)
+      for (int64_t i = 0; i < n; ++i)
+        room[i * kTile + j] = static_cast<A>(*reinterpret_cast<const T*>(in + j * column_stride + i * row_stride));
+    side_by_side<A, A>(reinterpret_cast<const char*>(room), kTile * sizeof(A), n, width, top + first, sum + first);
   }
 }

@@ -15,6 +15,8 @@ constexpr int64_t kTileBytes = 16384;  // accumulators of the outputs that are r
 constexpr int64_t kPieces = 16;        // that a reduction to few outputs is shared out in
 constexpr int64_t kNarrow = 8;         // fewer columns are better read one by one
 constexpr int64_t kShort = 32;         // elements of a row that is not worth a start of its own
+constexpr int64_t kWideTile = 256;     // outputs whose input is converted for them all at once
+constexpr int64_t kSideBySide = 256;   // bytes of narrow columns' rows, of which several are taken as one
 constexpr int64_t kLevels = 40;        // of pairing one output's blocks: 2^40
 constexpr int64_t kWidest = 24;        // bytes of an accumulator
 
@@ -112,18 +114,24 @@ int64_t levels_of(int64_t blocks) {
 class Reduction {
  public:
   Reduction(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r)
-      : loops_(loops), r_(r), in_(data<char>(in)), out_(data<char>(out)), out_item_(itemsize(out->dtype)) {
-    const int64_t item = itemsize(in->dtype);
+      : loops_(loops),
+        r_(r),
+        in_(data<char>(in)),
+        out_(data<char>(out)),
+        item_(itemsize(in->dtype)),
+        out_item_(itemsize(out->dtype)) {
     int64_t step = 1;
     for (int d = in->dl.ndim - 1; d >= 0; --d) {
       const bool gone = dims >> d & 1;
-      (gone ? gone_ : kept_).add(in->dl.shape[d], in->dl.strides[d] * item, gone ? 0 : step);
+      (gone ? gone_ : kept_).add(in->dl.shape[d], in->dl.strides[d] * item_, gone ? 0 : step);
       if (!gone) step *= in->dl.shape[d];
     }
     kept_.join();
     gone_.join();
     outputs_ = kept_.total();
     length_ = gone_.total();
+    if (loops.separate && kept_.n > 0 && gone_.n > 0 && kept_.in[0] == item_ && gone_.in[0] == kept_.size[0] * item_)
+      while (fold_ * gone_.in[0] < kSideBySide && 4 * fold_ <= gone_.size[0]) fold_ *= 2;
   }
 
   void run() {
@@ -132,7 +140,7 @@ class Reduction {
     // Short rows cost more to begin than to sum, so they are taken as columns, too.
     const int64_t first = magnitude(kept_.in[0]);
     const bool side_by_side = gone_.n == 0 || first < magnitude(gone_.in[0]);
-    if (kept_.size[0] >= kNarrow && (side_by_side || length_ <= kShort)) return columns(false);
+    if (kept_.size[0] >= (fold_ > 1 ? 1 : kNarrow) && (side_by_side || length_ <= kShort)) return columns(false);
     // Rows with outputs between them are taken as they lie in memory.
     if (loops_.separate && kept_.size[0] >= kNarrow && gone_.n > 1 && first < magnitude(gone_.in[1]))
       return columns(true);
@@ -192,8 +200,16 @@ class Reduction {
 
   void whole_row(const char* base, int64_t n, Cascade& sums) const {
     const int64_t stride = gone_.n ? gone_.in[0] : 0;
+    float wide[kRowBlock];
     for (int64_t i = 0; i < n; i += kRowBlock) {
-      loops_.row(r_, base + i * stride, stride, std::min(kRowBlock, n - i), sums.next());
+      const int64_t part = std::min(kRowBlock, n - i);
+      if (loops_.widen) {
+        char* to = reinterpret_cast<char*>(wide);
+        loops_.widen(to, sizeof(float), base + i * stride, stride, part);
+        loops_.row(r_, to, sizeof(float), part, sums.next());
+      } else {
+        loops_.row(r_, base + i * stride, stride, part, sums.next());
+      }
       sums.push();
     }
   }
@@ -201,9 +217,9 @@ class Reduction {
   // Many outputs at once, side by side: columns of single elements, or of rows of the innermost dimension reduced.
   void columns(bool of_rows) {
     const int64_t width = kept_.size[0], step = kept_.out[0];
-    const int64_t tile = std::min(width, kTileBytes / loops_.width);
+    const int64_t tile = std::min(width, loops_.widen ? kWideTile : kTileBytes / loops_.width);
     const int64_t tiles = (width + tile - 1) / tile, outer = kept_.total(1);
-    const int64_t length = of_rows ? gone_.total(1) : length_, block = of_rows ? 1 : kColumnRows;
+    const int64_t length = of_rows ? gone_.total(1) : length_, block = of_rows ? 1 : kColumnRows * fold_;
     const int64_t row = tile * (of_rows ? gone_.size[0] : 1);  // elements of one step
     // Only few tiles leave threads idle: then the steps are shared out as well.
     int64_t share = length;
@@ -225,12 +241,14 @@ class Reduction {
       loops_.finish(r_, sums.total(), out_ + out_index * out_item_, step * out_item_, m);
     };
     parallel(outer * tiles * chunks, grain, [&](int64_t begin, int64_t end) {
-      Scratch<char> storage(tile_bytes * levels_of(blocks));
+      Scratch<char> storage(tile_bytes * (levels_of(blocks) + fold_));
+      Scratch<float> wide(loops_.widen && !of_rows ? tile * kColumnRows * fold_ : 0);
       for (int64_t unit = begin; unit < end; ++unit)
         each_tile(unit / chunks, [&](int64_t in_offset, int64_t out_index, int64_t m) {
           Cascade sums(loops_, r_, m, storage.data());
           const int64_t from = unit % chunks * share, to = std::min(from + share, length);
-          of_rows ? row_columns(in_ + in_offset, from, to, m, sums) : column_range(in_ + in_offset, from, to, m, sums);
+          of_rows ? row_columns(in_ + in_offset, from, to, m, sums)
+                  : column_range(in_ + in_offset, from, to, m, sums, reinterpret_cast<char*>(wide.data()));
           if (chunks == 1) return finish(sums, out_index, m);
           std::memcpy(&partial[static_cast<size_t>(unit * tile_bytes)], sums.total(),
                       static_cast<size_t>(m * loops_.width));
@@ -252,7 +270,7 @@ class Reduction {
     });
   }
 
-  void column_range(const char* base, int64_t from, int64_t to, int64_t m, Cascade& sums) const {
+  void column_range(const char* base, int64_t from, int64_t to, int64_t m, Cascade& sums, char* wide) const {
     const int64_t row = gone_.n ? gone_.size[0] : 1, stride = gone_.n ? gone_.in[0] : 0;
     while (from < to) {
       int64_t offset = 0, unused = 0;
@@ -260,12 +278,28 @@ class Reduction {
       int64_t i = from % row;
       const int64_t end = std::min(row, i + (to - from));
       from += end - i;
-      for (; i < end; i += kColumnRows) {
-        loops_.columns(r_, base + offset + i * stride, stride, std::min(kColumnRows, end - i), kept_.in[0], m,
-                       sums.next());
+      while (i < end) {
+        // Narrow rows one after the other are a wide one, whose sums are then added up.
+        const int64_t fold = end - i < fold_ ? 1 : fold_, steps = std::min(kColumnRows, (end - i) / fold);
+        column_block(base + offset + i * stride, fold * stride, steps, fold * m, sums.next(), wide);
+        for (int64_t half = fold / 2 * m; half >= m; half /= 2)
+          loops_.merge(r_, sums.next(), sums.next() + half * loops_.width, half);
         sums.push();
+        i += steps * fold;
       }
     }
+  }
+
+  void column_block(const char* in, int64_t stride, int64_t n, int64_t m, char* acc, char* wide) const {
+    constexpr int64_t kItem = sizeof(float);
+    const int64_t step = kept_.in[0];
+    if (!loops_.widen) return loops_.columns(r_, in, stride, n, step, m, acc);
+    if (stride == item_ && step == n * item_) {  // whole rows of the input
+      loops_.widen(wide, kItem, in, item_, n * m);
+      return loops_.columns(r_, wide, kItem, n, n * kItem, m, acc);
+    }
+    for (int64_t i = 0; i < n; ++i) loops_.widen(wide + i * m * kItem, kItem, in + i * stride, step, m);
+    loops_.columns(r_, wide, m * kItem, n, kItem, m, acc);
   }
 
   void row_columns(const char* base, int64_t from, int64_t to, int64_t m, Cascade& sums) const {
@@ -287,7 +321,8 @@ class Reduction {
   const void* r_;
   const char* in_;
   char* out_;
-  int64_t out_item_;
+  int64_t item_, out_item_;
+  int64_t fold_ = 1;  // rows of columns that are taken as one
   Dims kept_, gone_;
   int64_t outputs_, length_;
 };

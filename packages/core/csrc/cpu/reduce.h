@@ -13,7 +13,9 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "cpu/cast.h"
 #include "cpu/levels.h"
+#include "functors/copy.h"
 #include "ops/rules.h"
 
 namespace atled::core {
@@ -34,15 +36,25 @@ struct ReduceLoops {
   void (*start)(const void* r, char* acc, int64_t m);
   // Whether accumulators of m outputs are those of single ones side by side.
   bool separate = true;
+  // Where it is given, row and columns take float, which blocks of the input become by it first.
+  CastLoop widen = nullptr;
 };
+
+// float16 is reduced by float's loops: blocks of it are converted by instructions made for that.
+template <class T>
+using Widened = std::conditional_t<std::is_same_v<T, Half>, float, T>;
+// For loops that read In where T is stored.
+template <class T, class In = Widened<T>>
+CastLoop widening() {
+  return std::is_same_v<T, In> ? nullptr : cast_loop(dtype_of<T>, dtype_of<In>);
+}
 
 constexpr int64_t kRowBlock = 1024;  // elements of a row that are accumulated before results are paired
 constexpr int64_t kColumnRows = 32;  // the same for columns
 
-template <class R>
+template <class R, class Out>
 struct ReduceSteps {
   using Acc = typename R::Acc;
-  using Out = typename R::Out;
   static void merge(const void* r, char* acc, const char* later, int64_t m) {
     const R op = Baseline::functor<R>(r);
     Acc* a = reinterpret_cast<Acc*>(acc);
@@ -52,7 +64,7 @@ struct ReduceSteps {
   static void finish(const void* r, const char* acc, char* out, int64_t out_step, int64_t m) {
     const R op = Baseline::functor<R>(r);
     const Acc* a = reinterpret_cast<const Acc*>(acc);
-    for (int64_t j = 0; j < m; ++j) *reinterpret_cast<Out*>(out + j * out_step) = op.finish(a[j]);
+    for (int64_t j = 0; j < m; ++j) *reinterpret_cast<Out*>(out + j * out_step) = Out(op.finish(a[j]));
   }
   static void start(const void* r, char* acc, int64_t m) {
     const R op = Baseline::functor<R>(r);
@@ -61,15 +73,21 @@ struct ReduceSteps {
   }
 };
 
-// kLevels: whether the loops are compiled for AVX2 as well; wider vectors would only wait for memory.
-template <class R, bool kLevels>
+// kLevels: whether the loops are compiled for AVX2 as well; wider vectors would only wait for memory. T is the
+// input's type where R is of a wider one.
+template <class R, bool kLevels, class T = void>
 ReduceLoops reduce_loops() {
-  using S = ReduceSteps<R>;
+  using S = ReduceSteps<R, std::conditional_t<is_small_float<T>, T, typename R::Out>>;
+  ReduceLoops loops{
+      sizeof(typename R::Acc), Baseline::reduce_row<R>, Baseline::reduce_columns<R>, S::merge, S::finish, S::start};
   if constexpr (kLevels) {
-    if (cpu_level() >= kAvx2)
-      return {sizeof(typename R::Acc), Avx2::reduce_row<R>, Avx2::reduce_columns<R>, S::merge, S::finish, S::start};
+    if (cpu_level() >= kAvx2) {
+      loops.row = Avx2::reduce_row<R>;
+      loops.columns = Avx2::reduce_columns<R>;
+    }
   }
-  return {sizeof(typename R::Acc), Baseline::reduce_row<R>, Baseline::reduce_columns<R>, S::merge, S::finish, S::start};
+  if constexpr (is_small_float<T>) loops.widen = widening<T, typename R::In>();
+  return loops;
 }
 
 // out, contiguous, gets the reduction of `in` over dims.

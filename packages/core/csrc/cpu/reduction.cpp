@@ -15,23 +15,40 @@ struct ReduceTable {
     ((loops[dtype_of<T>] = reduce_loops<R<T>, kLevels>()), ...);
     return *this;
   }
+  template <template <class> class R, bool kLevels>
+  ReduceTable& add_half() {
+    loops[ATLED_FLOAT16] = reduce_loops<R<float>, kLevels, Half>();
+    return *this;
+  }
 };
 
-using Fast = Types<float, double, Half, BFloat16, int32_t, int64_t>;
+using Fast = Types<float, double, BFloat16, int32_t, int64_t>;
 using Plain = Types<bool, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t>;
 
 const ReduceTable sum_loops =
-    ReduceTable().add<Sum, true>(Fast{}).add<Sum, false>(Plain{}).add<Sum, false>(Complexes{});
+    ReduceTable().add<Sum, true>(Fast{}).add_half<Sum, true>().add<Sum, false>(Plain{}).add<Sum, false>(Complexes{});
 const ReduceTable prod_loops =
-    ReduceTable().add<Prod, false>(Fast{}).add<Prod, false>(Plain{}).add<Prod, false>(Complexes{});
-const ReduceTable amax_loops = ReduceTable().add<Largest, true>(Fast{}).add<Largest, false>(Plain{});
-const ReduceTable amin_loops = ReduceTable().add<Smallest, true>(Fast{}).add<Smallest, false>(Plain{});
-const ReduceTable any_loops =
-    ReduceTable().add<AnyTrue, false>(Fast{}).add<AnyTrue, false>(Plain{}).add<AnyTrue, false>(Complexes{});
-const ReduceTable all_loops =
-    ReduceTable().add<AllTrue, false>(Fast{}).add<AllTrue, false>(Plain{}).add<AllTrue, false>(Complexes{});
-const ReduceTable count_loops =
-    ReduceTable().add<CountTrue, false>(Fast{}).add<CountTrue, false>(Plain{}).add<CountTrue, false>(Complexes{});
+    ReduceTable().add<Prod, false>(Fast{}).add_half<Prod, false>().add<Prod, false>(Plain{}).add<Prod, false>(
+        Complexes{});
+const ReduceTable amax_loops =
+    ReduceTable().add<Largest, true>(Fast{}).add_half<Largest, true>().add<Largest, false>(Plain{});
+const ReduceTable amin_loops =
+    ReduceTable().add<Smallest, true>(Fast{}).add_half<Smallest, true>().add<Smallest, false>(Plain{});
+const ReduceTable any_loops = ReduceTable()
+                                  .add<AnyTrue, false>(Fast{})
+                                  .add<AnyTrue, false>(Types<Half>{})
+                                  .add<AnyTrue, false>(Plain{})
+                                  .add<AnyTrue, false>(Complexes{});
+const ReduceTable all_loops = ReduceTable()
+                                  .add<AllTrue, false>(Fast{})
+                                  .add<AllTrue, false>(Types<Half>{})
+                                  .add<AllTrue, false>(Plain{})
+                                  .add<AllTrue, false>(Complexes{});
+const ReduceTable count_loops = ReduceTable()
+                                    .add<CountTrue, false>(Fast{})
+                                    .add<CountTrue, false>(Types<Half>{})
+                                    .add<CountTrue, false>(Plain{})
+                                    .add<CountTrue, false>(Complexes{});
 
 DimSet dims_of(const atled_frame* frame) { return reduced_dims(frame->args[1], arg_tensor(frame, 0)->dl.ndim); }
 

@@ -37,8 +37,9 @@ void mean(atled_frame* frame) {
   const Tensor input = as_floating(arg_tensor(frame, 0), frame->args[3]);
   const DimSet dims = dims_of(frame, 1);
   visit_floating(input->dtype, [&](auto tag) {
-    using R = Mean<typename decltype(tag)::type>;
-    static const ReduceLoops loops = reduce_loops<R, !is_complex_type<typename R::Acc>>();
+    using T = typename decltype(tag)::type;
+    using R = Mean<Widened<T>>;
+    static const ReduceLoops loops = reduce_loops<R, !is_complex_type<T>, T>();
     const R r{static_cast<double>(reduced_length(input, dims))};
     reduce(input, dims, out_tensor(frame), loops, &r);
   });
@@ -59,9 +60,9 @@ void variance(atled_frame* frame, bool root) {
 void var(atled_frame* frame) { variance(frame, false); }
 void std_(atled_frame* frame) { variance(frame, true); }
 
-template <class R>
+template <class T, class R>
 void norm_by(const atled_tensor* input, DimSet dims, const atled_tensor* out, const R& r) {
-  static const ReduceLoops loops = reduce_loops<R, std::is_same_v<R, Norm2<float>>>();
+  static const ReduceLoops loops = reduce_loops<R, std::is_same_v<R, Norm2<float>>, T>();
   reduce(input, dims, out, loops, &r);
 }
 
@@ -72,12 +73,13 @@ void norm(atled_frame* frame) {
   const double p = arg_double(frame, 1);
   visit_floating(input->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    if (p == 2) return norm_by(input, dims, out, Norm2<T>());
-    if (p == 1) return norm_by(input, dims, out, Norm1<T>());
-    if (p == 0) return norm_by(input, dims, out, Norm0<T>());
-    if (p == std::numeric_limits<double>::infinity()) return norm_by(input, dims, out, NormMax<T>());
-    if (p == -std::numeric_limits<double>::infinity()) return norm_by(input, dims, out, NormMin<T>());
-    norm_by(input, dims, out, NormP<T>(p));
+    using W = std::conditional_t<is_small_float<T>, float, T>;
+    if (p == 2) return norm_by<T>(input, dims, out, Norm2<W>());
+    if (p == 1) return norm_by<T>(input, dims, out, Norm1<W>());
+    if (p == 0) return norm_by<T>(input, dims, out, Norm0<W>());
+    if (p == std::numeric_limits<double>::infinity()) return norm_by<T>(input, dims, out, NormMax<W>());
+    if (p == -std::numeric_limits<double>::infinity()) return norm_by<T>(input, dims, out, NormMin<W>());
+    norm_by<T>(input, dims, out, NormP<W>(p));
   });
 }
 
@@ -97,8 +99,8 @@ void nansum(atled_frame* frame) {
     return assign(out, sum(given, frame->args[1], frame->args[2], dtype_value(out->dtype)));
   const Tensor input = given->dtype == out->dtype ? Tensor::borrow(given) : contiguous(given, out->dtype);
   visit_floating(out->dtype, [&](auto tag) {
-    using R = NanSum<typename decltype(tag)::type>;
-    static const ReduceLoops loops = reduce_loops<R, !is_complex_type<typename R::Acc>>();
+    using T = typename decltype(tag)::type;
+    static const ReduceLoops loops = reduce_loops<NanSum<Widened<T>>, !is_complex_type<T>, T>();
     reduce(input, dims_of(frame, 1), out, loops, nullptr);
   });
 }

@@ -27,6 +27,7 @@ using NormOut = std::conditional_t<std::is_same_v<T, std::complex<float>>, float
 
 template <class T>
 struct Sum {
+  static constexpr bool kAdds = true;  // or multiplies: combine is no comparison
   using In = Stored<T>;
   using Acc = SumAcc<T>;
   using Out = SumOut<T>;
@@ -56,6 +57,7 @@ struct NanSum : Sum<T> {
 // The sum over a count; A is wider than T's own accumulator where the mean is an intermediate.
 template <class T, class A = SumAcc<T>, class O = T>
 struct Mean {
+  static constexpr bool kAdds = true;
   using In = T;
   using Acc = A;
   using Out = O;
@@ -74,6 +76,7 @@ struct Mean {
 
 template <class T>
 struct Largest {
+  static constexpr bool kAdds = false;
   using In = Stored<T>;
   using Acc = OrderAcc<T>;
   using Out = T;
@@ -108,6 +111,7 @@ ATLED_FN bool is_true(Stored<T> x) {
 
 template <class T>
 struct AnyTrue {
+  static constexpr bool kAdds = true;
   using In = Stored<T>;
   using Acc = uint8_t;
   using Out = bool;
@@ -123,6 +127,7 @@ struct AllTrue : AnyTrue<T> {
 };
 template <class T>
 struct CountTrue {
+  static constexpr bool kAdds = true;
   using In = Stored<T>;
   using Acc = int64_t;
   using Out = int64_t;
@@ -144,6 +149,7 @@ ATLED_FN double size_of(T x) {
 
 template <class T>
 struct Norm2 {
+  static constexpr bool kAdds = true;
   using In = T;
   using Acc = double;
   using Out = NormOut<T>;
@@ -180,10 +186,12 @@ struct Norm0 : Norm1<T> {
 };
 template <class T>
 struct NormMax : Norm1<T> {
+  static constexpr bool kAdds = false;
   ATLED_FN double combine(double a, double b) const { return Maximum{}(a, b); }
 };
 template <class T>
 struct NormMin : Norm1<T> {
+  static constexpr bool kAdds = false;
   ATLED_FN double identity() const { return std::numeric_limits<double>::infinity(); }
   ATLED_FN double combine(double a, double b) const { return Minimum{}(a, b); }
 };
