@@ -63,13 +63,19 @@ void add_scaled(atled_frame* frame, const LoopTable& plain, bool minus) {
 void add(atled_frame* frame) { add_scaled(frame, add_loops, false); }
 void sub(atled_frame* frame) { add_scaled(frame, sub_loops, true); }
 
-const LoopTable div_loops = LoopTable().binary<Div>(Floats{}).binary_plain<Div>(Complexes{});
+const LoopTable div_loops = [] {
+  LoopTable t;
+  t[ATLED_COMPLEX64] = ATLED_PICK(binary_checked<std::complex<float>, QuickComplexDivision>);
+  t[ATLED_COMPLEX128] = ATLED_PICK(binary_checked<std::complex<double>, QuickComplexDivision>);
+  return t.binary<Div>(Floats{});
+}();
 const LoopTable trunc_div_loops = LoopTable().binary_plain<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
 template <class Integer, class Float>
 LoopTable whole_division() {
   LoopTable t;
-  t.binary_plain<Integer>(Integers{}).template binary_plain<Float>(Types<double>{});
+  t.binary_plain<Integer>(Integers{});
   t[ATLED_FLOAT32] = ATLED_PICK(binary_checked<float, QuickDivision<Float>>);
+  t[ATLED_FLOAT64] = ATLED_PICK(binary_checked<double, QuickDivision<Float>>);
   return t;
 }
 const LoopTable floor_div_loops = whole_division<FloorDivide, FloatFloorDivide>();
@@ -105,7 +111,12 @@ const LoopTable square_loops = [] {
   return t.unary<Square>(Unsigned{}).unary<Square>(Floats{}).unary<Square>(Complexes{}).share_signed();
 }();
 const LoopTable cube_loops = LoopTable().unary<Cube>(Floats{});
-const LoopTable reciprocal_loops = LoopTable().unary<Reciprocal>(Floats{}).unary_plain<Reciprocal>(Complexes{});
+const LoopTable reciprocal_loops = [] {
+  LoopTable t;
+  t[ATLED_COMPLEX64] = ATLED_PICK(unary_checked<std::complex<float>, QuickComplexReciprocal>);
+  t[ATLED_COMPLEX128] = ATLED_PICK(unary_checked<std::complex<double>, QuickComplexReciprocal>);
+  return t.unary<Reciprocal>(Floats{});
+}();
 const LoopTable root_loops = LoopTable().unary<SquareRootPower>(Floats{});
 const LoopTable pow_loops = [] {
   LoopTable t;

@@ -67,13 +67,13 @@ template <class T, class F>
 ATLED_TARGET static void binary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
   constexpr int64_t kBlock = 512;
   const F f{};
-  T rooms[3][kBlock];
+  alignas(T) unsigned char rooms[3][kBlock * sizeof(T)];  // no array of T: complex numbers would be made zeros
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t m = n - begin < kBlock ? n - begin : kBlock;
-    const T* x = gathered(data[1] + begin * strides[1], strides[1], m, rooms[1]);
-    const T* y = gathered(data[2] + begin * strides[2], strides[2], m, rooms[2]);
+    const T* x = gathered(data[1] + begin * strides[1], strides[1], m, reinterpret_cast<T*>(rooms[1]));
+    const T* y = gathered(data[2] + begin * strides[2], strides[2], m, reinterpret_cast<T*>(rooms[2]));
     const bool direct = strides[0] == sizeof(T);
-    T* r = direct ? reinterpret_cast<T*>(data[0]) + begin : rooms[0];
+    T* r = direct ? reinterpret_cast<T*>(data[0]) + begin : reinterpret_cast<T*>(rooms[0]);
     int odd = 0;
     for (int64_t i = 0; i < m; ++i) odd += !F::fast(x[i], y[i]);
     if (odd) {

@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <complex>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -47,6 +49,50 @@ struct Div {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     return a / b;
+  }
+};
+
+// The quotient of finite complex numbers, of float in double, where nothing over- or underflows; of double as in Smith
+// 1962, "Algorithm 116: Complex division". The library knows the other cases.
+struct QuickComplexDivision {
+  static ATLED_FN bool fast(std::complex<float> a, std::complex<float> b) {
+    const float sum = (a.real() + a.imag()) * 0.0f + (b.real() + b.imag()) * 0.0f;
+    return (sum == 0.0f) & ((b.real() != 0.0f) | (b.imag() != 0.0f));
+  }
+  ATLED_FN std::complex<float> operator()(std::complex<float> a, std::complex<float> b) const {
+    const double x = a.real(), y = a.imag(), c = b.real(), d = b.imag(), scale = 1.0 / (c * c + d * d);
+    return {static_cast<float>((x * c + y * d) * scale), static_cast<float>((y * c - x * d) * scale)};
+  }
+  static ATLED_FN bool fast(std::complex<double> a, std::complex<double> b) {
+    const double x = std::fabs(a.real()), y = std::fabs(a.imag()), c = std::fabs(b.real()), d = std::fabs(b.imag());
+    const double high = c < d ? d : c, low = c < d ? c : d;
+    return (x <= 1e300) & (y <= 1e300) & (high <= 1e300) & (high >= 1e-290) & ((low == 0) | (low >= high * 1e-290));
+  }
+  ATLED_FN std::complex<double> operator()(std::complex<double> a, std::complex<double> b) const {
+    const bool turned = std::fabs(b.real()) < std::fabs(b.imag());  // by i, both
+    const double c = turned ? b.imag() : b.real(), d = turned ? -b.real() : b.imag();
+    const double x = turned ? a.imag() : a.real(), y = turned ? -a.real() : a.imag();
+    const double ratio = d / c, scale = c + d * ratio;
+    return {(x + y * ratio) / scale, (y - x * ratio) / scale};
+  }
+  template <class T>
+  static ATLED_FN std::complex<T> slow(std::complex<T> a, std::complex<T> b) {
+    return a / b;
+  }
+};
+struct QuickComplexReciprocal {
+  using F = QuickComplexDivision;
+  template <class T>
+  static ATLED_FN bool fast(T x) {
+    return F::fast(T(1), x);
+  }
+  template <class T>
+  static ATLED_FN T slow(T x) {
+    return T(1) / x;
+  }
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return F{}(T(1), x);
   }
 };
 
@@ -143,6 +189,14 @@ struct FloatFmod {
     return r;
   }
 };
+// A number's leading 26 digits; what they leave has 27.
+ATLED_FN double leading_half(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  bits &= ~uint64_t{0x7ffffff};
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
 // The same of float by a quotient in double, exact where that is below 2^24: then a / b is no nearer to a whole number
 // than double can tell, and neither the product nor the difference rounds.
 template <class F>
@@ -156,6 +210,19 @@ struct QuickDivision {
     const double x = a, y = b;
     const double whole = static_cast<double>(static_cast<int32_t>(x / y));
     return F::of(a, b, std::copysign(static_cast<float>(x - whole * y), a));
+  }
+  // Of double by the nearest whole number to the quotient, below 2^24: its products with the halves of b are exact, and
+  // so are both differences, whose digits are all between b's last and its first.
+  static ATLED_FN bool fast(double a, double b) {
+    return (std::fabs(a) < std::fabs(b) * 16777216.0) & (std::fabs(b) < 1e300);
+  }
+  static ATLED_FN double slow(double a, double b) { return F{}(a, b); }
+  ATLED_FN double operator()(double a, double b) const {
+    constexpr double kShift = 6755399441055744.0;  // 1.5 * 2^52
+    const double n = (a / b + kShift) - kShift, high = leading_half(b);
+    const double r = (a - n * high) - n * (b - high);
+    const double behind = (r < 0) != (a < 0) && r != 0 ? std::copysign(b, a) : 0.0;
+    return F::of(a, b, std::copysign(r + behind, a));
   }
 };
 
