@@ -9,7 +9,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._parameter import requires_grad
-from ._layer import dropout
+from ._dropout import dropout
 
 # Of scores that are made at once: in a block, and of all where there are gradients, which keep them.
 _MOST = 1 << 23
