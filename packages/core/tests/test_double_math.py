@@ -28,6 +28,9 @@ FUNCTIONS: dict[str, tuple[Callable[..., np.ndarray], float]] = {
     "sin": (np.sin, 1.0),
     "cos": (np.cos, 1.0),
     "tan": (np.tan, 2.5),
+    "asin": (np.arcsin, 3.0),
+    "acos": (np.arccos, 2.0),
+    "atan": (np.arctan, 2.5),
 }
 
 
@@ -59,10 +62,26 @@ def test_every_size_of_double(name: str) -> None:
     function, bound = FUNCTIONS[name]
     x = numbers()
     with np.errstate(all="ignore"):
-        exact = function(x.astype(np.longdouble))
+        exact = np.asarray(function(x.astype(np.longdouble)))
         got = getattr(at, name)(at.from_numpy(x)).numpy()
         error = ulps(got, exact)
     assert np.max(error) <= bound, x[np.argmax(error)]
+
+
+@longer
+def test_atan2_in_all_quadrants() -> None:
+    """Sizes of every exponent, and the special values of either side beside each other."""
+    rng = np.random.default_rng(0)
+    special = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e-323, 1.7e308, -1.7e308])
+    y, x = (np.ldexp(rng.uniform(-1, 1, 100_000), rng.integers(-1074, 1024, 100_000)) for _ in "yx")
+    pairs = np.array(np.meshgrid(special, special)).reshape(2, -1)
+    with np.errstate(all="ignore"):
+        near = x * np.exp2(rng.integers(-4, 4, x.size)) * rng.uniform(0.5, 1, x.size)
+        y, x = np.concatenate([y, near, pairs[0]]), np.concatenate([x, x, pairs[1]])
+        exact = np.arctan2(y.astype(np.longdouble), x.astype(np.longdouble))
+        got = at.atan2(at.from_numpy(y), at.from_numpy(x)).numpy()
+        assert np.max(ulps(got, exact)) <= 2.5
+    np.testing.assert_array_equal(np.signbit(got[got == 0]), np.signbit(exact[got == 0]))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -6,6 +6,7 @@
 // s = f / (2 + f), as in Ng's of fdlibm (1993). The polynomials are near-minimax fits made for these intervals.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -234,6 +235,64 @@ ATLED_FN double tan(double x) {
   const double s = sin_part(r), c = cos_part(r);
   const double y = of_quadrant(r.q & 1, s, -c) / of_quadrant(r.q & 1, c, s);
   return x == 0.0 ? x : y;
+}
+
+// pi / 2 and what it lacks.
+constexpr double kQuarterTurn = 1.57079632679489661923, kQuarterLow = 6.123233995736766e-17;
+
+// atan(low / high) for 0 <= low <= high, both infinite or 0 as well; beyond tan(pi / 8) as the distance from pi / 4.
+ATLED_FN double angle(double low, double high) {
+  // By 2^-64 or 2^64: their sum must not overflow, nor a product round to few digits.
+  const double scale = high > 1e300 ? 5.42101086242752217004e-20 : (high < 1e-280 ? 18446744073709551616.0 : 1.0);
+  const double a = low * scale, b = high * scale;
+  const bool steep = a > 0.4142135623730951 * b, equal = a == b;
+  const double s = equal ? 0.0 : (steep ? a - b : a) / (steep ? a + b : b), u = s * s;
+  double p = -0.019162068915902573 * u + 0.03921955253255129;
+  p = (((p * u - 0.05085030492810941) * u + 0.058580687568615106) * u - 0.06664502215671447) * u + 0.07692182535116648;
+  p = (((p * u - 0.09090904549884611) * u + 0.11111111014561013) * u - 0.14285714284657894) * u + 0.1999999999999548;
+  const double r = s + s * u * (p * u - 0.3333333333333333);
+  return steep ? 0.5 * kQuarterTurn + (r + 0.5 * kQuarterLow) : (equal && high > 0.0 ? 0.5 * kQuarterTurn : r);
+}
+// Within 2.5 ulp.
+ATLED_FN double atan(double x) {
+  const double a = absolute(x);
+  const bool large = a > 1.0;
+  const double r = angle(large ? 1.0 : a, large ? a : 1.0);
+  return x != x || x == 0.0 ? x : with_sign(large ? kQuarterTurn - (r - kQuarterLow) : r, x);
+}
+// Within 2.5 ulp.
+ATLED_FN double atan2(double y, double x) {
+  const double a = absolute(y), b = absolute(x);
+  const bool steep = a > b, behind = double_to_bits(x) >> 63 != 0;
+  double r = angle(steep ? b : a, steep ? a : b);
+  r = steep ? kQuarterTurn - (r - kQuarterLow) : r;
+  r = behind ? 2.0 * kQuarterTurn - (r - 2.0 * kQuarterLow) : r;
+  return x != x || y != y ? x + y : with_sign(r, y);
+}
+
+// asin(r) - r for u = r^2 <= 1/4.
+ATLED_FN double asin_rest(double r, double u) {
+  double p = 0.028187667142318098 * u - 0.010773195325585556;
+  p = (((p * u + 0.01604912458494932) * u + 0.0077986264075622334) * u + 0.011876344296279416) * u +
+      0.013929545950485803;
+  p = (((p * u + 0.01735526856395352) * u + 0.022372047201808885) * u + 0.030381947379559158) * u + 0.04464285710323956;
+  return r * u * ((p * u + 0.07500000000020869) * u + 0.1666666666666665);
+}
+// Beyond 1/2 by asin(a) = pi / 2 - 2 asin(sqrt((1 - a) / 2)). Within 3 ulp; acos within 2.
+ATLED_FN double asin(double x) {
+  const double a = absolute(x);
+  const bool large = a > 0.5;
+  const double u = large ? (1.0 - a) * 0.5 : a * a, r = large ? std::sqrt(u) : a, y = r + asin_rest(r, u);
+  const double z = with_sign(large ? kQuarterTurn - (2.0 * y - kQuarterLow) : y, x);
+  return a <= 1.0 ? z : kNoNumber;
+}
+ATLED_FN double acos(double x) {
+  const double a = absolute(x);
+  const bool large = a > 0.5;
+  const double u = large ? (1.0 - a) * 0.5 : a * a, r = large ? std::sqrt(u) : x, rest = asin_rest(r, u);
+  const double twice = 2.0 * (r + rest);
+  const double far = x < 0.0 ? 2.0 * kQuarterTurn - (twice - 2.0 * kQuarterLow) : twice;
+  return a <= 1.0 ? (large ? far : kQuarterTurn - (r + (rest - kQuarterLow))) : kNoNumber;
 }
 
 }  // namespace atled::core::fmath

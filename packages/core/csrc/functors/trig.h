@@ -42,9 +42,9 @@ ATLED_FAST_FUNCTION(FastTan, tan);
         return std::function(x);                 \
     }                                            \
   }
-ATLED_OWN_FUNCTION(Asin, asin, by_float_math);
-ATLED_OWN_FUNCTION(Acos, acos, by_float_math);
-ATLED_OWN_FUNCTION(Atan, atan, by_float_math);
+ATLED_OWN_FUNCTION(Asin, asin, by_own_math);
+ATLED_OWN_FUNCTION(Acos, acos, by_own_math);
+ATLED_OWN_FUNCTION(Atan, atan, by_own_math);
 ATLED_OWN_FUNCTION(Sinh, sinh, by_own_math);
 ATLED_OWN_FUNCTION(Cosh, cosh, by_own_math);
 ATLED_OWN_FUNCTION(Tanh, tanh, by_own_math);
@@ -103,7 +103,7 @@ struct Sinc {
 struct Atan2 {
   template <class T>
   ATLED_FN T operator()(T y, T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (by_own_math<T>)
       return fmath::atan2(y, x);
     else
       return std::atan2(y, x);
