@@ -30,7 +30,7 @@ class _Numbered(Module):
         return list(self._modules.values())
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self._modules)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._list())
