@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import atled.core as at
 from atled.core import Tensor
@@ -78,8 +77,7 @@ class LBFGS(Optimizer):
         return run.steps()
 
 
-@dataclass
-class _Point:
+class _Point(NamedTuple):
     """What is known at a distance from where a search began: the loss, its gradient, and its slope on the way."""
 
     t: float
