@@ -34,3 +34,13 @@ def test_short_rows_and_columns_give_the_same_bits(n: int) -> None:
     turned = x.T.contiguous()
     for op in (at.softmax, at.log_softmax):
         assert op(x, 1).tolist() == op(turned, 0).T.tolist()
+
+
+@pytest.mark.parametrize("n", [31, 32, 63, 511, 1023])
+def test_equal_elements_whose_sums_all_round_the_same_way(n: int) -> None:
+    x = np.repeat(np.linspace(-6, 0, 3000).astype(np.float32)[:, None], n, 1)
+    x[:, 0] = 0
+    y = np.exp(x.astype(np.float64))
+    y /= y.sum(1, keepdims=True)
+    got = at.softmax(at.from_numpy(x), 1).numpy()
+    assert (np.abs(got - y) / np.spacing(y.astype(np.float32))).max() < 8

@@ -414,3 +414,8 @@ def test_weighted_huber_loss() -> None:
 
 def test_lists_without_entries() -> None:
     assert len(nn.ModuleList(None)) == len(nn.ParameterList(None)) == 0
+
+
+def test_batch_norm_of_no_channels() -> None:
+    mean, var = at.zeros(0), at.ones(0)
+    assert F.batch_norm(at.zeros(2, 0), mean, var, training=True).shape == (2, 0)

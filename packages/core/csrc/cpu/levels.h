@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "atled/dtype.hpp"
+#include "atled/levels.hpp"
 #include "atled/targets.h"
 #include "functors/inline.h"
 
@@ -32,10 +33,11 @@
 
 namespace atled::core {
 
-enum Level { kBaseline, kAvx2, kAvx512 };
-
-// The best level of this machine; ATLED_CPU_LEVEL=baseline|avx2|avx512 lowers it.
-Level cpu_level();
+using atled::cpu_level;
+using atled::kAvx2;
+using atled::kAvx512;
+using atled::kBaseline;
+using atled::Level;
 
 #define ATLED_LEVEL_BODY "cpu/loops.inl"
 #include "cpu/each_level.inl"

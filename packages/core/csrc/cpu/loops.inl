@@ -26,7 +26,7 @@ ATLED_TARGET static void unary(void* ctx, char* const* data, const int64_t* stri
     *reinterpret_cast<R*>(out + i * so) = f(*reinterpret_cast<const A*>(a + i * sa));
 }
 
-// For functors whose fast path holds only where F::fast(x): a block with any other element takes F::slow throughout.
+// For functors whose fast path holds only where F::fast(x): of a block with other elements, those take F::slow.
 template <class T, class F>
 ATLED_TARGET static void unary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
   constexpr int64_t kBlock = 512;
@@ -232,11 +232,12 @@ ATLED_TARGET static void reduce_columns(const void* ctx, const char* in, int64_t
   for (int64_t j = 0; j < m; ++j) acc[j] = r.identity();
   int64_t i = 0;
   if (column_stride == sizeof(In)) {
-    // Four rows at a time: the accumulators' way from memory and back is longer than the elements'. Of two comparisons one
-    // after the other GCC makes no vectors.
+    // Four rows at a time: the accumulators' way from memory and back is longer than the elements'. Of two comparisons
+    // one after the other GCC makes no vectors.
     for (; R::kAdds && i + 4 <= n; i += 4, in += 4 * row_stride) {
       const In *a = reinterpret_cast<const In*>(in), *b = reinterpret_cast<const In*>(in + row_stride),
-               *c = reinterpret_cast<const In*>(in + 2 * row_stride), *d = reinterpret_cast<const In*>(in + 3 * row_stride);
+               *c = reinterpret_cast<const In*>(in + 2 * row_stride),
+               *d = reinterpret_cast<const In*>(in + 3 * row_stride);
       ATLED_IVDEP
       for (int64_t j = 0; j < m; ++j)
         acc[j] = r.combine(

@@ -25,9 +25,9 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
     for (int64_t j = 0; j < m; ++j) made[j] = exp_below<T, T, F>(from[j], top);
     for (i = 0; i + kLanes <= m; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] += made[i + k];
-    for (int half = m < kLanes ? 0 : kLanes / 2; half > 0; half /= 2)
+    for (int k = 0; i < m; ++i, ++k) lanes[k] += made[i];
+    for (int half = kLanes / 2; half > 0; half /= 2)
       for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-    for (; i < m; ++i) lanes[0] += made[i];
     sum += lanes[0];
   }
   if constexpr (kLog) {
@@ -93,20 +93,15 @@ ATLED_TARGET static void row_gradient(T* out, const T* grad, const T* result, in
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
     const int64_t end = begin + kBlock < n ? begin + kBlock : n;
-    T some = 0;
     int64_t i = begin;
-    if (i + kLanes <= end) {
-      T lanes[kLanes];
-      for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
-      for (; i + kLanes <= end; i += kLanes)
-        for (int k = 0; k < kLanes; ++k)
-          lanes[k] += gradient_part<kLog>(grad[i + k], result[i + k]);
-      for (int half = kLanes / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-      some = lanes[0];
-    }
-    for (; i < end; ++i) some += gradient_part<kLog>(grad[i], result[i]);
-    sum += some;
+    T lanes[kLanes];
+    for (int k = 0; k < kLanes; ++k) lanes[k] = 0;
+    for (; i + kLanes <= end; i += kLanes)
+      for (int k = 0; k < kLanes; ++k) lanes[k] += gradient_part<kLog>(grad[i + k], result[i + k]);
+    for (int k = 0; i < end; ++i, ++k) lanes[k] += gradient_part<kLog>(grad[i], result[i]);
+    for (int half = kLanes / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+    sum += lanes[0];
   }
   const T all = static_cast<T>(sum);
   ATLED_IVDEP

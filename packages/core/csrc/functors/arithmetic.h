@@ -53,7 +53,8 @@ struct Div {
 };
 
 // The quotient of finite complex numbers, of float in double, where nothing over- or underflows; of double as in Smith
-// 1962, "Algorithm 116: Complex division". The library knows the other cases.
+// 1962, "Algorithm 116: Complex division". The others are the library's: infinities and zeros as C's Annex G has them,
+// but NaN beside an infinity where a divisor below 1e-290 makes the quotient overflow.
 struct QuickComplexDivision {
   static ATLED_FN bool fast(std::complex<float> a, std::complex<float> b) {
     const float sum = (a.real() + a.imag()) * 0.0f + (b.real() + b.imag()) * 0.0f;

@@ -113,7 +113,7 @@ def batch_norm(
     if running_mean is not None:
         _one.update_average(running_mean, mean, momentum)
     if running_var is not None:
-        count = input.numel() // input.shape[1]
+        count = input.numel() // max(1, input.shape[1])
         _one.update_average(running_var, var, momentum, count / (count - 1))
     return output
 
