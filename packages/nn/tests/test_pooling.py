@@ -271,3 +271,16 @@ def test_layers() -> None:
     assert nn.MaxUnpool3d(2)(*nn.MaxPool3d(2, return_indices=True)(x)).shape == x.shape
     assert repr(nn.MaxUnpool2d(2)) == "MaxUnpool2d(kernel_size=(2, 2), stride=(2, 2), padding=(0, 0))"
     assert repr(nn.LPPool2d(2, 3)) == "LPPool2d(norm_type=2, kernel_size=3, stride=None, ceil_mode=False)"
+
+
+@pytest.mark.parametrize("name", ["padding", "stride", "dilation"])
+def test_sizes_whose_products_overflow(name: str) -> None:
+    x, weight = at.ones(1, 1, 5, 5, dtype=at.float64), at.ones(1, 1, 2, 2, dtype=at.float64)
+    for call in (
+        lambda: F.max_pool2d(x, 2, **{name: 2**63 - 1}),
+        lambda: F.max_pool3d(x.unsqueeze(0), 2, **{name: 2**63 - 1}),
+        lambda: F.conv2d(x, weight, **{name: 2**62}),
+        lambda: F.conv3d(x.unsqueeze(0), weight.unsqueeze(0), **{name: 2**40}),
+    ):
+        with pytest.raises(at.InvalidValueError, match=f"{name} of at most"):
+            call()

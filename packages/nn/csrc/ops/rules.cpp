@@ -74,10 +74,23 @@ Pair arg_pair(const atled_frame* frame, int i, Pair fallback) {
   return {v.u.ints[0], v.u.ints[v.n > 1 ? 1 : 0]};
 }
 
+namespace {
+
+// With sizes up to this, nothing that is computed of two of them overflows.
+constexpr int64_t kMostOfWindow = int64_t{1} << 31;
+
+void expect_sizes(const int64_t* sizes, int n, int64_t low, const char* name) {
+  for (int i = 0; i < n; ++i)
+    if (sizes[i] < low || sizes[i] > kMostOfWindow)
+      fail(ATLED_E_VALUE, "expected %s of at %s %lld, got %s", name, sizes[i] < low ? "least" : "most",
+           static_cast<long long>(sizes[i] < low ? low : kMostOfWindow), shape_text(n, sizes).c_str());
+}
+
+}  // namespace
+
 void expect_at_least(Pair pair, int64_t low, const char* name) {
-  if (pair.h < low || pair.w < low)
-    fail(ATLED_E_VALUE, "expected %s of at least %lld, got (%lld, %lld)", name, static_cast<long long>(low),
-         static_cast<long long>(pair.h), static_cast<long long>(pair.w));
+  const int64_t sizes[] = {pair.h, pair.w};
+  expect_sizes(sizes, 2, low, name);
 }
 
 int64_t window_count(int64_t size, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil_mode) {
@@ -107,9 +120,8 @@ Triple arg_triple(const atled_frame* frame, int i, int dims, int64_t depth) {
 
 void expect_at_least(Triple sizes, int64_t low, const char* name, int dims) {
   if (dims == 2) return expect_at_least(Pair{sizes.h, sizes.w}, low, name);
-  if (sizes.d < low || sizes.h < low || sizes.w < low)
-    fail(ATLED_E_VALUE, "expected %s of at least %lld, got (%lld, %lld, %lld)", name, static_cast<long long>(low),
-         static_cast<long long>(sizes.d), static_cast<long long>(sizes.h), static_cast<long long>(sizes.w));
+  const int64_t all[] = {sizes.d, sizes.h, sizes.w};
+  expect_sizes(all, 3, low, name);
 }
 
 }  // namespace
@@ -187,7 +199,7 @@ Pooling pooling(Shape input, const atled_frame* frame, int kernel, bool dilated)
   expect_at_least(s.stride, 1, "stride");
   expect_at_least(s.padding, 0, "padding");
   expect_at_least(s.dilation, 1, "dilation");
-  if (2 * s.padding.h > s.kernel.h || 2 * s.padding.w > s.kernel.w)
+  if (s.padding.h > s.kernel.h / 2 || s.padding.w > s.kernel.w / 2)
     fail(ATLED_E_VALUE, "expected padding of at most half the kernel_size, got (%lld, %lld) and (%lld, %lld)",
          static_cast<long long>(s.padding.h), static_cast<long long>(s.padding.w), static_cast<long long>(s.kernel.h),
          static_cast<long long>(s.kernel.w));
