@@ -118,6 +118,56 @@ def test_blocks_need_little_memory() -> None:
     assert at.memory_stats()["peak_bytes"] - before < 6 << 20  # all scores are 16 MB
 
 
+@pytest.mark.parametrize("dtype", [at.float16, at.bfloat16])
+@pytest.mark.parametrize("block", [0, 16])
+def test_half_precision_is_rounded_once(dtype: at.dtype, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_attention, "_block", lambda *_: block)
+    q, k, v = (at.from_numpy(t).to(dtype) for t in (6 * draw(40, 64), draw(40, 64), draw(40, 8)))
+    bias = at.from_numpy(draw(40, 40))  # digits that half precision does not have
+    exact = [t.double().numpy() for t in (q, k, v)]
+    expected, _ = attended(*exact, bias.float().double().numpy())
+    got = F.scaled_dot_product_attention(q, k, v, bias.float())
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got.double().numpy(), expected, rtol=at.finfo(dtype).eps / 2, atol=1e-5)
+    large = at.full((40, 64), 200.0, dtype=dtype)  # whose scores are above what float16 has
+    np.testing.assert_allclose(
+        F.scaled_dot_product_attention(large, large, v, scale=1.0).double().numpy(),
+        np.broadcast_to(exact[2].mean(0), (40, 8)),
+        rtol=at.finfo(dtype).eps / 2,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("dtype", [at.float16, at.bfloat16])
+def test_weights_of_half_precision_are_rounded_once(dtype: at.dtype) -> None:
+    eye = at.eye(4, dtype=dtype)
+    x = at.from_numpy(9 * draw(20, 1, 4)).to(dtype)
+    _, got = F.multi_head_attention_forward(x, x, x, 4, 2, at.cat([eye] * 3), None, None, None, False, 0.0, eye, None)
+    exact = x[:, 0].double().numpy()
+    heads = [attended(exact[:, s], exact[:, s], exact[:, s], np.zeros((20, 20)))[1] for s in (slice(2), slice(2, 4))]
+    assert got is not None and got.dtype == dtype
+    np.testing.assert_allclose(got[0].double().numpy(), np.mean(heads, 0), rtol=at.finfo(dtype).eps / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("block", [0, 2])
+def test_gradients_in_half_precision(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("atled.autograd")
+    monkeypatch.setattr(_attention, "_block", lambda *_: block)
+    v = at.from_numpy(draw(6, 4)).to(at.float16).requires_grad_()
+    large = at.full((6, 4), 200.0, dtype=at.float16).requires_grad_()
+    F.scaled_dot_product_attention(large, large, v, scale=1.0).sum().backward()
+    assert v.grad is not None and large.grad is not None and v.grad.dtype == large.grad.dtype == at.float16
+    np.testing.assert_allclose(v.grad.float().numpy(), 1, rtol=1e-3)
+    assert at.isfinite(large.grad).all()
+
+
+def test_the_bias_of_no_query_has_a_gradient() -> None:
+    pytest.importorskip("atled.autograd")
+    bias = at.zeros(1, 3).requires_grad_()
+    at.ops.nn.attention(at.ones(0, 2), at.ones(3, 2), at.ones(3, 2), bias).sum().backward()
+    assert bias.grad is not None and bias.grad.tolist() == [[0, 0, 0]]
+
+
 @pytest.mark.parametrize("kind", ["none", "causal", "mask"])
 @pytest.mark.parametrize("block", [0, 2])
 def test_gradients_of_attention(kind: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,6 +372,7 @@ def test_bad_operands_of_multihead_attention() -> None:
         (at.ShapeError, "of 4, 4 and 4 features, got", (x, x, at.ones(3, 2, 5)), {}),
         (at.ShapeError, "of 3 dimensions, or of 2", (x, at.ones(3, 4), x), {}),
         (at.ShapeError, "as many vectors", (x, x, at.ones(4, 2, 4)), {}),
+        (at.ShapeError, "as many sequences, dimension 1", (x, x[:, :1], x[:, :1]), {}),
         (at.ShapeError, r"key_padding_mask of shape \(2, 3\), got \(3, 2\)", (x, x, x, at.zeros(3, 2)), {}),
         (at.ShapeError, r"attn_mask of shape \(3, 3\) or \(4, 3, 3\)", (x, x, x), {"attn_mask": at.zeros(2, 3, 3)}),
         (at.DTypeError, "bool or a floating dtype, got int64", (x, x, x), {"attn_mask": at.zeros(3, 3).long()}),
@@ -330,3 +381,5 @@ def test_bad_operands_of_multihead_attention() -> None:
     for error, message, args, kwargs in cases:
         with pytest.raises(error, match=message):
             layer(*args, **kwargs)
+    with pytest.raises(at.ShapeError, match="as many sequences, dimension 0"):
+        nn.MultiheadAttention(4, 2, batch_first=True)(x, x[:1], x[:1])

@@ -27,7 +27,7 @@ void each_channel(const Planes& s, F&& f) {
   });
 }
 
-// T plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no
+// A plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no
 // cancellation.
 template <class T>
 void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* var) {

@@ -65,7 +65,8 @@ def _gradients(
         if added is not None and needs[3]:
             to_bias.append(to_scores.sum_to_size(added.shape))
     if not to_query:
-        return at.zeros_like(query), at.zeros_like(key), at.zeros_like(value), None
+        none = None if bias is None else at.zeros_like(bias)
+        return at.zeros_like(query), at.zeros_like(key), at.zeros_like(value), none
     if bias is not None and needs[3]:
         whole = at.cat(to_bias, -2) if bias.shape[-2] != 1 else sum(to_bias[1:], to_bias[0])
     else:

@@ -41,6 +41,8 @@ def scaled_dot_product_attention(
     ShapeError where the sizes do not fit, DTypeError for other dtypes, ArgumentError for ``attn_mask`` together with
     ``is_causal``.
 
+    Half precision is computed in float32 and rounded once, at the end.
+
     >>> scaled_dot_product_attention(at.ones(1, 3), at.ones(2, 3), at.tensor([[1.0], [3.0]])).tolist()
     [[2.0]]
     """
@@ -98,14 +100,19 @@ def bias_of(mask: Tensor | None, query: Tensor) -> Bias | None:
     if mask.dtype == at.bool:
         empty = ~mask.any(-1, keepdim=True)
         allowed = mask | empty
-        zero = at.zeros((), dtype=query.dtype, device=mask.device)
+        zero = at.zeros((), dtype=inner_dtype(query), device=mask.device)
         return Bias(at.where(allowed, zero, -math.inf), empty)
     if not mask.is_floating_point() or mask.dtype not in (query.dtype, at.float32):
         raise at.DTypeError(
             f"scaled_dot_product_attention: expected attn_mask of bool or {query.dtype.name}, got {mask.dtype.name}"
         )
     empty = (mask == -math.inf).all(-1, keepdim=True)
-    return Bias(at.where(empty, 0.0, mask).to(query.dtype), empty)
+    return Bias(at.where(empty, 0.0, mask).to(inner_dtype(query)), empty)
+
+
+def inner_dtype(t: Tensor) -> at.dtype:
+    """What attention is computed in: float32 for half precision, whose scores would lose digits or overflow."""
+    return at.float32 if t.dtype in (at.float16, at.bfloat16) else t.dtype
 
 
 def attended(
@@ -119,10 +126,12 @@ def attended(
     grouped: bool = False,
 ) -> Tensor:
     """The attended values alone, by blocks of queries where that saves time or much memory."""
+    dtype = query.dtype
+    query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
     learning = any(requires_grad(t) for t in (query, key, value))
     block = 0 if dropout_p else _block(query, key, is_causal, learning)
     if not block:
-        return attend(query, key, value, bias, dropout_p, is_causal, scale, grouped)[0]
+        return attend(query, key, value, bias, dropout_p, is_causal, scale, grouped)[0].to(dtype)
     if grouped:
         shared = query.shape[-3] // key.shape[-3]
         key, value = key.repeat_interleave(shared, -3), value.repeat_interleave(shared, -3)
@@ -131,7 +140,7 @@ def attended(
     lead = at.broadcast_shapes(*(t.shape[:-2] for t in operands), () if added is None else added.shape[:-2])
     query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in operands)
     result = _one.attention(query, key, value, added, is_causal, _scale(query, scale), block)
-    return result if bias is None else at.where(bias.empty, 0.0, result)
+    return (result if bias is None else at.where(bias.empty, 0.0, result)).to(dtype)
 
 
 def _block(query: Tensor, key: Tensor, is_causal: bool, learning: bool) -> int:
@@ -164,7 +173,12 @@ def attend(
     scale: float | None = None,
     grouped: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The attended values, and the weights as they were multiplied, for queries without keys as well."""
+    """The attended values, and the weights as they were multiplied, for queries without keys as well.
+
+    The weights are of `inner_dtype`.
+    """
+    dtype = query.dtype
+    query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
     query = query * _scale(query, scale)
     if grouped:
         # The heads of query that share a head of key become more queries of that head.
@@ -181,7 +195,7 @@ def attend(
     result = at.matmul(_regrouped(weights, value.shape[-3]) if grouped else weights, value)
     if grouped:
         result = result.reshape(*result.shape[:-3], heads, length, value.shape[-1])
-    return result if bias is None else at.where(bias.empty, 0.0, result), weights
+    return (result if bias is None else at.where(bias.empty, 0.0, result)).to(dtype), weights
 
 
 def _regrouped(rows: Tensor, heads: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import atled.core as at
 from atled.core import Tensor
 
-from ._attention import attend, attended, bias_of
+from ._attention import attend, attended, bias_of, inner_dtype
 from ._layer import linear
 
 _OP = "multi_head_attention_forward"
@@ -131,6 +131,7 @@ def attend_in_heads(
     """`multi_head_attention_forward`, with the batch in the first dimension too, which takes no copies then."""
     query, batched = inputs[0], inputs[0].ndim == 3
     _check(inputs, num_heads, projections, is_causal and attn_mask is None)
+    _check_batch(query, inputs[1], batch_first)
     if not batched:
         same = {id(t): t.unsqueeze(0) for t in inputs}  # what is one tensor stays one
         inputs = same[id(inputs[0])], same[id(inputs[1])], same[id(inputs[2])]
@@ -148,7 +149,7 @@ def attend_in_heads(
         zero = at.zeros(*k.shape[:2], 1, k.shape[3], dtype=k.dtype, device=k.device)
         k, v = at.cat([k, zero], 2), at.cat([v, zero], 2)
     added = (projections.bias_k is not None) + add_zero_attn
-    mask = _mask(key_padding_mask, attn_mask, (*q.shape[:3], k.shape[2]), added, query.dtype)
+    mask = _mask(key_padding_mask, attn_mask, (*q.shape[:3], k.shape[2]), added, inner_dtype(q))
     # A causal mask alone needs no tensor: taken at its word, as PyTorch takes it.
     causal = is_causal and not need_weights and key_padding_mask is None and not added
     bias = None if causal else bias_of(mask, q)
@@ -156,7 +157,7 @@ def attend_in_heads(
     if need_weights:
         values, weights = attend(q, k, v, bias, dropout_p)
         weights = weights if bias is None else at.where(bias.empty, 0.0, weights)
-        weights = weights.mean(1) if average_attn_weights else weights
+        weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
     else:
         values = attended(q, k, v, bias, dropout_p, causal)
     merged = values.permute(0, 2, 1, 3) if batch_first else values.permute(2, 0, 1, 3)
@@ -182,6 +183,15 @@ def _check(inputs: tuple[Tensor, Tensor, Tensor], num_heads: int, projections: P
         raise at.ArgumentError(
             f"{_OP}: expected attn_mask with is_causal=True, got None; "
             "make one with Transformer.generate_square_subsequent_mask"
+        )
+
+
+def _check_batch(query: Tensor, key: Tensor, batch_first: bool) -> None:
+    dim = 0 if batch_first else 1
+    if query.ndim == 3 and query.shape[dim] != key.shape[dim]:
+        raise at.ShapeError(
+            f"{_OP}: expected query and key of as many sequences, dimension {dim}, got {tuple(query.shape)} and "
+            f"{tuple(key.shape)}"
         )
 
 
