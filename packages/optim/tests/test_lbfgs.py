@@ -95,7 +95,21 @@ def test_rosenbrocks_valley() -> None:
     np.testing.assert_allclose(x.detach().numpy(), 1, atol=1e-4)
 
 
-def test_a_quadratic_is_solved_in_as_many_steps_as_it_has_dimensions() -> None:
+def test_a_loss_without_a_minimum_ends_in_no_error() -> None:
+    x = at.tensor([1.0, 2.0], dtype=at.float64).requires_grad_()
+    optimizer = optim.LBFGS([x], line_search_fn="strong_wolfe", max_iter=30)
+
+    def closure() -> Tensor:
+        x.grad = None
+        loss: Tensor = -(x**4).sum()
+        loss.backward()
+        return loss
+
+    losses = [float(optimizer.step(closure)) for _ in range(3)]
+    assert losses[0] == -17 and not losses[-1] > -1e300
+
+
+def test_a_quadratic_is_solved() -> None:
     rng = np.random.default_rng(0)
     root = rng.standard_normal((5, 5))
     matrix, goal = root @ root.T + np.eye(5), rng.standard_normal(5)
@@ -198,3 +212,5 @@ def test_errors() -> None:
         optim.LBFGS([x], line_search_fn="armijo")
     with pytest.raises(at.InvalidValueError, match="expected lr at least 0"):
         optim.LBFGS([x], lr=-1)
+    with pytest.raises(at.InvalidValueError, match="expected history_size at least 1, got 0"):
+        optim.LBFGS([x], history_size=0)

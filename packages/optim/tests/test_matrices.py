@@ -109,6 +109,24 @@ def test_muons_update_is_nearly_orthogonal() -> None:
     assert values.min() > 0.5 and values.max() < 1.4
 
 
+@pytest.mark.parametrize("make", [optim.Adafactor, optim.Muon])
+def test_bad_gradients_change_nothing(make: Any) -> None:
+    param = at.ones(2, 3)
+    optimizer = make([param])
+    message = rf"{make.__name__}: expected a gradient of shape \(2, 3\) as its parameter, got \(1, 3\)"
+    with pytest.raises(at.ShapeError, match=message):
+        optimizer.step(grads=[at.ones(1, 3)])
+    with pytest.raises(at.DTypeError, match="of dtype float32 as its parameter, got float64"):
+        optimizer.step(grads=[at.ones(2, 3, dtype=at.float64)])
+    assert param.tolist() == [[1.0] * 3] * 2 and not optimizer.state_dict()["state"]
+
+
+@pytest.mark.parametrize("make", [optim.Adafactor, optim.Muon])
+def test_matrices_without_elements(make: Any) -> None:
+    for shape in ((0, 3), (3, 0)):
+        make([at.zeros(shape)]).step(grads=[at.zeros(shape)])
+
+
 def test_errors() -> None:
     matrix = at.zeros(2, 2)
     for make, message in [

@@ -150,6 +150,7 @@ def test_bad_settings_and_parameters() -> None:
         (lambda: optim.SGD([param], lr=-1), "expected lr at least 0, got -1"),
         (lambda: optim.SGD([param], nesterov=True), "for nesterov"),
         (lambda: optim.Adam([param], betas=(0.9, 1.0)), r"expected betas in \[0, 1\)"),
+        (lambda: optim.Adam([param], betas=(0.9,)), r"expected betas to be two numbers, got \(0.9,\)"),
         (lambda: optim.Adam([param], eps=-1), "expected eps at least 0"),
         (lambda: optim.Adamax([param], betas=(1.0, 0.9)), r"expected betas in \[0, 1\)"),
         (lambda: optim.NAdam([param], momentum_decay=-1), "expected momentum_decay at least 0, got -1"),
@@ -220,11 +221,33 @@ def test_bad_gradients_change_nothing() -> None:
         optimizer.step(grads=[at.zeros(3)])
     with pytest.raises(at.DTypeError, match=r"expected grads\[0\] of dtype float32"):
         optimizer.step(grads=[at.zeros(2, dtype=at.float64)])
-    with pytest.raises(at.ArgumentError, match="expected one gradient per parameter"):
-        optimizer.step(grads=[])
+    for grads in ([], [at.ones(2), None]):
+        with pytest.raises(at.ArgumentError, match=f"expected one gradient per parameter, 1, got {len(grads)}"):
+            optimizer.step(grads=grads)
     with pytest.raises(at.DTypeError, match="floating-point dtype, got int64"):
         optim.SGD([at.tensor([1])]).step(grads=[at.tensor([1])])
     assert param.tolist() == [1.0, 2.0]
+
+
+def test_a_closure_is_recorded_where_nothing_else_is() -> None:
+    autograd = pytest.importorskip("atled.autograd")
+    for make in (optim.SGD, optim.LBFGS):
+        weight = at.tensor([2.0], requires_grad=True)
+
+        def closure(weight: at.Tensor = weight) -> at.Tensor:
+            weight.grad = None
+            loss = (weight * weight).sum()
+            loss.backward()
+            return loss
+
+        optimizer = make([weight], lr=0.25)
+        with autograd.no_grad():
+            assert optimizer.step(closure).item() == 4
+            assert not autograd.is_grad_enabled()
+        if make is optim.SGD:
+            assert weight.tolist() == [1.0]
+        else:
+            assert abs(weight.item()) < 1
 
 
 def test_versions_move() -> None:
@@ -323,3 +346,25 @@ def test_adam_with_decoupled_weight_decay_is_adamw() -> None:
             optimizer.step(grads=[at.tensor([3.0, -1.0])])
         weights.append(weight.tolist())
     assert weights[0] == weights[1]
+
+
+def test_decoupled_weight_decay_is_a_groups() -> None:
+    one, other = at.tensor([1.0], dtype=at.float64), at.tensor([1.0], dtype=at.float64)
+    groups: list[dict[str, Any]] = [{"params": [one], "decoupled_weight_decay": True}, {"params": [other]}]
+    optimizer = optim.Adam(groups, lr=0.1, weight_decay=0.5)
+    for _ in range(2):
+        optimizer.step(grads=[at.ones_like(one), at.ones_like(other)])
+    assert one.item() == pytest.approx((0.95 - 0.1) * 0.95 - 0.1, rel=1e-6)
+    assert other.item() == pytest.approx(adam_reference(np.ones(1), [np.array([1.5]), np.array([1.45])], 0.1)[0])
+
+
+def test_states_of_adam_and_adamw_are_exchanged() -> None:
+    """Without a gradient the decoupled decay is all there is."""
+    for source, target in [(optim.AdamW, optim.Adam), (optim.Adam, optim.AdamW)]:
+        saved = source([at.tensor([1.0])], lr=0.1, weight_decay=0.5).state_dict()
+        weight = at.tensor([1.0])
+        optimizer = target([weight])
+        optimizer.load_state_dict(saved)
+        assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+        optimizer.step(grads=[at.zeros(1)])
+        assert weight.item() == pytest.approx(0.95)

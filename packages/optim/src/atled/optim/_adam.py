@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atled.optim._fused import FusedOptimizer, require_betas, require_not_negative, settings_of
@@ -44,7 +44,6 @@ class Adam(FusedOptimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         expect_one_way(self, differentiable)
-        self._decoupled = decoupled_weight_decay
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -53,6 +52,7 @@ class Adam(FusedOptimizer):
             "amsgrad": amsgrad,
             "maximize": maximize,
             "capturable": capturable,
+            "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
 
@@ -69,7 +69,7 @@ class Adam(FusedOptimizer):
     def _settings(self, group: dict[str, Any]) -> dict[str, Any]:
         return {
             **settings_of(group, "lr", "betas", "eps", "weight_decay", "maximize"),
-            "decoupled": self._decoupled,
+            "decoupled": group["decoupled_weight_decay"],
         }
 
 
@@ -110,3 +110,9 @@ class AdamW(Adam):
             differentiable=differentiable,
             decoupled_weight_decay=True,
         )
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes over what ``state_dict`` gave, also that of an `Adam`, whose decay becomes a decoupled one."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            group["decoupled_weight_decay"] = True

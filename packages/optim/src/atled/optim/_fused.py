@@ -78,7 +78,8 @@ def require_not_negative(group: dict[str, Any], *names: str) -> None:
 
 
 def require_betas(group: dict[str, Any]) -> None:
-    """Raises InvalidValueError unless the decays of means are in [0, 1)."""
+    """Raises InvalidValueError unless the decays of means are two numbers in [0, 1)."""
+    require(len(group["betas"]) == 2, "betas", "to be two numbers", group["betas"])
     for beta in group["betas"]:
         require(0 <= beta < 1, "betas", "in [0, 1)", group["betas"])
 

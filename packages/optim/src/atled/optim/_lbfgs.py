@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import atled.core as at
 from atled.core import Tensor
-from atled.optim._optimizer import Optimizer, Params, plain, require
+from atled.optim._optimizer import Optimizer, Params, plain, require, with_recording
 
 
 class LBFGS(Optimizer):
@@ -24,7 +24,7 @@ class LBFGS(Optimizer):
     There is one group of parameters, on one device. The state, ``2 * history_size`` vectors as long as all of them
     together, is that of the first.
 
-    Errors: ``InvalidValueError`` for several groups, a negative ``lr`` and an unknown line search.
+    Errors: ``InvalidValueError`` for several groups, a negative ``lr``, no history and an unknown line search.
 
     >>> weight = at.tensor([3.0, -2.0])
     >>> optimizer = LBFGS([weight], line_search_fn="strong_wolfe")
@@ -67,6 +67,7 @@ class LBFGS(Optimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
+        require(group["history_size"] >= 1, "history_size", "at least 1", group["history_size"])
         search = group["line_search_fn"]
         require(search in (None, "strong_wolfe"), "line_search_fn", "None or 'strong_wolfe'", repr(search))
 
@@ -98,7 +99,7 @@ class _Run:
 
     def evaluate(self) -> tuple[Any, Tensor]:
         """The loss as ``closure`` gives it, and the gradient of all parameters as a vector."""
-        loss = self.closure()
+        loss = with_recording(self.closure)
         self.evaluations += 1
         self.state["func_evals"] += 1
         grads = [
@@ -261,7 +262,7 @@ def _cubic_minimum(a: _Point, b: _Point, least: float, most: float) -> float:
         a, b = b, a
     if a.t < b.t:
         first = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.t - b.t)
-        square = first**2 - a.slope * b.slope
+        square = first * first - a.slope * b.slope
         if square >= 0:
             second = math.sqrt(square)
             below = b.slope - a.slope + 2 * second

@@ -9,7 +9,7 @@ from typing import Any
 import atled.core as at
 from atled.core import Tensor
 from atled.optim._fused import require_not_negative
-from atled.optim._optimizer import Optimizer, Params, buffer_for, plain, require
+from atled.optim._optimizer import Optimizer, Params, buffer_for, expect_alike, plain, require
 
 
 class Adafactor(Optimizer):
@@ -61,8 +61,11 @@ class Adafactor(Optimizer):
         require_not_negative(group, "weight_decay")
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        expect_alike(self, params, grads)
         lr = float(group["lr"])
         for given, given_grad in zip(params, grads, strict=True):
+            if given.numel() == 0:
+                continue
             state, param, grad = self.state[given], plain(given), plain(given_grad)
             if group["maximize"]:
                 grad = -grad
@@ -150,8 +153,11 @@ class Muon(Optimizer):
                 )
 
     def _update(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor]) -> None:
+        expect_alike(self, params, grads)
         lr, momentum = float(group["lr"]), group["momentum"]
         for given, given_grad in zip(params, grads, strict=True):
+            if given.numel() == 0:
+                continue
             param, grad = plain(given), plain(given_grad)
             buffer = buffer_for(self.state[given], "momentum_buffer", param).lerp_(grad, 1 - momentum)
             update = _orthogonal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,16 @@ def plain(tensor: Tensor) -> Tensor:
 
     found: Tensor = tensor.detach() if "detach" in _registry.names("atled.tensor_attributes") else tensor
     return found
+
+
+def with_recording(closure: Callable[[], Any]) -> Any:
+    """What ``closure`` returns; its calls are recorded, also within ``no_grad()``."""
+    # Whoever switched recording off has loaded the module that switches it on.
+    modes: Any = sys.modules.get("atled.autograd.grad_mode")
+    if modes is None:
+        return closure()
+    with modes.enable_grad():
+        return closure()
 
 
 class Optimizer:
@@ -93,9 +104,11 @@ class Optimizer:
 
         The gradients are the parameters' ``grad``, or ``grads``, one per parameter in order over all groups (None skips
         one), so that tensors which nothing differentiated can be stepped. ``closure`` computes the loss anew first; its
-        value is returned.
+        value is returned. Its calls are recorded, also within ``no_grad()``.
         """
-        loss = None if closure is None else closure()
+        loss = None if closure is None else with_recording(closure)
+        if grads is not None and len(grads) != len(self._all()):
+            raise at.ArgumentError(f"step: expected one gradient per parameter, {len(self._all())}, got {len(grads)}")
         at_grad = 0
         for group in self.param_groups:
             params = group["params"]
@@ -104,8 +117,6 @@ class Optimizer:
             else:
                 found = list(grads[at_grad : at_grad + len(params)])
                 at_grad += len(params)
-                if len(found) != len(params):
-                    raise at.ArgumentError(f"step: expected one gradient per parameter, got only {len(grads)}")
             if all(grad is not None for grad in found):
                 self._update(group, params, found)
                 continue
@@ -193,6 +204,20 @@ def require(condition: bool, name: str, expected: str, got: Any) -> None:
     """Raises InvalidValueError that names the setting, unless the condition holds."""
     if not condition:
         raise at.InvalidValueError(f"optimizer: expected {name} {expected}, got {got}")
+
+
+def expect_alike(optimizer: Optimizer, params: list[Tensor], grads: list[Tensor]) -> None:
+    """Raises ShapeError or DTypeError for a gradient that is not like its parameter."""
+    name = type(optimizer).__name__
+    for param, grad in zip(params, grads, strict=True):
+        if grad.shape != param.shape:
+            raise at.ShapeError(
+                f"{name}: expected a gradient of shape {param.shape} as its parameter, got {grad.shape}"
+            )
+        if grad.dtype != param.dtype:
+            raise at.DTypeError(
+                f"{name}: expected a gradient of dtype {param.dtype.name} as its parameter, got {grad.dtype.name}"
+            )
 
 
 def expect_one_way(optimizer: Optimizer, differentiable: bool) -> None:
