@@ -50,6 +50,17 @@ def test_groups_of_one_element_or_none() -> None:
     assert F.group_norm(at.ones(2, 4, 0), 2).shape == (2, 4, 0)
 
 
+@pytest.mark.parametrize("dtype", [at.float16, at.bfloat16])
+@pytest.mark.parametrize("groups", [2, 4])
+def test_half_precision_is_rounded_once(dtype: at.dtype, groups: int) -> None:
+    input, weight, bias = (at.from_numpy(v).to(dtype) for v in (draw(2, 4, 50), draw(4), draw(4)))
+    exact = [t.double().numpy() for t in (input, weight, bias)]
+    got = F.group_norm(input, groups, weight, bias)
+    assert got.dtype == dtype
+    expected = reference(exact[0], groups, *exact[1:], 1e-5)
+    np.testing.assert_allclose(got.double().numpy(), expected, rtol=at.finfo(dtype).eps / 2, atol=1e-5)
+
+
 def test_group_norm_layer() -> None:
     layer = nn.GroupNorm(2, 4)
     assert {name: v.tolist() for name, v in layer.state_dict().items()} == {"weight": [1] * 4, "bias": [0] * 4}
@@ -62,6 +73,10 @@ def test_group_norm_layer() -> None:
         F.group_norm(at.ones(2, 5), 2)
     with pytest.raises(at.ShapeError, match=r"bias of shape \(4,\), got \(3,\)"):
         F.group_norm(at.ones(2, 4), 2, None, at.ones(3))
+    with pytest.raises(at.DTypeError, match="input of a floating dtype, got int64"):
+        F.group_norm(at.tensor([[1, 2]]), 2)
+    with pytest.raises(at.DTypeError, match="weight of dtype float32, got float64"):
+        F.group_norm(at.ones(2, 4), 2, at.ones(4).double())
     with pytest.raises(at.InvalidValueError, match="num_groups of at least 1, got 0"):
         F.group_norm(at.ones(2, 4), 0)
 

@@ -112,6 +112,12 @@ def test_bad_arguments() -> None:
         (at.ShapeError, "4 lengths", lambda: rnn.pack_padded_sequence(x, [5, 3])),
         (at.ShapeError, "at least 2 dimensions", lambda: rnn.pack_padded_sequence(x[0, 0], [2])),
         (at.ShapeError, "at least one sequence", lambda: rnn.pack_padded_sequence(at.ones(5, 0), [])),
+        (at.ShapeError, r"at least one step, got \(0, 1, 2\)", lambda: rnn.pack_sequence([at.zeros(0, 2)])),
+        (
+            at.ShapeError,
+            "at least one step, got no batch_sizes",
+            lambda: rnn.pad_packed_sequence(rnn.PackedSequence(x[0], at.zeros(0, dtype=at.int64))),
+        ),
         (at.DTypeError, "lengths to be integers, got float32", lambda: rnn.pack_padded_sequence(x, at.ones(4))),
         (
             at.ShapeError,

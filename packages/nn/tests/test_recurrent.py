@@ -234,8 +234,19 @@ def test_bad_arguments() -> None:
         (at.InvalidValueError, "num_layers of at least 1", lambda: nn.RNN(3, 4, 0)),
         (at.InvalidValueError, r"proj_size in \[0, 3\], got 4", lambda: nn.LSTM(3, 4, proj_size=4)),
         (at.InvalidValueError, r"dropout in \[0, 1\], got 2", lambda: nn.LSTM(3, 4, dropout=2)),
-        (at.InvalidValueError, "hidden_size of at least 1", lambda: nn.GRUCell(3, 0)),
+        (at.InvalidValueError, "hidden_size of at least 1, got 0", lambda: nn.GRUCell(3, 0)),
+        (at.InvalidValueError, "LSTM: expected input_size of at least 0, got -1", lambda: nn.LSTM(-1, 4)),
+        (at.InvalidValueError, "RNNCell: expected input_size of at least 0, got -1", lambda: nn.RNNCell(-1, 4)),
+        (at.ArgumentError, "LSTM: expected hx to be a pair", lambda: layer(x, (h,))),
     ]
+    for one in (nn.GRU(3, 4), nn.RNN(3, 4)):
+        cases.append((at.ArgumentError, "hx to be one Tensor, got tuple", lambda one=one: one(x, (h, h))))
+        cases.append((at.DTypeError, "hx of dtype float32 as the input", lambda one=one: one(x, h.double())))
+    for one in (nn.GRUCell(3, 4), nn.RNNCell(3, 4)):
+        cases.append((at.ArgumentError, "hx to be one Tensor, got tuple", lambda one=one: one(x[0], (h[0], h[0]))))
+        cases.append((at.DTypeError, "hx of dtype float32 as the input", lambda one=one: one(x[0], h[0].double())))
+    cases.append((at.DTypeError, "LSTM: expected hx of dtype float32", lambda: layer(x, (h, h.double()))))
+    cases.append((at.DTypeError, "LSTMCell: expected hx of dtype", lambda: cell(x[0], (h[0].double(), h[0]))))
     for error, message, call in cases:
         with pytest.raises(error, match=message):
             call()

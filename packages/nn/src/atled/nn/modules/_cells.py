@@ -24,10 +24,9 @@ class _Cell(Module):
         self, mode: str, input_size: int, hidden_size: int, bias: bool, device: Any, dtype: at.dtype | None
     ) -> None:
         super().__init__()
-        if input_size < 0 or hidden_size < 1:
-            raise at.InvalidValueError(
-                f"{type(self).__name__}: expected hidden_size of at least 1, got {hidden_size} for {input_size} inputs"
-            )
+        for setting, got, least in (("input_size", input_size, 0), ("hidden_size", hidden_size, 1)):
+            if got < least:
+                raise at.InvalidValueError(f"{type(self).__name__}: expected {setting} of at least {least}, got {got}")
         self.input_size, self.hidden_size, self.bias, self._mode = input_size, hidden_size, bias, mode
         rows = GATES[mode] * hidden_size
         for name, columns in (("weight_ih", input_size), ("weight_hh", hidden_size)):
@@ -57,6 +56,7 @@ class _Cell(Module):
         for part in hx:
             if tuple(part.shape) != (*lead, size):
                 raise at.ShapeError(f"{name}: expected hx of shape {(*lead, size)}, got {tuple(part.shape)}")
+            expect_state_dtype(self, part, input)
         weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         if lead:
             return step_of(self._mode, weights)(gates_of(self._mode, input, weights), hx)
@@ -93,11 +93,26 @@ class RNNCell(_Cell):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next hidden state; ``hx`` None stands for zeros."""
+        expect_one_state(self, hx)
         return self._step(input, None if hx is None else (hx,))[0]
 
     def extra_repr(self) -> str:
         """The sizes, and what is not the default."""
         return super().extra_repr() + ("" if self.nonlinearity == "tanh" else f", nonlinearity={self.nonlinearity}")
+
+
+def expect_one_state(layer: Module, hx: Any) -> None:
+    """Raises ArgumentError for a pair of states, as an LSTM has them."""
+    if hx is not None and not isinstance(hx, Tensor):
+        raise at.ArgumentError(f"{type(layer).__name__}: expected hx to be one Tensor, got {type(hx).__name__}")
+
+
+def expect_state_dtype(layer: Module, state: Tensor, input: Tensor) -> None:
+    """Raises DTypeError for a state of another dtype than the input."""
+    if state.dtype != input.dtype:
+        raise at.DTypeError(
+            f"{type(layer).__name__}: expected hx of dtype {input.dtype.name} as the input, got {state.dtype.name}"
+        )
 
 
 def mode_of(layer: str, nonlinearity: str) -> str:
@@ -158,4 +173,5 @@ class GRUCell(_Cell):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next hidden state; ``hx`` None stands for zeros."""
+        expect_one_state(self, hx)
         return self._step(input, None if hx is None else (hx,))[0]

@@ -16,7 +16,7 @@ from .._module import Module
 from .._parameter import Parameter
 from .._recurrence import GATES, State, Weights, gates_of, over_steps, step_of
 from ..utils.rnn import PackedSequence
-from ._cells import mode_of
+from ._cells import expect_one_state, expect_state_dtype, mode_of
 
 
 class _Recurrent(Module):
@@ -38,10 +38,12 @@ class _Recurrent(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        if hidden_size < 1 or num_layers < 1 or input_size < 0:
+        if hidden_size < 1 or num_layers < 1:
             raise at.InvalidValueError(
                 f"{name}: expected hidden_size and num_layers of at least 1, got {hidden_size} and {num_layers}"
             )
+        if input_size < 0:
+            raise at.InvalidValueError(f"{name}: expected input_size of at least 0, got {input_size}")
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise at.InvalidValueError(f"{name}: expected dropout in [0, 1], got {dropout}")
         if not 0 <= proj_size < hidden_size:
@@ -137,6 +139,7 @@ class _Recurrent(Module):
         for part, shape in zip(hx, shapes, strict=True):
             if tuple(part.shape) != shape:
                 raise at.ShapeError(f"{type(self).__name__}: expected hx of shape {shape}, got {tuple(part.shape)}")
+            expect_state_dtype(self, part, like)
         return hx
 
     def _layers(self, input: Tensor, first: State, apart: Any, together: Any) -> tuple[Tensor, State]:
@@ -179,6 +182,7 @@ class _Hidden(_Recurrent):
     def forward(self, input: PackedSequence, hx: Tensor | None = None) -> tuple[PackedSequence, Tensor]: ...
     def forward(self, input: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
         """The last layer's hidden states of all steps, and each layer's of the last step."""
+        expect_one_state(self, hx)
         output, (last,) = self._run(input, None if hx is None else (hx,))
         return output, last
 

@@ -141,6 +141,8 @@ def pack_padded_sequence(
     steps, batch = steps_first.shape[:2]
     if batch == 0:
         raise at.ShapeError(f"{op}: expected at least one sequence, got {tuple(input.shape)}")
+    if steps == 0:
+        raise at.ShapeError(f"{op}: expected sequences of at least one step, got {tuple(input.shape)}")
     counted = _lengths(op, lengths, batch, steps, 1)
     order = None
     if enforce_sorted:
@@ -177,6 +179,8 @@ def pad_packed_sequence(
     ([[1, 2], [3, -1]], [2, 1])
     """
     data, batch_sizes, _, back = sequence
+    if batch_sizes.numel() == 0:
+        raise at.ShapeError("pad_packed_sequence: expected sequences of at least one step, got no batch_sizes")
     batch, longest = int(batch_sizes[0]), batch_sizes.shape[0]
     steps = longest if total_length is None else total_length
     if steps < longest:
