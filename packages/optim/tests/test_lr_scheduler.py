@@ -299,6 +299,12 @@ def test_errors() -> None:
         (lambda: lr_scheduler.CosineAnnealingWarmRestarts(sgd(), 1, 1.5), "expected an integer T_mult >= 1, got 1.5"),
         (lambda: lr_scheduler.CyclicLR(sgd(), 0.1, 0.2, mode="square"), "or a scale_fn, got 'square'"),
         (lambda: lr_scheduler.CyclicLR(optim.Adagrad([at.zeros(1)]), 0.1, 0.2), "or cycle_momentum=False"),
+        (lambda: lr_scheduler.CyclicLR(sgd(), 0.1, 0.2, 0, 0), "expected step_size_up above 0, got 0"),
+        (lambda: lr_scheduler.CyclicLR(sgd(), 0.1, 0.2, -2), "expected step_size_up above 0, got -2"),
+        (lambda: lr_scheduler.CyclicLR(sgd(), 0.1, 0.2, 2, -1), "expected step_size_down at least 0, got -1"),
+        (lambda: lr_scheduler.OneCycleLR(sgd(), 1.0, 5, div_factor=0), "expected div_factor above 0, got 0"),
+        (lambda: lr_scheduler.OneCycleLR(sgd(), 1.0, 5, final_div_factor=-1), "final_div_factor above 0, got -1"),
+        (lambda: lr_scheduler.PolynomialLR(sgd(), 0), "PolynomialLR: expected total_iters >= 1, got 0"),
         (lambda: lr_scheduler.SequentialLR(sgd(), [], []), "expected at least one schedule, got none"),
         (lambda: lr_scheduler.ChainedScheduler([]), "expected at least one schedule, got none"),
         (lambda: lr_scheduler.ChainedScheduler([exponential(), exponential()]), "ExponentialLR of another at 1"),
@@ -311,6 +317,7 @@ def test_errors() -> None:
             make()
     for make, message in [
         (lambda: lr_scheduler.ExponentialLR(at.zeros(1), 0.5), "ExponentialLR: expected an Optimizer, got Tensor"),
+        (lambda: lr_scheduler.MultiStepLR(sgd(), 3), "expected milestones to be epochs, got int; put it in a list"),
         (lambda: lr_scheduler.MultiplicativeLR(sgd(), 0.5), "expected lr_lambda to be a function of the epoch"),
         (lambda: sequential(lr_scheduler.ReduceLROnPlateau(sgd())), "got ReduceLROnPlateau at 0"),
     ]:

@@ -79,7 +79,7 @@ def test_averages(functions: dict[str, Any], decay: float | None, use_buffers: b
         assert int(average.module.count) == 40
     elif decay is None:
         assert int(average.module.count) == 20  # the mean of 0, 10, 20, 30 and 40
-    assert model.weight.numpy() is not average.module.weight.numpy()
+    assert not np.shares_memory(model.weight.numpy(), average.module.weight.numpy())
     assert average(at.ones(3, dtype=at.float64)).shape == (2,)
 
 
@@ -96,6 +96,16 @@ def test_the_state_resumes() -> None:
         average.update_parameters(others[2])
     assert resumed.module.weight.tolist() == whole.module.weight.tolist()
     assert int(resumed.n_averaged) == 3
+
+
+def test_a_state_without_a_count() -> None:
+    average = swa_utils.AveragedModel(Model())
+    average.update_parameters(Model())
+    state = {key: value for key, value in average.state_dict().items() if key != "n_averaged"}
+    with pytest.raises(at.InvalidValueError, match="expected n_averaged in the state, got none"):
+        average.load_state_dict(state)
+    average.load_state_dict(state, strict=False)
+    assert int(average.n_averaged) == 1
 
 
 def test_training_and_its_end() -> None:
@@ -142,6 +152,19 @@ def test_batch_normalisation_is_renewed(averaged: bool) -> None:
     swa_utils.update_bn(batches, outer, device="cpu")
     assert model.seen == [(True, None, [1.0]), (True, None, [2.0]), (True, None, [3.0])]
     assert (model.training, model.layer.momentum, model.layer.resets) == (False, 0.1, 1)
+
+
+def test_batch_normalisation_after_a_loader_that_fails() -> None:
+    model = Normalised()
+    model.train(False)
+
+    def batches() -> Iterator[Tensor]:
+        yield at.ones(1)
+        raise OSError
+
+    with pytest.raises(OSError):
+        swa_utils.update_bn(batches(), model)
+    assert (model.training, model.layer.momentum) == (False, 0.1)
 
 
 def test_a_model_without_batch_normalisation_is_not_called() -> None:

@@ -171,8 +171,17 @@ class AveragedModel:
         return {"n_averaged": self.n_averaged.clone(), **state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
-        """Takes over what ``state_dict`` gave; returns what the copy's ``load_state_dict`` does."""
-        self.n_averaged.copy_(state_dict["n_averaged"])
+        """Takes over what ``state_dict`` gave; returns what the copy's ``load_state_dict`` does.
+
+        Errors: ``InvalidValueError`` where ``n_averaged`` is missing; unless ``strict``, the count then stays.
+        """
+        if "n_averaged" in state_dict:
+            self.n_averaged.copy_(state_dict["n_averaged"])
+        elif strict:
+            raise at.InvalidValueError(
+                "AveragedModel: expected n_averaged in the state, got none; load a model's own state into module, or "
+                "give strict=False"
+            )
         inner = {key.removeprefix("module."): value for key, value in state_dict.items() if key != "n_averaged"}
         return self.module.load_state_dict(inner, strict=strict)
 
@@ -213,12 +222,14 @@ def update_bn(loader: Iterable[Any], model: Any, device: at.device | str | None 
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None
-    for batch in loader:
-        first = batch[0] if isinstance(batch, (list, tuple)) else batch
-        model(first if device is None else first.to(device))
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-    model.train(training)
+    try:
+        for batch in loader:
+            first = batch[0] if isinstance(batch, (list, tuple)) else batch
+            model(first if device is None else first.to(device))
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        model.train(training)
 
 
 class SWALR(LRScheduler):

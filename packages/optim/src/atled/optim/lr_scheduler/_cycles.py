@@ -40,7 +40,8 @@ class CyclicLR(LRScheduler):
     (``scale_mode="iterations"``). Momentum, or the first of ``betas``, goes from ``max_momentum`` to ``base_momentum``
     and back unless ``cycle_momentum`` is false. Rates and momenta may be lists with one for each parameter group.
 
-    Errors: ``InvalidValueError`` for an unknown mode, lists of another length and an optimizer without momentum.
+    Errors: ``InvalidValueError`` for an unknown mode, sizes out of range, lists of another length and an optimizer
+    without momentum.
 
     >>> from atled import optim
     >>> optimizer = optim.SGD([at.tensor([1.0])], lr=1.0, momentum=0.9)
@@ -70,6 +71,10 @@ class CyclicLR(LRScheduler):
             raise at.InvalidValueError(
                 f"CyclicLR: expected mode 'triangular', 'triangular2' or 'exp_range', or a scale_fn, got {mode!r}"
             )
+        if step_size_up <= 0:
+            raise at.InvalidValueError(f"CyclicLR: expected step_size_up above 0, got {step_size_up}")
+        if step_size_down is not None and step_size_down < 0:
+            raise at.InvalidValueError(f"CyclicLR: expected step_size_down at least 0, got {step_size_down}")
         lowest = per_group(self, "base_lr", base_lr, optimizer)
         self.max_lrs = per_group(self, "max_lr", max_lr, optimizer)
         if last_epoch == -1:
@@ -156,6 +161,9 @@ class OneCycleLR(LRScheduler):
             raise at.InvalidValueError(f"OneCycleLR: expected total_steps >= 1, got {total_steps}")
         if not 0 <= pct_start <= 1:
             raise at.InvalidValueError(f"OneCycleLR: expected pct_start in [0, 1], got {pct_start}")
+        for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
+            if factor <= 0:
+                raise at.InvalidValueError(f"OneCycleLR: expected {name} above 0, got {factor}")
         if anneal_strategy not in ("cos", "linear"):
             raise at.InvalidValueError(
                 f"OneCycleLR: expected anneal_strategy 'cos' or 'linear', got {anneal_strategy!r}"

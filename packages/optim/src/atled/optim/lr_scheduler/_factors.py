@@ -35,6 +35,8 @@ class StepLR(LRScheduler):
 class MultiStepLR(LRScheduler):
     """Multiplies ``lr`` by ``gamma`` in every epoch of ``milestones``, twice in one that is there twice.
 
+    Errors: ``ArgumentError`` for one number in the place of ``milestones``.
+
     >>> from atled import optim
     >>> optimizer = optim.SGD([at.tensor([1.0])], lr=1.0)
     >>> schedule = MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5)
@@ -46,6 +48,10 @@ class MultiStepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
+        if not isinstance(milestones, Iterable):
+            raise at.ArgumentError(
+                f"MultiStepLR: expected milestones to be epochs, got {type(milestones).__name__}; put it in a list"
+            )
         self.milestones, self.gamma = Counter(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
@@ -144,6 +150,8 @@ class ExponentialLR(LRScheduler):
 class PolynomialLR(LRScheduler):
     """``(1 - epoch / total_iters) ** power`` times ``lr``, which is 0 after ``total_iters`` epochs.
 
+    Errors: ``InvalidValueError`` for ``total_iters`` below 1.
+
     >>> from atled import optim
     >>> schedule = PolynomialLR(optim.SGD([at.tensor([1.0])], lr=1.0), total_iters=4, power=2.0)
     >>> schedule.step()
@@ -152,6 +160,8 @@ class PolynomialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
+        if total_iters < 1:
+            raise at.InvalidValueError(f"PolynomialLR: expected total_iters >= 1, got {total_iters}")
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
