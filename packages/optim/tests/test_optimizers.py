@@ -280,6 +280,25 @@ def test_capturable_ones_count_in_tensors(name: str) -> None:
     np.testing.assert_allclose(plain.numpy(), counting.numpy(), rtol=tolerance, atol=0)
 
 
+@pytest.mark.parametrize("name", CAPTURABLE)
+def test_a_group_that_is_capturable_no_longer(name: str) -> None:
+    """The numbers become Python's, also beside a parameter that had no gradient until then."""
+    params, others = ([at.tensor([1.0]), at.tensor([2.0])] for _ in range(2))
+    optimizer = getattr(optim, name)(params, capturable=True, **FULL[name])
+    plain = getattr(optim, name)(others, **FULL[name])
+    for _ in range(2):
+        for each in (optimizer, plain):
+            each.step(grads=[None, at.ones(1)])
+    optimizer.param_groups[0]["capturable"] = False
+    for each in (optimizer, plain):
+        each.step(grads=[at.ones(1), at.ones(1)])
+    assert [optimizer.state[param]["step"] for param in params] == [1, 3]
+    for param in params:
+        kept = optimizer.state[param]
+        assert all(isinstance(kept[key], (int, float)) for key in ("step", "mu_product", "eta", "mu") if key in kept)
+    np.testing.assert_allclose([p.item() for p in params], [p.item() for p in others], rtol=1e-6)
+
+
 def test_what_pytorch_saves_is_taken_over() -> None:
     """Its counts are tensors, its groups have settings of their own; older ones lack some."""
     param = at.tensor([1.0, 2.0])

@@ -60,6 +60,10 @@ class FusedOptimizer(Optimizer):
                 ]
         else:
             numbers = self._advanced(group, states)
+            if numbers and Tensor in map(type, numbers[0]):  # the group was capturable before
+                for state in states:
+                    self._count_in_python(state)
+                numbers = self._advanced(group, states)
         lists: list[list[Any]] = [
             [] if key is None else self._list(group, states, key, params) for key in self._buffers(group)
         ]
@@ -69,6 +73,11 @@ class FusedOptimizer(Optimizer):
         for key, values in zip(self._counts, numbers, strict=False):  # none where they are on the device
             for state, value in zip(states, values, strict=True):
                 state[key] = value
+
+    def _count_in_python(self, state: dict[str, Any]) -> None:
+        for key in self._counts:
+            if isinstance(state.get(key), Tensor):
+                state[key] = int(state[key].item()) if key == "step" else state[key].item()
 
 
 def require_not_negative(group: dict[str, Any], *names: str) -> None:

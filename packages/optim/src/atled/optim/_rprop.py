@@ -144,7 +144,7 @@ class ASGD(FusedOptimizer):
             mus = [float(state.setdefault("mu", 1.0)) for state in states]
             at.ops.optim.asgd_(params, grads, averages, etas, mus, **settings)
             for state in states:
-                step = state["step"] = state.get("step", 0) + 1
+                step = state["step"] = int(state.get("step", 0)) + 1
                 state["eta"] = lr / (1 + lambd * lr * step) ** alpha
                 state["mu"] = 1 / max(1, step - t0)
             return
