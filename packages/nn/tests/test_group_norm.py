@@ -103,6 +103,13 @@ def test_gumbel_softmax_draws_from_the_distribution() -> None:
         F.gumbel_softmax(wide, 0)
 
 
+def test_gumbel_softmax_draws_for_each_entry_of_vmap() -> None:
+    vmap = pytest.importorskip("atled.autograd.func").vmap
+    drawn = vmap(F.gumbel_softmax, randomness="different")(at.zeros(3, 4)).numpy()
+    np.testing.assert_allclose(drawn.sum(1), 1, rtol=1e-5)
+    assert len(np.unique(drawn)) == 12
+
+
 def test_gumbel_softmax_is_finite_in_half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = at.zeros(100000, 2, dtype=at.float16)
     assert F.gumbel_softmax(logits).dtype == at.float16

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import spatial
+from scipy.special import expit
 
 import atled.core as at
 from atled import nn
@@ -150,6 +151,49 @@ def test_activations_in_place() -> None:
         given = at.from_numpy(x.copy())
         result = getattr(F, f"{name}_")(given, *args)
         assert result is given and given.tolist() == getattr(F, name)(at.from_numpy(x), *args).tolist()
+
+
+@pytest.mark.parametrize(
+    ("layer", "slope"),
+    [
+        (nn.ReLU, lambda x: x > 0),
+        (nn.ReLU6, lambda x: (x > 0) & (x < 6)),
+        (nn.LeakyReLU, lambda x: np.where(x > 0, 1, 0.01)),
+        (nn.RReLU, lambda x: np.where(x > 0, 1, 11 / 48)),
+        (nn.ELU, lambda x: np.where(x > 0, 1, np.exp(x))),
+        (nn.CELU, lambda x: np.where(x > 0, 1, np.exp(x))),
+        (nn.SELU, lambda x: 1.0507009873554805 * np.where(x > 0, 1, 1.6732632423543772 * np.exp(x))),
+        (nn.SiLU, lambda x: expit(x) * (1 + x * expit(-x))),
+        (nn.Mish, lambda x: (t := np.tanh(np.log1p(np.exp(x)))) + x * (1 - t * t) * expit(x)),
+        (nn.Hardtanh, lambda x: abs(x) < 1),
+        (nn.Hardsigmoid, lambda x: (abs(x) < 3) / 6),
+        (nn.Hardswish, lambda x: np.where(x > 3, 1, np.where(x < -3, 0, (2 * x + 3) / 6))),
+        (lambda inplace: nn.Threshold(0.5, 2.0, inplace), lambda x: x > 0.5),
+    ],
+)
+def test_activations_in_place_are_trained(layer: Any, slope: Any) -> None:
+    pytest.importorskip("atled.autograd")
+    x = np.array([-7.0, -2.5, -0.7, -0.1, 0.2, 0.8, 2.0, 4.0, 9.0])
+    given = at.from_numpy(x.copy()).requires_grad_()
+    layer(inplace=True).eval()(given * 1).sum().backward()
+    assert given.grad is not None
+    np.testing.assert_allclose(given.grad.numpy(), slope(x), rtol=1e-12)
+
+
+def test_random_slopes_in_place_are_trained() -> None:
+    pytest.importorskip("atled.autograd")
+    given = at.full((20,), -1.0, requires_grad=True)
+    result = F.rrelu_(given * 1, training=True)
+    result.sum().backward()
+    assert given.grad is not None and given.grad.tolist() == (-result).tolist()
+
+
+def test_hardswish_has_slopes_at_infinity() -> None:
+    pytest.importorskip("atled.autograd")
+    x = at.tensor([-math.inf, math.inf], requires_grad=True)
+    y = F.hardswish(x)
+    y.sum().backward()
+    assert y.tolist() == [0, math.inf] and x.grad is not None and x.grad.tolist() == [0, 1]
 
 
 # ---- bags and distances ----

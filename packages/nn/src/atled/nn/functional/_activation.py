@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import atled.core as at
 from atled.core import Tensor
 
 from .._ops import one as _one
-from .._parameter import constant, detached
+from .._parameter import constant, requires_grad
+
+
+def _in_place(function: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
+    # The gradient may be one of the input, which is therefore kept.
+    return input.copy_(function(input.clone() if requires_grad(input) else input))
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -22,8 +29,9 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
     """The input, bounded below and above; where it is at a bound, its gradient is 0 (that of ``clamp`` is not)."""
     if not isinstance(input, Tensor) or not input.is_floating_point():
         return at.clamp_(input, min_val, max_val) if inplace else at.clamp(input, min_val, max_val)
-    result = _one.hardtanh(input, min_val, max_val)
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(lambda x: _one.hardtanh(x, min_val, max_val), input)
+    return _one.hardtanh(input, min_val, max_val)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -38,19 +46,21 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``x sigmoid(x)`` (Elfwing et al. 2018)."""
-    return input.copy_(_one.silu(input)) if inplace else _one.silu(input)
+    return _in_place(_one.silu, input) if inplace else _one.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x tanh(log(1 + exp(x)))`` (Misra 2019)."""
-    result = input * at.tanh(_one.softplus(input))
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(mish, input)
+    return input * at.tanh(_one.softplus(input))
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, else ``negative_slope x``."""
-    result = _one.leaky_relu(input, negative_slope)
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(lambda x: leaky_relu(x, negative_slope), input)
+    return _one.leaky_relu(input, negative_slope)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -62,20 +72,23 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where it is positive, else ``alpha (exp(x) - 1)`` (Clevert et al. 2016)."""
-    result = _one.elu(input, alpha)
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(lambda x: elu(x, alpha), input)
+    return _one.elu(input, alpha)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017)."""
-    result = alpha * _one.elu(input / alpha)
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(lambda x: celu(x, alpha), input)
+    return alpha * _one.elu(input / alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """The self-normalising ``scale elu(x, alpha)`` (Klambauer et al. 2017)."""
-    result = 1.0507009873554805 * _one.elu(input, 1.6732632423543772)
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(selu, input)
+    return 1.0507009873554805 * _one.elu(input, 1.6732632423543772)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -100,20 +113,24 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(x + 3, 0), 6) / 6``."""
-    result = hardtanh(input + 3, 0.0, 6.0) / 6
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(hardsigmoid, input)
+    return hardtanh(input + 3, 0.0, 6.0) / 6
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x hardsigmoid(x)`` (Howard et al. 2019)."""
-    result = input * hardsigmoid(input)
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return _in_place(hardswish, input)
+    near = hardtanh(input, -3.0, 3.0)
+    return at.where(input >= 3, input, near * (near + 3) / 6)  # input times its share has no slope at infinity
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where it is above the threshold, else ``value``."""
-    result = at.where(input <= threshold, value, input)  # NaN stays NaN
-    return input.copy_(result) if inplace else result
+    if inplace:
+        return threshold_(input, threshold, value)
+    return at.where(input <= threshold, value, input)  # NaN stays NaN
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -162,7 +179,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     if not tau > 0:
         raise at.InvalidValueError(f"gumbel_softmax: expected tau > 0, got {tau}")
     # The logarithm of an exponentially distributed number is distributed as Gumbel's, but for its sign. It can be 0.
-    like = detached(logits)
+    like = constant(logits)
     wide = at.float64 if like.dtype == at.float64 else at.float32
     drawn = at.empty_like(like, dtype=wide).exponential_().clamp_(min=at.finfo(wide).eps / 4)
     noise = drawn.log_().to(like.dtype)
@@ -202,8 +219,11 @@ def rrelu(
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     slope = at.rand(input.shape, dtype=input.dtype, device=input.device) * (upper - lower) + lower
-    result = at.where(input <= 0, input * slope, input)
-    return input.copy_(result) if inplace else result
+
+    def by_chance(x: Tensor) -> Tensor:
+        return at.where(x <= 0, x * slope, x)
+
+    return _in_place(by_chance, input) if inplace else by_chance(input)
 
 
 def relu_(input: Tensor) -> Tensor:
@@ -243,4 +263,4 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """`threshold` in place."""
-    return input.copy_(at.where(input <= threshold, value, input))
+    return _in_place(lambda x: at.where(x <= threshold, value, x), input)
