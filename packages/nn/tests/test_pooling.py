@@ -215,8 +215,11 @@ def test_unpooling(n: int) -> None:
 
 
 def test_unpooling_refuses_indices_outside() -> None:
-    with pytest.raises(at.BoundsError):
-        F.max_unpool1d(at.ones(1, 1), at.tensor([[2]]), 2)
+    for place in (2, -1, -2):
+        with pytest.raises(at.BoundsError):
+            F.max_unpool1d(at.ones(1, 1), at.tensor([[place]]), 2)
+    with pytest.raises(at.DTypeError, match="indices of int64, got int32"):
+        F.max_unpool1d(at.ones(1, 1), at.tensor([[0]], dtype=at.int32), 2)
 
 
 @pytest.mark.parametrize("p", [1, 2.0, 3])
@@ -229,6 +232,44 @@ def test_power_means(p: float) -> None:
     volume = (x.reshape(2, 1, 2, 2, 2, 3, 2) ** p).sum((2, 4, 6)) ** (1 / p)
     np.testing.assert_allclose(F.lp_pool3d(at.from_numpy(x), p, 2).numpy(), volume, rtol=1e-12)
     check_gradients(lambda t: F.lp_pool2d(t, p, 2), x)
+
+
+def test_power_means_of_infinite_powers() -> None:
+    x = RNG.standard_normal((2, 2, 4, 6))
+    blocks = abs(x).reshape(2, 2, 2, 2, 3, 2)
+    for p, among in ((math.inf, np.max), (-math.inf, np.min)):
+        np.testing.assert_array_equal(F.lp_pool2d(at.from_numpy(x), p, 2).numpy(), among(blocks, axis=(3, 5)))
+        line, volume = at.from_numpy(x[0]), at.from_numpy(x.reshape(2, 1, 2, 4, 6))
+        np.testing.assert_array_equal(F.lp_pool1d(line, p, 2).numpy(), among(abs(x[0]).reshape(2, 4, 3, 2), axis=3))
+        expected = among(abs(x).reshape(2, 1, 2, 2, 2, 3, 2), axis=(2, 4, 6))
+        np.testing.assert_array_equal(F.lp_pool3d(volume, p, 2).numpy()[:, :, 0], expected)
+    for p in (0, math.nan):
+        with pytest.raises(at.InvalidValueError, match=f"lp_pool2d: expected norm_type other than 0 and NaN, got {p}"):
+            F.lp_pool2d(at.ones(1, 2, 2), p, 2)
+
+
+def test_sizes_may_be_numpys() -> None:
+    two, x = np.int64(2), at.arange(8.0).reshape(1, 2, 2, 2)
+    assert F.avg_pool3d(x, two).item() == 3.5 and F.adaptive_max_pool3d(x, np.int32(1)).item() == 7
+    assert F.adaptive_avg_pool2d(x[0], np.int64(1)).flatten().tolist() == [1.5, 5.5]
+    assert nn.Conv2d(2, 2, two).kernel_size == (2, 2) and nn.ReflectionPad2d(np.int64(1)).padding == (1, 1, 1, 1)
+    with pytest.raises(at.ArgumentError, match="avg_pool3d: kernel_size: expected one int or 3, got 2.5"):
+        F.avg_pool3d(x, 2.5)  # type: ignore[arg-type]
+
+
+def test_adaptive_maxima_of_more_elements_than_there_is_memory_for() -> None:
+    with pytest.raises(at.OutOfMemoryError):
+        F.adaptive_max_pool2d(at.ones(1, 1, 1, 1), 2**62)
+
+
+@pytest.mark.parametrize("size", range(1, 13))
+def test_adaptive_max_pool1d_of_all_sizes(size: int) -> None:
+    x = apart(1, 1, size)
+    for count in range(1, 16):
+        values, indices = maxima(x, [adaptive(size, count)])
+        found = F.adaptive_max_pool1d(at.from_numpy(x), count, return_indices=True)
+        np.testing.assert_array_equal(found[0].numpy(), values)
+        np.testing.assert_array_equal(found[1].numpy(), indices)
 
 
 def test_power_mean_of_zeros_has_no_slope() -> None:
@@ -255,7 +296,8 @@ def test_half_precision_is_rounded_once() -> None:
         (at.ShapeError, "max_pool3d: expected input", lambda: F.max_pool3d(at.ones(2, 2), 2)),
         (at.InvalidValueError, "kernel_size: expected one int or 3", lambda: F.max_pool3d(at.ones(1, 2, 2, 2), (2, 2))),
         (at.ShapeError, "hold a window of 3", lambda: F.max_pool3d(at.ones(1, 2, 4, 4), 3)),
-        (at.InvalidValueError, "output_size of 3 sizes", lambda: F.adaptive_avg_pool3d(at.ones(1, 2, 2, 2), (1, 2))),
+        (at.InvalidValueError, "one int or 3", lambda: F.adaptive_avg_pool3d(at.ones(1, 2, 2, 2), (1, 2))),
+        (at.InvalidValueError, "one int or 2", lambda: F.adaptive_avg_pool2d(at.ones(1, 2, 2), (1, 2, 3))),
     ],
 )
 def test_errors(error: type[Exception], match: str, call: Any) -> None:

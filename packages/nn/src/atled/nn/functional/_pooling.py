@@ -79,7 +79,7 @@ def avg_pool1d(
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
     """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
-    h, w = (output_size, output_size) if isinstance(output_size, int) or output_size is None else output_size
+    h, w = _given_sizes("adaptive_avg_pool2d", output_size, 2)
     return _one.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
 
 
@@ -220,11 +220,12 @@ def adaptive_avg_pool3d(input: Tensor, output_size: _OutputSize) -> Tensor:
     return means.reshape(*means.shape[:-1], rows, columns).to(input.dtype)
 
 
+def _given_sizes(op: str, output_size: _OutputSize, n: int) -> list[int | None]:
+    return [None] * n if output_size is None else list(sizes(output_size, n, f"{op}: output_size"))  # type: ignore[arg-type]
+
+
 def _output_sizes(op: str, input: Tensor, output_size: _OutputSize, n: int) -> list[int]:
-    given = [output_size] * n if isinstance(output_size, int) or output_size is None else list(output_size)
-    given = given * n if len(given) == 1 else given
-    if len(given) != n:
-        raise at.InvalidValueError(f"{op}: expected output_size of {n} sizes, got {output_size}")
+    given = _given_sizes(op, output_size, n)
     found = [old if new is None else new for new, old in zip(given, input.shape[-n:], strict=True)]
     if min(found) < 1 or min(input.shape[-n:]) < 1:
         raise at.ShapeError(f"{op}: expected sizes of at least 1, got {tuple(input.shape)} to {tuple(found)}")
@@ -309,11 +310,12 @@ def _adaptive_max(op: str, input: Tensor, output_size: _OutputSize, n: int) -> t
             window.append(size // count)
             moved.append(None)
             continue
-        starts = [k * size // count for k in range(count)]
-        ends = [-(-(k + 1) * size // count) for k in range(count)]
-        window.append(max(end - start for start, end in zip(starts, ends, strict=True)))
-        steps = [min(start + k, end - 1) for start, end in zip(starts, ends, strict=True) for k in range(window[-1])]
-        index = at.tensor(steps, device=input.device)
+        # One more where the windows begin and end within the same elements, else two.
+        window.append(size // count + (1 if count % (size % count) == 0 else 2))
+        each = at.arange(count, device=input.device).unsqueeze(1)
+        starts = at.floor_divide(each * size, count)
+        last = at.floor_divide((each + 1) * size - 1, count)
+        index = at.minimum(starts + at.arange(window[-1], device=input.device), last).flatten()
         moved.append(index)
         laid = at.index_select(laid, input.ndim - n + i, index)
     pool = max_pool2d_with_indices if n == 2 else max_pool3d_with_indices
@@ -398,6 +400,8 @@ def _unpooled(
             f"{op}: expected input of {n + 1} or {n + 2} dimensions and indices of its shape, "
             f"got {tuple(input.shape)} and {tuple(indices.shape)}"
         )
+    if indices.dtype != at.int64:
+        raise at.DTypeError(f"{op}: expected indices of int64, got {indices.dtype.name}")
     window, around = sizes(kernel_size, n, f"{op}: kernel_size"), sizes(padding, n, f"{op}: padding")
     step = window if stride is None else sizes(stride, n, f"{op}: stride")
     settings = zip(input.shape[-n:], step, around, window, strict=True)
@@ -412,9 +416,10 @@ def _unpooled(
         out = wanted
     if min(out) < 1:
         raise at.ShapeError(f"{op}: expected an output of at least one element, got {tuple(input.shape)} to {out}")
-    lead = input.shape[:-n]
-    zeros = at.zeros(*lead, math.prod(out), dtype=input.dtype, device=input.device)
-    return at.scatter(zeros, -1, indices.flatten(-n), input.flatten(-n)).reshape(*lead, *out)
+    lead, count = input.shape[:-n], math.prod(out)
+    zeros = at.zeros(*lead, count, dtype=input.dtype, device=input.device)
+    places = at.where(indices < 0, count, indices)  # outside, not counted from the end
+    return at.scatter(zeros, -1, places.flatten(-n), input.flatten(-n)).reshape(*lead, *out)
 
 
 def lp_pool1d(
@@ -426,7 +431,7 @@ def lp_pool1d(
     [[5.0]]
     """
     window = sizes(kernel_size, 1, "lp_pool1d: kernel_size")
-    return _root(avg_pool1d(input**norm_type, window, stride, 0, ceil_mode), norm_type, window)
+    return _power_means(1, input, norm_type, window, stride, ceil_mode)
 
 
 def lp_pool2d(
@@ -434,6 +439,7 @@ def lp_pool2d(
 ) -> Tensor:
     """``(sum of x^p) ^ (1 / p)`` over each window of the last two dimensions, for p ``norm_type`` (no absolute values).
 
+    For p inf or -inf, the largest or least absolute value. InvalidValueError for p 0 or NaN.
     Input ``(N, C, H, W)`` or ``(C, H, W)`` of any floating dtype. A window of zeros has a gradient of 0. A window that
     ``ceil_mode`` lets reach over the end counts as if it went on in the same way.
 
@@ -441,7 +447,7 @@ def lp_pool2d(
     [[[2.0, 2.0], [2.0, 2.0]]]
     """
     window = sizes(kernel_size, 2, "lp_pool2d: kernel_size")
-    return _root(avg_pool2d(input**norm_type, window, stride, 0, ceil_mode), norm_type, window)
+    return _power_means(2, input, norm_type, window, stride, ceil_mode)
 
 
 def lp_pool3d(
@@ -453,10 +459,19 @@ def lp_pool3d(
     [[[[2.0]]]]
     """
     window = sizes(kernel_size, 3, "lp_pool3d: kernel_size")
-    return _root(avg_pool3d(input**norm_type, window, stride, 0, ceil_mode), norm_type, window)
+    return _power_means(3, input, norm_type, window, stride, ceil_mode)
 
 
-def _root(means: Tensor, p: float, window: Sequence[int]) -> Tensor:
+def _power_means(
+    n: int, input: Tensor, p: float, window: Sequence[int], stride: Size | None, ceil_mode: bool
+) -> Tensor:
+    if p == 0 or math.isnan(p):
+        raise at.InvalidValueError(f"lp_pool{n}d: expected norm_type other than 0 and NaN, got {p}")
+    if math.isinf(p):
+        pool = (max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices)[n - 1]
+        sign = 1 if p > 0 else -1
+        return pool(at.abs(input) * sign, window, stride, 0, 1, ceil_mode)[0] * sign
+    means = (avg_pool1d, avg_pool2d, avg_pool3d)[n - 1](input**p, window, stride, 0, ceil_mode)
     sums = means * math.prod(window)
     none = sums == 0
     return at.where(none, 0.0, at.where(none, 1.0, sums) ** (1 / p))

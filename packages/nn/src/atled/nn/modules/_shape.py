@@ -9,6 +9,7 @@ from atled.core import Tensor
 
 from .. import functional as F
 from .._module import Module
+from .._sizes import integer
 
 
 class Flatten(Module):
@@ -54,7 +55,8 @@ class _Pad(Module):
 
     def __init__(self, padding: int | Sequence[int]) -> None:
         super().__init__()
-        self.padding = (padding,) * (2 * self._dims) if isinstance(padding, int) else tuple(padding)
+        one = integer(padding)
+        self.padding = tuple(padding) if one is None else (one,) * (2 * self._dims)  # type: ignore[arg-type]
         if len(self.padding) != 2 * self._dims:
             raise at.InvalidValueError(
                 f"{type(self).__name__}: expected padding of one int or {2 * self._dims}, got {padding}"
