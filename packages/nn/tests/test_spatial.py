@@ -247,6 +247,21 @@ def test_interpolation_by_a_factor() -> None:
     assert F.interpolate(at.arange(3).reshape(1, 1, 3), scale_factor=2).tolist() == [[[0, 0, 1, 1, 2, 2]]]
 
 
+def test_interpolation_between_large_and_infinite_numbers() -> None:
+    x = at.tensor([[[3e38, -3e38]]])
+    np.testing.assert_allclose(
+        F.interpolate(x, scale_factor=2, mode="linear").numpy(), [[[3e38, 1.5e38, -1.5e38, -3e38]]], rtol=1e-6
+    )
+    inner = F.interpolate(at.full((1, 1, 3), -math.inf), scale_factor=2, mode="linear")[..., 1:-1]
+    assert (inner == -math.inf).all()
+
+
+def test_interpolation_to_numpys_sizes() -> None:
+    x = at.tensor([[[0.0, 1.0]]])
+    for settings in ({"size": np.int64(4)}, {"size": np.array([4])}, {"scale_factor": np.float32(2)}):
+        assert F.interpolate(x, **settings).tolist() == [[[0, 0, 1, 1]]]  # type: ignore[arg-type]
+
+
 def test_interpolation_of_half_precision_is_rounded_once() -> None:
     x = draw(1, 1, 6, 6)
     for dtype in (at.float16, at.bfloat16):
@@ -263,7 +278,12 @@ def test_interpolation_of_half_precision_is_rounded_once() -> None:
         (at.InvalidValueError, "size or scale_factor", (1, 1, 4), {}),
         (at.InvalidValueError, "size or scale_factor", (1, 1, 4), {"size": 2, "scale_factor": 2}),
         (at.InvalidValueError, "size of 1 ints", (1, 1, 4), {"size": (2, 2)}),
+        (at.InvalidValueError, "size of 1 ints, got 'nearest'", (1, 1, 4), {"size": "nearest"}),
+        (at.InvalidValueError, "size of 1 ints, got 2.5", (1, 1, 4), {"size": 2.5}),
         (at.InvalidValueError, "1 positive numbers", (1, 1, 4), {"scale_factor": (2, 2)}),
+        (at.InvalidValueError, "1 positive numbers, got nan", (1, 1, 4), {"scale_factor": math.nan}),
+        (at.InvalidValueError, "1 positive numbers, got inf", (1, 1, 4), {"scale_factor": math.inf}),
+        (at.InvalidValueError, "1 positive numbers, got 'area'", (1, 1, 4), {"scale_factor": "area"}),
         (at.InvalidValueError, "mode one of", (1, 1, 4), {"size": 2, "mode": "sharp"}),
         (at.InvalidValueError, "align_corners=None", (1, 1, 4), {"size": 2, "align_corners": True}),
         (at.ShapeError, "4 dimensions for mode 'bilinear'", (1, 1, 4), {"size": 2, "mode": "bilinear"}),
@@ -376,9 +396,40 @@ def test_grid_sample_of_nothing() -> None:
     assert F.grid_sample(at.ones(1, 2, 3, 3), at.zeros(1, 0, 5, 2)).shape == (1, 2, 0, 5)
 
 
-def test_grid_sample_at_nan_is_nothing() -> None:
-    grid = at.full((1, 1, 1, 2), float("nan"))
-    assert F.grid_sample(at.ones(1, 1, 3, 3), grid).item() == 0
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_grid_sample_at_nan_and_infinity(mode: str, corners: bool, size: int) -> None:
+    x = at.arange(1.0, size * size + 1).reshape(1, 1, size, size)
+    for place in (math.nan, math.inf, -math.inf):
+        grid = at.full((1, 1, 1, 2), place)
+        assert F.grid_sample(x, grid, mode, "zeros", corners).item() == 0
+        if mode == "bicubic":
+            continue
+        last = place == math.inf
+        assert F.grid_sample(x, grid, mode, "border", corners).item() == (size * size if last else 1)
+        assert F.grid_sample(x, grid, mode, "reflection", corners).item() == 1
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_grid_sample_of_infinite_elements_elsewhere(mode: str) -> None:
+    x, grid = at.full((1, 1, 2, 2), math.inf), at.full((1, 1, 1, 2), 5.0)
+    assert F.grid_sample(x, grid, mode).item() == 0
+    if mode != "bicubic":
+        # On the last element there is none beside it.
+        edge = at.tensor([[[[1.0, 2.0], [math.inf, 3.0]]]])
+        assert F.grid_sample(edge, at.ones(1, 1, 1, 2), mode, "border", True).item() == 3
+    pytest.importorskip("atled.autograd")
+    x, grid = x.requires_grad_(), grid.requires_grad_()
+    F.grid_sample(x, grid, mode).sum().backward()
+    assert not x.grad.any() and not grid.grad.any()
+
+
+def test_grid_sample_of_the_nearest_has_a_gradient_of_zeros() -> None:
+    pytest.importorskip("atled.autograd")
+    grid = at.tensor([[[[0.5, math.nan], [-math.inf, 3e38]]]], requires_grad=True)
+    F.grid_sample(at.full((1, 1, 2, 2), math.inf), grid, "nearest", "border").sum().backward()
+    assert grid.grad is not None and grid.grad.tolist() == [[[[0, 0], [0, 0]]]]
 
 
 def test_pixels_and_channels() -> None:

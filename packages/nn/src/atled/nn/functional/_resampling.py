@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import atled.core as at
 from atled.core import Tensor
 
+from .._parameter import requires_grad
+from .._sizes import integer
 from ._pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 _NEAREST = ("nearest", "nearest-exact")
 _SMOOTH = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}  # and the dimensions of what they take
 _Taps = list[tuple[Tensor, Tensor]]  # positions along a dimension, and what the elements there count
+_GridTaps = list[tuple[Tensor, Tensor, Tensor]]  # likewise, with whether there is an element, between the two
 
 
 def interpolate(
@@ -97,14 +100,18 @@ def _target(
     if size is not None:
         if recompute:
             raise at.InvalidValueError("interpolate: expected scale_factor with recompute_scale_factor, got size")
-        out = [size] * n if isinstance(size, int) else [int(s) for s in size]
-        if len(out) != n:
-            raise at.InvalidValueError(f"interpolate: expected size of {n} ints, got {size}")
+        one = integer(size)
+        each = [one] * n if one is not None else [integer(s) for s in size] if isinstance(size, Iterable) else []
+        out = [s for s in each if s is not None]
+        if len(out) != n or len(each) != n:
+            raise at.InvalidValueError(f"interpolate: expected size of {n} ints, got {size!r}")
         return out, [None] * n
-    assert scale_factor is not None
-    factors = [float(scale_factor)] * n if isinstance(scale_factor, int | float) else [float(f) for f in scale_factor]
-    if len(factors) != n or min(factors) <= 0:
-        raise at.InvalidValueError(f"interpolate: expected scale_factor of {n} positive numbers, got {scale_factor}")
+    try:
+        factors = [float(f) for f in scale_factor] if isinstance(scale_factor, Iterable) else [float(scale_factor)] * n  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        factors = []
+    if len(factors) != n or not all(0 < factor < math.inf for factor in factors):
+        raise at.InvalidValueError(f"interpolate: expected scale_factor of {n} positive numbers, got {scale_factor!r}")
     out = [math.floor(s * factor) for s, factor in zip(input.shape[2:], factors, strict=True)]
     return out, [None] * n if recompute or mode == "area" else [*factors]
 
@@ -176,8 +183,6 @@ def _filter_taps(place: Tensor, size: int, step: float, cubic: bool) -> _Taps:
 def _weighted(input: Tensor, dim: int, taps: _Taps) -> Tensor:
     parts = [at.index_select(input, dim, place) for place, _ in taps]
     weights = [weight.reshape(-1, *[1] * (input.ndim - 1 - dim)) for _, weight in taps]
-    if len(taps) == 2:
-        return at.lerp(parts[0], parts[1], weights[1])
     result = parts[0] * weights[0]
     for part, weight in zip(parts[1:], weights[1:], strict=True):
         result = at.addcmul(result, part, weight)
@@ -227,6 +232,8 @@ def grid_sample(
     ``(N, C, h, w)`` or ``(N, C, d, h, w)``, differentiable in both.
     mode: ``"bilinear"`` (of volumes: trilinear), ``"nearest"``, and ``"bicubic"`` for images.
     padding_mode: what lies outside: ``"zeros"``, the ``"border"``, or its ``"reflection"``.
+    A place of NaN lies outside with ``"zeros"``, where PyTorch may answer NaN, and else on the first element, of which
+    ``"bicubic"`` makes NaN. With ``"nearest"`` the grid has a gradient of zeros.
 
     ShapeError, DTypeError and InvalidValueError say what does not fit.
 
@@ -262,18 +269,22 @@ def grid_sample(
     flat, strides = input.to(wide).flatten(2), [math.prod(input.shape[3 + i :]) for i in range(n)]
     result: Tensor | None = None
     for combination in itertools.product(*taps):
-        index = combination[0][0] * strides[0]
-        weight = combination[0][1]
-        for (place, share), stride in zip(combination[1:], strides[1:], strict=True):
-            index, weight = index + place * stride, weight * share
-        part = at.gather(flat, 2, index.unsqueeze(1).expand(*flat.shape[:2], index.shape[1])) * weight.unsqueeze(1)
+        index, inside, weight = combination[0]
+        index = index * strides[0]
+        for (place, within, share), stride in zip(combination[1:], strides[1:], strict=True):
+            index, inside, weight = index + place * stride, at.logical_and(inside, within), weight * share
+        value = at.gather(flat, 2, index.unsqueeze(1).expand(*flat.shape[:2], index.shape[1]))
+        # An element that counts nothing may be infinite.
+        part = at.where(inside.unsqueeze(1), value, 0.0) * weight.unsqueeze(1)
         result = part if result is None else result + part
     assert result is not None
+    if mode == "nearest" and requires_grad(grid):
+        result = result + (at.where(at.isfinite(places), places, 0.0) * 0).sum()  # a gradient of zeros
     return result.reshape(*input.shape[:2], *grid.shape[1:-1]).to(input.dtype)
 
 
-def _grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: bool) -> _Taps:
-    """The elements along one dimension that make the value at each place: their positions, inside, and their shares."""
+def _grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: bool) -> _GridTaps:
+    """The elements along one dimension that make the value at each place: where, whether there, and their shares."""
     place = (place + 1) * ((size - 1) / 2) if corners else ((place + 1) * size - 1) / 2
     if mode != "bicubic":  # for which it is the elements, not the place, that is brought inside
         place = _inside(place, size, padding_mode, corners)
@@ -289,10 +300,9 @@ def _grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: 
         taps = [(_inside(element, size, padding_mode, corners), share) for element, share in taps]
     found = []
     for element, share in taps:
-        index = at.clamp(element, 0, size - 1)
         # NaN is nowhere, as are elements outside; where those have been brought inside, one may be beside the last.
-        share = at.where(index == element, share, 0.0)
-        found.append((index.to(at.int64), share))
+        inside = at.logical_and(element >= 0, element <= size - 1)
+        found.append((at.where(inside, element, 0.0).to(at.int64), inside, at.where(inside, share, 0.0)))
     return found
 
 
@@ -302,9 +312,9 @@ def _inside(place: Tensor, size: int, padding_mode: str, corners: bool) -> Tenso
     if padding_mode == "reflection":
         low, span = (0.0, size - 1) if corners else (-0.5, size)
         if span == 0:
-            return place * 0
+            return at.zeros_like(place)
         from_low = at.abs(place - low)
         turns = at.floor(from_low / span)
         rest = from_low - turns * span
         place = at.where(turns % 2 == 0, rest, span - rest) + low
-    return at.clamp(place, 0, size - 1)
+    return at.clamp(at.where(at.isnan(place), 0.0, place), 0, size - 1)
