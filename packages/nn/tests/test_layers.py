@@ -60,6 +60,16 @@ def test_padding_by_parts_crops_too() -> None:
     x = draw(2, 6)
     padded = np.pad(x, ((0, 0), (0, 2)), mode="edge")
     np.testing.assert_array_equal(F.pad(at.from_numpy(x), (-1, 2), "replicate").numpy(), padded[:, 1:])
+    for sizes, left in (((-1, 2), x[:, 1:]), ((3, -2), x[:, :-2])):  # what is left is repeated
+        padded = np.pad(left, ((0, 0), (max(sizes[0], 0), max(sizes[1], 0))), mode="wrap")
+        np.testing.assert_array_equal(F.pad(at.from_numpy(x), sizes, "circular").numpy(), padded)
+    with pytest.raises(at.ShapeError, match="at most 0 for dimension 1 of size 0"):
+        F.pad(at.from_numpy(x), (-7, 1), "circular")
+
+
+def test_bilinear_refuses_a_weight_of_other_dimensions() -> None:
+    with pytest.raises(at.ShapeError, match=r"weight .out, n1, n2., got .2, 2."):
+        F.bilinear(at.ones(1, 2), at.ones(1, 2), at.ones(2, 2))
 
 
 def test_prelu_and_its_slope_at_zero() -> None:

@@ -86,7 +86,11 @@ def test_triplets_with_a_distance(swap: bool) -> None:
     given = [at.from_numpy(v) for v in (anchor, positive, negative)]
     assert loss(*given).item() == pytest.approx(expected)
     plain = nn.TripletMarginWithDistanceLoss(swap=swap)(*given).item()
-    assert plain == pytest.approx(nn.TripletMarginLoss(swap=swap)(*given).item())
+    far = np.linalg.norm(anchor - negative + 1e-6, axis=1)
+    if swap:
+        far = np.minimum(far, np.linalg.norm(positive - negative + 1e-6, axis=1))
+    expected = np.maximum(0, np.linalg.norm(anchor - positive + 1e-6, axis=1) - far + 1).mean()
+    assert plain == pytest.approx(expected) == nn.TripletMarginLoss(swap=swap)(*given).item()
 
 
 def alignments(log_probs: Array, labels: list[int], blank: int) -> float:
@@ -138,6 +142,35 @@ def test_ctc_loss_where_no_path_fits() -> None:
     assert x.grad is not None and x.grad.isfinite().all() and not x.grad[:, 0].any() and x.grad[:, 1].any()
 
 
+def test_ctc_loss_looks_at_no_labels_beyond_the_lengths() -> None:
+    x = special.log_softmax(draw(4, 2, 3), 2)
+    expected = [alignments(x[:, 0], [2, 1], 0), alignments(x[:, 1], [1], 0)]
+    targets = at.tensor([[2, 1], [1, -100]])
+    losses = F.ctc_loss(at.from_numpy(x), targets, [4, 4], [2, 1], reduction="none")
+    np.testing.assert_allclose(losses.numpy(), expected, rtol=1e-10)
+
+
+def test_ctc_loss_without_steps_has_a_gradient_of_zeros() -> None:
+    pytest.importorskip("atled.autograd")
+    x = at.full((2, 1, 3), -math.inf, requires_grad=True)
+    loss = F.ctc_loss(x, at.tensor([[1]]), [0], [0])
+    loss.backward()
+    assert loss.item() == 0 and x.grad is not None and x.grad.tolist() == [[[0, 0, 0]], [[0, 0, 0]]]
+
+
+def test_margin_losses_refuse_other_classes() -> None:
+    x = at.tensor([[1.0, 2.0, 3.0]])
+    for label in (-1, 3):
+        with pytest.raises(at.BoundsError):
+            F.multi_margin_loss(x, at.tensor([label]))
+    for labels in ([0, -2, 1], [0, 3, -1]):
+        with pytest.raises(at.BoundsError):
+            F.multilabel_margin_loss(x, at.tensor([labels]))
+    after = at.tensor([[2, -1, -2]], dtype=at.int8)  # which does not count
+    assert F.multilabel_margin_loss(x, after).item() == 0
+    assert F.multi_margin_loss(x[0], at.tensor([2]), reduction="none").shape == (1,)
+
+
 @pytest.mark.parametrize(
     ("error", "match", "call"),
     [
@@ -147,8 +180,12 @@ def test_ctc_loss_where_no_path_fits() -> None:
         (at.InvalidValueError, "input_lengths of 0 to 2", lambda x, t: F.ctc_loss(x, t, [3], [1])),
         (at.InvalidValueError, "blank in .0, 3.", lambda x, t: F.ctc_loss(x, t, [2], [1], blank=3)),
         (at.ShapeError, "targets", lambda x, t: F.ctc_loss(x, t, [2], [2])),
+        (at.InvalidValueError, "targets from 0 to 2, got -1", lambda x, t: F.ctc_loss(x, t - 2, [2], [1])),
+        (at.InvalidValueError, "targets from 0 to 2, got 3", lambda x, t: F.ctc_loss(x, t + 2, [2], [1])),
         (at.InvalidValueError, "reduction", lambda x, t: F.ctc_loss(x, t, [2], [1], reduction="all")),
         (at.ShapeError, "input .N, C. and target .N,.", lambda x, t: F.multi_margin_loss(x[0], t[:, 0].repeat(2))),
+        (at.DTypeError, "integers, got float32", lambda x, t: F.multi_margin_loss(x[0], t[0].to(at.float32))),
+        (at.DTypeError, "integers, got float32", lambda x, t: F.multilabel_margin_loss(x[0], at.zeros(1, 3))),
         (at.InvalidValueError, "p of 1 or 2", lambda x, t: F.multi_margin_loss(x[0], t[0], 3)),
         (at.ShapeError, "one shape", lambda x, t: F.multilabel_margin_loss(x[0], t)),
         (at.InvalidValueError, "margin > 0", lambda x, t: nn.TripletMarginWithDistanceLoss(margin=0)),

@@ -71,6 +71,8 @@ def test_instance_norm_layers_hold_what_pytorchs_do() -> None:
         F.instance_norm(at.ones(2, 3, 2), use_input_stats=False)
     with pytest.raises(at.ShapeError, match="weight of shape"):
         F.instance_norm(at.ones(2, 3, 2), weight=at.ones(2))
+    with pytest.raises(at.ShapeError, match="running_var of shape .3,., got .2,."):
+        F.instance_norm(at.ones(2, 3, 2), running_mean=at.ones(3), running_var=at.ones(2))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -105,6 +107,8 @@ def test_channels_are_dropped_whole() -> None:
         assert function(at.ones(shape), 0.25, training=False).eq(1).all()
     with pytest.raises(at.ShapeError, match="dropout1d: expected input"):
         F.dropout1d(at.ones(2))
+    with pytest.raises(at.ShapeError, match="dropout2d: expected input"):
+        F.dropout2d(at.ones(2))
     with pytest.raises(at.ShapeError, match="dropout3d: expected input"):
         F.dropout3d(at.ones(2, 2))
 
@@ -255,6 +259,20 @@ def test_embedding_bag_with_weights_and_its_layer() -> None:
     np.testing.assert_array_equal(given(at.from_numpy(index)).numpy(), table[index].max(1))
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_embedding_bag_leaves_out_the_padding_whatever_it_is(mode: str, value: float) -> None:
+    table = at.tensor([[1.0, 2.0], [value, value], [3.0, 4.0]])
+    index = at.tensor([[0, 1, 2], [1, 1, 1]])
+    expected = {"sum": [4, 6], "mean": [2, 3], "max": [3, 4]}[mode]
+    assert F.embedding_bag(index, table, mode=mode, padding_idx=1).tolist() == [expected, [0, 0]]
+    pytest.importorskip("atled.autograd")
+    if mode == "sum":
+        shares = at.ones(2, 3, requires_grad=True)
+        F.embedding_bag(index, table, mode=mode, padding_idx=1, per_sample_weights=shares).sum().backward()
+        assert shares.grad is not None and shares.grad.tolist() == [[3, 0, 7], [0, 0, 0]]
+
+
 @pytest.mark.parametrize(
     ("error", "match", "call"),
     [
@@ -262,6 +280,12 @@ def test_embedding_bag_with_weights_and_its_layer() -> None:
         (at.ArgumentError, "offsets=None", lambda i, w: F.embedding_bag(i.reshape(1, 3), w, i)),
         (at.InvalidValueError, "mode 'sum', 'mean' or 'max'", lambda i, w: F.embedding_bag(i, w, i, mode="min")),
         (at.InvalidValueError, "offsets from 0", lambda i, w: F.embedding_bag(i, w, at.tensor([1]))),
+        (
+            at.InvalidValueError,
+            "offsets from 0 to 3, got 0 to 2",
+            lambda i, w: F.embedding_bag(i, w, at.tensor([0, 2]), include_last_offset=True),
+        ),
+        (at.InvalidValueError, "ascending", lambda i, w: F.embedding_bag(i, w, at.tensor([0, 3, 1]))),
         (at.InvalidValueError, "per_sample_weights", lambda i, w: F.embedding_bag(i, w, i, per_sample_weights=w)),
         (at.NotImplementedOpError, "max_norm=None", lambda i, w: F.embedding_bag(i, w, i[:1], max_norm=1.0)),
     ],

@@ -92,6 +92,7 @@ def test_transposed_convolution_in_all_dtypes_and_of_nothing() -> None:
         (at.ShapeError, "bias of shape .2,.", lambda x, w: F.conv_transpose2d(x, w, at.ones(3))),
         (at.ShapeError, "output of at least one", lambda x, w: F.conv_transpose2d(x, w, padding=5)),
         (at.DTypeError, "dtype float32, got float64", lambda x, w: F.conv_transpose2d(x, w.to(at.float64))),
+        (at.DTypeError, "bias of input's dtype", lambda x, w: F.conv_transpose2d(x, w, at.ones(2, dtype=at.float64))),
         (at.InvalidValueError, "output_padding smaller than", lambda x, w: F.conv_transpose2d(x, w, output_padding=1)),
         (at.InvalidValueError, "stride and dilation", lambda x, w: F.conv_transpose2d(x, w, stride=0)),
         (

@@ -26,7 +26,8 @@ def embedding_bag(
 
     input: integers ``(bags, n)``, or ``(L,)`` with ``offsets`` ``(bags,)``, where each bag begins, the first at 0;
     with ``include_last_offset`` the last of them is L. Rows ``padding_idx`` do not count; an empty bag is zeros.
-    per_sample_weights: of the input's shape, for ``"sum"``.
+    per_sample_weights: of the input's shape, for ``"sum"``. Rows that share a maximum share its gradient, which PyTorch
+    gives to the first.
 
     ShapeError, ArgumentError and InvalidValueError say what does not fit; ``sparse`` and ``max_norm`` are refused with
     NotImplementedOpError, as by `embedding`.
@@ -67,10 +68,12 @@ def embedding_bag(
         least = at.full((bags, weight.shape[1]), float("-inf"), dtype=rows.dtype, device=rows.device)
         most = at.scatter_reduce(least, 0, bag.unsqueeze(1).expand(rows.shape), rows, "amax")
         return at.where((total(counts) > 0).unsqueeze(1), most, 0.0)
-    if per_sample_weights is not None:
-        rows = rows * per_sample_weights.reshape(-1, 1)
-    if padding_idx is not None:
-        rows = rows * counts.to(rows.dtype).unsqueeze(1)
+    shares = None if per_sample_weights is None else per_sample_weights.reshape(-1, 1)
+    if padding_idx is not None:  # left out, whatever is there
+        counted = (counts > 0).unsqueeze(1)
+        rows = at.where(counted, rows, 0.0)
+        shares = None if shares is None else at.where(counted, shares, 0.0)
+    rows = rows if shares is None else rows * shares
     sums = total(rows if rows.dtype == at.float64 else rows.to(at.float32))
     if mode == "mean":
         sums = sums / at.clamp(total(counts), min=1).to(sums.dtype).unsqueeze(1)
@@ -88,10 +91,11 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
     if bags < 0 or (bags == 0 and input.shape[0] > 0):
         raise at.ShapeError(f"embedding_bag: expected offsets of a bag or more, got {tuple(offsets.shape)}")
     if offsets.device.type == "cpu" and bags > 0:
-        first, last = int(offsets[0].item()), int(offsets[-1].item())
-        if first != 0 or last > input.shape[0]:
-            raise at.InvalidValueError(
-                f"embedding_bag: expected offsets from 0 to at most {input.shape[0]}, got {first} to {last}"
-            )
+        first, last, size = int(offsets[0].item()), int(offsets[-1].item()), input.shape[0]
+        if first != 0 or last > size or (include_last_offset and last != size):
+            most = size if include_last_offset else f"at most {size}"
+            raise at.InvalidValueError(f"embedding_bag: expected offsets from 0 to {most}, got {first} to {last}")
+        if (offsets[1:] < offsets[:-1]).any():
+            raise at.InvalidValueError(f"embedding_bag: expected ascending offsets, got {offsets.tolist()}")
     places = at.arange(input.shape[0], device=input.device).to(offsets.dtype)
     return bags, at.searchsorted(offsets.narrow(0, 0, bags), places, right=True).to(at.int64) - 1

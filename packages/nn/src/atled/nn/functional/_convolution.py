@@ -188,6 +188,8 @@ def _transposed(
     _expect_layout(op, n, input, weight, "C, K / groups")
     if input.dtype != weight.dtype:
         raise at.DTypeError(f"{op}: expected weight of input's dtype {input.dtype.name}, got {weight.dtype.name}")
+    if bias is not None and bias.dtype != input.dtype:
+        raise at.DTypeError(f"{op}: expected bias of input's dtype {input.dtype.name}, got {bias.dtype.name}")
     steps, around = sizes(stride, n, f"{op}: stride"), sizes(padding, n, f"{op}: padding")
     more, spread = sizes(output_padding, n, f"{op}: output_padding"), sizes(dilation, n, f"{op}: dilation")
     if min(*steps, *spread, 1) < 1 or min(*around, *more, 0) < 0:

@@ -54,6 +54,14 @@ def ctc_loss(
     if not 0 <= blank < classes:
         raise at.InvalidValueError(f"ctc_loss: expected blank in [0, {classes}), got {blank}")
     labels = _rows(targets, counts, n, batched).to(at.int64).to(log_probs.device)
+    used = at.arange(labels.shape[1], device=labels.device) < at.tensor(counts, device=labels.device).unsqueeze(1)
+    labels = at.where(used, labels, blank)
+    if labels.device.type == "cpu" and labels.numel() and not labels._is_opaque():
+        least, most = (int(bound) for bound in labels.aminmax())
+        if least < 0 or most >= classes:
+            found = least if least < 0 else most
+            raise at.InvalidValueError(f"ctc_loss: expected targets from 0 to {classes - 1}, got {found}")
+    labels = at.where(labels < 0, classes, labels)  # for a GPU to refuse: they would count from the end
     losses = _losses(wide, labels, times, counts, blank)
     impossible = losses > -_NEVER / 2
     losses = at.where(impossible, 0.0 if zero_infinity else float("inf"), losses)
@@ -114,6 +122,8 @@ def _losses(log_probs: Tensor, labels: Tensor, times: Sequence[int], counts: Seq
         ways = at.logaddexp(reached, _behind(reached, 1))
         ways = at.logaddexp(ways, at.where(leaps, _behind(reached, 2), _NEVER))
         reached = at.where(ends > t, at.clamp(ways + emitted[t], min=_NEVER), reached)
+    if max(times, default=0) == 0:
+        reached = reached + log_probs[:0].sum()  # a gradient of zeros
     last = at.tensor([2 * count for count in counts], device=device).unsqueeze(1)
     final = at.gather(reached, 1, last)
     before = at.where(last > 0, at.gather(reached, 1, at.clamp(last - 1, min=0)), _NEVER)

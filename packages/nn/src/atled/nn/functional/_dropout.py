@@ -51,6 +51,8 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, zeroes whole channels of ``(N, C, ...)`` with probability ``p`` and scales the others up."""
+    if input.ndim < 2:
+        raise at.ShapeError(f"dropout2d: expected input (N, C, ...), got {tuple(input.shape)}")
     return _drop_channels(input, p, training, inplace, 2)
 
 

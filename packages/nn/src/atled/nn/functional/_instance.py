@@ -43,7 +43,8 @@ def instance_norm(
         raise at.ShapeError(
             f"instance_norm: expected more than one element of each channel to normalise, got {tuple(input.shape)}"
         )
-    for name, given in (("weight", weight), ("bias", bias), ("running_mean", running_mean)):
+    vectors = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+    for name, given in vectors.items():
         if given is not None and tuple(given.shape) != (channels,):
             raise at.ShapeError(f"instance_norm: expected {name} of shape ({channels},), got {tuple(given.shape)}")
     scale, shift = (None if t is None else at.tile(t, (n,)) for t in (weight, bias))

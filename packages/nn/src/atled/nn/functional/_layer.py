@@ -45,6 +45,8 @@ def linear(
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input1 @ weight[k] @ input2 + bias[k]`` for inputs ``(*, n1)``, ``(*, n2)`` and weight ``(out, n1, n2)``."""
+    if weight.ndim != 3:
+        raise at.ShapeError(f"bilinear: expected weight (out, n1, n2), got {tuple(weight.shape)}")
     out, n1, n2 = weight.shape
     left = linear(input1, weight.permute(0, 2, 1).reshape(out * n2, n1)).reshape(*input1.shape[:-1], out, n2)
     result = (left * input2.unsqueeze(-2)).sum(-1)
@@ -68,6 +70,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
 def _pad_by_parts(input: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
     n = input.shape[dim]
+    if mode == "circular" and min(before, after) < 0 < max(before, after):  # what is left is repeated
+        input = input.narrow(dim, min(max(-before, 0), n), max(n + min(before, after), 0))
+        return _pad_by_parts(input, dim, max(before, 0), max(after, 0), mode)
     most = {"reflect": n - 1, "replicate": max(before, after), "circular": n}[mode]
     if max(before, after) > most or n == 0:
         raise at.ShapeError(

@@ -30,6 +30,11 @@ def hinge_embedding_loss(
     return _reduce("hinge_embedding_loss", loss, reduction)
 
 
+def _expect_integers(op: str, target: Tensor) -> None:
+    if target.is_floating_point() or target.is_complex() or target.dtype == at.bool:
+        raise at.DTypeError(f"{op}: expected target of integers, got {target.dtype.name}")
+
+
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -43,7 +48,8 @@ def multi_margin_loss(
     """``w[y] sum over i != y of max(0, margin - x[y] + x[i])^p / C`` for scores x, classes y (Crammer & Singer 2001).
 
     input: floats ``(N, C)`` or ``(C,)``; target: integers ``(N,)`` or ``()``; weight: ``(C,)``; p is 1 or 2.
-    ``"none"`` returns a loss for each target. ShapeError and InvalidValueError say what does not fit.
+    ``"none"`` returns a loss for each target. ShapeError and InvalidValueError say what does not fit, and
+    BoundsError a class that there is not.
 
     >>> multi_margin_loss(at.tensor([[0.5, 1.0, 0.25]]), at.tensor([1])).item()
     0.25
@@ -51,23 +57,25 @@ def multi_margin_loss(
     reduction = old_reduction("multi_margin_loss", size_average, reduce, reduction)
     if p not in (1, 2):
         raise at.InvalidValueError(f"multi_margin_loss: expected p of 1 or 2, got {p}")
-    if input.ndim not in (1, 2) or tuple(target.shape) != tuple(input.shape[:-1]):
-        if not (input.ndim == 1 and tuple(target.shape) == (1,)):
-            raise at.ShapeError(
-                f"multi_margin_loss: expected input (N, C) and target (N,), or (C,) and (), "
-                f"got {tuple(input.shape)} and {tuple(target.shape)}"
-            )
-        target = target.squeeze(0)
+    lead = tuple(input.shape[:-1])
+    if input.ndim not in (1, 2) or tuple(target.shape) not in (lead, lead or (1,)):
+        raise at.ShapeError(
+            f"multi_margin_loss: expected input (N, C) and target (N,), or (C,) and (), "
+            f"got {tuple(input.shape)} and {tuple(target.shape)}"
+        )
+    _expect_integers("multi_margin_loss", target)
     classes = input.shape[-1]
     if weight is not None and tuple(weight.shape) != (classes,):
         raise at.ShapeError(f"multi_margin_loss: expected weight of shape ({classes},), got {tuple(weight.shape)}")
-    chosen = target.to(at.int64).unsqueeze(-1)
+    chosen = target.to(at.int64).reshape(*lead, 1)
+    chosen = at.where(chosen < 0, classes, chosen)  # outside, not counted from the end
     miss = at.relu(margin - at.gather(input, -1, chosen) + input)
     miss = miss if p == 1 else miss * miss
     if weight is not None:
-        miss = miss * weight[target].unsqueeze(-1)
+        miss = miss * weight[chosen]
     others = at.arange(classes, device=input.device) != chosen
-    return _reduce("multi_margin_loss", at.where(others, miss, 0.0).sum(-1) / classes, reduction)
+    losses = at.where(others, miss, 0.0).sum(-1) / classes
+    return _reduce("multi_margin_loss", losses.reshape(target.shape), reduction)
 
 
 def multilabel_margin_loss(
@@ -80,7 +88,8 @@ def multilabel_margin_loss(
     """``sum of max(0, 1 - x[y] + x[i]) / C`` over the labels y of each sample and the classes i that are none of them.
 
     input: floats ``(N, C)`` or ``(C,)``; target: integers of the same shape: the labels of a sample, then -1; what
-    follows that does not count. Memory for C^2 numbers a sample. ShapeError unless the shapes are one.
+    follows that does not count. Memory for C^2 numbers a sample. ShapeError unless the shapes are one, BoundsError for
+    other labels.
 
     >>> round(multilabel_margin_loss(at.tensor([[0.1, 0.2, 0.4, 0.8]]), at.tensor([[3, 0, -1, 1]])).item(), 4)
     0.85
@@ -89,8 +98,11 @@ def multilabel_margin_loss(
     _same_shape("multilabel_margin_loss", input, target)
     if input.ndim not in (1, 2):
         raise at.ShapeError(f"multilabel_margin_loss: expected input (N, C) or (C,), got {tuple(input.shape)}")
-    counts = at.cumprod((target >= 0).to(at.int64), -1)
-    labels = at.where(counts == 1, target, 0).to(at.int64)
+    _expect_integers("multilabel_margin_loss", target)
+    target = target.to(at.int64)
+    target = at.where(target < -1, input.shape[-1], target)  # outside, not counted from the end
+    counts = at.cumprod((target != -1).to(at.int64), -1)
+    labels = at.where(counts == 1, target, 0)
     is_label = at.scatter_add(at.zeros_like(counts), -1, labels, counts) > 0
     miss = at.relu(1 - at.gather(input, -1, labels).unsqueeze(-1) + input.unsqueeze(-2))
     asked = at.logical_and((counts == 1).unsqueeze(-1), at.logical_not(is_label).unsqueeze(-2))
