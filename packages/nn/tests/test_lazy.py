@@ -90,6 +90,18 @@ def test_an_optimizer_may_have_the_parameters_before() -> None:
 def test_errors_of_lazy_layers() -> None:
     with pytest.raises(at.ShapeError, match="LazyConv2d: expected input with channels"):
         nn.LazyConv2d(4, 3)(at.ones(3))
+    with pytest.raises(at.ShapeError, match="LazyConv2d: expected input with channels, got .2, 3."):
+        nn.LazyConv2d(4, 3)(at.ones(2, 3))
+    with pytest.raises(at.ShapeError, match="LazyLinear: expected input with features, got ().."):
+        nn.LazyLinear(4)(at.ones(()))
+    loaded = nn.LazyLinear(4)
+    loaded.load_state_dict(nn.Linear(3, 4).state_dict())
+    with pytest.raises(at.ShapeError, match="fits weight of shape .4, 3., got .2, 5."):
+        loaded(at.ones(2, 5))
+    assert loaded(at.ones(2, 3)).shape == (2, 4) and loaded.in_features == 3
+    for fill in (nn.init.ones_, nn.init.normal_, nn.init.uniform_, nn.init.trunc_normal_, nn.init.xavier_normal_):
+        with pytest.raises(at.ArgumentError, match="got an UninitializedParameter; run the lazy layer"):
+            fill(nn.LazyLinear(4).weight)
     with pytest.raises(at.InvalidValueError, match="groups to divide"):
         nn.LazyConv2d(4, 1, groups=2)(at.ones(1, 3, 2, 2))
     with pytest.raises(nn.StateDictError, match="size mismatch for weight"):

@@ -7,7 +7,7 @@ import math
 import atled.core as at
 from atled.core import Generator, Tensor
 
-from ._parameter import detached
+from ._parameter import UninitializedParameter, detached
 
 __all__ = [
     "calculate_gain",
@@ -56,15 +56,22 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return _GAINS[nonlinearity]
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """What is filled without being recorded."""
+    if isinstance(tensor, UninitializedParameter):
+        raise at.ArgumentError("init: expected a tensor, got an UninitializedParameter; run the lazy layer once before")
+    return detached(tensor)
+
+
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in [a, b)."""
-    detached(tensor).uniform_(a, b, generator=generator)
+    _plain(tensor).uniform_(a, b, generator=generator)
     return tensor
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with a mean and a standard deviation."""
-    detached(tensor).normal_(mean, std, generator=generator)
+    _plain(tensor).normal_(mean, std, generator=generator)
     return tensor
 
 
@@ -77,7 +84,7 @@ def trunc_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal, but drawn again where it falls outside of [a, b]."""
-    plain = detached(tensor)
+    plain = _plain(tensor)
     low, high = (0.5 * math.erfc(-(bound - mean) / (std * math.sqrt(2.0))) for bound in (a, b))
     if high - low < 1e-12:
         raise at.InvalidValueError(f"trunc_normal_: expected [a, b] near the mean {mean}, got [{a}, {b}]")
@@ -92,7 +99,7 @@ def trunc_normal_(
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One value everywhere."""
-    detached(tensor).fill_(val)
+    _plain(tensor).fill_(val)
     return tensor
 
 
@@ -128,7 +135,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
-    if tensor.ndim < 2:
+    if _plain(tensor).ndim < 2:
         raise at.ShapeError(
             f"init: expected at least two dimensions to count fan in and fan out, got {tuple(tensor.shape)}"
         )

@@ -42,21 +42,30 @@ class _Lazy(Module):
         return any(isinstance(t, Tensor) and tuple(t.shape) == (0,) for t in map(self.__dict__.get, self._kinds))
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Makes what has no shape yet for the input's features. What a state dict has brought stays."""
-        if input.ndim < 2 and self._dim != -1:
-            raise at.ShapeError(f"{type(self).__name__}: expected input with channels, got {tuple(input.shape)}")
+        """Makes what has no shape yet for the input's features. What a state dict has brought stays.
+
+        ShapeError for input that has no such dimension or does not fit what the state dict has brought.
+        """
+        if not -input.ndim <= self._dim < input.ndim:
+            what = "features" if self._dim == -1 else "channels"
+            raise at.ShapeError(f"{type(self).__name__}: expected input with {what}, got {tuple(input.shape)}")
         features = input.shape[self._dim]
-        if self.has_uninitialized_params():
-            made = self.cls_to_become(features, **self._arguments)
-            for name in self._kinds:
-                old, new = self.__dict__[name], made.__dict__[name]
-                if old is None or tuple(old.shape) != (0,):
-                    continue
-                new = detached(new).to(old.device, old.dtype)
-                if isinstance(old, UninitializedParameter):
-                    old.become(new)
-                else:
-                    self.__dict__[name] = new
+        made = self.cls_to_become(features, **self._arguments)
+        both = [(name, self.__dict__[name], made.__dict__[name]) for name in self._kinds]
+        for name, old, new in both:
+            if old is not None and tuple(old.shape) not in ((0,), tuple(new.shape)):
+                raise at.ShapeError(
+                    f"{type(self).__name__}: expected input that fits {name} of shape {tuple(old.shape)}, "
+                    f"got {tuple(input.shape)}"
+                )
+        for name, old, new in both:
+            if old is None or tuple(old.shape) != (0,):
+                continue
+            new = detached(new).to(old.device, old.dtype)
+            if isinstance(old, UninitializedParameter):
+                old.become(new)
+            else:
+                self.__dict__[name] = new
         setattr(self, self._features, features)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
