@@ -158,6 +158,11 @@ def test_ctc_loss_without_steps_has_a_gradient_of_zeros() -> None:
     assert loss.item() == 0 and x.grad is not None and x.grad.tolist() == [[[0, 0, 0]], [[0, 0, 0]]]
 
 
+def test_ctc_loss_of_no_samples() -> None:
+    losses = F.ctc_loss(at.zeros(2, 0, 3), at.zeros(0, 0, dtype=at.int64), [], [], reduction="none")
+    assert losses.shape == (0,)
+
+
 def test_margin_losses_refuse_other_classes() -> None:
     x = at.tensor([[1.0, 2.0, 3.0]])
     for label in (-1, 3):

@@ -54,8 +54,8 @@ def ctc_loss(
     if not 0 <= blank < classes:
         raise at.InvalidValueError(f"ctc_loss: expected blank in [0, {classes}), got {blank}")
     labels = _rows(targets, counts, n, batched).to(at.int64).to(log_probs.device)
-    used = at.arange(labels.shape[1], device=labels.device) < at.tensor(counts, device=labels.device).unsqueeze(1)
-    labels = at.where(used, labels, blank)
+    ends = at.tensor(counts, device=labels.device, dtype=at.int64).unsqueeze(1)
+    labels = at.where(at.arange(labels.shape[1], device=labels.device) < ends, labels, blank)
     if labels.device.type == "cpu" and labels.numel() and not labels._is_opaque():
         least, most = (int(bound) for bound in labels.aminmax())
         if least < 0 or most >= classes:
@@ -116,7 +116,7 @@ def _losses(log_probs: Tensor, labels: Tensor, times: Sequence[int], counts: Seq
     begins = at.arange(size, device=device) == 0
     # Before the first step all is in the first blank, from which the first label is a step away.
     reached = at.where(begins, 0.0, _NEVER).to(log_probs.dtype).expand(n, size)
-    ends = at.tensor(times, device=device).unsqueeze(1)
+    ends = at.tensor(times, device=device, dtype=at.int64).unsqueeze(1)
     for t in range(max(times, default=0)):
         assert emitted is not None
         ways = at.logaddexp(reached, _behind(reached, 1))
@@ -124,7 +124,7 @@ def _losses(log_probs: Tensor, labels: Tensor, times: Sequence[int], counts: Seq
         reached = at.where(ends > t, at.clamp(ways + emitted[t], min=_NEVER), reached)
     if max(times, default=0) == 0:
         reached = reached + log_probs[:0].sum()  # a gradient of zeros
-    last = at.tensor([2 * count for count in counts], device=device).unsqueeze(1)
+    last = at.tensor([2 * count for count in counts], device=device, dtype=at.int64).unsqueeze(1)
     final = at.gather(reached, 1, last)
     before = at.where(last > 0, at.gather(reached, 1, at.clamp(last - 1, min=0)), _NEVER)
     return -at.logaddexp(final, before).squeeze(1)
