@@ -179,10 +179,9 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     if not tau > 0:
         raise at.InvalidValueError(f"gumbel_softmax: expected tau > 0, got {tau}")
     # The logarithm of an exponentially distributed number is distributed as Gumbel's, but for its sign. It can be 0.
-    like = constant(logits)
-    wide = at.float64 if like.dtype == at.float64 else at.float32
-    drawn = at.empty_like(like, dtype=wide).exponential_().clamp_(min=at.finfo(wide).eps / 4)
-    noise = drawn.log_().to(like.dtype)
+    wide = at.float64 if logits.dtype == at.float64 else at.float32
+    drawn = -at.log1p(-at.rand(logits.shape, dtype=wide, device=logits.device))
+    noise = at.log(at.clamp(drawn, min=at.finfo(wide).eps / 4)).to(logits.dtype)
     soft = at.softmax((logits - noise) / tau, dim)
     if not hard:
         return soft
