@@ -253,6 +253,7 @@ def test_sizes_may_be_numpys() -> None:
     assert F.avg_pool3d(x, two).item() == 3.5 and F.adaptive_max_pool3d(x, np.int32(1)).item() == 7
     assert F.adaptive_avg_pool2d(x[0], np.int64(1)).flatten().tolist() == [1.5, 5.5]
     assert nn.Conv2d(2, 2, two).kernel_size == (2, 2) and nn.ReflectionPad2d(np.int64(1)).padding == (1, 1, 1, 1)
+    assert nn.LayerNorm(two).normalized_shape == nn.RMSNorm(two).normalized_shape == (2,)
     with pytest.raises(at.ArgumentError, match="avg_pool3d: kernel_size: expected one int or 3, got 2.5"):
         F.avg_pool3d(x, 2.5)  # type: ignore[arg-type]
 

@@ -12,6 +12,7 @@ from .. import functional as F
 from .. import init
 from .._module import Module
 from .._parameter import Parameter
+from .._sizes import integer
 
 
 class _BatchNorm(Module):
@@ -134,7 +135,8 @@ class LayerNorm(Module):
         dtype: at.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        one = integer(normalized_shape)
+        self.normalized_shape = tuple(normalized_shape) if one is None else (one,)  # type: ignore[arg-type]
         self.eps, self.elementwise_affine = eps, elementwise_affine
         like: dict[str, Any] = {"device": device, "dtype": dtype}
         shape = self.normalized_shape
@@ -171,7 +173,8 @@ class RMSNorm(Module):
         dtype: at.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        one = integer(normalized_shape)
+        self.normalized_shape = tuple(normalized_shape) if one is None else (one,)  # type: ignore[arg-type]
         self.eps, self.elementwise_affine = eps, elementwise_affine
         ones = at.ones(self.normalized_shape, device=device, dtype=dtype)
         self.register_parameter("weight", Parameter(ones) if elementwise_affine else None)
