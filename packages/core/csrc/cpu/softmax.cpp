@@ -17,9 +17,11 @@ namespace lines {
 
 constexpr int64_t kTile = 1024;  // columns side by side
 // Elements of a row, in lanes, and rows of a column whose exponentials are summed in their own dtype, their sums in
-// double. Equal ones all round the same way: float32's results stay within 8 ulp.
+// double. Equal ones all round the same way: float32's results stay within 8 ulp. Double has nothing wider; with more
+// rows to a sum neither sum is long.
 constexpr int64_t kBlock = 512;
-constexpr int64_t kRows = 8;
+template <class T>
+constexpr int64_t kRows = std::is_same_v<T, float> ? 8 : 32;
 
 #define ATLED_LEVEL_BODY "cpu/softmax.inl"
 #include "cpu/each_level.inl"

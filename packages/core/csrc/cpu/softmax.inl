@@ -53,8 +53,8 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
     ATLED_IVDEP
     for (int64_t j = 0; j < m; ++j) top[j] = Maximum{}(top[j], x[j]);
   }
-  for (int64_t begin = 0; begin < n; begin += kRows) {
-    const int64_t end = begin + kRows < n ? begin + kRows : n;
+  for (int64_t begin = 0; begin < n; begin += kRows<T>) {
+    const int64_t end = begin + kRows<T> < n ? begin + kRows<T> : n;
     for (int64_t j = 0; j < m; ++j) part[j] = 0;
     for (int64_t i = begin; i < end; ++i) {
       const T* x = in + i * step;
@@ -115,8 +115,8 @@ ATLED_TARGET static void columns_gradient(T* out, const T* grad, const T* result
   T part[kTile];
   double sum[kTile];
   for (int64_t j = 0; j < m; ++j) sum[j] = 0;
-  for (int64_t begin = 0; begin < n; begin += kRows) {
-    const int64_t end = begin + kRows < n ? begin + kRows : n;
+  for (int64_t begin = 0; begin < n; begin += kRows<T>) {
+    const int64_t end = begin + kRows<T> < n ? begin + kRows<T> : n;
     for (int64_t j = 0; j < m; ++j) part[j] = 0;
     for (int64_t i = begin; i < end; ++i) {
       const T *g = grad + i * step, *y = result + i * step;
