@@ -30,6 +30,8 @@ REPORTS = ROOT / "build" / "reports"
 SANITIZED = ["core", "autograd"]
 # Programs of C++ alone, the same beside whatever is installed: the session tests runs them.
 NOT_HOST_PROGRAMS = "--ignore=packages/core/tests/cuda/test_allocator_host.py"
+# Of the tests that exist for every dtype, one dtype's.
+ONE_DTYPE = ["-k", "float32 or not test_ops"]
 # Wheels are for the stable ABI from 3.12 on: those that the first of these builds serve all.
 STABLE = [f"3.{minor}" for minor in (12, 13, 14) if _runs(f"python3.{minor}")]
 
@@ -108,7 +110,9 @@ def isolated(session: nox.Session, package: str) -> None:
     (alone,) = (p for p in PACKAGES if p.name == package)
     install(session, [alone], *alone.test_requirements)
     tests = str(alone.tests.relative_to(ROOT))
-    commands = [pytest(f"isolated-{package}", tests, NOT_HOST_PROGRAMS, *session.posargs)]
+    # The session abi has the plugins.
+    options = session.posargs or [NOT_HOST_PROGRAMS, "--ignore=packages/core/tests/abi", *ONE_DTYPE]
+    commands = [pytest(f"isolated-{package}", tests, *options)]
     own = ROOT / "ci" / "isolated" / f"test_{package}_alone.py"
     if own.exists():
         commands.insert(0, pytest(f"isolated-{package}-alone", str(own.relative_to(ROOT))))
@@ -292,8 +296,7 @@ def pythons(session: nox.Session) -> None:
     requirements = {requirement for package in chosen for requirement in package.test_requirements}
     session.install("--find-links", str(folder), *sorted(requirements))
     session.install("--force-reinstall", "--no-deps", *(str(wheel_of(package, folder)) for package in chosen))
-    # Of the tests that exist for every dtype, one dtype's.
-    options = session.posargs or ["-k", "float32 or not test_ops"]
+    options = session.posargs or ONE_DTYPE
     tested = [package for package in chosen if package.tests.is_dir()]
     run_all(session, *(pytest(f"python{session.python}-{p.name}", str(p.tests), *options) for p in tested))
 
