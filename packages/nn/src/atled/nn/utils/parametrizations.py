@@ -121,7 +121,7 @@ def spectral_norm(
     >>> from atled import nn
     >>> layer = spectral_norm(nn.Linear(20, 40))
     >>> _ = [layer.weight for _ in range(100)]
-    >>> round(at.linalg.matrix_norm(layer.weight.detach(), 2).item(), 3)
+    >>> round(at.linalg.matrix_norm(layer.weight, 2).item(), 3)
     1.0
     """
     weight = _tensor(module, name)
@@ -214,7 +214,7 @@ def orthogonal(
 
     >>> from atled import nn
     >>> layer = orthogonal(nn.Linear(20, 40))
-    >>> w = layer.weight.detach()
+    >>> w = layer.weight
     >>> bool(at.allclose(w.mT @ w, at.eye(20), atol=1e-5))
     True
     """
