@@ -13,6 +13,8 @@ from ..functional._layer import normalize
 from ..modules._convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .parametrize import register_parametrization
 
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
+
 _MAPS = ("matrix_exp", "cayley", "householder")
 
 

@@ -25,6 +25,16 @@ from .._module import Module
 from .._parameter import Parameter, detached, requires_grad
 from ..modules._containers import ModuleDict, ModuleList
 
+__all__ = [
+    "ParametrizationList",
+    "cached",
+    "is_parametrized",
+    "register_parametrization",
+    "remove_parametrizations",
+    "transfer_parametrizations_and_params",
+    "type_before_parametrizations",
+]
+
 # What `cached` keeps, by module and name; None outside.
 _kept: dict[tuple[int, str], Tensor] | None = None
 _depth = 0
