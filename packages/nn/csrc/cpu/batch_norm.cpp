@@ -32,7 +32,7 @@ void each_channel(const Planes& s, F&& f) {
 template <class T>
 void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* var) {
   const auto sum = ATLED_PICK(sum<T, T>);
-  const auto squares = ATLED_PICK(squares<T, T>);
+  const auto squares = ATLED_PICK(squares<T>);
   double m = 0, m2 = 0, count = 0;
   for (int64_t p = 0; p < s.n; ++p) {
     const T* plane = x + s.at(p, c);
@@ -77,7 +77,7 @@ void forward_columns(const Planes& s, double eps, const T* x, const T* w, const 
     }
     for (int64_t p = 0; p < s.n; ++p) {
       const int64_t at = p * s.channels + first;
-      ATLED_PICK(column_combine<T, T>)(nullptr, x + at, y + at, mean, nullptr, scale, shift, n);
+      ATLED_PICK(column_combine<T>)(nullptr, x + at, y + at, mean, nullptr, scale, shift, n);
     }
   });
 }
@@ -104,7 +104,7 @@ void backward_columns(const Planes& s, double eps, const T* g, const T* x, const
     }
     for (int64_t p = 0; p < s.n; ++p) {
       const int64_t at = p * s.channels + first;
-      ATLED_PICK(column_combine<T, T>)(g + at, x + at, y + at, mean, scale, slope, shift, n);
+      ATLED_PICK(column_combine<T>)(g + at, x + at, y + at, mean, scale, slope, shift, n);
     }
   });
 }
@@ -121,7 +121,7 @@ void forward_as(atled_frame* f) {
   T* y = data<T>(out_tensor(f, 0));
   T *means = data<T>(out_tensor(f, 1)), *vars = data<T>(out_tensor(f, 2));
   if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
-  const auto write = ATLED_PICK(scale_shift<T, T>);
+  const auto write = ATLED_PICK(scale_shift<T>);
   each_channel(s, [&](int64_t c) {
     double mean = 0, var = 0;
     statistics<T>(x, s, c, &mean, &var);
@@ -152,13 +152,13 @@ void inference_as(atled_frame* f) {
   }
   if (s.inner == 1) {
     const std::vector<double> center(means, means + channels);
-    const auto write = ATLED_PICK(column_combine<T, T>);
+    const auto write = ATLED_PICK(column_combine<T>);
     return parallel_for(s.n, row_grain(s.channels), [&](int64_t begin, int64_t end) {
       for (int64_t p = begin; p < end; ++p)
         write(nullptr, x + s.at(p, 0), y + s.at(p, 0), center.data(), nullptr, scale.data(), shift.data(), s.channels);
     });
   }
-  const auto write = ATLED_PICK(scale_shift<T, T>);
+  const auto write = ATLED_PICK(scale_shift<T>);
   parallel_for(s.n * s.channels, row_grain(s.inner), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const size_t c = static_cast<size_t>(i % s.channels);
@@ -172,7 +172,7 @@ struct GradSums {
 };
 template <class T>
 GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, T mean) {
-  const auto sums = ATLED_PICK(grad_sums<T, T>);
+  const auto sums = ATLED_PICK(grad_sums<T>);
   GradSums total;
   for (int64_t p = 0; p < s.n; ++p) {
     T a = 0, b = 0;
@@ -195,7 +195,7 @@ void backward_as(atled_frame* f) {
   const T *means = data<T>(mean), *vars = data<T>(var);
   T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
   if (s.inner == 1) return backward_columns(s, eps, g, x, w, means, vars, y, grad_weight, grad_bias);
-  const auto write = ATLED_PICK(combine<T, T>);
+  const auto write = ATLED_PICK(combine<T>);
   each_channel(s, [&](int64_t c) {
     const GradSums sums = grad_sums_of<T>(g, x, s, c, means[c]);
     const double rstd = 1 / std::sqrt(static_cast<double>(vars[c]) + eps),

@@ -28,8 +28,8 @@ void forward_as(atled_frame* f) {
   T* y = data<T>(out_tensor(f, 0));
   T *means = data<T>(out_tensor(f, 1)), *rstds = data<T>(out_tensor(f, 2));
   const auto sum = ATLED_PICK(sum<T, T>);
-  const auto squares = ATLED_PICK(squares<T, T>);
-  const auto write = ATLED_PICK(scale_shift_by<T, T>);
+  const auto squares = ATLED_PICK(squares<T>);
+  const auto write = ATLED_PICK(scale_shift_by<T>);
   parallel_for(r.rows, row_grain(r.n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const T* row = x + i * r.n;
@@ -54,9 +54,9 @@ void backward_as(atled_frame* f) {
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
   const T *means = data<T>(mean), *rstds = data<T>(rstd);
   T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
-  const auto sums = ATLED_PICK(weighted_grad_sums<T, T>);
-  const auto write = ATLED_PICK(combine<T, T>);
-  const auto add_product = ATLED_PICK(accumulate_product<T, T>);
+  const auto sums = ATLED_PICK(weighted_grad_sums<T>);
+  const auto write = ATLED_PICK(combine<T>);
+  const auto add_product = ATLED_PICK(accumulate_product<T>);
   const auto add = ATLED_PICK(accumulate<T, T>);
   const int64_t blocks = std::clamp<int64_t>(r.rows * r.n / 16384, 1, 32), per_block = (r.rows + blocks - 1) / blocks;
   std::vector<T> partial(static_cast<size_t>(2 * blocks * r.n), T(0));

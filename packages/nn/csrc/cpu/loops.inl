@@ -43,48 +43,48 @@ ATLED_TARGET static A sum(const T* x, int64_t n) {
 }
 
 // The sum of (x - center)^2.
-template <class T, class A>
-ATLED_TARGET static A squares(const T* x, int64_t n, A center) {
-  A s = 0;
+template <class T>
+ATLED_TARGET static T squares(const T* x, int64_t n, T center) {
+  T s = 0;
 #pragma omp simd reduction(+ : s)
   for (int64_t i = 0; i < n; ++i) {
-    const A d = static_cast<A>(x[i]) - center;
+    const T d = x[i] - center;
     s += d * d;
   }
   return s;
 }
 
 // The sums of g and of g * (x - center).
-template <class T, class A>
-ATLED_TARGET static void grad_sums(const T* g, const T* x, int64_t n, A center, A* sum_g, A* sum_gx) {
-  A s = 0, t = 0;
+template <class T>
+ATLED_TARGET static void grad_sums(const T* g, const T* x, int64_t n, T center, T* sum_g, T* sum_gx) {
+  T s = 0, t = 0;
 #pragma omp simd reduction(+ : s, t)
   for (int64_t i = 0; i < n; ++i) {
-    const A gi = static_cast<A>(g[i]);
+    const T gi = g[i];
     s += gi;
-    t += gi * (static_cast<A>(x[i]) - center);
+    t += gi * (x[i] - center);
   }
   *sum_g = s;
   *sum_gx = t;
 }
 
 // As grad_sums, with g * w in place of g; w may be NULL.
-template <class T, class A>
-ATLED_TARGET static void weighted_grad_sums(const T* g, const T* w, const T* x, int64_t n, A center, A* sum_g, A* sum_gx) {
-  A s = 0, t = 0;
+template <class T>
+ATLED_TARGET static void weighted_grad_sums(const T* g, const T* w, const T* x, int64_t n, T center, T* sum_g, T* sum_gx) {
+  T s = 0, t = 0;
   if (!w) {
 #pragma omp simd reduction(+ : s, t)
     for (int64_t i = 0; i < n; ++i) {
-      const A gi = static_cast<A>(g[i]);
+      const T gi = g[i];
       s += gi;
-      t += gi * (static_cast<A>(x[i]) - center);
+      t += gi * (x[i] - center);
     }
   } else {
 #pragma omp simd reduction(+ : s, t)
     for (int64_t i = 0; i < n; ++i) {
-      const A gi = static_cast<A>(g[i]) * static_cast<A>(w[i]);
+      const T gi = g[i] * w[i];
       s += gi;
-      t += gi * (static_cast<A>(x[i]) - center);
+      t += gi * (x[i] - center);
     }
   }
   *sum_g = s;
@@ -94,43 +94,43 @@ ATLED_TARGET static void weighted_grad_sums(const T* g, const T* w, const T* x, 
 // ---- normalisation of contiguous spans ----
 
 // y = (x - center) * scale + shift
-template <class T, class A>
-ATLED_TARGET static void scale_shift(const T* x, T* y, int64_t n, A center, A scale, A shift) {
+template <class T>
+ATLED_TARGET static void scale_shift(const T* x, T* y, int64_t n, T center, T scale, T shift) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>((static_cast<A>(x[i]) - center) * scale + shift);
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - center) * scale + shift;
 }
 
 // y = (x - center) * scale * w + b; w and b may be NULL.
-template <class T, class A>
-ATLED_TARGET static void scale_shift_by(const T* x, const T* w, const T* b, T* y, int64_t n, A center, A scale) {
+template <class T>
+ATLED_TARGET static void scale_shift_by(const T* x, const T* w, const T* b, T* y, int64_t n, T center, T scale) {
   if (w && b) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i)
-      y[i] = static_cast<T>((static_cast<A>(x[i]) - center) * scale * static_cast<A>(w[i]) + static_cast<A>(b[i]));
+      y[i] = (x[i] - center) * scale * w[i] + b[i];
     return;
   }
   for (int64_t i = 0; i < n; ++i)
-    y[i] = static_cast<T>((static_cast<A>(x[i]) - center) * scale * (w ? static_cast<A>(w[i]) : A(1)) + (b ? static_cast<A>(b[i]) : A(0)));
+    y[i] = (x[i] - center) * scale * (w ? w[i] : T(1)) + (b ? b[i] : T(0));
 }
 
 // y = g * w * a + (x - center) * b + c; w may be NULL.
-template <class T, class A>
-ATLED_TARGET static void combine(const T* g, const T* w, const T* x, T* y, int64_t n, A center, A a, A b, A c) {
+template <class T>
+ATLED_TARGET static void combine(const T* g, const T* w, const T* x, T* y, int64_t n, T center, T a, T b, T c) {
   if (!w) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(static_cast<A>(g[i]) * a + (static_cast<A>(x[i]) - center) * b + c);
+    for (int64_t i = 0; i < n; ++i) y[i] = g[i] * a + (x[i] - center) * b + c;
   } else {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i)
-      y[i] = static_cast<T>(static_cast<A>(g[i]) * static_cast<A>(w[i]) * a + (static_cast<A>(x[i]) - center) * b + c);
+      y[i] = g[i] * w[i] * a + (x[i] - center) * b + c;
   }
 }
 
 // y += g * (x - center) * scale
-template <class T, class A>
-ATLED_TARGET static void accumulate_product(const T* g, const T* x, A* y, int64_t n, A center, A scale) {
+template <class T>
+ATLED_TARGET static void accumulate_product(const T* g, const T* x, T* y, int64_t n, T center, T scale) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] += static_cast<A>(g[i]) * (static_cast<A>(x[i]) - center) * scale;
+  for (int64_t i = 0; i < n; ++i) y[i] += g[i] * (x[i] - center) * scale;
 }
 
 // y += x
@@ -177,16 +177,16 @@ ATLED_TARGET static void column_grad_sums(const T* g, const T* x, const double* 
 }
 
 // y = g a + (x - center) b + c; g may be NULL.
-template <class T, class A>
-ATLED_TARGET static void column_combine(const T* g, const T* x, T* y, const double* center, const A* a, const A* b, const A* c, int64_t n) {
+template <class T>
+ATLED_TARGET static void column_combine(const T* g, const T* x, T* y, const double* center, const T* a, const T* b, const T* c, int64_t n) {
   if (!g) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>((static_cast<A>(x[i]) - static_cast<A>(center[i])) * b[i] + c[i]);
+    for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - static_cast<T>(center[i])) * b[i] + c[i];
     return;
   }
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i)
-    y[i] = static_cast<T>(static_cast<A>(g[i]) * a[i] + (static_cast<A>(x[i]) - static_cast<A>(center[i])) * b[i] + c[i]);
+    y[i] = g[i] * a[i] + (x[i] - static_cast<T>(center[i])) * b[i] + c[i];
 }
 
 // ---- pooling ----
@@ -256,54 +256,50 @@ ATLED_TARGET static void spread_columns(const A* x, int64_t stride, A* y, int64_
 
 // ---- recurrent cells: one row, in which the gates lie one after the other, n elements of each ----
 
-template <class T, class A>
+template <class T>
 ATLED_TARGET static void lstm_values(const T* gates, const T* cx, T* hy, T* cy, int64_t n) {
 #pragma omp simd
   for (int64_t k = 0; k < n; ++k) {
-    const Lstm<A> s(static_cast<A>(gates[k]), static_cast<A>(gates[n + k]), static_cast<A>(gates[2 * n + k]),
-                    static_cast<A>(gates[3 * n + k]), static_cast<A>(cx[k]));
-    hy[k] = static_cast<T>(s.hidden());
-    cy[k] = static_cast<T>(s.next());
+    const Lstm<T> s(gates[k], gates[n + k], gates[2 * n + k], gates[3 * n + k], cx[k]);
+    hy[k] = s.hidden();
+    cy[k] = s.next();
   }
 }
 
-template <class T, class A>
+template <class T>
 ATLED_TARGET static void lstm_slopes(const T* grad_h, const T* grad_c, const T* gates, const T* cx, T* to_gates, T* to_cx, int64_t n) {
 #pragma omp simd
   for (int64_t k = 0; k < n; ++k) {
-    const Lstm<A> s(static_cast<A>(gates[k]), static_cast<A>(gates[n + k]), static_cast<A>(gates[2 * n + k]),
-                    static_cast<A>(gates[3 * n + k]), static_cast<A>(cx[k]));
-    const A g = static_cast<A>(grad_h[k]), through = s.through(g, static_cast<A>(grad_c[k]));
-    to_gates[k] = static_cast<T>(s.to_input(through));
-    to_gates[n + k] = static_cast<T>(s.to_forget(through));
-    to_gates[2 * n + k] = static_cast<T>(s.to_cell(through));
-    to_gates[3 * n + k] = static_cast<T>(s.to_output(g));
-    to_cx[k] = static_cast<T>(s.to_cx(through));
+    const Lstm<T> s(gates[k], gates[n + k], gates[2 * n + k], gates[3 * n + k], cx[k]);
+    const T g = grad_h[k], through = s.through(g, grad_c[k]);
+    to_gates[k] = s.to_input(through);
+    to_gates[n + k] = s.to_forget(through);
+    to_gates[2 * n + k] = s.to_cell(through);
+    to_gates[3 * n + k] = s.to_output(g);
+    to_cx[k] = s.to_cx(through);
   }
 }
 
-template <class T, class A>
+template <class T>
 ATLED_TARGET static void gru_values(const T* x, const T* h, const T* hx, T* hy, int64_t n) {
 #pragma omp simd
   for (int64_t k = 0; k < n; ++k) {
-    const Gru<A> s(static_cast<A>(x[k]), static_cast<A>(x[n + k]), static_cast<A>(x[2 * n + k]), static_cast<A>(h[k]),
-                   static_cast<A>(h[n + k]), static_cast<A>(h[2 * n + k]), static_cast<A>(hx[k]));
-    hy[k] = static_cast<T>(s.hidden());
+    const Gru<T> s(x[k], x[n + k], x[2 * n + k], h[k], h[n + k], h[2 * n + k], hx[k]);
+    hy[k] = s.hidden();
   }
 }
 
-template <class T, class A>
+template <class T>
 ATLED_TARGET static void gru_slopes(const T* grad, const T* x, const T* h, const T* hx, T* to_x, T* to_h, T* to_hx, int64_t n) {
 #pragma omp simd
   for (int64_t k = 0; k < n; ++k) {
-    const Gru<A> s(static_cast<A>(x[k]), static_cast<A>(x[n + k]), static_cast<A>(x[2 * n + k]), static_cast<A>(h[k]),
-                   static_cast<A>(h[n + k]), static_cast<A>(h[2 * n + k]), static_cast<A>(hx[k]));
-    const A g = static_cast<A>(grad[k]), to_new = s.to_new(g);
-    to_x[k] = to_h[k] = static_cast<T>(s.to_reset(to_new));
-    to_x[n + k] = to_h[n + k] = static_cast<T>(s.to_update(g));
-    to_x[2 * n + k] = static_cast<T>(to_new);
-    to_h[2 * n + k] = static_cast<T>(to_new * s.r);
-    to_hx[k] = static_cast<T>(g * s.z);
+    const Gru<T> s(x[k], x[n + k], x[2 * n + k], h[k], h[n + k], h[2 * n + k], hx[k]);
+    const T g = grad[k], to_new = s.to_new(g);
+    to_x[k] = to_h[k] = s.to_reset(to_new);
+    to_x[n + k] = to_h[n + k] = s.to_update(g);
+    to_x[2 * n + k] = to_new;
+    to_h[2 * n + k] = to_new * s.r;
+    to_hx[k] = g * s.z;
   }
 }
 

@@ -9,7 +9,25 @@ from atled.optim._fused import FusedOptimizer, require_betas, require_not_negati
 from atled.optim._optimizer import Params, expect_one_way
 
 
-class Adam(FusedOptimizer):
+class AdamLike(FusedOptimizer):
+    """What Adam shares with its relatives: means of gradients and of their squares, and two kinds of weight decay."""
+
+    def _check(self, group: dict[str, Any]) -> None:
+        super()._check(group)
+        require_betas(group)
+        require_not_negative(group, "eps", "weight_decay")
+
+    def _buffers(self, group: dict[str, Any]) -> Sequence[str | None]:
+        return "exp_avg", "exp_avg_sq"
+
+    def _settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **settings_of(group, "lr", "betas", "eps", "weight_decay", "maximize"),
+            "decoupled": group["decoupled_weight_decay"],
+        }
+
+
+class Adam(AdamLike):
     """Adam (Kingma & Ba 2015, algorithm 1); ``amsgrad`` is Reddi et al. 2018. ``weight_decay`` adds to the gradient.
 
     ``capturable`` keeps the number of steps on the parameters' device, so that a CUDA graph that a step was captured in
@@ -26,6 +44,8 @@ class Adam(FusedOptimizer):
     >>> round(weight.item(), 4)
     0.9
     """
+
+    _op = "adam_"
 
     def __init__(
         self,
@@ -56,21 +76,8 @@ class Adam(FusedOptimizer):
         }
         super().__init__(params, defaults)
 
-    _op = "adam_"
-
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
-        require_betas(group)
-        require_not_negative(group, "eps", "weight_decay")
-
     def _buffers(self, group: dict[str, Any]) -> Sequence[str | None]:
-        return "exp_avg", "exp_avg_sq", "max_exp_avg_sq" if group["amsgrad"] else None
-
-    def _settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **settings_of(group, "lr", "betas", "eps", "weight_decay", "maximize"),
-            "decoupled": group["decoupled_weight_decay"],
-        }
+        return *super()._buffers(group), "max_exp_avg_sq" if group["amsgrad"] else None
 
 
 class AdamW(Adam):

@@ -5,27 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from atled.optim._fused import FusedOptimizer, require_betas, require_not_negative, settings_of
+from atled.optim._adam import AdamLike
+from atled.optim._fused import require_not_negative, settings_of
 from atled.optim._optimizer import Params, expect_one_way
 
 
-class _Kin(FusedOptimizer):
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
-        require_betas(group)
-        require_not_negative(group, "eps", "weight_decay")
-
-    def _buffers(self, group: dict[str, Any]) -> Sequence[str | None]:
-        return "exp_avg", "exp_avg_sq"
-
-    def _settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **settings_of(group, "lr", "betas", "eps", "weight_decay", "maximize"),
-            "decoupled": group["decoupled_weight_decay"],
-        }
-
-
-class Adamax(_Kin):
+class Adamax(AdamLike):
     """Adamax (Kingma & Ba 2015, algorithm 2): Adam with the largest gradient so far, which fades, for their mean size.
 
     With gradient ``g`` (plus ``weight_decay * p``): ``m = beta1 * m + (1 - beta1) * g``,
@@ -74,7 +59,7 @@ class Adamax(_Kin):
         return settings_of(group, "lr", "betas", "eps", "weight_decay", "maximize")
 
 
-class NAdam(_Kin):
+class NAdam(AdamLike):
     """NAdam (Dozat 2016, algorithm 2): Adam with Nesterov's momentum, which grows over the steps.
 
     The momentum of step ``i`` is ``beta1 * (1 - 0.96 ** (i * momentum_decay) / 2)``; ``mu_product`` in the state is the
@@ -138,7 +123,7 @@ class NAdam(_Kin):
         return [steps, products]
 
 
-class RAdam(_Kin):
+class RAdam(AdamLike):
     """RAdam (Liu et al. 2020, algorithm 2): Adam whose size is rectified for how little the first gradients say of it.
 
     While they are too few (``2 / (1 - beta2)`` steps know most), a step is ``lr`` times the mean gradient.

@@ -220,14 +220,19 @@ def register_parametrization(
         except Exception:
             original.data = value
             raise
-    del module.__dict__[tensor_name], module._kinds[tensor_name]
-    module._transient.discard(tensor_name)
+    _install(module, tensor_name, steps)
+    return module
+
+
+def _install(module: Module, name: str, steps: ParametrizationList) -> None:
+    """Puts ``steps`` in the place of the tensor, if there is one."""
+    if name in module._kinds:
+        delattr(module, name)
     if not is_parametrized(module):
         _inject(module)
         module.register_module("parametrizations", ModuleDict())
-    setattr(type(module), tensor_name, _property(tensor_name))
-    module.__dict__["parametrizations"][tensor_name] = steps
-    return module
+    setattr(type(module), name, _property(name))
+    module.__dict__["parametrizations"][name] = steps
 
 
 def _check(name: str, before: Tensor, after: Any) -> None:
@@ -285,12 +290,5 @@ def transfer_parametrizations_and_params(
             raise at.ArgumentError(f"{type(from_module).__name__} has no parametrization of {tensor_name!r}")
         names = [tensor_name]
     for name in names:
-        steps: ParametrizationList = copy.deepcopy(from_module.__dict__["parametrizations"][name])
-        if name in to_module._kinds:
-            delattr(to_module, name)
-        if not is_parametrized(to_module):
-            _inject(to_module)
-            to_module.register_module("parametrizations", ModuleDict())
-        setattr(type(to_module), name, _property(name))
-        to_module.__dict__["parametrizations"][name] = steps
+        _install(to_module, name, copy.deepcopy(from_module.__dict__["parametrizations"][name]))
     return to_module
