@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "autocast.h"
 #include "modes.h"
 #include "python/python.h"
 #include "rule.h"
@@ -344,7 +345,10 @@ class Run {
 
 }  // namespace
 
-std::vector<Tensor> run_backward(const Request& request) { return Run(request).go(); }
+std::vector<Tensor> run_backward(const Request& request) {
+  const WithoutAutocast off;
+  return Run(request).go();
+}
 
 uint64_t current_run() { return innermost ? innermost->id() : 0; }
 

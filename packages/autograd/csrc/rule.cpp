@@ -157,7 +157,8 @@ void add_function(Rule& rule, PyObject* entry) {
   function.callable = callable;
 }
 
-// transforms: (forward, batching, decomposition or None, tangent or None), with the names that Python gives them
+// transforms: (forward, batching, decomposition or None, tangent or None, autocast), with the names that Python gives
+// them
 void add_transforms(Rule& rule, PyObject* transforms) {
   const char* forward[] = {"transposed", "diagonal", "linear", "multilinear"};
   const char* batching[] = {"loop",  "aligned", "dims",  "places",  "order",  "along",
@@ -173,22 +174,29 @@ void add_transforms(Rule& rule, PyObject* transforms) {
   };
   rule.decomposition = function(2);
   rule.tangent = function(3);
+  const char* autocast[] = {"as given", "lower", "float32", "widest"};
+  const std::string precision = text_of(PyTuple_GetItem(transforms, 4));
+  for (uint8_t i = 0; i < std::size(autocast); ++i)
+    if (precision == autocast[i]) rule.autocast = static_cast<Rule::Autocast>(i);
 }
 
+[[noreturn]] void refuse_missing(const atled_op* op) {
+  if (op->nargs > 32) fail(ATLED_E_AUTOGRAD, "%s: expected at most 32 arguments", op->name);
+  fail(ATLED_E_AUTOGRAD,
+       "%s: an argument requires grad, but no gradient rule is registered for %s; register one: "
+       "atled.autograd.rule(\"%s\", %s=lambda g, ...: ...), "
+       "or mark it: rule.non_differentiable(\"%s\")",
+       op->name, qualified(op).c_str(), qualified(op).c_str(), op->nargs ? op->args[0].name : "input",
+       qualified(op).c_str());
+}
+
+// NULL when nobody has registered one.
 const Rule* make_rule(const atled_op* op) {
   Gil gil;
   if (!lookup_function) fail(ATLED_E_AUTOGRAD, "atled.autograd is not imported: import atled.autograd");
   Ref spec(PyObject_CallFunction(lookup_function, "ss", op->ns, op->name));
   if (!spec) throw_python();
-  if (spec.get() == Py_None) {
-    if (op->nargs > 32) fail(ATLED_E_AUTOGRAD, "%s: expected at most 32 arguments", op->name);
-    fail(ATLED_E_AUTOGRAD,
-         "%s: an argument requires grad, but no gradient rule is registered for %s; register one: "
-         "atled.autograd.rule(\"%s\", %s=lambda g, ...: ...), "
-         "or mark it: rule.non_differentiable(\"%s\")",
-         op->name, qualified(op).c_str(), qualified(op).c_str(), op->nargs ? op->args[0].name : "input",
-         qualified(op).c_str());
-  }
+  if (spec.get() == Py_None) return nullptr;
   auto rule = std::make_unique<Rule>();
   rule->op = op;
   for (int16_t& i : rule->input_of_argument) i = -1;
@@ -226,15 +234,22 @@ void set_lookup(PyObject* lookup) {
   lookup_function = lookup;
 }
 
-const Rule& rule_of(const atled_op* op) {
+const Rule* find_rule(const atled_op* op) {
   std::atomic<const Rule*>& slot = slot_of(op->id);
   const Rule* rule = slot.load(std::memory_order_acquire);
   if (!rule) {
     const Rule* made = make_rule(op);
+    if (!made) return nullptr;
     // Another thread may have been as quick; what loses the race is small and stays.
     slot.compare_exchange_strong(rule, made, std::memory_order_acq_rel);
     rule = slot.load(std::memory_order_acquire);
   }
+  return rule;
+}
+
+const Rule& rule_of(const atled_op* op) {
+  const Rule* rule = find_rule(op);
+  if (!rule) refuse_missing(op);
   return *rule;
 }
 

@@ -104,6 +104,9 @@ struct Rule {
     kRepeats,
     kRefused
   } batching = Batching::kLoop;
+  // What its calls' floating arguments become under autocast: as they are, the lower precision, float32, or float32
+  // where they differ. See autocast.cpp.
+  enum class Autocast : uint8_t { kAsGiven, kLower, kFloat32, kWidest } autocast = Autocast::kAsGiven;
   PyObject* tangent = nullptr;        // answers a call's tangents, where that is no matter of its gradients
   PyObject* decomposition = nullptr;  // batching by other ops, asked first; may answer NotImplemented
   std::string why;
@@ -117,6 +120,8 @@ struct Rule {
 
 // The rule of an op; asks Python when the op is met first. Throws when there is none.
 const Rule& rule_of(const atled_op* op);
+// The same; NULL when there is none.
+const Rule* find_rule(const atled_op* op);
 // Forgets the rule of an op, so that it is asked for again.
 void forget_rule(const atled_op* op);
 // The Python functions that are asked for rules, lookup(ns, name), and for programs, trace(function, parameters).

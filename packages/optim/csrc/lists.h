@@ -64,6 +64,6 @@ void walk(atled_tensor* const* list, int n, F&& flat) {
 }
 
 void define_steps();
-void define_clip();
+void define_gradients();
 
 }  // namespace atled::optim

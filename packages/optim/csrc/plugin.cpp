@@ -10,7 +10,7 @@ namespace {
 
 void init() {
   define_steps();
-  define_clip();
+  define_gradients();
 }
 
 }  // namespace

@@ -146,6 +146,18 @@ def test_norm_of_nothing_and_nan(gpu: str) -> None:
         assert at.isnan(grads[0]).all().item()
 
 
+@pytest.mark.parametrize("bad", [None, np.inf, np.nan])
+def test_unscaling(gpu: str, bad: float | None) -> None:
+    both = [lists(1, device) for device in ("cpu", gpu)]
+    found = []
+    for (grads,) in both:
+        if bad is not None:
+            grads[-1][20_000] = bad  # of the last launch of its dtype
+        found.append(at.ops.optim.unscale_(grads, 1 / 3).item())
+    assert found == [float(bad is not None)] * 2
+    compare(*both)
+
+
 @pytest.mark.parametrize("wide", [False, True])
 def test_scale(gpu: str, wide: bool) -> None:
     dtype = at.float64 if wide else at.float32

@@ -1,4 +1,5 @@
 // The extension module atled.autograd._tape.
+#include "autocast.h"
 #include "mutation.h"
 #include "python/python.h"
 #include "record.h"
@@ -40,6 +41,7 @@ bool connect_core() {
     define_products();
     define_reductions();
     add_mutation_layer();
+    add_autocast_layer();
   });
   if (status != ATLED_OK) py_group->raise();
   return status == ATLED_OK;
@@ -55,8 +57,8 @@ PyMODINIT_FUNC PyInit__tape() {
   PyObject* module = PyModule_Create(&definition);
   if (!module) return nullptr;
   bool fine = init_node_type(module);
-  for (PyMethodDef* methods :
-       {tensor_methods, engine_methods, rule_methods, function_methods, graph_methods, mode_methods, transform_methods})
+  for (PyMethodDef* methods : {tensor_methods, engine_methods, rule_methods, function_methods, graph_methods,
+                               mode_methods, transform_methods, autocast_methods})
     fine = fine && PyModule_AddFunctions(module, methods) == 0;
   if (!fine) {
     Py_DECREF(module);

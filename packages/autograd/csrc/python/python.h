@@ -86,7 +86,7 @@ PyObject* python_call(F&& f) noexcept {
 
 // Puts the functions of each file into the module.
 extern PyMethodDef tensor_methods[], engine_methods[], rule_methods[], function_methods[], graph_methods[],
-    mode_methods[], transform_methods[];
+    mode_methods[], transform_methods[], autocast_methods[];
 bool init_node_type(PyObject* module);
 // The Python object of a node: always the same one while it lives.
 Ref wrap_node(Node* node);

@@ -6,15 +6,41 @@ namespace atled::nn {
 
 namespace {
 
+// A number for each channel, in the input's dtype or in what that is computed in; or none.
+template <class T>
+struct PerChannel {
+  T* narrow = nullptr;
+  Wide<T>* wide = nullptr;
+
+  explicit PerChannel(const atled_tensor* t) {
+    if (t && t->dtype == dtype_of<T>)
+      narrow = data<T>(t);
+    else if (t)
+      wide = data<Wide<T>>(t);
+  }
+  __device__ __forceinline__ explicit operator bool() const { return narrow || wide; }
+  __device__ __forceinline__ Wide<T> operator[](int64_t c) const {
+    return wide ? wide[c] : static_cast<Wide<T>>(narrow[c]);
+  }
+  __device__ __forceinline__ void put(int64_t c, Wide<T> x) const {
+    if (wide)
+      wide[c] = x;
+    else
+      narrow[c] = T(x);
+  }
+};
+
 // What becomes of a channel's elements: x -> (x - center) * scale + shift.
 template <class A>
 struct Affine {
   A center, scale, shift;
 };
-template <class T, class A>
-__device__ __forceinline__ Affine<A> affine(double mean, double var, double eps, const T* w, const T* b, int64_t c) {
-  const double weight = w ? static_cast<double>(static_cast<A>(w[c])) : 1.0;
-  return {static_cast<A>(mean), static_cast<A>(weight / sqrt(var + eps)), b ? static_cast<A>(b[c]) : A(0)};
+template <class T>
+__device__ __forceinline__ Affine<Wide<T>> affine(double mean, double var, double eps, const PerChannel<T>& w,
+                                                  const PerChannel<T>& b, int64_t c) {
+  using A = Wide<T>;
+  const double weight = w ? static_cast<double>(w[c]) : 1.0;
+  return {static_cast<A>(mean), static_cast<A>(weight / sqrt(var + eps)), b ? b[c] : A(0)};
 }
 
 template <class T, int V>
@@ -66,8 +92,8 @@ __device__ __forceinline__ Moments sums_of(const Channels& s, const T* x) {
 
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
-    forward_kernel(const Channels s, Step step, Moments* parts, const T* x, const T* w, const T* b, double eps, T* y,
-                   Wide<T>* means, Wide<T>* vars) {
+    forward_kernel(const Channels s, Step step, Moments* parts, const T* x, const PerChannel<T> w,
+                   const PerChannel<T> b, double eps, T* y, Wide<T>* means, Wide<T>* vars) {
   using A = Wide<T>;
   const Moments all = step == Step::kWrite ? s.joined(parts) : s.together(sums_of<T, V>(s, x));
   if (step == Step::kSums) return s.keep(all, parts);
@@ -79,17 +105,17 @@ __global__ void __launch_bounds__(kThreads)
     means[c] = static_cast<A>(all.mean);
     vars[c] = static_cast<A>(var);
   }
-  write_affine<T, V>(s, walk, x, y, affine<T, A>(all.mean, var, eps, w, b, c));
+  write_affine<T, V>(s, walk, x, y, affine<T>(all.mean, var, eps, w, b, c));
 }
 
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
-    inference_kernel(const Channels s, const T* x, const Wide<T>* means, const Wide<T>* vars, const T* w, const T* b,
-                     double eps, T* y) {
+    inference_kernel(const Channels s, const T* x, const Wide<T>* means, const Wide<T>* vars, const PerChannel<T> w,
+                     const PerChannel<T> b, double eps, T* y) {
   const int64_t c = s.channel();
   if (c >= s.channels) return;
   write_affine<T, V>(s, Walk<V>(s), x, y,
-                     affine<T, Wide<T>>(static_cast<double>(means[c]), static_cast<double>(vars[c]), eps, w, b, c));
+                     affine<T>(static_cast<double>(means[c]), static_cast<double>(vars[c]), eps, w, b, c));
 }
 
 // The sums of grad and of grad * (x - mean).
@@ -131,7 +157,8 @@ __device__ __forceinline__ Pair2 grad_sums_of(const Channels& s, const T* g, con
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads)
     backward_kernel(const Channels s, Step step, Pair2* parts, const T* g, const T* x, const Wide<T>* means,
-                    const Wide<T>* vars, const T* w, double eps, T* y, T* grad_weight, T* grad_bias) {
+                    const Wide<T>* vars, const PerChannel<T> w, double eps, T* y, const PerChannel<T> grad_weight,
+                    const PerChannel<T> grad_bias) {
   using A = Wide<T>;
   const Pair2 sums = step == Step::kWrite ? s.joined(parts) : s.together(grad_sums_of<T, V>(s, g, x, means));
   if (step == Step::kSums) return s.keep(sums, parts);
@@ -139,12 +166,12 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t c = s.channel();
   if (c >= s.channels) return;
   const double rstd = 1 / sqrt(static_cast<double>(vars[c]) + eps), n = static_cast<double>(s.n * s.inner),
-               a = (w ? static_cast<double>(static_cast<A>(w[c])) : 1.0) * rstd;
+               a = (w ? static_cast<double>(w[c]) : 1.0) * rstd;
   const A mean = means[c], scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.b / n),
           shift = static_cast<A>(-a * sums.a / n);
   if (s.first()) {
-    grad_weight[c] = T(static_cast<A>(sums.b * rstd));
-    grad_bias[c] = T(static_cast<A>(sums.a));
+    grad_weight.put(c, static_cast<A>(sums.b * rstd));
+    grad_bias.put(c, static_cast<A>(sums.a));
   }
   constexpr int N = kPiece<V>;
   while (walk.more()) {
@@ -191,8 +218,8 @@ void forward(atled_frame* f) {
     over_channels<T>(input, {x, y}, [&](const auto& on, const Channels& s, auto vector) {
       constexpr int V = decltype(vector)::value;
       by_steps<Moments>(s, input->dl.device, [&](Step step, Moments* parts) {
-        on.run(forward_kernel<T, V>, s.blocks(), s, step, parts, x, data_or_null<T>(weight), data_or_null<T>(bias), eps,
-               y, data<Wide<T>>(out_tensor(f, 1)), data<Wide<T>>(out_tensor(f, 2)));
+        on.run(forward_kernel<T, V>, s.blocks(), s, step, parts, x, PerChannel<T>(weight), PerChannel<T>(bias), eps, y,
+               data<Wide<T>>(out_tensor(f, 1)), data<Wide<T>>(out_tensor(f, 2)));
       });
     });
   });
@@ -210,8 +237,8 @@ void inference(atled_frame* f) {
     T* y = data<T>(out_tensor(f));
     over_channels<T>(input, {x, y}, [&](const auto& on, const Channels& s, auto vector) {
       constexpr int V = decltype(vector)::value;
-      on.run(inference_kernel<T, V>, s.blocks(), s, x, data<Wide<T>>(mean), data<Wide<T>>(var), data_or_null<T>(weight),
-             data_or_null<T>(bias), eps, y);
+      on.run(inference_kernel<T, V>, s.blocks(), s, x, data<Wide<T>>(mean), data<Wide<T>>(var), PerChannel<T>(weight),
+             PerChannel<T>(bias), eps, y);
     });
   });
 }
@@ -230,8 +257,8 @@ void backward(atled_frame* f) {
       constexpr int V = decltype(vector)::value;
       by_steps<Pair2>(s, input->dl.device, [&](Step step, Pair2* parts) {
         on.run(backward_kernel<T, V>, s.blocks(), s, step, parts, g, x, data<const Wide<T>>(mean),
-               data<const Wide<T>>(var), data_or_null<T>(weight), eps, y, data<T>(out_tensor(f, 1)),
-               data<T>(out_tensor(f, 2)));
+               data<const Wide<T>>(var), PerChannel<T>(weight), eps, y, PerChannel<T>(out_tensor(f, 1)),
+               PerChannel<T>(out_tensor(f, 2)));
       });
     });
   });

@@ -70,24 +70,21 @@ int64_t channels(const atled_tensor* input) {
   return input->dl.shape[1];
 }
 
-void expect_affine(const atled_frame* f, int i, const char* name, const atled_tensor* input, int64_t c) {
-  expect_vector(arg_tensor(f, i), name, c);
-  expect_dtype_of(arg_tensor(f, i), name, input, "input");
-}
-
-void expect_statistics(const atled_frame* f, int i, const char* name, const atled_tensor* input, int64_t c) {
+// A number for each channel, in the input's dtype or in what that is computed in.
+void expect_channels(const atled_frame* f, int i, const char* name, const atled_tensor* input, int64_t c) {
   const atled_tensor* t = arg_tensor(f, i);
   expect_vector(t, name, c);
   const int wide = compute_dtype(input->dtype);
-  if (t->dtype != wide && t->dtype != input->dtype)
-    fail(ATLED_E_DTYPE, "expected %s of dtype %s, got %s", name, dtype_name(wide), dtype_name(t->dtype));
+  if (t && t->dtype != wide && t->dtype != input->dtype)
+    fail(ATLED_E_DTYPE, "expected %s of dtype %s, as input, or %s, got %s", name, dtype_name(input->dtype),
+         dtype_name(wide), dtype_name(t->dtype));
 }
 
 void batch_norm_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor* input = arg_tensor(f, 0);
   const int64_t c = channels(input);
-  expect_affine(f, 1, "weight", input, c);
-  expect_affine(f, 2, "bias", input, c);
+  expect_channels(f, 1, "weight", input, c);
+  expect_channels(f, 2, "bias", input, c);
   if (c > 0 && numel(input) / c < 2)
     fail(ATLED_E_SHAPE, "expected more than one value per channel in training, got %s", shape_text(input).c_str());
   same_spec(outs[0], input);
@@ -98,10 +95,10 @@ void batch_norm_rule(const atled_frame* f, atled_spec* outs) {
 void batch_norm_inference_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor* input = arg_tensor(f, 0);
   const int64_t c = channels(input);
-  expect_statistics(f, 1, "mean", input, c);
-  expect_statistics(f, 2, "var", input, c);
-  expect_affine(f, 3, "weight", input, c);
-  expect_affine(f, 4, "bias", input, c);
+  expect_channels(f, 1, "mean", input, c);
+  expect_channels(f, 2, "var", input, c);
+  expect_channels(f, 3, "weight", input, c);
+  expect_channels(f, 4, "bias", input, c);
   same_spec(outs[0], input);
 }
 
@@ -110,12 +107,13 @@ void batch_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
   const int64_t c = channels(input);
   expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
   expect_dtype_of(grad, "grad", input, "input");
-  expect_statistics(f, 2, "mean", input, c);
-  expect_statistics(f, 3, "var", input, c);
-  expect_affine(f, 4, "weight", input, c);
+  expect_channels(f, 2, "mean", input, c);
+  expect_channels(f, 3, "var", input, c);
+  expect_channels(f, 4, "weight", input, c);
+  const int affine = arg_tensor(f, 4) ? arg_tensor(f, 4)->dtype : input->dtype;
   same_spec(outs[0], input);
-  set_spec(outs[1], input->dtype, {c});
-  set_spec(outs[2], input->dtype, {c});
+  set_spec(outs[1], affine, {c});
+  set_spec(outs[2], affine, {c});
 }
 
 }  // namespace

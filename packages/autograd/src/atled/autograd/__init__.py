@@ -33,14 +33,17 @@ from atled.autograd.grad_mode import (
 )
 
 if TYPE_CHECKING:
-    from atled.autograd import checkpoint, func, functional, graph, graphed
+    from atled.autograd import amp, checkpoint, func, functional, graph, graphed
     from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
+    from atled.autograd.amp import autocast
 
 __all__ = [
     "Function",
     "FunctionContext",
     "GradcheckError",
     "Node",
+    "amp",
+    "autocast",
     "backward",
     "checkpoint",
     "coverage",
@@ -71,8 +74,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # What training does not need is imported when it is asked for; the checks need NumPy.
-    if name in ("checkpoint", "func", "functional", "graph", "graphed"):
+    if name in ("amp", "checkpoint", "func", "functional", "graph", "graphed"):
         return importlib.import_module(f"atled.autograd.{name}")
+    if name == "autocast":
+        return importlib.import_module("atled.autograd.amp").autocast
     if name not in ("GradcheckError", "gradcheck", "gradgradcheck"):
         raise AttributeError(f"module 'atled.autograd' has no attribute {name!r}")
     from atled.autograd import _gradcheck

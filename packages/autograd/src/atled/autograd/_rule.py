@@ -56,12 +56,14 @@ class Rule:
 
 @dataclass
 class Transforms:
-    """How an op's calls go through forward mode and batching; None where its traits say it (see `transforms_of`)."""
+    """How an op's calls go through forward mode, batching and autocast; None where its traits say it (see
+    `transforms_of`)."""
 
     forward: str | None = None
     batching: str | None = None
     decomposition: Callable[..., Any] | None = None
     tangent: Callable[..., Any] | None = None
+    autocast: str = "as given"
 
 
 _rules: dict[str, Rule] = {}
@@ -153,6 +155,17 @@ class RuleBook:
         """
         self._transforms(op).decomposition = function
 
+    def autocast(self, how: str, *ops: str) -> None:
+        """Says what `atled.autograd.autocast` makes of the floating arguments of calls (float64 is left alone).
+
+        how: ``"lower"`` (the lower precision, for products), ``"float32"`` (of half precision, for what overflows or
+        loses digits in it), ``"widest"`` (float32 where they differ, for ops that take one dtype).
+        """
+        if how not in ("lower", "float32", "widest"):
+            raise ValueError(f"autocast: expected 'lower', 'float32' or 'widest', got {how!r}")
+        for op in ops:
+            self._transforms(op).autocast = how
+
     def joint(self, op: str, arguments: tuple[str, ...], function: Gradient, /) -> None:
         """Registers one function for several arguments; it answers a tuple with a gradient or None for each."""
         self._put(op, Rule((Part(arguments, function, joint=True),)))
@@ -191,8 +204,10 @@ def find(namespace: str, op: str) -> Rule | None:
     return _rules.get(f"{namespace}::{op}")
 
 
-def transforms_of(namespace: str, op: str) -> tuple[str, str, Callable[..., Any] | None, Callable[..., Any] | None]:
-    """How an op goes through forward mode and batching, its decomposition and its tangents' function.
+def transforms_of(
+    namespace: str, op: str
+) -> tuple[str, str, Callable[..., Any] | None, Callable[..., Any] | None, str]:
+    """How an op goes through forward mode and batching, its decomposition, its tangents' function, and autocast.
 
     As marked, or as its traits say: element-wise ops are ``"diagonal"`` and ``"aligned"``, all others, without a mark,
     ``"transposed"`` and ``"loop"``.
@@ -202,7 +217,7 @@ def transforms_of(namespace: str, op: str) -> tuple[str, str, Callable[..., Any]
     elementwise = bool(_tape.signature(f"{namespace}::{op}")[2] & _ELEMENTWISE)
     forward = marked.forward or ("diagonal" if elementwise else "transposed")
     batching = marked.batching or ("aligned" if elementwise else "loop")
-    return forward, batching, marked.decomposition, marked.tangent
+    return forward, batching, marked.decomposition, marked.tangent, marked.autocast
 
 
 def lookup(namespace: str, op: str) -> tuple[Any, ...] | None:

@@ -13,6 +13,7 @@ from typing import Any
 import atled.core as at
 from atled.autograd import _tape
 from atled.autograd._function import Function, FunctionContext
+from atled.autograd.amp import as_now
 from atled.autograd.grad_mode import enable_grad
 from atled.autograd.graph import saved_tensors_hooks
 
@@ -81,6 +82,7 @@ class _Region:
         self.function = function
         self.state = at.default_generator.get_state() if preserve_rng_state else None
         self.recompute_context = recompute_context
+        self.autocast = as_now()
         self.check = check
         self.early_stop = early_stop
         self.sites: list[str] | None = [] if debug else None
@@ -126,7 +128,7 @@ class _Region:
     def _recompute(self) -> "weakref.WeakKeyDictionary[_Holder, at.Tensor]":
         args, kwargs = self._arguments()
         second = _Second(self)
-        with _generator_at(self.state), self.recompute_context, enable_grad():
+        with _generator_at(self.state), self.recompute_context, self.autocast, enable_grad():
             try:
                 with saved_tensors_hooks(second.pack, lambda tensor: tensor):
                     self.function(*args, **kwargs)

@@ -83,7 +83,7 @@ _LAZY = {
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 # Likewise, whole.
-_MODULES = ("array_api", "cuda", "fft", "linalg", "multiprocessing", "special")
+_MODULES = ("amp", "array_api", "cuda", "fft", "linalg", "multiprocessing", "special")
 
 
 def __getattr__(name: str) -> object:

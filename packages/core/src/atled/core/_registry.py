@@ -52,7 +52,17 @@ _HINTS: dict[str, dict[str, str]] = {
         ),
         "atled-autograd",
     ),
-    "atled.functions": {"cuda.make_graphed_callables": "atled-autograd"},
+    "atled.functions": {
+        "cuda.make_graphed_callables": "atled-autograd",
+        "amp.GradScaler": "atled-optim",
+        **dict.fromkeys(
+            (
+                *("amp.autocast", "amp.custom_bwd", "amp.custom_fwd", "amp.get_autocast_dtype"),
+                *("amp.is_autocast_available", "amp.is_autocast_cache_enabled", "amp.is_autocast_enabled"),
+            ),
+            "atled-autograd",
+        ),
+    },
     "atled.collectives": {"gloo": "atled-distributed", "mpi": "atled-distributed"},
 }
 
@@ -303,7 +313,10 @@ def tensor_attribute(name: str) -> object:
 
 
 def module_function(module: str, name: str) -> object:
-    """What an add-on puts into a module of core's, ``cuda``; AttributeError, saying what to install, when none does."""
+    """What an add-on puts into a module of core's, ``amp`` or ``cuda``.
+
+    AttributeError, saying what to install, when none does.
+    """
     if not name.startswith("_"):
         found = _load_or_hint("atled.functions", f"{module}.{name}", f"atled.core.{module}.{name}")
         if found is not None:

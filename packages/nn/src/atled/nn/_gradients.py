@@ -22,6 +22,7 @@ def register(rule: Any) -> None:
 
 
 def _linear(rule: Any) -> None:
+    rule.autocast("lower", "linear", "linear_relu", "linear_gelu")
     rule(
         "linear",
         input=lambda g, weight: at.matmul(g, weight),
@@ -97,6 +98,7 @@ def _convolution(rule: Any) -> None:
 
 def _convolution_of(rule: Any, dims: int) -> None:
     name = f"conv{dims}d"
+    rule.autocast("lower", name, f"{name}_backward_input")  # the latter is the transposed convolution
 
     def forward(input: Tensor, weight: Tensor, *settings: Any) -> Tensor:
         op: Callable[..., Tensor] = getattr(_one, name)
@@ -191,6 +193,7 @@ def _normalized(input: Tensor, spread: Tensor, dims: Any) -> tuple[Tensor, Tenso
 
 
 def _normalization(rule: Any) -> None:
+    rule.autocast("float32", "layer_norm")
     rule.joint(
         "layer_norm",
         ("input", "weight", "bias"),
@@ -262,6 +265,9 @@ def _batch_norm_second(
     weight: Tensor | None,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
+    if weight is not None:  # which may be wider
+        g_input, grad, input = (t.to(weight.dtype) for t in (g_input, grad, input))
+
     def first(a: Tensor) -> Tensor:
         return _several.batch_norm_backward(a, input, mean, var, None, eps)[0]
 
@@ -323,6 +329,7 @@ def _embedding_second(
 
 
 def _losses(rule: Any) -> None:
+    rule.autocast("float32", "nll_loss", "mse_loss")
     rule(
         "nll_loss",
         input=lambda g, target, weight, total_weight, input_shape, reduction, ignore_index, label_smoothing: (
@@ -383,6 +390,7 @@ def _mse_to_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Te
 
 # Each activation has a backward op grad * slope(input); the second derivatives are compositions.
 def _activations(rule: Any) -> None:
+    rule.autocast("float32", "softplus")
     backward = (f"{name}_backward" for name in ("elu", "gelu", "hardtanh", "leaky_relu", "silu", "softplus"))
     rule.batch("dims", *backward)  # they do not broadcast
     rule("elu", input=lambda g, input, alpha: _one.elu_backward(g, input, alpha))

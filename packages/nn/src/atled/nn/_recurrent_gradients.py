@@ -12,6 +12,7 @@ from ._ops import several as _several
 
 def register(rule: Any) -> None:
     """Registers the rules of `lstm_cell`, `gru_cell` and their backward ops."""
+    rule.autocast("lower", "lstm_cell", "gru_cell")
     rule.joint(
         "lstm_cell",
         ("gates", "cx"),

@@ -13,6 +13,7 @@ from atled.optim._adagrad import Adadelta, Adagrad, RMSprop
 from atled.optim._adam import Adam, AdamW
 from atled.optim._adam_kin import Adamax, NAdam, RAdam
 from atled.optim._clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+from atled.optim._grad_scaler import GradScaler
 from atled.optim._lbfgs import LBFGS
 from atled.optim._matrices import Adafactor, Muon
 from atled.optim._optimizer import Optimizer
@@ -29,6 +30,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "GradScaler",
     "Muon",
     "NAdam",
     "Optimizer",

@@ -46,6 +46,7 @@ def _greater(g: Any, a: Any, b: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "pow", "reciprocal", "square")
     rule("add", input=lambda g: g, other=lambda g, alpha: scale(g, conj(alpha)))
     rule("sub", input=lambda g: g, other=lambda g, alpha: scale(-g, conj(alpha)))
     rule("mul", input=lambda g, other: g * conj(other), other=lambda g, input: g * conj(input))

@@ -42,5 +42,6 @@ def _x2(g: Any, x1: Any, x2: Any, p: float, out: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "cdist")
     rule("cdist", x1=_x1, x2=_x2)
     rule.batch("aligned", "cdist")

@@ -23,6 +23,7 @@ def _xlogy_input(g: Any, input: Any, other: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "exp", "expm1", "log", "log10", "log1p", "log2", "rsqrt")
     rule("exp", input=lambda g, out: g * conj(out))
     rule("exp2", input=lambda g, out: g * conj(out * _LN2))
     rule("expm1", input=lambda g, out: g * conj(out + 1))

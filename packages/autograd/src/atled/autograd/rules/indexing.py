@@ -118,6 +118,7 @@ def _index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("widest", *("index_put", "index_add", "index_copy", "scatter", "scatter_add", "scatter_reduce"))
     rule("embedding", weight=_embedding)
     rule(
         "index",

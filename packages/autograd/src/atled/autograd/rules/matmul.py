@@ -29,6 +29,7 @@ def _add_product(input: Any, one: Any, two: Any, beta: Any, alpha: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("lower", *("matmul", "mm", "bmm", "mv", "addmm", "addmm_relu", "addmm_gelu", "addmv", "baddbmm"))
     rule(
         "matmul",
         input=lambda g, other, input_shape: _own.matmul_input(g, other, input_shape),

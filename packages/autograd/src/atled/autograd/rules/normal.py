@@ -7,4 +7,5 @@ from atled.autograd._rule import RuleBook
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "erfinv")
     rule("erfinv", input=lambda g, out: g * (at.exp(out * out) * (math.sqrt(math.pi) / 2)))

@@ -90,6 +90,7 @@ def _logsumexp(g: Any, input: Any, input_shape: Any, input_dtype: Any, dim: Any,
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "sum", "prod", "norm", "logsumexp")
     rule("sum", input=lambda g, input_shape, dim, keepdim: _restore(g, input_shape, dim, keepdim))
     rule("mean", input=lambda g, input_shape, dim, keepdim: _restore(g, input_shape, dim, keepdim, True))
     rule("prod", input=_prod)

@@ -28,6 +28,7 @@ def _cumprod(g: Any, input: Any, dim: Any, out: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "cumsum", "cumprod")
     rule("cumsum", input=lambda g, dim: _back_sum(g, dim))
     rule("cumprod", input=_cumprod)
     rule.linear("cumsum")

@@ -13,6 +13,7 @@ def _softmax_to_result(g: Any, grad: Any, result: Any, dim: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "softmax", "log_softmax")
     rule("softmax", input=lambda g, dim, out: _core.softmax_backward(g, out, dim))
     rule("log_softmax", input=lambda g, dim, out: _core.log_softmax_backward(g, out, dim))
     rule(

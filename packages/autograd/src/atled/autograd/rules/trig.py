@@ -20,6 +20,7 @@ def _squared(x: Any, y: Any) -> Any:
 
 
 def register(rule: RuleBook) -> None:
+    rule.autocast("float32", "acos", "asin", "cosh", "sinh", "tan")
     rule("deg2rad", input=lambda g: at.deg2rad(g))
     rule("rad2deg", input=lambda g: at.rad2deg(g))
     rule("sinc", input=_sinc)

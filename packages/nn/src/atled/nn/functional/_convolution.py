@@ -9,6 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from .._ops import one as _one
+from .._precision import cast
 from .._sizes import Size, sizes
 
 _LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
@@ -185,6 +186,7 @@ def _transposed(
     groups: int,
     dilation: Size,
 ) -> Tensor:
+    input, weight, bias = cast("lower", input, weight, bias)
     _expect_layout(op, n, input, weight, "C, K / groups")
     if input.dtype != weight.dtype:
         raise at.DTypeError(f"{op}: expected weight of input's dtype {input.dtype.name}, got {weight.dtype.name}")

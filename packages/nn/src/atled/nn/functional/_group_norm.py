@@ -16,10 +16,10 @@ def group_norm(
 ) -> Tensor:
     """Normalises each group of neighbouring channels over all that it holds (Wu & He 2018, eqs. 1 to 6).
 
-    input: ``(N, C, *)``, floats; weight and bias: ``(C,)`` of its dtype or None. Answers the input's shape and dtype;
-    half precision is computed in float32 and rounded once, and a group of one element is 0 before the bias. ShapeError
-    where C is no multiple of ``num_groups``, or weight and bias are not of size C; DTypeError for other dtypes;
-    InvalidValueError for ``num_groups`` below 1.
+    input: ``(N, C, *)``, floats; weight and bias: ``(C,)`` of its dtype, beside half precision also float32, or None.
+    Answers the input's shape and dtype; half precision is computed in float32 and rounded once, and a group of one
+    element is 0 before the bias. ShapeError where C is no multiple of ``num_groups``, or weight and bias are not of
+    size C; DTypeError for other dtypes; InvalidValueError for ``num_groups`` below 1.
 
     >>> group_norm(at.tensor([[1.0, 3.0, 4.0, 8.0]]), 2, eps=0.0).tolist()
     [[-1.0, 1.0, -1.0, 1.0]]
@@ -33,13 +33,14 @@ def group_norm(
     if not input.is_floating_point():
         raise at.DTypeError(f"group_norm: expected input of a floating dtype, got {input.dtype.name}")
     channels, dtype = input.shape[1], input.dtype
+    wide = at.float32 if dtype in (at.float16, at.bfloat16) else dtype
     for name, affine in (("weight", weight), ("bias", bias)):
         if affine is not None and tuple(affine.shape) != (channels,):
             raise at.ShapeError(f"group_norm: expected {name} of shape ({channels},), got {tuple(affine.shape)}")
-        if affine is not None and affine.dtype != dtype:
+        if affine is not None and affine.dtype not in (dtype, wide):
             raise at.DTypeError(f"group_norm: expected {name} of dtype {dtype.name}, got {affine.dtype.name}")
     plain = weight is None and bias is None
-    if not plain and dtype in (at.float16, at.bfloat16):  # two ops, and one rounding
+    if not plain and wide != dtype:  # two ops, and one rounding
         input = input.float()
         weight, bias = (None if affine is None else affine.float() for affine in (weight, bias))
     size = math.prod(input.shape[1:]) // num_groups

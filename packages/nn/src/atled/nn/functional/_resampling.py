@@ -10,6 +10,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from .._parameter import requires_grad
+from .._precision import cast
 from .._sizes import integer
 from ._pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
@@ -248,6 +249,7 @@ def grid_sample(
         )
     if min(input.shape[2:]) < 1:
         raise at.ShapeError(f"grid_sample: expected input of at least one element, got {tuple(input.shape)}")
+    input, grid = cast("widest", input, grid)
     if input.dtype != grid.dtype or not input.is_floating_point():
         raise at.DTypeError(
             f"grid_sample: expected input and grid of one floating dtype, got {input.dtype.name} and {grid.dtype.name}"

@@ -96,6 +96,7 @@ def batch_norm_samples(draw: Draw) -> Iterator[Sample]:
     for shape in IMAGES[: 3 if draw.smooth else None]:
         yield Sample(draw(*shape), draw(shape[1]), draw(shape[1]))
         yield Sample(draw(*shape), eps=0.5)
+    yield Sample(draw(3, 2, 4), draw(2, dtype=wide(draw.dtype)), draw(2, dtype=wide(draw.dtype)))
 
 
 def check_batch_norm(outs: Any, x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> None:
@@ -120,6 +121,14 @@ def batch_norm_backward_samples(draw: Draw) -> Iterator[Sample]:
         ]
         yield Sample(draw(*shape), x, *statistics, draw(shape[1]))
         yield Sample(draw(*shape), x, *statistics, eps=0.5)
+        if shape == IMAGES[0]:
+            yield Sample(draw(*shape), x, *statistics, draw(shape[1], dtype=wide(draw.dtype)))
+
+
+def as_input_and_weight(sample: Sample) -> tuple[str, str, str]:
+    dtypes = [dtype_name(arg.dtype) for arg in sample.args]
+    affine = dtypes[4] if len(dtypes) > 4 else dtypes[1]
+    return dtypes[1], affine, affine
 
 
 def check_batch_norm_backward(
@@ -140,6 +149,8 @@ def inference_samples(draw: Draw) -> Iterator[Sample]:
         mean, var = draw(c), draw(c, low=0.5, high=2)
         yield Sample(draw(*shape), mean, var, draw(c), draw(c))
         yield Sample(draw(*shape), mean, var, eps=0.1)
+    parameters = [draw(2, low=0.5, high=2, dtype=wide(draw.dtype)) for _ in range(4)]
+    yield Sample(draw(3, 2, 4), *parameters)
 
 
 def check_inference(
@@ -189,6 +200,7 @@ SPECS = [
             ErrorCase(at.ShapeError, r"\(N, C, \.\.\.\)", V),
             ErrorCase(at.ShapeError, "more than one value per channel", X[:1, :, 0]),
             ErrorCase(at.ShapeError, "weight of shape", X, np.ones(4, np.float32)),
+            ErrorCase(at.DTypeError, "weight of dtype float32, as input", X, V.astype(np.float64)),
         ),
     ),
     OpSpec(
@@ -196,6 +208,7 @@ SPECS = [
         check=check_batch_norm_backward,
         samples=batch_norm_backward_samples,
         dtypes=FLOATS,
+        result=as_input_and_weight,
         differentiable=("grad", "weight"),  # in input only together with its statistics
         errors=(ErrorCase(at.ShapeError, "grad of shape", X[:1], X, V, V),),
     ),

@@ -1,4 +1,4 @@
-#include "clip.h"
+#include "gradients.h"
 #include "multi_tensor.cuh"
 
 namespace atled::optim {
@@ -113,11 +113,45 @@ void scale_by_norm(atled_frame* f) {
   return_list(f, call.grads);
 }
 
-void add_clip() {
+// ---- unscaling ----
+
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    unscale_kernel(const __grid_constant__ Gradients<T> table, double inv_scale, float* found) {
+  const auto by = static_cast<Compute<T>>(inv_scale);
+  bool bad = false;
+  Chunk<T, 1>(table).template each<true>([&](Compute<T>* x) {
+    bad |= !finite(x[0]);
+    x[0] = x[0] * by;
+  });
+  if (bad) *found = 1;  // whoever writes last writes the same
+}
+
+void unscale(atled_frame* f) {
+  const UnscaleCall call(f);
+  const DLDevice device = device_of(call.grads);
+  DeviceGuard guard(device.device_id);
+  const cudaStream_t stream = current_stream(device.device_id);
+  const Copies copies(&call.grads, 1, true);
+  Tensor found = Tensor::empty(ATLED_FLOAT32, {}, device);
+  expect(cudaMemsetAsync(data<float>(found), 0, sizeof(float), stream), "clear a result");
+  each_type(call.grads, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const auto run = [&](const Gradients<T>& table, uint32_t blocks) {
+      launch(unscale_kernel<T>, blocks, kThreads, stream, table, call.by, data<float>(found));
+    };
+    fill_tables<T>(call.grads, copies, run);
+  });
+  copies.put_back();
+  set_out(f, 0, std::move(found));
+}
+
+void add_gradients() {
   cuda_kernel("optim::grad_norm", kernel<grad_norm>);
   cuda_kernel("optim::scale_by_norm_", kernel<scale_by_norm>);
+  cuda_kernel("optim::unscale_", kernel<unscale>);
 }
-ATLED_CUDA_KERNELS(add_clip);
+ATLED_CUDA_KERNELS(add_gradients);
 
 }  // namespace
 }  // namespace atled::optim

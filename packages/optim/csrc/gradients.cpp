@@ -1,4 +1,6 @@
-#include "clip.h"
+#include "gradients.h"
+
+#include <atomic>
 
 namespace atled::optim {
 namespace {
@@ -59,9 +61,33 @@ void scale_by_norm(atled_frame* f) {
   }
 }
 
+void unscale(atled_frame* f) {
+  const UnscaleCall call(f);
+  std::atomic<bool> found{false};
+  for (uint32_t i = 0; i < call.grads.n; ++i) {
+    atled_tensor* g = entry(call.grads, i);
+    visit_float(g->dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const auto by = static_cast<Compute<T>>(call.by);
+      walk<T>(&g, 1, [&](T* const* at, int64_t n) {
+        Compute<T> sum = 0;  // of differences that are 0 for finite numbers, else NaN
+        for (int64_t k = 0; k < n; ++k) {
+          const auto x = Compute<T>(at[0][k]);
+          sum += x - x;
+          at[0][k] = T(x * by);
+        }
+        if (!finite(sum)) found.store(true, std::memory_order_relaxed);
+      });
+    });
+  }
+  Tensor out = Tensor::empty(ATLED_FLOAT32, {});
+  *data<float>(out) = found ? 1.0f : 0.0f;
+  set_out(f, 0, std::move(out));
+}
+
 }  // namespace
 
-void define_clip() {
+void define_gradients() {
   const atled_op* norm = define({"optim::grad_norm(Tensor[] grads, float norm_type=2.0) -> Tensor",
                                  "The p-norm of all elements of all tensors, a 0-d tensor of float32 (float64 if one "
                                  "of them is); inf is the largest element."});
@@ -70,8 +96,11 @@ void define_clip() {
       define({"optim::scale_by_norm_(Tensor(a!)[] grads, Tensor norm, float max_norm) -> Tensor[]",
               "Multiplies the tensors by min(1, max_norm / (norm + 1e-6)), in place. Returns them."});
   add_kernel(scale, ATLED_DEVICE_CPU, kernel<scale_by_norm>);
-  check(layer_group->skip(norm, ~uint64_t{0}));
-  check(layer_group->skip(scale, ~uint64_t{0}));
+  const atled_op* unscaled = define({"optim::unscale_(Tensor(a!)[] grads, float inv_scale) -> Tensor",
+                                     "Multiplies the tensors by inv_scale, in place. Returns a 0-d float32: 1 where "
+                                     "some element was infinite or NaN, else 0."});
+  add_kernel(unscaled, ATLED_DEVICE_CPU, kernel<unscale>);
+  for (const atled_op* op : {norm, scale, unscaled}) check(layer_group->skip(op, ~uint64_t{0}));
 }
 
 }  // namespace atled::optim

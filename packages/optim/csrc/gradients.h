@@ -1,5 +1,5 @@
-// Clipping by the norm of all gradients together (Pascanu et al. 2013). The norm stays a tensor, so that no device is
-// waited for.
+// What is done to all gradients together before a step: clipping by their norm (Pascanu et al. 2013), and undoing the
+// scale of a loss (Micikevicius et al. 2018). What is found of them stays a tensor, so that no device is waited for.
 #pragma once
 
 #include <cmath>
@@ -56,5 +56,22 @@ struct ScaleCall {
     return quotient >= 1 ? 1 : quotient;
   }
 };
+
+// The arguments of optim::unscale_, checked.
+struct UnscaleCall {
+  Tensors grads;
+  double by;
+
+  explicit UnscaleCall(const atled_frame* f) : grads(f->args[0]), by(arg_double(f, 1)) {
+    if (!std::isfinite(by)) fail(ATLED_E_VALUE, "expected a finite inv_scale, got %g", by);
+    check_params(grads);
+  }
+};
+
+// Whether a number is neither infinite nor NaN.
+template <class C>
+ATLED_HOST_DEVICE bool finite(C x) {
+  return x - x == C(0);
+}
 
 }  // namespace atled::optim

@@ -1,4 +1,4 @@
-"""The norm of gradients, and scaling by it."""
+"""What is done to all gradients together: their norm, scaling by it, and undoing the scale of a loss."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +35,19 @@ def scale(grads: list[Any], norm: Any, max_norm: float) -> tuple[Any, ...]:
     return tuple(g * min(1.0, max_norm / (float(norm) + 1e-6)) for g in grads)
 
 
+def unscale_samples(draw: Draw) -> Iterator[Sample]:
+    yield Sample(lists(draw, 1)[0], 0.125)
+    for bad in (np.inf, -np.inf, np.nan):
+        grads = lists(draw, 1)[0]
+        grads[-1].ravel()[-1] = bad
+        yield Sample(grads, 0.125)
+    yield Sample([], 1.0)
+
+
+def unscale(grads: list[Any], inv_scale: float) -> Any:
+    return np.float32(any(not np.isfinite(g).all() for g in grads))
+
+
 SPECS = [
     OpSpec(
         name="optim::grad_norm",
@@ -55,6 +68,18 @@ SPECS = [
         dtypes=FLOATS,
         result=as_params,
         errors=[ErrorCase(at.ArgumentError, "expected norm to be one float32 or float64", [X], Y, 1.0)],
+        differentiable=False,
+    ),
+    OpSpec(
+        name="optim::unscale_",
+        samples=unscale_samples,
+        reference=unscale,
+        dtypes=FLOATS,
+        result="float32",
+        errors=[
+            ErrorCase(at.InvalidValueError, "expected a finite inv_scale, got inf", [X], float("inf")),
+            ErrorCase(at.DTypeError, "floating-point dtype, got int64", [np.ones(2, np.int64)], 1.0),
+        ],
         differentiable=False,
     ),
 ]
