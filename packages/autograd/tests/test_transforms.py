@@ -190,7 +190,7 @@ def test_vmap_of_any_op_is_a_loop(spec: OpSpec) -> None:
 
 def test_every_op_has_rules_for_forward_mode_and_batching() -> None:
     for name in _tape.ops():
-        forward, batching, decomposition, _ = transforms_of(*name.split("::"))
+        forward, batching, decomposition, *_ = transforms_of(*name.split("::"))
         assert forward in ("diagonal", "linear", "multilinear", "transposed")
         assert batching in (
             "aligned", "dims", "places", "order", "along", "index", "entries", "sizes", "repeats", "loop", "refused"

@@ -8,7 +8,7 @@
 #
 # ATLED_CUDA                 AUTO builds for CUDA where nvcc is found, ON requires it, OFF leaves it out.
 # ATLED_NVCC                 which nvcc, where the one that is found is not the one that is meant.
-# ATLED_CUDA_ARCHITECTURES   machine code for each, and PTX of the last for devices that come later.
+# ATLED_CUDA_ARCHITECTURES   machine code for each, and PTX for devices that come later.
 #
 # CMake's own CUDA language is not used: it cannot work with a toolkit that is spread over wheels.
 include_guard(GLOBAL)
@@ -76,7 +76,12 @@ function(atled_leave_cuda_out name missing)
   message(STATUS "${name}: left out, for there is no ${missing}")
 endfunction()
 
-# atled_add_cuda_plugin(<name> [DESTINATION <folder in the wheel>] [NVCC_OPTIONS <option>...] [SOURCES] <source>...)
+# atled_add_cuda_plugin(<name> [DESTINATION <folder in the wheel>] [NVCC_OPTIONS <option>...] [ONE_PTX]
+#                       [PER_ARCHITECTURE <file name>...] [SOURCES] <source>...)
+#
+# Sources are compiled for each architecture. With ONE_PTX they are compiled once, for the first, whose PTX becomes the
+# machine code of all: a quarter of the time, for code that asks no architecture for what earlier ones lack; the files
+# of PER_ARCHITECTURE do.
 #
 # A plugin library, as atled_add_plugin's, of .cu files, which nvcc compiles as C++17, and of others, which the compiler
 # for C++ does. The target's include directories and definitions are both's. With DESTINATION, it is installed there, as
@@ -86,7 +91,7 @@ endfunction()
 #     target_include_directories(<name> PRIVATE csrc)
 #   endif()
 function(atled_add_cuda_plugin name)
-  cmake_parse_arguments(PARSE_ARGV 1 plugin "" "DESTINATION" "SOURCES;NVCC_OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 1 plugin "ONE_PTX" "DESTINATION" "SOURCES;NVCC_OPTIONS;PER_ARCHITECTURE")
   if(NOT ATLED_CUDA)
     return()
   endif()
@@ -110,11 +115,16 @@ function(atled_add_cuda_plugin name)
   set(flags -std=c++17 -O3 -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas --expt-relaxed-constexpr
       --extended-lambda --compress-mode=size -Werror=cross-execution-space-call -diag-suppress=186 -DNDEBUG
       ${plugin_NVCC_OPTIONS} "-I${include}" "-L${atled_cuda_root}/lib")
+  list(SORT ATLED_CUDA_ARCHITECTURES COMPARE NATURAL)
+  set(each "")
   foreach(architecture ${ATLED_CUDA_ARCHITECTURES})
-    list(APPEND flags "-gencode=arch=compute_${architecture},code=sm_${architecture}")
+    list(APPEND each "-gencode=arch=compute_${architecture},code=sm_${architecture}")
     set(last ${architecture})
   endforeach()
-  list(APPEND flags "-gencode=arch=compute_${last},code=compute_${last}")
+  list(APPEND each "-gencode=arch=compute_${last},code=compute_${last}")
+  list(GET ATLED_CUDA_ARCHITECTURES 0 first)
+  list(JOIN ATLED_CUDA_ARCHITECTURES ",sm_" codes)
+  set(one "-gencode=arch=compute_${first},code=[compute_${first},sm_${codes}]")
   set(folders "$<TARGET_PROPERTY:${name},INCLUDE_DIRECTORIES>")
   set(definitions "$<TARGET_PROPERTY:${name},COMPILE_DEFINITIONS>")
   list(APPEND flags "$<$<BOOL:${folders}>:-I$<JOIN:${folders},;-I>>" "$<$<BOOL:${definitions}>:-D$<JOIN:${definitions},;-D>>")
@@ -129,10 +139,14 @@ function(atled_add_cuda_plugin name)
     endif()
     get_filename_component(file "${source}" NAME)
     set(object "${CMAKE_CURRENT_BINARY_DIR}/${name}/${file}.o")
+    set(architectures "${each}")
+    if(plugin_ONE_PTX AND NOT file IN_LIST plugin_PER_ARCHITECTURE)
+      set(architectures "${one}")
+    endif()
     add_custom_command(
       OUTPUT "${object}"
       COMMAND "${CMAKE_COMMAND}" -E make_directory "${CMAKE_CURRENT_BINARY_DIR}/${name}"
-      COMMAND "${atled_nvcc}" "-ccbin=${CMAKE_CXX_COMPILER}" "${flags}" -MD -MF "${object}.d" -c "${source}" -o "${object}"
+      COMMAND "${atled_nvcc}" "-ccbin=${CMAKE_CXX_COMPILER}" "${flags}" "${architectures}" -MD -MF "${object}.d" -c "${source}" -o "${object}"
       DEPENDS "${source}"
       DEPFILE "${object}.d"
       COMMENT "Building CUDA object ${name}/${file}"
