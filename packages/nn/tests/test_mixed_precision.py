@@ -86,3 +86,29 @@ def test_functions_of_several_ops() -> None:
         assert F.mse_loss(half, half).dtype is at.float32
     with pytest.raises(at.DTypeError, match="one floating dtype"):
         F.grid_sample(half, single, align_corners=False)
+
+
+@pytest.mark.parametrize(
+    ("function", "size"),
+    [
+        pytest.param(lambda x: F.local_response_norm(x, 2), 300.0, id="local_response_norm"),
+        pytest.param(lambda x: F.lp_pool2d(x, 2, 2), 300.0, id="lp_pool2d"),
+        pytest.param(lambda x: F.cosine_similarity(x, x * 0.5), 0.01, id="cosine_similarity"),
+        pytest.param(lambda x: F.pairwise_distance(x, x * 1), 1.0, id="pairwise_distance"),
+        pytest.param(lambda x: F.rms_norm(x, (4,)), 300.0, id="rms_norm"),
+    ],
+)
+def test_float16_keeps_steps_in_between(function: Callable[[at.Tensor], at.Tensor], size: float) -> None:
+    """Squares that overflow, and what is added so that slopes stay finite."""
+    values = np.random.default_rng(0).normal(size=(2, 3, 4, 4)) * size
+    half = at.tensor(values, dtype=at.float16).requires_grad_()
+    double = half.detach().to(at.float64).requires_grad_()
+    for x in (half, double):
+        function(x).sum().backward()
+    result, expected = function(half).detach().to(at.float64).numpy(), function(double).detach().numpy()
+    np.testing.assert_allclose(result, expected, rtol=2e-3, atol=1e-6)
+    assert half.grad is not None and double.grad is not None
+    largest = np.abs(double.grad.numpy()).max()
+    np.testing.assert_allclose(
+        half.grad.to(at.float64).numpy(), double.grad.numpy(), rtol=0.01, atol=0.01 * largest + 1e-3
+    )

@@ -1,15 +1,26 @@
-"""What autocast makes of the arguments of functions that are made of several ops."""
+"""The precision that functions of several ops compute in."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
+import atled.core as at
 from atled.core import Tensor
 
 
+def wide_dtype(dtype: at.dtype) -> at.dtype:
+    """float32 for half precision, in which steps in between would overflow or round; others as they are."""
+    return at.float32 if dtype in (at.float16, at.bfloat16) else dtype
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor in its `wide_dtype`."""
+    return tensor.to(wide_dtype(tensor.dtype))
+
+
 def cast(how: str, *tensors: Tensor | None) -> tuple[Any, ...]:
-    """The tensors as a call of an op would see them about which ``how`` is said; see `RuleBook.autocast`."""
+    """The tensors as autocast hands them to an op about which ``how`` is said; see `RuleBook.autocast`."""
     # Whoever switched it on has loaded the module that does.
     amp: Any = sys.modules.get("atled.autograd.amp")
     return tensors if amp is None else amp.cast(how, *tensors)

@@ -9,6 +9,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._precision import wide, wide_dtype
 
 
 def group_norm(
@@ -33,16 +34,15 @@ def group_norm(
     if not input.is_floating_point():
         raise at.DTypeError(f"group_norm: expected input of a floating dtype, got {input.dtype.name}")
     channels, dtype = input.shape[1], input.dtype
-    wide = at.float32 if dtype in (at.float16, at.bfloat16) else dtype
     for name, affine in (("weight", weight), ("bias", bias)):
         if affine is not None and tuple(affine.shape) != (channels,):
             raise at.ShapeError(f"group_norm: expected {name} of shape ({channels},), got {tuple(affine.shape)}")
-        if affine is not None and affine.dtype not in (dtype, wide):
+        if affine is not None and affine.dtype not in (dtype, wide_dtype(dtype)):
             raise at.DTypeError(f"group_norm: expected {name} of dtype {dtype.name}, got {affine.dtype.name}")
     plain = weight is None and bias is None
-    if not plain and wide != dtype:  # two ops, and one rounding
-        input = input.float()
-        weight, bias = (None if affine is None else affine.float() for affine in (weight, bias))
+    if not plain:  # two ops, and one rounding
+        input = wide(input)
+        weight, bias = (None if affine is None else wide(affine) for affine in (weight, bias))
     size = math.prod(input.shape[1:]) // num_groups
     if size > 1:  # each group of each example is a channel to batch_norm, which is the fastest of its kind
         groups = input.reshape(1, input.shape[0] * num_groups, size)

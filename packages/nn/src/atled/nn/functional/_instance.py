@@ -9,6 +9,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._precision import wide
 
 
 def instance_norm(
@@ -71,6 +72,7 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
         raise at.InvalidValueError(f"local_response_norm: expected size of at least 1, got {size}")
     if input.numel() == 0:
         return input
-    squares = _one.constant_pad((input * input).flatten(2).unsqueeze(1), [0, 0, size // 2, (size - 1) // 2])
+    x = wide(input)
+    squares = _one.constant_pad((x * x).flatten(2).unsqueeze(1), [0, 0, size // 2, (size - 1) // 2])
     means = _one.avg_pool2d(squares, (size, 1), (1, 1)).reshape(input.shape)
-    return input / (k + alpha * means) ** beta
+    return (x / (k + alpha * means) ** beta).to(input.dtype)

@@ -10,6 +10,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._precision import wide
 
 
 def linear(
@@ -197,14 +198,15 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """
     if x1.shape != x2.shape:
         x1, x2 = at.broadcast_tensors(x1, x2)
-    first, second = (x / at.clamp(at.norm(x, 2, dim, keepdim=True), min=eps) for x in (x1, x2))
-    return (first * second).sum(dim)
+    dtype = at.promote_types(x1.dtype, x2.dtype)
+    first, second = (x / at.clamp(at.norm(x, 2, dim, keepdim=True), min=eps) for x in (wide(x1), wide(x2)))
+    return (first * second).sum(dim).to(dtype)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of ``x1 - x2 + eps`` over the last dimension."""
-    d = x1 - x2 + eps
-    return at.norm(d, p, -1, keepdim)
+    d = wide(x1) - wide(x2) + eps
+    return at.norm(d, p, -1, keepdim).to(at.promote_types(x1.dtype, x2.dtype))
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:

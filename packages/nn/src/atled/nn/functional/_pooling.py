@@ -10,6 +10,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._precision import wide
 from .._sizes import Size, sizes
 
 _OutputSize = int | Sequence[int | None] | None
@@ -192,17 +193,12 @@ def avg_pool3d(
     window = sizes(kernel_size, 3, "avg_pool3d: kernel_size")
     step = window if stride is None else sizes(stride, 3, "avg_pool3d: stride")
     around, divisor = sizes(padding, 3, "avg_pool3d: padding"), None if divisor_override is None else 1
-    planes = _one.avg_pool2d(_wide(input), window[1:], step[1:], around[1:], ceil_mode, count_include_pad, divisor)
+    planes = _one.avg_pool2d(wide(input), window[1:], step[1:], around[1:], ceil_mode, count_include_pad, divisor)
     means = _one.avg_pool2d(
         planes.flatten(-2), (window[0], 1), (step[0], 1), (around[0], 0), ceil_mode, count_include_pad, divisor
     )
     means = means.reshape(*means.shape[:-1], *planes.shape[-2:])
     return (means if divisor_override is None else means / divisor_override).to(input.dtype)
-
-
-def _wide(input: Tensor) -> Tensor:
-    # What is computed in two steps is rounded to half precision once.
-    return input.to(at.float32) if input.dtype in (at.float16, at.bfloat16) else input
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size: _OutputSize) -> Tensor:
@@ -215,7 +211,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: _OutputSize) -> Tensor:
     """
     _expect_volumes("adaptive_avg_pool3d", input)
     depth, rows, columns = _output_sizes("adaptive_avg_pool3d", input, output_size, 3)
-    planes = _one.adaptive_avg_pool2d(_wide(input), (rows, columns))
+    planes = _one.adaptive_avg_pool2d(wide(input), (rows, columns))
     means = _one.adaptive_avg_pool2d(planes.flatten(-2), (depth, rows * columns))
     return means.reshape(*means.shape[:-1], rows, columns).to(input.dtype)
 
@@ -471,7 +467,7 @@ def _power_means(
         pool = (max_pool1d_with_indices, max_pool2d_with_indices, max_pool3d_with_indices)[n - 1]
         sign = 1 if p > 0 else -1
         return pool(at.abs(input) * sign, window, stride, 0, 1, ceil_mode)[0] * sign
-    means = (avg_pool1d, avg_pool2d, avg_pool3d)[n - 1](input**p, window, stride, 0, ceil_mode)
+    means = (avg_pool1d, avg_pool2d, avg_pool3d)[n - 1](wide(input) ** p, window, stride, 0, ceil_mode)
     sums = means * math.prod(window)
     none = sums == 0
-    return at.where(none, 0.0, at.where(none, 1.0, sums) ** (1 / p))
+    return at.where(none, 0.0, at.where(none, 1.0, sums) ** (1 / p)).to(input.dtype)
