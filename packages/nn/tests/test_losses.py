@@ -32,6 +32,30 @@ def check_gradients(function: Callable[..., Any], *arrays: Array) -> None:
     assert gradcheck(function, tuple(at.from_numpy(a.copy()).requires_grad_() for a in arrays))
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        F.l1_loss,
+        F.smooth_l1_loss,
+        F.huber_loss,
+        F.binary_cross_entropy,
+        F.binary_cross_entropy_with_logits,
+        F.kl_div,
+        lambda x, y: F.kl_div(x, y, log_target=True),
+    ],
+)
+def test_gradients_of_batches_of_losses(loss: Any) -> None:
+    func = pytest.importorskip("atled.autograd.func")
+    x, y = (at.from_numpy(RNG.random((3, 5)) * 0.9 + 0.05) for _ in range(2))
+    expected = np.stack([func.grad(loss)(*row).numpy() for row in zip(x, y, strict=True)])
+    np.testing.assert_allclose(func.vmap(func.grad(loss))(x, y).numpy(), expected, rtol=1e-12)
+    of_all = func.grad(lambda x: func.vmap(loss)(x, y).sum())(x)
+    np.testing.assert_allclose(of_all.numpy(), expected, rtol=1e-12)
+    # What promotes and broadcasts gives the same.
+    np.testing.assert_allclose(loss(x, y[:1].expand(3, 5)).numpy(), loss(x, y[:1].expand(3, 5).clone()).numpy())
+    np.testing.assert_allclose(loss(x.float(), y).item(), loss(x.float().double(), y).item())
+
+
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_margin_losses(reduction: str) -> None:
     reduce = REDUCTIONS[reduction]

@@ -40,10 +40,18 @@ void add_activation() {
   add_kernel("nn::elu_backward", kCpu, kernel<activation<Elu, true>>);
   add_kernel("nn::gelu", kCpu, kernel<gelu<false>>);
   add_kernel("nn::gelu_backward", kCpu, kernel<gelu<true>>);
+  add_kernel("nn::hardsigmoid", kCpu, kernel<activation<Hardsigmoid, false>>);
+  add_kernel("nn::hardsigmoid_backward", kCpu, kernel<activation<Hardsigmoid, true>>);
+  add_kernel("nn::hardswish", kCpu, kernel<activation<Hardswish, false>>);
+  add_kernel("nn::hardswish_backward", kCpu, kernel<activation<Hardswish, true>>);
   add_kernel("nn::hardtanh", kCpu, kernel<activation<Hardtanh, false>>);
   add_kernel("nn::hardtanh_backward", kCpu, kernel<activation<Hardtanh, true>>);
   add_kernel("nn::leaky_relu", kCpu, kernel<activation<LeakyRelu, false>>);
   add_kernel("nn::leaky_relu_backward", kCpu, kernel<activation<LeakyRelu, true>>);
+  add_kernel("nn::logsigmoid", kCpu, kernel<activation<Logsigmoid, false>>);
+  add_kernel("nn::logsigmoid_backward", kCpu, kernel<activation<Logsigmoid, true>>);
+  add_kernel("nn::mish", kCpu, kernel<activation<Mish, false>>);
+  add_kernel("nn::mish_backward", kCpu, kernel<activation<Mish, true>>);
   add_kernel("nn::silu", kCpu, kernel<activation<Silu, false>>);
   add_kernel("nn::silu_backward", kCpu, kernel<activation<Silu, true>>);
   add_kernel("nn::softplus", kCpu, kernel<activation<Softplus, false>>);

@@ -18,6 +18,13 @@
 
 namespace atled::nn {
 
+// What a loop of slopes needs: the function, and what all of them are multiplied by.
+template <class T, class F>
+struct Scaled {
+  F f;
+  T scale;
+};
+
 struct Baseline {
 #define ATLED_TARGET
 #include "cpu/loops.inl"

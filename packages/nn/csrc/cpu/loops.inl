@@ -140,15 +140,21 @@ ATLED_TARGET static void accumulate(const T* x, A* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += static_cast<A>(x[i]);
 }
 
-// ---- losses ----
+// ---- losses of pairs: f.value(x, y) and grad * scale * f.slope(x, y) ----
 
-template <class T, class A>
-ATLED_TARGET static A squared_distance(const T* x, const T* y, int64_t n) {
-  A s = 0;
-#pragma omp simd reduction(+ : s)
+template <class T, class F>
+ATLED_TARGET static void pair_values(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const F f = *static_cast<const F*>(ctx);
+  if (strides[0] == sizeof(T) && strides[1] == sizeof(T) && strides[2] == sizeof(T)) {
+    T* out = reinterpret_cast<T*>(data[0]);
+    const T *x = reinterpret_cast<const T*>(data[1]), *y = reinterpret_cast<const T*>(data[2]);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) out[i] = f.value(x[i], y[i]);
+    return;
+  }
   for (int64_t i = 0; i < n; ++i) {
-    const A d = static_cast<A>(x[i]) - static_cast<A>(y[i]);
-    s += d * d;
+    const T x = *reinterpret_cast<const T*>(data[1] + i * strides[1]), y = *reinterpret_cast<const T*>(data[2] + i * strides[2]);
+    *reinterpret_cast<T*>(data[0] + i * strides[0]) = f.value(x, y);
   }
   return s;
 }
@@ -156,6 +162,42 @@ ATLED_TARGET static A squared_distance(const T* x, const T* y, int64_t n) {
 // ---- columns: row after row of (n, channels), one channel for each lane ----
 
 // y += (x - center)^2
+}
+
+// The gradient is one number for all (a stride of 0), or one for each pair.
+template <class T, class F>
+ATLED_TARGET static void pair_slopes(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const auto& [f, scale] = *static_cast<const Scaled<T, F>*>(ctx);
+  const F own = f;
+  const T by = scale;
+  if (strides[0] == sizeof(T) && strides[2] == sizeof(T) && strides[3] == sizeof(T)) {
+    T* out = reinterpret_cast<T*>(data[0]);
+    const T *g = reinterpret_cast<const T*>(data[1]), *x = reinterpret_cast<const T*>(data[2]), *y = reinterpret_cast<const T*>(data[3]);
+    if (strides[1] == 0) {
+      const T grad = by * *g;
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) out[i] = grad * own.slope(x[i], y[i]);
+      return;
+    }
+    if (strides[1] == sizeof(T)) {
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) out[i] = by * g[i] * own.slope(x[i], y[i]);
+      return;
+    }
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const T g = *reinterpret_cast<const T*>(data[1] + i * strides[1]);
+    const T x = *reinterpret_cast<const T*>(data[2] + i * strides[2]), y = *reinterpret_cast<const T*>(data[3] + i * strides[3]);
+    *reinterpret_cast<T*>(data[0] + i * strides[0]) = by * g * own.slope(x, y);
+  }
+}
+
+template <class T, class F>
+ATLED_TARGET static T pair_sum(const F& functor, const T* x, const T* y, int64_t n) {
+  const F f = functor;
+  T s = 0;
+#pragma omp simd reduction(+ : s)
+  for (int64_t i = 0; i < n; ++i) s += f.value(x[i], y[i]);
 template <class T>
 ATLED_TARGET static void column_squares(const T* x, const double* center, double* y, int64_t n) {
 #pragma omp simd

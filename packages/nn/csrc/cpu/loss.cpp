@@ -1,3 +1,5 @@
+#include "functors/loss.h"
+
 #include <algorithm>
 #include <vector>
 
@@ -106,56 +108,71 @@ void backward_as(atled_frame* f) {
   });
 }
 
-template <class T>
-void mse_as(atled_frame* f) {
-  using A = Wide<T>;
-  const Tensor input = contiguous(arg_tensor(f, 0)), target = contiguous(arg_tensor(f, 1));
-  const Reduction reduction = arg_reduction(f, 2);
-  const T *x = data<T>(input), *y = data<T>(target);
-  T* out = data<T>(out_tensor(f));
-  const int64_t n = numel(input);
-  if (reduction == Reduction::kNone) {
-    parallel_for(n, 32768, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const A d = static_cast<A>(x[i]) - static_cast<A>(y[i]);
-        out[i] = static_cast<T>(d * d);
-      }
-    });
-    return;
-  }
-  // Fixed blocks, added in order: the same for any number of threads.
+// ---- losses of pairs, whose reduction is the op's argument `at` ----
+
+// Fixed blocks, added in order: the same for any number of threads.
+template <class T, class F>
+double total(const F& f, const T* x, const T* y, int64_t n) {
   constexpr int64_t kBlock = 8192;
   const int64_t blocks = (n + kBlock - 1) / kBlock;
-  const auto distance = ATLED_PICK(squared_distance<T, A>);
-  double sum = 0;
-  if (blocks <= 1) {
-    sum = distance(x, y, n);
-  } else {
-    std::vector<A> partial(static_cast<size_t>(blocks));
-    parallel_for(blocks, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b)
-        partial[static_cast<size_t>(b)] = distance(x + b * kBlock, y + b * kBlock, std::min(kBlock, n - b * kBlock));
-    });
-    for (A p : partial) sum += p;
-  }
-  *out = static_cast<T>(static_cast<A>(reduction == Reduction::kMean ? sum / static_cast<double>(n) : sum));
+  const auto sum = ATLED_PICK(pair_sum<T, F>);
+  if (blocks <= 1) return sum(f, x, y, n);
+  std::vector<T> partial(static_cast<size_t>(blocks));
+  parallel_for(blocks, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b)
+      partial[static_cast<size_t>(b)] = sum(f, x + b * kBlock, y + b * kBlock, std::min(kBlock, n - b * kBlock));
+  });
+  double all = 0;
+  for (T p : partial) all += p;
+  return all;
+}
+
+template <class T, class F>
+void pairs(atled_frame* frame, F f, int at) {
+  constexpr int kDtype = dtype_of<T>;
+  const Reduction reduction = arg_reduction(frame, at);
+  if (reduction == Reduction::kNone)
+    return check(kernel_group->elementwise(frame, kDtype, kDtype, ATLED_PICK(pair_values<T, F>), &f));
+  const Tensor input = converted(arg_tensor(frame, 0), kDtype), target = converted(arg_tensor(frame, 1), kDtype);
+  const int64_t n = numel(input);
+  const double sum = total(f, data<T>(input), data<T>(target), n);
+  const auto result = static_cast<T>(reduction == Reduction::kMean ? sum / static_cast<double>(n) : sum);
+  visit_float(out_tensor(frame)->dtype, [&](auto tag) {
+    using Out = typename decltype(tag)::type;
+    *data<Out>(out_tensor(frame)) = static_cast<Out>(result);
+  });
+}
+
+template <class T, class F>
+void pairs_backward(atled_frame* frame, F f, int at) {
+  constexpr int kDtype = dtype_of<T>;
+  const bool mean = arg_reduction(frame, at) == Reduction::kMean;
+  const auto n = static_cast<double>(numel(arg_tensor(frame, 1)));
+  Scaled<T, F> scaled{f, static_cast<T>(mean ? 1 / n : 1)};
+  check(kernel_group->elementwise(frame, kDtype, kDtype, ATLED_PICK(pair_slopes<T, F>), &scaled));
 }
 
 template <class T>
+void mse_as(atled_frame* f) {
+  pairs<T>(f, SquaredError<T>{}, 2);
+}
+template <class T>
 void mse_backward_as(atled_frame* f) {
-  using A = Wide<T>;
-  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
-               target = contiguous(arg_tensor(f, 2));
-  const Reduction reduction = arg_reduction(f, 3);
-  const T *g = data<T>(grad), *x = data<T>(input), *y = data<T>(target);
-  T* out = data<T>(out_tensor(f));
-  const int64_t n = numel(input);
-  const bool each = reduction == Reduction::kNone;
-  const A scale = reduction == Reduction::kMean ? A(2) / static_cast<A>(n) : A(2);
-  parallel_for(n, 32768, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      out[i] = static_cast<T>(scale * static_cast<A>(g[each ? i : 0]) * (static_cast<A>(x[i]) - static_cast<A>(y[i])));
-  });
+  pairs_backward<T>(f, SquaredError<T>{}, 3);
+}
+template <class T>
+void paired_as(atled_frame* f) {
+  visit_loss<T>(f, 2, [&](auto functor) { pairs<T>(f, functor, 3); });
+}
+template <class T>
+void paired_backward_as(atled_frame* f) {
+  visit_loss<T>(f, 3, [&](auto functor) { pairs_backward<T>(f, functor, 4); });
+}
+
+// Of the dtype of argument i; halves are computed in float.
+template <void (*run_float)(atled_frame*), void (*run_double)(atled_frame*), int i>
+void by_dtype(atled_frame* f) {
+  return arg_tensor(f, i)->dtype == ATLED_FLOAT64 ? run_double(f) : run_float(f);
 }
 
 void nll(atled_frame* f) {
@@ -164,20 +181,18 @@ void nll(atled_frame* f) {
 void nll_backward(atled_frame* f) {
   visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { backward_as<typename decltype(tag)::type>(f); });
 }
-void mse(atled_frame* f) {
-  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { mse_as<typename decltype(tag)::type>(f); });
-}
-void mse_backward(atled_frame* f) {
-  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) { mse_backward_as<typename decltype(tag)::type>(f); });
-}
 
 }  // namespace
 
 void add_loss() {
   add_kernel("nn::nll_loss", ATLED_DEVICE_CPU, kernel<nll>);
   add_kernel("nn::nll_loss_backward", ATLED_DEVICE_CPU, kernel<nll_backward>);
-  add_kernel("nn::mse_loss", ATLED_DEVICE_CPU, kernel<mse>);
-  add_kernel("nn::mse_loss_backward", ATLED_DEVICE_CPU, kernel<mse_backward>);
+  add_kernel("nn::mse_loss", ATLED_DEVICE_CPU, kernel<by_dtype<mse_as<float>, mse_as<double>, 0>>);
+  add_kernel("nn::mse_loss_backward", ATLED_DEVICE_CPU,
+             kernel<by_dtype<mse_backward_as<float>, mse_backward_as<double>, 1>>);
+  add_kernel("nn::paired_loss", ATLED_DEVICE_CPU, kernel<by_dtype<paired_as<float>, paired_as<double>, 0>>);
+  add_kernel("nn::paired_loss_backward", ATLED_DEVICE_CPU,
+             kernel<by_dtype<paired_backward_as<float>, paired_backward_as<double>, 1>>);
 }
 
 }  // namespace atled::nn

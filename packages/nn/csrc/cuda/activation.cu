@@ -60,10 +60,18 @@ void add_activation() {
   add_cuda_kernel<activation<Elu, true>>("nn::elu_backward");
   add_cuda_kernel<gelu<false>>("nn::gelu");
   add_cuda_kernel<gelu<true>>("nn::gelu_backward");
+  add_cuda_kernel<activation<Hardsigmoid, false>>("nn::hardsigmoid");
+  add_cuda_kernel<activation<Hardsigmoid, true>>("nn::hardsigmoid_backward");
+  add_cuda_kernel<activation<Hardswish, false>>("nn::hardswish");
+  add_cuda_kernel<activation<Hardswish, true>>("nn::hardswish_backward");
   add_cuda_kernel<activation<Hardtanh, false>>("nn::hardtanh");
   add_cuda_kernel<activation<Hardtanh, true>>("nn::hardtanh_backward");
   add_cuda_kernel<activation<LeakyRelu, false>>("nn::leaky_relu");
   add_cuda_kernel<activation<LeakyRelu, true>>("nn::leaky_relu_backward");
+  add_cuda_kernel<activation<Logsigmoid, false>>("nn::logsigmoid");
+  add_cuda_kernel<activation<Logsigmoid, true>>("nn::logsigmoid_backward");
+  add_cuda_kernel<activation<Mish, false>>("nn::mish");
+  add_cuda_kernel<activation<Mish, true>>("nn::mish_backward");
   add_cuda_kernel<activation<Silu, false>>("nn::silu");
   add_cuda_kernel<activation<Silu, true>>("nn::silu_backward");
   add_cuda_kernel<activation<Softplus, false>>("nn::softplus");

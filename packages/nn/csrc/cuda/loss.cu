@@ -1,5 +1,6 @@
 // Losses. Sums are made in double, in an order that the number of samples decides.
 #include "cuda/kernel.cuh"
+#include "functors/loss.h"
 
 namespace atled::nn {
 
@@ -198,29 +199,28 @@ void nll_backward(atled_frame* f) {
   call.finish();
 }
 
-// ---- squared errors ----
+// ---- losses of pairs, whose reduction is the op's argument `at` ----
 
-template <class T>
-struct Square {
-  __device__ T operator()(T x, T y) const {
-    const Wide<T> d = static_cast<Wide<T>>(x) - static_cast<Wide<T>>(y);
-    return T(d * d);
-  }
+template <class T, class F>
+struct PairValue {
+  F f;
+  __device__ T operator()(T x, T y) const { return T(f.value(static_cast<Wide<T>>(x), static_cast<Wide<T>>(y))); }
 };
-template <class T>
-struct SquareSlope {
+template <class T, class F>
+struct PairSlope {
+  F f;
   Wide<T> scale;
   const T* grad;  // one for all, or NULL
   __device__ T operator()(T x, T y) const { return (*this)(*grad, x, y); }
   __device__ T operator()(T g, T x, T y) const {
-    return T(scale * static_cast<Wide<T>>(g) * (static_cast<Wide<T>>(x) - static_cast<Wide<T>>(y)));
+    return T(scale * static_cast<Wide<T>>(g) * f.slope(static_cast<Wide<T>>(x), static_cast<Wide<T>>(y)));
   }
 };
 
 // parts is NULL where there is one block.
-template <class T>
+template <class T, class F>
 __global__ void __launch_bounds__(kThreads)
-    squares_kernel(const T* x, const T* y, int64_t n, bool vectors, bool mean, Pair2* parts, T* out) {
+    pairs_kernel(const F f, const T* x, const T* y, int64_t n, bool vectors, bool mean, Pair2* parts, T* out) {
   using A = Wide<T>;
   constexpr int V = static_cast<int>(16 / sizeof(T));
   Pair2 all;
@@ -230,16 +230,11 @@ __global__ void __launch_bounds__(kThreads)
     const Vector<T, V> a = load<T, V>(x + i * V), b = load<T, V>(y + i * V);
     A sum = 0;
 #pragma unroll
-    for (int k = 0; k < V; ++k) {
-      const A d = static_cast<A>(a.item[k]) - static_cast<A>(b.item[k]);
-      sum += d * d;
-    }
+    for (int k = 0; k < V; ++k) sum += f.value(static_cast<A>(a.item[k]), static_cast<A>(b.item[k]));
     all.a += static_cast<double>(sum);
   }
-  for (int64_t i = whole * V + thread_index(); i < n; i += thread_count()) {
-    const A d = static_cast<A>(x[i]) - static_cast<A>(y[i]);
-    all.a += static_cast<double>(d * d);
-  }
+  for (int64_t i = whole * V + thread_index(); i < n; i += thread_count())
+    all.a += static_cast<double>(f.value(static_cast<A>(x[i]), static_cast<A>(y[i])));
   all = across(all, kThreads);
   if (threadIdx.x != 0) return;
   if (parts)
@@ -248,42 +243,62 @@ __global__ void __launch_bounds__(kThreads)
     *out = T(static_cast<A>(mean ? all.a / static_cast<double>(n) : all.a));
 }
 
-void mse(atled_frame* f) {
-  const Tensor input = contiguous(arg_tensor(f, 0)), target = contiguous(arg_tensor(f, 1));
-  const Reduction reduction = arg_reduction(f, 2);
+template <class T, class F>
+void pairs(atled_frame* frame, F f, int at) {
+  const Tensor input = contiguous(arg_tensor(frame, 0)), target = contiguous(arg_tensor(frame, 1));
+  const Reduction reduction = arg_reduction(frame, at);
   const int64_t n = numel(input);
   const On on(input);
-  visit_float(input->dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const T *x = data<const T>(input), *y = data<const T>(target);
-    T* out = data<T>(out_tensor(f));
-    if (reduction == Reduction::kNone) return map(on.stream(), Square<T>{}, n, out, x, y);
-    const int64_t blocks = sum_blocks(n, 16);
-    const bool mean = reduction == Reduction::kMean;
-    const Tensor room = room_for(blocks, input->dl.device);
-    Pair2* parts = room ? data<Pair2>(room) : nullptr;
-    on.run(squares_kernel<T>, dim3(static_cast<unsigned>(blocks)), x, y, n, is_aligned(x, y), mean, parts, out);
-    if (parts)
-      on.run(finish_kernel<T>, 1, parts, blocks, static_cast<double>(n), mean, out, static_cast<Wide<T>*>(nullptr));
-  });
+  const T *x = data<const T>(input), *y = data<const T>(target);
+  T* out = data<T>(out_tensor(frame));
+  if (reduction == Reduction::kNone) return map(on.stream(), PairValue<T, F>{f}, n, out, x, y);
+  const int64_t blocks = sum_blocks(n, 16);
+  const bool mean = reduction == Reduction::kMean;
+  const Tensor room = room_for(blocks, input->dl.device);
+  Pair2* parts = room ? data<Pair2>(room) : nullptr;
+  on.run(pairs_kernel<T, F>, dim3(static_cast<unsigned>(blocks)), f, x, y, n, is_aligned(x, y), mean, parts, out);
+  if (parts)
+    on.run(finish_kernel<T>, 1, parts, blocks, static_cast<double>(n), mean, out, static_cast<Wide<T>*>(nullptr));
 }
 
-void mse_backward(atled_frame* f) {
-  const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
-               target = contiguous(arg_tensor(f, 2));
-  const Reduction reduction = arg_reduction(f, 3);
+template <class T, class F>
+void pairs_backward(atled_frame* frame, F f, int at) {
+  const Tensor grad = contiguous(arg_tensor(frame, 0)), input = contiguous(arg_tensor(frame, 1)),
+               target = contiguous(arg_tensor(frame, 2));
+  const Reduction reduction = arg_reduction(frame, at);
   const int64_t n = numel(input);
   const On on(input);
-  visit_float(input->dtype, [&](auto tag) {
+  const auto scale = static_cast<Wide<T>>(reduction == Reduction::kMean ? 1 / static_cast<double>(n) : 1);
+  const T *g = data<const T>(grad), *x = data<const T>(input), *y = data<const T>(target);
+  T* out = data<T>(out_tensor(frame));
+  if (reduction == Reduction::kNone)
+    map(on.stream(), PairSlope<T, F>{f, scale, nullptr}, n, out, g, x, y);
+  else
+    map(on.stream(), PairSlope<T, F>{f, scale, g}, n, out, x, y);
+}
+
+void mse(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    using A = Wide<T>;
-    const A scale = reduction == Reduction::kMean ? A(2) / static_cast<A>(n) : A(2);
-    const T *g = data<const T>(grad), *x = data<const T>(input), *y = data<const T>(target);
-    T* out = data<T>(out_tensor(f));
-    if (reduction == Reduction::kNone)
-      map(on.stream(), SquareSlope<T>{scale, nullptr}, n, out, g, x, y);
-    else
-      map(on.stream(), SquareSlope<T>{scale, g}, n, out, x, y);
+    pairs<T>(f, SquaredError<Wide<T>>{}, 2);
+  });
+}
+void mse_backward(atled_frame* f) {
+  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    pairs_backward<T>(f, SquaredError<Wide<T>>{}, 3);
+  });
+}
+void paired(atled_frame* f) {
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    visit_loss<Wide<T>>(f, 2, [&](auto functor) { pairs<T>(f, functor, 3); });
+  });
+}
+void paired_backward(atled_frame* f) {
+  visit_float(arg_tensor(f, 1)->dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    visit_loss<Wide<T>>(f, 3, [&](auto functor) { pairs_backward<T>(f, functor, 4); });
   });
 }
 
@@ -292,6 +307,8 @@ void add_loss() {
   add_cuda_kernel<nll_backward>("nn::nll_loss_backward");
   add_cuda_kernel<mse>("nn::mse_loss");
   add_cuda_kernel<mse_backward>("nn::mse_loss_backward");
+  add_cuda_kernel<paired>("nn::paired_loss");
+  add_cuda_kernel<paired_backward>("nn::paired_loss_backward");
 }
 ATLED_CUDA_KERNELS(add_loss);
 

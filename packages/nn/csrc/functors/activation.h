@@ -49,11 +49,59 @@ struct Hardtanh {
 };
 
 template <class T>
+struct Hardsigmoid {
+  Hardsigmoid(const atled_frame*, int) {}
+  ATLED_INLINE T value(T x) const {
+    const T y = (x + T(3)) / T(6);
+    return y < 0 ? T(0) : y > 1 ? T(1) : y;
+  }
+  ATLED_INLINE T slope(T x) const { return x <= T(-3) || x >= T(3) ? T(0) : T(1) / T(6); }
+};
+
+template <class T>
+struct Hardswish {
+  Hardswish(const atled_frame*, int) {}
+  ATLED_INLINE T value(T x) const {
+    const T y = x * (x + T(3)) / T(6);
+    return x <= T(-3) ? T(0) : x >= T(3) ? x : y;
+  }
+  ATLED_INLINE T slope(T x) const {
+    const T y = x / T(3) + T(0.5);
+    return x <= T(-3) ? T(0) : x >= T(3) ? T(1) : y;
+  }
+};
+
+template <class T>
 struct LeakyRelu {
   T low;
   LeakyRelu(const atled_frame* f, int at) : low(static_cast<T>(arg_double(f, at))) {}
   ATLED_INLINE T value(T x) const { return x > 0 ? x : low * x; }
   ATLED_INLINE T slope(T x) const { return x > 0 ? T(1) : low; }
+};
+
+template <class T>
+struct Logsigmoid {
+  Logsigmoid(const atled_frame*, int) {}
+  ATLED_INLINE T value(T x) const {
+    const T size = x < 0 ? -x : x;
+    return (x < 0 ? x : T(0)) - log_one_plus(exponential(-size));
+  }
+  ATLED_INLINE T slope(T x) const { return sigmoid(-x); }
+};
+
+// x tanh(log(1 + e)) = x n / (n + 2) with e = exp(x) and n = e (e + 2); beyond 40 the ratio is 1.
+template <class T>
+struct Mish {
+  Mish(const atled_frame*, int) {}
+  ATLED_INLINE T value(T x) const {
+    const T e = exponential(x < T(40) ? x : T(40)), n = e * (e + T(2)), y = x * (n / (n + T(2)));
+    return x != x ? x : y;
+  }
+  ATLED_INLINE T slope(T x) const {
+    const T e = exponential(x < T(40) ? x : T(40)), n = e * (e + T(2)), share = T(1) / (n + T(2));
+    const T y = n * share + (x < T(1000) ? x : T(1000)) * (T(4) * e * share * (T(1) + e) * share);
+    return x != x ? x : y;
+  }
 };
 
 template <class T>

@@ -93,6 +93,31 @@ ATLED_INLINE float log_one_plus(float y) {
   return 2.0f * s * (p * z + 1.0f);
 }
 
+// n ln 2 + log(1 + f) for x = 2^n (1 + f) with |f| < 0.42, as in FreeBSD's e_logf.c: with s = f / (2 + f), the
+// logarithm is f - (h - s (h + r)), where h = f^2 / 2 and r is what 2 artanh(s) / s has beyond 2.
+ATLED_INLINE float logarithm(float x) {
+  constexpr uint32_t kRootHalf = 0x3f3504f3u;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const bool subnormal = x < 1.17549435e-38f;
+  const uint32_t bits = float_to_bits(subnormal ? x * 8388608.0f : x) - kRootHalf;
+  const float n = static_cast<float>(static_cast<int32_t>(bits) >> 23) - (subnormal ? 23.0f : 0.0f);
+  const float f = bits_to_float((bits & 0x007fffffu) + kRootHalf) - 1.0f;
+  const float s = f / (2.0f + f), z = s * s, h = 0.5f * f * f;
+  float r = 2.0f / 9.0f;
+  r = r * z + 2.0f / 7.0f;
+  r = r * z + 2.0f / 5.0f;
+  r = r * z + 2.0f / 3.0f;
+  r = r * z;
+  const float y = n * 0.693359375f - ((h - (s * (h + r) - n * 2.12194440e-4f)) - f);
+  return x > 0 ? (x < kInfinity ? y : x) : x == 0 ? -kInfinity : std::numeric_limits<float>::quiet_NaN();
+}
+// log(1 - x). What 1 - x loses by rounding is put back by a ratio.
+ATLED_INLINE float log_one_minus(float x) {
+  const float rest = 1.0f - x, lost = 1.0f - rest;
+  const float y = logarithm(rest) * (x / (lost == 0 ? 1.0f : lost));
+  return lost == 0 ? -x : y;
+}
+
 #endif
 
 // The normal distribution function: bell(x) times a minimax polynomial of 1 / (1 + 0.3 |x|), fitted to
@@ -116,6 +141,8 @@ ATLED_INLINE float normal_density(float x) { return 0.39894228f * bell(x); }
 ATLED_INLINE double exponential(double x) { return std::exp(x); }
 ATLED_INLINE double exponential_minus_one(double x) { return std::expm1(x); }
 ATLED_INLINE double log_one_plus(double y) { return std::log1p(y); }
+ATLED_INLINE double logarithm(double x) { return std::log(x); }
+ATLED_INLINE double log_one_minus(double x) { return std::log1p(-x); }
 ATLED_INLINE double normal_cdf(double x) { return 0.5 * std::erfc(-x * 0.70710678118654752440); }
 ATLED_INLINE double normal_density(double x) { return 0.3989422804014326779 * exponential(-0.5 * x * x); }
 

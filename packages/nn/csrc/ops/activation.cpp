@@ -34,6 +34,15 @@ void define_activation() {
           shape<gelu_rule>, kTraits});
   define({"nn::gelu_backward(Tensor grad, Tensor input, str approximate=\"none\") -> Tensor",
           "grad times the slope of gelu at input.", shape<gelu_rule>, kTraits});
+  define({"nn::hardsigmoid(Tensor input) -> Tensor", "(x + 3) / 6, bounded by 0 and 1; the slope is 0 at -3 and 3.",
+          shape<float_rule>, kTraits | ATLED_OP_INPLACE});
+  define({"nn::hardsigmoid_backward(Tensor grad, Tensor input) -> Tensor",
+          "grad times the slope of hardsigmoid at input.", shape<float_rule>, kTraits});
+  define({"nn::hardswish(Tensor input) -> Tensor",
+          "x hardsigmoid(x) (Howard et al. 2019); the slope is 0 at -3 and 1 at 3.", shape<float_rule>,
+          kTraits | ATLED_OP_INPLACE});
+  define({"nn::hardswish_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of hardswish at input.",
+          shape<float_rule>, kTraits});
   define({"nn::hardtanh(Tensor input, float min_val=-1.0, float max_val=1.0) -> Tensor",
           "x, bounded below and above; the slope is 0 at the bounds.", shape<hardtanh_rule>,
           kTraits | ATLED_OP_INPLACE});
@@ -43,6 +52,13 @@ void define_activation() {
           shape<float_rule>, kTraits | ATLED_OP_INPLACE});
   define({"nn::leaky_relu_backward(Tensor grad, Tensor input, float negative_slope=0.01) -> Tensor",
           "grad times the slope of leaky_relu at input.", shape<float_rule>, kTraits});
+  define({"nn::logsigmoid(Tensor input) -> Tensor", "log(sigmoid(x)).", shape<float_rule>, kTraits | ATLED_OP_INPLACE});
+  define({"nn::logsigmoid_backward(Tensor grad, Tensor input) -> Tensor",
+          "grad times the slope of logsigmoid at input.", shape<float_rule>, kTraits});
+  define({"nn::mish(Tensor input) -> Tensor", "x tanh(log(1 + exp(x))) (Misra 2019).", shape<float_rule>,
+          kTraits | ATLED_OP_INPLACE});
+  define({"nn::mish_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of mish at input.",
+          shape<float_rule>, kTraits});
   define({"nn::silu(Tensor input) -> Tensor", "x sigmoid(x) (Elfwing et al. 2018).", shape<float_rule>,
           kTraits | ATLED_OP_INPLACE});
   define({"nn::silu_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of silu at input.",

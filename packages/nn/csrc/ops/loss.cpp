@@ -1,3 +1,5 @@
+#include "functors/loss.h"
+
 #include "ops/rules.h"
 #include "plugin.h"
 
@@ -51,22 +53,38 @@ void nll_backward_rule(const atled_frame* f, atled_spec* outs) {
   set_spec(outs[0], grad->dtype, input.ndim, input.dims);
 }
 
-void mse_rule(const atled_frame* f, atled_spec* outs) {
-  float_rule(f, outs);
-  if (arg_reduction(f, 2) != Reduction::kNone) set_spec(outs[0], arg_tensor(f, 0)->dtype, {});
+// Losses of pairs; the reduction is the argument `at`.
+void pair_rule(const atled_frame* f, atled_spec* outs, int at) {
+  const atled_tensor *input = arg_tensor(f, 0), *target = arg_tensor(f, 1);
+  expect_float(input, "input");
+  expect_shape(target, "target", input->dl.ndim, input->dl.shape);
+  expect_dtype_of(target, "target", input, "input");
+  same_spec(outs[0], input);
+  if (arg_reduction(f, at) != Reduction::kNone) set_spec(outs[0], input->dtype, {});
 }
 
-void mse_backward_rule(const atled_frame* f, atled_spec* outs) {
+void pair_backward_rule(const atled_frame* f, atled_spec* outs, int at) {
   const atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1), *target = arg_tensor(f, 2);
   expect_float(input, "input");
   expect_dtype_of(grad, "grad", input, "input");
   expect_dtype_of(target, "target", input, "input");
   expect_shape(target, "target", input->dl.ndim, input->dl.shape);
-  if (arg_reduction(f, 3) == Reduction::kNone)
+  if (arg_reduction(f, at) == Reduction::kNone)
     expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
   else
     expect_shape(grad, "grad", 0, nullptr);
   same_spec(outs[0], input);
+}
+
+void mse_rule(const atled_frame* f, atled_spec* outs) { pair_rule(f, outs, 2); }
+void mse_backward_rule(const atled_frame* f, atled_spec* outs) { pair_backward_rule(f, outs, 3); }
+void paired_rule(const atled_frame* f, atled_spec* outs) {
+  visit_loss<float>(f, 2, [](auto) {});
+  pair_rule(f, outs, 3);
+}
+void paired_backward_rule(const atled_frame* f, atled_spec* outs) {
+  visit_loss<float>(f, 3, [](auto) {});
+  pair_backward_rule(f, outs, 4);
 }
 
 }  // namespace
@@ -88,6 +106,17 @@ void define_loss() {
           "(input - target)^2, its mean or its sum.", shape<mse_rule>, ATLED_OP_FUNCTION});
   define({"nn::mse_loss_backward(Tensor grad, Tensor input, Tensor target, str reduction=\"mean\") -> Tensor",
           "The gradient of mse_loss with respect to its input.", shape<mse_backward_rule>, ATLED_OP_FUNCTION});
+  define({"nn::paired_loss(Tensor input, Tensor target, str kind, str reduction=\"mean\", float bound=1.0) -> Tensor",
+          "A loss of each pair of an input x and its target y, the mean or the sum of them. By kind, with d = |x - y|: "
+          "\"l1\" is d; \"huber\" d^2 / 2 below the bound b, else b (d - b / 2), and \"smooth_l1\" that over b; "
+          "\"bce_with_logits\" the binary cross-entropy of sigmoid(x), and \"bce\" that of probabilities x, whose "
+          "slope's divisor x (1 - x) counts as at least b; \"kl_div\" y (log(y) - x), and \"kl_div_of_logs\" the same "
+          "where y is a logarithm.",
+          shape<paired_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::paired_loss_backward(Tensor grad, Tensor input, Tensor target, str kind, str reduction=\"mean\", float "
+       "bound=1.0) -> Tensor",
+       "The gradient of paired_loss with respect to its input.", shape<paired_backward_rule>, ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

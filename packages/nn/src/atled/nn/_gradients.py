@@ -8,7 +8,7 @@ from typing import Any
 import atled.core as at
 from atled.core import Tensor
 
-from . import _attention_gradients, _recurrent_gradients
+from . import _attention_gradients, _paired_losses, _recurrent_gradients
 from ._ops import one as _one
 from ._ops import several as _several
 
@@ -18,6 +18,7 @@ def register(rule: Any) -> None:
     for family in (_linear, _convolution, _pooling, _padding, _normalization, _lookup, _losses, _activations):
         family(rule)
     _attention_gradients.register(rule)
+    _paired_losses.register(rule)
     _recurrent_gradients.register(rule)
 
 
@@ -359,12 +360,10 @@ def _losses(rule: Any) -> None:
         input=lambda g, grad, input, reduction: g * grad * _mse_scale(input, reduction),
         target=lambda g, grad, input, reduction: -g * grad * _mse_scale(input, reduction),
     )
-    rule.decompose("mse_loss", lambda input, target, reduction: _reduced((input - target) ** 2, reduction))
+    rule.decompose(
+        "mse_loss", lambda input, target, reduction: _paired_losses.reduced((input - target) ** 2, reduction)
+    )
     rule.decompose("nll_loss", _nll_by_gather)
-
-
-def _reduced(losses: Tensor, reduction: str) -> Tensor:
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
 def _nll_by_gather(
@@ -391,8 +390,17 @@ def _mse_to_grad(g: Tensor, input: Tensor, target: Tensor, reduction: str) -> Te
 # Each activation has a backward op grad * slope(input); the second derivatives are compositions.
 def _activations(rule: Any) -> None:
     rule.autocast("float32", "softplus")
-    backward = (f"{name}_backward" for name in ("elu", "gelu", "hardtanh", "leaky_relu", "silu", "softplus"))
-    rule.batch("dims", *backward)  # they do not broadcast
+    plain: dict[str, Callable[[Tensor], Tensor] | None] = {
+        "hardsigmoid": None,
+        "hardswish": _hardswish_second,
+        "logsigmoid": lambda x: -at.sigmoid(x) * at.sigmoid(-x),
+        "mish": _mish_second,
+        "silu": _silu_second,
+    }
+    names = ("elu", "gelu", "hardtanh", "leaky_relu", "softplus", *plain)
+    rule.batch("dims", *(f"{name}_backward" for name in names))  # they do not broadcast
+    for name, second in plain.items():
+        _without_parameters(rule, name, second)
     rule("elu", input=lambda g, input, alpha: _one.elu_backward(g, input, alpha))
     rule(
         "elu_backward",
@@ -417,12 +425,6 @@ def _activations(rule: Any) -> None:
         grad=lambda g, input, negative_slope: _one.leaky_relu_backward(g, input, negative_slope),
         input=None,
     )
-    rule("silu", input=lambda g, input: _one.silu_backward(g, input))
-    rule(
-        "silu_backward",
-        grad=lambda g, input: _one.silu_backward(g, input),
-        input=lambda g, grad, input: g * grad * _silu_second(input),
-    )
     rule("softplus", input=lambda g, input, beta, threshold: _one.softplus_backward(g, input, beta, threshold))
     rule(
         "softplus_backward",
@@ -432,6 +434,29 @@ def _activations(rule: Any) -> None:
 
 
 def _gelu_second(x: Tensor, approximate: str) -> Tensor:
+def _without_parameters(rule: Any, name: str, second: Callable[[Tensor], Tensor] | None) -> None:
+    def backward(g: Tensor, input: Tensor) -> Tensor:
+        gradient: Tensor = getattr(_one, f"{name}_backward")(g, input)
+        return gradient
+
+    def curvature(g: Tensor, grad: Tensor, input: Tensor) -> Tensor:
+        assert second is not None
+        return g * grad * second(input)
+
+    rule(name, input=backward)
+    rule(f"{name}_backward", grad=backward, input=None if second is None else curvature)
+
+
+def _hardswish_second(x: Tensor) -> Tensor:
+    return (at.abs(x) < 3).to(x.dtype) / 3
+
+
+def _mish_second(x: Tensor) -> Tensor:
+    # x t with t = tanh(log(1 + exp(x))): t' = (1 - t^2) s, and t'' = t' (1 - s - 2 t s).
+    t, s = at.tanh(_one.softplus(x)), at.sigmoid(x)
+    return (1 - t * t) * s * (2 + x * (1 - s - 2 * t * s))
+
+
     if approximate == "none":
         return 0.3989422804014327 * at.exp(-0.5 * x * x) * (2 - x * x)
     # x s(u) with u = scale (x + cube x^3): 2 u' s' + x (u'' s' + u'^2 s'').

@@ -52,8 +52,8 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x tanh(log(1 + exp(x)))`` (Misra 2019)."""
     if inplace:
-        return _in_place(mish, input)
-    return input * at.tanh(_one.softplus(input))
+        return _in_place(_one.mish, input)
+    return _one.mish(input)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -98,7 +98,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def logsigmoid(input: Tensor) -> Tensor:
     """``log(sigmoid(x))``."""
-    return -_one.softplus(-input)
+    return _one.logsigmoid(input)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -114,16 +114,15 @@ def tanhshrink(input: Tensor) -> Tensor:
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """``min(max(x + 3, 0), 6) / 6``."""
     if inplace:
-        return _in_place(hardsigmoid, input)
-    return hardtanh(input + 3, 0.0, 6.0) / 6
+        return _in_place(_one.hardsigmoid, input)
+    return _one.hardsigmoid(input)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x hardsigmoid(x)`` (Howard et al. 2019)."""
     if inplace:
-        return _in_place(hardswish, input)
-    near = hardtanh(input, -3.0, 3.0)
-    return at.where(input >= 3, input, near * (near + 3) / 6)  # input times its share has no slope at infinity
+        return _in_place(_one.hardswish, input)
+    return _one.hardswish(input)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:

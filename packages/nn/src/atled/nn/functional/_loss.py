@@ -11,6 +11,8 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._paired_losses import paired, reduced
+from .._paired_losses import softplus as _softplus
 from .._parameter import constant
 
 
@@ -23,14 +25,28 @@ def old_reduction(op: str, size_average: bool | None, reduce: bool | None, reduc
     return "none" if reduce is not None and not reduce else "mean" if size_average in (None, True) else "sum"
 
 
+def _known(op: str, reduction: str) -> str:
+    if reduction not in ("none", "mean", "sum"):
+        raise at.InvalidValueError(f"{op}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+    return reduction
+
+
 def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise at.InvalidValueError(f"{op}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+    return reduced(loss, _known(op, reduction))
+
+
+def _paired(
+    op: str,
+    kind: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    bound: float = 1.0,
+) -> Tensor:
+    if weight is None:
+        return paired(kind, input, target, _known(op, reduction), bound)
+    return _reduce(op, paired(kind, input, target, "none", bound) * weight, reduction)
 
 
 def _positive(x: Tensor) -> Tensor:
@@ -131,8 +147,9 @@ def l1_loss(
 ) -> Tensor:
     """``|input - target|``."""
     reduction = old_reduction("l1_loss", size_average, reduce, reduction)
-    loss = at.abs(input - target)
-    return _reduce("l1_loss", loss, reduction) if weight is None else _weighted("l1_loss", loss, weight, reduction)
+    if weight is None:
+        return _paired("l1_loss", "l1", input, target, None, reduction)
+    return _weighted("l1_loss", paired("l1", input, target, "none"), weight, reduction)
 
 
 def smooth_l1_loss(
@@ -149,7 +166,7 @@ def smooth_l1_loss(
         raise at.InvalidValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    return _reduce("smooth_l1_loss", _huber(input, target, beta) / beta, reduction)
+    return _paired("smooth_l1_loss", "smooth_l1", input, target, None, reduction, beta)
 
 
 def huber_loss(
@@ -158,15 +175,7 @@ def huber_loss(
     """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964)."""
     if delta <= 0:
         raise at.InvalidValueError(f"huber_loss: expected delta > 0, got {delta}")
-    loss = _huber(input, target, delta)
-    return _reduce("huber_loss", loss if weight is None else loss * weight, reduction)
-
-
-def _huber(input: Tensor, target: Tensor, delta: float) -> Tensor:
-    # With m = min(d, delta) both branches are m (d - m / 2).
-    d = at.abs(input - target)
-    m = at.clamp(d, max=delta)
-    return m * at.sub(d, m, alpha=0.5)
+    return _paired("huber_loss", "huber", input, target, weight, reduction, delta)
 
 
 def binary_cross_entropy(
@@ -184,13 +193,7 @@ def binary_cross_entropy(
     reduction = old_reduction("binary_cross_entropy", size_average, reduce, reduction)
     _same_shape("binary_cross_entropy", input, target)
     least = max(1e-12, at.finfo(input.dtype).tiny)
-    known = constant(input)
-    flat = known * (1 - known) < least  # here the logarithms' own slopes would grow beyond all numbers
-    p = at.where(flat, 0.5, input)
-    loss = -(target * at.log(p) + (1 - target) * at.log1p(-p))
-    edge = -(target * at.clamp(at.log(known), min=-100) + (1 - target) * at.clamp(at.log1p(-known), min=-100))
-    loss = at.where(flat, edge + (input - known) * ((known - constant(target)) / least), loss)
-    return _reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
+    return _paired("binary_cross_entropy", "bce", input, target, weight, reduction, least)
 
 
 def binary_cross_entropy_with_logits(
@@ -205,17 +208,10 @@ def binary_cross_entropy_with_logits(
     """The binary cross-entropy of ``sigmoid(input)``, without overflow; ``pos_weight`` weighs the positives."""
     reduction = old_reduction("binary_cross_entropy_with_logits", size_average, reduce, reduction)
     _same_shape("binary_cross_entropy_with_logits", input, target)
-    negative = _softplus(-input)
     if pos_weight is None:
-        loss = (1 - target) * input + negative
-    else:
-        loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * negative
+        return _paired("binary_cross_entropy_with_logits", "bce_with_logits", input, target, weight, reduction)
+    loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * _softplus(-input)
     return _reduce("binary_cross_entropy_with_logits", loss if weight is None else loss * weight, reduction)
-
-
-def _softplus(x: Tensor) -> Tensor:
-    # Without the cut at 20: the loss keeps its full precision.
-    return _one.softplus(x, 1.0, 1e30)
 
 
 def _same_shape(op: str, input: Tensor, target: Tensor) -> None:
@@ -235,14 +231,10 @@ def kl_div(
 ) -> Tensor:
     """``target (log target - input)`` for log-probabilities ``input``; ``"batchmean"`` divides the sum by N."""
     reduction = old_reduction("kl_div", size_average, reduce, reduction)
-    if log_target:
-        loss = at.exp(target) * (target - input)
-    else:
-        positive = target > 0
-        loss = at.where(positive, target * at.log(at.where(positive, target, 1.0)), 0.0) - target * input
+    kind = "kl_div_of_logs" if log_target else "kl_div"
     if reduction == "batchmean":
-        return loss.sum() / input.shape[0]
-    return _reduce("kl_div", loss, reduction)
+        return paired(kind, input, target, "sum") / input.shape[0]
+    return _paired("kl_div", kind, input, target, None, reduction)
 
 
 def cosine_embedding_loss(
