@@ -24,6 +24,7 @@ void forward_as(atled_frame* f) {
                bias = contiguous(arg_tensor(f, 3));
   const Rows r = rows_of(input, f->args[1]);
   const double eps = arg_double(f, 4);
+  const bool center = arg_bool(f, 5);
   const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
   T* y = data<T>(out_tensor(f, 0));
   T *means = data<T>(out_tensor(f, 1)), *rstds = data<T>(out_tensor(f, 2));
@@ -33,7 +34,7 @@ void forward_as(atled_frame* f) {
   parallel_for(r.rows, row_grain(r.n), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const T* row = x + i * r.n;
-      const T mean = sum(row, r.n) / static_cast<T>(r.n);
+      const T mean = center ? sum(row, r.n) / static_cast<T>(r.n) : T(0);
       const T rstd = static_cast<T>(
           1.0 / std::sqrt(static_cast<double>(squares(row, r.n, mean)) / static_cast<double>(r.n) + eps));
       write(row, w, b, y + i * r.n, r.n, mean, rstd);
@@ -43,14 +44,16 @@ void forward_as(atled_frame* f) {
   });
 }
 
-// To the input: rstd (g w - mean(g w) - xhat mean(g w xhat)), rows being independent. To weight and bias: sums over the
-// rows, in a fixed number of blocks, so that they do not depend on the number of threads.
+// To the input: rstd (g w - mean(g w) - xhat mean(g w xhat)), rows being independent; without the first mean where x
+// was not centered. To weight and bias: sums over the rows, in a fixed number of blocks, so that they do not depend on
+// the number of threads.
 template <class T>
 void backward_as(atled_frame* f) {
   const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
                mean = contiguous(arg_tensor(f, 3)), rstd = contiguous(arg_tensor(f, 4)),
                weight = contiguous(arg_tensor(f, 5));
   const Rows r = rows_of(input, f->args[2]);
+  const bool center = arg_bool(f, 6);
   const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
   const T *means = data<T>(mean), *rstds = data<T>(rstd);
   T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
@@ -68,7 +71,7 @@ void backward_as(atled_frame* f) {
         T sum_g = 0, sum_gx = 0;
         sums(g + at, w, x + at, r.n, means[i], &sum_g, &sum_gx);
         const T n = static_cast<T>(r.n), s = rstds[i];
-        write(g + at, w, x + at, y + at, r.n, means[i], s, -s * s * s * sum_gx / n, -s * sum_g / n);
+        write(g + at, w, x + at, y + at, r.n, means[i], s, -s * s * s * sum_gx / n, center ? -s * sum_g / n : T(0));
         add_product(g + at, x + at, to_weight, r.n, means[i], s);
         add(g + at, to_bias, r.n);
       }

@@ -109,8 +109,14 @@ ATLED_TARGET static void scale_shift_by(const T* x, const T* w, const T* b, T* y
       y[i] = (x[i] - center) * scale * w[i] + b[i];
     return;
   }
-  for (int64_t i = 0; i < n; ++i)
-    y[i] = (x[i] - center) * scale * (w ? w[i] : T(1)) + (b ? b[i] : T(0));
+  if (w) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - center) * scale * w[i];
+    return;
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - center) * scale;
+  if (b) accumulate(b, y, n);
 }
 
 // y = g * w * a + (x - center) * b + c; w may be NULL.
@@ -156,12 +162,6 @@ ATLED_TARGET static void pair_values(void* ctx, char* const* data, const int64_t
     const T x = *reinterpret_cast<const T*>(data[1] + i * strides[1]), y = *reinterpret_cast<const T*>(data[2] + i * strides[2]);
     *reinterpret_cast<T*>(data[0] + i * strides[0]) = f.value(x, y);
   }
-  return s;
-}
-
-// ---- columns: row after row of (n, channels), one channel for each lane ----
-
-// y += (x - center)^2
 }
 
 // The gradient is one number for all (a stride of 0), or one for each pair.
@@ -198,6 +198,12 @@ ATLED_TARGET static T pair_sum(const F& functor, const T* x, const T* y, int64_t
   T s = 0;
 #pragma omp simd reduction(+ : s)
   for (int64_t i = 0; i < n; ++i) s += f.value(x[i], y[i]);
+  return s;
+}
+
+// ---- columns: row after row of (n, channels), one channel for each lane ----
+
+// y += (x - center)^2
 template <class T>
 ATLED_TARGET static void column_squares(const T* x, const double* center, double* y, int64_t n) {
 #pragma omp simd

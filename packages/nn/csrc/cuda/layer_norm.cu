@@ -53,8 +53,9 @@ struct Rows {
 };
 
 template <class T, int V, bool held>
-__global__ void __launch_bounds__(kThreads) forward_kernel(const Rows<V> s, const T* x, const T* w, const T* b,
-                                                           double eps, T* y, Wide<T>* means, Wide<T>* rstds) {
+__global__ void __launch_bounds__(kThreads)
+    forward_kernel(const Rows<V> s, const T* x, const T* w, const T* b, double eps, bool centers, T* y, Wide<T>* means,
+                   Wide<T>* rstds) {
   using A = Wide<T>;
   using I = std::conditional_t<held, int32_t, int64_t>;
   const double share = 1 / static_cast<double>(s.vectors * V);
@@ -74,7 +75,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(const Rows<V> s, cons
 #pragma unroll
         for (int k = 0; k < V; ++k) whole += static_cast<A>(kept[p].item[k]);
       });
-      if (first == lane) near = whole / static_cast<A>(here);
+      if (first == lane && centers) near = whole / static_cast<A>(here);
       s.piece(first, end, [&](int p, I) {
 #pragma unroll
         for (int k = 0; k < V; ++k) {
@@ -87,8 +88,8 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(const Rows<V> s, cons
       sum += static_cast<double>(rest);
       squares += static_cast<double>(square);
     });
-    const double center = across(count * static_cast<double>(near) + sum, s.lanes) * share,
-                 shift = center - static_cast<double>(near),
+    const double total = across(count * static_cast<double>(near) + sum, s.lanes) * share,
+                 center = centers ? total : 0.0, shift = center - static_cast<double>(near),
                  variance = across(squares - shift * (2 * sum - count * shift), s.lanes) * share;
     const A mean = static_cast<A>(center), rstd = static_cast<A>(1 / sqrt(variance + eps));
     if (row < s.rows && lane == 0) {
@@ -114,10 +115,11 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(const Rows<V> s, cons
   });
 }
 
-// To the input: rstd (g w - mean(g w) - xhat mean(g w xhat)).
+// To the input: rstd (g w - mean(g w) - xhat mean(g w xhat)), without the first mean where x was not centered.
 template <class T, int V, bool held>
-__global__ void __launch_bounds__(kThreads, 2) backward_kernel(const Rows<V> s, const T* g, const T* x, const T* w,
-                                                               const Wide<T>* means, const Wide<T>* rstds, T* y) {
+__global__ void __launch_bounds__(kThreads, 2)
+    backward_kernel(const Rows<V> s, const T* g, const T* x, const T* w, const Wide<T>* means, const Wide<T>* rstds,
+                    bool centers, T* y) {
   using A = Wide<T>;
   using I = std::conditional_t<held, int32_t, int64_t>;
   const A n = static_cast<A>(s.vectors * V);
@@ -155,7 +157,8 @@ __global__ void __launch_bounds__(kThreads, 2) backward_kernel(const Rows<V> s, 
       all = Join{}(all, Pair2{static_cast<double>(sum), static_cast<double>(product)});
     });
     all = across(all, s.lanes);
-    const A slope = -rstd * rstd * rstd * static_cast<A>(all.b) / n, shift = -rstd * static_cast<A>(all.a) / n;
+    const A slope = -rstd * rstd * rstd * static_cast<A>(all.b) / n,
+            shift = centers ? -rstd * static_cast<A>(all.a) / n : A(0);
     s.pieces(lane, end, [&](I first) {
       if (!held) read(first);
       s.piece(first, end, [&](int p, I i) {
@@ -252,6 +255,7 @@ void forward(atled_frame* f) {
                bias = contiguous(arg_tensor(f, 3));
   const int64_t n = row_length(f->args[1]), rows = numel(out_tensor(f, 1));
   const double eps = arg_double(f, 4);
+  const bool center = arg_bool(f, 5);
   if (rows == 0) return;
   const On on(input);
   visit_float(input->dtype, [&](auto tag) {
@@ -263,8 +267,8 @@ void forward(atled_frame* f) {
         [&](auto vector) {
           constexpr int V = decltype(vector)::value;
           const Rows<V> s(rows, n);
-          on.run(s.held() ? forward_kernel<T, V, true> : forward_kernel<T, V, false>, s.blocks(), s, x, w, b, eps, y,
-                 data<Wide<T>>(out_tensor(f, 1)), data<Wide<T>>(out_tensor(f, 2)));
+          on.run(s.held() ? forward_kernel<T, V, true> : forward_kernel<T, V, false>, s.blocks(), s, x, w, b, eps,
+                 center, y, data<Wide<T>>(out_tensor(f, 1)), data<Wide<T>>(out_tensor(f, 2)));
         },
         x, w, b, y);
   });
@@ -275,6 +279,7 @@ void backward(atled_frame* f) {
                mean = contiguous(arg_tensor(f, 3)), rstd = contiguous(arg_tensor(f, 4)),
                weight = contiguous(arg_tensor(f, 5));
   const int64_t n = row_length(f->args[2]), rows = numel(mean);
+  const bool center = arg_bool(f, 6);
   if (n == 0) return;
   const On on(input);
   visit_float(input->dtype, [&](auto tag) {
@@ -291,7 +296,7 @@ void backward(atled_frame* f) {
           const Rows<V> s(rows, n);
           if (rows > 0)
             on.run(s.held() ? backward_kernel<T, V, true> : backward_kernel<T, V, false>, s.blocks(), s, g, x, w, means,
-                   rstds, y);
+                   rstds, center, y);
         },
         g, x, w, y);
     auto sums = [&](auto vector) {

@@ -92,7 +92,8 @@ void visit_loss(const atled_frame* frame, int at, Run&& run) {
   if (is("kl_div")) return run(Divergence<A>{});
   if (is("kl_div_of_logs")) return run(LogDivergence<A>{});
   fail(ATLED_E_VALUE,
-       "expected kind to be 'l1', 'huber', 'smooth_l1', 'bce_with_logits', 'bce', 'kl_div' or 'kl_div_of_logs', got '%s'",
+       "expected kind to be 'l1', 'huber', 'smooth_l1', 'bce_with_logits', 'bce', 'kl_div' or 'kl_div_of_logs', got "
+       "'%s'",
        kind);
 }
 

@@ -120,16 +120,14 @@ void batch_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_normalization() {
   define(
-      {"nn::layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) "
-       "-> "
-       "(Tensor output, Tensor mean, Tensor rstd)",
+      {"nn::layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
+       "bool center=True) -> (Tensor output, Tensor mean, Tensor rstd)",
        "(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016), with the mean and 1 / "
-       "sqrt(var + eps).",
+       "sqrt(var + eps). With center=False the mean counts as 0, as Zhang & Sennrich 2019 have it.",
        shape<layer_norm_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? "
-       "weight=None) -> "
-       "(Tensor input, Tensor weight, Tensor bias)",
+       "weight=None, bool center=True) -> (Tensor input, Tensor weight, Tensor bias)",
        "The gradients of layer_norm with respect to its input, weight and bias.", shape<layer_norm_backward_rule>,
        ATLED_OP_FUNCTION});
   define(

@@ -174,7 +174,7 @@ def _padding(rule: Any) -> None:
 
 
 # With the normalised x' = (x - mean) rstd of n elements, the gradient to x of the plain normalisation is
-#     J(a) = rstd (a - mean(a) - x' mean(a x')),
+#     J(a) = rstd (a - mean(a) - x' mean(a x')),        without mean(a) where x is not centered,
 # a symmetric map of a. The tape sees mean and rstd as constants; the rules below differentiate through them.
 def _curvature(v: Tensor, a: Tensor, plain: Tensor, rstd: Tensor, jv: Tensor, ja: Tensor, dims: Any) -> Tensor:
     """The gradient to x of sum(v J(a)), in which ``plain`` is x', ``jv`` is J(v) and ``ja`` is J(a)."""
@@ -185,9 +185,9 @@ def _curvature(v: Tensor, a: Tensor, plain: Tensor, rstd: Tensor, jv: Tensor, ja
     return -rstd * (plain * mean(v * ja) + mean(a * plain) * jv + mean(v * plain) * ja)
 
 
-def _normalized(input: Tensor, spread: Tensor, dims: Any) -> tuple[Tensor, Tensor]:
+def _normalized(input: Tensor, spread: Tensor, dims: Any, center: bool = True) -> tuple[Tensor, Tensor]:
     """x' and 1 / sqrt(spread) as functions of x, of any order: what was saved of x, as spread, has no derivatives."""
-    centered = input - input.mean(dims, keepdim=True)
+    centered = input - input.mean(dims, keepdim=True) if center else input
     variance = (centered * centered).mean(dims, keepdim=True)
     rstd = at.rsqrt(spread + (variance - variance.detach()))
     return centered * rstd, rstd
@@ -198,8 +198,8 @@ def _normalization(rule: Any) -> None:
     rule.joint(
         "layer_norm",
         ("input", "weight", "bias"),
-        lambda g, input, normalized_shape, mean, rstd, weight: _several.layer_norm_backward(
-            g, input, normalized_shape, mean, rstd, weight
+        lambda g, input, normalized_shape, mean, rstd, weight, center: _several.layer_norm_backward(
+            g, input, normalized_shape, mean, rstd, weight, center
         ),
     )
     rule.constant("layer_norm", "mean", "rstd")
@@ -238,13 +238,14 @@ def _layer_norm_second(
     mean: Tensor,
     rstd: Tensor,
     weight: Tensor | None,
+    center: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     dims = list(range(-len(normalized_shape), 0))
 
     def first(a: Tensor) -> Tensor:
-        return _several.layer_norm_backward(a, input, normalized_shape, mean, rstd)[0]
+        return _several.layer_norm_backward(a, input, normalized_shape, mean, rstd, None, center)[0]
 
-    plain, rstd = _normalized(input, 1 / (rstd * rstd), dims)
+    plain, rstd = _normalized(input, 1 / (rstd * rstd), dims, center)
     a = grad if weight is None else grad * weight
     jv, ja = first(g_input), first(a)
     to_grad = (jv if weight is None else jv * weight) + g_weight * plain + g_bias
@@ -433,7 +434,6 @@ def _activations(rule: Any) -> None:
     )
 
 
-def _gelu_second(x: Tensor, approximate: str) -> Tensor:
 def _without_parameters(rule: Any, name: str, second: Callable[[Tensor], Tensor] | None) -> None:
     def backward(g: Tensor, input: Tensor) -> Tensor:
         gradient: Tensor = getattr(_one, f"{name}_backward")(g, input)
@@ -457,6 +457,7 @@ def _mish_second(x: Tensor) -> Tensor:
     return (1 - t * t) * s * (2 + x * (1 - s - 2 * t * s))
 
 
+def _gelu_second(x: Tensor, approximate: str) -> Tensor:
     if approximate == "none":
         return 0.3989422804014327 * at.exp(-0.5 * x * x) * (2 - x * x)
     # x s(u) with u = scale (x + cube x^3): 2 u' s' + x (u'' s' + u'^2 s'').

@@ -138,12 +138,18 @@ def layer_norm(
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
-    """Divides by the root of the mean square over the last dimensions (Zhang & Sennrich 2019)."""
+    """Divides by the root of the mean square over the last dimensions (Zhang & Sennrich 2019).
+
+    Floats of a shape that ends with ``normalized_shape``, and weight of that shape and the same dtype; the same shape
+    and dtype, half precision computed in float32 and rounded once. ``eps`` is added to the mean; None is the epsilon of
+    float32, or of float64. ShapeError and DTypeError say what does not fit.
+
+    >>> rms_norm(at.tensor([3.0, 4.0, 0.0, 0.0]), [4], eps=0.0).tolist()
+    [1.2000000476837158, 1.600000023841858, 0.0, 0.0]
+    """
     if eps is None:
         eps = 2.220446049250313e-16 if input.dtype == at.float64 else 1.1920928955078125e-07
-    dims = list(range(-len(normalized_shape), 0))
-    result = input * at.rsqrt((input * input).mean(dims, keepdim=True) + eps)
-    return result if weight is None else result * weight
+    return _several.layer_norm(input, normalized_shape, weight, None, eps, False)[0]
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:

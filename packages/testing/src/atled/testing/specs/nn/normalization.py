@@ -39,10 +39,10 @@ def with_statistics(sample: Sample) -> tuple[str, str, str]:
 SHAPES = (((2, 3, 5), (5,)), ((4, 3, 5), (3, 5)), ((6,), (6,)), ((3, 1031), (1031,)))
 
 
-def layer_norm(x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def layer_norm(x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, center: bool = True) -> Any:
     dims = tuple(range(-len(shape), 0))
-    mean = x.mean(dims, keepdims=True)
-    rstd = 1 / np.sqrt(x.var(dims, keepdims=True) + eps)
+    mean = x.mean(dims, keepdims=True) * center
+    rstd = 1 / np.sqrt(((x - mean) ** 2).mean(dims, keepdims=True) + eps)
     return (x - mean) * rstd * (1 if weight is None else weight) + (0 if bias is None else bias), mean, rstd
 
 
@@ -50,13 +50,16 @@ def layer_norm_samples(draw: Draw) -> Iterator[Sample]:
     for shape, normalized in SHAPES[: 2 if draw.smooth else None]:
         yield Sample(draw(*shape), normalized, draw(*normalized), draw(*normalized))
         yield Sample(draw(*shape), normalized, eps=0.1)
+        yield Sample(draw(*shape), normalized, draw(*normalized), None, 1e-5, False)
     if not draw.smooth:
         yield Sample(draw(0, 3), (3,))
 
 
-def check_layer_norm(outs: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> None:
+def check_layer_norm(
+    outs: Any, x: Any, shape: Any, weight: Any = None, bias: Any = None, *settings: Any, **by_name: Any
+) -> None:
     x, weight, bias = double(x, weight, bias)
-    for actual, expected in zip(outs, layer_norm(x, shape, weight, bias, eps), strict=True):
+    for actual, expected in zip(outs, layer_norm(x, shape, weight, bias, *settings, **by_name), strict=True):
         assert actual.shape == expected.shape
         close(actual, expected, 16)
 
@@ -68,13 +71,20 @@ def layer_norm_backward_samples(draw: Draw) -> Iterator[Sample]:
         statistics = mean.astype(wide(draw.dtype)), rstd.astype(wide(draw.dtype))
         yield Sample(draw(*shape), x, normalized, *statistics, draw(*normalized))
         yield Sample(draw(*shape), x, normalized, *statistics)
+        _, mean, rstd = layer_norm(x.astype(np.float64), normalized, center=False)
+        statistics = mean.astype(wide(draw.dtype)), rstd.astype(wide(draw.dtype))
+        yield Sample(draw(*shape), x, normalized, *statistics, draw(*normalized), False)
 
 
-def check_layer_norm_backward(outs: Any, g: Any, x: Any, shape: Any, mean: Any, rstd: Any, weight: Any = None) -> None:
+def check_layer_norm_backward(
+    outs: Any, g: Any, x: Any, shape: Any, mean: Any, rstd: Any, weight: Any = None, center: bool = True
+) -> None:
     g, x, mean, rstd, weight = double(g, x, mean, rstd, weight)
     dims, leading = tuple(range(-len(shape), 0)), tuple(range(x.ndim - len(shape)))
     plain, a = (x - mean) * rstd, g * (1 if weight is None else weight)
-    close(outs[0], rstd * (a - a.mean(dims, keepdims=True) - plain * (a * plain).mean(dims, keepdims=True)), 64)
+    close(
+        outs[0], rstd * (a - a.mean(dims, keepdims=True) * center - plain * (a * plain).mean(dims, keepdims=True)), 64
+    )
     close(outs[1], (g * plain).sum(leading), 64)
     close(outs[2], g.sum(leading), 64)
 
