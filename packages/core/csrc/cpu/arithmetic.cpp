@@ -5,7 +5,45 @@
 
 namespace atled::core {
 
+namespace halves {
+#define ATLED_LEVEL_BODY "cpu/halves.inl"
+#include "cpu/each_level.inl"
+}  // namespace halves
+
 namespace {
+
+// The loops of one functor for float16 and bfloat16, where both operands are tensors, and where one is a number.
+template <class F>
+struct HalfLoops {
+  atled_loop loops[2][3] = {
+      {ATLED_PICK_OF(halves, binary<Half, Half, Half, F>), ATLED_PICK_OF(halves, binary<Half, float, Half, F>),
+       ATLED_PICK_OF(halves, binary<Half, Half, float, F>)},
+      {ATLED_PICK_OF(halves, binary<BFloat16, BFloat16, BFloat16, F>),
+       ATLED_PICK_OF(halves, binary<BFloat16, float, BFloat16, F>),
+       ATLED_PICK_OF(halves, binary<BFloat16, BFloat16, float, F>)}};
+};
+
+// Of float16 or bfloat16 alone, without a detour through blocks of floats; false where there is anything else. Numbers
+// from Python are float, as on that detour.
+template <class F>
+bool run_halves(atled_frame* frame) {
+  const atled_value *a = &frame->args[0], *b = &frame->args[1];
+  const int dtype = out_tensor(frame)->dtype;
+  if (dtype != ATLED_FLOAT16 && dtype != ATLED_BFLOAT16) return false;
+  auto fits = [dtype](const atled_value* v) {
+    return v->tag == ATLED_TENSOR ? v->u.tensor->dtype == dtype
+                                  : v->tag == ATLED_INT_VALUE || v->tag == ATLED_FLOAT_VALUE;
+  };
+  const bool first = a->tag == ATLED_TENSOR, second = b->tag == ATLED_TENSOR;
+  if (!fits(a) || !fits(b) || (!first && !second)) return false;
+  static const HalfLoops<F> all;
+  Elementwise e;
+  e.output(out_tensor(frame), dtype);
+  e.operand(*a, first ? dtype : static_cast<int>(ATLED_FLOAT32));
+  e.operand(*b, second ? dtype : static_cast<int>(ATLED_FLOAT32));
+  e.run(all.loops[dtype == ATLED_BFLOAT16][first ? (second ? 0 : 2) : 1]);
+  return true;
+}
 
 // Calls run with the scale as the type that dtype (a compute dtype) is scaled in: integers in the unsigned type of
 // their size, where they wrap.
@@ -43,6 +81,7 @@ const LoopTable mul_loops = [] {
 void add_scaled(atled_frame* frame, const LoopTable& plain, bool minus) {
   const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
   const atled_value& alpha = frame->args[2];
+  if (is_one(alpha) && (minus ? run_halves<Sub>(frame) : run_halves<Add>(frame))) return;
   Elementwise e;
   e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
   if (is_one(alpha)) return e.run(find_loop(plain, promoted_dtype));
@@ -60,6 +99,13 @@ void add_scaled(atled_frame* frame, const LoopTable& plain, bool minus) {
   });
 }
 
+void mul(atled_frame* frame) {
+  if (run_halves<Mul>(frame)) return;
+  const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
+  Elementwise e;
+  e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
+  e.run(find_loop(mul_loops, promoted_dtype));
+}
 void add(atled_frame* frame) { add_scaled(frame, add_loops, false); }
 void sub(atled_frame* frame) { add_scaled(frame, sub_loops, true); }
 
@@ -96,6 +142,7 @@ void divide(atled_frame* frame, const LoopTable& table) {
 void div(atled_frame* frame) {
   const atled_value& mode = frame->args[2];
   if (!is_none(mode)) return divide(frame, mode.u.str[0] == 't' ? trunc_div_loops : floor_div_loops);
+  if (run_halves<Div>(frame)) return;
   const int float_promoted = float_dtype(promoted(frame, 3)), dtype = compute_dtype(float_promoted);
   Elementwise e;
   e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
@@ -153,8 +200,11 @@ void float_power(atled_frame* frame) {
   e.operand(frame->args[1], dtype).run(find_loop(pow_loops, dtype), nullptr, 4096);
 }
 
-const LoopTable neg_loops =
-    LoopTable().unary<Neg>(Unsigned{}).unary<Neg>(Floats{}).unary<Neg>(Complexes{}).share_signed();
+const LoopTable neg_loops = [] {
+  LoopTable t;
+  t[ATLED_FLOAT16] = t[ATLED_BFLOAT16] = ATLED_PICK(unary<uint16_t, uint16_t, HalfNeg>);
+  return t.unary<Neg>(Unsigned{}).unary<Neg>(Floats{}).unary<Neg>(Complexes{}).share_signed();
+}();
 const LoopTable positive_loops =
     LoopTable().unary<Positive>(Unsigned{}).unary<Positive>(Floats{}).unary<Positive>(Complexes{}).share_signed();
 const LoopTable sign_loops = [] {
@@ -165,6 +215,7 @@ const LoopTable sign_loops = [] {
 const LoopTable abs_loops = [] {
   LoopTable t;
   t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, Truth>);
+  t[ATLED_FLOAT16] = t[ATLED_BFLOAT16] = ATLED_PICK(unary<uint16_t, uint16_t, HalfAbs>);
   t.unary<Abs>(Integers{}).unary<Abs>(Floats{});
   t[ATLED_COMPLEX64] = ATLED_PICK(unary<float, std::complex<float>, Abs>);
   t[ATLED_COMPLEX128] = ATLED_PICK(unary<double, std::complex<double>, Abs>);
@@ -173,7 +224,7 @@ const LoopTable abs_loops = [] {
 
 void abs(atled_frame* frame) {
   const atled_tensor* input = arg_tensor(frame, 0);
-  const int dtype = compute_dtype(input->dtype);
+  const int dtype = input->dtype;
   Elementwise().output(out_tensor(frame), real_dtype(dtype)).input(input, dtype).run(abs_loops[dtype]);
 }
 
@@ -205,7 +256,7 @@ void fused(atled_frame* frame) {
 void add_arithmetic() {
   cpu_kernel("core::add", kernel<add>);
   cpu_kernel("core::sub", kernel<sub>);
-  cpu_kernel("core::mul", run_same, mul_loops);
+  cpu_kernel("core::mul", kernel<mul>);
   cpu_kernel("core::div", kernel<div>);
   cpu_kernel("core::floor_divide", kernel<floor_divide>);
   cpu_kernel("core::remainder", kernel<remainder>);

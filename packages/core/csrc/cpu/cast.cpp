@@ -34,11 +34,46 @@ constexpr bool is_hot() {
   return f != t && from && to && (is_floating(f) || is_floating(t));
 }
 
+// float16 and bfloat16 become others, and come of them, by way of blocks of float32, for which there are instructions.
+struct ToOdd {
+  ATLED_FN float operator()(double x) const { return rounded_to_odd(x); }
+  ATLED_FN float operator()(int64_t x) const { return static_cast<float>(x); }
+  ATLED_FN float operator()(int32_t x) const { return static_cast<float>(x); }
+};
+template <class To, class From>
+void by_floats(char* out, int64_t so, const char* in, int64_t si, int64_t n) {
+  constexpr int64_t kBlock = 512, kFloat = sizeof(float);
+  float block[kBlock];
+  char* middle = reinterpret_cast<char*>(block);
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t m = std::min(kBlock, n - i);
+    if constexpr (is_small_float<From>) {
+      Avx2::convert<float, From, Convert<float, From>>(middle, kFloat, in + i * si, si, m);
+      Avx2::convert<To, float, Convert<To, float>>(out + i * so, so, middle, kFloat, m);
+    } else {
+      Avx2::convert<float, From, ToOdd>(middle, kFloat, in + i * si, si, m);
+      Avx2::convert<To, float, Convert<To, float>>(out + i * so, so, middle, kFloat, m);
+    }
+  }
+}
+template <class T>
+constexpr bool is_half() {
+  return std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>;
+}
+template <class To, class From>
+constexpr bool goes_by_floats() {
+  constexpr bool wide = std::is_same_v<From, double> || std::is_same_v<From, int64_t> || std::is_same_v<From, int32_t>;
+  constexpr bool to = std::is_same_v<To, double> || std::is_same_v<To, int64_t> || std::is_same_v<To, int32_t>;
+  return (is_half<To>() && wide) || (std::is_same_v<From, Half> && to);
+}
+
 template <class To, class From>
 CastLoop pick() {
   using S = Stored<From>;
   using F = Convert<To, From>;
-  if constexpr (is_hot<To, From>()) {
+  if constexpr (goes_by_floats<To, From>()) {
+    return cpu_level() >= kAvx2 ? by_floats<To, From> : Baseline::convert<To, S, F>;
+  } else if constexpr (is_hot<To, From>()) {
     return cpu_level() >= kAvx2 ? Avx2::convert<To, S, F> : Baseline::convert<To, S, F>;
   } else {
     return Baseline::convert<To, S, F>;

@@ -12,7 +12,7 @@ void run_table(const LoopTable& table, atled_frame* frame, bool to_float, bool t
   if (to_float) dtype = float_dtype(dtype);
   if (to_bool) dtype = comparison_dtype(frame, args, dtype);
   const atled_loop loop = find_loop(table, dtype);
-  dtype = compute_dtype(dtype);
+  if (!table[dtype] || to_bool) dtype = compute_dtype(dtype);
   Elementwise e;
   e.output(out_tensor(frame), to_bool ? static_cast<int>(ATLED_BOOL) : dtype);
   for (int i = 0; args >> i; ++i)
@@ -23,7 +23,7 @@ void run_table(const LoopTable& table, atled_frame* frame, bool to_float, bool t
 }  // namespace
 
 atled_loop find_loop(const LoopTable& table, int dtype) {
-  const atled_loop loop = table[compute_dtype(dtype)];
+  const atled_loop loop = table[dtype] ? table[dtype] : table[compute_dtype(dtype)];
   if (!loop)
     fail(ATLED_E_DTYPE, "expected a dtype that this op is defined for, got %s; cast the input", dtype_name(dtype));
   return loop;

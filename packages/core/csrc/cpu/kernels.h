@@ -10,7 +10,8 @@
 
 namespace atled::core {
 
-// The loop of each dtype; NULL where there is none. float16 and bfloat16 run through float32's.
+// The loop of each dtype; NULL where there is none. float16 and bfloat16 run through float32's where they have no loop,
+// which is for kernels that run_same calls.
 struct LoopTable {
   atled_loop loops[ATLED_NUM_DTYPES] = {};
 
@@ -61,7 +62,7 @@ struct LoopTable {
   }
 };
 
-// The loop for what float16 and bfloat16 are computed in, or NotImplementedOpError naming the dtype.
+// The loop for a dtype, or for what float16 and bfloat16 are computed in, or NotImplementedOpError naming the dtype.
 atled_loop find_loop(const LoopTable& table, int dtype);
 
 // Kernels over all operands of the op; ctx is the LoopTable.

@@ -149,6 +149,35 @@ ATLED_TARGET static void ternary(void* ctx, char* const* data, const int64_t* st
   }
 }
 
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+// Eight numbers of float16 or bfloat16 as float, and back.
+template <class T>
+ATLED_TARGET static inline void load_eight(float* to, const T* from) {
+  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  if constexpr (std::is_same_v<T, Half>)
+    _mm256_storeu_ps(to, _mm256_cvtph_ps(bits));
+  else
+    _mm256_storeu_ps(to, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16)));
+}
+template <class T>
+ATLED_TARGET static inline void store_eight(T* to, const float* from) {
+  const __m256 x = _mm256_loadu_ps(from);
+  __m128i* bits = reinterpret_cast<__m128i*>(to);
+  if constexpr (std::is_same_v<T, Half>) {
+    _mm_storeu_si128(bits, _mm256_cvtps_ph(x, 0));
+  } else {
+    const __m256i whole = _mm256_castps_si256(x), high = _mm256_srli_epi32(whole, 16);
+    const __m256i half = _mm256_add_epi32(_mm256_and_si256(high, _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7fff));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(whole, half), 16);
+    const __m256i nan = _mm256_or_si256(_mm256_and_si256(high, _mm256_set1_epi32(0x8000)), _mm256_set1_epi32(0x7fc0));
+    const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    const __m256i result = _mm256_blendv_epi8(rounded, nan, is_nan);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(result, result), 0x08);
+    _mm_storeu_si128(bits, _mm256_castsi256_si128(packed));
+  }
+}
+#endif
+
 template <class To, class From, class F>
 ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t si, int64_t n) {
   const F f{};
@@ -156,17 +185,16 @@ ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t 
     To* r = reinterpret_cast<To*>(out);
     const From* x = reinterpret_cast<const From*>(in);
 #ifdef ATLED_VECTOR_INSTRUCTIONS
-    if constexpr (std::is_same_v<To, float> && std::is_same_v<From, Half>) {
+    constexpr bool kHalves = std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>;
+    constexpr bool kToHalves = std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>;
+    if constexpr ((kHalves && std::is_same_v<To, float>) || (kToHalves && std::is_same_v<From, float>)) {
       int64_t done = 0;
-      for (; done + 8 <= n; done += 8)
-        _mm256_storeu_ps(r + done, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + done))));
-      for (; done < n; ++done) r[done] = f(x[done]);
-      return;
-    }
-    if constexpr (std::is_same_v<To, Half> && std::is_same_v<From, float>) {
-      int64_t done = 0;
-      for (; done + 8 <= n; done += 8)
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(r + done), _mm256_cvtps_ph(_mm256_loadu_ps(x + done), 0));
+      for (; done + 8 <= n; done += 8) {
+        if constexpr (kHalves)
+          load_eight(r + done, x + done);
+        else
+          store_eight(r + done, x + done);
+      }
       for (; done < n; ++done) r[done] = f(x[done]);
       return;
     }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cpu/assign.h"
+#include "cpu/cast.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
 
@@ -14,6 +15,14 @@ namespace {
 constexpr int64_t kTile = 512;
 constexpr int64_t kPiece = 65536;  // elements of a long line that one thread takes at a time
 
+// Blocks of halves become doubles and come from them in loops that are vectors at every level.
+void widened(double* to, const char* from, int dtype, int64_t n) {
+  cast_loop(dtype, ATLED_FLOAT64)(reinterpret_cast<char*>(to), sizeof(double), from, 2, n);
+}
+void narrowed(char* to, const double* from, int dtype, int64_t n) {
+  cast_loop(ATLED_FLOAT64, dtype)(to, 2, reinterpret_cast<const char*>(from), sizeof(double), n);
+}
+
 // m lines side by side, `step` elements from one element of a line to the next.
 template <class T, class F>
 void scan_tile(T* out, const T* in, int64_t n, int64_t step, int64_t m, ScanAcc<T> start) {
@@ -21,6 +30,15 @@ void scan_tile(T* out, const T* in, int64_t n, int64_t step, int64_t m, ScanAcc<
   const F f{};
   Acc acc[kTile];
   std::fill(acc, acc + m, start);
+  if constexpr (is_small_float<T>) {
+    double wide[kTile];
+    for (int64_t i = 0; i < n; ++i, in += step, out += step) {
+      widened(wide, reinterpret_cast<const char*>(in), dtype_of<T>, m);
+      for (int64_t j = 0; j < m; ++j) acc[j] = f(acc[j], wide[j]);
+      narrowed(reinterpret_cast<char*>(out), acc, dtype_of<T>, m);
+    }
+    return;
+  }
   for (int64_t i = 0; i < n; ++i, in += step, out += step)
     for (int64_t j = 0; j < m; ++j) {
       acc[j] = f(acc[j], static_cast<Acc>(in[j]));
@@ -36,6 +54,16 @@ ScanAcc<T> scan_line(T* out, const T* in, int64_t n, ScanAcc<T> before) {
   constexpr int kBlock = 8;
   const F f{};
   int64_t i = 0;
+  if constexpr (is_small_float<T>) {
+    double wide[kTile];
+    for (; i < n; i += kTile) {
+      const int64_t m = std::min(kTile, n - i);
+      widened(wide, reinterpret_cast<const char*>(in + i), dtype_of<T>, m);
+      before = scan_line<double, F>(out ? wide : nullptr, wide, m, before);
+      if (out) narrowed(reinterpret_cast<char*>(out + i), wide, dtype_of<T>, m);
+    }
+    return before;
+  }
   for (; i + kBlock <= n; i += kBlock) {
     Acc block[kBlock];
     block[0] = static_cast<Acc>(in[i]);

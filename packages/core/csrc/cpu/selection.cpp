@@ -45,8 +45,13 @@ void clamp(atled_frame* frame) {
   e.run(find_loop(table, promoted_dtype));
 }
 
-const LoopTable relu_loops = LoopTable().unary<Relu>(Integers{}).unary<Relu>(Floats{});
 // float16 and bfloat16 are compared and moved as they are, rather than widened.
+const LoopTable relu_loops = [] {
+  LoopTable t;
+  t[ATLED_FLOAT16] = ATLED_PICK(unary<uint16_t, uint16_t, HalfRelu<0x7C00>>);
+  t[ATLED_BFLOAT16] = ATLED_PICK(unary<uint16_t, uint16_t, HalfRelu<0x7F80>>);
+  return t.unary<Relu>(Integers{}).unary<Relu>(Floats{});
+}();
 const LoopTable relu_backward_loops = [] {
   LoopTable t;
   t[ATLED_FLOAT16] = ATLED_PICK(binary<uint16_t, uint16_t, uint16_t, HalfReluBackward<0x7C00>>);

@@ -266,6 +266,13 @@ struct Neg {
     return static_cast<T>(-a);
   }
 };
+// Of float16's or bfloat16's bits.
+struct HalfNeg {
+  ATLED_FN uint16_t operator()(uint16_t x) const { return static_cast<uint16_t>(x ^ 0x8000u); }
+};
+struct HalfAbs {
+  ATLED_FN uint16_t operator()(uint16_t x) const { return static_cast<uint16_t>(x & 0x7fffu); }
+};
 struct Positive {
   template <class T>
   ATLED_FN T operator()(T a) const {

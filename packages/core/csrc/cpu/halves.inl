@@ -1,0 +1,61 @@
+// Loops over float16 and bfloat16 that convert in registers, of one level: the body of a struct, included once for each.
+
+// n numbers side by side as float: converted into `room`, or one of them everywhere where the stride is 0.
+template <class T>
+ATLED_TARGET static void widen(float* room, const char* from, int64_t stride, int64_t n) {
+  int64_t i = 0;
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+  if constexpr (!std::is_same_v<T, float>)
+    if (stride == sizeof(T))
+      for (; i + 8 <= n; i += 8) ::atled::core::Avx2::load_eight(room + i, reinterpret_cast<const T*>(from) + i);
+#endif
+  for (; i < n; ++i) room[i] = *reinterpret_cast<const T*>(from + i * stride);
+}
+
+template <class T>
+ATLED_TARGET static void narrow(char* to, int64_t stride, const float* x, int64_t n) {
+  int64_t i = 0;
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+  if (stride == sizeof(T))
+    for (; i + 8 <= n; i += 8) ::atled::core::Avx2::store_eight(reinterpret_cast<T*>(to) + i, x + i);
+#endif
+  for (; i < n; ++i) *reinterpret_cast<T*>(to + i * stride) = T(x[i]);
+}
+
+// A and B are T, or float for a number, which has a stride of 0.
+template <class T, class A, class B, class F>
+ATLED_TARGET static void binary(void*, char* const* data, const int64_t* strides, int64_t n) {
+  const F f{};
+  const int64_t sa = strides[1], sb = strides[2];
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+  if (strides[0] == sizeof(T) && (sa == 0 || sa == sizeof(A)) && (sb == 0 || sb == sizeof(B))) {
+    T* r = reinterpret_cast<T*>(data[0]);
+    const A* x = reinterpret_cast<const A*>(data[1]);
+    const B* y = reinterpret_cast<const B*>(data[2]);
+    float a[8], b[8];  // which stay in registers
+    for (int k = 0; k < 8; ++k) a[k] = *x, b[k] = *y;
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+      float c[8];
+      if constexpr (std::is_same_v<A, T>)
+        if (sa != 0) ::atled::core::Avx2::load_eight(a, x + i);
+      if constexpr (std::is_same_v<B, T>)
+        if (sb != 0) ::atled::core::Avx2::load_eight(b, y + i);
+      for (int k = 0; k < 8; ++k) c[k] = f(a[k], b[k]);
+      ::atled::core::Avx2::store_eight(r + i, c);
+    }
+    for (; i < n; ++i) r[i] = T(f(static_cast<float>(x[sa ? i : 0]), static_cast<float>(y[sb ? i : 0])));
+    return;
+  }
+#endif
+  constexpr int64_t kBlock = 256;
+  float x[kBlock], y[kBlock];
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t m = n - i < kBlock ? n - i : kBlock;
+    widen<A>(x, data[1] + i * sa, sa, m);
+    widen<B>(y, data[2] + i * sb, sb, m);
+    ATLED_IVDEP
+    for (int64_t k = 0; k < m; ++k) x[k] = f(x[k], y[k]);
+    narrow<T>(data[0] + i * strides[0], strides[0], x, m);
+  }
+}
