@@ -7,7 +7,7 @@ import atled.core as at
 
 
 @pytest.mark.parametrize("dtype", [at.float64, at.float32, at.bfloat16])
-@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 17, 31, 32, 33])
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 17, 32, 79, 80])
 @pytest.mark.parametrize("rows", [1, 7, 8, 63, 64, 65, 130])
 def test_short_rows(rows: int, n: int, dtype: at.dtype) -> None:
     random = np.random.default_rng(rows * 100 + n)
@@ -28,7 +28,7 @@ def test_short_rows(rows: int, n: int, dtype: at.dtype) -> None:
     expect(ops.log_softmax_backward(grad, at.log_softmax(x, 1), 1), g - y * g.sum(1, keepdims=True))
 
 
-@pytest.mark.parametrize("n", [3, 10, 31])
+@pytest.mark.parametrize("n", [3, 10, 79])
 def test_short_rows_and_columns_give_the_same_bits(n: int) -> None:
     x = at.tensor(np.random.default_rng(n).standard_normal((100, n)).astype(np.float32))
     turned = x.T.contiguous()

@@ -49,7 +49,7 @@ void each_line(const atled_tensor* t, int64_t dim, int64_t& n, Rows&& rows, Colu
 }
 
 // Short rows are computed as columns, kSide of them beside each other, which fill vectors; sums have the same order.
-constexpr int64_t kShort = 32, kSide = 64;
+constexpr int64_t kShort = 80, kSide = 64;
 
 // Calls columns(in, m) with m rows of each input turned into columns, kSide elements from row to row; what it leaves in
 // the first of them becomes rows of out.

@@ -22,7 +22,7 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
     const T* from = in + begin;
     const int64_t m = end - begin;
     ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) made[j] = exp_below<T, T, F>(from[j], top);
+    for (int64_t j = 0; j < m; ++j) made[j] = kLog ? sum_part<F>(from[j], top) : exp_below<T, T, F>(from[j], top);
     for (i = 0; i + kLanes <= m; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] += made[i + k];
     for (int k = 0; i < m; ++i, ++k) lanes[k] += made[i];
@@ -61,7 +61,7 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
       T* to = out + i * step;
       ATLED_IVDEP
       for (int64_t j = 0; j < m; ++j) {
-        const T y = exp_below<T, T, F>(x[j], top[j]);
+        const T y = kLog ? sum_part<F>(x[j], top[j]) : exp_below<T, T, F>(x[j], top[j]);
         if constexpr (!kLog) to[j] = y;
         part[j] += y;
       }

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "functors/copy.h"
+#include "functors/float_math.h"
 
 namespace atled::core {
 
@@ -16,6 +17,21 @@ ATLED_FN Acc exp_below(X x, Acc top) {
   if constexpr (!std::is_same_v<T, Acc>) return y;
   const Acc back = d - a, lost = (a - (d - back)) - (top + back);
   return d >= std::numeric_limits<Acc>::lowest() ? y + y * lost : y;
+}
+
+// exp(x - top) as a part of a sum that is at least 1, of which only the logarithm counts: without what the difference
+// lost, and with 1e-38 for all that is less.
+template <class Exp, class T>
+ATLED_FN T sum_part(T x, T top) {
+  if constexpr (!std::is_same_v<T, float>) {
+    return Exp{}(x - top);
+  } else {
+    const float d = x - top, bounded = d < -87.0f ? -87.0f : d;
+    const fmath::Rounded k = fmath::rounded(bounded * fmath::kLog2e);
+    const float y = fmath::exp_near_zero((bounded - k.f * fmath::kLn2High) - k.f * fmath::kLn2Low);
+    const float scaled = bits_to_float(float_to_bits(y) + (static_cast<uint32_t>(k.n) << 23));
+    return d == d ? scaled : d;
+  }
 }
 
 // x - top - rest, rounded once.
