@@ -59,25 +59,38 @@ void backward_as(atled_frame* f) {
     for (int64_t i = 0; i < n; ++i) ++counts[static_cast<size_t>(index[i])];
   const T* g = data<T>(grad);
   T* out = data<T>(out_tensor(f));
-  // Half-precision sums are kept wide until the end.
+  std::fill(out, out + rows * dim, T(0));
+  // Half-precision sums are kept wide until the end, for the rows that are named alone: the one of row r is slots[r].
   std::vector<A> wide;
+  std::vector<int64_t> slots, named;
   A* sums;
   if constexpr (std::is_same_v<A, T>) {
-    std::fill(out, out + rows * dim, T(0));
     sums = out;
   } else {
-    wide.assign(static_cast<size_t>(rows * dim), A(0));
+    slots.assign(static_cast<size_t>(rows), -1);
+    for (int64_t i = 0; i < n; ++i) {
+      int64_t& slot = slots[static_cast<size_t>(index[i])];
+      if (slot >= 0) continue;
+      slot = static_cast<int64_t>(named.size());
+      named.push_back(index[i]);
+    }
+    wide.assign(named.size() * static_cast<size_t>(dim), A(0));
     sums = wide.data();
   }
+  const auto add = ATLED_PICK(accumulate_scaled<T, A>);
   parallel_for(dim, std::max<int64_t>(16, row_grain(n)), [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < n; ++i) {
-      if (index[i] == skip) continue;
-      const A scale = by_frequency ? A(1) / static_cast<A>(counts[static_cast<size_t>(index[i])]) : A(1);
-      for (int64_t j = begin; j < end; ++j) sums[index[i] * dim + j] += static_cast<A>(g[i * dim + j]) * scale;
+      const int64_t row = index[i];
+      if (row == skip) continue;
+      const A scale = by_frequency ? A(1) / static_cast<A>(counts[static_cast<size_t>(row)]) : A(1);
+      const int64_t to = slots.empty() ? row : slots[static_cast<size_t>(row)];
+      add(g + i * dim + begin, scale, sums + to * dim + begin, end - begin);
     }
   });
   if constexpr (!std::is_same_v<A, T>)
-    for (int64_t i = 0; i < rows * dim; ++i) out[i] = static_cast<T>(sums[i]);
+    for (size_t k = 0; k < named.size(); ++k)
+      for (int64_t j = 0; j < dim; ++j)
+        out[named[k] * dim + j] = static_cast<T>(wide[k * static_cast<size_t>(dim) + static_cast<size_t>(j)]);
 }
 
 void backward(atled_frame* f) {

@@ -146,6 +146,13 @@ ATLED_TARGET static void accumulate(const T* x, A* y, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += static_cast<A>(x[i]);
 }
 
+// y += x * scale
+template <class T, class A>
+ATLED_TARGET static void accumulate_scaled(const T* x, A scale, A* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += static_cast<A>(x[i]) * scale;
+}
+
 // ---- losses of pairs: f.value(x, y) and grad * scale * f.slope(x, y) ----
 
 template <class T, class F>
