@@ -36,6 +36,57 @@ def test_size_and_stride_by_name() -> None:
         x.size(axis=0)
 
 
+def test_a_size_is_a_tuple_that_counts() -> None:
+    size = at.ones(2, 3, 4).shape
+    assert isinstance(size, at.Size) and size == (2, 3, 4) and hash(size) == hash((2, 3, 4)) and size.numel() == 24
+    longer, further = size + (5,), (5,) + size  # noqa: RUF005
+    for made in (size[1:], size[::-1], longer, further, at.Size([2, np.int64(3)]), at.Size(), at.ones(2).size()):
+        assert type(made) is at.Size and made.numel() == np.prod(made, dtype=int)
+    assert size[::-2] == (4, 2) and further == (5, 2, 3, 4) and size[-1] == 4 and repr(size) == "(2, 3, 4)"
+    copied = pickle.loads(pickle.dumps(size))
+    assert type(copied) is at.Size and copied == size
+    assert at.Tensor(size).shape == size and at.Tensor((2, 3)).tolist() == [2, 3]
+    for wrong, message in (([1.5], "Size: expected ints, got float at position 0"), (3, "not iterable")):
+        with pytest.raises(TypeError, match=message):
+            at.Size(wrong)
+
+
+def test_memory_formats() -> None:
+    x = at.arange(120.0).reshape(2, 3, 4, 5)
+    last = x.contiguous(memory_format=at.channels_last)
+    assert last.stride() == (60, 1, 15, 3) and bool((last == x).all())
+    assert last.is_contiguous(memory_format=at.channels_last) and not last.is_contiguous()
+    assert not x.is_contiguous(memory_format=at.channels_last) and x.is_contiguous(memory_format=at.contiguous_format)
+    assert last.contiguous(memory_format=at.channels_last) is last and last.contiguous().stride() == x.stride()
+    volume = x.unsqueeze(0)
+    for made in (x.to(at.float64, memory_format=at.channels_last), x.clone(memory_format=at.channels_last), last + 1):
+        assert made.stride() == last.stride()
+    for made in (volume.clone(memory_format=at.channels_last_3d), volume.to(memory_format=at.channels_last_3d)):
+        assert made.stride() == np.moveaxis(np.empty((1, 3, 4, 5, 2), "b"), -1, 1).strides
+    for format, stride in (
+        (None, last.stride()),
+        (at.preserve_format, last.stride()),
+        (at.contiguous_format, x.stride()),
+    ):
+        assert at.zeros_like(last, memory_format=format).stride() == stride
+    assert at.empty(2, 3, 4, 5, memory_format=at.channels_last).stride() == last.stride()
+    assert repr(at.channels_last) == "atled.channels_last" and isinstance(at.preserve_format, at.memory_format)
+    assert all(pickle.loads(pickle.dumps(f)) is f for f in (at.contiguous_format, at.channels_last_3d))
+    with pytest.raises(
+        at.ShapeError, match=r"contiguous: expected 4 dimensions for atled.channels_last, got .* \(2,\)"
+    ):
+        at.ones(2).contiguous(memory_format=at.channels_last)
+    with pytest.raises(at.InvalidValueError, match="expected memory_format to be at.contiguous_format, .* got 'rows'"):
+        x.is_contiguous(memory_format="rows")
+
+
+def test_pytorchs_ways_to_make_and_fill() -> None:
+    x = at.ones(2, 3, dtype=at.float64)
+    for made, shape in ((x.new(), (0,)), (x.new(4, 5), (4, 5)), (x.new(x.size()), (2, 3)), (x.new((2, 3)), (2,))):
+        assert made.shape == shape and made.dtype == at.float64
+    assert x.new([7]).tolist() == [7] and x.copy_(3).tolist() == [[3] * 3] * 2 and x.copy_(True).sum().item() == 6
+
+
 def test_plain_attributes() -> None:
     x = matrix()
     assert x.layout is at.strided and repr(x.layout) == "atled.strided"

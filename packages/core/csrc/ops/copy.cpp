@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "dispatch/register.h"
@@ -11,9 +12,26 @@ void clone_rule(const atled_frame* frame, atled_spec* outs) {
   like_rule(frame, outs);
   const atled_value& format = frame->args[1];
   if (is_none(format) || std::strcmp(format.u.str, "preserve") == 0) return;
-  if (std::strcmp(format.u.str, "contiguous") != 0)
-    fail(ATLED_E_VALUE, "expected memory_format to be \"preserve\" or \"contiguous\", got \"%s\"", format.u.str);
-  outs[0].has_strides = 0;
+  const int last = std::strcmp(format.u.str, "channels_last") == 0      ? 4
+                   : std::strcmp(format.u.str, "channels_last_3d") == 0 ? 5
+                                                                        : 0;
+  if (!last && std::strcmp(format.u.str, "contiguous") != 0)
+    fail(ATLED_E_VALUE,
+         "expected memory_format to be \"preserve\", \"contiguous\", \"channels_last\" or \"channels_last_3d\", "
+         "got \"%s\"",
+         format.u.str);
+  atled_spec& out = outs[0];
+  out.has_strides = last != 0;
+  if (!last) return;
+  if (out.ndim != last) fail(ATLED_E_SHAPE, "expected %d dimensions for %s, got %d", last, format.u.str, out.ndim);
+  int64_t step = 1;
+  auto lay = [&](int d) {
+    out.strides[d] = step;
+    step *= std::max<int64_t>(out.shape[d], 1);
+  };
+  lay(1);
+  for (int d = last - 1; d > 1; --d) lay(d);
+  lay(0);
 }
 
 void to_copy_rule(const atled_frame* frame, atled_spec* outs) {
@@ -34,7 +52,7 @@ void define_copy() {
       {"core::zero_(Tensor(a!) input) -> Tensor", "Writes 0 into every element of input.", nullptr, ATLED_OP_FLOAT8});
   define({"core::clone(Tensor input, *, str? memory_format=None) -> Tensor",
           "A copy of input. The order of its dimensions in memory is kept, or row-major with "
-          "memory_format=\"contiguous\".",
+          "memory_format=\"contiguous\"; \"channels_last\" and \"channels_last_3d\" are PyTorch's.",
           shape<clone_rule>, ATLED_OP_ELEMENTWISE | ATLED_OP_FLOAT8});
   define({"core::to_copy(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A copy of input in another dtype or on another device.", shape<to_copy_rule>,

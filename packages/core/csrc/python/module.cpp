@@ -340,7 +340,7 @@ NB_MODULE(_core, m) {
   PyObject* module = m.ptr();
   if (!init_errors(module)) rethrow();
   bind_objects(m);
-  if (!init_tensor_type(module) || !init_op_type(module)) rethrow();
+  if (!init_size_type(module) || !init_tensor_type(module) || !init_op_type(module)) rethrow();
   check_or_raise(register_builtin_ops());
   if (!add_methods()) rethrow();
   if (PyModule_AddFunctions(module, construct_methods) < 0 || PyModule_AddFunctions(module, interop_methods) < 0 ||

@@ -31,7 +31,7 @@ struct PyOp {
 };
 
 PyTypeObject* op_type = nullptr;
-PyObject *key_out, *key_requires_grad, *key_pin_memory, *key_layout, *key_atled_call;
+PyObject *key_out, *key_requires_grad, *key_pin_memory, *key_layout, *key_memory_format, *key_atled_call;
 
 bool same_name(PyObject* a, PyObject* b) { return a == b || PyUnicode_Compare(a, b) == 0; }
 
@@ -211,6 +211,12 @@ PyObject* with(PyObject* result, PyObject* wanted, const char* method) {
   return truth > 0 ? PyObject_CallMethod(result, method, nullptr) : nullptr;
 }
 
+const char* const kContiguous = "core::contiguous";
+
+bool is_number(PyObject* object) { return PyLong_Check(object) || PyFloat_Check(object) || PyComplex_Check(object); }
+
+PyObject* borrowed(const atled_value& tensor) { return wrap(Tensor::borrow(tensor.u.tensor).release()); }
+
 PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   PyOp* self = reinterpret_cast<PyOp*>(callable);
   const Op* op = self->op;
@@ -219,7 +225,7 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
   atled_value values[32], outs[8];
   Scratch scratch;
   uint32_t flags = self->flags;
-  PyObject *out = nullptr, *requires_grad = nullptr, *pin_memory = nullptr;
+  PyObject *out = nullptr, *requires_grad = nullptr, *pin_memory = nullptr, *memory_format = nullptr;
   uint32_t seen = 0;  // a bit per argument
 
   auto take = [&](int i, PyObject* object) -> int {
@@ -233,6 +239,9 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
   // With a foreign object among the arguments, that one handles the call; else the error says what was wrong.
   auto failed = [&](int status, int i, PyObject* object) -> PyObject* {
     if (status < 0) return nullptr;
+    // PyTorch's x.copy_(3).
+    if (i == 1 && op->qualified == "core::copy_" && nargs && is_number(object))
+      return PyObject_CallMethod(args[0], "fill_", "O", object);
     bool handled = false;
     PyObject* result = foreign_call(self, args, nargs, kwnames, &handled);
     return handled ? result : wrong_type(self, i, object);
@@ -309,6 +318,10 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
           if (!expect_strided(op->name, object)) return nullptr;
           continue;
         }
+        if (same_name(key, key_memory_format) && (op->traits & ATLED_OP_FACTORY || op->qualified == kContiguous)) {
+          memory_format = object == Py_None ? nullptr : object;
+          continue;
+        }
         return raise(ATLED_E_ARGUMENT, op->name, "got an unexpected argument %s; its signature is %s",
                      PyUnicode_AsUTF8AndSize(key, nullptr), signature(self).c_str());
       }
@@ -339,8 +352,10 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
     if (values[0].tag != ATLED_TENSOR) return wrong_type(self, 0, args[0]);
     outs[0] = values[0];
   }
+  if (memory_format && op->qualified == kContiguous) return in_format(borrowed(values[0]), memory_format);
   if (call(op, flags, values, outs) != ATLED_OK) return raise();
   PyObject* result = results(self, outs);
+  if (memory_format) result = in_format(result, memory_format);
   if (pin_memory) result = with(result, pin_memory, "pin_memory");
   return requires_grad ? with(result, requires_grad, "requires_grad_") : result;
 }
@@ -541,11 +556,18 @@ PyObject* call_values(const Op* op, uint32_t flags, atled_value* args, atled_val
   return object;
 }
 
+PyObject* in_format(PyObject* result, PyObject* memory_format) {
+  const Ref plain(result);
+  Ref function = plain ? import_function("atled.core._methods", "in_format") : Ref();
+  return function ? PyObject_CallFunctionObjArgs(function.get(), result, memory_format, nullptr) : nullptr;
+}
+
 bool init_op_type(PyObject* module) {
   key_out = PyUnicode_InternFromString("out");
   key_requires_grad = PyUnicode_InternFromString("requires_grad");
   key_pin_memory = PyUnicode_InternFromString("pin_memory");
   key_layout = PyUnicode_InternFromString("layout");
+  key_memory_format = PyUnicode_InternFromString("memory_format");
   key_atled_call = PyUnicode_InternFromString("__atled_call__");
   op_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&op_spec));
   return op_type && PyModule_AddObjectRef(module, "Op", reinterpret_cast<PyObject*>(op_type)) == 0;

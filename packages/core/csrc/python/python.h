@@ -66,6 +66,14 @@ PyObject* wrap(atled_tensor* t);
 // Adds the op callables that are methods to Tensor.
 bool add_methods();
 
+// result, which is given away and may be NULL, in one of PyTorch's memory formats.
+PyObject* in_format(PyObject* result, PyObject* memory_format);
+
+// ---- size_type.cpp ----
+bool init_size_type(PyObject* module);
+bool is_size(PyObject* o);
+PyObject* size_object(int n, const int64_t* items);
+
 // ---- tensor_data.cpp ----
 PyObject* get_data(PyObject* self, void*);
 int set_data(PyObject* self, PyObject* source, void*);

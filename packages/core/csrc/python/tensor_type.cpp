@@ -48,12 +48,14 @@ void tensor_dealloc(PyObject* o) {
   Py_DECREF(type);
 }
 
-// What Tensor(...) makes of anything but one tensor, as PyTorch's old constructor: memory of a size given by ints, or
-// data as numbers of the default dtype.
+bool is_loose_size(PyObject* o) { return (PyLong_Check(o) && !PyBool_Check(o)) || is_size(o); }
+
+// What Tensor(...) makes of anything but one tensor, as PyTorch's old constructor: memory of a size given by ints or by
+// a Size, or data as numbers of the default dtype.
 Ref constructed(PyObject* args, PyObject* data) {
   bool sizes = !data || PyTuple_Size(args) > 1;
   for (Py_ssize_t i = 0; i < PyTuple_Size(args) && !PyErr_Occurred(); ++i)
-    sizes = (sizes || i == 0) && PyLong_Check(PyTuple_GetItem(args, i)) && !PyBool_Check(PyTuple_GetItem(args, i));
+    sizes = (sizes || i == 0) && is_loose_size(PyTuple_GetItem(args, i));
   if (sizes) {
     Ref empty = import_function("atled.core", "empty"), none(data ? nullptr : Py_BuildValue("(i)", 0));
     return Ref(empty ? PyObject_CallObject(empty.get(), data ? args : none.get()) : nullptr);
@@ -307,7 +309,7 @@ PyObject* ints_tuple(int n, const int64_t* items) {
   return tuple;
 }
 
-PyObject* get_shape(PyObject* o, void*) { return ints_tuple(tensor_of(o)->dl.ndim, tensor_of(o)->dl.shape); }
+PyObject* get_shape(PyObject* o, void*) { return size_object(tensor_of(o)->dl.ndim, tensor_of(o)->dl.shape); }
 PyObject* get_ndim(PyObject* o, void*) { return PyLong_FromLong(tensor_of(o)->dl.ndim); }
 PyObject* get_dtype(PyObject* o, void*) { return dtype_object(tensor_of(o)->dtype); }
 PyObject* get_device(PyObject* o, void*) { return device_object(tensor_of(o)->dl.device); }
@@ -345,7 +347,7 @@ PyObject* matrix_transposed(PyObject* o, void*) {
 }
 
 PyGetSetDef tensor_getset[] = {
-    {"shape", get_shape, nullptr, "Sizes of the dimensions, a tuple of ints.", nullptr},
+    {"shape", get_shape, nullptr, "Sizes of the dimensions, a tuple of ints with a method numel.", nullptr},
     {"ndim", get_ndim, nullptr, "Number of dimensions.", nullptr},
     {"dtype", get_dtype, nullptr, "Type of the elements.", nullptr},
     {"device", get_device, nullptr, "Where the elements are.", nullptr},
@@ -392,7 +394,14 @@ PyObject* method_stride(PyObject* o, PyObject* args, PyObject* kwargs) {
 }
 PyObject* method_numel(PyObject* o, PyObject*) { return PyLong_FromLongLong(numel(tensor_of(o))); }
 PyObject* method_item(PyObject* o, PyObject*) { return item(tensor_of(o)); }
-PyObject* method_is_contiguous(PyObject* o, PyObject*) { return PyBool_FromLong(is_contiguous(tensor_of(o))); }
+PyObject* method_is_contiguous(PyObject* o, PyObject* args, PyObject* kwargs) {
+  if (!kwargs && PyTuple_Size(args) == 0) return PyBool_FromLong(is_contiguous(tensor_of(o)));
+  static const char* names[] = {"memory_format", nullptr};
+  PyObject* format = nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:is_contiguous", const_cast<char**>(names), &format)) return nullptr;
+  Ref ask = import_function("atled.core._methods", "is_in_format");
+  return ask ? PyObject_CallFunctionObjArgs(ask.get(), o, format, nullptr) : nullptr;
+}
 PyObject* method_data_ptr(PyObject* o, PyObject*) {
   return readable(tensor_of(o), "data_ptr") ? PyLong_FromVoidPtr(tensor_of(o)->dl.data) : nullptr;
 }
@@ -468,7 +477,7 @@ PyObject* converted_in_background(PyObject* o, PyObject* dtype, PyObject* device
 }
 
 PyObject* method_to(PyObject* o, PyObject* args, PyObject* kwargs) {
-  PyObject *dtype = nullptr, *device = nullptr;
+  PyObject *dtype = nullptr, *device = nullptr, *format = nullptr;
   Ref other_dtype, other_device;
   int copy = 0, background = 0, flags = 0;
   for (Py_ssize_t i = 0; i < PyTuple_Size(args); ++i) {
@@ -498,12 +507,15 @@ PyObject* method_to(PyObject* o, PyObject* args, PyObject* kwargs) {
       copy = PyObject_IsTrue(given);
     else if (!strcmp(name, "non_blocking"))
       background = PyObject_IsTrue(given);
+    else if (!strcmp(name, "memory_format"))
+      format = given == Py_None ? nullptr : given;
     else
       return raise(ATLED_E_ARGUMENT, "to",
-                   "got an unexpected argument %s; it takes dtype, device, copy and non_blocking", name);
+                   "got an unexpected argument %s; it takes dtype, device, copy, non_blocking and memory_format", name);
   }
   if (copy < 0 || background < 0) return nullptr;
-  return (background ? converted_in_background : converted)(o, dtype, device, copy != 0);
+  PyObject* result = (background ? converted_in_background : converted)(o, dtype, device, copy != 0);
+  return format ? in_format(result, format) : result;
 }
 
 template <int kDtype>
@@ -542,7 +554,8 @@ PyMethodDef tensor_methods[] = {
      "numpy(*, force=False): a NumPy array over the same memory; by force also of a tensor that requires grad, or, as "
      "a "
      "copy, of one on another device."},
-    {"is_contiguous", method_is_contiguous, METH_NOARGS, "True when the elements lie in row-major order without gaps."},
+    {"is_contiguous", method(method_is_contiguous), METH_VARARGS | METH_KEYWORDS,
+     "True when the elements lie in row-major order without gaps, or in that of memory_format."},
     {"is_floating_point", method_is_floating, METH_NOARGS, "True for float16, bfloat16, float32, float64 and float8."},
     {"is_complex", method_is_complex, METH_NOARGS, "True for complex64 and complex128."},
     {"data_ptr", method_data_ptr, METH_NOARGS, "Address of element 0."},

@@ -14,7 +14,12 @@ from atled.core import _core, _methods, _ops, _overloads, _tensor
 from atled.core._core import *  # noqa: F403
 from atled.core._core import __version__ as __version__
 from atled.core._core import default_generator as default_generator
+from atled.core._methods import channels_last as channels_last
+from atled.core._methods import channels_last_3d as channels_last_3d
+from atled.core._methods import contiguous_format as contiguous_format
 from atled.core._methods import layout as layout
+from atled.core._methods import memory_format as memory_format
+from atled.core._methods import preserve_format as preserve_format
 from atled.core._methods import strided as strided
 from atled.core._ops import ops as ops
 from atled.core._overloads import atleast_1d as atleast_1d

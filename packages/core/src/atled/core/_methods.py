@@ -34,6 +34,30 @@ class layout:
 
 strided = layout("strided")
 
+
+class memory_format(str):
+    """In which order a tensor's dimensions lie in memory: ``at.contiguous_format`` and its like, with PyTorch's names.
+
+    ``contiguous_format`` is row-major order, ``preserve_format`` the order that an argument has; ``channels_last`` has
+    the second of four dimensions innermost, ``channels_last_3d`` that of five.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"atled.{self.__reduce__()}"
+
+    def __reduce__(self) -> str:
+        return str(self) if self.startswith("channels") else f"{self}_format"
+
+
+contiguous_format = memory_format("contiguous")
+preserve_format = memory_format("preserve")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+# The dimensions, the outermost in memory first.
+_ORDERS = {channels_last: (0, 2, 3, 1), channels_last_3d: (0, 2, 3, 4, 1)}
+
 # PyTorch's old names of tensor types.
 _TYPES = {
     "float32": "FloatTensor",
@@ -167,6 +191,40 @@ def type(self: _core.Tensor, dtype: _core.dtype | str | None = None, non_blockin
     raise _core.InvalidValueError(f"type: expected a dtype or a name such as 'atled.FloatTensor', got {dtype!r}")
 
 
+# ---- memory formats ----
+
+
+def _in_order(function: str, self: _core.Tensor, format: memory_format) -> tuple[_core.Tensor, tuple[int, ...]]:
+    """The view whose dimensions are in a format's order, and the dimensions of the way back."""
+    if format == contiguous_format:
+        return self, ()
+    order = _ORDERS.get(format)
+    if order is None:
+        expected = "at.contiguous_format, at.channels_last or at.channels_last_3d"
+        raise _core.InvalidValueError(f"{function}: expected memory_format to be {expected}, got {format!r}")
+    if self.ndim != len(order):
+        raise _core.ShapeError(
+            f"{function}: expected {len(order)} dimensions for {format!r}, got a tensor of shape {self.shape}"
+        )
+    back = (0, len(order) - 1, *range(1, len(order) - 1))
+    return self.permute(order), back
+
+
+def is_in_format(self: _core.Tensor, format: memory_format) -> bool:
+    """Whether the elements lie in a format's order without gaps: ``is_contiguous(memory_format=)``."""
+    return _in_order("is_contiguous", self, format)[0].is_contiguous()
+
+
+def in_format(self: _core.Tensor, format: memory_format) -> _core.Tensor:
+    """The tensor itself where it lies in memory as a format says, else a copy that does."""
+    if format == preserve_format:
+        return self
+    view, back = _in_order("contiguous", self, format)
+    if not back:
+        return self.contiguous()
+    return self if view.is_contiguous() else view.contiguous().permute(back)
+
+
 # ---- others like it ----
 
 
@@ -211,6 +269,17 @@ def record_stream(self: _core.Tensor, stream: Any) -> None:
     from atled.core.cuda._interop import record_stream
 
     record_stream(self, stream)
+
+
+def new(self: _core.Tensor, *args: Any) -> _core.Tensor:
+    """A tensor with this one's dtype and device: of data, or uninitialised for sizes (loose ints or an ``at.Size``).
+
+    PyTorch's old name of `new_tensor` and `new_empty`.
+    """
+    if len(args) == 1 and not isinstance(args[0], (int, _core.Size)):
+        return self.new_tensor(args[0])
+    size = args[0] if args and isinstance(args[0], _core.Size) else args or (0,)
+    return ops.core.empty(size, dtype=self.dtype, device=self.device)  # type: ignore[no-any-return]
 
 
 def new_tensor(
@@ -410,6 +479,7 @@ _METHODS = (
     *(
         pin_memory,
         record_stream,
+        new,
         new_tensor,
         new_empty_strided,
         index,

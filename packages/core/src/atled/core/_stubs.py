@@ -32,7 +32,7 @@ from typing import Any
 
 from . import _core as _core
 {modules}from ._core import Scalar as Scalar
-from ._core import _bool, _device, _dtype, _float, _int, _layout, _str
+from ._core import _bool, _device, _dtype, _float, _int, _layout, _memory_format, _str
 from ._ops import ops as ops
 
 __version__: _str
@@ -59,7 +59,8 @@ _NAMESPACE_HEADER = '''\
 from collections.abc import Sequence
 from typing import NamedTuple, overload
 
-from ._core import Generator, Scalar, Tensor, _bool, _device, _dtype, _float, _int, _layout, _str{results}
+from ._core import _bool, _device, _dtype, _float, _int, _layout, _memory_format, _str
+from ._core import Generator, Scalar, Tensor{results}
 {own}
 '''
 
@@ -111,6 +112,7 @@ def _parameters(op: OpReference, method: bool, variadic: bool, inplace: bool) ->
         extra.append(f"out: {several if len(op.results) > 1 else 'Tensor'} | None = None")
     if "factory" in op.traits:
         extra += ["requires_grad: _bool = False", "pin_memory: _bool = False", "layout: _layout | None = None"]
+        extra.append("memory_format: _memory_format | None = None")
     extra += (f"{name}: {argument.annotation} = {argument.default}" for name, argument in op.synonyms)
     if extra and not starred:
         parts.append("*")
