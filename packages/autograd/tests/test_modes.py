@@ -138,3 +138,17 @@ def test_anomaly_mode_lets_nan_pass_that_comes_from_outside() -> None:
         y = (x * 2).exp() + x
         (x * 3).sum().backward()
     assert y.isnan().tolist() == [True, False] and x.grad.tolist() == [3, 3]
+
+
+def test_the_names_are_cores_too() -> None:
+    assert at.no_grad is no_grad and at.autograd is autograd and at.func.grad and at.utils.checkpoint.checkpoint
+    x = at.ones(2, requires_grad=True)
+
+    @at.no_grad()
+    def twice() -> at.Tensor:
+        return x * 2
+
+    with at.set_grad_enabled(False), at.enable_grad():
+        assert at.is_grad_enabled() and not twice().requires_grad
+    with at.inference_mode():
+        assert at.is_inference_mode_enabled()

@@ -16,6 +16,7 @@ OPS = [op for op in _core.ops() if op.ns in NAMESPACES and ">>>" in op.doc]
 MODULES = (
     *("_printing", "_serialization", "_registry", "_paths", "_reference", "multiprocessing"),
     *("_dtypes", "_functions", "_settings", "_overloads", "array_api"),
+    *("accelerator", "backends"),
 )
 
 

@@ -161,8 +161,9 @@ def test_subnormal_numbers_can_be_flushed_on_every_thread() -> None:
 def test_settings_are_kept() -> None:
     assert at.get_float32_matmul_precision() == "highest"
     at.set_float32_matmul_precision("high")
-    assert at.get_float32_matmul_precision() == "high"
-    at.set_float32_matmul_precision("highest")
+    assert at.get_float32_matmul_precision() == "high" and at.backends.cuda.matmul.allow_tf32
+    at.backends.cuda.matmul.allow_tf32 = False
+    assert at.get_float32_matmul_precision() == "highest"
     with pytest.raises(at.InvalidValueError, match="one of highest, high, medium, got 'low'"):
         at.set_float32_matmul_precision("low")
     at.use_deterministic_algorithms(True, warn_only=True)

@@ -204,10 +204,27 @@ def test_functions_of_modules_are_handed_out(
     assert at.cuda.zing() == "zing!"
     del at.cuda.__dict__["zing"]
     monkeypatch.setattr(_registry, "_choose", lambda group, name: None)
-    with pytest.raises(AttributeError, match=r"core.cuda.make_graphed_callables comes with atled-autograd, .*pip inst"):
-        _registry.module_function("cuda", "make_graphed_callables")
+    for path in ("cuda.make_graphed_callables", "no_grad", "utils.checkpoint"):
+        with pytest.raises(
+            AttributeError, match=rf"core\.{path} comes with atled-autograd, .*pip install atled-autogr"
+        ):
+            _registry.module_function(path)
     with pytest.raises(AttributeError, match=r"module 'atled.core.cuda' has no attribute 'zing'"):
         _ = at.cuda.zing
+
+
+@pytest.mark.parametrize("path", ["zing", "utils.zing", "backends.zing"])
+def test_what_add_ons_put_into_core_itself(make_distribution: MakeDistribution, path: str) -> None:
+    make_distribution(
+        "dist-a", {"atled.functions": {path: "plugin_a:zing"}}, {"plugin_a": "def zing(): return 'zing!'"}
+    )
+    module, _, name = path.rpartition(".")
+    owner = getattr(at, module) if module else at
+    assert getattr(owner, name)() == "zing!"
+    del owner.__dict__[name]
+    _registry.refresh()
+    with pytest.raises(AttributeError, match=f"module '{owner.__name__}' has no attribute 'other'"):
+        _ = owner.other
 
 
 def test_tensor_attributes_are_handed_out(make_distribution: MakeDistribution) -> None:

@@ -88,17 +88,20 @@ _LAZY = {
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 # Likewise, whole.
-_MODULES = ("amp", "array_api", "cuda", "fft", "linalg", "multiprocessing", "special")
+_MODULES = ("accelerator", "amp", "array_api", "backends", "cuda", "fft", "linalg", "multiprocessing", "special", "utils")
 
 
 def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF and name not in _MODULES:
-        raise AttributeError(f"module 'atled.core' has no attribute {name!r}")
     import importlib
 
     if name in _MODULES:
         return importlib.import_module(f"atled.core.{name}")
-    found = getattr(importlib.import_module(f"atled.core.{_MODULE_OF[name]}"), name)
+    if name in _MODULE_OF:
+        found = getattr(importlib.import_module(f"atled.core.{_MODULE_OF[name]}"), name)
+    elif name.startswith("_"):  # also a module that is about to be imported
+        raise AttributeError(f"module 'atled.core' has no attribute {name!r}")
+    else:  # what other wheels put here, such as no_grad
+        found = importlib.import_module("atled.core._registry").module_function(name)
     globals()[name] = found
     return found
 

@@ -53,11 +53,17 @@ _HINTS: dict[str, dict[str, str]] = {
         "atled-autograd",
     ),
     "atled.functions": {
-        "cuda.make_graphed_callables": "atled-autograd",
+        **dict.fromkeys(("no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled"), "atled-autograd"),
+        **dict.fromkeys(("inference_mode", "is_inference_mode_enabled"), "atled-autograd"),
+        **dict.fromkeys(("autograd", "func", "utils.checkpoint", "cuda.make_graphed_callables"), "atled-autograd"),
+        **dict.fromkeys(("nn", "backends.cudnn"), "atled-nn"),
+        "optim": "atled-optim",
+        "utils.data": "atled-data",
+        "distributed": "atled-distributed",
         "amp.GradScaler": "atled-optim",
         **dict.fromkeys(
             (
-                *("amp.autocast", "amp.custom_bwd", "amp.custom_fwd", "amp.get_autocast_dtype"),
+                *("autocast", "amp.autocast", "amp.custom_bwd", "amp.custom_fwd", "amp.get_autocast_dtype"),
                 *("amp.is_autocast_available", "amp.is_autocast_cache_enabled", "amp.is_autocast_enabled"),
             ),
             "atled-autograd",
@@ -191,6 +197,11 @@ def hint(group: str, name: str) -> str | None:
     return _HINTS.get(group, {}).get(name)
 
 
+def known_names(group: str) -> set[str]:
+    """The names of a group that have a `hint`."""
+    return set(_HINTS.get(group, {}))
+
+
 def missing(group: str, name: str, what: str) -> str:
     """The sentence about a name that nothing provides; `what` is how its user calls it (``Tensor.backward``)."""
     if requirement := hint(group, name):
@@ -312,16 +323,17 @@ def tensor_attribute(name: str) -> object:
     raise AttributeError(f"'Tensor' object has no attribute {name!r}")
 
 
-def module_function(module: str, name: str) -> object:
-    """What an add-on puts into a module of core's, ``amp`` or ``cuda``.
+def module_function(path: str) -> object:
+    """What an add-on puts into atled.core (``no_grad``) or a module of it (``utils.data``).
 
-    AttributeError, saying what to install, when none does.
+    AttributeError, saying what to install, when nothing provides it.
     """
+    module, _, name = f"atled.core.{path}".rpartition(".")
     if not name.startswith("_"):
-        found = _load_or_hint("atled.functions", f"{module}.{name}", f"atled.core.{module}.{name}")
+        found = _load_or_hint("atled.functions", path, f"{module}.{name}")
         if found is not None:
             return found
-    raise AttributeError(f"module 'atled.core.{module}' has no attribute {name!r}")
+    raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
 def _load_or_hint(group: str, name: str, shown: str) -> object | None:

@@ -78,6 +78,16 @@ def python_names() -> dict[str, str]:
     return found
 
 
+def addon_names() -> Iterator[str]:
+    """The import lines of what other wheels put into atled.core; what they define is unknown without them."""
+    registry = importlib.import_module("atled.core._registry")
+    for name in sorted(registry.known_names("atled.functions")):
+        if "." not in name:
+            home = registry.hint("atled.functions", name).replace("-", ".").removesuffix(f".{name}")
+            unknown = "# type: ignore[attr-defined, import-not-found, unused-ignore]"
+            yield f"from {home} import {name} as {name}  {unknown}\n"
+
+
 def import_built(module_dir: Path) -> tuple[Any, Any]:
     """The modules _core and _reference, from a build that is not installed (so without atled.core's __init__)."""
     for name in ("atled", "atled.core"):
@@ -194,7 +204,8 @@ def init_stub(ops: list[OpReference], taken: Iterable[str], namespaces: Iterable
     modules = "".join(f"from . import {name} as {name}\n" for name in namespaces)
     header = _HEADER.replace("from typing import Any\n", overload).replace("{modules}", modules)
     header, constants = header.split("\n\n__version__")
-    return f"{header}\n{''.join(sorted(python.values()))}{''.join(imported)}\n__version__{constants}\n{''.join(parts)}"
+    imports = [*sorted(python.values()), *addon_names(), *imported]
+    return f"{header}\n{''.join(imports)}\n__version__{constants}\n{''.join(parts)}"
 
 
 def main() -> None:
@@ -209,7 +220,9 @@ def main() -> None:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     further = [name for name in reference.NAMESPACES if name != "core"]
     arguments.output.write_text(
-        init_stub(ops, set(dir(core)), ["amp", "array_api", "cuda", "multiprocessing", *further])
+        init_stub(
+            ops, set(dir(core)), ["accelerator", "amp", "array_api", "backends", "cuda", "multiprocessing", "utils", *further]
+        )
     )
     for name in further:
         text = namespace_stub(name, reference.describe_all(core.ops(), name))

@@ -13,6 +13,6 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     from atled.core import _registry
 
-    found = _registry.module_function("amp", name)
+    found = _registry.module_function(f"amp.{name}")
     globals()[name] = found
     return found

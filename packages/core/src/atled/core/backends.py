@@ -1,0 +1,61 @@
+"""Settings of what computes, with the names of ``torch.backends``.
+
+``backends.cudnn`` is `atled.nn.backends.cudnn` and comes with atled-nn.
+
+>>> import atled.core as at
+>>> at.backends.cuda.matmul.allow_tf32
+False
+>>> at.backends.mps.is_available()
+False
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atled.core import _settings
+
+
+class _MatrixProducts:
+    """What products of matrices on a GPU may do."""
+
+    # Permissions that are not made use of: sums of halves are float32.
+    allow_fp16_reduced_precision_reduction = True
+    allow_bf16_reduced_precision_reduction = True
+
+    @property
+    def allow_tf32(self) -> bool:
+        """Whether factors of float32 may round to TensorFloat-32: another name of `set_float32_matmul_precision`."""
+        return _settings.get_float32_matmul_precision() != "highest"
+
+    @allow_tf32.setter
+    def allow_tf32(self, value: bool) -> None:
+        _settings.set_float32_matmul_precision("high" if value else "highest")
+
+
+class cuda:
+    """GPUs of NVIDIA."""
+
+    #: ``matmul.allow_tf32`` says whether products of float32 matrices may be less exact and faster.
+    matmul = _MatrixProducts()
+
+
+class mps:
+    """GPUs of Apple, which no wheel computes on."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """False."""
+        return False
+
+    @staticmethod
+    def is_built() -> bool:
+        """False."""
+        return False
+
+
+def __getattr__(name: str) -> Any:
+    from atled.core import _registry
+
+    found = globals()[name] = _registry.module_function(f"backends.{name}")
+    return found
