@@ -39,6 +39,15 @@ KEYS = [
 ]
 
 
+def test_an_attribute_may_become_a_module_or_a_parameter() -> None:
+    block = Block()
+    block.extra = block.last = None
+    block.extra, block.last = nn.Linear(2, 2), nn.Parameter(at.ones(1))
+    assert {"extra", "first"} <= set(dict(block.named_children())) and "last" in block.state_dict()
+    with pytest.raises(KeyError, match="attribute 'training' exists already; assign to it, or delete it first"):
+        block.register_module("training", nn.ReLU())
+
+
 def test_what_belongs_to_a_module() -> None:
     block = Block()
     assert list(dict(block.named_parameters())) == ["scale", "first.weight", "first.bias", "norm.weight", "norm.bias"]
@@ -173,6 +182,15 @@ def test_sharing_memory_between_processes() -> None:
     assert type(received.scale) is nn.Parameter
 
 
+def test_memory_formats() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
+    expected = model.eval()(at.ones(1, 2, 5, 5))
+    model.to(at.float64, memory_format=at.channels_last)
+    weight, x = model[0].weight, at.ones(1, 2, 5, 5, dtype=at.float64).contiguous(memory_format=at.channels_last)
+    assert weight.is_contiguous(memory_format=at.channels_last) and not weight.is_contiguous()
+    np.testing.assert_allclose(model(x).detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_module_without_memory() -> None:
     pytest.importorskip("atled.autograd")
     with at.device("meta"):
@@ -204,6 +222,42 @@ def test_hooks_run_in_order_and_can_be_removed() -> None:
     after.remove()
     after.remove()
     assert layer(at.tensor(1.0)).item() == 1
+
+
+class Counted(nn.Linear):
+    """Keeps a number in its state, and knows an old name of its weight."""
+
+    count = 0
+
+    def get_extra_state(self) -> Any:
+        return {"count": self.count}
+
+    def set_extra_state(self, state: Any) -> None:
+        self.count = state["count"]
+
+    def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
+        if f"{prefix}w" in state:
+            state[f"{prefix}weight"] = state.pop(f"{prefix}w")
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+def test_state_dicts_pass_hooks_and_methods() -> None:
+    model, calls = nn.Sequential(Counted(1, 1)), list[Any]()
+    model[0].count = 3
+    model.register_state_dict_pre_hook(lambda module, prefix, keep_vars: calls.append((prefix, keep_vars)))
+    model[0].register_state_dict_post_hook(lambda module, state, prefix, _: state.update({f"{prefix}note": 1}))
+    state = model.state_dict()
+    assert list(state) == ["0.weight", "0.bias", "0._extra_state", "0.note"] and calls == [("", False)]
+    state["0.w"] = state.pop("0.weight") + 1
+    other = nn.Sequential(Counted(1, 1))
+    with pytest.raises(nn.StateDictError, match="unexpected keys: 0.note"):
+        other.load_state_dict(state)
+    assert other[0].count == 0
+    with other.register_load_state_dict_pre_hook(lambda module, state, prefix, *_: state.pop("0.note")):
+        assert not any(other.load_state_dict(state))
+    assert other[0].count == 3 and other[0].weight.item() == model[0].weight.item() + 1
+    other.register_load_state_dict_post_hook(lambda module, keys: keys.unexpected_keys.remove("0.note"))
+    assert not any(other.load_state_dict(state)) and "0.note" in state
 
 
 def test_always_called_hooks_run_after_an_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,3 +83,40 @@ def test_frozen_parameters_have_no_gradient() -> None:
     model(at.ones(1, 2)).sum().backward()
     assert model[0].weight.grad is None
     assert model[1].weight.grad is not None
+
+
+def test_backward_hooks() -> None:
+    pytest.importorskip("atled.autograd")
+    rows = np.random.default_rng(0).standard_normal((4, 3)).astype("f")
+    layer, seen = nn.Linear(3, 2), list[Any]()
+    before = layer.register_full_backward_pre_hook(lambda module, out: (out[0] * 2,))
+
+    def after(module: nn.Module, into: Any, out: Any) -> Any:
+        seen.append((into, out))
+        return None if into[0] is None else (into[0] * 3,)
+
+    layer.register_full_backward_hook(after)
+    x = at.tensor(rows, requires_grad=True)
+    layer(x).sum().backward()
+    ((into, out),) = seen
+    W = layer.weight.detach().numpy()
+    np.testing.assert_array_equal(out[0].numpy(), np.full((4, 2), 2))
+    np.testing.assert_allclose(into[0].numpy(), np.full((4, 2), 2) @ W, rtol=1e-5)
+    np.testing.assert_allclose(x.grad.numpy(), np.full((4, 2), 6) @ W, rtol=1e-5)
+    np.testing.assert_allclose(layer.weight.grad.numpy(), np.tile(2 * rows.sum(0), (2, 1)), rtol=1e-5)
+    before.remove()
+    layer(x.detach()).sum().backward()  # nothing before the module is learnt
+    assert seen[1][0] == (None,) and seen[1][1][0].sum().item() == 8
+    with at.no_grad():
+        layer(x)
+    layer.register_full_backward_hook(lambda module, into, out: (None, None))
+    with pytest.raises(at.ArgumentError, match="backward hook: expected None or 1 gradients, got 2"):
+        layer(x).sum().backward()
+
+
+def test_what_follows_a_hook_may_work_in_place() -> None:
+    pytest.importorskip("atled.autograd")
+    model, shapes = nn.Sequential(nn.Linear(3, 2), nn.ReLU(inplace=True)), list[object]()
+    model[0].register_full_backward_hook(lambda module, into, out: shapes.append(out[0].shape))
+    model(at.ones(4, 3)).sum().backward()
+    assert shapes == [(4, 2)]

@@ -1,10 +1,12 @@
-"""Functions that a module calls before and after its forward."""
+"""Functions that a module calls before and after its forward, its backward, and its way into a state dict and back."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
 from typing import Any
+
+from ._backward_hooks import Passage
 
 _ids = itertools.count()
 
@@ -30,11 +32,17 @@ class RemovableHandle:
 
 
 class Hooks:
-    """The forward hooks of one module, in the order of their calls."""
+    """The hooks of one module, in the order of their calls."""
 
     def __init__(self) -> None:
         self.before: dict[int, tuple[Callable[..., Any], bool]] = {}
         self.after: dict[int, tuple[Callable[..., Any], bool, bool]] = {}
+        self.backward_before: dict[int, Callable[..., Any]] = {}
+        self.backward: dict[int, Callable[..., Any]] = {}
+        self.state_before: dict[int, Callable[..., Any]] = {}
+        self.state_after: dict[int, Callable[..., Any]] = {}
+        self.load_before: dict[int, Callable[..., Any]] = {}
+        self.load_after: dict[int, Callable[..., Any]] = {}
 
     def add(self, table: dict[int, Any], entry: Any, prepend: bool) -> RemovableHandle:
         """Puts an entry at the end, or the beginning, of one of the tables."""
@@ -53,12 +61,15 @@ class Hooks:
         called: set[int] = set()
         try:
             args, kwargs = self._call_before(module, args, kwargs)
+            passage = Passage(module, self) if self.backward or self.backward_before else None
+            if passage is not None:
+                args = passage.enter(args)
             result = module.forward(*args, **kwargs)
             for key, (hook, with_kwargs, _) in list(self.after.items()):
                 called.add(key)
                 changed = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
                 result = result if changed is None else changed
-            return result
+            return result if passage is None else passage.leave(result)
         except BaseException:
             for key, (hook, with_kwargs, always) in list(self.after.items()):
                 if always and key not in called:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import atled.core as at
 
 from . import _state
+from ._backward_hooks import passing
 from ._hooks import Hooks, RemovableHandle
 from ._parameter import Parameter, detached, gradient, set_requires_grad
 
@@ -59,9 +60,9 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
-            self.register_parameter(name, value)
+            self._register(_PARAMETER, name, value)
         elif isinstance(value, Module):
-            self.register_module(name, value)
+            self._register(_MODULE, name, value)
         else:
             kinds = self.__dict__.get("_kinds")
             if kinds and name in kinds:
@@ -288,16 +289,19 @@ class Module:
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Moves to a device, and floating parameters and buffers to a dtype.
 
-        The arguments are a device, a dtype, both, or a tensor that has them. Parameters stay the same objects, with
+        The arguments are a device, a dtype, both, or a tensor that has them; ``memory_format`` says how parameters and
+        buffers of four dimensions (five for ``channels_last_3d``) lie in memory. Parameters stay the same objects, with
         other data, so that an optimizer still has them; what it has made for them (momenta) is not converted.
         """
+        format = kwargs.pop("memory_format", None)
         device, dtype = _target(args, kwargs)
 
         def convert(t: at.Tensor) -> at.Tensor:
             floating = dtype is not None and (t.is_floating_point() or t.is_complex())
-            if device is None:
-                return t.to(dtype) if floating else t
-            return t.to(device, dtype) if floating else t.to(device)
+            if device is not None or floating:
+                t = t.to(device, dtype if floating else None)
+            lies = format is not None and t.ndim == (5 if format == at.channels_last_3d else 4)
+            return t.contiguous(memory_format=format) if lies else t
 
         return self._convert(convert)
 
@@ -359,6 +363,17 @@ class Module:
         """
         return _state.restore(self, state_dict, strict, assign)
 
+    def get_extra_state(self) -> Any:
+        """What a subclass wants in the state dict beside its tensors; it defines `set_extra_state`, too."""
+        raise NotImplementedError(f"{type(self).__name__}: expected the class to define get_extra_state(), got none")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes over what `get_extra_state` gave."""
+        raise NotImplementedError(f"{type(self).__name__}: expected the class to define set_extra_state(), got none")
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        """For classes that change a state dict before it is loaded, as those of `register_load_state_dict_pre_hook`."""
+
     # ---- hooks ----
 
     def _own_hooks(self) -> Hooks:
@@ -381,6 +396,63 @@ class Module:
         """Calls ``hook(module, args, output)`` after each forward; it may answer another output."""
         hooks = self._own_hooks()
         return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[[Module, Any, Any], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(module, grad_input, grad_output)`` when backward has passed the module.
+
+        Both are tuples, of a gradient for each positional argument of forward and for each result; None for what
+        requires none. The hook may answer other gradients of the arguments. AttributeError without atled-autograd.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> layer = nn.Linear(2, 2)
+        >>> handle = layer.register_full_backward_hook(lambda module, grad_input, grad_output: None)
+        """
+        passing()
+        hooks = self._own_hooks()
+        return hooks.add(hooks.backward, hook, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[[Module, Any], Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(module, grad_output)`` before backward passes the module; it may answer other gradients."""
+        passing()
+        hooks = self._own_hooks()
+        return hooks.add(hooks.backward_before, hook, prepend)
+
+    def register_state_dict_pre_hook(self, hook: Callable[[Module, str, bool], None]) -> RemovableHandle:
+        """Calls ``hook(module, prefix, keep_vars)`` before the module's part of a state dict is written."""
+        hooks = self._own_hooks()
+        return hooks.add(hooks.state_before, hook, False)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Calls ``hook(module, state_dict, prefix, local_metadata)`` after that; it may change the dict in place."""
+        hooks = self._own_hooks()
+        return hooks.add(hooks.state_after, hook, False)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Calls a hook before a state dict is loaded, whose copy it may change in place, to rename keys for example.
+
+        It gets ``(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)``.
+        """
+        hooks = self._own_hooks()
+        return hooks.add(hooks.load_before, hook, False)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., None], with_module: bool = False
+    ) -> RemovableHandle:
+        """PyTorch's private form of it, which programs use: without the module among the arguments."""
+        return self.register_load_state_dict_pre_hook(hook if with_module else lambda _, *args: hook(*args))
+
+    def register_load_state_dict_post_hook(self, hook: Callable[[Module, Any], None]) -> RemovableHandle:
+        """Calls ``hook(module, incompatible_keys)`` after a state dict was loaded.
+
+        It may take keys off the two lists. Keys that are missing or unexpected then raise after the loading.
+        """
+        hooks = self._own_hooks()
+        return hooks.add(hooks.load_after, hook, False)
 
     def has_hooks(self) -> bool:
         """Whether a forward or a forward pre-hook is registered here."""
@@ -432,7 +504,7 @@ def _target(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
     device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
     kwargs.pop("non_blocking", None)
     if kwargs:
-        raise at.ArgumentError(f"to: expected device, dtype and non_blocking, got {', '.join(kwargs)}")
+        raise at.ArgumentError(f"to: expected device, dtype, non_blocking and memory_format, got {', '.join(kwargs)}")
     for argument in args:
         if isinstance(argument, at.Tensor):
             device, dtype = argument.device, argument.dtype

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import atled.core as at
@@ -11,6 +12,9 @@ from ._parameter import Parameter, UninitializedParameter, detached, requires_gr
 
 if TYPE_CHECKING:
     from ._module import Module
+
+
+_EXTRA = "_extra_state"
 
 
 class IncompatibleKeys(NamedTuple):
@@ -34,49 +38,107 @@ class _Slot(NamedTuple):
 
 
 def _slots(module: Module, prefix: str) -> dict[str, _Slot]:
+    found = _own_slots(module, prefix)
+    for path, child in _children(module, prefix):
+        found.update(_slots(child, path))
+    return found
+
+
+def _own_slots(module: Module, prefix: str) -> dict[str, _Slot]:
     found: dict[str, _Slot] = {}
     own = module.__dict__
     for kind in ("parameter", "buffer"):
         for name, of_kind in module._kinds.items():
             if of_kind == kind and own[name] is not None and name not in module._transient:
                 found[prefix + name] = _Slot(module, name, own[name])
-    for name, child in module._modules.items():
-        if child is not None:
-            found.update(_slots(child, f"{prefix}{name}."))
     return found
 
 
-def collect(module: Module, destination: dict[str, Any], prefix: str, keep_vars: bool) -> dict[str, at.Tensor]:
+def _children(module: Module, prefix: str) -> Iterator[tuple[str, Module]]:
+    for name, child in module._modules.items():
+        if child is not None:
+            yield f"{prefix}{name}.", child
+
+
+def _tree(module: Module, prefix: str) -> Iterator[tuple[str, Module]]:
+    """The modules, with the prefixes of their keys; one that is held twice comes twice."""
+    yield prefix, module
+    for path, child in _children(module, prefix):
+        yield from _tree(child, path)
+
+
+def _hooks(module: Module, table: str) -> list[Callable[..., Any]]:
+    return [] if module._hooks is None else list(getattr(module._hooks, table).values())
+
+
+def _overrides(module: Module, method: str) -> bool:
+    base = next(cls for cls in reversed(type(module).__mro__) if method in vars(cls))
+    return getattr(type(module), method) is not vars(base)[method]
+
+
+def collect(module: Module, destination: dict[str, Any], prefix: str, keep_vars: bool) -> dict[str, Any]:
     """Fills `destination` with the state of a module."""
-    for key, slot in _slots(module, prefix).items():
+    for hook in _hooks(module, "state_before"):
+        hook(module, prefix, keep_vars)
+    for key, slot in _own_slots(module, prefix).items():
         destination[key] = slot.value if keep_vars else detached(slot.value)
+    if _overrides(module, "get_extra_state"):
+        destination[prefix + _EXTRA] = module.get_extra_state()
+    for path, child in _children(module, prefix):
+        child.state_dict(destination, path, keep_vars)
+    for hook in _hooks(module, "state_after"):
+        hook(module, destination, prefix, {})
     return destination
 
 
-def restore(module: Module, state: Any, strict: bool, assign: bool) -> IncompatibleKeys:
+def restore(module: Module, given: Any, strict: bool, assign: bool) -> IncompatibleKeys:
     """Puts a state dict into a module; checks all of it first, so that an error changes nothing."""
-    if not hasattr(state, "keys"):
-        raise at.ArgumentError(f"load_state_dict: expected state_dict to be a mapping, got {type(state).__name__}")
+    if not hasattr(given, "keys"):
+        raise at.ArgumentError(f"load_state_dict: expected state_dict to be a mapping, got {type(given).__name__}")
+    state, keys, complaints = dict(given), IncompatibleKeys([], []), list[str]()
+    modules = list(_tree(module, ""))
+    for prefix, each in modules:
+        for hook in _hooks(each, "load_before"):
+            hook(each, state, prefix, {}, strict, *keys, complaints)
+        if _overrides(each, "_load_from_state_dict"):
+            each._load_from_state_dict(state, prefix, {}, strict, *keys, complaints)
     slots = _slots(module, "")
-    missing = [key for key in slots if key not in state]
-    unexpected = [key for key in state if key not in slots]
-    complaints = []
-    if strict and unexpected:
-        complaints.append(f"unexpected keys: {', '.join(unexpected)}")
-    if strict and missing:
-        complaints.append(f"missing keys: {', '.join(missing)}")
+    extra = {prefix + _EXTRA: each for prefix, each in modules if _overrides(each, "set_extra_state")}
+    keys.missing_keys.extend(key for key in (*slots, *extra) if key not in state)
+    keys.unexpected_keys.extend(key for key in state if key not in slots and key not in extra)
+    after = [(each, hook) for _, each in reversed(modules) for hook in _hooks(each, "load_after")]
+    complaints += _missed(keys) if strict and not after else []
     for key, slot in slots.items():
         if key in state:
             complaints += _mismatch(key, slot, state[key])
+    _complain(module, complaints)
+    for key, slot in slots.items():
+        if key in state:
+            _put(slot, state[key], assign)
+    for key, each in extra.items():
+        if key in state:
+            each.set_extra_state(state[key])
+    for each, hook in after:
+        hook(each, keys)
+    _complain(module, _missed(keys) if strict else [])
+    return keys
+
+
+def _missed(keys: IncompatibleKeys) -> list[str]:
+    found = []
+    if keys.unexpected_keys:
+        found.append(f"unexpected keys: {', '.join(keys.unexpected_keys)}")
+    if keys.missing_keys:
+        found.append(f"missing keys: {', '.join(keys.missing_keys)}")
+    return found
+
+
+def _complain(module: Module, complaints: list[str]) -> None:
     if complaints:
         lines = "".join(f"\n    {complaint}" for complaint in complaints)
         raise StateDictError(
             f"load_state_dict: expected the state of {type(module).__name__}, got one that does not fit it:{lines}"
         )
-    for key, slot in slots.items():
-        if key in state:
-            _put(slot, state[key], assign)
-    return IncompatibleKeys(missing, unexpected)
 
 
 def _mismatch(key: str, slot: _Slot, given: Any) -> list[str]:

@@ -143,6 +143,10 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * taps, tensor.shape[0] * taps
 
 
+# PyTorch's private name, which many layers' reset_parameters use.
+_calculate_fan_in_and_fan_out = _fans
+
+
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in ``±gain sqrt(6 / (fan_in + fan_out))`` (Glorot & Bengio 2010)."""
     bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))

@@ -26,8 +26,8 @@ def ctc_loss(
 ) -> Tensor:
     """``-log`` of the probability of the labels, summed over all alignments (Graves et al. 2006, section 4.1).
 
-    log_probs: floats ``(T, N, C)`` or ``(T, C)``, as of `log_softmax`; targets: integers ``(N, S)`` or ``(S,)``, or
-    those of all samples one after another ``(sum(target_lengths),)``, none of them ``blank``; lengths: integers
+    log_probs: floats ``(T, N, C)`` or ``(T, C)``, as of `log_softmax`; targets: whole numbers ``(N, S)`` or ``(S,)``,
+    or those of all samples one after another ``(sum(target_lengths),)``, none of them ``blank``; lengths: integers
     ``(N,)`` or ``()``. ``"mean"`` divides each loss by its target's length before the mean over the samples. Where no
     alignment is possible the loss is inf, or 0 with ``zero_infinity``, and its gradient 0.
 
@@ -41,7 +41,7 @@ def ctc_loss(
     """
     if log_probs.ndim not in (2, 3):
         raise at.ShapeError(f"ctc_loss: expected log_probs (T, N, C) or (T, C), got {tuple(log_probs.shape)}")
-    if not log_probs.is_floating_point() or targets.is_floating_point():
+    if not log_probs.is_floating_point() or targets.is_complex() or targets.dtype == at.bool:
         raise at.DTypeError(
             f"ctc_loss: expected log_probs of floats and targets of integers, "
             f"got {log_probs.dtype.name} and {targets.dtype.name}"
