@@ -79,7 +79,7 @@ PyObject* hooks_of(PyObject* object, bool post) {
 
 PyObject* add_hook(PyObject* object, PyObject* hook, bool post) {
   return python_call([&] {
-    Ref dict = need(hooks_of(object, post)), module = need(PyImport_ImportModule("atled.autograd._handle"));
+    Ref dict = need(hooks_of(object, post)), module = need(PyImport_ImportModule("atled.core._hooks"));
     return need(PyObject_CallMethod(module.get(), "RemovableHandle", "OO", dict.get(), hook)).take();
   });
 }

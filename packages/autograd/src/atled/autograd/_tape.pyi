@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from atled.autograd._handle import RemovableHandle
 from atled.core import Tensor, device, dtype
+from atled.core._hooks import RemovableHandle
 
 _T = TypeVar("_T", bound=Tensor)
 

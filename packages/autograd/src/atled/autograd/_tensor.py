@@ -6,7 +6,7 @@ from collections.abc import Callable
 import atled.core as at
 from atled.autograd import _tape
 from atled.autograd._engine import tensor_backward as backward  # noqa: F401 - an entry point
-from atled.autograd._handle import RemovableHandle
+from atled.core._hooks import RemovableHandle
 
 
 def _get_grad(self: at.Tensor) -> at.Tensor | None:

@@ -2,33 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 from ._backward_hooks import Passage
-
-_ids = itertools.count()
-
-
-class RemovableHandle:
-    """What registering a hook answers; ``remove()`` takes the hook away again, and so does leaving a ``with`` block."""
-
-    def __init__(self, hooks: dict[int, Any]) -> None:
-        self.id = next(_ids)
-        self._hooks: dict[int, Any] | None = hooks
-
-    def remove(self) -> None:
-        """Removes the hook; does nothing the second time."""
-        if self._hooks is not None:
-            self._hooks.pop(self.id, None)
-            self._hooks = None
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 class Hooks:
@@ -43,18 +20,6 @@ class Hooks:
         self.state_after: dict[int, Callable[..., Any]] = {}
         self.load_before: dict[int, Callable[..., Any]] = {}
         self.load_after: dict[int, Callable[..., Any]] = {}
-
-    def add(self, table: dict[int, Any], entry: Any, prepend: bool) -> RemovableHandle:
-        """Puts an entry at the end, or the beginning, of one of the tables."""
-        handle = RemovableHandle(table)
-        if prepend:
-            others = dict(table)
-            table.clear()
-            table[handle.id] = entry
-            table.update(others)
-        else:
-            table[handle.id] = entry
-        return handle
 
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The module's forward between its hooks."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import atled.core as at
+from atled.core._hooks import RemovableHandle
 
 from . import _state
 from ._backward_hooks import passing
-from ._hooks import Hooks, RemovableHandle
+from ._hooks import Hooks
 from ._parameter import Parameter, detached, gradient, set_requires_grad
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
@@ -387,15 +388,13 @@ class Module:
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """Calls ``hook(module, args)`` before each forward; it may answer other arguments."""
-        hooks = self._own_hooks()
-        return hooks.add(hooks.before, (hook, with_kwargs), prepend)
+        return RemovableHandle(self._own_hooks().before, (hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
         """Calls ``hook(module, args, output)`` after each forward; it may answer another output."""
-        hooks = self._own_hooks()
-        return hooks.add(hooks.after, (hook, with_kwargs, always_call), prepend)
+        return RemovableHandle(self._own_hooks().after, (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[[Module, Any, Any], Any], prepend: bool = False
@@ -411,34 +410,29 @@ class Module:
         >>> handle = layer.register_full_backward_hook(lambda module, grad_input, grad_output: None)
         """
         passing()
-        hooks = self._own_hooks()
-        return hooks.add(hooks.backward, hook, prepend)
+        return RemovableHandle(self._own_hooks().backward, hook, prepend)
 
     def register_full_backward_pre_hook(
         self, hook: Callable[[Module, Any], Any], prepend: bool = False
     ) -> RemovableHandle:
         """Calls ``hook(module, grad_output)`` before backward passes the module; it may answer other gradients."""
         passing()
-        hooks = self._own_hooks()
-        return hooks.add(hooks.backward_before, hook, prepend)
+        return RemovableHandle(self._own_hooks().backward_before, hook, prepend)
 
     def register_state_dict_pre_hook(self, hook: Callable[[Module, str, bool], None]) -> RemovableHandle:
         """Calls ``hook(module, prefix, keep_vars)`` before the module's part of a state dict is written."""
-        hooks = self._own_hooks()
-        return hooks.add(hooks.state_before, hook, False)
+        return RemovableHandle(self._own_hooks().state_before, hook)
 
     def register_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Calls ``hook(module, state_dict, prefix, local_metadata)`` after that; it may change the dict in place."""
-        hooks = self._own_hooks()
-        return hooks.add(hooks.state_after, hook, False)
+        return RemovableHandle(self._own_hooks().state_after, hook)
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Calls a hook before a state dict is loaded, whose copy it may change in place, to rename keys for example.
 
         It gets ``(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)``.
         """
-        hooks = self._own_hooks()
-        return hooks.add(hooks.load_before, hook, False)
+        return RemovableHandle(self._own_hooks().load_before, hook)
 
     def _register_load_state_dict_pre_hook(
         self, hook: Callable[..., None], with_module: bool = False
@@ -451,8 +445,7 @@ class Module:
 
         It may take keys off the two lists. Keys that are missing or unexpected then raise after the loading.
         """
-        hooks = self._own_hooks()
-        return hooks.add(hooks.load_after, hook, False)
+        return RemovableHandle(self._own_hooks().load_after, hook)
 
     def has_hooks(self) -> bool:
         """Whether a forward or a forward pre-hook is registered here."""

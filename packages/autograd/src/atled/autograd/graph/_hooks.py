@@ -7,8 +7,8 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
-from atled.autograd._handle import RemovableHandle
 from atled.autograd._tensor import register_hook
+from atled.core._hooks import RemovableHandle
 
 
 class MultiHandle:

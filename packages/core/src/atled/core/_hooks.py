@@ -1,0 +1,33 @@
+"""What registering a hook answers, for every wheel that has hooks."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+_numbers = itertools.count()
+
+
+class RemovableHandle:
+    """A hook's place in a dict, which it takes at once; ``remove()`` gives it up, and so does the end of a ``with``."""
+
+    def __init__(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> None:
+        self._hooks: dict[int, Any] | None = hooks
+        self.id = next(_numbers)
+        others = dict(hooks) if prepend else {}
+        for number in others:
+            del hooks[number]
+        hooks[self.id] = hook
+        hooks.update(others)
+
+    def remove(self) -> None:
+        """Takes the hook away; once is enough, and again does no harm."""
+        if self._hooks is not None:
+            self._hooks.pop(self.id, None)
+            self._hooks = None
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
