@@ -1,5 +1,6 @@
 """Every optimizer against PyTorch's numbers and, in low precision and odd layouts, against its own formula in NumPy."""
 
+import copy
 import itertools
 from typing import Any
 
@@ -387,3 +388,37 @@ def test_states_of_adam_and_adamw_are_exchanged() -> None:
         assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
         optimizer.step(grads=[at.zeros(1)])
         assert weight.item() == pytest.approx(0.95)
+
+
+def test_hooks() -> None:
+    weight, calls = at.ones(1), list[str]()
+    optimizer = optim.SGD([weight], lr=0.5)
+
+    def double(optimizer: optim.Optimizer, args: Any, kwargs: Any) -> Any:
+        return args, {"grads": [2 * g for g in kwargs["grads"]]}
+
+    before = optimizer.register_step_pre_hook(double)
+    optimizer.register_step_post_hook(lambda own, args, kwargs: calls.append(f"{own is args[0]} {kwargs['grads']}"))
+    copied = copy.deepcopy(optimizer)
+    optimizer.step(grads=[at.ones(1)])
+    assert weight.item() == 0 and calls == ["True [tensor([2.])]"]
+    copied.step(grads=[at.ones(1)])
+    assert weight.item() == 0 and copied.param_groups[0]["params"][0].item() == 0
+    before.remove()
+    optimizer.step(grads=[at.ones(1)])
+    assert weight.item() == -0.5
+    optimizer.register_step_pre_hook(lambda *_: 3)
+    with pytest.raises(at.ArgumentError, match="expected None or .args, kwargs., got int"):
+        optimizer.step(grads=[at.ones(1)])
+
+
+def test_hooks_of_state_dicts() -> None:
+    optimizer, calls = optim.SGD([at.ones(1)], lr=0.5), list[str]()
+    optimizer.register_state_dict_pre_hook(lambda own: calls.append("writing"))
+    optimizer.register_state_dict_post_hook(lambda own, state: {**state, "note": 1})
+    optimizer.register_load_state_dict_pre_hook(lambda own, state: calls.append(str(state.pop("note"))))
+    optimizer.register_load_state_dict_post_hook(lambda own: calls.append("loaded"))
+    optimizer.register_load_state_dict_pre_hook(lambda own, state: calls.append("first"), prepend=True)
+    state = optimizer.state_dict()
+    optimizer.load_state_dict(state)
+    assert calls == ["writing", "first", "1", "loaded"] and state["note"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._hooks import RemovableHandle
 
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 
@@ -134,8 +136,62 @@ class Optimizer:
         if "lr" in group:
             require(group["lr"] >= 0, "lr", "at least 0", group["lr"])
 
+    def _hooks(self, table: str) -> dict[int, Callable[..., Any]]:
+        tables: dict[str, dict[int, Callable[..., Any]]] = self.__dict__.setdefault("_hook_tables", {})
+        return tables.setdefault(table, {})
+
+    def _called(self, table: str) -> list[Callable[..., Any]]:
+        return list(self.__dict__.get("_hook_tables", {}).get(table, {}).values())
+
+    def _step_hook(self, table: str, hook: Callable[..., Any]) -> RemovableHandle:
+        # Steps without hooks stay as they are, those of subclasses too.
+        self.__dict__.setdefault("step", functools.partial(_step_between_hooks, self))
+        return RemovableHandle(self._hooks(table), hook)
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Calls ``hook(optimizer, args, kwargs)`` before each step, with the optimizer as the first of ``args``.
+
+        It may answer other arguments, ``(args, kwargs)``. The handle's ``remove()`` takes the hook away.
+
+        >>> import atled.core as at
+        >>> optimizer = SGD([at.ones(1)], lr=0.1)
+        >>> handle = optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: print("before a step"))
+        >>> optimizer.step(grads=[at.ones(1)])
+        before a step
+        """
+        return self._step_hook("step_before", hook)
+
+    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
+        """Calls ``hook(optimizer, args, kwargs)`` after each step."""
+        return self._step_hook("step_after", hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., None], prepend: bool = False) -> RemovableHandle:
+        """Calls ``hook(optimizer)`` before `state_dict`."""
+        return RemovableHandle(self._hooks("state_before"), hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Calls ``hook(optimizer, state_dict)`` after `state_dict`; it may change the dict or answer another."""
+        return RemovableHandle(self._hooks("state_after"), hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Calls ``hook(optimizer, state_dict)`` with a copy before `load_state_dict`; it may answer another dict."""
+        return RemovableHandle(self._hooks("load_before"), hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., None], prepend: bool = False) -> RemovableHandle:
+        """Calls ``hook(optimizer)`` after `load_state_dict`."""
+        return RemovableHandle(self._hooks("load_after"), hook, prepend)
+
     def state_dict(self) -> dict[str, Any]:
         """State and settings, with parameters as numbers in order: what ``load_state_dict`` and ``at.save`` take."""
+        for hook in self._called("state_before"):
+            hook(self)
+        state = self._own_state()
+        for hook in self._called("state_after"):
+            changed = hook(self, state)
+            state = state if changed is None else changed
+        return state
+
+    def _own_state(self) -> dict[str, Any]:
         number = {id(param): i for i, param in enumerate(self._all())}
         groups = [
             {key: value for key, value in group.items() if key != "params"}
@@ -152,6 +208,15 @@ class Optimizer:
 
         Errors: ``InvalidValueError`` when the number of groups, or of parameters in a group, is another.
         """
+        state_dict = dict(state_dict)
+        for hook in self._called("load_before"):
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        self._take_over(state_dict)
+        for hook in self._called("load_after"):
+            hook(self)
+
+    def _take_over(self, state_dict: Mapping[str, Any]) -> None:
         groups = state_dict["param_groups"]
         if len(groups) != len(self.param_groups):
             raise at.InvalidValueError(
@@ -198,6 +263,22 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {key}: {value}" for key, value in sorted(group.items()) if key != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _step_between_hooks(*args: Any, **kwargs: Any) -> Any:
+    """`Optimizer.step` of the first argument, between the hooks; they see that argument too, as PyTorch's do."""
+    optimizer: Optimizer = args[0]
+    for hook in optimizer._called("step_before"):
+        changed = hook(optimizer, args, kwargs)
+        if changed is None:
+            continue
+        if not (isinstance(changed, tuple) and len(changed) == 2):
+            raise at.ArgumentError(f"step pre-hook: expected None or (args, kwargs), got {type(changed).__name__}")
+        args, kwargs = changed
+    answer = type(optimizer).step(*args, **kwargs)
+    for hook in optimizer._called("step_after"):
+        hook(optimizer, args, kwargs)
+    return answer
 
 
 def require(condition: bool, name: str, expected: str, got: Any) -> None:
