@@ -152,6 +152,25 @@ def test_ctc_loss_counts_all_paths(blank: int) -> None:
     check_gradients(call, x)
 
 
+def test_adaptive_log_softmax() -> None:
+    layer = nn.AdaptiveLogSoftmaxWithLoss(8, 20, [4, 10], div_value=2.0, head_bias=True)
+    x, targets = draw(30, 8), np.arange(30) % 20
+    W = {name: weight.detach().numpy().astype(np.float64) for name, weight in layer.state_dict().items()}
+    assert [w.shape for w in W.values()] == [(6, 8), (6,), (4, 8), (6, 4), (2, 8), (10, 2)]
+    layer.to(at.float64)
+    head = special.log_softmax(x @ W["head.weight"].T + W["head.bias"], 1)
+    tails = [special.log_softmax(x @ W[f"tail.{i}.0.weight"].T @ W[f"tail.{i}.1.weight"].T, 1) for i in (0, 1)]
+    expected = np.concatenate([head[:, :4], tails[0] + head[:, 4:5], tails[1] + head[:, 5:]], 1)
+    np.testing.assert_allclose(np.exp(expected).sum(1), 1)
+    output, loss = layer(at.tensor(x), at.tensor(targets))
+    np.testing.assert_allclose(output.detach().numpy(), expected[np.arange(30), targets], rtol=1e-10)
+    np.testing.assert_allclose(loss.item(), -expected[np.arange(30), targets].mean(), rtol=1e-10)
+    np.testing.assert_allclose(layer.log_prob(at.tensor(x)).detach().numpy(), expected, rtol=1e-10)
+    assert layer.predict(at.tensor(x)).tolist() == expected.argmax(1).tolist()
+    one = layer(at.tensor(x[5]), at.tensor(12))
+    assert one.output.shape == () and abs(one.loss.item() + expected[5, 12]) < 1e-10
+
+
 def test_ctc_loss_where_no_path_fits() -> None:
     x = at.from_numpy(special.log_softmax(draw(2, 2, 3), 2).astype(np.float32))
     targets = at.tensor([[1, 1], [1, 2]])  # the first takes a blank between
@@ -218,6 +237,9 @@ def test_margin_losses_refuse_other_classes() -> None:
         (at.DTypeError, "integers, got float32", lambda x, t: F.multilabel_margin_loss(x[0], at.zeros(1, 3))),
         (at.InvalidValueError, "p of 1 or 2", lambda x, t: F.multi_margin_loss(x[0], t[0], 3)),
         (at.ShapeError, "one shape", lambda x, t: F.multilabel_margin_loss(x[0], t)),
+        (at.InvalidValueError, "cutoffs that increase", lambda x, t: nn.AdaptiveLogSoftmaxWithLoss(3, 9, [4, 4])),
+        (at.InvalidValueError, "0 to 8, got 9", lambda x, t: nn.AdaptiveLogSoftmaxWithLoss(3, 9, [4])(x[0], t[0] + 8)),
+        (at.ShapeError, r"target .N,.", lambda x, t: nn.AdaptiveLogSoftmaxWithLoss(3, 9, [4])(x[0], at.tensor(1))),
         (at.InvalidValueError, "margin > 0", lambda x, t: nn.TripletMarginWithDistanceLoss(margin=0)),
     ],
 )

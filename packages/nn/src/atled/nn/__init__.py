@@ -42,6 +42,7 @@ from .modules._activation import (
     Tanhshrink,
     Threshold,
 )
+from .modules._adaptive import AdaptiveLogSoftmaxWithLoss
 from .modules._arrangement import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
 from .modules._attention import MultiheadAttention
 from .modules._cells import GRUCell, LSTMCell, RNNCell
@@ -162,6 +163,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
