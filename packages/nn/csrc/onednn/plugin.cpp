@@ -1,5 +1,6 @@
-// The CPU kernels of convolution: oneDNN's where it has one, else in float32 (half precision) or directly (float64).
+// The CPU kernels of convolution: oneDNN's where it has one, else in float32 (half precision) or our own (float64).
 #include <algorithm>
+#include <type_traits>
 
 #include "cpu/convolution.h"
 #include "cpu/kernel.h"
@@ -8,10 +9,10 @@
 namespace atled::nn {
 namespace {
 
-// Runs one of the three convolutions. `a` and `b` are its inputs, made contiguous; `fast` and `direct` compute from
-// data.
-template <class Fast, class Direct>
-void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out, Fast&& fast, Direct&& direct) {
+// Runs one of the three convolutions. `a` and `b` are its inputs, made contiguous; `fast` and `own` compute from
+// them.
+template <class Fast, class Own>
+void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out, Fast&& fast, Own&& own) {
   static const Op copy{"core::copy_"};
   if (numel(out) == 0) return;
   if (numel(a) == 0 || numel(b) == 0) {  // sums over nothing
@@ -33,9 +34,9 @@ void run(atled_tensor* a, atled_tensor* b, atled_tensor* bias, atled_tensor* out
   if (wide == out->dtype || !attempt(wide, target)) {
     const Tensor x = converted(a, wide), y = converted(b, wide), z = converted(bias, wide);
     if (wide == ATLED_FLOAT64)
-      direct(data<double>(x), data<double>(y), data_or_null<double>(z), data<double>(target));
+      own(x, y, data_or_null<double>(z), data<double>(target));
     else
-      direct(data<float>(x), data<float>(y), data_or_null<float>(z), data<float>(target));
+      own(x, y, data_or_null<float>(z), data<float>(target));
   }
   if (target.get() != out) copy(out, target);
 }
@@ -49,7 +50,13 @@ void forward(atled_frame* f) {
       [&](int dtype, const void* x, const void* w, const void* b, void* y) {
         return onednn::convolution(s, dtype, x, w, b, y);
       },
-      [&](auto* x, auto* w, auto* b, auto* y) { direct_convolution(s, x, w, b, y); });
+      [&](const Tensor& x, const Tensor& w, const auto* b, auto* y) {
+        using T = std::decay_t<decltype(*y)>;
+        if (as_products(s))
+          product_convolution<T>(s, x, w, b, y);
+        else
+          direct_convolution<T>(s, data<T>(x), data<T>(w), b, y);
+      });
 }
 
 template <int dims>
@@ -61,7 +68,13 @@ void backward_input(atled_frame* f) {
       [&](int dtype, const void* g, const void* w, const void*, void* y) {
         return onednn::convolution_input(s, dtype, g, w, y);
       },
-      [&](auto* g, auto* w, auto*, auto* y) { direct_convolution_input(s, g, w, y); });
+      [&](const Tensor& g, const Tensor& w, const auto*, auto* y) {
+        using T = std::decay_t<decltype(*y)>;
+        if (as_products(s))
+          product_convolution_input<T>(s, g, w, y);
+        else
+          direct_convolution_input<T>(s, data<T>(g), data<T>(w), y);
+      });
 }
 
 template <int dims>
@@ -73,7 +86,13 @@ void backward_weight(atled_frame* f) {
       [&](int dtype, const void* g, const void* x, const void*, void* y) {
         return onednn::convolution_weight(s, dtype, g, x, y);
       },
-      [&](auto* g, auto* x, auto*, auto* y) { direct_convolution_weight(s, g, x, y); });
+      [&](const Tensor& g, const Tensor& x, const auto*, auto* y) {
+        using T = std::decay_t<decltype(*y)>;
+        if (as_products(s))
+          product_convolution_weight<T>(s, g, x, y);
+        else
+          direct_convolution_weight<T>(s, data<T>(g), data<T>(x), y);
+      });
 }
 
 void init() {
