@@ -219,11 +219,8 @@ def main() -> None:
     template = (_HERE / "_core.pyi.in").read_text()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     further = [name for name in reference.NAMESPACES if name != "core"]
-    arguments.output.write_text(
-        init_stub(
-            ops, set(dir(core)), ["accelerator", "amp", "array_api", "backends", "cuda", "multiprocessing", "utils", *further]
-        )
-    )
+    modules = ["accelerator", "amp", "array_api", "backends", "cuda", "multiprocessing", "utils", *further]
+    arguments.output.write_text(init_stub(ops, set(dir(core)), modules))
     for name in further:
         text = namespace_stub(name, reference.describe_all(core.ops(), name))
         arguments.output.with_name(f"{name}.pyi").write_text(text)
