@@ -80,9 +80,10 @@ void matmul(atled_frame* f) { product(out_tensor(f), arg_tensor(f, 0), arg_tenso
 
 void add_product(atled_frame* f) {
   atled_tensor *out = out_tensor(f), *input = arg_tensor(f, 0);
-  const std::complex<double> beta = complex_number(f->args[3]);
+  const int last = static_cast<int>(f->op->nargs) - 1;  // alpha
+  const std::complex<double> beta = complex_number(f->args[last - 1]);
   if (beta != 0.0 && out->dl.data != input->dl.data) assign(out, input);
-  product(out, arg_tensor(f, 1), arg_tensor(f, 2), complex_number(f->args[4]), beta);
+  product(out, arg_tensor(f, 1), arg_tensor(f, 2), complex_number(f->args[last]), beta);
 }
 
 const LoopTable relu_loops = LoopTable().unary<Relu>(Floats{}), add_relu_loops = LoopTable().binary<AddRelu>(Floats{});

@@ -6,6 +6,7 @@
 #include "cuda/product_kernels.h"
 #include "cuda/reduce.cuh"
 #include "functors/explog.h"
+#include "ops/layout.h"
 #include "ops/matrix_operand.h"
 
 namespace atled::core::cuda {
@@ -40,7 +41,11 @@ class Product {
  public:
   // out is contiguous.
   Product(atled_tensor* out, atled_tensor* a, atled_tensor* b)
-      : out_(out), x_(convert(a), true), y_(convert(b), false), device_(out->dl.device.device_id) {}
+      : out_(out),
+        factors_(keeps_halves(a, b) ? a->dtype : out->dtype),
+        x_(convert(a), true),
+        y_(convert(b), false),
+        device_(out->dl.device.device_id) {}
 
   // out = relu(a b + input), if there is one
   void run_relu(atled_tensor* input) {
@@ -71,17 +76,25 @@ class Product {
     // A column is little beside the matrix, which then need not be copied, nor leave the path for rows.
     if (y_.columns == 1 && y_.batch == 0 && y_.row != 1 && x_.column == 1) make_contiguous(y_, false);
     walk_ = batches_of(out_, x_, y_, x_.rows * y_.columns);
-    const bool vector = x_.rows == 1 || y_.columns == 1;
+    const bool vector = (x_.rows == 1 || y_.columns == 1) && factors_ == out_->dtype;
     if (vector && (x_.columns == 1 || (x_.column == 1 && y_.row == 1))) return multiply_rows(whole_job());
     const int64_t most = std::max({x_.rows, x_.columns, y_.columns});
     // With alpha 0, cuBLASLt leaves a column that is not c itself unwritten.
     if (has_blas(out_->dtype) && x_.columns > 0 && most <= kMostBlas && alpha_ != 0.0) return by_blas();
+    if (factors_ != out_->dtype) return widened().run(alpha, beta, input);
     multiply_tiles(whole_job());
   }
 
  private:
-  Tensor convert(atled_tensor* t) const {
-    return t->dtype == out_->dtype ? Tensor::borrow(t) : contiguous(t, out_->dtype);
+  // Whether factors of half precision make a result of float32 as they are.
+  bool keeps_halves(const atled_tensor* a, const atled_tensor* b) const {
+    return out_->dtype == ATLED_FLOAT32 && a->dtype == b->dtype &&
+           (a->dtype == ATLED_FLOAT16 || a->dtype == ATLED_BFLOAT16);
+  }
+  Tensor convert(atled_tensor* t) const { return t->dtype == factors_ ? Tensor::borrow(t) : contiguous(t, factors_); }
+  // For own kernels, which have one dtype.
+  Product widened() const {
+    return Product(out_, contiguous(x_.tensor, out_->dtype), contiguous(y_.tensor, out_->dtype));
   }
   static void make_contiguous(MatrixOperand& o, bool left) {
     const bool folded = o.batch == 0;
@@ -139,7 +152,7 @@ class Product {
     const int last = input_ ? input_->dl.ndim - 1 : -1;
     return last >= 0 && x_.columns > 1 && beta_ == 1.0 && input_->dtype == out_->dtype && out_->dl.ndim == 2 &&
            input_->dl.shape[last] == y_.columns && numel(input_) == y_.columns && input_->dl.strides[last] == 1 &&
-           takes_bias(out_->dtype, input_->dl.data);
+           factors_ == out_->dtype && takes_bias(out_->dtype, input_->dl.data);
   }
 
   void by_blas() {
@@ -172,17 +185,17 @@ class Product {
     const int longest = batched_dim(walk_);
     const int64_t batch = longest < 0 ? 1 : walk_.sizes[longest];
     auto step = [&](int operand) { return longest < 0 ? 0 : walk_.strides[operand][longest]; };
-    p.x = BlasMatrices{nullptr, x.ld, step(1), x.transposed, out_->dtype, nullptr};
-    p.y = BlasMatrices{nullptr, y.ld, step(2), y.transposed, out_->dtype, nullptr};
+    p.x = BlasMatrices{nullptr, x.ld, step(1), x.transposed, factors_, nullptr};
+    p.y = BlasMatrices{nullptr, y.ld, step(2), y.transposed, factors_, nullptr};
     p.out_step = step(0);
     each_outer(walk_, longest, [&](const int64_t* at) {
       for (int64_t from = 0; from < batch; from += kMostBatch) {
         const int64_t out_at = at[0] + from * p.out_step;
         p.batches = std::min(batch - from, kMostBatch);
-        p.x.data = element(x_.tensor->dl.data, at[1] + from * p.x.step);
-        p.y.data = element(y_.tensor->dl.data, at[2] + from * p.y.step);
-        p.out = element(out_->dl.data, out_at);
-        p.c = element(c, out_at);
+        p.x.data = element(x_.tensor->dl.data, at[1] + from * p.x.step, factors_);
+        p.y.data = element(y_.tensor->dl.data, at[2] + from * p.y.step, factors_);
+        p.out = element(out_->dl.data, out_at, out_->dtype);
+        p.c = element(c, out_at, out_->dtype);
         is_active_ = multiply_active(p);
         if (!is_active_ && !multiply(p)) by_tiles(p);
       }
@@ -201,12 +214,26 @@ class Product {
     }
     return multiply(p);
   }
-  void* element(const void* from, int64_t i) const {
-    return static_cast<char*>(const_cast<void*>(from)) + i * itemsize(out_->dtype);
+  static void* element(const void* from, int64_t i, int dtype) {
+    return static_cast<char*>(const_cast<void*>(from)) + i * itemsize(dtype);
+  }
+
+  // Has rows x columns matrices, which lie in o, as ones of a dtype; answers what they are in then.
+  static Tensor widen(BlasMatrices& m, const MatrixOperand& o, const BlasProduct& p, int64_t rows, int64_t columns) {
+    if (m.dtype == p.dtype) return o.tensor;
+    Layout lies;
+    lies.push(p.batches, m.step);
+    lies.push(rows, m.transposed ? 1 : m.ld);
+    lies.push(columns, m.transposed ? m.ld : 1);
+    lies.offset = (static_cast<const char*>(m.data) - data<const char>(o.tensor)) / itemsize(m.dtype);
+    Tensor wide = contiguous(lies.view(o.tensor), p.dtype);
+    m = BlasMatrices{wide->dl.data, columns, rows * columns, false, p.dtype, nullptr};
+    return wide;
   }
 
   // What cuBLASLt has no algorithm for.
-  void by_tiles(const BlasProduct& p) const {
+  void by_tiles(BlasProduct p) const {
+    const Tensor x = widen(p.x, x_, p, p.m, p.k), y = widen(p.y, y_, p, p.k, p.n);
     ProductJob job{};
     job.dtype = p.dtype;
     job.device = p.device;
@@ -232,6 +259,7 @@ class Product {
   }
 
   atled_tensor* out_;
+  int factors_;  // their dtype: out's, or a half where out is float32
   MatrixOperand x_, y_;
   int device_;
   std::complex<double> alpha_ = 1.0, beta_ = 0.0;
@@ -247,8 +275,9 @@ void matmul(atled_frame* frame) {
 }
 
 void add_product(atled_frame* frame) {
+  const int last = static_cast<int>(frame->op->nargs) - 1;  // alpha
   Product(out_tensor(frame), arg_tensor(frame, 1), arg_tensor(frame, 2))
-      .run(complex_number(frame->args[4]), complex_number(frame->args[3]), arg_tensor(frame, 0));
+      .run(complex_number(frame->args[last]), complex_number(frame->args[last - 1]), arg_tensor(frame, 0));
 }
 
 void relu_product(atled_frame* frame) {

@@ -32,10 +32,26 @@ void matmul_rule(const atled_frame* f, atled_spec* outs) {
   out.ndim = batch;
 }
 
+// The result's dtype where argument i, out_dtype, asks for one: that of the factors, or float32 of halves.
+void take_out_dtype(const atled_frame* f, int i, const atled_tensor* a, const atled_tensor* b, atled_spec& out) {
+  if (arg_is_none(f, i)) return;
+  const int asked = static_cast<int>(f->args[i].u.i),
+            own = a->dtype == b->dtype ? a->dtype : promote(a->dtype, b->dtype);
+  const bool halves = own == ATLED_FLOAT16 || own == ATLED_BFLOAT16;
+  if (asked != own && !(halves && asked == ATLED_FLOAT32))
+    fail(ATLED_E_DTYPE, "expected out_dtype to be that of the product, %s%s, got %s; convert the matrices",
+         dtype_name(own), halves ? ", or float32" : "", dtype_name(asked));
+  if (out.dtype != own && out.dtype != asked)
+    fail(ATLED_E_DTYPE, "expected input to fit out_dtype %s, got what makes a sum of %s; convert input",
+         dtype_name(asked), dtype_name(out.dtype));
+  out.dtype = asked;
+}
+
 void mm_rule(const atled_frame* f, atled_spec* outs) {
   expect_rank(arg_tensor(f, 0), 2, "input");
   expect_rank(arg_tensor(f, 1), 2, "mat2");
   matmul_rule(f, outs);
+  take_out_dtype(f, 2, arg_tensor(f, 0), arg_tensor(f, 1), outs[0]);
 }
 
 void bmm_rule(const atled_frame* f, atled_spec* outs) {
@@ -44,6 +60,7 @@ void bmm_rule(const atled_frame* f, atled_spec* outs) {
   if (arg_tensor(f, 0)->dl.shape[0] != arg_tensor(f, 1)->dl.shape[0])
     fail_inner("input.shape[0] == mat2.shape[0]", arg_tensor(f, 0), arg_tensor(f, 1));
   matmul_rule(f, outs);
+  take_out_dtype(f, 2, arg_tensor(f, 0), arg_tensor(f, 1), outs[0]);
 }
 
 void mv_rule(const atled_frame* f, atled_spec* outs) {
@@ -84,11 +101,13 @@ void sum_rule(const atled_frame* f, atled_spec* outs) {
          shape_text(outs[0].ndim, outs[0].shape).c_str(), shape_text(input).c_str());
 }
 
-// The same, with *, beta, alpha.
+// The same, with out_dtype if there is one, and *, beta, alpha.
 template <int A, int B>
 void add_rule(const atled_frame* f, atled_spec* outs) {
   sum_rule<A, B>(f, outs);
-  for (int i = 3; i < 5; ++i)
+  const int first = static_cast<int>(f->op->nargs) - 2;
+  if (first == 4) take_out_dtype(f, 3, arg_tensor(f, 1), arg_tensor(f, 2), outs[0]);
+  for (int i = first; i < first + 2; ++i)
     if (promote_scalar(outs[0].dtype, f->args[i]) != outs[0].dtype)
       fail(ATLED_E_DTYPE, "expected %s to fit %s, got a number of a higher kind", f->op->args[i].name,
            dtype_name(outs[0].dtype));
@@ -113,10 +132,17 @@ void define_products() {
           "dimension in the result. Returns (*, m, n).\n\n"
           ">>> at.ones(2, 3).matmul(at.ones(3)).shape\n(2,)",
           shape<matmul_rule>});
-  define({"mm(Tensor input, Tensor mat2) -> Tensor",
-          "The product of two matrices.\n\ninput (m, k), mat2 (k, n). Returns (m, n).", shape<mm_rule>});
-  define({"bmm(Tensor input, Tensor mat2) -> Tensor",
-          "The products of two batches of matrices.\n\ninput (b, m, k), mat2 (b, k, n). Returns (b, m, n).",
+  define({"mm(Tensor input, Tensor mat2, dtype? out_dtype=None) -> Tensor",
+          "The product of two matrices.\n\n"
+          "input (m, k), mat2 (k, n). Returns (m, n), of the dtype that they promote to. With out_dtype float32, "
+          "matrices of float16 or bfloat16 are multiplied as they are and their sums, in float32, are not rounded; "
+          "gradients are rounded to the matrices' dtype before they are multiplied. DTypeError for another "
+          "out_dtype.\n\n"
+          ">>> a = at.full((1, 3), 100.0).half()\n>>> at.mm(a, a.t() * 10, out_dtype=at.float32)\ntensor([[300000.]])",
+          shape<mm_rule>});
+  define({"bmm(Tensor input, Tensor mat2, dtype? out_dtype=None) -> Tensor",
+          "The products of two batches of matrices.\n\n"
+          "input (b, m, k), mat2 (b, k, n). Returns (b, m, n). out_dtype: as for mm.",
           shape<bmm_rule>});
   define({"mv(Tensor input, Tensor vec) -> Tensor", "A matrix times a vector.\n\ninput (m, k), vec (k,). Returns (m,).",
           shape<mv_rule>});
@@ -125,10 +151,13 @@ void define_products() {
           "tensor.\n\n"
           ">>> at.tensor([1, 2]).dot(at.tensor([3, 4]))\ntensor(11)",
           shape<dot_rule>});
-  define({"addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * (mat1 @ mat2); with beta 0, input's values do not count.\n\n"
-          "mat1 (m, k), mat2 (k, n); input broadcasts to (m, n).",
-          shape<add_rule<2, 2>>, ATLED_OP_INPLACE});
+  define(
+      {"addmm(Tensor input, Tensor mat1, Tensor mat2, dtype? out_dtype=None, *, Scalar beta=1, Scalar alpha=1) -> "
+       "Tensor",
+       "beta * input + alpha * (mat1 @ mat2); with beta 0, input's values do not count.\n\n"
+       "mat1 (m, k), mat2 (k, n); input broadcasts to (m, n). out_dtype: as for mm; input is of that dtype or of the "
+       "matrices'.",
+       shape<add_rule<2, 2>>, ATLED_OP_INPLACE});
   define({"addmm_relu(Tensor? input, Tensor mat1, Tensor mat2) -> Tensor",
           "relu(input + mat1 @ mat2), on some devices in one pass.\n\n"
           "mat1 (m, k), mat2 (k, n); input, if any, broadcasts to (m, n).",
@@ -140,10 +169,12 @@ void define_products() {
   define({"addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
           "beta * input + alpha * (mat @ vec).\n\nmat (m, k), vec (k,); input broadcasts to (m,).",
           shape<add_rule<2, 1>>, ATLED_OP_INPLACE});
-  define({"baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * (batch1 @ batch2).\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to (b, m, "
-          "n).",
-          shape<add_rule<3, 3>>, ATLED_OP_INPLACE});
+  define(
+      {"baddbmm(Tensor input, Tensor batch1, Tensor batch2, dtype? out_dtype=None, *, Scalar beta=1, Scalar alpha=1) "
+       "-> Tensor",
+       "beta * input + alpha * (batch1 @ batch2).\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to (b, m, "
+       "n). out_dtype: as for addmm.",
+       shape<add_rule<3, 3>>, ATLED_OP_INPLACE});
 }
 
 void define_composites() {

@@ -195,6 +195,24 @@ def test_half_precision_sums_in_single(gpu: str) -> None:
         assert (ones @ ones.T)[0, 0].item() == host(at.tensor(5000.0).to(dtype))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_halves_into_float32(gpu: str, dtype: str, layout: str) -> None:
+    for m, k, n in [(3, 5, 7), (1, 33, 4), (4, 33, 1), (17, 64, 9), (2, 0, 3), (2, 1, 3)]:
+        (a, x), (b, y) = operand(gpu, (2, m, k), layout, dtype), operand(gpu, (2, k, n), layout, dtype)
+        wanted = a.astype(float) @ b.astype(float)
+        # A product by powers of two is the same before and after.
+        got = [at.bmm(x, y, at.float32), at.baddbmm(x[0, 0, :0].sum(), x, y, at.float32, beta=0.5, alpha=2) / 2]
+        got.append(at.stack([at.mm(*pair, at.float32) for pair in zip(x, y, strict=True)]))
+        got.append(at.ones(2, m, n, device=gpu).baddbmm_(x, y, at.float32, beta=-1) + 1)
+        for each in got:
+            assert each.dtype == at.float32
+            bound = 4e-7 * (np.abs(a.astype(float)) @ np.abs(b.astype(float)) + 2)
+            assert np.all(np.abs(host(each) - wanted) <= bound), (m, k, n)
+    zero = at.addmm(at.ones(n, device=gpu), x[0], y[0], at.float32, alpha=0)
+    np.testing.assert_array_equal(host(zero), np.ones((m, n)))
+
+
 def test_out_may_be_an_input_or_of_another_dtype(gpu: str) -> None:
     x = at.arange(9.0, device=gpu).reshape(3, 3)
     expected = host(x) @ host(x)

@@ -149,8 +149,8 @@ Problem problem_of(Desc desc, Layout a, Layout b, Layout c, Layout d) {
     expect(d->batches == 1, "a batch of float8");
   } else {
     expect(!desc->a_scale && !desc->b_scale, "scales of another type than float8");
-    expect(p.b_type == p.type && (p.out_type == p.type || (p.type == kReal16BF && p.out_type == kReal32F)),
-           "matrices of several types");
+    const bool widens = (p.type == kReal16F || p.type == kReal16BF) && p.out_type == kReal32F;
+    expect(p.b_type == p.type && (p.out_type == p.type || widens), "matrices of several types");
   }
   const bool twice = p.type == kReal64F || p.type == kComplex64F;
   const bool single = p.type == kReal32F || p.type == kComplex32F;
@@ -257,6 +257,7 @@ void with_types(const Problem& p, F&& f) {
   if (is_float8(p.type) || p.type != p.out_type) {
     auto with_factors = [&](auto result) {
       const float factor = 0;
+      if (p.type == kReal16F) return f(atled::Half{}, atled::Half{}, result, factor);
       if (p.type == kReal16BF) return f(atled::BFloat16{}, atled::BFloat16{}, result, factor);
       if (p.type == kReal8FE5M2) return f(atled::Float8E5M2{}, atled::Float8E4M3FN{}, result, factor);
       if (p.b_type == kReal8FE5M2) return f(atled::Float8E4M3FN{}, atled::Float8E5M2{}, result, factor);

@@ -20,8 +20,19 @@ def _matmul(input: Any, other: Any) -> Any:
     return NotImplemented
 
 
-def _add_product(input: Any, one: Any, two: Any, beta: Any, alpha: Any) -> Any:
-    product = at.matmul(one, two) * alpha if alpha != 1 else at.matmul(one, two)
+def _narrow(g: Any, factor: Any, out_dtype: Any) -> Any:
+    """A gradient as what it is multiplied with: halves whose product was asked for in float32 have theirs in halves."""
+    return g if out_dtype is None else g.to(factor.dtype)
+
+
+def _product(input: Any, other: Any, out_dtype: Any = None) -> Any:
+    """Halves are exact in float32, and so are their products there."""
+    return at.matmul(input, other) if out_dtype is None else at.matmul(input.to(out_dtype), other.to(out_dtype))
+
+
+def _add_product(input: Any, one: Any, two: Any, out_dtype: Any, beta: Any, alpha: Any) -> Any:
+    product = _product(one, two, out_dtype)
+    product = product * alpha if alpha != 1 else product
     # With beta 0 the input counts for nothing, NaN included.
     if beta == 0:
         return product
@@ -38,8 +49,12 @@ def register(rule: RuleBook) -> None:
     for op in ("mm", "bmm"):
         rule(
             op,
-            input=lambda g, mat2, input_shape: _own.matmul_input(g, mat2, input_shape),
-            mat2=lambda g, input, mat2_shape: _own.matmul_other(g, input, mat2_shape),
+            input=lambda g, mat2, input_shape, out_dtype: _own.matmul_input(
+                _narrow(g, mat2, out_dtype), mat2, input_shape
+            ),
+            mat2=lambda g, input, mat2_shape, out_dtype: _own.matmul_other(
+                _narrow(g, input, out_dtype), input, mat2_shape
+            ),
         )
     rule(
         "mv",
@@ -50,8 +65,12 @@ def register(rule: RuleBook) -> None:
     rule(
         "addmm",
         input=lambda g, beta: scale(g, conj(beta)),
-        mat1=lambda g, mat2, mat1_shape, alpha: scale(_own.matmul_input(g, mat2, mat1_shape), conj(alpha)),
-        mat2=lambda g, mat1, mat2_shape, alpha: scale(_own.matmul_other(g, mat1, mat2_shape), conj(alpha)),
+        mat1=lambda g, mat2, mat1_shape, out_dtype, alpha: scale(
+            _own.matmul_input(_narrow(g, mat2, out_dtype), mat2, mat1_shape), conj(alpha)
+        ),
+        mat2=lambda g, mat1, mat2_shape, out_dtype, alpha: scale(
+            _own.matmul_other(_narrow(g, mat1, out_dtype), mat1, mat2_shape), conj(alpha)
+        ),
     )
     rule(
         "addmm_relu",
@@ -69,16 +88,20 @@ def register(rule: RuleBook) -> None:
     rule(
         "baddbmm",
         input=lambda g, beta: scale(g, conj(beta)),
-        batch1=lambda g, batch2, batch1_shape, alpha: scale(_own.matmul_input(g, batch2, batch1_shape), conj(alpha)),
-        batch2=lambda g, batch1, batch2_shape, alpha: scale(_own.matmul_other(g, batch1, batch2_shape), conj(alpha)),
+        batch1=lambda g, batch2, batch1_shape, out_dtype, alpha: scale(
+            _own.matmul_input(_narrow(g, batch2, out_dtype), batch2, batch1_shape), conj(alpha)
+        ),
+        batch2=lambda g, batch1, batch2_shape, out_dtype, alpha: scale(
+            _own.matmul_other(_narrow(g, batch1, out_dtype), batch1, batch2_shape), conj(alpha)
+        ),
     )
     rule.multilinear("matmul", "mm", "bmm", "mv", "dot")
     rule.batch("aligned", "matmul")
     rule.decompose("matmul", _matmul)
     for op in ("mm", "bmm", "mv"):
-        rule.decompose(op, lambda input, other: at.matmul(input, other))
+        rule.decompose(op, _product)
     rule.decompose("dot", lambda input, tensor: at.matmul(input, tensor))
     rule.decompose("addmm", _add_product)
-    rule.decompose("addmv", _add_product)
+    rule.decompose("addmv", lambda input, mat, vec, beta, alpha: _add_product(input, mat, vec, None, beta, alpha))
     rule.decompose("baddbmm", _add_product)
     rule.not_implemented("scaled_mm", "gradients are no float8; give the product one of its own with a Function")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import FLOATS, NUMBERS, Draw, ErrorCase, OpSpec, Sample, dtype_name, result_dtype
+from atled.testing import FLOATS, NUMBERS, Draw, ErrorCase, OpSpec, Sample, at_dtype, dtype_name, result_dtype
 
 # The error of a sum of k products grows with k at worst; at the magnitude of its terms it stays far below this.
 ULPS = {"default": 8, "float16": 2, "bfloat16": 2}
@@ -14,6 +14,23 @@ ULPS = {"default": 8, "float16": 2, "bfloat16": 2}
 
 def ones(*shape: int, dtype: str = "float32") -> Any:
     return np.ones(shape, dtype)
+
+
+def widest(dtype: str) -> Any:
+    """What products of a dtype may be asked for in, by out_dtype."""
+    return at.float32 if dtype in ("float16", "bfloat16") else at_dtype(dtype)
+
+
+def widened(generate: Callable[[Draw], Iterator[Sample]]) -> Callable[[Draw], Iterator[Sample]]:
+    """The same samples again, with out_dtype where products of halves are not rounded."""
+
+    def again(draw: Draw) -> Iterator[Sample]:
+        yield from generate(draw)
+        if draw.dtype in ("float16", "bfloat16", "float64"):
+            for sample in generate(draw):
+                yield Sample(*sample.args, out_dtype=widest(draw.dtype), **sample.kwargs)
+
+    return again
 
 
 def products(*pairs: tuple[tuple[int, ...], tuple[int, ...]], large: Any = ()) -> Callable[[Draw], Iterator[Sample]]:
@@ -60,7 +77,7 @@ def gelu_of_sum(x: Any, a: Any, b: Any) -> Any:
 
 
 def plus(product: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def reference(x: Any, a: Any, b: Any, beta: Any = 1, alpha: Any = 1) -> Any:
+    def reference(x: Any, a: Any, b: Any, beta: Any = 1, alpha: Any = 1, out_dtype: Any = None) -> Any:
         result = alpha * product(a, b)
         return result if beta == 0 else beta * x + result
 
@@ -68,7 +85,7 @@ def plus(product: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def size_of(product: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def reference(x: Any, a: Any, b: Any, beta: Any = 1, alpha: Any = 1) -> Any:
+    def reference(x: Any, a: Any, b: Any, beta: Any = 1, alpha: Any = 1, out_dtype: Any = None) -> Any:
         result = abs(alpha) * product(a, b)
         return result if beta == 0 else abs(beta) * x + result
 
@@ -107,7 +124,23 @@ def product(name: str, reference: Any, samples: Any, *errors: ErrorCase, scale: 
     return OpSpec(name=name, reference=reference, scale=scale or reference, samples=samples, errors=errors, **fields)
 
 
+def refused(*shapes: tuple[int, ...]) -> tuple[ErrorCase, ...]:
+    """Of an op with out_dtype, for factors of two shapes, or an addend and factors."""
+    halves, singles = ([ones(*shape, dtype=dtype) for shape in shapes] for dtype in ("float16", "float32"))
+    wrong = "out_dtype to be that of the product, float16, or float32, got float64"
+    cases = [
+        ErrorCase(at.DTypeError, wrong, *halves, out_dtype=at.float64),
+        ErrorCase(at.DTypeError, "product, float32, got float16; convert", *singles, out_dtype=at.float16),
+    ]
+    if len(shapes) == 3:
+        match = "expected input to fit out_dtype float16, got what makes a sum of float32"
+        cases.append(ErrorCase(at.DTypeError, match, singles[0], *halves[1:], out_dtype=at.float16))
+    return tuple(cases)
+
+
 def of_tensors(sample: Sample) -> str:
+    if "out_dtype" in sample.kwargs:
+        return str(sample.kwargs["out_dtype"].name)
     return result_dtype(*(a for a in sample.args if isinstance(a, np.ndarray)))
 
 
@@ -115,13 +148,19 @@ def outer_sum(a: Any, b: Any) -> Any:
     return np.sum(np.matmul(a, b), 0)
 
 
+def multiplied(a: Any, b: Any, out_dtype: Any = None) -> Any:
+    return np.matmul(a, b)
+
+
 def fused(name: str, of: Any, *shapes: Any) -> OpSpec:
+    widens = name in ("addmm", "baddbmm")
     mismatch = [ones(*shape) for shape in shapes[0]]
     mismatch[2] = ones(*(n + 1 for n in mismatch[2].shape))
     return product(
         name,
         plus(of),
-        added(*shapes),
+        widened(added(*shapes)) if widens else added(*shapes),
+        *(refused(*shapes[0]) if widens else ()),
         *([ErrorCase(at.ShapeError, "", *mismatch)] if name != "addr" else []),
         scale=size_of(of),
     )
@@ -161,15 +200,19 @@ SPECS = [
     ),
     product(
         "mm",
-        np.matmul,
-        products(*MATRICES, large=(((129, 257), (257, 65)),)),
+        multiplied,
+        widened(products(*MATRICES, large=(((129, 257), (257, 65)),))),
+        *refused((3, 4), (4, 5)),
         ErrorCase(at.ShapeError, "", ones(3, 4), ones(5, 6)),
         ErrorCase(at.ShapeError, r"mat2 of 2 dimensions, got shape \(4,\)", ones(3, 4), ones(4)),
     ),
     product(
         "bmm",
-        np.matmul,
-        products(((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5)), ((2, 3, 0), (2, 0, 5)), ((3, 1, 7), (3, 7, 1))),
+        multiplied,
+        widened(
+            products(((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5)), ((2, 3, 0), (2, 0, 5)), ((3, 1, 7), (3, 7, 1)))
+        ),
+        *refused((2, 3, 4), (2, 4, 5)),
         ErrorCase(at.ShapeError, "", ones(2, 3, 4), ones(3, 4, 5)),
         ErrorCase(at.ShapeError, "input of 3 dimensions", ones(3, 4), ones(2, 4, 5)),
     ),
