@@ -85,7 +85,8 @@ if step build 300 bash -c build; then
   # Many processes at once: one thread each.
   export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ATLED_NUM_THREADS=1
   beside backend 200 "${pytest[@]}" "${few[@]}" packages/core/tests/cuda -k "not on_a_device"
-  beside nn-cuda 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda.py packages/nn/tests/test_cuda_convolution.py
+  beside nn-cuda 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda.py packages/nn/tests/test_cuda_convolution.py \
+    packages/nn/tests/test_cuda_attention.py
   beside optim-cuda 200 "${pytest[@]}" packages/optim/tests/test_cuda.py
   beside graphed 200 "${pytest[@]}" packages/autograd/tests/test_cuda_graphed.py
   export ATLED_TEST_DEVICE=cuda
@@ -108,7 +109,7 @@ if step build 300 bash -c build; then
   step allocator 60 "${pytest[@]}" packages/core/tests/cuda/test_allocator_host.py -k on_a_device || status=1
   step benchmarks 200 python3 -m benchmarks cuda --rounds 5 --save "$slug" || status=1
   step launches 60 bash -c 'nvcc -O2 -std=c++17 -o "$logs/launches" benchmarks/launches.cu && "$logs/launches"' || true
-  step kernels 60 python3 -m benchmarks.kernels sum argmax variance norm topk randperm 'training step' || true
+  step kernels 60 python3 -m benchmarks.kernels sum argmax variance norm topk randperm attention 'training step' || true
 else
   status=1
 fi

@@ -26,7 +26,8 @@ def rows() -> list[Row]:
     """Bandwidth of element-wise ops and reductions, rates of products, cost of a launch, training steps."""
     if not (torch.cuda.is_available() and at.cuda.is_available()):
         return []
-    return [*_bandwidth(), *_indexing(), *_layers(), *_products(), *_convolutions(), *_launches(), *_steps()]
+    groups = _bandwidth, _indexing, _layers, _products, _attention, _convolutions, _launches, _steps
+    return [row for group in groups for row in group()]
 
 
 def _waits(wait: Callable[[], object], call: Callable[[], object], launches: int = LAUNCHES) -> Callable[[], object]:
@@ -255,6 +256,51 @@ def _float8_product() -> Row:
         lambda: torch._scaled_mm(t, u.t(), one_t, one_t, out_dtype=torch.bfloat16),
     )
     return Row(f"cuda scaled_mm {SIZE}, float8_e4m3fn", peers, {"torch": LEVEL})
+
+
+def _attention() -> list[Row]:
+    """In bfloat16, of the layout that a map to query, key and value makes, which no library copies; a step is both."""
+    found = []
+    for heads, keys, length, size, hidden in (
+        (16, 16, 2048, 64, ""),
+        (16, 16, 2048, 64, "causal"),
+        (16, 16, 2048, 128, "causal"),
+        (32, 8, 2048, 128, "causal"),
+        (16, 16, 2048, 64, "mask"),
+    ):
+        tensors = [_pair((4, length, n, size), "bfloat16", seed) for seed, n in enumerate((heads, keys, keys))]
+        ours, theirs = ([t.transpose(1, 2) for t in column] for column in zip(*tensors, strict=True))
+        (g, g_t), (seen_t, settings) = (t.transpose(1, 2) for t in tensors[0]), (None, {"enable_gqa": heads != keys})
+        if hidden == "mask":
+            seen_t = torch.rand(length, length, generator=torch.Generator("cuda").manual_seed(3), device="cuda") < 0.7
+        seen = None if seen_t is None else at.asarray(seen_t.cpu().numpy()).to("cuda")
+        settings["is_causal"] = hidden == "causal"
+
+        def call(inputs: Any = ours, mask: Any = seen, settings: Any = settings) -> Any:
+            return nn.functional.scaled_dot_product_attention(*inputs, mask, **settings)
+
+        def call_t(inputs: Any = theirs, mask: Any = seen_t, settings: Any = settings) -> Any:
+            return torch.nn.functional.scaled_dot_product_attention(*inputs, mask, **settings)
+
+        leaves, leaves_t = ([t.detach().requires_grad_() for t in column] for column in (ours, theirs))
+        name = f"cuda attention of 4 × {heads} × {length} × {size}, bfloat16" + f", {hidden}" * bool(hidden)
+        name += f", {keys} heads of keys" * (heads != keys)
+        step = _both(
+            lambda call=call, leaves=leaves, g=g: _renewed(leaves, call).backward(g),
+            lambda call=call_t, leaves=leaves_t, g=g_t: _renewed(leaves, call).backward(g),
+            5,
+        )
+        found += [
+            Row(name, _both(call, call_t, 5), {"torch": 2.0}),
+            Row(f"{name}, training step", step, {"torch": 2.5}),
+        ]
+    return found
+
+
+def _renewed(leaves: list[Any], call: Callable[..., Any]) -> Any:
+    for leaf in leaves:
+        leaf.grad = None
+    return call(leaves)
 
 
 def _convolutions() -> list[Row]:

@@ -8,6 +8,7 @@ void define_attention();
 void define_convolution();
 void define_dropout();
 void define_embedding();
+void define_fused_attention();
 void define_linear();
 void define_loss();
 void define_normalization();

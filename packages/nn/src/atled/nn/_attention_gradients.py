@@ -1,4 +1,4 @@
-"""The gradient rule of attention by blocks, which computes each block's weights again."""
+"""The gradient rules of attention, by blocks and fused, which compute the weights again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ import atled.core as at
 from atled.core import Tensor
 
 from ._ops import one as _one
+from ._ops import several as _several
 
 
 def register(rule: Any) -> None:
-    """Registers the rule of `attention`, and what `vmap` calls in its place."""
+    """Registers the rules of attention's ops, and what `vmap` calls in their place."""
     rule.joint("attention", ("query", "key", "value", "bias"), _gradients)
     rule.decompose("attention", _whole)
+    rule.joint("fused_attention", ("query", "key", "value"), _fused)
+    rule("fused_attention", bias=None)
+    rule.constant("fused_attention", "lse")
+    rule.decompose("fused_attention", _in_heads)
+    rule.joint("fused_attention_backward", ("grad", "query", "key", "value"), _fused_second)
+    rule("fused_attention_backward", bias=None, attended=None, lse=None)
 
 
 def _whole(
@@ -32,6 +39,83 @@ def _scores(query: Tensor, key: Tensor, bias: Tensor | None, is_causal: bool, be
         hidden = at.full((query.shape[-2], key.shape[-2]), -math.inf, dtype=query.dtype, device=query.device)
         return scores + hidden.triu(1 + begin)
     return scores
+
+
+def _fused(
+    g: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    attended: Tensor,
+    lse: Tensor,
+    is_causal: bool,
+    scale: float,
+) -> tuple[Tensor, ...]:
+    return _several.fused_attention_backward(g, query, key, value, bias, attended, lse, is_causal, scale)
+
+
+def _in_heads(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, is_causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Fused attention of public ops."""
+    wide = query.dtype if query.dtype == at.float64 else at.float32
+    heads, groups = query.shape[1], key.shape[1]
+    key, value = (t.to(wide).repeat_interleave(heads // max(groups, 1), 1) for t in (key, value))
+    scores = _scores(query.to(wide) * scale, key, bias, False, 0)
+    scores = _hidden(scores) if is_causal else scores
+    return at.matmul(at.softmax(scores, -1), value).to(query.dtype), at.logsumexp(scores, -1)
+
+
+def _hidden(scores: Tensor) -> Tensor:
+    hidden = at.full(scores.shape[-2:], -math.inf, dtype=scores.dtype, device=scores.device)
+    return scores + hidden.triu(1)
+
+
+# With s = scale q k^T + bias, p = softmax(s), dp = g v^T, ds = p (dp - r) and r the row sums of p dp, the gradients
+# are dq = scale ds k, dk = scale ds^T q and dv = p^T g. Given theirs, those of ds, p and s follow backwards.
+def _fused_second(
+    g_query: Tensor,
+    g_key: Tensor,
+    g_value: Tensor,
+    grad: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    is_causal: bool,
+    scale: float,
+) -> tuple[Tensor, ...]:
+    wide = query.dtype if query.dtype == at.float64 else at.float32
+    groups, shared = key.shape[1], query.shape[1] // max(key.shape[1], 1)
+
+    def sums(t: Tensor, a: Tensor) -> Tensor:
+        return (t * a).sum(-1, keepdim=True)
+
+    def each(t: Tensor) -> Tensor:
+        return t.to(wide).repeat_interleave(shared, 1)
+
+    def together(t: Tensor) -> Tensor:
+        return t.unflatten(1, (groups, shared)).sum(2)
+
+    q, g, by_query = (t.to(wide) for t in (query, grad, g_query))
+    k, v, by_key, by_value = (each(t) for t in (key, value, g_key, g_value))
+    scores = _scores(q * scale, k, bias, False, 0)
+    p = at.softmax(_hidden(scores) if is_causal else scores, -1)
+    dp = at.matmul(g, v.mT)
+    r = sums(p, dp)
+    ds = p * (dp - r)
+    on_ds = (at.matmul(by_query, k.mT) + at.matmul(q, by_key.mT)) * scale
+    mean = sums(p, on_ds)
+    on_dp = p * (on_ds - mean)
+    on_p = at.matmul(g, by_value.mT) + on_ds * (dp - r) - mean * dp
+    on_s = p * (on_p - sums(p, on_p))
+    return (
+        at.matmul(p, by_value) + at.matmul(on_dp, v),
+        (at.matmul(on_s, k) + at.matmul(ds, by_key)) * scale,
+        together(at.matmul(on_s.mT, q) + at.matmul(ds.mT, by_query)) * scale,
+        together(at.matmul(on_dp.mT, g)),
+    )
 
 
 def _gradients(

@@ -8,12 +8,15 @@ import atled.core as at
 from atled.core import Tensor
 
 from .._ops import one as _one
+from .._ops import several as _several
 from .._parameter import requires_grad
 from ._dropout import dropout
 
 # Of scores that are made at once: in a block, and of all where there are gradients, which keep them.
 _MOST = 1 << 23
 _MOST_LEARNING = 1 << 26
+_HALVES = (at.float16, at.bfloat16)
+_MOST_FEATURES = 128  # of a head, for the fused kernels
 
 
 def scaled_dot_product_attention(
@@ -41,7 +44,8 @@ def scaled_dot_product_attention(
     ShapeError where the sizes do not fit, DTypeError for other dtypes, ArgumentError for ``attn_mask`` together with
     ``is_causal``.
 
-    Half precision is computed in float32 and rounded once, at the end.
+    Half precision is computed in float32 and rounded once, at the end. On CUDA, tensor cores multiply the halves:
+    scores, softmax and sums are float32, and weights are rounded before they are multiplied.
 
     >>> scaled_dot_product_attention(at.ones(1, 3), at.ones(2, 3), at.tensor([[1.0], [3.0]])).tolist()
     [[2.0]]
@@ -112,7 +116,12 @@ def bias_of(mask: Tensor | None, query: Tensor) -> Bias | None:
 
 def inner_dtype(t: Tensor) -> at.dtype:
     """What attention is computed in: float32 for half precision, whose scores would lose digits or overflow."""
-    return at.float32 if t.dtype in (at.float16, at.bfloat16) else t.dtype
+    return at.float32 if t.dtype in _HALVES else t.dtype
+
+
+def _in_halves(t: Tensor) -> bool:
+    """Whether products are of halves, with scores of float32."""
+    return t.dtype in _HALVES and t.device.type == "cuda"
 
 
 def attended(
@@ -125,13 +134,15 @@ def attended(
     scale: float | None = None,
     grouped: bool = False,
 ) -> Tensor:
-    """The attended values alone, by blocks of queries where that saves time or much memory."""
+    """The attended values alone, fused or by blocks of queries where that saves time or much memory."""
     dtype = query.dtype
-    query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
+    if _fuses(query, key, value, bias, dropout_p):
+        return _fused(query, key, value, bias, is_causal, scale, grouped)
     learning = any(requires_grad(t) for t in (query, key, value))
     block = 0 if dropout_p else _block(query, key, is_causal, learning)
     if not block:
-        return attend(query, key, value, bias, dropout_p, is_causal, scale, grouped)[0].to(dtype)
+        return attend(query, key, value, bias, dropout_p, is_causal, scale, grouped)[0]
+    query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
     if grouped:
         shared = query.shape[-3] // key.shape[-3]
         key, value = key.repeat_interleave(shared, -3), value.repeat_interleave(shared, -3)
@@ -141,6 +152,42 @@ def attended(
     query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in operands)
     result = _one.attention(query, key, value, added, is_causal, _scale(query, scale), block)
     return (result if bias is None else at.where(bias.empty, 0.0, result)).to(dtype)
+
+
+def _fuses(query: Tensor, key: Tensor, value: Tensor, bias: Bias | None, dropout_p: float) -> bool:
+    """Whether there are kernels that make no matrix of scores."""
+    size = query.shape[-1]
+    fits = size == value.shape[-1] and size % 8 == 0 and 0 < size <= _MOST_FEATURES and not dropout_p
+    return fits and _in_halves(query) and (bias is None or not requires_grad(bias.added))
+
+
+def _fused(
+    query: Tensor, key: Tensor, value: Tensor, bias: Bias | None, is_causal: bool, scale: float | None, grouped: bool
+) -> Tensor:
+    """In heads of batches; broadcasting copies nothing, and heads that broadcast are dimensions like others."""
+    own = 3 if grouped else 2
+    added = None if bias is None else bias.added
+    operands = [query, key, value] if added is None else [query, key, value, added]
+    lead = at.broadcast_shapes(*(t.shape[:-own] for t in operands))
+
+    def in_heads(t: Tensor) -> Tensor:
+        while t.ndim < own:
+            t = t.unsqueeze(0)
+        t = t.expand(*lead, *t.shape[-own:])
+        while t.ndim < 4:
+            t = t.unsqueeze(0)
+        return t if t.ndim == 4 else t.flatten(0, -4)
+
+    result = _several.fused_attention(
+        in_heads(query),
+        in_heads(key),
+        in_heads(value),
+        None if added is None else in_heads(added),
+        is_causal,
+        _scale(query, scale),
+    )[0]
+    result = result.reshape(*lead, *query.shape[-own:-2], *result.shape[-2:])
+    return result if bias is None else at.where(bias.empty, 0.0, result)
 
 
 def _block(query: Tensor, key: Tensor, is_causal: bool, learning: bool) -> int:
@@ -173,18 +220,20 @@ def attend(
     scale: float | None = None,
     grouped: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The attended values, and the weights as they were multiplied, for queries without keys as well.
+    """The attended values, and the weights before they were rounded, for queries without keys as well.
 
     The weights are of `inner_dtype`.
     """
-    dtype = query.dtype
-    query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
-    query = query * _scale(query, scale)
+    dtype, factor = query.dtype, _scale(query, scale)
+    halves = _in_halves(query)
+    if not halves:
+        query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
+        query = query * factor
     if grouped:
         # The heads of query that share a head of key become more queries of that head.
         heads, length = query.shape[-3], query.shape[-2]
         query = _regrouped(query, key.shape[-3])
-    scores = at.matmul(query, key.mT)
+    scores = _scores_of_halves(query, key, factor) if halves else at.matmul(query, key.mT)
     if grouped:
         scores = scores.reshape(*scores.shape[:-3], heads, length, scores.shape[-1])
     if bias is not None:
@@ -192,10 +241,20 @@ def attend(
     elif is_causal:
         scores = scores + _causal(scores)
     weights = dropout(at.softmax(scores, -1), dropout_p)
-    result = at.matmul(_regrouped(weights, value.shape[-3]) if grouped else weights, value)
+    factors = weights.to(value.dtype)
+    result = at.matmul(_regrouped(factors, value.shape[-3]) if grouped else factors, value)
     if grouped:
         result = result.reshape(*result.shape[:-3], heads, length, value.shape[-1])
     return (result if bias is None else at.where(bias.empty, 0.0, result)).to(dtype), weights
+
+
+def _scores_of_halves(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """``scale * query @ key.mT`` in float32."""
+    lead = at.broadcast_shapes(query.shape[:-2], key.shape[:-2])
+    rows, columns = (t.expand(*lead, *t.shape[-2:]).reshape(math.prod(lead), *t.shape[-2:]) for t in (query, key))
+    nothing = at.zeros((), dtype=at.float32, device=query.device)
+    scores = at.baddbmm(nothing, rows, columns.mT, at.float32, beta=0, alpha=scale)
+    return scores.reshape(*lead, *scores.shape[-2:])
 
 
 def _regrouped(rows: Tensor, heads: int) -> Tensor:

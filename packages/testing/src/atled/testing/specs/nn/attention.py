@@ -1,4 +1,4 @@
-"""Attention by blocks of queries."""
+"""Attention by blocks of queries, and fused."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import FLOATS, Draw, ErrorCase, OpSpec, Sample
+from atled.testing import FLOATS, Draw, ErrorCase, OpSpec, Sample, dtype_name, result_dtype
 
 
 def attention(
@@ -32,11 +32,74 @@ def samples(draw: Draw) -> Iterator[Sample]:
         yield Sample(draw(0, 3), draw(4, 3), draw(4, 2))
 
 
+def softmax_of_heads(q: Any, k: Any, bias: Any, is_causal: bool, scale: float) -> tuple[Any, Any]:
+    """The weights, and the logarithm of what they were divided by."""
+    shared = q.shape[1] // max(k.shape[1], 1)
+    scores = scale * (q @ np.swapaxes(np.repeat(k, shared, 1), -1, -2)) + (0 if bias is None else bias)
+    if is_causal:
+        scores = np.where(np.arange(k.shape[2]) > np.arange(q.shape[2])[:, None], -np.inf, scores)
+    most = scores.max(-1, keepdims=True, initial=-1e30)
+    powers = np.exp(scores - most)
+    total = powers.sum(-1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        return powers / np.maximum(total, 1e-300), (most + np.log(total))[..., 0]
+
+
+def fused(q: Any, k: Any, v: Any, bias: Any = None, is_causal: bool = False, scale: float = 1.0) -> tuple[Any, Any]:
+    weights, lse = softmax_of_heads(q, k, bias, is_causal, scale)
+    return weights @ np.repeat(v, q.shape[1] // max(k.shape[1], 1), 1), lse
+
+
+def fused_backward(
+    g: Any, q: Any, k: Any, v: Any, bias: Any, out: Any, lse: Any, is_causal: bool, scale: float
+) -> tuple[Any, Any, Any]:
+    shared = q.shape[1] // max(k.shape[1], 1)
+    weights, _ = softmax_of_heads(q, k, bias, is_causal, scale)
+    to_weights = g @ np.swapaxes(np.repeat(v, shared, 1), -1, -2)
+    to_scores = scale * weights * (to_weights - (weights * to_weights).sum(-1, keepdims=True))
+
+    def together(t: Any) -> Any:
+        return t.reshape(t.shape[0], k.shape[1], shared, *t.shape[2:]).sum(2)
+
+    rows, columns = np.swapaxes(to_scores, -1, -2), np.swapaxes(weights, -1, -2)
+    return to_scores @ np.repeat(k, shared, 1), together(rows @ q), together(columns @ g)
+
+
+def heads(draw: Draw) -> Iterator[Sample]:
+    """Heads that kernels for tensor cores take, in the order of batch and rows that models have, and others."""
+    for b, h, groups, length, keys, size, causal in (
+        (2, 4, 2, 3, 4, 8, False),
+        (1, 2, 2, 5, 3, 8, True),
+        (1, 2, 1, 2, 5, 3, True),
+    ):
+        q, k, v = (draw(b, n, t, size) for n, t in ((h, length), (groups, keys), (groups, keys)))
+        yield Sample(q, k, v, None, causal, 0.4)
+    if draw.smooth:
+        return
+    wide = "float64" if draw.dtype == "float64" else "float32"
+    for length, keys, size, causal in ((130, 65, 16, False), (65, 130, 72, True), (1, 17, 128, False)):
+        q, k, v = (np.swapaxes(draw(1, t, n, size), 1, 2) for n, t in ((2, length), (1, keys), (1, keys)))
+        yield Sample(q, k, v, None if causal else draw(keys, dtype=wide), causal, -0.3)
+    yield Sample(draw(2, 1, 3, 8), draw(2, 1, 4, 8), draw(2, 1, 4, 8), draw(2, 1, 1, 4, dtype=wide), False, 1.0)
+    yield Sample(draw(2, 0, 3, 8), draw(2, 0, 4, 8), draw(2, 0, 4, 8), None, False, 1.0)
+
+
+def with_gradients(draw: Draw) -> Iterator[Sample]:
+    for sample in heads(draw):
+        q, k, v, bias, causal, scale = sample.args
+        weights, lse = softmax_of_heads(q.astype("float64"), k.astype("float64"), bias, causal, scale)
+        out = weights @ np.repeat(v.astype("float64"), q.shape[1] // max(k.shape[1], 1), 1)
+        wide = "float64" if draw.dtype == "float64" else "float32"
+        yield Sample(draw(*out.shape), q, k, v, bias, out.astype(q.dtype), lse.astype(wide), causal, scale)
+
+
 def ones(*shape: int) -> Any:
     return np.ones(shape, np.float32)
 
 
-X = ones(2, 3, 4)
+X, H = ones(2, 3, 4), ones(1, 2, 3, 4)
+# Scores round before their exponential is taken, and weights before they are multiplied.
+ULPS = {"float16": 12, "bfloat16": 12, "float32": 64, "float64": 64}
 SPECS = [
     OpSpec(
         name="nn::attention",
@@ -44,8 +107,7 @@ SPECS = [
         samples=samples,
         dtypes=FLOATS,
         domain=(-2, 2),
-        # Scores round before their exponential is taken, and weights before they are multiplied.
-        ulps={"float16": 12, "bfloat16": 12, "float32": 64, "float64": 64},
+        ulps=ULPS,
         scale=lambda q, k, v, *_: np.full((*q.shape[:-1], v.shape[-1]), np.abs(v).max(initial=1.0)),
         errors=(
             ErrorCase(at.ShapeError, r"query of shape \(\*, L, E\), got \(3,\)", ones(3), ones(3), ones(3)),
@@ -56,5 +118,38 @@ SPECS = [
             ErrorCase(at.InvalidValueError, "block of at least 1, got 0", X, X, X, None, False, 1.0, 0),
             ErrorCase(at.DTypeError, "value of query's dtype float32", X, X, X.astype(np.float64)),
         ),
-    )
+    ),
+    OpSpec(
+        name="nn::fused_attention",
+        reference=fused,
+        samples=heads,
+        dtypes=FLOATS,
+        domain=(-2, 2),
+        ulps=ULPS,
+        result=lambda sample: (dtype_name(sample.args[0].dtype), result_dtype(sample.args[0], ones(1))),
+        scale=lambda q, k, v, *_: (
+            np.full((*q.shape[:-1], v.shape[-1]), np.abs(v).max(initial=1.0)),
+            np.full(q.shape[:-1], 20.0),
+        ),
+        differentiable=("query", "key", "value"),
+        errors=(
+            ErrorCase(at.ShapeError, r"query of shape \(B, H, L, E\), got \(2, 3, 4\)", X, H, H),
+            ErrorCase(at.ShapeError, "H a multiple of G, got", H, ones(1, 3, 3, 4), ones(1, 3, 3, 4)),
+            ErrorCase(at.ShapeError, r"bias that broadcasts to \(1, 2, 3, 3\), got \(3, 4\)", H, H, H, ones(3, 4)),
+            ErrorCase(at.DTypeError, "bias of dtype float32, got float64", H, H, H, ones(3, 3).astype(np.float64)),
+            ErrorCase(at.DTypeError, "value of query's dtype float32", H, H, H.astype(np.float64)),
+        ),
+    ),
+    OpSpec(
+        name="nn::fused_attention_backward",
+        reference=fused_backward,
+        samples=with_gradients,
+        dtypes=FLOATS,
+        domain=(-2, 2),
+        ulps={**ULPS, "float32": 256, "float64": 256},
+        scale=lambda g, q, k, v, *_: tuple(np.full(t.shape, 30.0) for t in (q, k, v)),
+        result=lambda sample: (dtype_name(sample.args[0].dtype),) * 3,
+        differentiable=("grad",),  # in the others only together with what was attended
+        errors=(ErrorCase(at.ShapeError, r"lse of shape \(1, 2, 3\)", H, H, H, H, None, H, ones(1, 2, 4), False, 1.0),),
+    ),
 ]
