@@ -48,6 +48,7 @@ def exact(t: at.Tensor) -> Array:
     ("length", "keys", "size", "heads", "layout", "hidden"),
     [
         (1, 17, 8, (4, 1), "plain", "nothing"),
+        (1, 33, 16, (4, 2), "rows first", "bias"),
         (17, 1, 24, (4, 4), "plain", "causal"),
         (65, 130, 64, (4, 2), "rows first", "causal"),
         (130, 65, 72, (2, 1), "packed", "causal"),
@@ -66,10 +67,10 @@ def test_fused_attention(
         in_heads(layout, dtype, b, n, rows, size) for n, rows in ((h, length), (groups, keys), (groups, keys))
     )
     (g, grad), scale, causal = in_heads(layout, dtype, b, h, length, size), 0.5 / math.sqrt(size), hidden == "causal"
-    added = np.zeros((b, 1, 1, 1))
+    added = np.zeros((b, h, 1, 1))
     if hidden == "bias":  # a key for each query at least
-        added = RNG.standard_normal((b, 1, length, keys)).astype("float32").astype(float)
-        added[..., 1:][RNG.random((b, 1, length, keys - 1)) < 0.3] = -math.inf
+        added = RNG.standard_normal((b, h, length, keys)).astype("float32").astype(float)
+        added[..., 1:][RNG.random((b, h, length, keys - 1)) < 0.3] = -math.inf
     bias = at.from_numpy(added).float().cuda() if hidden == "bias" else None
     attended, lse = at.ops.nn.fused_attention(query, key, value, bias, causal, scale)
     got = at.ops.nn.fused_attention_backward(grad, query, key, value, bias, attended, lse, causal, scale)

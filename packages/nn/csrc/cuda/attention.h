@@ -35,14 +35,13 @@ struct AttentionOperands {
   // query, key, value and bias are the arguments from `first` on; `causal` is is_causal's place, before that of scale.
   AttentionOperands(const atled_frame* f, int first, int causal) {
     atled_tensor *q = arg_tensor(f, first), *k = arg_tensor(f, first + 1), *v = arg_tensor(f, first + 2);
-    const int64_t *by_query = q->dl.shape, *by_key = k->dl.shape;
     if (!takes(q, k, v)) return;
-    plan.batches = by_query[0];
-    plan.heads = static_cast<int>(by_query[1]);
-    plan.shared = static_cast<int>(by_query[1] / by_key[1]);
-    plan.length = static_cast<int>(by_query[2]);
-    plan.keys = static_cast<int>(by_key[2]);
-    plan.size = static_cast<int>(by_query[3]);
+    plan.batches = q->dl.shape[0];
+    plan.heads = static_cast<int>(q->dl.shape[1]);
+    plan.shared = static_cast<int>(q->dl.shape[1] / k->dl.shape[1]);
+    plan.length = static_cast<int>(q->dl.shape[2]);
+    plan.keys = static_cast<int>(k->dl.shape[2]);
+    plan.size = static_cast<int>(q->dl.shape[3]);
     plan.causal = arg_bool(f, causal);
     plan.scale = static_cast<float>(arg_double(f, causal + 1));
     if (plan.query_blocks() > INT32_MAX || plan.key_blocks() > INT32_MAX) return;
@@ -50,6 +49,12 @@ struct AttentionOperands {
     key = HeadOperand(k);
     value = HeadOperand(v);
     take_bias(arg_tensor(f, first + 3));
+    if (plan.length == 1 && !plan.causal) fold();
+    query.rows = by_query(query.rows);
+  }
+  // Where a tensor of query's shape has the plan's rows.
+  HeadRows by_query(HeadRows rows) const {
+    return folded_ == 1 ? rows : HeadRows{rows.batch, rows.head * folded_, rows.head};
   }
   // Whether the kernels take them; they do where there is anything to do.
   bool fit() const { return static_cast<bool>(query.tensor); }
@@ -72,6 +77,15 @@ struct AttentionOperands {
            size <= kMostHead && size % kPiece == 0 && numel(q) > 0 && numel(k) > 0 && q->dl.shape[1] <= kMostRows &&
            q->dl.shape[2] <= kMostRows && k->dl.shape[2] <= kMostRows;
   }
+  // Single queries of the heads that share one of key are neighbouring queries of that head: it is read once for them.
+  void fold() {
+    folded_ = plan.shared;
+    plan.heads /= plan.shared;
+    plan.length = plan.shared;
+    plan.shared = 1;
+    bias.query = bias.head;
+    bias.head *= folded_;
+  }
   void take_bias(const atled_tensor* t) {
     if (!t) return;
     int64_t steps[4] = {};
@@ -79,6 +93,8 @@ struct AttentionOperands {
       if (t->dl.shape[d] != 1) steps[4 - t->dl.ndim + d] = t->dl.strides[d];
     bias = {data<const float>(t), steps[0], steps[1], steps[2], steps[3]};
   }
+
+  int folded_ = 1;  // heads that are queries instead
 };
 
 }  // namespace atled::nn

@@ -15,9 +15,8 @@ struct Statistics {
 
 // mean[row] = sum(grad * attended) for rows of `size` that a warp has.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
-    mean_kernel(const T* grad, const HeadRows grad_rows, const T* attended, float* mean, const AttentionPlan plan,
-                int64_t rows) {
+__global__ void __launch_bounds__(kThreads) mean_kernel(const T* grad, const HeadRows grad_rows, const T* attended,
+                                                        float* mean, const AttentionPlan plan, int64_t rows) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   for (int64_t row = thread_index() / 32; row < rows; row += thread_count() / 32) {
     const int64_t head = row / plan.length;
@@ -149,7 +148,8 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
 void backward(atled_frame* f) {
   const AttentionOperands o(f, 1, 7);
   if (!o.fit()) return attention_backward_by_products(f);
-  const HeadOperand grad(arg_tensor(f, 0));
+  HeadOperand grad(arg_tensor(f, 0));
+  grad.rows = o.by_query(grad.rows);
   const Tensor attended = contiguous(arg_tensor(f, 5)), lse = contiguous(arg_tensor(f, 6));
   const Tensor mean = Tensor::empty(ATLED_FLOAT32, 3, lse->dl.shape, lse->dl.device);
   const On on(o.query.tensor);

@@ -1,6 +1,7 @@
 // How attention is laid out over blocks, and where in shared memory tiles lie: plain functions, for the host too.
 //
-// A block has some neighbouring queries (or keys) of one head, and goes over the keys (or queries) of that head by tiles.
+// A block has some neighbouring queries (or keys) of one head, and goes over the keys (or queries) of that head by
+// tiles.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +12,12 @@ namespace atled::nn {
 
 // A warp has 16 rows of what its block keeps, as many as one product of tensor cores.
 constexpr int kWarpRows = 16;
-constexpr int kMostHead = 128;       // features of a head
-constexpr int kPiece = 8;            // elements of 16 bytes, which are copied at once
-constexpr int kQueryThreads = 256;   // of a block that keeps queries
-constexpr int kKeyThreads = 128;     // of one that keeps keys
-constexpr int kForwardTile = 64;     // keys at once
-constexpr int kBackwardTile = 32;    // keys, or queries, at once
+constexpr int kMostHead = 128;      // features of a head
+constexpr int kPiece = 8;           // elements of 16 bytes, which are copied at once
+constexpr int kQueryThreads = 256;  // of a block that keeps queries
+constexpr int kKeyThreads = 128;    // of one that keeps keys
+constexpr int kForwardTile = 64;    // keys at once
+constexpr int kBackwardTile = 32;   // keys, or queries, at once
 constexpr int kQueries = kQueryThreads / 32 * kWarpRows, kKeys = kKeyThreads / 32 * kWarpRows;  // that a block keeps
 constexpr int64_t kMostRows = INT64_C(1) << 30;
 
@@ -50,12 +51,12 @@ struct AttentionPlan {
   ATLED_INLINE Place key_place(uint32_t block) const { return place(block, tiles(keys, kKeys), heads / shared, kKeys); }
 
   // The keys [0, end) that some of `count` queries from `first` on see.
-  ATLED_INLINE int keys_seen(int first, int count) const { return causal && first + count < keys ? first + count : keys; }
+  ATLED_INLINE int keys_seen(int first, int count) const {
+    return causal && first + count < keys ? first + count : keys;
+  }
   // The first query that sees a key.
   ATLED_INLINE int first_query(int key) const { return causal ? key : 0; }
-  ATLED_INLINE bool sees(int query, int key) const {
-    return query < length && key < keys && (!causal || key <= query);
-  }
+  ATLED_INLINE bool sees(int query, int key) const { return query < length && key < keys && (!causal || key <= query); }
   // Whether all of `rows` queries from `query` on see all of `columns` keys from `key` on.
   ATLED_INLINE bool all_seen(int query, int rows, int key, int columns) const {
     return query + rows <= length && key + columns <= keys && (!causal || key + columns - 1 <= query);
@@ -72,8 +73,8 @@ struct AttentionPlan {
   }
 };
 
-// Where a tile of `width` elements a row has the piece that begins with element `piece * kPiece` of a row. The pieces of
-// each row are in an order of their own, so that eight rows' pieces lie in different banks.
+// Where a tile of `width` elements a row has the piece that begins with element `piece * kPiece` of a row. The pieces
+// of each row are in an order of their own, so that eight rows' pieces lie in different banks.
 ATLED_INLINE int tile_offset(int row, int piece, int width) { return row * width + (piece ^ (row & 7)) * kPiece; }
 
 }  // namespace atled::nn

@@ -75,9 +75,10 @@ void define_fused_attention() {
        "gradient, and leaves each query a key.",
        shape<forward_rule>, ATLED_OP_FUNCTION});
   add_kernel("nn::fused_attention", ATLED_DEVICE_CPU, kernel<attention_by_products>);
-  define({"nn::fused_attention_backward(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor "
-          "attended, Tensor lse, bool is_causal, float scale) -> (Tensor query, Tensor key, Tensor value)",
-          "The gradients of fused_attention's query, key and value.", shape<backward_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::fused_attention_backward(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor "
+       "attended, Tensor lse, bool is_causal, float scale) -> (Tensor query, Tensor key, Tensor value)",
+       "The gradients of fused_attention's query, key and value.", shape<backward_rule>, ATLED_OP_FUNCTION});
   add_kernel("nn::fused_attention_backward", ATLED_DEVICE_CPU, kernel<attention_backward_by_products>);
 }
 
