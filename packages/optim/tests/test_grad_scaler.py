@@ -8,6 +8,8 @@ import pytest
 import atled.core as at
 from atled import optim
 
+pytest.importorskip("atled.autograd")  # which gives tensors their .grad
+
 
 def parameter(gradient: Any, dtype: at.dtype = at.float32) -> at.Tensor:
     grad = at.tensor(gradient, dtype=dtype)

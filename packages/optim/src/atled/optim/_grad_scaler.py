@@ -48,7 +48,7 @@ class GradScaler:
     ) -> None:
         require(growth_factor > 1, "growth_factor", "above 1", growth_factor)
         require(0 < backoff_factor < 1, "backoff_factor", "in (0, 1)", backoff_factor)
-        self._device, self._enabled = at.device(device).type if enabled else device, enabled
+        self._device, self._enabled = device, enabled
         self._scale, self._growth_tracker = float(init_scale), 0
         self._growth_factor, self._backoff_factor = float(growth_factor), float(backoff_factor)
         self._growth_interval = int(growth_interval)
