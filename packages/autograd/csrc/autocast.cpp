@@ -116,7 +116,7 @@ void set_autocast(const Autocast& wanted) {
   if (!state) state = std::make_unique<State>();
   state->mode = wanted;
   check(layer_group->include(wanted.entered ? kAutocastKey : 0, wanted.entered ? 0 : kAutocastKey, nullptr));
-  if (wanted.entered) return;
+  if (wanted.on) return;
   auto leaves = std::move(state->leaves);  // what dies with them may come back here
   state->leaves.clear();
 }

@@ -15,7 +15,7 @@ struct Autocast {
 };
 
 Autocast autocast();
-// Forgets what was converted when the layer is left.
+// Forgets what was converted when no device type is left.
 void set_autocast(const Autocast& wanted);
 void add_autocast_layer();
 

@@ -83,7 +83,13 @@ def test_functions_of_several_ops() -> None:
         assert F.grid_sample(half, single, align_corners=False).dtype is at.float32
         assert F.conv_transpose1d(at.ones(1, 2, 3), at.ones(2, 1, 2), at.ones(1)).dtype is at.bfloat16
         assert F.cross_entropy(half[0, 0], at.zeros(4, dtype=at.int64)).dtype is at.float32
-        assert F.mse_loss(half, half).dtype is at.float32
+        assert F.mse_loss(half, half).dtype is F.l1_loss(half, half).dtype is at.float32
+        query = at.tensor(np.random.default_rng(0).normal(size=(1, 5, 8)).astype(np.float32))
+        mixed = F.scaled_dot_product_attention(query, query.to(at.bfloat16), query)
+    rounded = query.to(at.bfloat16).float()
+    exact = F.scaled_dot_product_attention(rounded, rounded, rounded)
+    assert mixed.dtype is at.bfloat16  # of scores in float32
+    np.testing.assert_allclose(mixed.float().numpy(), exact.numpy(), rtol=2**-8)
     with pytest.raises(at.DTypeError, match="one floating dtype"):
         F.grid_sample(half, single, align_corners=False)
 
@@ -96,6 +102,9 @@ def test_functions_of_several_ops() -> None:
         pytest.param(lambda x: F.cosine_similarity(x, x * 0.5), 0.01, id="cosine_similarity"),
         pytest.param(lambda x: F.pairwise_distance(x, x * 1), 1.0, id="pairwise_distance"),
         pytest.param(lambda x: F.rms_norm(x, (4,)), 300.0, id="rms_norm"),
+        pytest.param(
+            lambda x: F.cosine_embedding_loss(x[:, 0, 0], x[:, 1, 0], at.ones(2)), 300.0, id="cosine_embedding_loss"
+        ),
     ],
 )
 def test_float16_keeps_steps_in_between(function: Callable[[at.Tensor], at.Tensor], size: float) -> None:

@@ -1,5 +1,5 @@
-// Convolution as products of matrices: what each tap of the kernel sees becomes a row of numbers beside the others', for
-// a block of outputs at a time.
+// Convolution as products of matrices: what each tap of the kernel sees becomes a row of numbers beside the others',
+// for a block of outputs at a time.
 #include <algorithm>
 
 #include "cpu/convolution.h"
@@ -47,7 +47,8 @@ void each_line(const Convolution& s, const Block& block, int64_t c, int64_t tap,
       continue;
     }
     blank(at, begin);
-    f(at + begin, ((n * s.c + c) * s.inputs()) + (plane * s.h + row) * s.w + begin * stride + right, end - begin, stride);
+    f(at + begin, ((n * s.c + c) * s.inputs()) + (plane * s.h + row) * s.w + begin * stride + right, end - begin,
+      stride);
     blank(at + end, s.ow - end);
   }
 }

@@ -199,6 +199,15 @@ class _As(_Mode):
         _tape.set_autocast(before)
 
 
+def run_as_given(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Calls a function with autocast off, for one that chooses the precision of its steps itself."""
+    mode = _tape.autocast()
+    if not mode[3]:
+        return function(*args, **kwargs)
+    with _As((*mode[:3], False)):
+        return function(*args, **kwargs)
+
+
 def as_now() -> _As:
     """A context that brings back the present mode, for what runs again later."""
     return _As(_tape.autocast())

@@ -88,7 +88,18 @@ _LAZY = {
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 # Likewise, whole.
-_MODULES = ("accelerator", "amp", "array_api", "backends", "cuda", "fft", "linalg", "multiprocessing", "special", "utils")
+_MODULES = (
+    "accelerator",
+    "amp",
+    "array_api",
+    "backends",
+    "cuda",
+    "fft",
+    "linalg",
+    "multiprocessing",
+    "special",
+    "utils",
+)
 
 
 def __getattr__(name: str) -> object:

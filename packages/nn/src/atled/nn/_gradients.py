@@ -331,7 +331,7 @@ def _embedding_second(
 
 
 def _losses(rule: Any) -> None:
-    rule.autocast("float32", "nll_loss", "mse_loss")
+    rule.autocast("float32", "nll_loss", "mse_loss", "paired_loss")
     rule(
         "nll_loss",
         input=lambda g, target, weight, total_weight, input_shape, reduction, ignore_index, label_smoothing: (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import atled.core as at
 from atled.core import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def wide_dtype(dtype: at.dtype) -> at.dtype:
@@ -17,6 +21,17 @@ def wide_dtype(dtype: at.dtype) -> at.dtype:
 def wide(tensor: Tensor) -> Tensor:
     """The tensor in its `wide_dtype`."""
     return tensor.to(wide_dtype(tensor.dtype))
+
+
+def as_given(function: F) -> F:
+    """Has a function run without autocast, because it chooses the precision of its steps itself."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        amp: Any = sys.modules.get("atled.autograd.amp")  # see cast
+        return function(*args, **kwargs) if amp is None else amp.run_as_given(function, *args, **kwargs)
+
+    return run  # type: ignore[return-value]
 
 
 def cast(how: str, *tensors: Tensor | None) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from atled.core import Tensor
 from .._ops import one as _one
 from .._ops import several as _several
 from .._parameter import requires_grad
+from .._precision import as_given, cast
 from ._dropout import dropout
 
 # Of scores that are made at once: in a block, and of all where there are gradients, which keep them.
@@ -50,6 +51,7 @@ def scaled_dot_product_attention(
     >>> scaled_dot_product_attention(at.ones(1, 3), at.ones(2, 3), at.tensor([[1.0], [3.0]])).tolist()
     [[2.0]]
     """
+    query, key, value = cast("lower", query, key, value)
     _check_operands(query, key, value, enable_gqa)
     if is_causal and attn_mask is not None:
         raise at.ArgumentError("scaled_dot_product_attention: expected attn_mask or is_causal, got both")
@@ -124,6 +126,7 @@ def _in_halves(t: Tensor) -> bool:
     return t.dtype in _HALVES and t.device.type == "cuda"
 
 
+@as_given
 def attended(
     query: Tensor,
     key: Tensor,
@@ -210,6 +213,7 @@ def _scale(query: Tensor, given: float | None) -> float:
     return given if given is not None else 1 / math.sqrt(max(query.shape[-1], 1))
 
 
+@as_given
 def attend(
     query: Tensor,
     key: Tensor,

@@ -14,6 +14,7 @@ from .._ops import several as _several
 from .._paired_losses import paired, reduced
 from .._paired_losses import softplus as _softplus
 from .._parameter import constant
+from .._precision import wide
 
 
 def old_reduction(op: str, size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -249,10 +250,11 @@ def cosine_embedding_loss(
     """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
     reduction = old_reduction("cosine_embedding_loss", size_average, reduce, reduction)
     # Squared lengths count with 1e-12 more, as in PyTorch: the slope at a vector of zeros is bounded by it.
-    squares = [(x * x).sum(-1) + 1e-12 for x in (input1, input2)]
-    cos = (input1 * input2).sum(-1) / at.sqrt(squares[0] * squares[1])
+    first, second = wide(input1), wide(input2)
+    squares = [(x * x).sum(-1) + 1e-12 for x in (first, second)]
+    cos = (first * second).sum(-1) / at.sqrt(squares[0] * squares[1])
     loss = at.where(target == 1, 1 - cos, _positive(cos - margin))
-    return _reduce("cosine_embedding_loss", loss, reduction)
+    return _reduce("cosine_embedding_loss", loss, reduction).to(at.promote_types(input1.dtype, input2.dtype))
 
 
 def margin_ranking_loss(
