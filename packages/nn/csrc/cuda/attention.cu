@@ -66,15 +66,13 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
     if (seen) {
       times_rows<T, W, kForwardTile>(scores, [&](int k) { return rows[k]; }, key_tile);
       const float* added = bias.data ? bias.data + place.batch * bias.batch + place.head * bias.head : nullptr;
-      const bool plain = !added && plan.all_seen(first, kWarpRows, from, kForwardTile);
-      each_element<kForwardTile>(scores, [&](float& x, int row, int column) {
-        x *= scale;
-        if (plain) return;
-        if (!plan.sees(first + row, from + column))
-          x = kNothing;
-        else if (added)
-          x += added[(first + row) * bias.query + (from + column) * bias.key] * kLog2E;
-      });
+      // Columns of the last keys that the lane's rows see. Rows behind the last query are like others, but not written.
+      const int last[] = {plan.last_key(first + lane_row(0)) - from, plan.last_key(first + lane_row(1)) - from};
+      each_element<kForwardTile>([&](float& x, int, int) { x *= scale; }, scores);
+      if (added) add_bias<kForwardTile>(scores, added, bias, plan, first, from, last);
+      if (from + kForwardTile - 1 > plan.last_key(first))
+        each_element<kForwardTile>([&](float& x, int half, int column) { x = column > last[half] ? kNothing : x; },
+                                   scores);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float high = most[half];
@@ -105,7 +103,7 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
   for (int half = 0; half < 2; ++half) {
     const float all = across_row(total[half], [](float a, float b) { return a + b; });
     share[half] = all > 0 ? 1 / all : 0;
-    const int row = first + static_cast<int>(threadIdx.x % 32) / 4 + half * 8;
+    const int row = first + lane_row(half);
     if (threadIdx.x % 4 == 0 && row < plan.length)
       lse[head * plan.length + row] = all > 0 ? (most[half] + log2f(all)) * kLn2 : kNothing;
   }

@@ -34,11 +34,6 @@ __global__ void __launch_bounds__(kThreads) mean_kernel(const T* grad, const Hea
   }
 }
 
-// The weight of a query and a key, from their product.
-__device__ __forceinline__ float weight(float score, float lse, float scale, const float* bias) {
-  return power_of_two(score * (scale * kLog2E) + ((bias ? *bias : 0.0f) - lse) * kLog2E);
-}
-
 template <class T, int W>
 __global__ void __launch_bounds__(kKeyThreads, 2)
     key_kernel(const __grid_constant__ AttentionPlan plan, const T* query, const HeadRows query_rows, const T* key,
@@ -56,6 +51,7 @@ __global__ void __launch_bounds__(kKeyThreads, 2)
                                       place.first, plan.keys, plan.size);
   end_group();
   float key_sums[W / 8][4] = {}, value_sums[W / 8][4] = {};
+  const float scale = plan.scale * kLog2E;
   for (int shared = 0; shared < plan.shared; ++shared) {
     const int head = place.head * plan.shared + shared;
     const int64_t at = (place.batch * plan.heads + head) * plan.length;
@@ -75,12 +71,25 @@ __global__ void __launch_bounds__(kKeyThreads, 2)
       float weights[kBackwardTile / 8][4] = {}, slopes[kBackwardTile / 8][4] = {};
       times_rows<T, W, kBackwardTile>(weights, [&](int k) { return rows_of_tile<T, W>(keys, own, k); }, queries);
       times_rows<T, W, kBackwardTile>(slopes, [&](int k) { return rows_of_tile<T, W>(values, own, k); }, grads);
-      each_pair<kBackwardTile>(weights, slopes, [&](float& p, float& slope, int row, int column) {
-        const int q = from + column, k = first + row;
-        const bool seen = plan.sees(q, k);
-        p = seen ? weight(p, lse[q], plan.scale, added ? added + q * bias.query + k * bias.key : nullptr) : 0;
-        slope = seen ? p * (slope - mean[q]) : 0;
-      });
+      each_element<kBackwardTile>([&](float& x, int, int) { x *= scale; }, weights);
+      if (added)
+        each_element<kBackwardTile>(
+            [&](float& x, int half, int column) {
+              const int k = first + lane_row(half), q = from + column;
+              if (k < plan.keys && q < plan.length) x += added[q * bias.query + k * bias.key] * kLog2E;
+            },
+            weights);
+      // Columns [begin, end) see the lane's rows. Rows behind the last key are like others, but not written.
+      const int begin[] = {plan.first_query(first + lane_row(0)) - from, plan.first_query(first + lane_row(1)) - from},
+                end = plan.length - from;
+      each_element<kBackwardTile>(
+          [&](float& p, float& slope, int half, int column) {
+            const bool there = column < end;
+            const float high = there ? lse[from + column] * kLog2E : 0, middle = there ? mean[from + column] : 0;
+            p = there && column >= begin[half] ? power_of_two(p - high) : 0;
+            slope = p * (slope - middle);
+          },
+          weights, slopes);
       times_tile<T, W, kBackwardTile>(value_sums, weights, grads);
       times_tile<T, W, kBackwardTile>(key_sums, slopes, queries);
     }
@@ -119,12 +128,13 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
   float lse[2] = {}, mean[2] = {};
 #pragma unroll
   for (int half = 0; half < 2; ++half)
-    if (const int row = first + static_cast<int>(threadIdx.x % 32) / 4 + half * 8; row < plan.length) {
-      lse[half] = statistics.lse[head * plan.length + row];
+    if (const int row = first + lane_row(half); row < plan.length) {
+      lse[half] = statistics.lse[head * plan.length + row] * kLog2E;
       mean[half] = statistics.mean[head * plan.length + row];
     }
   const float* added = bias.data ? bias.data + place.batch * bias.batch + place.head * bias.head : nullptr;
   float sums[W / 8][4] = {};
+  const float scale = plan.scale * kLog2E;
   for (int from = 0, slot = 0; from < end; from += kBackwardTile, slot = 1 - slot) {
     wait_for_groups<0>();
     __syncthreads();  // the tile is there, and that before it is free
@@ -133,12 +143,15 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
     float weights[kBackwardTile / 8][4] = {}, slopes[kBackwardTile / 8][4] = {};
     times_rows<T, W, kBackwardTile>(weights, [&](int k) { return rows[k]; }, keys[slot]);
     times_rows<T, W, kBackwardTile>(slopes, [&](int k) { return grads[k]; }, values[slot]);
-    each_pair<kBackwardTile>(weights, slopes, [&](float& p, float& slope, int row, int column) {
-      const int q = first + row, k = from + column, half = row / 8;
-      const bool seen = plan.sees(q, k);
-      p = seen ? weight(p, lse[half], plan.scale, added ? added + q * bias.query + k * bias.key : nullptr) : 0;
-      slope = seen ? p * (slope - mean[half]) : 0;
-    });
+    const int last[] = {plan.last_key(first + lane_row(0)) - from, plan.last_key(first + lane_row(1)) - from};
+    each_element<kBackwardTile>([&](float& x, int, int) { x *= scale; }, weights);
+    if (added) add_bias<kBackwardTile>(weights, added, bias, plan, first, from, last);
+    each_element<kBackwardTile>(
+        [&](float& p, float& slope, int half, int column) {
+          p = column <= last[half] ? power_of_two(p - lse[half]) : 0;
+          slope = p * (slope - mean[half]);
+        },
+        weights, slopes);
     times_tile<T, W, kBackwardTile>(sums, slopes, keys[slot]);
   }
   store_rows<T, W>(to_query + head * plan.length * plan.size, sums, first, plan.length, plan.size,

@@ -56,11 +56,8 @@ struct AttentionPlan {
   }
   // The first query that sees a key.
   ATLED_INLINE int first_query(int key) const { return causal ? key : 0; }
-  ATLED_INLINE bool sees(int query, int key) const { return query < length && key < keys && (!causal || key <= query); }
-  // Whether all of `rows` queries from `query` on see all of `columns` keys from `key` on.
-  ATLED_INLINE bool all_seen(int query, int rows, int key, int columns) const {
-    return query + rows <= length && key + columns <= keys && (!causal || key + columns - 1 <= query);
-  }
+  // The last key that a query sees.
+  ATLED_INLINE int last_key(int query) const { return causal && query < keys ? query : keys - 1; }
 
   ATLED_INLINE static int tiles(int n, int size) { return (n + size - 1) / size; }
 

@@ -91,36 +91,46 @@ static __device__ __forceinline__ void times_tile(float (&c)[W / 8][4], const fl
   }
 }
 
-// Calls f(element, row, column) for a lane's elements of N columns: of 16 rows.
-template <int N, class F>
-static __device__ __forceinline__ void each_element(float (&c)[N / 8][4], F&& f) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
+// A lane's two rows of the 16, and its first column of each 8.
+static __device__ __forceinline__ int lane_row(int half) { return static_cast<int>(threadIdx.x % 32) / 4 + half * 8; }
+static __device__ __forceinline__ int lane_column() { return static_cast<int>(threadIdx.x % 4) * 2; }
+
+// Calls f(elements..., half, column) for what a lane has of N columns: element i of group n is in row lane_row(half).
+template <int N, class F, class... C>
+static __device__ __forceinline__ void each_element(F&& f, C (&... c)[N / 8][4]) {
 #pragma unroll
   for (int n = 0; n < N / 8; ++n)
 #pragma unroll
-    for (int i = 0; i < 4; ++i) f(c[n][i], lane / 4 + i / 2 * 8, n * 8 + lane % 4 * 2 + i % 2);
+    for (int i = 0; i < 4; ++i) f(c[n][i]..., i / 2, n * 8 + lane_column() + i % 2);
 }
 
-// The same for the elements of two at a time: f(element, element, row, column).
-template <int N, class F>
-static __device__ __forceinline__ void each_pair(float (&c)[N / 8][4], float (&d)[N / 8][4], F&& f) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
+// Adds to scores of queries from `first` on, which are powers of two's, as far as the lane's rows see columns, up to
+// `last`.
+template <int N>
+static __device__ __forceinline__ void add_bias(float (&scores)[N / 8][4], const float* head, const ScoreBias& bias,
+                                                const AttentionPlan& plan, int first, int from, const int (&last)[2]) {
+  const float* rows[2];
 #pragma unroll
-  for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-    for (int i = 0; i < 4; ++i) f(c[n][i], d[n][i], lane / 4 + i / 2 * 8, n * 8 + lane % 4 * 2 + i % 2);
+  for (int half = 0; half < 2; ++half) {
+    const int row = first + lane_row(half);
+    rows[half] = head + (row < plan.length ? row : plan.length - 1) * bias.query;
+  }
+  each_element<N>(
+      [&](float& x, int half, int column) {
+        if (column <= last[half]) x += rows[half][(from + column) * bias.key] * kLog2E;
+      },
+      scores);
 }
 
-// Writes a warp's rows, times a factor for the row that i / 2 says, as rows `first` on of `rows` rows of `size`.
+// Writes a warp's rows, times factor(half), as rows `first` on of `rows` rows of `size`.
 template <class T, int W, class F>
 static __device__ __forceinline__ void store_rows(T* head, const float (&c)[W / 8][4], int first, int rows, int size,
                                                   F&& factor) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
 #pragma unroll
   for (int n = 0; n < W / 8; ++n)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int row = first + lane / 4 + half * 8, column = n * 8 + lane % 4 * 2;
+      const int row = first + lane_row(half), column = n * 8 + lane_column();
       const float by = factor(half);
       if (row < rows && column < size)
         *reinterpret_cast<uint32_t*>(head + static_cast<int64_t>(row) * size + column) =
