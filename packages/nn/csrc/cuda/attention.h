@@ -36,6 +36,8 @@ struct AttentionOperands {
   AttentionOperands(const atled_frame* f, int first, int causal) {
     atled_tensor *q = arg_tensor(f, first), *k = arg_tensor(f, first + 1), *v = arg_tensor(f, first + 2);
     if (!takes(q, k, v)) return;
+    for (int i = 0; i < f->op->nouts; ++i)
+      if (!is_aligned(static_cast<const char*>(out_tensor(f, i)->dl.data))) return;
     plan.batches = q->dl.shape[0];
     plan.heads = static_cast<int>(q->dl.shape[1]);
     plan.shared = static_cast<int>(q->dl.shape[1] / k->dl.shape[1]);

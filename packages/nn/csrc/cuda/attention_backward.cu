@@ -15,13 +15,14 @@ struct Statistics {
 
 // mean[row] = sum(grad * attended) for rows of `size` that a warp has.
 template <class T>
-__global__ void __launch_bounds__(kThreads) mean_kernel(const T* grad, const HeadRows grad_rows, const T* attended,
-                                                        float* mean, const AttentionPlan plan, int64_t rows) {
+__global__ void __launch_bounds__(kThreads)
+    mean_kernel(const T* grad, const HeadRows grad_rows, const T* attended, const HeadRows attended_rows, float* mean,
+                const AttentionPlan plan, int64_t rows) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   for (int64_t row = thread_index() / 32; row < rows; row += thread_count() / 32) {
-    const int64_t head = row / plan.length;
-    const T* g = grad + grad_rows.offset(head / plan.heads, head % plan.heads, row % plan.length);
-    const T* y = attended + row * plan.size;
+    const int64_t head = row / plan.length, batch = head / plan.heads;
+    const T* g = grad + grad_rows.offset(batch, head % plan.heads, row % plan.length);
+    const T* y = attended + attended_rows.offset(batch, head % plan.heads, row % plan.length);
     float sum = 0;
     for (int i = lane * kPiece; i < plan.size; i += 32 * kPiece) {
       const auto a = load<T, kPiece>(g + i), b = load<T, kPiece>(y + i);
@@ -161,9 +162,9 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
 void backward(atled_frame* f) {
   const AttentionOperands o(f, 1, 7);
   if (!o.fit()) return attention_backward_by_products(f);
-  HeadOperand grad(arg_tensor(f, 0));
-  grad.rows = o.by_query(grad.rows);
-  const Tensor attended = contiguous(arg_tensor(f, 5)), lse = contiguous(arg_tensor(f, 6));
+  HeadOperand grad(arg_tensor(f, 0)), attended(arg_tensor(f, 5));
+  for (HeadOperand* each : {&grad, &attended}) each->rows = o.by_query(each->rows);
+  const Tensor lse = contiguous(arg_tensor(f, 6));
   const Tensor mean = Tensor::empty(ATLED_FLOAT32, 3, lse->dl.shape, lse->dl.device);
   const On on(o.query.tensor);
   o.visit([&](auto tag, auto width) {
@@ -172,8 +173,8 @@ void backward(atled_frame* f) {
     const T *q = data<const T>(o.query.tensor), *k = data<const T>(o.key.tensor), *v = data<const T>(o.value.tensor),
             *g = data<const T>(grad.tensor);
     const Statistics statistics{data<const float>(lse), data<const float>(mean)};
-    on.run(mean_kernel<T>, blocks_for(numel(lse), kThreads / 32), g, grad.rows, data<const T>(attended),
-           data<float>(mean), o.plan, numel(lse));
+    on.run(mean_kernel<T>, blocks_for(numel(lse), kThreads / 32), g, grad.rows, data<const T>(attended.tensor),
+           attended.rows, data<float>(mean), o.plan, numel(lse));
     launch(key_kernel<T, W>, static_cast<unsigned>(o.plan.key_blocks()), kKeyThreads, on.stream(), o.plan, q,
            o.query.rows, k, o.key.rows, v, o.value.rows, g, grad.rows, o.bias, statistics, data<T>(out_tensor(f, 1)),
            data<T>(out_tensor(f, 2)));
