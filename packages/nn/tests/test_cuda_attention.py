@@ -50,6 +50,8 @@ def exact(t: at.Tensor) -> Array:
         (1, 17, 8, (4, 1), "plain", "nothing"),
         (1, 33, 16, (4, 2), "rows first", "bias"),
         (17, 1, 24, (4, 4), "plain", "causal"),
+        (2, 600, 16, (2, 1), "rows first", "causal"),
+        (3, 700, 72, (2, 1), "plain", "bias"),
         (65, 130, 64, (4, 2), "rows first", "causal"),
         (130, 65, 72, (2, 1), "packed", "causal"),
         (65, 17, 40, (2, 2), "packed", "bias"),

@@ -23,21 +23,23 @@ template <class T, int W>
 __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
     forward_kernel(const __grid_constant__ AttentionPlan plan, const T* query, const HeadRows query_rows, const T* key,
                    const HeadRows key_rows, const T* value, const HeadRows value_rows, const ScoreBias bias, T* out,
-                   float* lse) {
+                   float* partial, float* lse) {
   alignas(16) __shared__ T tiles[kStages][kForwardTile * W];
-  const AttentionPlan::Place place = plan.query_place(blockIdx.x);
+  const AttentionPlan::Place place = plan.query_place(blockIdx.x / static_cast<uint32_t>(plan.parts));
+  const int part = static_cast<int>(blockIdx.x % static_cast<uint32_t>(plan.parts)), start = part * plan.part_length;
   const int warp = static_cast<int>(threadIdx.x / 32), first = place.first + warp * kWarpRows;
   const T* keys = key + key_rows.offset(place.batch, place.head / plan.shared, 0);
   const T* values = value + value_rows.offset(place.batch, place.head / plan.shared, 0);
-  const int end = plan.keys_seen(place.first, kQueries);
-  const int count = AttentionPlan::tiles(end, kForwardTile);
+  const int seen_keys = plan.keys_seen(place.first, kQueries) - start;
+  const int count = AttentionPlan::tiles(seen_keys < plan.part_length ? seen_keys : plan.part_length,
+                                         kForwardTile);  // or less than 1
 
   // Tiles of keys and of values take turns; tile t is of keys where t is even.
   int slot = 0;
   auto begin = [&](int t, int into) {
     if (t / 2 < count)
       copy_tile<T, W, kForwardTile, kQueryThreads>(tiles[into], t % 2 ? values : keys,
-                                                   t % 2 ? value_rows.row : key_rows.row, t / 2 * kForwardTile,
+                                                   t % 2 ? value_rows.row : key_rows.row, start + t / 2 * kForwardTile,
                                                    plan.keys, plan.size);
     end_group();
   };
@@ -59,7 +61,7 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
   float sums[W / 8][4] = {}, most[2] = {kNothing, kNothing}, total[2] = {};
   const float scale = plan.scale * kLog2E;  // powers are of two
   for (int j = 0; j < count; ++j) {
-    const int from = j * kForwardTile;
+    const int from = start + j * kForwardTile;
     const bool seen = from < plan.keys_seen(first, kWarpRows) && first < plan.length;  // the same for all lanes
     const T* key_tile = next(2 * j);
     float scores[kForwardTile / 8][4] = {};
@@ -97,7 +99,7 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
     if (seen) times_tile<T, W, kForwardTile>(sums, scores, value_tile);
   }
 
-  const int64_t head = place.batch * plan.heads + place.head;
+  const int64_t head = (place.batch * plan.heads + place.head) * plan.parts + part;
   float share[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -107,20 +109,55 @@ __global__ void __launch_bounds__(kQueryThreads, W == 64 ? 2 : 1)
     if (threadIdx.x % 4 == 0 && row < plan.length)
       lse[head * plan.length + row] = all > 0 ? (most[half] + log2f(all)) * kLn2 : kNothing;
   }
-  store_rows<T, W>(out + head * plan.length * plan.size, sums, first, plan.length, plan.size,
-                   [&](int half) { return share[half]; });
+  const int64_t at = head * plan.length * plan.size;
+  auto factor = [&](int half) { return share[half]; };
+  if (partial)
+    store_rows<float, W>(partial + at, sums, first, plan.length, plan.size, factor);
+  else
+    store_rows<T, W>(out + at, sums, first, plan.length, plan.size, factor);
+}
+
+// Joins what parts of the keys gave: rows (head, part, query) of partial and lses into rows (head, query).
+template <class T>
+__global__ void __launch_bounds__(kThreads)
+    join_kernel(const AttentionPlan plan, const float* partial, const float* lses, int64_t total, T* out, float* lse) {
+  for (int64_t i = thread_index(); i < total; i += thread_count()) {
+    const int64_t row = i / plan.size, first = row / plan.length * plan.parts * plan.length + row % plan.length;
+    float high = kNothing, sum = 0, all = 0;
+    for (int p = 0; p < plan.parts; ++p) high = fmaxf(high, lses[first + p * plan.length]);
+    if (high == kNothing) high = 0;
+    for (int p = 0; p < plan.parts; ++p) {
+      const int64_t at = first + p * plan.length;
+      const float share = expf(lses[at] - high);
+      all += share;
+      sum += share * partial[at * plan.size + i % plan.size];
+    }
+    out[i] = T(all > 0 ? sum / all : sum);
+    if (i % plan.size == 0) lse[row] = all > 0 ? high + logf(all) : kNothing;
+  }
 }
 
 void forward(atled_frame* f) {
-  const AttentionOperands o(f, 0, 4);
+  AttentionOperands o(f, 0, 4);
   if (!o.fit()) return attention_by_products(f);
   const On on(o.query.tensor);
+  const DLDevice device = o.query.tensor->dl.device;
+  o.plan.share_keys();
+  const int64_t rows = numel(out_tensor(f, 1)) * o.plan.parts;
+  const bool shared = o.plan.parts > 1;
+  const Tensor partial = shared ? Tensor::empty(ATLED_FLOAT32, {rows, o.plan.size}, device) : Tensor(),
+               lses = shared ? Tensor::empty(ATLED_FLOAT32, {rows}, device) : Tensor();
   o.visit([&](auto tag, auto width) {
     using T = typename decltype(tag)::type;
-    launch(forward_kernel<T, decltype(width)::value>, static_cast<unsigned>(o.plan.query_blocks()), kQueryThreads,
-           on.stream(), o.plan, data<const T>(o.query.tensor), o.query.rows, data<const T>(o.key.tensor), o.key.rows,
-           data<const T>(o.value.tensor), o.value.rows, o.bias, data<T>(out_tensor(f, 0)),
-           data<float>(out_tensor(f, 1)));
+    T* out = data<T>(out_tensor(f, 0));
+    float *parts = shared ? data<float>(partial) : nullptr, *lse = data<float>(out_tensor(f, 1));
+    launch(forward_kernel<T, decltype(width)::value>, static_cast<unsigned>(o.plan.query_blocks() * o.plan.parts),
+           kQueryThreads, on.stream(), o.plan, data<const T>(o.query.tensor), o.query.rows, data<const T>(o.key.tensor),
+           o.key.rows, data<const T>(o.value.tensor), o.value.rows, o.bias, out, parts,
+           shared ? data<float>(lses) : lse);
+    if (shared)
+      on.run(join_kernel<T>, blocks_for(numel(out_tensor(f, 0))), o.plan, data<const float>(partial),
+             data<const float>(lses), numel(out_tensor(f, 0)), out, lse);
   });
 }
 

@@ -20,6 +20,8 @@ constexpr int kForwardTile = 64;    // keys at once
 constexpr int kBackwardTile = 32;   // keys, or queries, at once
 constexpr int kQueries = kQueryThreads / 32 * kWarpRows, kKeys = kKeyThreads / 32 * kWarpRows;  // that a block keeps
 constexpr int64_t kMostRows = INT64_C(1) << 30;
+// Blocks that keep a GPU busy, and the fewest keys that a block is worth beginning for, where more than one share them.
+constexpr int64_t kEnoughBlocks = 256, kFewestKeys = 4 * kForwardTile;
 
 // Element (batch, head, row, column) of a tensor is so many elements from the first; columns are neighbours.
 struct HeadRows {
@@ -34,6 +36,19 @@ struct AttentionPlan {
   int size;           // features of a head, a multiple of kPiece
   bool causal;        // query i sees keys 0 to i
   float scale;
+  int parts = 1;        // blocks that share the keys of one block's queries in the forward
+  int part_length = 0;  // keys of each, a multiple of kForwardTile
+
+  // By shape alone, so that results are the same on every GPU.
+  void share_keys() {
+    part_length = tiles(keys, kForwardTile) * kForwardTile;
+    if (length > kQueries) return;
+    const int64_t wanted = kEnoughBlocks / query_blocks(), most = keys / kFewestKeys;
+    const int64_t shares = wanted < most ? wanted : most;
+    if (shares <= 1) return;
+    part_length = tiles(tiles(keys, kForwardTile), static_cast<int>(shares)) * kForwardTile;
+    parts = tiles(keys, part_length);
+  }
 
   int64_t query_blocks() const { return batches * heads * tiles(length, kQueries); }
   int64_t key_blocks() const { return batches * (heads / shared) * tiles(keys, kKeys); }

@@ -132,9 +132,13 @@ static __device__ __forceinline__ void store_rows(T* head, const float (&c)[W / 
     for (int half = 0; half < 2; ++half) {
       const int row = first + lane_row(half), column = n * 8 + lane_column();
       const float by = factor(half);
-      if (row < rows && column < size)
-        *reinterpret_cast<uint32_t*>(head + static_cast<int64_t>(row) * size + column) =
-            packed<T>(c[n][2 * half] * by, c[n][2 * half + 1] * by);
+      if (row >= rows || column >= size) continue;
+      T* at = head + static_cast<int64_t>(row) * size + column;
+      const float x = c[n][2 * half] * by, y = c[n][2 * half + 1] * by;
+      if constexpr (std::is_same_v<T, float>)
+        store(at, Vector<float, 2>{x, y});
+      else
+        *reinterpret_cast<uint32_t*>(at) = packed<T>(x, y);
     }
 }
 
