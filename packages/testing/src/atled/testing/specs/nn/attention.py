@@ -77,7 +77,7 @@ def heads(draw: Draw) -> Iterator[Sample]:
     if draw.smooth:
         return
     wide = "float64" if draw.dtype == "float64" else "float32"
-    for length, keys, size, causal in ((130, 65, 16, False), (65, 130, 72, True), (1, 17, 128, False)):
+    for length, keys, size, causal in ((17, 66, 72, False), (66, 17, 16, True), (1, 17, 128, False)):
         q, k, v = (np.swapaxes(draw(1, t, n, size), 1, 2) for n, t in ((2, length), (1, keys), (1, keys)))
         yield Sample(q, k, v, None if causal else draw(keys, dtype=wide), causal, -0.3)
     yield Sample(draw(2, 1, 3, 8), draw(2, 1, 4, 8), draw(2, 1, 4, 8), draw(2, 1, 1, 4, dtype=wide), False, 1.0)
