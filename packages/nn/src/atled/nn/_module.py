@@ -404,10 +404,9 @@ class Module:
         Both are tuples, of a gradient for each positional argument of forward and for each result; None for what
         requires none. The hook may answer other gradients of the arguments. AttributeError without atled-autograd.
 
-        >>> import atled.core as at
         >>> from atled import nn
         >>> layer = nn.Linear(2, 2)
-        >>> handle = layer.register_full_backward_hook(lambda module, grad_input, grad_output: None)
+        >>> layer.register_full_backward_hook(lambda module, into, out: print(out))  # doctest: +SKIP
         """
         passing()
         return RemovableHandle(self._own_hooks().backward, hook, prepend)

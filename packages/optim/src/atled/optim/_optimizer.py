@@ -154,8 +154,8 @@ class Optimizer:
         It may answer other arguments, ``(args, kwargs)``. The handle's ``remove()`` takes the hook away.
 
         >>> import atled.core as at
-        >>> from atled.optim import SGD
-        >>> optimizer = SGD([at.ones(1)], lr=0.1)
+        >>> from atled import optim
+        >>> optimizer = optim.SGD([at.ones(1)], lr=0.1)
         >>> handle = optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: print("before a step"))
         >>> optimizer.step(grads=[at.ones(1)])
         before a step
