@@ -182,13 +182,27 @@ def test_sharing_memory_between_processes() -> None:
     assert type(received.scale) is nn.Parameter
 
 
+def test_pytorchs_ways_to_spread_a_module() -> None:
+    layer, x = nn.Linear(3, 2).requires_grad_(False), at.ones(4, 3)
+    model = nn.DataParallel(layer)
+    assert isinstance(model, nn.parallel.DataParallel) and next(iter(model.state_dict())) == "module.weight"
+    for found in (model(x), nn.parallel.data_parallel(layer, x), nn.parallel.data_parallel(layer, (x,))):
+        np.testing.assert_array_equal(found.numpy(), layer(x).numpy())
+    with pytest.raises(
+        at.InvalidValueError, match=r"DataParallel: expected one device, got \[0, 1\]; use atled.distri"
+    ):
+        nn.DataParallel(layer, device_ids=[0, 1])
+    with pytest.raises(at.ArgumentError, match="sdpa_kernel: expected one SDPBackend"), nn.attention.sdpa_kernel([]):
+        pass
+
+
 def test_memory_formats() -> None:
-    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).requires_grad_(False)
     expected = model.eval()(at.ones(1, 2, 5, 5))
     model.to(at.float64, memory_format=at.channels_last)
     weight, x = model[0].weight, at.ones(1, 2, 5, 5, dtype=at.float64).contiguous(memory_format=at.channels_last)
     assert weight.is_contiguous(memory_format=at.channels_last) and not weight.is_contiguous()
-    np.testing.assert_allclose(model(x).detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model(x).numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_module_without_memory() -> None:

@@ -7,6 +7,7 @@
 (1, 2)
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import backends, functional, init, utils
@@ -147,7 +148,9 @@ from .modules._transformer import (
 )
 
 if TYPE_CHECKING:
+    from . import attention, parallel
     from ._summary import Summary, summary
+    from .parallel import DataParallel
 
 __version__ = "0.1.0"
 
@@ -194,6 +197,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -310,17 +314,20 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "backends",
     "functional",
     "init",
+    "parallel",
     "summary",
     "utils",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Summary", "summary"):
+    if name in ("attention", "parallel"):
+        return importlib.import_module(f"atled.nn.{name}")
+    home = {"Summary": "_summary", "summary": "_summary", "DataParallel": "parallel"}.get(name)
+    if home is None:
         raise AttributeError(f"module 'atled.nn' has no attribute {name!r}")
-    from . import _summary
-
-    return getattr(_summary, name)
+    return getattr(importlib.import_module(f"atled.nn.{home}"), name)

@@ -306,6 +306,10 @@ class Module:
 
         return self._convert(convert)
 
+    def type(self, dst_type: at.dtype) -> Self:
+        """Floating parameters and buffers to a dtype."""
+        return self.to(dst_type)
+
     def share_memory(self) -> Self:
         """Moves parameters and buffers into memory that processes share (``Tensor.share_memory_``), each in place."""
         for tensor in (*self.parameters(), *self.buffers()):

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+import atled.core as at
 from atled.nn._native import CUDA_LIBRARY
 
 #: Whether convolutions of float32 may round to TensorFloat-32, with 10 bits of mantissa; sums are float32 all the same.
@@ -25,7 +26,16 @@ allow_tf32: bool = True
 #: the last digits, may differ between runs of a program. What is captured into a graph is not timed: warm up before.
 benchmark: bool = False
 
+#: For PyTorch's programs, which set them: results are the same on every run, and cuDNN is used where it has a way.
+deterministic: bool = True
+enabled: bool = True
+
 _SETTERS = {"allow_tf32": "atled_cuda_nn_allow_tf32", "benchmark": "atled_cuda_nn_benchmark"}
+
+
+def is_available() -> bool:
+    """Whether there is a GPU that cuDNN computes on."""
+    return at.cuda.is_available()
 
 
 @contextmanager
