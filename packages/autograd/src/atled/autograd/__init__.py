@@ -35,6 +35,7 @@ from atled.autograd.grad_mode import (
 if TYPE_CHECKING:
     from atled.autograd import amp, checkpoint, func, functional, graph, graphed
     from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
+    from atled.autograd._variable import Variable
     from atled.autograd.amp import autocast
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "FunctionContext",
     "GradcheckError",
     "Node",
+    "Variable",
     "amp",
     "autocast",
     "backward",
@@ -78,6 +80,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"atled.autograd.{name}")
     if name == "autocast":
         return importlib.import_module("atled.autograd.amp").autocast
+    if name == "Variable":
+        return importlib.import_module("atled.autograd._variable").Variable
     if name not in ("GradcheckError", "gradcheck", "gradgradcheck"):
         raise AttributeError(f"module 'atled.autograd' has no attribute {name!r}")
     from atled.autograd import _gradcheck

@@ -54,7 +54,7 @@ _HINTS: dict[str, dict[str, str]] = {
     ),
     "atled.functions": {
         **dict.fromkeys(("no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled"), "atled-autograd"),
-        **dict.fromkeys(("inference_mode", "is_inference_mode_enabled"), "atled-autograd"),
+        **dict.fromkeys(("inference_mode", "is_inference_mode_enabled", "vmap"), "atled-autograd"),
         **dict.fromkeys(("autograd", "func", "utils.checkpoint", "cuda.make_graphed_callables"), "atled-autograd"),
         **dict.fromkeys(("nn", "backends.cudnn"), "atled-nn"),
         "optim": "atled-optim",
@@ -68,6 +68,7 @@ _HINTS: dict[str, dict[str, str]] = {
             ),
             "atled-autograd",
         ),
+        "testing": "atled-testing",
     },
     "atled.collectives": {"gloo": "atled-distributed", "mpi": "atled-distributed"},
 }

@@ -54,6 +54,15 @@ class mps:
         return False
 
 
+class mkldnn:
+    """Tensors in MKL-DNN's layouts, which there are none of; nn computes with oneDNN by itself."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """False."""
+        return False
+
+
 def __getattr__(name: str) -> Any:
     from atled.core import _registry
 

@@ -4,6 +4,9 @@ The names and arguments are those of ``torch.utils.data``. Batches depend on ``(
 whatever the number of worker processes.
 """
 
+import sys
+from typing import Any
+
 from ._collate import default_collate, default_convert
 from ._dataset import (
     ChainDataset,
@@ -57,3 +60,10 @@ __all__ = [
     "sample_generator",
     "sample_seed",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch's modules of these names: what they have is here.
+    if name in ("dataloader", "dataset", "distributed", "sampler"):
+        return sys.modules[__name__]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

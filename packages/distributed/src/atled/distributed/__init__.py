@@ -23,6 +23,7 @@ from ._world import (
     get_rank,
     get_world_size,
     init_process_group,
+    is_available,
     is_initialized,
     new_group,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "get_rank",
     "get_world_size",
     "init_process_group",
+    "is_available",
     "is_initialized",
     "launch",
     "new_group",

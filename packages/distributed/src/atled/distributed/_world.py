@@ -28,6 +28,7 @@ __all__ = [
     "get_world_size",
     "group_or_default",
     "init_process_group",
+    "is_available",
     "is_initialized",
     "new_group",
     "report_failure",
@@ -116,6 +117,11 @@ def destroy_process_group() -> None:
     if world.store.failure is None:
         world.group.close()
     world.store.leave()
+
+
+def is_available() -> bool:
+    """True: PyTorch's programs ask, since it can be built without this module."""
+    return True
 
 
 def is_initialized() -> bool:

@@ -17,6 +17,9 @@ from atled.optim.lr_scheduler._functions import LambdaLR, MultiplicativeLR
 from atled.optim.lr_scheduler._joined import ChainedScheduler, SequentialLR
 from atled.optim.lr_scheduler._plateau import ReduceLROnPlateau
 
+# PyTorch's former name, which schedules of one's own are derived from.
+_LRScheduler = LRScheduler
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",
