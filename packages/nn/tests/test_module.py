@@ -48,6 +48,25 @@ def test_an_attribute_may_become_a_module_or_a_parameter() -> None:
         block.register_module("training", nn.ReLU())
 
 
+def test_what_is_registered_may_be_changed_by_pytorchs_private_names() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.BatchNorm1d(2))
+    for name, child in model._modules.items():
+        if isinstance(child, nn.ReLU):
+            model._modules[name] = nn.Tanh()
+    assert isinstance(model[1], nn.Tanh)
+    weight = model[0]._parameters.pop("weight")
+    model[0].weight = weight * 2  # no parameter now
+    model[0]._parameters["other"] = weight
+    assert [name for name, _ in model[0].named_parameters()] == ["bias", "other"]
+    model[2]._buffers["running_mean"] = at.ones(2)
+    assert model[2].running_mean.tolist() == [1, 1]
+    model._modules.clear()
+    assert len(model) == 0 and not hasattr(model, "0")
+    model.register_forward_hook(lambda module, args, output: 1 / 0)
+    model._forward_hooks.clear()
+    assert model(3) == 3
+
+
 def test_what_belongs_to_a_module() -> None:
     block = Block()
     assert list(dict(block.named_parameters())) == ["scale", "first.weight", "first.bias", "norm.weight", "norm.bias"]

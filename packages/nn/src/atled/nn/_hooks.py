@@ -8,6 +8,19 @@ from typing import Any
 from ._backward_hooks import Passage
 
 
+def table_property(name: str) -> Any:
+    """One of a module's tables of hooks as an attribute, which may be cleared or replaced."""
+
+    def table(module: Any) -> dict[int, Any]:
+        found: dict[int, Any] = getattr(module._own_hooks(), name)
+        return found
+
+    def replace(module: Any, hooks: dict[int, Any]) -> None:
+        setattr(module._own_hooks(), name, dict(hooks))
+
+    return property(table, replace)
+
+
 class Hooks:
     """The hooks of one module, in the order of their calls."""
 

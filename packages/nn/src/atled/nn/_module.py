@@ -10,8 +10,9 @@ from atled.core._hooks import RemovableHandle
 
 from . import _state
 from ._backward_hooks import passing
-from ._hooks import Hooks
+from ._hooks import Hooks, table_property
 from ._parameter import Parameter, detached, gradient, set_requires_grad
+from ._registered import Registered
 
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 
@@ -129,24 +130,31 @@ class Module:
         own = self.__dict__
         return {name: own[name] for name, of_kind in own["_kinds"].items() if of_kind == kind}
 
+    # PyTorch's private names, through which programs replace and remove what is registered.
+
     @property
     def _parameters(self) -> dict[str, Parameter | None]:
-        return self._own(_PARAMETER)
+        return Registered(self, _PARAMETER)
 
     @property
     def _buffers(self) -> dict[str, at.Tensor | None]:
-        return self._own(_BUFFER)
+        return Registered(self, _BUFFER)
 
     @property
     def _modules(self) -> dict[str, Module | None]:
-        return self._own(_MODULE)
+        return Registered(self, _MODULE)
+
+    _forward_pre_hooks = table_property("before")
+    _forward_hooks = table_property("after")
+    _backward_pre_hooks = table_property("backward_before")
+    _backward_hooks = table_property("backward")
 
     # ---- what belongs to it ----
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The names and modules that are assigned to attributes, each module once."""
         seen: set[int] = set()
-        for name, module in self._modules.items():
+        for name, module in self._own(_MODULE).items():
             if module is not None and id(module) not in seen:
                 seen.add(id(module))
                 yield name, module
@@ -165,7 +173,7 @@ class Module:
         if remove_duplicate:
             memo.add(self)
         yield prefix, self
-        for name, module in self._modules.items():
+        for name, module in self._own(_MODULE).items():
             if module is not None:
                 yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
@@ -465,7 +473,7 @@ class Module:
 
     def __repr__(self) -> str:
         extra = self.extra_repr().split("\n") if self.extra_repr() else []
-        children = [f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()]
+        children = [f"({name}): {_indented(repr(module))}" for name, module in self._own(_MODULE).items()]
         if not children and len(extra) <= 1:
             return f"{self._get_name()}({''.join(extra)})"
         return f"{self._get_name()}(\n" + "".join(f"  {line}\n" for line in extra + children) + ")"

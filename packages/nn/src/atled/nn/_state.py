@@ -55,7 +55,7 @@ def _own_slots(module: Module, prefix: str) -> dict[str, _Slot]:
 
 
 def _children(module: Module, prefix: str) -> Iterator[tuple[str, Module]]:
-    for name, child in module._modules.items():
+    for name, child in module._own("module").items():
         if child is not None:
             yield f"{prefix}{name}.", child
 

@@ -27,10 +27,10 @@ class _Numbered(Module):
             self.register_module(str(i), module)
 
     def _list(self) -> list[Any]:
-        return list(self._modules.values())
+        return list(self._own("module").values())
 
     def __len__(self) -> int:
-        return len(self._modules)
+        return len(self._own("module"))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._list())
