@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import pickle
 from typing import Any
 
 import numpy as np
@@ -388,6 +389,19 @@ def test_states_of_adam_and_adamw_are_exchanged() -> None:
         assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
         optimizer.step(grads=[at.zeros(1)])
         assert weight.item() == pytest.approx(0.95)
+
+
+class Plain(optim.Optimizer):
+    """As programs write their own."""
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        self.came_back = True
+
+
+def test_an_optimizer_of_ones_own_is_pickled() -> None:
+    copied = pickle.loads(pickle.dumps(Plain([at.ones(2)], {"lr": 0.5})))
+    assert copied.came_back and copied.param_groups[0]["lr"] == 0.5
 
 
 def test_hooks() -> None:

@@ -92,6 +92,9 @@ class Optimizer:
         self._check(group)
         self.param_groups.append(group)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # subclasses of PyTorch's programs call it
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients, or sets them to zero when ``set_to_none`` is false."""
         for group in self.param_groups:
