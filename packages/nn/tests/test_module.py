@@ -221,6 +221,8 @@ def test_memory_formats() -> None:
     model.to(at.float64, memory_format=at.channels_last)
     weight, x = model[0].weight, at.ones(1, 2, 5, 5, dtype=at.float64).contiguous(memory_format=at.channels_last)
     assert weight.is_contiguous(memory_format=at.channels_last) and not weight.is_contiguous()
+    volume = nn.utils.convert_conv3d_weight_memory_format(nn.Sequential(nn.Conv3d(2, 2, 2)), at.channels_last_3d)
+    assert volume[0].weight.is_contiguous(memory_format=at.channels_last_3d)
     np.testing.assert_allclose(model(x).numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
 
 

@@ -177,9 +177,9 @@ class Module:
             if module is not None:
                 yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
         """The module itself and all modules within, each once."""
-        return (module for _, module in self.named_modules())
+        return (module for _, module in self.named_modules(remove_duplicate=remove_duplicate))
 
     def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
@@ -222,9 +222,11 @@ class Module:
             module = found
         return module
 
-    def set_submodule(self, target: str, module: Module) -> None:
-        """Replaces the module with a dotted name, or adds it."""
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Replaces the module with a dotted name, or adds it; AttributeError where ``strict`` and there is none."""
         path, _, name = target.rpartition(".")
+        if strict:
+            self.get_submodule(target)
         self.get_submodule(path).register_module(name, module)
 
     def _get(self, kind: str, target: str) -> Any:
@@ -317,6 +319,9 @@ class Module:
     def type(self, dst_type: at.dtype) -> Self:
         """Floating parameters and buffers to a dtype."""
         return self.to(dst_type)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing, as `atled.core.compile`: there is no compiler, and the module computes as it is."""
 
     def share_memory(self) -> Self:
         """Moves parameters and buffers into memory that processes share (``Tensor.share_memory_``), each in place."""
