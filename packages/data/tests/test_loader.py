@@ -212,6 +212,7 @@ def test_pin_memory_is_accepted() -> None:
         ({"batch_size": 0}, "positive integer, got 0"),
         ({"batch_size": None, "drop_last": True}, "batch_size with drop_last"),
         ({"seed": 1, "generator": at.Generator()}, "seed or generator, got both"),
+        ({"pin_memory_device": "gpu"}, "pin_memory_device to be .cuda. or .., got 'gpu'"),
     ],
 )
 def test_wrong_arguments(options: dict[str, Any], message: str) -> None:

@@ -45,6 +45,7 @@ class DataLoader:
         multiprocessing_context: a start method ("fork", "spawn", "forkserver") or context; Python's default by default.
         generator: where the seed is drawn from, if none is given.
         prefetch_factor: batches that each worker loads ahead; 2 by default.
+        pin_memory_device: "cuda", or "" for the accelerator there is.
         persistent_workers: keep the workers from one pass to the next.
         in_order: hand batches over in order; False hands over whichever is ready, which is not reproducible.
         seed: the seed; by default one is drawn at the first pass, from ``generator`` or core's global generator.
@@ -78,6 +79,7 @@ class DataLoader:
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
         in_order: bool = True,
         seed: int | None = None,
     ) -> None:
@@ -93,6 +95,11 @@ class DataLoader:
         self.multiprocessing_context = _context(multiprocessing_context, num_workers)
         self._check_worker_options(prefetch_factor)
         _require(seed is None or generator is None, "expected seed or generator, got both")
+        _require(
+            pin_memory_device.partition(":")[0] in ("", "cuda"),
+            f'expected pin_memory_device to be "cuda" or "", got {pin_memory_device!r}',
+        )
+        self.pin_memory_device = pin_memory_device
 
         self.batch_size, self.drop_last = batch_size, drop_last
         self.sampler: Iterable[Any]
