@@ -21,8 +21,9 @@ namespace atled::core {
 
 namespace {
 
-constexpr int64_t kTask = 1 << 18;      // multiplications that are worth a thread
-constexpr int64_t kBlasWork = 1 << 13;  // below it, calling OpenBLAS costs more than it gives
+constexpr int64_t kTask = 1 << 18;        // multiplications that are worth a thread
+constexpr int64_t kBlasWork = 1 << 13;    // below it, calling OpenBLAS costs more than it gives
+constexpr int64_t kVectorWork = 1 << 11;  // the same of products with a vector
 constexpr int64_t kDotChunk = 1 << 15;
 constexpr int64_t kAlign = 64;         // tiles begin at multiples of it
 constexpr double kTileWork = 1 << 20;  // multiplications that a tile must have
@@ -329,7 +330,8 @@ void multiply_as(const Products& p) {
 }  // namespace
 
 bool wants_blas(int dtype, int64_t m, int64_t n, int64_t k) {
-  return dtype >= ATLED_FLOAT32 && static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) > kBlasWork;
+  return dtype >= ATLED_FLOAT32 && static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) >
+                                       static_cast<double>(m == 1 || n == 1 ? kVectorWork : kBlasWork);
 }
 
 bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t column) {

@@ -29,15 +29,24 @@ ATLED_INLINE static void strip(const T* x, int64_t x_row, int64_t x_column, cons
   T sums[R][W] = {};
 #if defined(__GNUC__)
   if constexpr (std::is_arithmetic_v<T>) {
-    // Left to itself, the compiler makes vectors of the rows instead.
-    typedef T Line __attribute__((vector_size(sizeof(T) * W)));
-    Line lines[R] = {};
+    // Left to itself, the compiler makes vectors of the rows instead; and vectors wider than a register stay in memory.
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+    constexpr int kPiece = 32;
+#else
+    constexpr int kPiece = 16;
+#endif
+    typedef T Piece __attribute__((vector_size(kPiece)));
+    constexpr int kPieces = static_cast<int>(sizeof(T)) * W / kPiece;
+    Piece pieces[R][kPieces] = {};
     for (int64_t k = 0; k < depth; ++k) {
-      Line line;
-      std::memcpy(&line, y + k * step, sizeof line);
-      for (int r = 0; r < R; ++r) lines[r] += x[r * x_row + k * x_column] * line;
+      Piece line[kPieces];
+      for (int q = 0; q < kPieces; ++q) std::memcpy(&line[q], y + k * step + q * (W / kPieces), sizeof(Piece));
+      for (int r = 0; r < R; ++r) {
+        const T factor = x[r * x_row + k * x_column];
+        for (int q = 0; q < kPieces; ++q) pieces[r][q] += factor * line[q];
+      }
     }
-    std::memcpy(sums, lines, sizeof sums);
+    std::memcpy(sums, pieces, sizeof sums);
   } else if constexpr (is_complex_type<T>) {
     // y by the real and by the imaginary parts of x. Of products of complex numbers GCC 12 makes vectors of x as well,
     // and reads the column of x behind the last.
