@@ -272,6 +272,17 @@ class Walk {
       data[k] = at(k, index);
     }
     while (left > 0) {
+      // Whole rows, but the last of its dimension, need no carry.
+      if (index[0] == 0 && !streams_ && ndim_ > 1) {
+        const int64_t rows = std::min(left / sizes_[0], sizes_[1] - 1 - index[1]);
+        for (int64_t r = 0; r < rows; ++r) {
+          loop(ctx, data, strides, sizes_[0]);
+          for (int k = 0; k < count_; ++k) data[k] += strides_[k][1];
+        }
+        index[1] += rows;
+        left -= rows * sizes_[0];
+        if (left == 0) break;
+      }
       const int64_t n = std::min(left, sizes_[0] - index[0]);
       if (streams_) {
         run_streamed(loop, ctx, count_, data, strides, n);

@@ -30,6 +30,14 @@ std::vector<int64_t> offsets(const MatrixOperand& o, int ndim, const int64_t* sh
   return all;
 }
 
+// A view with the last two dimensions exchanged.
+Tensor transposed(atled_tensor* t) {
+  Layout layout(t);
+  std::swap(layout.shape[layout.ndim - 2], layout.shape[layout.ndim - 1]);
+  std::swap(layout.strides[layout.ndim - 2], layout.strides[layout.ndim - 1]);
+  return layout.view(t);
+}
+
 // out = alpha * a b + beta * out; out is contiguous.
 void product(atled_tensor* out, atled_tensor* a, atled_tensor* b, std::complex<double> alpha = 1.0,
              std::complex<double> beta = 0.0) {
@@ -47,9 +55,12 @@ void product(atled_tensor* out, atled_tensor* a, atled_tensor* b, std::complex<d
   auto prepare = [&](MatrixOperand& o, bool left) {
     const bool readable = !large || blas_layout(o.rows, o.columns, o.row, o.column);
     if (o.tensor->dtype == dtype && readable) return;
-    Tensor whole = Tensor::empty(dtype, o.tensor->dl.ndim, o.tensor->dl.shape);
-    assign(whole, o.tensor);
-    o.tensor = whole;
+    // Columns that lie side by side stay so: to turn a matrix takes longer than to convert it.
+    const bool turned = o.tensor->dl.ndim >= 2 && o.row == 1 && o.column >= o.rows && o.columns > 1;
+    const Tensor from = turned ? transposed(o.tensor) : Tensor::borrow(o.tensor);
+    const Tensor whole = Tensor::empty(dtype, from->dl.ndim, from->dl.shape);
+    assign(whole, from);
+    o.tensor = turned ? transposed(whole) : Tensor::borrow(whole);
     o.describe(left);
   };
   prepare(x, true);

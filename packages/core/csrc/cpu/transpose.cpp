@@ -21,6 +21,26 @@ void plain(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t
 namespace squares {
 
 struct Avx2 {
+  // Eight by eight elements of two bytes.
+  __attribute__((target("avx2"))) static void two(char* out, int64_t out_step, const char* in, int64_t in_step) {
+    __m128i r[8], s[8];
+    for (int j = 0; j < 8; ++j) r[j] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + j * in_step));
+    for (int j = 0; j < 8; j += 2) {
+      s[j] = _mm_unpacklo_epi16(r[j], r[j + 1]);
+      s[j + 1] = _mm_unpackhi_epi16(r[j], r[j + 1]);
+    }
+    for (int j = 0; j < 8; j += 4)
+      for (int h = 0; h < 2; ++h) {
+        r[j + 2 * h] = _mm_unpacklo_epi32(s[j + h], s[j + h + 2]);
+        r[j + 2 * h + 1] = _mm_unpackhi_epi32(s[j + h], s[j + h + 2]);
+      }
+    for (int i = 0; i < 4; ++i) {
+      char* to = out + 2 * i * out_step;
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm_unpacklo_epi64(r[i], r[i + 4]));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + out_step), _mm_unpackhi_epi64(r[i], r[i + 4]));
+    }
+  }
+
   // Eight by eight elements of four bytes.
   __attribute__((target("avx2"))) static void four(char* out, int64_t out_step, const char* in, int64_t in_step) {
     __m256 r[8], s[8];
@@ -79,6 +99,8 @@ struct Avx2 {
 void transpose(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t rows, int64_t columns, int item) {
 #if ATLED_X86_LEVELS
   using squares::Avx2;
+  if (cpu_level() >= kAvx2 && item == 2)
+    return Avx2::run<uint16_t, 8, Avx2::two>(out, out_step, in, in_step, rows, columns);
   if (cpu_level() >= kAvx2 && item == 4)
     return Avx2::run<uint32_t, 8, Avx2::four>(out, out_step, in, in_step, rows, columns);
   if (cpu_level() >= kAvx2 && item == 8)
