@@ -3,7 +3,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "rule.h"
+#include "record.h"
 #include "transform.h"
 
 namespace atled::autograd {
@@ -13,10 +13,11 @@ namespace {
 constexpr uint32_t kAutocastLevel = kLevel + 2;  // it converts before the tape and the watcher of mutations see a call
 constexpr uint64_t kAutocastKey = uint64_t{1} << kAutocastLevel;
 
-// A leaf and what was made of it.
+// A leaf and what was made of it, while recording is off and on.
 struct Converted {
-  Tensor leaf, result;
-  uint64_t version;
+  Tensor leaf, memory;  // what it was then, held, so that no other memory looks like it
+  uint64_t changes = 0;
+  Tensor results[2];
 };
 
 struct State {
@@ -27,36 +28,32 @@ thread_local std::unique_ptr<State> state;  // made when this thread first asks 
 
 bool is_half(int dtype) { return dtype == ATLED_FLOAT16 || dtype == ATLED_BFLOAT16; }
 
-// What the floating tensors of a call are.
+// The dtypes of a call's tensors, and the device that they decide: that of a number on the CPU does not.
 struct Seen {
   DLDevice device{kDLCPU, 0};
-  bool any = false, float16 = false, bfloat16 = false, float32 = false, float64 = false;
+  bool float16 = false, bfloat16 = false, float32 = false, wider = false;
+
+  void add(const atled_tensor* t) {
+    if (device.device_type == kDLCPU) device = t->dl.device;
+    float16 |= t->dtype == ATLED_FLOAT16;
+    bfloat16 |= t->dtype == ATLED_BFLOAT16;
+    float32 |= t->dtype == ATLED_FLOAT32;
+    wider |= t->dtype == ATLED_FLOAT64 || is_complex(t->dtype);
+  }
+  bool on() const {
+    const auto type = static_cast<uint32_t>(device.device_type);
+    return state && type < 64 && (state->mode.on >> type & 1);
+  }
+  // The dtype that those of half precision and of float32 are to have; -1 where they are right as they are.
+  int wanted(Rule::Autocast how) const {
+    if (how == Rule::Autocast::kAsGiven || wider || !on()) return -1;
+    const bool half = float16 || bfloat16, mixed = int{float16} + bfloat16 + float32 > 1;
+    if (how == Rule::Autocast::kFloat32) return half ? ATLED_FLOAT32 : -1;
+    if (how == Rule::Autocast::kWidest) return mixed ? ATLED_FLOAT32 : -1;
+    const bool brain = state->mode.bfloat16 >> device.device_type & 1;
+    return float32 || (brain ? float16 : bfloat16) ? (brain ? ATLED_BFLOAT16 : ATLED_FLOAT16) : -1;
+  }
 };
-
-Seen look_at(const atled_frame* frame) {
-  Seen seen;
-  for (int i = 0; i < frame->op->nargs; ++i)
-    each_tensor(frame->args[i], [&](const atled_tensor* t) {
-      if (!seen.any) seen.device = t->dl.device;
-      seen.any = true;
-      seen.float16 |= t->dtype == ATLED_FLOAT16;
-      seen.bfloat16 |= t->dtype == ATLED_BFLOAT16;
-      seen.float32 |= t->dtype == ATLED_FLOAT32;
-      seen.float64 |= t->dtype == ATLED_FLOAT64;
-    });
-  return seen;
-}
-
-// The dtype that a call's floating arguments are to have; -1 where they are right as they are.
-int wanted_dtype(const atled_frame* frame, const Seen& seen) {
-  const Rule* rule = find_rule(frame->op);
-  if (!rule || rule->autocast == Rule::Autocast::kAsGiven || seen.float64) return -1;
-  const bool half = seen.float16 || seen.bfloat16, mixed = int{seen.float16} + seen.bfloat16 + seen.float32 > 1;
-  if (rule->autocast == Rule::Autocast::kFloat32) return half ? ATLED_FLOAT32 : -1;
-  if (rule->autocast == Rule::Autocast::kWidest) return mixed ? ATLED_FLOAT32 : -1;
-  const bool brain = state->mode.bfloat16 >> seen.device.device_type & 1;
-  return seen.float32 || (brain ? seen.float16 : seen.bfloat16) ? (brain ? ATLED_BFLOAT16 : ATLED_FLOAT16) : -1;
-}
 
 // Places in the results are given, or a dtype is: the caller has chosen.
 bool is_chosen(const atled_frame* frame) {
@@ -69,30 +66,34 @@ bool is_chosen(const atled_frame* frame) {
 Tensor converted(atled_tensor* t, int dtype) {
   static const Op to{"core::to"};
   const Meta* meta = meta_of(t);
-  const bool kept = state->mode.cache && is_half(dtype) && t->dtype == ATLED_FLOAT32 && depth() == 0 && recording() &&
-                    requires_grad(t) && meta && !meta->node && !(t->flags & ATLED_TENSOR_VIEW);
+  const bool kept = state->mode.cache && is_half(dtype) && t->dtype == ATLED_FLOAT32 && depth() == 0 &&
+                    t->keys & kKey && meta && !meta->node && !(t->flags & ATLED_TENSOR_VIEW);
   if (!kept) return to(t, dtype_value(dtype));
-  const uint64_t version = __atomic_load_n(&t->version->count, __ATOMIC_ACQUIRE);
-  const auto found = state->leaves.find(t);
-  if (found != state->leaves.end() && found->second.version == version && found->second.result->dtype == dtype)
-    return found->second.result;
-  Tensor result = to(t, dtype_value(dtype));
-  state->leaves[t] = Converted{Tensor::borrow(t), result, version};
+  const uint64_t changes = __atomic_load_n(&t->version->count, __ATOMIC_ACQUIRE);
+  Converted& entry = state->leaves[t];
+  const atled_tensor* memory = entry.memory;
+  const bool same = memory && memory->version == t->version && memory->dl.data == t->dl.data &&
+                    entry.changes == changes && numel(memory) == numel(t);
+  if (!same) entry = Converted{Tensor::borrow(t), alias(t), changes, {}};
+  Tensor& result = entry.results[recording()];
+  if (!result || result->dtype != dtype) result = to(t, dtype_value(dtype));
   return result;
+}
+
+bool is_to_change(const atled_tensor* t, int dtype) {
+  return t->dtype != dtype && (is_half(t->dtype) || t->dtype == ATLED_FLOAT32);
 }
 
 int on_autocast(void*, atled_frame* frame) noexcept {
   return guard([&] {
-    const Seen seen = look_at(frame);
-    const uint32_t type = static_cast<uint32_t>(seen.device.device_type);
-    const bool on = state && seen.any && type < 64 && (state->mode.on >> type & 1) && !is_chosen(frame);
-    const int dtype = on ? wanted_dtype(frame, seen) : -1;
+    Seen seen;
+    for (int i = 0; i < frame->op->nargs; ++i) each_tensor(frame->args[i], [&](const atled_tensor* t) { seen.add(t); });
+    const int dtype = seen.on() && !is_chosen(frame) ? seen.wanted(rule_or_mark(frame->op).autocast) : -1;
     if (dtype < 0) return check(api.redispatch(frame));
     Arguments args(frame);
     args.exchange([&](atled_tensor* t, size_t i) {
-      const bool right = t->dtype == dtype || !(is_half(t->dtype) || t->dtype == ATLED_FLOAT32);
       const bool written = frame->op->args[i].flags & ATLED_ARG_MUTATED;
-      return right || written ? Tensor::borrow(t) : converted(t, dtype);
+      return is_to_change(t, dtype) && !written ? converted(t, dtype) : Tensor::borrow(t);
     });
     atled_frame inner = *frame;
     inner.args = args.data();
@@ -112,18 +113,35 @@ Autocast autocast() {
   return mode;
 }
 
-void set_autocast(const Autocast& wanted) {
+void set_autocast(const Autocast& wanted, bool leaving) {
   if (!state) state = std::make_unique<State>();
   state->mode = wanted;
   check(layer_group->include(wanted.entered ? kAutocastKey : 0, wanted.entered ? 0 : kAutocastKey, nullptr));
-  if (wanted.on) return;
+  if (!leaving || wanted.on) return;
   auto leaves = std::move(state->leaves);  // what dies with them may come back here
   state->leaves.clear();
 }
 
-WithoutAutocast::WithoutAutocast() { check(layer_group->include(0, kAutocastKey, &included_)); }
+std::vector<Tensor> autocast_tensors(Rule::Autocast how, const std::vector<atled_tensor*>& tensors) {
+  Seen seen;
+  for (const atled_tensor* t : tensors)
+    if (t) seen.add(t);
+  const int dtype = autocast().entered ? seen.wanted(how) : -1;
+  std::vector<Tensor> answer;
+  for (atled_tensor* t : tensors)
+    answer.push_back(t && dtype >= 0 && is_to_change(t, dtype) ? converted(t, dtype) : Tensor::borrow(t));
+  return answer;
+}
+
+WithoutAutocast::WithoutAutocast() : before_(autocast()) {
+  if (!state) return;
+  state->mode.on = 0;
+  check(layer_group->include(0, kAutocastKey, nullptr));
+}
 WithoutAutocast::~WithoutAutocast() {
-  layer_group->include(included_ & kAutocastKey, ~included_ & kAutocastKey, nullptr);
+  if (!state) return;
+  state->mode = before_;
+  layer_group->include(before_.entered ? kAutocastKey : 0, before_.entered ? 0 : kAutocastKey, nullptr);
 }
 
 }  // namespace atled::autograd

@@ -2,7 +2,9 @@
 // (Rule::Autocast), before the tape sees the call, so that conversions have gradients.
 #pragma once
 
-#include "node.h"
+#include <vector>
+
+#include "rule.h"
 
 namespace atled::autograd {
 
@@ -15,8 +17,10 @@ struct Autocast {
 };
 
 Autocast autocast();
-// Forgets what was converted when no device type is left.
-void set_autocast(const Autocast& wanted);
+// leaving: what the outermost block converted is forgotten at its end.
+void set_autocast(const Autocast& wanted, bool leaving);
+// The tensors as a call gets them of an op that wants its arguments so; NULLs stay.
+std::vector<Tensor> autocast_tensors(Rule::Autocast how, const std::vector<atled_tensor*>& tensors);
 void add_autocast_layer();
 
 // Gradients are of the dtype of what they are gradients of, wherever backward is called.
@@ -26,7 +30,7 @@ class WithoutAutocast {
   ~WithoutAutocast();
 
  private:
-  uint64_t included_ = 0;
+  Autocast before_;
 };
 
 }  // namespace atled::autograd

@@ -190,13 +190,11 @@ void add_transforms(Rule& rule, PyObject* transforms) {
        qualified(op).c_str());
 }
 
-// NULL when nobody has registered one.
 const Rule* make_rule(const atled_op* op) {
   Gil gil;
   if (!lookup_function) fail(ATLED_E_AUTOGRAD, "atled.autograd is not imported: import atled.autograd");
   Ref spec(PyObject_CallFunction(lookup_function, "ss", op->ns, op->name));
   if (!spec) throw_python();
-  if (spec.get() == Py_None) return nullptr;
   auto rule = std::make_unique<Rule>();
   rule->op = op;
   for (int16_t& i : rule->input_of_argument) i = -1;
@@ -204,6 +202,8 @@ const Rule* make_rule(const atled_op* op) {
   add_transforms(*rule, PyTuple_GetItem(spec.get(), 3));
   if (kind == "non_differentiable") {
     rule->mark = Rule::Mark::kNonDifferentiable;
+  } else if (kind == "missing") {
+    rule->mark = Rule::Mark::kMissing;
   } else if (kind == "not_implemented") {
     rule->mark = Rule::Mark::kNotImplemented;
     rule->why = text_of(PyTuple_GetItem(spec.get(), 1));
@@ -234,23 +234,22 @@ void set_lookup(PyObject* lookup) {
   lookup_function = lookup;
 }
 
-const Rule* find_rule(const atled_op* op) {
+const Rule& rule_or_mark(const atled_op* op) {
   std::atomic<const Rule*>& slot = slot_of(op->id);
   const Rule* rule = slot.load(std::memory_order_acquire);
   if (!rule) {
     const Rule* made = make_rule(op);
-    if (!made) return nullptr;
     // Another thread may have been as quick; what loses the race is small and stays.
     slot.compare_exchange_strong(rule, made, std::memory_order_acq_rel);
     rule = slot.load(std::memory_order_acquire);
   }
-  return rule;
+  return *rule;
 }
 
 const Rule& rule_of(const atled_op* op) {
-  const Rule* rule = find_rule(op);
-  if (!rule) refuse_missing(op);
-  return *rule;
+  const Rule& rule = rule_or_mark(op);
+  if (rule.mark == Rule::Mark::kMissing) refuse_missing(op);
+  return rule;
 }
 
 void forget_rule(const atled_op* op) { slot_of(op->id).store(nullptr, std::memory_order_release); }

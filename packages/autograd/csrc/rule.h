@@ -87,7 +87,7 @@ struct Input {
 };
 
 struct Rule {
-  enum class Mark : uint8_t { kRule, kNonDifferentiable, kNotImplemented } mark = Mark::kRule;
+  enum class Mark : uint8_t { kRule, kNonDifferentiable, kNotImplemented, kMissing } mark = Mark::kRule;
   const atled_op* op = nullptr;
   // How its calls go through transforms; see dual.cpp and batch.cpp.
   enum class Forward : uint8_t { kTransposed, kDiagonal, kLinear, kMultilinear } forward = Forward::kTransposed;
@@ -120,8 +120,8 @@ struct Rule {
 
 // The rule of an op; asks Python when the op is met first. Throws when there is none.
 const Rule& rule_of(const atled_op* op);
-// The same; NULL when there is none.
-const Rule* find_rule(const atled_op* op);
+// The same; one that is marked as missing where nobody has registered any.
+const Rule& rule_or_mark(const atled_op* op);
 // Forgets the rule of an op, so that it is asked for again.
 void forget_rule(const atled_op* op);
 // The Python functions that are asked for rules, lookup(ns, name), and for programs, trace(function, parameters).

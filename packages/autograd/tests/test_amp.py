@@ -88,7 +88,7 @@ def test_leaves_are_converted_once() -> None:
     def conversions(cache: bool | None) -> int:
         with autocast("cpu", cache_enabled=cache):
             a, b = at.mm(x, weight), at.mm(x, weight)
-        nodes = {id(n) for c in (a, b) for n, _ in c.grad_fn.next_functions if n is not None}
+        nodes = {n.sequence_number for c in (a, b) for n, _ in c.grad_fn.next_functions if n is not None}
         (a.sum() + b.sum()).backward()
         assert weight.grad is not None
         np.testing.assert_array_equal(weight.grad.numpy(), np.full((3, 3), 6.0))
@@ -104,6 +104,63 @@ def test_leaves_are_converted_once() -> None:
         after = at.mm(x, weight)
     assert after.requires_grad
     np.testing.assert_allclose(after.detach().float().numpy(), 2 * before.detach().float().numpy(), rtol=2**-6)
+
+
+def test_a_leaf_with_other_memory_is_converted_anew() -> None:
+    x, weight = at.ones(2, 2), at.ones(2, 2, requires_grad=True)
+    with autocast("cpu"):
+        assert at.mm(x, weight)[0, 0].item() == 2
+        weight.data = at.full((2, 2), 5.0)
+        assert at.mm(x, weight)[0, 0].item() == 10
+        weight.data = at.ones(2, 5)
+        assert at.mm(x, weight).shape == (2, 5)
+
+
+def test_blocks_inside_keep_what_was_converted() -> None:
+    weight, x = leaf(3, 3), at.ones(3, 3)
+    with autocast("cpu"):
+        first = at.mm(x, weight)
+        with autocast("cpu", enabled=False):
+            pass
+        second = at.mm(x, weight)
+        with no_grad():
+            assert not at.mm(x, weight).requires_grad
+        third = at.mm(x, weight)
+    nodes = [
+        {node.sequence_number for node, _ in c.grad_fn.next_functions if node is not None}
+        for c in (first, second, third)
+    ]
+    assert nodes[0] == nodes[1] == nodes[2]
+
+
+def test_complex_numbers_are_left_alone() -> None:
+    a, c = leaf(3, 3).detach(), at.complex(at.ones(3, 3), at.zeros(3, 3))
+    with autocast("cpu"):
+        mixed = at.matmul(c, a)
+    np.testing.assert_array_equal(mixed.numpy(), at.matmul(c, a).numpy())
+
+
+def test_hooks_of_backward_see_no_autocast() -> None:
+    seen: list[object] = []
+    x = leaf(2, 2)
+    with autocast("cpu"):
+        y = at.mm(x, x)
+        y.register_hook(lambda g: seen.extend([g.dtype, amp.is_autocast_enabled("cpu"), at.mm(x, x).dtype]))
+        y.sum().backward()
+        assert at.mm(x, x).dtype is at.bfloat16
+    assert seen == [at.bfloat16, False, at.float32]
+
+
+def test_an_op_without_a_gradient_may_have_a_policy() -> None:
+    twice = at.define_op("amp_test::twice(Tensor input) -> Tensor", "For a test.")
+    at.add_kernel(twice, "cpu", lambda input: input * 2)
+    half = at.ones(2, dtype=at.bfloat16)
+    with autocast("cpu"):
+        assert twice(half).dtype is at.bfloat16
+        autograd.rule.autocast("float32", "amp_test::twice")
+        assert twice(half).dtype is at.float32
+    with pytest.raises(at.AutogradError, match="no gradient rule is registered"):
+        twice(at.ones(2, requires_grad=True))
 
 
 def test_two_backward_runs_share_a_conversion() -> None:
@@ -210,6 +267,8 @@ def test_what_cannot_be_is_refused() -> None:
         autocast("cpu", dtype=at.float32)
     with pytest.raises(at.DeviceError, match="nowhere"):
         autocast("nowhere")
+    with pytest.raises(at.DeviceError, match="expected a device type with numbers"):
+        autocast("meta")
     with pytest.raises(at.ArgumentError, match="expected device_type to be a string"):
         autocast(at.device("cpu"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected 'lower', 'float32' or 'widest'"):

@@ -429,3 +429,19 @@ def test_lists_without_entries() -> None:
 def test_batch_norm_of_no_channels() -> None:
     mean, var = at.zeros(0), at.ones(0)
     assert F.batch_norm(at.zeros(2, 0), mean, var, training=True).shape == (2, 0)
+
+
+def test_functions_of_integers_answer_floats() -> None:
+    zero, one = at.tensor([[0, 0]]), at.tensor([[1, 2]])
+    assert F.pairwise_distance(zero, one).item() == pytest.approx(5**0.5, rel=1e-5)
+    assert F.triplet_margin_loss(zero, one, at.tensor([[1, 1]])).item() == pytest.approx(1 + 5**0.5 - 2**0.5, rel=1e-5)
+    assert F.lp_pool2d(at.tensor([[[[1, 2], [3, 4]]]]), 2.0, 2).item() == pytest.approx(30**0.5)
+
+
+def test_rms_norm_with_a_weight_of_float32() -> None:
+    x, weight = at.tensor([[3.0, 4.0]], dtype=at.bfloat16), at.tensor([1.001, 1.0])
+    result = F.rms_norm(x, (2,), weight)
+    assert result.dtype is at.bfloat16
+    np.testing.assert_allclose(result.float().numpy(), [[3.003 / 12.5**0.5, 4 / 12.5**0.5]], rtol=2**-8)
+    with pytest.raises(at.ShapeError, match="weight of shape"):
+        F.rms_norm(at.ones(2, 3), (3,), at.ones(5, 2, 3, dtype=at.float64))

@@ -69,6 +69,17 @@ def test_modules(make: Callable[[], nn.Module], shape: tuple[int, ...], result: 
         assert 0 < np.linalg.norm(plain - mixed) < 0.05 * np.linalg.norm(plain)
 
 
+@pytest.mark.parametrize("make", [nn.RNNCell, nn.GRUCell, nn.LSTMCell, nn.RNN, nn.GRU, nn.LSTM])
+def test_states_go_in_again(make: Callable[[int, int], nn.Module]) -> None:
+    layer, x = make(4, 5), at.ones(2, 4)
+    with autograd.autocast("cpu"):
+        first = layer(x)
+        state = first if isinstance(layer, (nn.RNNCell, nn.GRUCell, nn.LSTMCell)) else first[1]
+        second = layer(x, state)
+    result = second if isinstance(second, at.Tensor) else second[0]
+    assert result.dtype is at.bfloat16
+
+
 def test_running_statistics_stay_in_float32() -> None:
     norm, x = nn.BatchNorm1d(3), at.randn(64, 3, dtype=at.bfloat16)
     with autograd.autocast("cpu"):
@@ -84,6 +95,7 @@ def test_functions_of_several_ops() -> None:
         assert F.conv_transpose1d(at.ones(1, 2, 3), at.ones(2, 1, 2), at.ones(1)).dtype is at.bfloat16
         assert F.cross_entropy(half[0, 0], at.zeros(4, dtype=at.int64)).dtype is at.float32
         assert F.mse_loss(half, half).dtype is F.l1_loss(half, half).dtype is at.float32
+        assert F.group_norm(half, 1).dtype is F.cosine_similarity(half, half).dtype is at.float32
         query = at.tensor(np.random.default_rng(0).normal(size=(1, 5, 8)).astype(np.float32))
         mixed = F.scaled_dot_product_attention(query, query.to(at.bfloat16), query)
     rounded = query.to(at.bfloat16).float()

@@ -58,6 +58,15 @@ def test_a_step_with_a_bad_gradient_is_left_out(bad: float) -> None:
     assert scaler.state_dict()["_growth_tracker"] == 0
 
 
+def test_the_scale_neither_vanishes_nor_overflows() -> None:
+    for factor, scale in ((0.0, 1e-38), (1.0, 3e38)):
+        scaler = optim.GradScaler("cpu", init_scale=scale, growth_interval=1)
+        for _ in range(9):
+            scaler.step(optim.SGD([parameter([1.0 if factor else np.inf])], lr=1.0))
+            scaler.update()
+        assert 0 < scaler.get_scale() < np.inf
+
+
 def test_scales_of_several_outputs() -> None:
     scaler = optim.GradScaler("cpu", init_scale=4.0)
     one, (two, three) = scaler.scale((at.tensor(1.0), [at.tensor(2.0), at.tensor(40_000.0, dtype=at.float16)]))
@@ -108,7 +117,12 @@ def test_calls_in_another_order_are_refused() -> None:
         scaler.step(optim.SGD([at.ones(1)], lr=1.0))
     with pytest.raises(at.DTypeError, match="expected gradients of float32, got float16"):
         scaler.step(optim.SGD([parameter([1.0], at.float16)], lr=1.0))
-    with pytest.raises(at.InvalidValueError, match="growth_factor above 1"):
+    with pytest.raises(at.InvalidValueError, match="GradScaler: expected growth_factor above 1"):
         optim.GradScaler(growth_factor=1.0)
+    with pytest.raises(at.InvalidValueError, match="growth_interval of at least 1"):
+        scaler.set_growth_interval(0)
+    for scale in (0.0, -1.0, np.inf, np.nan):
+        with pytest.raises(at.InvalidValueError, match="a scale above 0 and finite"):
+            scaler.update(new_scale=scale)
     with pytest.raises(at.InvalidValueError, match="backoff_factor in"):
         scaler.set_backoff_factor(1.0)

@@ -76,8 +76,8 @@ void expect_channels(const atled_frame* f, int i, const char* name, const atled_
   expect_vector(t, name, c);
   const int wide = compute_dtype(input->dtype);
   if (t && t->dtype != wide && t->dtype != input->dtype)
-    fail(ATLED_E_DTYPE, "expected %s of dtype %s, as input, or %s, got %s", name, dtype_name(input->dtype),
-         dtype_name(wide), dtype_name(t->dtype));
+    fail(ATLED_E_DTYPE, "expected %s of input's dtype %s%s, got %s", name, dtype_name(input->dtype),
+         wide == input->dtype ? "" : " or of float32", dtype_name(t->dtype));
 }
 
 void batch_norm_rule(const atled_frame* f, atled_spec* outs) {

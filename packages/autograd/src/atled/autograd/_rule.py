@@ -69,6 +69,7 @@ class Transforms:
 _rules: dict[str, Rule] = {}
 _transforms: dict[str, Transforms] = {}
 _loaded: set[str] = set()
+_missed: set[str] = set()  # ops that the tape has met without a rule
 
 
 def parameter_names(function: Gradient) -> tuple[str, ...]:
@@ -94,7 +95,7 @@ class RuleBook:
             kept = (part for part in old.parts if new.isdisjoint(part.targets))
             rule = Rule((*kept, *rule.parts), constants=old.constants + rule.constants)
         _rules[name] = rule
-        if old is not None:
+        if old is not None or name in _missed:
             _tape.forget(name)
 
     def __call__(self, op: str, /, **functions: Gradient | None) -> None:
@@ -107,7 +108,7 @@ class RuleBook:
 
     def _transforms(self, op: str) -> Transforms:
         name = op if "::" in op else f"{self.namespace}::{op}"
-        if name in _rules:
+        if name in _rules or name in _missed:
             _tape.forget(name)
         return _transforms.setdefault(name, Transforms())
 
@@ -220,12 +221,13 @@ def transforms_of(
     return forward, batching, marked.decomposition, marked.tangent, marked.autocast
 
 
-def lookup(namespace: str, op: str) -> tuple[Any, ...] | None:
+def lookup(namespace: str, op: str) -> tuple[Any, ...]:
     """What the tape asks when it meets an op for the first time."""
     found = find(namespace, op)
-    if found is None:
-        return None
     transforms = transforms_of(namespace, op)
+    if found is None:
+        _missed.add(f"{namespace}::{op}")
+        return "missing", "", (), transforms
     if found.mark != "rule":
         return found.mark, found.why, (), transforms
     return found.mark, tuple(part.row() for part in found.parts), found.constants, transforms

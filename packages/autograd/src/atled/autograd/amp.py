@@ -43,7 +43,10 @@ def _bit(device_type: str) -> int:
             f"autocast: expected device_type to be a string such as 'cuda', got {type(device_type).__name__}"
         )
     number = {"cpu": 1, "cuda": 2}.get(device_type)  # DLPack's; neither needs its plugin
-    return 1 << (_tape.device_type(device_type) if number is None else number)
+    number = _tape.device_type(device_type) if number is None else number
+    if number >= 64:
+        raise at.DeviceError(f"autocast: expected a device type with numbers, such as 'cuda', got {device_type!r}")
+    return 1 << number
 
 
 def is_autocast_available(device_type: str) -> bool:
@@ -113,10 +116,11 @@ class autocast(_Mode):
         on = on | self._bit if self._enabled else on & ~self._bit
         if self._dtype is not None:
             bfloat16 = bfloat16 | self._bit if self._dtype == at.bfloat16 else bfloat16 & ~self._bit
-        return _tape.set_autocast((on, bfloat16, cache if self._cache is None else bool(self._cache), on != 0))
+        cache = cache if self._cache is None else bool(self._cache)
+        return _tape.set_autocast((on, bfloat16, cache, on != 0), False)
 
     def _back(self, before: tuple[int, int, bool, bool]) -> None:
-        _tape.set_autocast(before)
+        _tape.set_autocast(before, True)
 
     def _again(self) -> "autocast":
         return autocast(self._device_type, self._dtype, self._enabled, self._cache)
@@ -193,10 +197,10 @@ class _As(_Mode):
         self._mode = mode
 
     def _switch(self) -> tuple[int, int, bool, bool]:
-        return _tape.set_autocast(self._mode)
+        return _tape.set_autocast(self._mode, False)
 
     def _back(self, before: tuple[int, int, bool, bool]) -> None:
-        _tape.set_autocast(before)
+        _tape.set_autocast(before, True)
 
 
 def run_as_given(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -215,18 +219,7 @@ def as_now() -> _As:
 
 def cast(how: str, *tensors: at.Tensor | None) -> tuple[at.Tensor | None, ...]:
     """Tensors as a call sees them of an op about which ``how`` is said: for functions that are made of several ops."""
-    on, bfloat16, _, entered = _tape.autocast()
-    floating = [tensor for tensor in tensors if tensor is not None and tensor.is_floating_point()]
-    dtypes = {tensor.dtype for tensor in floating}
-    if not entered or not floating or at.float64 in dtypes or not on & (bit := _bit(floating[0].device.type)):
-        return tensors
-    if how == "lower":
-        wanted = at.bfloat16 if bfloat16 & bit else at.float16
-    elif how == "widest" and len(dtypes) == 1:
-        return tensors
-    else:
-        wanted = at.float32
-    return tuple(_cast(tensor, floating[0].device.type, wanted) for tensor in tensors)
+    return _tape.autocast_tensors(how, tensors)
 
 
 def _cast(value: Any, device_type: str, dtype: at.dtype) -> Any:

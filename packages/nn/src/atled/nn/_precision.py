@@ -23,6 +23,12 @@ def wide(tensor: Tensor) -> Tensor:
     return tensor.to(wide_dtype(tensor.dtype))
 
 
+def narrow(result: Tensor, *given: Tensor) -> Tensor:
+    """A result of `wide` tensors in the dtype that the given ones promote to, where that is half precision."""
+    dtype = functools.reduce(at.promote_types, (tensor.dtype for tensor in given))
+    return result.to(dtype) if wide_dtype(dtype) is not dtype else result
+
+
 def as_given(function: F) -> F:
     """Has a function run without autocast, because it chooses the precision of its steps itself."""
 

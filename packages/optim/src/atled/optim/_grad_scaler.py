@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -19,12 +20,12 @@ class GradScaler:
     ``growth_interval`` steps without one. Gradients in float32 of a model under `autocast` with float16 need this,
     those of bfloat16 do not.
 
-    device: where the parameters are; it decides nothing, and is there for PyTorch's code.
-    init_scale: the scale to begin with.
+    device: of the parameters; nothing depends on it.
+    init_scale: the scale to begin with, above 0.
     growth_factor, backoff_factor: what the scale is multiplied by; above 1, and between 0 and 1.
     enabled: False for a scaler that changes nothing.
 
-    Errors: ``InvalidValueError`` for other factors; ``OperationError`` for calls in an order that makes no sense.
+    Errors: ``InvalidValueError`` for other settings; ``OperationError`` for calls in an order that makes no sense.
 
     >>> import atled.core as at
     >>> from atled import optim
@@ -46,9 +47,9 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        require(growth_factor > 1, "growth_factor", "above 1", growth_factor)
-        require(0 < backoff_factor < 1, "backoff_factor", "in (0, 1)", backoff_factor)
-        self._device, self._enabled = device, enabled
+        self._enabled = enabled
+        if enabled:
+            _check(init_scale, growth_factor, backoff_factor, growth_interval)
         self._scale, self._growth_tracker = float(init_scale), 0
         self._growth_factor, self._backoff_factor = float(growth_factor), float(backoff_factor)
         self._growth_interval = int(growth_interval)
@@ -130,12 +131,15 @@ class GradScaler:
         if not self._enabled:
             return
         if new_scale is not None:
-            self._scale = float(new_scale.item() if isinstance(new_scale, Tensor) else new_scale)
+            scale = float(new_scale.item() if isinstance(new_scale, Tensor) else new_scale)
+            _check(scale, self._growth_factor, self._backoff_factor, self._growth_interval)
+            self._scale = scale
         else:
             if not self._found:
                 raise at.OperationError("update: expected a call of step() or unscale_() before, got none")
             if any(one.item() != 0 for found in self._found.values() for one in found):
-                self._scale, self._growth_tracker = self._scale * self._backoff_factor, 0
+                shrunk = self._scale * self._backoff_factor
+                self._scale, self._growth_tracker = max(shrunk, at.finfo(at.float32).tiny), 0
             elif self._growth_tracker + 1 == self._growth_interval:
                 grown = self._scale * self._growth_factor
                 self._scale, self._growth_tracker = grown if grown <= at.finfo(at.float32).max else self._scale, 0
@@ -153,7 +157,7 @@ class GradScaler:
 
     def set_growth_factor(self, new_factor: float) -> None:
         """Sets it; InvalidValueError unless it is above 1."""
-        require(new_factor > 1, "growth_factor", "above 1", new_factor)
+        _check(self._scale, new_factor, self._backoff_factor, self._growth_interval)
         self._growth_factor = float(new_factor)
 
     def get_backoff_factor(self) -> float:
@@ -162,7 +166,7 @@ class GradScaler:
 
     def set_backoff_factor(self, new_factor: float) -> None:
         """Sets it; InvalidValueError unless it is in (0, 1)."""
-        require(0 < new_factor < 1, "backoff_factor", "in (0, 1)", new_factor)
+        _check(self._scale, self._growth_factor, new_factor, self._growth_interval)
         self._backoff_factor = float(new_factor)
 
     def get_growth_interval(self) -> int:
@@ -170,7 +174,8 @@ class GradScaler:
         return self._growth_interval
 
     def set_growth_interval(self, new_interval: int) -> None:
-        """Sets it."""
+        """Sets it; InvalidValueError unless it is at least 1."""
+        _check(self._scale, self._growth_factor, self._backoff_factor, new_interval)
         self._growth_interval = int(new_interval)
 
     def is_enabled(self) -> bool:
@@ -195,8 +200,17 @@ class GradScaler:
             return
         if not state_dict:
             raise at.InvalidValueError("load_state_dict: expected the state of a scaler that was enabled, got none")
-        self._scale = float(state_dict["scale"])
-        self._growth_factor = float(state_dict["growth_factor"])
-        self._backoff_factor = float(state_dict["backoff_factor"])
-        self._growth_interval = int(state_dict["growth_interval"])
-        self._growth_tracker = int(state_dict["_growth_tracker"])
+        names = ("scale", "growth_factor", "backoff_factor", "growth_interval")
+        scale, growth, backoff, interval = (state_dict[name] for name in names)
+        _check(scale, growth, backoff, interval)
+        self._scale, self._growth_factor, self._backoff_factor = float(scale), float(growth), float(backoff)
+        self._growth_interval, self._growth_tracker = int(interval), int(state_dict["_growth_tracker"])
+
+
+def _check(scale: float, growth_factor: float, backoff_factor: float, growth_interval: int) -> None:
+    """Raises InvalidValueError for settings that make no sense."""
+    name = "GradScaler"
+    require(0 < scale < math.inf, "a scale", "above 0 and finite", scale, name)
+    require(growth_factor > 1, "growth_factor", "above 1", growth_factor, name)
+    require(0 < backoff_factor < 1, "backoff_factor", "in (0, 1)", backoff_factor, name)
+    require(growth_interval >= 1, "growth_interval", "of at least 1", growth_interval, name)

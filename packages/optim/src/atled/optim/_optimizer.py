@@ -285,10 +285,10 @@ def _step_between_hooks(*args: Any, **kwargs: Any) -> Any:
     return answer
 
 
-def require(condition: bool, name: str, expected: str, got: Any) -> None:
+def require(condition: bool, name: str, expected: str, got: Any, what: str = "optimizer") -> None:
     """Raises InvalidValueError that names the setting, unless the condition holds."""
     if not condition:
-        raise at.InvalidValueError(f"optimizer: expected {name} {expected}, got {got}")
+        raise at.InvalidValueError(f"{what}: expected {name} {expected}, got {got}")
 
 
 def expect_alike(optimizer: Optimizer, params: list[Tensor], grads: list[Tensor]) -> None:

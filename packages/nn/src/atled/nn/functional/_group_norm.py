@@ -9,7 +9,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-from .._precision import wide, wide_dtype
+from .._precision import cast, wide, wide_dtype
 
 
 def group_norm(
@@ -33,6 +33,7 @@ def group_norm(
         )
     if not input.is_floating_point():
         raise at.DTypeError(f"group_norm: expected input of a floating dtype, got {input.dtype.name}")
+    input, weight, bias = cast("float32", input, weight, bias)
     channels, dtype = input.shape[1], input.dtype
     for name, affine in (("weight", weight), ("bias", bias)):
         if affine is not None and tuple(affine.shape) != (channels,):

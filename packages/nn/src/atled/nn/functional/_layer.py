@@ -10,7 +10,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-from .._precision import wide
+from .._precision import as_given, cast, narrow, wide
 
 
 def linear(
@@ -44,14 +44,19 @@ def linear(
     raise at.InvalidValueError(f"linear: expected activation None, 'relu' or 'gelu_tanh', got {activation!r}")
 
 
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``input1 @ weight[k] @ input2 + bias[k]`` for inputs ``(*, n1)``, ``(*, n2)`` and weight ``(out, n1, n2)``."""
-    if weight.ndim != 3:
-        raise at.ShapeError(f"bilinear: expected weight (out, n1, n2), got {tuple(weight.shape)}")
+@as_given
+def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     out, n1, n2 = weight.shape
     left = linear(input1, weight.permute(0, 2, 1).reshape(out * n2, n1)).reshape(*input1.shape[:-1], out, n2)
     result = (left * input2.unsqueeze(-2)).sum(-1)
     return result if bias is None else result + bias
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input1 @ weight[k] @ input2 + bias[k]`` for inputs ``(*, n1)``, ``(*, n2)`` and weight ``(out, n1, n2)``."""
+    if weight.ndim != 3:
+        raise at.ShapeError(f"bilinear: expected weight (out, n1, n2), got {tuple(weight.shape)}")
+    return _bilinear(*cast("widest", input1, input2, weight, bias))
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -140,15 +145,17 @@ def rms_norm(
 ) -> Tensor:
     """Divides by the root of the mean square over the last dimensions (Zhang & Sennrich 2019).
 
-    Floats of a shape that ends with ``normalized_shape``, and weight of that shape and the same dtype; the same shape
-    and dtype, half precision computed in float32 and rounded once. ``eps`` is added to the mean; None is the epsilon of
-    float32, or of float64. ShapeError and DTypeError say what does not fit.
+    Floats of a shape that ends with ``normalized_shape``, and weight of that shape and the same dtype, beside half
+    precision also float32; the same shape and dtype, half precision computed in float32 and rounded once. ``eps`` is
+    added to the mean; None is the epsilon of float32, or of float64. ShapeError and DTypeError say what does not fit.
 
     >>> rms_norm(at.tensor([3.0, 4.0, 0.0, 0.0]), [4], eps=0.0).tolist()
     [1.2000000476837158, 1.600000023841858, 0.0, 0.0]
     """
     if eps is None:
         eps = 2.220446049250313e-16 if input.dtype == at.float64 else 1.1920928955078125e-07
+    if weight is not None and weight.dtype != input.dtype:
+        return narrow(_several.layer_norm(wide(input), normalized_shape, weight, None, eps, False)[0], input)
     return _several.layer_norm(input, normalized_shape, weight, None, eps, False)[0]
 
 
@@ -202,17 +209,18 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
     The two broadcast, in ``dim`` as well.
     """
+    x1, x2 = cast("float32", x1, x2)
     if x1.shape != x2.shape:
         x1, x2 = at.broadcast_tensors(x1, x2)
-    dtype = at.promote_types(x1.dtype, x2.dtype)
     first, second = (x / at.clamp(at.norm(x, 2, dim, keepdim=True), min=eps) for x in (wide(x1), wide(x2)))
-    return (first * second).sum(dim).to(dtype)
+    return narrow((first * second).sum(dim), x1, x2)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of ``x1 - x2 + eps`` over the last dimension."""
+    x1, x2 = cast("float32", x1, x2)
     d = wide(x1) - wide(x2) + eps
-    return at.norm(d, p, -1, keepdim).to(at.promote_types(x1.dtype, x2.dtype))
+    return narrow(at.norm(d, p, -1, keepdim), x1, x2)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:

@@ -14,7 +14,7 @@ from .._ops import several as _several
 from .._paired_losses import paired, reduced
 from .._paired_losses import softplus as _softplus
 from .._parameter import constant
-from .._precision import wide
+from .._precision import cast, narrow, wide
 
 
 def old_reduction(op: str, size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -250,11 +250,12 @@ def cosine_embedding_loss(
     """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
     reduction = old_reduction("cosine_embedding_loss", size_average, reduce, reduction)
     # Squared lengths count with 1e-12 more, as in PyTorch: the slope at a vector of zeros is bounded by it.
+    input1, input2 = cast("float32", input1, input2)
     first, second = wide(input1), wide(input2)
     squares = [(x * x).sum(-1) + 1e-12 for x in (first, second)]
     cos = (first * second).sum(-1) / at.sqrt(squares[0] * squares[1])
     loss = at.where(target == 1, 1 - cos, _positive(cos - margin))
-    return _reduce("cosine_embedding_loss", loss, reduction).to(at.promote_types(input1.dtype, input2.dtype))
+    return narrow(_reduce("cosine_embedding_loss", loss, reduction), input1, input2)
 
 
 def margin_ranking_loss(
@@ -287,6 +288,7 @@ def triplet_margin_loss(
     reduction = old_reduction("triplet_margin_loss", size_average, reduce, reduction)
     from ._layer import pairwise_distance
 
+    anchor, positive, negative = cast("float32", anchor, positive, negative)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = at.minimum(far, pairwise_distance(positive, negative, p, eps))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import atled.core as at
 from atled.core import Tensor
 
+from .._precision import cast
 from ._activation import logsigmoid
 from ._layer import pairwise_distance
 from ._loss import _positive, _reduce, _same_shape, old_reduction
@@ -26,6 +27,7 @@ def hinge_embedding_loss(
     [0.5, 0.75]
     """
     reduction = old_reduction("hinge_embedding_loss", size_average, reduce, reduction)
+    (input,) = cast("float32", input)
     loss = at.where(target != 1, _positive(margin - input), 0.0) + at.where(target != -1, input, 0.0)
     return _reduce("hinge_embedding_loss", loss, reduction)
 

@@ -10,7 +10,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-from .._precision import wide
+from .._precision import narrow, wide
 from .._sizes import Size, sizes
 
 _OutputSize = int | Sequence[int | None] | None
@@ -470,4 +470,4 @@ def _power_means(
     means = (avg_pool1d, avg_pool2d, avg_pool3d)[n - 1](wide(input) ** p, window, stride, 0, ceil_mode)
     sums = means * math.prod(window)
     none = sums == 0
-    return at.where(none, 0.0, at.where(none, 1.0, sums) ** (1 / p)).to(input.dtype)
+    return narrow(at.where(none, 0.0, at.where(none, 1.0, sums) ** (1 / p)), input)

@@ -11,6 +11,7 @@ from atled.core import Tensor
 from .. import init
 from .._module import Module
 from .._parameter import Parameter
+from .._precision import cast
 from .._recurrence import GATES, State, Weights, gates_of, step_of
 
 
@@ -108,7 +109,8 @@ def expect_one_state(layer: Module, hx: Any) -> None:
 
 
 def expect_state_dtype(layer: Module, state: Tensor, input: Tensor) -> None:
-    """Raises DTypeError for a state of another dtype than the input."""
+    """Raises DTypeError for a state of another dtype than the input, where autocast does not make them one."""
+    state, input = cast("lower", state, input)
     if state.dtype != input.dtype:
         raise at.DTypeError(
             f"{type(layer).__name__}: expected hx of dtype {input.dtype.name} as the input, got {state.dtype.name}"

@@ -210,7 +210,7 @@ SPECS = [
             ErrorCase(at.ShapeError, r"\(N, C, \.\.\.\)", V),
             ErrorCase(at.ShapeError, "more than one value per channel", X[:1, :, 0]),
             ErrorCase(at.ShapeError, "weight of shape", X, np.ones(4, np.float32)),
-            ErrorCase(at.DTypeError, "weight of dtype float32, as input", X, V.astype(np.float64)),
+            ErrorCase(at.DTypeError, "weight of input's dtype float32, got float64", X, V.astype(np.float64)),
         ),
     ),
     OpSpec(
