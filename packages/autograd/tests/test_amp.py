@@ -161,6 +161,8 @@ def test_an_op_without_a_gradient_may_have_a_policy() -> None:
         assert twice(half).dtype is at.float32
     with pytest.raises(at.AutogradError, match="no gradient rule is registered"):
         twice(at.ones(2, requires_grad=True))
+    autograd.rule.non_differentiable("amp_test::twice")
+    assert not twice(at.ones(2, requires_grad=True)).requires_grad
 
 
 def test_two_backward_runs_share_a_conversion() -> None:
