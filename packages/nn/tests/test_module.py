@@ -262,7 +262,7 @@ def test_hooks_run_in_order_and_can_be_removed() -> None:
 class Counted(nn.Linear):
     """Keeps a number in its state, and knows an old name of its weight."""
 
-    count = 0
+    count, _version = 0, 2
 
     def get_extra_state(self) -> Any:
         return {"count": self.count}
@@ -270,10 +270,10 @@ class Counted(nn.Linear):
     def set_extra_state(self, state: Any) -> None:
         self.count = state["count"]
 
-    def _load_from_state_dict(self, state: Any, prefix: str, *rest: Any) -> None:
-        if f"{prefix}w" in state:
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *rest: Any) -> None:
+        if f"{prefix}w" in state and metadata["version"] == 2:
             state[f"{prefix}weight"] = state.pop(f"{prefix}w")
-        super()._load_from_state_dict(state, prefix, *rest)
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
 
 
 def test_state_dicts_pass_hooks_and_methods() -> None:
@@ -328,6 +328,8 @@ def test_printed_form() -> None:
         "  (2): Dropout(p=0.2, inplace=False)\n"
         ")"
     )
+    blocks = nn.ModuleList([nn.ReLU(), nn.ReLU(), nn.ModuleList(), nn.ReLU()])
+    assert repr(blocks) == "ModuleList(\n  (0-1): 2 x ReLU()\n  (2): ModuleList()\n  (3): ReLU()\n)"
 
 
 def test_containers() -> None:

@@ -40,6 +40,7 @@ class Module:
     _kinds: dict[str, str]
     _transient: set[str]
     _hooks: Hooks | None = None
+    _version: int = 1  # of the class's part of a state dict, for its own _load_from_state_dict
     training: bool
 
     def __init__(self) -> None:
@@ -478,13 +479,13 @@ class Module:
 
     def __repr__(self) -> str:
         extra = self.extra_repr().split("\n") if self.extra_repr() else []
-        children = [f"({name}): {_indented(repr(module))}" for name, module in self._own(_MODULE).items()]
+        children = [f"({name}): {indented(repr(module))}" for name, module in self._own(_MODULE).items()]
         if not children and len(extra) <= 1:
             return f"{self._get_name()}({''.join(extra)})"
         return f"{self._get_name()}(\n" + "".join(f"  {line}\n" for line in extra + children) + ")"
 
 
-def _indented(text: str) -> str:
+def indented(text: str) -> str:
     return text.replace("\n", "\n  ")
 
 

@@ -87,7 +87,7 @@ def collect(module: Module, destination: dict[str, Any], prefix: str, keep_vars:
     for path, child in _children(module, prefix):
         child.state_dict(destination, path, keep_vars)
     for hook in _hooks(module, "state_after"):
-        hook(module, destination, prefix, {})
+        hook(module, destination, prefix, {"version": module._version})
     return destination
 
 
@@ -98,10 +98,11 @@ def restore(module: Module, given: Any, strict: bool, assign: bool) -> Incompati
     state, keys, complaints = dict(given), IncompatibleKeys([], []), list[str]()
     modules = list(_tree(module, ""))
     for prefix, each in modules:
+        metadata = {"version": each._version}  # which files do not say: that of the class
         for hook in _hooks(each, "load_before"):
-            hook(each, state, prefix, {}, strict, *keys, complaints)
+            hook(each, state, prefix, metadata, strict, *keys, complaints)
         if _overrides(each, "_load_from_state_dict"):
-            each._load_from_state_dict(state, prefix, {}, strict, *keys, complaints)
+            each._load_from_state_dict(state, prefix, metadata, strict, *keys, complaints)
     slots = _slots(module, "")
     extra = {prefix + _EXTRA: each for prefix, each in modules if _overrides(each, "set_extra_state")}
     keys.missing_keys.extend(key for key in (*slots, *extra) if key not in state)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
-from .._module import Module
+from .._module import Module, indented
 from .._parameter import Parameter
 
 
@@ -116,6 +117,15 @@ class ModuleList(_Numbered):
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(() if modules is None else modules)
+
+    def __repr__(self) -> str:
+        """Modules that print alike stand in one line: ``(0-2): 3 x ReLU()``."""
+        lines = []
+        for text, alike in itertools.groupby(self._own("module").items(), key=lambda item: repr(item[1])):
+            names = [name for name, _ in alike]
+            label = f"({names[0]}): " if len(names) == 1 else f"({names[0]}-{names[-1]}): {len(names)} x "
+            lines.append(f"  {label}{indented(text)}\n")
+        return f"{self._get_name()}(" + "".join(["\n", *lines] if lines else []) + ")"
 
 
 class ModuleDict(Module):
