@@ -74,7 +74,7 @@ _LAZY = {
     "_dtypes": ("finfo", "iinfo", "isdtype", "promote_types", "result_type", "can_cast"),
     "_functions": (
         *("is_tensor", "is_complex", "is_floating_point", "is_signed", "is_nonzero", "numel", "get_device"),
-        *("get_device_module", "compile", "broadcast_shapes", "as_tensor", "to_dlpack", "empty_permuted", "detach"),
+        *("get_device_module", "broadcast_shapes", "as_tensor", "to_dlpack", "empty_permuted", "detach"),
     ),
     "_settings": (
         *("get_float32_matmul_precision", "set_float32_matmul_precision", "use_deterministic_algorithms"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, TypeGuard
 
@@ -122,24 +122,3 @@ def empty_permuted(
         step *= size[dim]
     made: Tensor = ops.core.empty_strided(size, stride, dtype=dtype, device=device)
     return made.requires_grad_() if requires_grad else made
-
-
-def compile(
-    model: Callable[..., Any] | None = None,
-    *,
-    fullgraph: bool = False,
-    dynamic: bool | None = None,
-    backend: Any = None,
-    mode: str | None = None,
-    options: dict[str, Any] | None = None,
-    disable: bool = False,
-) -> Any:
-    """``model`` as it is, a module or a function, or without one a decorator: there is no compiler.
-
-    PyTorch's programs call it for speed alone. ``graph.trace`` of atled-autograd gives compilers what they need.
-
-    >>> import atled.core as at
-    >>> compile(at.add) is at.add
-    True
-    """
-    return model if model is not None else lambda model: model

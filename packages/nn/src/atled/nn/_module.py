@@ -321,9 +321,6 @@ class Module:
         """Floating parameters and buffers to a dtype."""
         return self.to(dst_type)
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing, as `atled.core.compile`: there is no compiler, and the module computes as it is."""
-
     def share_memory(self) -> Self:
         """Moves parameters and buffers into memory that processes share (``Tensor.share_memory_``), each in place."""
         for tensor in (*self.parameters(), *self.buffers()):
