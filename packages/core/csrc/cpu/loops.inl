@@ -207,6 +207,13 @@ ATLED_TARGET static void convert(char* out, int64_t so, const char* in, int64_t 
     *reinterpret_cast<To*>(out + i * so) = f(*reinterpret_cast<const From*>(in + i * si));
 }
 
+// sums[0] gets them all: the upper half to the lower, then the same of that. Loops of a known length stay in registers.
+template <int kHalf, class R, class Acc>
+ATLED_TARGET static inline void halve(const R& r, Acc* sums) {
+  for (int k = 0; k < kHalf; ++k) sums[k] = r.combine(sums[k], sums[k + kHalf]);
+  if constexpr (kHalf > 1) halve<kHalf / 2>(r, sums);
+}
+
 // Reductions: see cpu/reduce.h. Many accumulators hide the latency of one and fill the vectors.
 template <class R>
 ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t stride, int64_t n, char* result) {
@@ -230,8 +237,7 @@ ATLED_TARGET static void reduce_row(const void* ctx, const char* in, int64_t str
     }
     // What is left goes to the lanes too: added to their total, one by one, it would be rounded at each step.
     for (int k = 0; i < n; ++i, ++k) sums[k] = r.combine(sums[k], r.load(x[i]));
-    for (int half = kLanes / 2; half > 0; half /= 2)
-      for (int k = 0; k < half; ++k) sums[k] = r.combine(sums[k], sums[k + half]);
+    halve<kLanes / 2>(r, sums);
     total = sums[0];
   } else if (n >= 4) {
     Acc sums[4] = {total, total, total, total};

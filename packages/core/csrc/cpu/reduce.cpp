@@ -14,7 +14,7 @@ constexpr int64_t kChunk = 65536;      // elements of one output that one piece 
 constexpr int64_t kTileBytes = 16384;  // accumulators of the outputs that are reduced together
 constexpr int64_t kPieces = 16;        // that a reduction to few outputs is shared out in
 constexpr int64_t kNarrow = 8;         // fewer columns are better read one by one
-constexpr int64_t kShort = 32;         // elements of a row that is not worth a start of its own
+constexpr int64_t kShort = 31;         // elements of a row that is not worth a start of its own
 constexpr int64_t kWideTile = 256;     // outputs whose input is converted for them all at once
 constexpr int64_t kSideBySide = 256;   // bytes of narrow columns' rows, of which several are taken as one
 constexpr int64_t kLevels = 40;        // of pairing one output's blocks: 2^40
@@ -148,8 +148,32 @@ class Reduction {
   }
 
  private:
+  // Evenly spaced rows of one block each: no offsets to find, and outputs are finished several at a time.
+  void short_rows() {
+    constexpr int64_t kSome = 64;
+    parallel(outputs_, std::max<int64_t>(1, 32768 / length_), [&](int64_t begin, int64_t end) {
+      alignas(16) char sums[kSome * kWidest];
+      float wide[kRowBlock];
+      while (begin < end) {
+        const int64_t m = std::min(kSome, end - begin);
+        for (int64_t i = 0; i < m; ++i) {
+          const char* row = in_ + (begin + i) * kept_.in[0];
+          if (loops_.widen) {
+            loops_.widen(reinterpret_cast<char*>(wide), sizeof(float), row, gone_.in[0], length_);
+            loops_.row(r_, reinterpret_cast<const char*>(wide), sizeof(float), length_, sums + i * loops_.width);
+          } else {
+            loops_.row(r_, row, gone_.in[0], length_, sums + i * loops_.width);
+          }
+        }
+        loops_.finish(r_, sums, out_ + begin * kept_.out[0] * out_item_, kept_.out[0] * out_item_, m);
+        begin += m;
+      }
+    });
+  }
+
   // One output after the other.
   void rows() {
+    if (loops_.separate && kept_.n == 1 && gone_.n == 1 && length_ > 0 && length_ <= kRowBlock) return short_rows();
     const int64_t chunks = std::max<int64_t>((length_ + kChunk - 1) / kChunk, 1);
     std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outputs_ * chunks * loops_.width) : 0);
     const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, kChunk), 1));
