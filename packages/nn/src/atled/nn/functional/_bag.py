@@ -46,37 +46,48 @@ def embedding_bag(
     if input.ndim == 2:
         if offsets is not None:
             raise at.ArgumentError("embedding_bag: expected offsets=None for input of two dimensions, got a tensor")
-        bags, n = input.shape
-        bag = at.arange(bags, device=input.device).unsqueeze(1).expand(bags, n).reshape(-1)
+        (bags, n), bag = input.shape, None
     else:
-        bags, bag = _bags(input, offsets, include_last_offset)
+        (bags, bag), n = _bags(input, offsets, include_last_offset), 0
 
     def total(values: Tensor) -> Tensor:
         """Of each bag."""
-        if input.ndim == 2:
-            return values.reshape(*input.shape, *values.shape[1:]).sum(1)
+        if bag is None:
+            return values.reshape(bags, n, *values.shape[1:]).sum(1)
         if values.ndim == 2:  # the same sums as those of an embedding's gradient
             return _one.embedding_backward(values, bag, bags)
         return at.index_add(at.zeros(bags, dtype=values.dtype, device=values.device), 0, bag, values)
 
-    rows = embedding(input.reshape(-1), weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
-    counts = at.ones_like(bag)
-    if padding_idx is not None:
-        counts = (input.reshape(-1) != padding_idx % weight.shape[0]).to(at.int64)
+    def most(values: Tensor) -> Tensor:
+        if bag is None:
+            return values.reshape(bags, n, values.shape[1]).amax(1)
+        least = at.full((bags, values.shape[1]), float("-inf"), dtype=values.dtype, device=values.device)
+        return at.scatter_reduce(least, 0, bag.unsqueeze(1).expand(values.shape), values, "amax")
+
+    flat = input.reshape(-1)
+    rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+    counted = None if padding_idx is None else flat != padding_idx % weight.shape[0]
+    counts: Tensor | int = n
+    if counted is not None or bag is not None:
+        counts = total(at.ones_like(flat, dtype=at.int64) if counted is None else counted.to(at.int64))
     if mode == "max":
-        rows = rows if padding_idx is None else at.where((counts > 0).unsqueeze(1), rows, float("-inf"))
-        least = at.full((bags, weight.shape[1]), float("-inf"), dtype=rows.dtype, device=rows.device)
-        most = at.scatter_reduce(least, 0, bag.unsqueeze(1).expand(rows.shape), rows, "amax")
-        return at.where((total(counts) > 0).unsqueeze(1), most, 0.0)
+        if bag is None and n == 0:
+            return total(rows)
+        if isinstance(counts, int):
+            return most(rows)
+        rows = most(rows if counted is None else at.where(counted.unsqueeze(1), rows, float("-inf")))
+        return at.where((counts > 0).unsqueeze(1), rows, 0.0)
     shares = None if per_sample_weights is None else per_sample_weights.reshape(-1, 1)
-    if padding_idx is not None:  # left out, whatever is there
-        counted = (counts > 0).unsqueeze(1)
-        rows = at.where(counted, rows, 0.0)
-        shares = None if shares is None else at.where(counted, shares, 0.0)
+    if counted is not None:  # left out, whatever is there
+        rows = at.where(counted.unsqueeze(1), rows, 0.0)
+        shares = None if shares is None else at.where(counted.unsqueeze(1), shares, 0.0)
     rows = rows if shares is None else rows * shares
     sums = total(rows if rows.dtype == at.float64 else rows.to(at.float32))
     if mode == "mean":
-        sums = sums / at.clamp(total(counts), min=1).to(sums.dtype).unsqueeze(1)
+        if isinstance(counts, Tensor):
+            sums = sums / at.clamp(counts, min=1).to(sums.dtype).unsqueeze(1)
+        else:
+            sums = sums / max(counts, 1)
     return sums.to(rows.dtype)
 
 
