@@ -67,7 +67,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``x`` where it is positive, else ``weight x``, with one weight or one for each channel (dimension 1)."""
     if weight.numel() != 1:
         weight = weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
-    return at.relu(input) + weight * at.clamp(input, max=0)
+    return at.where(input > 0, input, weight * input)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
