@@ -10,13 +10,12 @@ from atled.core import Tensor
 from .._ops import one as _one
 from .._ops import several as _several
 from .._parameter import requires_grad
-from .._precision import as_given, cast
+from .._precision import as_given, cast, wide, wide_dtype
 from ._dropout import dropout
 
 # Of scores that are made at once: in a block, and of all where there are gradients, which keep them.
 _MOST = 1 << 23
 _MOST_LEARNING = 1 << 26
-_HALVES = (at.float16, at.bfloat16)
 _MOST_FEATURES = 128  # of a head, for the fused kernels
 
 
@@ -106,24 +105,19 @@ def bias_of(mask: Tensor | None, query: Tensor) -> Bias | None:
     if mask.dtype == at.bool:
         empty = ~mask.any(-1, keepdim=True)
         allowed = mask | empty
-        zero = at.zeros((), dtype=inner_dtype(query), device=mask.device)
+        zero = at.zeros((), dtype=wide_dtype(query.dtype), device=mask.device)
         return Bias(at.where(allowed, zero, -math.inf), empty)
     if not mask.is_floating_point() or mask.dtype not in (query.dtype, at.float32):
         raise at.DTypeError(
             f"scaled_dot_product_attention: expected attn_mask of bool or {query.dtype.name}, got {mask.dtype.name}"
         )
     empty = (mask == -math.inf).all(-1, keepdim=True)
-    return Bias(at.where(empty, 0.0, mask).to(inner_dtype(query)), empty)
-
-
-def inner_dtype(t: Tensor) -> at.dtype:
-    """What attention is computed in: float32 for half precision, whose scores would lose digits or overflow."""
-    return at.float32 if t.dtype in _HALVES else t.dtype
+    return Bias(at.where(empty, 0.0, mask).to(wide_dtype(query.dtype)), empty)
 
 
 def _in_halves(t: Tensor) -> bool:
     """Whether products are of halves, with scores of float32."""
-    return t.dtype in _HALVES and t.device.type == "cuda"
+    return wide_dtype(t.dtype) is not t.dtype and t.device.type == "cuda"
 
 
 @as_given
@@ -145,7 +139,7 @@ def attended(
     block = 0 if dropout_p else _block(query, key, is_causal, learning)
     if not block:
         return attend(query, key, value, bias, dropout_p, is_causal, scale, grouped)[0]
-    query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
+    query, key, value = (wide(t) for t in (query, key, value))
     if grouped:
         shared = query.shape[-3] // key.shape[-3]
         key, value = key.repeat_interleave(shared, -3), value.repeat_interleave(shared, -3)
@@ -226,12 +220,12 @@ def attend(
 ) -> tuple[Tensor, Tensor]:
     """The attended values, and the weights before they were rounded, for queries without keys as well.
 
-    The weights are of `inner_dtype`.
+    The weights are of `wide_dtype`.
     """
     dtype, factor = query.dtype, _scale(query, scale)
     halves = _in_halves(query)
     if not halves:
-        query, key, value = (t.to(inner_dtype(t)) for t in (query, key, value))
+        query, key, value = (wide(t) for t in (query, key, value))
         query = query * factor
     if grouped:
         # The heads of query that share a head of key become more queries of that head.

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import atled.core as at
 from atled.core import Tensor
 
-from ._attention import attend, attended, bias_of, inner_dtype
+from .._precision import wide_dtype
+from ._attention import attend, attended, bias_of
 from ._layer import linear
 
 _OP = "multi_head_attention_forward"
@@ -149,7 +150,7 @@ def attend_in_heads(
         zero = at.zeros(*k.shape[:2], 1, k.shape[3], dtype=k.dtype, device=k.device)
         k, v = at.cat([k, zero], 2), at.cat([v, zero], 2)
     added = (projections.bias_k is not None) + add_zero_attn
-    mask = _mask(key_padding_mask, attn_mask, (*q.shape[:3], k.shape[2]), added, inner_dtype(q))
+    mask = _mask(key_padding_mask, attn_mask, (*q.shape[:3], k.shape[2]), added, wide_dtype(q.dtype))
     # A causal mask alone needs no tensor: taken at its word, as PyTorch takes it.
     causal = is_causal and not need_weights and key_padding_mask is None and not added
     bias = None if causal else bias_of(mask, q)
