@@ -59,7 +59,7 @@ template <uint16_t Infinity>
 struct HalfRelu {
   ATLED_FN uint16_t operator()(uint16_t x) const {
     const bool nan = (x & 0x7fffu) > Infinity;
-    return nan | (static_cast<uint16_t>(x - 1) < Infinity) ? x : uint16_t(0);
+    return (nan | (static_cast<uint16_t>(x - 1) < Infinity)) ? x : uint16_t(0);
   }
 };
 struct CopySign {
