@@ -22,12 +22,7 @@ DTYPES = [pytest.param(dtype, id=dtype.name) for dtype in TOLERANCE]
 Call = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def _device() -> None:
-    try:
-        at.device("cuda")
-    except at.DeviceError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("gpu")
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -16,12 +16,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DTYPES = [pytest.param(dtype, id=dtype.name) for dtype in (at.float16, at.bfloat16)]
 
 
-@pytest.fixture(autouse=True)
-def _device() -> None:
-    try:
-        at.device("cuda")
-    except at.DeviceError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("gpu")
 
 
 def in_heads(layout: str, dtype: at.dtype, *shape: int) -> tuple[Array, at.Tensor]:

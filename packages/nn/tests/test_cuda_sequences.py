@@ -15,12 +15,7 @@ from atled.nn.utils import rnn
 TOLERANCE = {at.float16: 4e-3, at.bfloat16: 3e-2, at.float32: 2e-6, at.float64: 1e-13}
 
 
-@pytest.fixture(autouse=True)
-def _device() -> None:
-    try:
-        at.device("cuda")
-    except at.DeviceError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("gpu")
 
 
 @pytest.mark.parametrize("dtype", [pytest.param(dtype, id=dtype.name) for dtype in TOLERANCE])

@@ -211,8 +211,8 @@ def test_pytorchs_ways_to_spread_a_module() -> None:
         at.InvalidValueError, match=r"DataParallel: expected one device, got \[0, 1\]; use atled.distri"
     ):
         nn.DataParallel(layer, device_ids=[0, 1])
-    with pytest.raises(at.ArgumentError, match="sdpa_kernel: expected one SDPBackend"), nn.attention.sdpa_kernel([]):
-        pass
+    with pytest.raises(at.NotImplementedOpError, match=r"cudnn: expected enabled=True"):
+        nn.backends.cudnn.enabled = False
 
 
 def test_memory_formats() -> None:

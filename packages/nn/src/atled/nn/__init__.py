@@ -148,7 +148,7 @@ from .modules._transformer import (
 )
 
 if TYPE_CHECKING:
-    from . import attention, parallel
+    from . import parallel
     from ._summary import Summary, summary
     from .parallel import DataParallel
 
@@ -314,7 +314,6 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
-    "attention",
     "backends",
     "functional",
     "init",
@@ -325,8 +324,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("attention", "parallel"):
-        return importlib.import_module(f"atled.nn.{name}")
+    if name == "parallel":
+        return importlib.import_module("atled.nn.parallel")
     home = {"Summary": "_summary", "summary": "_summary", "DataParallel": "parallel"}.get(name)
     if home is None:
         raise AttributeError(f"module 'atled.nn' has no attribute {name!r}")

@@ -10,6 +10,7 @@ from atled.core import Tensor
 
 from ._ops import one as _one
 from ._ops import several as _several
+from ._precision import wide_dtype
 
 
 def register(rule: Any) -> None:
@@ -59,7 +60,7 @@ def _in_heads(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, is_causal: bool, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Fused attention of public ops."""
-    wide = query.dtype if query.dtype == at.float64 else at.float32
+    wide = wide_dtype(query.dtype)
     heads, groups = query.shape[1], key.shape[1]
     key, value = (t.to(wide).repeat_interleave(heads // max(groups, 1), 1) for t in (key, value))
     scores = _scores(query.to(wide) * scale, key, bias, False, 0)
@@ -86,7 +87,7 @@ def _fused_second(
     is_causal: bool,
     scale: float,
 ) -> tuple[Tensor, ...]:
-    wide = query.dtype if query.dtype == at.float64 else at.float32
+    wide = wide_dtype(query.dtype)
     groups, shared = key.shape[1], query.shape[1] // max(key.shape[1], 1)
 
     def sums(t: Tensor, a: Tensor) -> Tensor:

@@ -26,8 +26,9 @@ allow_tf32: bool = True
 #: the last digits, may differ between runs of a program. What is captured into a graph is not timed: warm up before.
 benchmark: bool = False
 
-#: For PyTorch's programs, which set them: results are the same on every run, and cuDNN is used where it has a way.
+#: A permission that is not made use of when it is taken away: results are the same on every run.
 deterministic: bool = True
+#: cuDNN is used where it has a way; setting this to False is a NotImplementedOpError.
 enabled: bool = True
 
 _SETTERS = {"allow_tf32": "atled_cuda_nn_allow_tf32", "benchmark": "atled_cuda_nn_benchmark"}
@@ -54,6 +55,8 @@ class _Module(ModuleType):
     """Tells the library what is set."""
 
     def __setattr__(self, name: str, value: object) -> None:
+        if name == "enabled" and not value:
+            raise at.NotImplementedOpError("cudnn: expected enabled=True, got False; convolutions have no other way")
         if name in _SETTERS:
             value = bool(value)
             if CUDA_LIBRARY.exists():
