@@ -44,9 +44,9 @@ struct Seen {
     const auto type = static_cast<uint32_t>(device.device_type);
     return state && type < 64 && (state->mode.on >> type & 1);
   }
-  // The dtype that those of half precision and of float32 are to have; -1 where they are right as they are.
+  // The dtype that those of half precision and of float32 are to have where it is on; -1 where they are right so.
   int wanted(Rule::Autocast how) const {
-    if (how == Rule::Autocast::kAsGiven || wider || !on()) return -1;
+    if (how == Rule::Autocast::kAsGiven || wider) return -1;
     const bool half = float16 || bfloat16, mixed = int{float16} + bfloat16 + float32 > 1;
     if (how == Rule::Autocast::kFloat32) return half ? ATLED_FLOAT32 : -1;
     if (how == Rule::Autocast::kWidest) return mixed ? ATLED_FLOAT32 : -1;
@@ -126,7 +126,7 @@ std::vector<Tensor> autocast_tensors(Rule::Autocast how, const std::vector<atled
   Seen seen;
   for (const atled_tensor* t : tensors)
     if (t) seen.add(t);
-  const int dtype = autocast().entered ? seen.wanted(how) : -1;
+  const int dtype = autocast().entered && seen.on() ? seen.wanted(how) : -1;
   std::vector<Tensor> answer;
   for (atled_tensor* t : tensors)
     answer.push_back(t && dtype >= 0 && is_to_change(t, dtype) ? converted(t, dtype) : Tensor::borrow(t));
