@@ -53,9 +53,10 @@ class GradScaler:
         self._scale, self._growth_tracker = float(init_scale), 0
         self._growth_factor, self._backoff_factor = float(growth_factor), float(backoff_factor)
         self._growth_interval = int(growth_interval)
-        # Of each optimizer since the last update(): what unscaling found, by device, and whether it was stepped.
+        # Of each optimizer since the last update(): what unscaling found, by device, and of those that were stepped,
+        # whether a gradient was bad.
         self._found: dict[Optimizer, list[Tensor]] = {}
-        self._stepped: set[Optimizer] = set()
+        self._bad: dict[Optimizer, bool] = {}
 
     def scale(self, outputs: T) -> T:
         """A tensor, or those in lists and tuples, times the scale; float16 and bfloat16 scalars become float32."""
@@ -83,8 +84,6 @@ class GradScaler:
                 "unscale_: expected one call between two of update(), got another; "
                 "call update() after each step, or unscale_() only once"
             )
-        if optimizer in self._stepped:
-            raise at.OperationError("unscale_: expected a call before step(), got one after it")
         by_device: dict[str, list[Tensor]] = {}
         seen: set[int] = set()
         for group in optimizer.param_groups:
@@ -113,15 +112,15 @@ class GradScaler:
             raise at.OperationError(
                 "step: expected no closure, got one; scaling a loss and closures do not go together"
             )
-        if optimizer in self._stepped:
+        if optimizer in self._bad:
             raise at.OperationError("step: expected one call between two of update(), got another")
         if optimizer not in self._found:
             self.unscale_(optimizer)
         found = self._found[optimizer]
         if not found:
             raise at.OperationError("step: expected parameters with gradients, got none; call backward() before")
-        self._stepped.add(optimizer)
-        return None if any(one.item() != 0 for one in found) else optimizer.step(*args, **kwargs)
+        self._bad[optimizer] = _any(found)
+        return None if self._bad[optimizer] else optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Changes the scale, or sets it, after the steps of all optimizers.
@@ -137,7 +136,8 @@ class GradScaler:
         else:
             if not self._found:
                 raise at.OperationError("update: expected a call of step() or unscale_() before, got none")
-            if any(one.item() != 0 for found in self._found.values() for one in found):
+            # One that was not stepped is asked for here; for the others the device was waited for once.
+            if any(self._bad[each] if each in self._bad else _any(found) for each, found in self._found.items()):
                 shrunk = self._scale * self._backoff_factor
                 self._scale, self._growth_tracker = max(shrunk, at.finfo(at.float32).tiny), 0
             elif self._growth_tracker + 1 == self._growth_interval:
@@ -145,7 +145,7 @@ class GradScaler:
                 self._scale, self._growth_tracker = grown if grown <= at.finfo(at.float32).max else self._scale, 0
             else:
                 self._growth_tracker += 1
-        self._found, self._stepped = {}, set()
+        self._found, self._bad = {}, {}
 
     def get_scale(self) -> float:
         """The scale; 1 when the scaler is off."""
@@ -205,6 +205,10 @@ class GradScaler:
         _check(scale, growth, backoff, interval)
         self._scale, self._growth_factor, self._backoff_factor = float(scale), float(growth), float(backoff)
         self._growth_interval, self._growth_tracker = int(interval), int(state_dict["_growth_tracker"])
+
+
+def _any(found: list[Tensor]) -> bool:
+    return any(one.item() != 0 for one in found)
 
 
 def _check(scale: float, growth_factor: float, backoff_factor: float, growth_interval: int) -> None:
