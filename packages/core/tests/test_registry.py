@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
 import pytest
@@ -77,6 +78,18 @@ def test_kernels_that_a_wheel_was_built_without(make_distribution: MakeDistribut
             op(at.ones(2))
     (plugin,) = [plugin for plugin in _registry.plugins() if plugin.name == "cpu.left_out"]
     assert not plugin.broken
+
+
+def test_a_thread_waits_for_kernels_that_another_loads(make_distribution: MakeDistribution) -> None:
+    slow = (
+        "import time, atled.core as at\nfrom atled.core import _core\n"
+        "def register():\n    time.sleep(0.2)\n    _core.add_kernel(at.ops.waited.op, 'cpu', lambda x: x + 1)\n"
+    )
+    make_distribution("dist-a", {"atled.kernels": {"cpu.waited": "plugin_a:register"}}, {"plugin_a": slow})
+    op = _core.define_op("waited::op(Tensor input) -> Tensor")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: op(at.ones(1)).item(), range(4)))
+    assert answers == [2.0] * 4
 
 
 def test_a_value_of_the_wrong_kind(make_distribution: MakeDistribution) -> None:

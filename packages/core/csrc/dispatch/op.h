@@ -63,6 +63,8 @@ struct Op : atled_op {
   void* shape_ctx = nullptr;
   KernelEntry any;
   KernelEntry kernels[kMaxDevices];
+  // A bit for each device slot where `any` may run: elsewhere the device's plugin is first asked for a better kernel.
+  mutable std::atomic<uint32_t> asked{1u << kCpuSlot | 1u << kMetaSlot};
 
   bool structured() const { return shape != nullptr; }
   // Whether there is an out= form; an in-place form is one with the first argument as out.
@@ -72,10 +74,11 @@ struct Op : atled_op {
     return makes && returns_tensors && !out_list;
   }
 
-  // Its own kernel for a device slot, or the one for all devices; run is NULL when there is neither.
+  // Its own kernel for a device slot, or the one for all devices; run is NULL when there is neither, or none yet.
   KernelEntry kernel(uint8_t slot) const {
     const KernelEntry& own = kernels[slot];
-    return __atomic_load_n(&own.run, __ATOMIC_ACQUIRE) ? own : any;
+    if (__atomic_load_n(&own.run, __ATOMIC_ACQUIRE)) return own;
+    return asked.load(std::memory_order_acquire) >> slot & 1 ? any : KernelEntry{};
   }
 };
 

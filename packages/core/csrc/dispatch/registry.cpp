@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "atled/plugin.hpp"
+#include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "dispatch/register.h"
 
@@ -182,22 +183,31 @@ std::string type_name(DLDevice device) {
   return name.substr(0, name.find(':'));
 }
 
-// With the device's plugin for the op's namespace loaded, which is asked for once.
+// Loads the device's plugin for a namespace, once; a thread that comes meanwhile waits for it.
+void ask_for_kernels(const std::string& device, const char* ns) {
+  static std::recursive_mutex loading;  // what is loaded may call ops
+  void* gil = release_gil ? release_gil() : nullptr;
+  std::lock_guard<std::recursive_mutex> lock(loading);
+  if (gil) acquire_gil(gil);
+  const std::string asked = device + "." + ns;
+  {
+    std::unique_lock<std::shared_mutex> changing(registry().mutex);
+    if (!registry().kernels_asked.emplace(asked, "").second) return;
+  }
+  if (load_kernels(device.c_str(), ns) == ATLED_OK) return;
+  atled_error error{};
+  get_error(&error);
+  std::unique_lock<std::shared_mutex> changing(registry().mutex);
+  registry().kernels_asked[asked] = error.message ? error.message : "";
+  clear_error();
+}
+
 KernelEntry own_kernel(const Op* op, uint8_t slot, DLDevice device) {
   const KernelEntry entry = present_kernel(op, slot);
-  if (entry.run || !load_kernels) return entry;
-  const std::string name = type_name(device), asked = name + "." + op->ns_text;
-  {
-    std::unique_lock<std::shared_mutex> lock(registry().mutex);
-    if (!registry().kernels_asked.emplace(asked, "").second) return entry;
-  }
-  if (load_kernels(name.c_str(), op->ns) != ATLED_OK) {
-    atled_error error{};
-    get_error(&error);
-    std::unique_lock<std::shared_mutex> lock(registry().mutex);
-    registry().kernels_asked[asked] = error.message ? error.message : "";
-    clear_error();
-  }
+  const bool asked = op->asked.load(std::memory_order_acquire) >> slot & 1;
+  if ((entry.run && asked) || !load_kernels) return entry;
+  ask_for_kernels(type_name(device), op->ns);
+  op->asked.fetch_or(1u << slot, std::memory_order_release);
   return present_kernel(op, slot);
 }
 }  // namespace

@@ -57,6 +57,35 @@ def test_a_missing_kernel_and_the_fallback(compile_plugin: Callable[..., Path]) 
     assert off == "off again"
 
 
+BETTER = """
+import sys
+import atled.core as at
+from atled.core import _core, _registry
+_core.load_plugin(sys.argv[1])
+op = _core.define_op("mine::op(Tensor input) -> Tensor")
+_core.add_kernel(op, "any", lambda x: at.zeros((2,)))
+asked = []
+def load_kernels(device, namespace):
+    asked.append((device, namespace))
+    if namespace == "mine":
+        _core.add_kernel(op, "toy", lambda x: x)
+    return True
+_registry.load_kernels = load_kernels
+x = at.ones((2,))
+assert op(x).device.type == "cpu" and op(at.ones((2,), device="meta")).device.type == "cpu"
+toy = x.to("toy")
+asked.clear()
+assert [op(toy).device.type for _ in range(2)] == ["toy", "toy"]
+assert asked == [("toy", "mine")], asked
+"""
+
+
+def test_a_kernel_for_all_devices_does_not_hide_the_devices_own(compile_plugin: Callable[..., Path]) -> None:
+    command = [sys.executable, "-c", BETTER, str(compile_plugin("toy_device.cpp", "-DTOY_WITHOUT_KERNELS"))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_devices_that_need_none() -> None:
     with pytest.raises(at.DeviceError, match='expected a device other than "cpu" and "meta", got "cpu"'):
         at.fallback_to_cpu("cpu")

@@ -65,7 +65,6 @@ void backward_rule(const atled_frame* f, atled_spec* outs) {
 }  // namespace
 
 void define_fused_attention() {
-  // Not for any device: an op with such a kernel would not have CUDA's loaded.
   define(
       {"nn::fused_attention(Tensor query, Tensor key, Tensor value, Tensor? bias=None, bool is_causal=False, float "
        "scale=1.0) -> (Tensor attended, Tensor lse)",
@@ -74,12 +73,12 @@ void define_fused_attention() {
        "(B, H, L): the logarithm of the softmax's sum. bias is of lse's dtype, float32 for half precision, has no "
        "gradient, and leaves each query a key.",
        shape<forward_rule>, ATLED_OP_FUNCTION});
-  add_kernel("nn::fused_attention", ATLED_DEVICE_CPU, kernel<attention_by_products>);
+  add_kernel("nn::fused_attention", ATLED_DEVICE_ANY, kernel<attention_by_products>);
   define(
       {"nn::fused_attention_backward(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor? bias, Tensor "
        "attended, Tensor lse, bool is_causal, float scale) -> (Tensor query, Tensor key, Tensor value)",
        "The gradients of fused_attention's query, key and value.", shape<backward_rule>, ATLED_OP_FUNCTION});
-  add_kernel("nn::fused_attention_backward", ATLED_DEVICE_CPU, kernel<attention_backward_by_products>);
+  add_kernel("nn::fused_attention_backward", ATLED_DEVICE_ANY, kernel<attention_backward_by_products>);
 }
 
 }  // namespace atled::nn
