@@ -9,6 +9,7 @@
 # ATLED_CUDA                 AUTO builds for CUDA where nvcc is found, ON requires it, OFF leaves it out.
 # ATLED_NVCC                 which nvcc, where the one that is found is not the one that is meant.
 # ATLED_CUDA_ARCHITECTURES   machine code for each, and PTX for devices that come later.
+# ATLED_CUDA_QUICK           ON compiles in half the time what is right but slow, as to see whether it compiles.
 #
 # CMake's own CUDA language is not used: it cannot work with a toolkit that is spread over wheels.
 include_guard(GLOBAL)
@@ -36,6 +37,7 @@ atled_cuda_option(ATLED_CUDA STRING AUTO "Build for CUDA: AUTO (where nvcc is fo
 set_property(CACHE ATLED_CUDA PROPERTY STRINGS AUTO ON OFF)
 atled_cuda_option(ATLED_NVCC FILEPATH "" "nvcc; looked for when empty")
 atled_cuda_option(ATLED_CUDA_ARCHITECTURES STRING "${atled_cuda_architectures}" "Compute capabilities, such as 80;90")
+atled_cuda_option(ATLED_CUDA_QUICK BOOL OFF "Compile in half the time what is right but slow")
 
 # Sets atled_nvcc, and atled_cuda_root to what its include folder and libraries are in; empty when there is none.
 function(atled_find_cuda)
@@ -111,9 +113,14 @@ function(atled_add_cuda_plugin name)
     return()
   endif()
 
+  # -O is the host code's, of which each kernel has some; the least code takes the longest to compress.
+  set(effort -O3 --compress-mode=size)
+  if(ATLED_CUDA_QUICK)
+    set(effort -O0 -Ofc=max --compress-mode=balance)
+  endif()
   # In C++20 libstdc++'s arithmetic of std::complex compiles for a device, and computes nothing there.
-  set(flags -std=c++17 -O3 -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas --expt-relaxed-constexpr
-      --extended-lambda --compress-mode=size -Werror=cross-execution-space-call -diag-suppress=186 -DNDEBUG
+  set(flags -std=c++17 ${effort} -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas --expt-relaxed-constexpr
+      --extended-lambda -Werror=cross-execution-space-call -diag-suppress=186 -DNDEBUG
       ${plugin_NVCC_OPTIONS} "-I${include}" "-L${atled_cuda_root}/lib")
   list(SORT ATLED_CUDA_ARCHITECTURES COMPARE NATURAL)
   set(each "")
