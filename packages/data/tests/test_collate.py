@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,10 @@ def test_structures_are_kept() -> None:
 
 def test_other_mappings_keep_their_type() -> None:
     assert isinstance(default_collate([OrderedDict(a=1), OrderedDict(a=2)]), OrderedDict)
+    batch = default_collate([defaultdict(int, a=1), defaultdict(int, a=2)])
+    assert batch["a"].tolist() == [1, 2]
+    assert batch["b"] == 0
+    assert default_collate([np.str_("x"), np.str_("y")]) == ["x", "y"]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,11 @@ def test_other_mappings_keep_their_type() -> None:
         ([{"a": [object()]}], at.DTypeError, r"got object at sample\['a'\]\[0\]"),
         ([np.array("x")], at.DTypeError, "expected numbers, got an array of <U1"),
         ([1, "a"], at.DTypeError, "got str in sample 1 of the batch"),
+        (
+            [at.ones(2), np.ones(2)],
+            at.DTypeError,
+            "expected tensors at sample, as in .*, got ndarray in sample 1",
+        ),
         ([[1], [1, 2]], at.ShapeError, r"sequences of one length at sample, got lengths \[1, 2\]"),
         ([{"a": 1}, {"b": 1}], at.InvalidValueError, "one without 'a'"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,14 +40,17 @@ def default_collate(batch: Sequence[Any]) -> Any:
 def _collate(batch: list[Any], path: str) -> Any:
     first = batch[0]
     if isinstance(first, at.Tensor):
+        for position, value in enumerate(batch):
+            if not isinstance(value, at.Tensor):
+                raise _mixed("tensors", path, value, position)
         _check_shapes(batch, path)
         return at.stack(batch)
-    if _is_numpy(first):
+    if isinstance(first, str | bytes):
+        return batch
+    if is_numpy(first):
         return _collate_numpy(batch, path)
     if isinstance(first, _NUMBERS):
         return _collate_numbers(batch, path)
-    if isinstance(first, str | bytes):
-        return batch
     if isinstance(first, Mapping):
         return _rebuild_mapping(first, {key: _collate(_values(batch, key, path), f"{path}[{key!r}]") for key in first})
     if isinstance(first, Sequence):
@@ -66,18 +70,25 @@ def _collate_numpy(batch: list[Any], path: str) -> at.Tensor:
             f"default_collate: expected numbers, got an array of {batch[0].dtype} at {path}; "
             "convert it in the dataset or pass a collate_fn"
         )
-    return at.from_numpy(np.stack(batch))
+    # Of scalars, and of nothing else, NumPy makes the same at once and faster.
+    return at.from_numpy(np.array(batch) if isinstance(batch[0], np.generic) else np.stack(batch))
 
 
 def _collate_numbers(batch: list[Any], path: str) -> at.Tensor:
-    for position, value in enumerate(batch):
-        if not isinstance(value, _NUMBERS):
-            raise at.DTypeError(
-                f"default_collate: expected numbers at {path}, as in sample 0, got {type(value).__name__} "
-                f"in sample {position} of the batch"
-            )
-    kind = max(map(type, batch), key=_NUMBERS.index) if all(type(value) in _NUMBERS for value in batch) else None
-    return at.tensor(batch, dtype=at.float64 if kind is float else None)
+    kinds = set(map(type, batch))
+    if not kinds.issubset(_NUMBERS):
+        for position, value in enumerate(batch):
+            if not isinstance(value, _NUMBERS):
+                raise _mixed("numbers", path, value, position)
+        return at.tensor(batch)
+    return at.tensor(batch, dtype=at.float64 if max(kinds, key=_NUMBERS.index) is float else None)
+
+
+def _mixed(expected: str, path: str, value: Any, position: int) -> at.DTypeError:
+    return at.DTypeError(
+        f"default_collate: expected {expected} at {path}, as in sample 0, got {type(value).__name__} "
+        f"in sample {position} of the batch"
+    )
 
 
 def _collate_sequences(batch: list[Any], path: str) -> Any:
@@ -101,9 +112,9 @@ def _values(batch: list[Any], key: Any, path: str) -> list[Any]:
 
 
 def _check_shapes(batch: list[Any], path: str) -> None:
-    expected = tuple(batch[0].shape)
+    expected = batch[0].shape
     for position, value in enumerate(batch):
-        shape = tuple(getattr(value, "shape", ()))
+        shape = getattr(value, "shape", ())
         if shape != expected:
             raise at.ShapeError(
                 f"default_collate: expected shape {expected} at {path}, as in sample 0, got {shape} "
@@ -125,7 +136,7 @@ def default_convert(data: Any) -> Any:
 def _convert_leaf(leaf: Any) -> Any:
     import numpy as np
 
-    return at.from_numpy(np.asarray(leaf)) if _is_numpy(leaf) and leaf.dtype.kind in "biufc" else leaf
+    return at.from_numpy(np.asarray(leaf)) if is_numpy(leaf) and leaf.dtype.kind in "biufc" else leaf
 
 
 def map_leaves(function: Callable[[Any], Any], data: Any) -> Any:
@@ -138,7 +149,7 @@ def map_leaves(function: Callable[[Any], Any], data: Any) -> Any:
     return function(data)
 
 
-def _is_numpy(value: Any) -> bool:
+def is_numpy(value: Any) -> bool:
     # The duck test spares a process that has no arrays the import of NumPy.
     if type(value).__module__ != "numpy" and not hasattr(value, "__array_interface__"):
         return False
@@ -148,6 +159,8 @@ def _is_numpy(value: Any) -> bool:
 
 
 def _rebuild_mapping(like: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+    if isinstance(like, defaultdict):
+        return defaultdict(like.default_factory, items)
     try:
         return type(like)(items)  # type: ignore[call-arg]
     except TypeError:
