@@ -6,6 +6,7 @@ import itertools
 import random
 import subprocess
 import sys
+import threading
 
 import numpy as np
 
@@ -58,6 +59,47 @@ def test_preserved_gives_back_what_it_found() -> None:
             seed_everything(99)
             draw()
         assert (*start, *draw()) == expected
+
+
+def test_preserved_gives_back_a_normal_number_that_waits() -> None:
+    with preserved():
+        np.random.seed(1)
+        expected = [np.random.standard_normal() for _ in range(6)]
+        np.random.seed(1)
+        got = []
+        for _ in range(6):
+            got.append(np.random.standard_normal())
+            with preserved():
+                seed_everything(7)
+                np.random.standard_normal()
+        assert got == expected
+
+
+def test_threads_that_load_at_once_give_back_what_the_first_has_found() -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def last_out() -> None:
+        with preserved():
+            seed_everything(7)
+            inside.set()
+            done.wait()
+
+    def start() -> None:
+        at.manual_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+
+    thread = threading.Thread(target=last_out)
+    start()
+    expected = draw()
+    start()
+    with preserved():
+        seed_everything(5)
+        thread.start()
+        inside.wait()
+    done.set()
+    thread.join()
+    assert draw() == expected
 
 
 def test_sample_seed_outside_a_loader_follows_the_global_generator() -> None:

@@ -6,16 +6,19 @@ import bisect
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import atled.core as at
 
+from ._collate import is_numpy
 from ._random import draw_seed
 from ._random import generator as new_generator
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
+
+_CONTAINERS = (list, tuple, range, str, bytes, dict, at.Tensor)
 
 
 class Dataset(Generic[T_co]):
@@ -135,12 +138,19 @@ class StackDataset(Dataset[Any]):
             return {name: part[index] for name, part in self.datasets.items()}
         return tuple(part[index] for part in self.datasets)
 
+    def __getitems__(self, indices: Sequence[Any]) -> list[Any]:
+        columns = [read_samples(part, indices) for part in self._parts()]
+        rows = zip(*columns, strict=True)
+        if isinstance(self.datasets, Mapping):
+            return [dict(zip(self.datasets, row, strict=True)) for row in rows]
+        return list(rows)
+
     def __len__(self) -> int:
         return self._length
 
     @property
     def deterministic(self) -> bool:  # type: ignore[override]
-        return all(_is_deterministic(part) for part in self._parts())
+        return all(is_deterministic(part) for part in self._parts())
 
     def _parts(self) -> list[Any]:
         return list(self.datasets.values() if isinstance(self.datasets, Mapping) else self.datasets)
@@ -168,9 +178,11 @@ class ConcatDataset(Dataset[T_co]):
 
     def __getitem__(self, index: Any) -> T_co:
         position = operator.index(index)
-        if not -len(self) <= position < len(self):
-            raise at.BoundsError(f"ConcatDataset: expected an index in [-{len(self)}, {len(self)}), got {position}")
-        position %= len(self)
+        length = self.cumulative_sizes[-1]
+        if not -length <= position < length:
+            raise at.BoundsError(f"ConcatDataset: expected an index in [-{length}, {length}), got {position}")
+        if position < 0:
+            position += length
         part = bisect.bisect_right(self.cumulative_sizes, position)
         start = self.cumulative_sizes[part - 1] if part else 0
         sample: T_co = self.datasets[part][position - start]
@@ -181,7 +193,7 @@ class ConcatDataset(Dataset[T_co]):
 
     @property
     def deterministic(self) -> bool:  # type: ignore[override]
-        return all(_is_deterministic(part) for part in self.datasets)
+        return all(is_deterministic(part) for part in self.datasets)
 
 
 class ChainDataset(IterableDataset[T_co]):
@@ -215,11 +227,15 @@ class Subset(Dataset[T_co]):
         self.indices = indices
 
     def __getitem__(self, index: Any) -> T_co:
-        sample: T_co = self.dataset[self.indices[index]]
+        chosen = [self.indices[each] for each in index] if isinstance(index, list) else self.indices[index]
+        sample: T_co = self.dataset[chosen]
         return sample
 
+    def __getitems__(self, indices: Sequence[Any]) -> list[T_co]:
+        return read_samples(self.dataset, [self.indices[index] for index in indices])
+
     def __getbatch__(self, indices: Sequence[int]) -> Any:
-        whole = getattr(self.dataset, "__getbatch__", None)
+        whole = method_for_batches(self.dataset, "__getbatch__")
         return NotImplemented if whole is None else whole([self.indices[index] for index in indices])
 
     def __len__(self) -> int:
@@ -227,11 +243,54 @@ class Subset(Dataset[T_co]):
 
     @property
     def deterministic(self) -> bool:  # type: ignore[override]
-        return _is_deterministic(self.dataset)
+        return is_deterministic(self.dataset)
 
 
-def _is_deterministic(dataset: Any) -> bool:
+def is_deterministic(dataset: Any) -> bool:
+    """Whether reading a sample draws no random numbers: where the dataset says so, and for plain containers."""
+    if type(dataset) in _CONTAINERS or is_numpy(dataset):
+        return True
+    if _is_overridden(dataset, "deterministic"):
+        return False
     return bool(getattr(dataset, "deterministic", False))
+
+
+def method_for_batches(dataset: Any, name: str) -> Callable[[Any], Any] | None:
+    """The method by that name, unless a subclass has a ``__getitem__`` of its own, which it would pass by."""
+    method: Callable[[Any], Any] | None = getattr(dataset, name, None)
+    return None if method is None or _is_overridden(dataset, name) else method
+
+
+def reads_batches(dataset: Any) -> bool:
+    """Whether the samples of a batch are to be had together, by a ``__getitems__`` that somebody wrote for it."""
+    if method_for_batches(dataset, "__getitems__") is None:
+        return False
+    if type(dataset).__getitems__ is Subset.__getitems__:
+        return reads_batches(dataset.dataset)
+    if type(dataset).__getitems__ is StackDataset.__getitems__:
+        return any(map(reads_batches, dataset._parts()))
+    return True
+
+
+def read_samples(dataset: Any, indices: Sequence[Any]) -> list[Any]:
+    """The samples at ``indices``, together where the dataset can do that."""
+    method = method_for_batches(dataset, "__getitems__")
+    samples: list[Any] = [dataset[index] for index in indices] if method is None else method(indices)
+    return samples
+
+
+def _is_overridden(dataset: Any, name: str) -> bool:
+    """Whether what a dataset says by ``name`` is not meant for the ``__getitem__`` (or ``__iter__``) that it has.
+
+    So it is where this package says it and a subclass has a ``__getitem__`` of its own, and where a wrapper only hands
+    on what it wraps.
+    """
+    kinds = type(dataset).__mro__
+    owner = next((kind for kind in kinds if name in vars(kind)), None)
+    if owner is None:
+        return name not in getattr(dataset, "__dict__", {})
+    below = kinds[: kinds.index(owner)] if owner.__module__ == __name__ else ()
+    return any("__getitem__" in vars(kind) or "__iter__" in vars(kind) for kind in below)
 
 
 def random_split(

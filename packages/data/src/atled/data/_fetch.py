@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ._collate import default_collate, default_convert
-from ._dataset import IterableDataset
-from ._random import Stream, derive_seed, seed_everything
+from ._dataset import IterableDataset, is_deterministic, method_for_batches, reads_batches
+from ._random import Key, Stream, seed_everything
 
 
 class Task(NamedTuple):
@@ -51,7 +51,7 @@ class Plan(NamedTuple):
     @property
     def seeds_samples(self) -> bool:
         """Whether the dataset may draw random numbers, so that generators must be seeded for it."""
-        return not getattr(self.dataset, "deterministic", False)
+        return not is_deterministic(self.dataset)
 
     @property
     def seeds_batches(self) -> bool:
@@ -70,11 +70,11 @@ class Fetcher(ABC):
         self._plan = plan
         self._seeds_samples = plan.seeds_samples
         self._seeds_batches = plan.seeds_batches
-        self._key: tuple[int, int] = (0, 0)
+        self._keys: dict[Stream, Key] = {}
 
     def begin(self, seed: int, epoch: int, worker_id: int) -> None:
         """Starts a pass over the data."""
-        self._key = (seed, epoch)
+        self._keys = {stream: Key(stream, seed, epoch) for stream in Stream}
 
     @abstractmethod
     def fetch(self, task: Task, checkpoint: Callable[[], None] = _go_on) -> Any:
@@ -82,27 +82,33 @@ class Fetcher(ABC):
 
     def _seed_sample(self, stream: Stream, *key: Hashable) -> None:
         if self._seeds_samples:
-            seed_everything(derive_seed(stream, *self._key, *key))
+            seed_everything(self._keys[stream].seed(*key))
 
     def _collate(self, samples: Any, *key: Hashable) -> Any:
         if self._seeds_batches:
-            seed_everything(derive_seed(Stream.BATCH, *self._key, *key))
+            seed_everything(self._keys[Stream.BATCH].seed(*key))
         return self._plan.collate_fn(samples)
 
 
 class MapFetcher(Fetcher):
     """Fetches from a dataset with indices."""
 
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        is_default = plan.collate_fn is default_collate
+        self._whole = method_for_batches(plan.dataset, "__getbatch__") if is_default else None
+        self._reads_batches = reads_batches(plan.dataset)
+
     def fetch(self, task: Task, checkpoint: Callable[[], None] = _go_on) -> Any:
         plan = self._plan
         if plan.batch_size is None:
             sample = self._sample(task.indices, task.occurrences[0] if task.occurrences else 0)
             return self._collate(sample, task.number)
-        if plan.collate_fn is default_collate and hasattr(plan.dataset, "__getbatch__"):
-            batch = plan.dataset.__getbatch__(task.indices)
+        if self._whole is not None:
+            batch = self._whole(task.indices)
             if batch is not NotImplemented:
                 return batch
-        if hasattr(plan.dataset, "__getitems__"):
+        if self._reads_batches:
             self._seed_sample(Stream.SAMPLES, task.number)
             samples = plan.dataset.__getitems__(task.indices)
         else:

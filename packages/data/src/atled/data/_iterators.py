@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._pool import WorkerPool
 
 
-def tasks(loader: DataLoader) -> Iterator[Task]:
+def tasks(loader: DataLoader[Any]) -> Iterator[Task]:
     """The tasks of one pass, in the order of their batches; endless for a stream."""
     if isinstance(loader.dataset, IterableDataset):
         return (Task(number) for number in itertools.count())
@@ -41,7 +41,7 @@ def _with_occurrences(plain: Iterator[Task]) -> Iterator[Task]:
 class LocalIterator:
     """Loads in the main process; the global generators are as before after every batch."""
 
-    def __init__(self, loader: DataLoader, seed: int, epoch: int) -> None:
+    def __init__(self, loader: DataLoader[Any], seed: int, epoch: int) -> None:
         self._loader = loader
         self._tasks = tasks(loader)
         plan = loader.plan()
@@ -75,7 +75,7 @@ class LocalIterator:
 class PoolIterator:
     """Loads in worker processes, each with up to ``prefetch_factor`` batches ahead, and hands batches over in order."""
 
-    def __init__(self, loader: DataLoader, pool: WorkerPool, seed: int, epoch: int) -> None:
+    def __init__(self, loader: DataLoader[Any], pool: WorkerPool, seed: int, epoch: int) -> None:
         self._loader = loader
         self._pool = pool
         self._tasks = tasks(loader)
