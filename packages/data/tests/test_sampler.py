@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,16 @@ def test_distributed_epochs() -> None:
     sampler.set_epoch(0)
     assert first != second
     assert list(sampler) == first
+    # Now the caller counts the epochs.
+    sampler.reseed(seed=123, epoch=1)
+    assert list(sampler) == first
+
+
+def test_distributed_says_how_much_there_is() -> None:
+    sampler = data.DistributedSampler(range(10), 4, 1)
+    assert (sampler.num_samples, sampler.total_size, sampler.epoch) == (3, 12, 0)
+    sampler = data.DistributedSampler(range(10), 4, 1, drop_last=True)
+    assert (sampler.num_samples, sampler.total_size) == (2, 8)
 
 
 def test_distributed_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +154,10 @@ def test_distributed_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RANK", "2")
     assert list(data.DistributedSampler(range(6), shuffle=False)) == [2, 5]
     monkeypatch.delenv("RANK")
+    group = SimpleNamespace(is_initialized=lambda: True, get_rank=lambda: 1, get_world_size=lambda: 3)
+    monkeypatch.setattr(at, "distributed", group, raising=False)
+    assert data.DistributedSampler(range(6)).rank == 1
+    group.is_initialized = lambda: False
     with pytest.raises(at.InvalidValueError, match="environment variable RANK"):
         data.DistributedSampler(range(6))
     with pytest.raises(at.InvalidValueError, match=r"rank in \[0, 3\), got 3"):
