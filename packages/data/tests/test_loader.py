@@ -218,3 +218,23 @@ def test_pin_memory_is_accepted() -> None:
 def test_wrong_arguments(options: dict[str, Any], message: str) -> None:
     with pytest.raises(at.InvalidValueError, match=message):
         data.DataLoader(range(4), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_workers": 1.5}, "num_workers to be an integer, got 1.5"),
+        ({"num_workers": 1, "timeout": "5"}, "timeout to be a number of seconds, got '5'"),
+        ({"num_workers": 1, "prefetch_factor": 1.5}, "prefetch_factor to be an integer"),
+        ({"num_workers": 1, "multiprocessing_context": 3}, "multiprocessing_context, or one of .*, got 3"),
+        ({"collate_fn": 3}, "collate_fn to be callable"),
+        ({"sampler": 5}, "sampler to be an iterable of indices, got 5"),
+    ],
+)
+def test_wrong_types(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(at.ArgumentError, match=message):
+        data.DataLoader(range(4), **options)
+
+
+def test_loaders_can_name_what_they_load_in_annotations() -> None:
+    assert data.DataLoader[int].__origin__ is data.DataLoader  # type: ignore[attr-defined]

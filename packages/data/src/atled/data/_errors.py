@@ -27,7 +27,7 @@ class WorkerDiedError(AtledError, RuntimeError):
         self.indices = list(indices)
 
 
-class WorkerTimeoutError(AtledError, TimeoutError):
+class WorkerTimeoutError(AtledError, TimeoutError, RuntimeError):
     """No batch came within the loader's ``timeout``; ``indices`` are the samples that were waited for."""
 
     def __init__(self, message: str, worker_id: int, indices: Sequence[Hashable]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import atled.core as at
 
@@ -13,15 +14,17 @@ from ._fetch import Plan
 from ._iterators import LocalIterator, PoolIterator
 from ._random import draw_seed
 from ._sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
-from ._tensors import pinned
+from ._tensors import can_pin, pinned
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
     from ._pool import WorkerPool
 
+T_co = TypeVar("T_co", covariant=True)
 
-class DataLoader:
+
+class DataLoader(Generic[T_co]):
     """Iterates over a dataset in batches, in the main process or with worker processes.
 
     Batches depend on ``(seed, epoch, sample index)`` alone: the order of samples and every random number that the
@@ -84,8 +87,8 @@ class DataLoader:
         seed: int | None = None,
     ) -> None:
         self.dataset = dataset
-        self.num_workers = _non_negative("num_workers", num_workers)
-        self.timeout = _non_negative("timeout", timeout)
+        self.num_workers = num_workers = _count("num_workers", num_workers)
+        self.timeout = _seconds(timeout)
         self.pin_memory = pin_memory
         self.worker_init_fn = worker_init_fn
         self.generator = generator
@@ -93,6 +96,8 @@ class DataLoader:
         self.persistent_workers = persistent_workers
         self.prefetch_factor = 2 if prefetch_factor is None and num_workers > 0 else prefetch_factor
         self.multiprocessing_context = _context(multiprocessing_context, num_workers)
+        for name, value in (("collate_fn", collate_fn), ("worker_init_fn", worker_init_fn)):
+            _require_type(value is None or callable(value), f"expected {name} to be callable, got {value!r}")
         self._check_worker_options(prefetch_factor)
         _require(seed is None or generator is None, "expected seed or generator, got both")
         _require(
@@ -140,7 +145,7 @@ class DataLoader:
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the number of the next pass, for example to resume a run."""
-        self._next_epoch = _non_negative("epoch", epoch)
+        self._next_epoch = _count("epoch", epoch)
 
     def __iter__(self) -> Iterator[Any]:
         epoch = self._next_epoch
@@ -175,9 +180,9 @@ class DataLoader:
 
     def finish(self, batch: Any) -> Any:
         """What is left to do with a batch in the main process."""
-        if not self.pin_memory:
+        if not self.pin_memory or not can_pin():
             return batch
-        return map_leaves(lambda leaf: pinned(leaf) if isinstance(leaf, at.Tensor) else leaf, batch)
+        return map_leaves(pinned, batch)
 
     def _workers(self) -> WorkerPool:
         from ._pool import FallbackWarning, WorkerPool
@@ -201,6 +206,10 @@ class DataLoader:
             )
             self.batch_size = None
             return (), batch_sampler
+        _require_type(
+            sampler is None or hasattr(sampler, "__iter__") or hasattr(sampler, "__getitem__"),
+            f"expected sampler to be an iterable of indices, got {sampler!r}",
+        )
         if sampler is None:
             sampler = RandomSampler(self.dataset) if shuffle else SequentialSampler(self.dataset)
         return sampler, None if self.batch_size is None else BatchSampler(sampler, self.batch_size, self.drop_last)
@@ -211,7 +220,7 @@ class DataLoader:
             _require(not self.persistent_workers, "expected num_workers > 0 with persistent_workers, got num_workers=0")
             _require(self.timeout == 0, "expected num_workers > 0 with timeout, got num_workers=0")
         elif prefetch_factor is not None:
-            _require(prefetch_factor > 0, f"expected a prefetch_factor of at least 1, got {prefetch_factor}")
+            _count("prefetch_factor", prefetch_factor, 1)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -219,9 +228,22 @@ def _require(condition: bool, message: str) -> None:
         raise at.InvalidValueError(f"DataLoader: {message}")
 
 
-def _non_negative(name: str, value: Any) -> Any:
-    _require(value >= 0, f"expected {name} of at least 0, got {value}")
-    return value
+def _require_type(condition: bool, message: str) -> None:
+    if not condition:
+        raise at.ArgumentError(f"DataLoader: {message}")
+
+
+def _count(name: str, value: Any, least: int = 0) -> int:
+    _require_type(hasattr(value, "__index__"), f"expected {name} to be an integer, got {value!r}")
+    _require(value >= least, f"expected {name} of at least {least}, got {value}")
+    return operator.index(value)
+
+
+def _seconds(timeout: Any) -> float:
+    _require_type(isinstance(timeout, (int, float)), f"expected timeout to be a number of seconds, got {timeout!r}")
+    _require(timeout >= 0, f"expected timeout of at least 0, got {timeout}")
+    seconds: float = timeout
+    return seconds
 
 
 def _context(context: str | BaseContext | None, num_workers: int) -> BaseContext | None:
@@ -230,9 +252,11 @@ def _context(context: str | BaseContext | None, num_workers: int) -> BaseContext
     import multiprocessing
 
     _require(num_workers > 0, "expected num_workers > 0 with multiprocessing_context, got num_workers=0")
-    if not isinstance(context, str):
-        return context
     methods = multiprocessing.get_all_start_methods()
+    if not isinstance(context, str):
+        is_context = hasattr(context, "Process")
+        _require_type(is_context, f"expected a multiprocessing_context, or one of {methods}, got {context!r}")
+        return context
     _require(context in methods, f"expected a multiprocessing_context among {methods}, got {context!r}")
     chosen: BaseContext = multiprocessing.get_context(context)
     return chosen

@@ -7,10 +7,13 @@ from typing import Any
 import atled.core as at
 
 
-def pinned(tensor: at.Tensor) -> at.Tensor:
-    """The tensor in page-locked memory, or itself where no device of this core would be faster for it."""
+def can_pin() -> bool:
+    """Whether there is a device to which copies from page-locked memory are faster."""
     cuda: Any = getattr(at, "cuda", None)
-    if cuda is None or not cuda.is_available():
-        return tensor
-    copy: at.Tensor = getattr(tensor, "pin_memory")()  # noqa: B009  # comes with the device
-    return copy
+    return cuda is not None and bool(cuda.is_available())
+
+
+def pinned(value: Any) -> Any:
+    """A tensor, or any other object that has ``pin_memory()``, in page-locked memory; all else as it is."""
+    method = getattr(value, "pin_memory", None)
+    return method() if callable(method) else value
