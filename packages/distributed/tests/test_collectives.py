@@ -59,13 +59,17 @@ def cases():
             for shape in SHAPES:
                 yield "broadcast", dtype, None, layout, shape
                 yield "all_gather", dtype, None, layout, shape
+                # Layouts are handled by what all of them share.
+                rooted = layout == "strided"
+                for name in ("gather", "scatter", "all_to_all") * rooted:
+                    yield name, dtype, None, layout, shape
                 for op in dist.ReduceOp:
                     if op is dist.ReduceOp.AVG and dtype not in FLOATING + COMPLEX:
                         continue
                     if op in (dist.ReduceOp.MIN, dist.ReduceOp.MAX) and dtype in COMPLEX:
                         continue
-                    yield "all_reduce", dtype, op.name, layout, shape
-                    yield "reduce_scatter", dtype, op.name, layout, shape
+                    for name in ("all_reduce", "reduce_scatter", *["reduce"] * rooted):
+                        yield name, dtype, op.name, layout, shape
 
 
 def run_all(rank):
@@ -84,6 +88,20 @@ def run_all(rank):
             whole = to_tensor(np.zeros((size, *shape)), dtype, layout)
             dist.all_gather_into_tensor(whole, tensor)
             tensor = whole
+        elif collective == "reduce":
+            dist.reduce(tensor, size - 1, dist.ReduceOp[op])
+        elif collective == "gather":
+            parts = [to_tensor(np.zeros(shape), dtype, layout) for _ in range(size)]
+            dist.gather(tensor, parts if rank == 1 else None, dst=1)
+            tensor = at.stack(parts)
+        elif collective == "scatter":
+            parts = [to_tensor(exact(dtype, shape, part), dtype, layout) for part in range(size)]
+            dist.scatter(tensor, parts if rank == size - 1 else None, group_src=size - 1)
+        elif collective == "all_to_all":
+            parts = [to_tensor(exact(dtype, shape, rank + 10 * part), dtype, layout) for part in range(size)]
+            received = [to_tensor(np.zeros(shape), dtype, layout) for _ in range(size)]
+            dist.all_to_all(received, parts)
+            tensor = at.stack(received)
         else:
             parts = np.stack([exact(dtype, shape, rank + 10 * part) for part in range(size)])
             dist.reduce_scatter_tensor(tensor, to_tensor(parts, dtype, layout), dist.ReduceOp[op])
@@ -108,7 +126,7 @@ def job(request):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("collective", ["broadcast", "all_gather", "all_reduce", "reduce_scatter"])
+@pytest.mark.parametrize("collective", sorted({case[0] for case in cases()}))
 def test_against_numpy(job, collective, dtype):
     size, held = job
     checked = 0
@@ -122,15 +140,21 @@ def test_against_numpy(job, collective, dtype):
                 expected = inputs[-1]
             elif collective == "all_gather":
                 expected = np.stack(inputs)
-            elif collective == "all_reduce":
+            elif collective == "all_reduce" or (collective == "reduce" and rank == size - 1):
                 expected = reduced(inputs, op, dtype)
+            elif collective in ("reduce", "scatter"):
+                expected = inputs[rank]
+            elif collective == "gather":
+                expected = np.stack(inputs) if rank == 1 else np.zeros((size, *shape))
+            elif collective == "all_to_all":
+                expected = np.stack([exact(dtype, shape, other + 10 * rank) for other in range(size)])
             else:
                 expected = reduced([exact(dtype, shape, other + 10 * rank) for other in range(size)], op, dtype)
             got = held[rank][case]
             assert got.shape == expected.shape, case
             np.testing.assert_allclose(got, expected, rtol=TOLERANCE.get(dtype, 0), atol=0, err_msg=str(case))
             checked += 1
-    assert checked >= size * len(LAYOUTS) * len(SHAPES)
+    assert checked >= size * len(SHAPES)
 
 
 def same_bits(rank):
@@ -160,20 +184,33 @@ def lists_and_objects(rank):
     dist.broadcast_object_list(objects, src=1)
     everybody = [None] * size
     dist.all_gather_object(everybody, list(range(rank)))
-    return [t.tolist() for t in gathered], scattered.tolist(), objects, everybody
+    at_two = [None] * size if rank == 2 else None
+    dist.gather_object("x" * rank, at_two, dst=2)
+    mine = [None]
+    dist.scatter_object_list(mine, [{"for": part} for part in range(size)] if rank == 0 else None)
+    # Rank i sends i + j rows to rank j.
+    rows = [rank + part for part in range(size)]
+    received = at.zeros((sum(rows), 2))
+    dist.all_to_all_single(received, at.full((sum(rows), 2), float(rank)), rows, rows)
+    return [t.tolist() for t in gathered], scattered.tolist(), objects, everybody, at_two, mine, received.tolist()
 
 
 def test_lists_and_objects():
-    for rank, (gathered, scattered, objects, everybody) in enumerate(dist.spawn(lists_and_objects, nprocs=3)):
+    for rank, held in enumerate(dist.spawn(lists_and_objects, nprocs=3)):
+        gathered, scattered, objects, everybody, at_two, mine, received = held
         assert gathered == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
         assert scattered == [3.0 * rank + 3.0] * 2
         assert objects == [{"rank": 1}, "xx"]
         assert everybody == [[], [0], [0, 1]]
+        assert at_two == (["", "x", "xx"] if rank == 2 else None)
+        assert mine == [{"for": rank}]
+        assert received == [[float(other)] * 2 for other in range(3) for _ in range(other + rank)]
 
 
 def subgroups(rank):
     dist.init_process_group(timeout=60)
-    group = dist.new_group([2, 0])
+    assert dist.GroupMember.WORLD is dist.group.WORLD
+    group, in_order = dist.new_group([2, 0], sort_ranks=False), dist.new_group([2, 0])
     if rank == 1:
         assert group is dist.GroupMember.NON_GROUP_MEMBER
         with pytest.raises(dist.DistError, match="this rank is not in the group"):
@@ -186,6 +223,11 @@ def subgroups(rank):
     dist.all_reduce(total, group=group)
     with pytest.raises(ValueError, match=r"src among the ranks of the group, \[2, 0\], got 1"):
         dist.broadcast(tensor, src=1, group=group)
+    assert (dist.get_process_group_ranks(group), dist.get_process_group_ranks(in_order)) == ([2, 0], [0, 2])
+    assert (dist.get_global_rank(group, 0), dist.get_group_rank(group, 0)) == (2, 1)
+    with pytest.raises(ValueError, match="0 <= group_rank < 2, got 2"):
+        dist.get_global_rank(group, 2)
+    dist.destroy_process_group(group)
     dist.barrier()
     return dist.get_rank(group), dist.get_world_size(group), tensor.tolist(), total.item()
 

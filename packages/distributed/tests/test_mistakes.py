@@ -5,7 +5,7 @@ import pytest
 
 import atled.core as at
 from atled import distributed as dist
-from atled.distributed import _collectives
+from atled.distributed import _collectives, _objects
 
 
 def mismatches(rank):
@@ -18,11 +18,19 @@ def mismatches(rank):
         lambda: dist.broadcast(at.zeros((2,)), src=rank),
         lambda: [dist.barrier, lambda: dist.all_reduce(at.zeros((1,)))][rank](),
         lambda: dist.all_reduce(at.zeros((1,) * 30 + (1 + rank,))),
+        lambda: dist.reduce(at.zeros((2,)), dst=rank),
+        lambda: dist.all_to_all([at.zeros((1 + rank,))] * 2, [at.zeros((1,))] * 2),
     ]
     for call in calls:
         with pytest.raises(dist.MismatchError) as caught:
             call()
         messages.append(str(caught.value))
+    with pytest.raises(dist.DistError, match="the object of rank 1 cannot be pickled"):
+        dist.all_gather_object([None] * 2, [1, lambda: 1][rank])
+    with pytest.raises(dist.DistError, match="the object of rank 0 cannot be pickled"):
+        dist.broadcast_object_list([[lambda: 1, None][rank]], src=0)
+    with pytest.raises(dist.DistError, match="the object of rank 0 cannot be pickled"):
+        dist.scatter_object_list([None], [1, lambda: 1] if rank == 0 else None)
     # The group is still in step.
     total = at.full((1,), 1.0)
     dist.all_reduce(total)
@@ -39,6 +47,8 @@ def test_ranks_that_call_different_things_are_told_what():
         "  rank 1: all_reduce(float32[3], SUM)",
     ]
     assert "float64[2], SUM" in first[1] and "float32[2], MAX" in first[2] and "src=1" in first[3]
+    assert "reduce(float32[2], SUM, dst=1)" in first[6]
+    assert first[7] == "all_to_all: rank 0 sends 1 elements to rank 1, which expects 2"
     assert first[4].splitlines()[1:] == ["  rank 0: barrier()", "  rank 1: all_reduce(float32[1], SUM)"]
 
 
@@ -64,6 +74,15 @@ def bad_arguments(rank):
         (lambda: dist.all_gather_into_tensor(at.zeros((3,)), at.zeros((2,))), ValueError, "1 times as many elements"),
         (lambda: dist.reduce_scatter_tensor(at.zeros((2,)), at.zeros((2,), dtype=at.int8)), TypeError, "one dtype"),
         (lambda: dist.all_gather_object([], 1), ValueError, "a list of 1 elements"),
+        (lambda: dist.gather(at.zeros((2,))), ValueError, "a list of 1 tensors on rank 0, its dst, and None elsewhere"),
+        (lambda: dist.all_gather([1], at.zeros((2,))), TypeError, r"tensor_list\[0\] to be a Tensor, got int"),
+        (lambda: dist.broadcast(at.zeros((2,)), 0, group_src=0), ValueError, "src or group_src, got both"),
+        (lambda: dist.all_to_all([at.zeros((1,))], [at.zeros((1,), dtype=at.int8)]), TypeError, "float32, int8"),
+        (
+            lambda: dist.all_to_all_single(at.zeros((2,)), at.zeros((2,)), [3]),
+            ValueError,
+            r"output_split_sizes of 1 numbers that add up to 2, got \[3\]",
+        ),
         (lambda: dist.new_group([0, 1]), ValueError, "distinct ranks from 0 to 0"),
         (lambda: dist.new_group([]), ValueError, "distinct ranks"),
         (lambda: dist.init_process_group(), dist.DistError, "has a group already"),
@@ -96,7 +115,7 @@ def test_without_a_group_everything_says_to_make_one(call):
 
 
 def test_every_collective_is_exported():
-    assert set(_collectives.__all__) <= set(dist.__all__)
+    assert {*_collectives.__all__, *_objects.__all__} <= set(dist.__all__)
 
 
 CONTRACT = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
@@ -121,7 +140,7 @@ def test_a_wrong_environment_is_explained(monkeypatch, changes, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backend": "smoke-signals"}, "smoke-signals"),
+        ({"backend": "gloo"}, "no backend 'gloo' is installed .* leave backend out for 'mpi'"),
         ({"init_method": "file:///tmp/x"}, "expected init_method env:// or tcp://address:port"),
         ({"init_method": "tcp://127.0.0.1:29500"}, "needs rank and world_size"),
     ],

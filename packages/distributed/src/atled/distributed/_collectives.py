@@ -1,44 +1,53 @@
-"""The functions that exchange tensors and objects between ranks.
+"""The functions that exchange tensors between ranks.
 
 All of them are called in the same order by every rank of the group (None: the whole job), with tensors of one shape and
 dtype unless said otherwise; else every rank gets a MismatchError that shows what each has called. Tensors may have any
 dtype and any strides. With ``async_op=True`` a function returns a Work; the tensors are valid after ``work.wait()``.
+``src`` and ``dst`` are numbers in the job, ``group_src`` and ``group_dst`` in the group; without either it is rank 0.
 """
 
 from __future__ import annotations
 
-import pickle
+import itertools
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from ._group import ProcessGroup, ReduceOp, Work
-from ._world import group_or_default
+from ._world import group_or_default, root_of
 
 __all__ = [
     "all_gather",
     "all_gather_into_tensor",
-    "all_gather_object",
     "all_reduce",
+    "all_to_all",
+    "all_to_all_single",
     "barrier",
     "broadcast",
-    "broadcast_object_list",
+    "gather",
+    "reduce",
     "reduce_scatter",
     "reduce_scatter_tensor",
+    "scatter",
 ]
 
 
-def broadcast(tensor: Tensor, src: int = 0, group: object = None, async_op: bool = False) -> Work | None:
-    """Copies ``tensor`` of rank ``src`` (its number in the job) into ``tensor`` of all other ranks of the group.
+def broadcast(
+    tensor: Tensor,
+    src: int | None = None,
+    group: object = None,
+    async_op: bool = False,
+    group_src: int | None = None,
+) -> Work | None:
+    """Copies ``tensor`` of rank ``src`` into ``tensor`` of all other ranks of the group.
 
     >>> from atled import distributed as dist
     >>> dist.broadcast(tensor, src=0)  # doctest: +SKIP
     """
     members = group_or_default(group, "broadcast")
-    return _finish(members.broadcast(tensor, _root(members, src, "broadcast")), async_op)
+    return _finish(members.broadcast(tensor, root_of(members, "broadcast", "src", src, group_src)), async_op)
 
 
 def all_reduce(
@@ -55,6 +64,24 @@ def all_reduce(
     return _finish(group_or_default(group, "all_reduce").all_reduce(tensor, op), async_op)
 
 
+def reduce(
+    tensor: Tensor,
+    dst: int | None = None,
+    op: ReduceOp = ReduceOp.SUM,
+    group: object = None,
+    async_op: bool = False,
+    group_dst: int | None = None,
+) -> Work | None:
+    """Replaces ``tensor`` on rank ``dst`` by the sum (or another ``ReduceOp``) of all ranks'; the others keep theirs.
+
+    >>> from atled import distributed as dist
+    >>> dist.reduce(correct, dst=0)  # doctest: +SKIP
+    """
+    _check_op(op, "reduce")
+    members = group_or_default(group, "reduce")
+    return _finish(members.reduce(tensor, root_of(members, "reduce", "dst", dst, group_dst), op), async_op)
+
+
 def all_gather(
     tensor_list: Sequence[Tensor], tensor: Tensor, group: object = None, async_op: bool = False
 ) -> Work | None:
@@ -62,12 +89,7 @@ def all_gather(
     members = group_or_default(group, "all_gather")
     _check_list("all_gather", "tensor_list", tensor_list, tensor, members.size)
     gathered = at.empty((members.size, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
-
-    def copy_out() -> None:
-        for target, part in zip(tensor_list, gathered, strict=True):
-            target.copy_(part)
-
-    return _finish(_WorkThen(members.all_gather(gathered, tensor), copy_out), async_op)
+    return _finish(_WorkThen(members.all_gather(gathered, tensor), _copies(gathered, tensor_list)), async_op)
 
 
 def all_gather_into_tensor(
@@ -80,6 +102,95 @@ def all_gather_into_tensor(
     """
     members = group_or_default(group, "all_gather_into_tensor")
     return _finish(members.all_gather(output_tensor, input_tensor), async_op)
+
+
+def gather(
+    tensor: Tensor,
+    gather_list: Sequence[Tensor] | None = None,
+    dst: int | None = None,
+    group: object = None,
+    async_op: bool = False,
+    group_dst: int | None = None,
+) -> Work | None:
+    """Copies ``tensor`` of rank i into ``gather_list[i]`` of rank ``dst``, which alone passes a list.
+
+    >>> from atled import distributed as dist
+    >>> dist.gather(mine, parts if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    """
+    members = group_or_default(group, "gather")
+    root = root_of(members, "gather", "dst", dst, group_dst)
+    if not _has_list("gather", "gather_list", gather_list, "dst", members, root):
+        return _finish(members.gather(None, tensor, root), async_op)
+    assert gather_list is not None
+    _check_list("gather", "gather_list", gather_list, tensor, members.size)
+    gathered = at.empty((members.size, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
+    return _finish(_WorkThen(members.gather(gathered, tensor, root), _copies(gathered, gather_list)), async_op)
+
+
+def scatter(
+    tensor: Tensor,
+    scatter_list: Sequence[Tensor] | None = None,
+    src: int | None = None,
+    group: object = None,
+    async_op: bool = False,
+    group_src: int | None = None,
+) -> Work | None:
+    """Copies ``scatter_list[i]`` of rank ``src``, which alone passes a list, into ``tensor`` of rank i.
+
+    >>> from atled import distributed as dist
+    >>> dist.scatter(mine, parts if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    """
+    members = group_or_default(group, "scatter")
+    root = root_of(members, "scatter", "src", src, group_src)
+    parts = None
+    if _has_list("scatter", "scatter_list", scatter_list, "src", members, root):
+        assert scatter_list is not None
+        _check_list("scatter", "scatter_list", scatter_list, tensor, members.size)
+        parts = at.stack(list(scatter_list))
+    return _finish(members.scatter(tensor, parts, root), async_op)
+
+
+def all_to_all(
+    output_tensor_list: Sequence[Tensor],
+    input_tensor_list: Sequence[Tensor],
+    group: object = None,
+    async_op: bool = False,
+) -> Work | None:
+    """Copies ``input_tensor_list[j]`` of rank i into ``output_tensor_list[i]`` of rank j.
+
+    The tensors have one dtype, and the two of a pair equally many elements, or every rank gets a MismatchError.
+
+    >>> from atled import distributed as dist
+    >>> dist.all_to_all(received, to_send)  # doctest: +SKIP
+    """
+    members = group_or_default(group, "all_to_all")
+    outputs, inputs = list(output_tensor_list), list(input_tensor_list)
+    for name, tensors in (("output_tensor_list", outputs), ("input_tensor_list", inputs)):
+        _check_length("all_to_all", name, tensors, members.size)
+    return _finish(members.all_to_all(outputs, inputs), async_op)
+
+
+def all_to_all_single(
+    output: Tensor,
+    input: Tensor,
+    output_split_sizes: Sequence[int] | None = None,
+    input_split_sizes: Sequence[int] | None = None,
+    group: object = None,
+    async_op: bool = False,
+) -> Work | None:
+    """Sends the j-th part of ``input`` along its first dimension to rank j; part i of ``output`` is from rank i.
+
+    The parts are equal, or have the sizes given.
+
+    >>> from atled import distributed as dist
+    >>> dist.all_to_all_single(received, to_send)  # doctest: +SKIP
+    """
+    members = group_or_default(group, "all_to_all_single")
+    parts = [
+        _parts("all_to_all_single", name, tensor, sizes, members.size)
+        for name, tensor, sizes in (("output", output, output_split_sizes), ("input", input, input_split_sizes))
+    ]
+    return _finish(members.all_to_all(*parts), async_op)
 
 
 def reduce_scatter(
@@ -105,51 +216,21 @@ def reduce_scatter_tensor(
     return _finish(members.reduce_scatter(output, input, op), async_op)
 
 
-def barrier(group: object = None, async_op: bool = False) -> Work | None:
-    """Waits until every rank of the group has called it."""
-    return _finish(group_or_default(group, "barrier").barrier(), async_op)
+def barrier(
+    group: object = None,
+    async_op: bool = False,
+    device_ids: object = None,
+    timeout: float | timedelta | None = None,
+) -> Work | None:
+    """Waits until every rank of the group has called it, at most ``timeout`` (seconds; None: the group's).
 
-
-def broadcast_object_list(object_list: list[Any], src: int = 0, group: object = None) -> None:
-    """Replaces the objects of ``object_list`` by those of rank ``src``; all lists have the same length.
-
-    The objects are pickled: use it among processes that trust each other.
+    ``device_ids`` is there for PyTorch's programs and changes nothing.
     """
-    members = group_or_default(group, "broadcast_object_list")
-    root = _root(members, src, "broadcast_object_list")
-    data = pickle.dumps(object_list) if members.rank == root else b""
-    size = at.tensor([len(data)], dtype=at.int64)
-    members.broadcast(size, root).wait()
-    buffer = _to_tensor(data, int(size[0]))
-    members.broadcast(buffer, root).wait()
-    if members.rank != root:
-        received = pickle.loads(buffer.numpy().tobytes())
-        if len(received) != len(object_list):
-            raise InvalidValueError(
-                f"broadcast_object_list: expected lists of one length, got {len(object_list)} here and {len(received)} "
-                f"on rank {src}"
-            )
-        object_list[:] = received
-
-
-def all_gather_object(object_list: list[Any], obj: Any, group: object = None) -> None:
-    """Puts the ``obj`` of rank i into ``object_list[i]``, on every rank; objects may differ in size.
-
-    The objects are pickled: use it among processes that trust each other.
-    """
-    members = group_or_default(group, "all_gather_object")
-    if len(object_list) != members.size:
-        raise InvalidValueError(
-            f"all_gather_object: expected a list of {members.size} elements, one for each rank, got {len(object_list)}"
-        )
-    data = pickle.dumps(obj)
-    sizes = at.empty((members.size,), dtype=at.int64)
-    members.all_gather(sizes, at.tensor([len(data)], dtype=at.int64)).wait()
-    lengths = [int(size) for size in sizes.tolist()]
-    parts = at.empty((members.size, max(lengths)), dtype=at.uint8)
-    members.all_gather(parts, _to_tensor(data, max(lengths))).wait()
-    rows = zip(parts.numpy(), lengths, strict=True)
-    object_list[:] = [pickle.loads(row[:length].tobytes()) for row, length in rows]
+    work = group_or_default(group, "barrier").barrier()
+    if async_op:
+        return work
+    work.wait(timeout)
+    return None
 
 
 class _WorkThen(Work):
@@ -185,23 +266,59 @@ def _check_op(op: ReduceOp, what: str) -> None:
         raise ArgumentError(f"{what}: expected a ReduceOp, got {op!r}")
 
 
-def _root(group: ProcessGroup, src: int, what: str) -> int:
-    if src not in group.ranks:
-        raise InvalidValueError(f"{what}: expected src among the ranks of the group, {list(group.ranks)}, got {src}")
-    return group.ranks.index(src)
+def _has_list(
+    what: str, name: str, tensors: Sequence[Tensor] | None, role: str, group: ProcessGroup, root: int
+) -> bool:
+    """Whether this rank is the one that passes a list; raises if it does not, or another one does."""
+    if (tensors is not None) != (group.rank == root):
+        expected = f"a list of {group.size} tensors on rank {group.ranks[root]}, its {role}, and None elsewhere"
+        got = "None" if tensors is None else f"{len(tensors)} tensors"
+        raise InvalidValueError(f"{what}: expected {name} to be {expected}, got {got} here")
+    return tensors is not None
+
+
+def _copies(gathered: Tensor, targets: Sequence[Tensor]) -> Callable[[], None]:
+    def copy_out() -> None:
+        for target, part in zip(targets, gathered, strict=True):
+            target.copy_(part)
+
+    return copy_out
+
+
+def _parts(what: str, name: str, tensor: Tensor, sizes: Sequence[int] | None, count: int) -> list[Tensor]:
+    if not isinstance(tensor, Tensor):
+        raise ArgumentError(f"{what}: expected a Tensor, got {type(tensor).__name__}")
+    rows = int(tensor.shape[0]) if tensor.shape else 0
+    if sizes is None or not len(sizes):
+        if not tensor.shape or rows % count:
+            raise InvalidValueError(
+                f"{what}: expected {name}.shape[0] divisible by the number of ranks, {count}, got shape "
+                f"{tuple(tensor.shape)}; pass {name}_split_sizes"
+            )
+        sizes = [rows // count] * count
+    if len(sizes) != count or min(sizes) < 0 or sum(sizes) != rows:
+        raise InvalidValueError(
+            f"{what}: expected {name}_split_sizes of {count} numbers that add up to {rows}, got {list(sizes)}"
+        )
+    ends = list(itertools.accumulate(sizes))
+    return [tensor[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _check_length(what: str, name: str, tensors: Sequence[Tensor], size: int) -> None:
+    if len(tensors) != size:
+        raise InvalidValueError(f"{what}: expected {name} of {size} tensors, one for each rank, got {len(tensors)}")
+    for i, each in enumerate(tensors):
+        if not isinstance(each, Tensor):
+            raise ArgumentError(f"{what}: expected {name}[{i}] to be a Tensor, got {type(each).__name__}")
 
 
 def _check_list(what: str, name: str, tensors: Sequence[Tensor], like: Tensor, size: int) -> None:
-    if len(tensors) != size:
-        raise InvalidValueError(f"{what}: expected {name} of {size} tensors, one for each rank, got {len(tensors)}")
+    if not isinstance(like, Tensor):
+        raise ArgumentError(f"{what}: expected a Tensor, got {type(like).__name__}")
+    _check_length(what, name, tensors, size)
     for i, each in enumerate(tensors):
         if tuple(each.shape) != tuple(like.shape) or each.dtype != like.dtype:
             raise InvalidValueError(
                 f"{what}: expected {name}[{i}] of shape {tuple(like.shape)} and {like.dtype}, got {tuple(each.shape)} "
                 f"and {each.dtype}"
             )
-
-
-def _to_tensor(data: bytes, size: int) -> Tensor:
-    """Bytes as a uint8 tensor of ``size`` elements, padded with zeros."""
-    return at.tensor(list(data.ljust(size, b"\0")), dtype=at.uint8)

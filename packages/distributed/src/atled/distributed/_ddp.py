@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from atled.core import InvalidValueError, Tensor
 
 from ._buckets import plan
-from ._collectives import all_gather_object
 from ._errors import MismatchError
 from ._graph import unused_parameters
 from ._group import ProcessGroup
+from ._objects import all_gather_object
 from ._reducer import Reducer
 from ._world import group_or_default
 

@@ -93,7 +93,8 @@ class ProcessGroup(ABC):
     """Some ranks of a job that communicate. Backends provide subclasses by the entry points ``atled.collectives``.
 
     All methods are called in the same order on every rank of the group, from one thread at a time; the work they return
-    runs in that order. ``root`` counts within the group. Tensors may have any strides and any dtype.
+    runs in that order. ``root`` counts within the group. Tensors may have any strides and any dtype. A backend may do
+    without ``reduce``, ``gather``, ``scatter`` and ``all_to_all``.
     """
 
     def __init__(self, ranks: Sequence[int], rank: int, name: str) -> None:
@@ -121,6 +122,25 @@ class ProcessGroup(ABC):
     @abstractmethod
     def reduce_scatter(self, output: Tensor, input: Tensor, op: ReduceOp) -> Work:
         """Reduces ``input`` (``size`` times as many elements as ``output``); rank r gets the r-th part."""
+
+    def reduce(self, tensor: Tensor, root: int, op: ReduceOp) -> Work:
+        """Replaces ``tensor`` of rank ``root`` by the reduction of all ranks' tensors."""
+        raise self._lacks("reduce")
+
+    def gather(self, output: Tensor | None, input: Tensor, root: int) -> Work:
+        """Fills ``output`` of rank ``root`` (None elsewhere) with all ranks' ``input``, in rank order."""
+        raise self._lacks("gather")
+
+    def scatter(self, output: Tensor, input: Tensor | None, root: int) -> Work:
+        """Fills ``output`` of rank r with the r-th part of ``input`` of rank ``root`` (None elsewhere)."""
+        raise self._lacks("scatter")
+
+    def all_to_all(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Work:
+        """Fills ``outputs[i]`` of rank j with ``inputs[j]`` of rank i."""
+        raise self._lacks("all_to_all")
+
+    def _lacks(self, what: str) -> DistError:
+        return DistError(f"{what}: {type(self).__name__} does not have it; use a group of another backend")
 
     @abstractmethod
     def barrier(self) -> Work:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from atled.core import ArgumentError, DeviceError, DTypeError, InvalidValueError, ShapeError, Tensor
 
 from ._arrays import HostTensor, raw_bytes, reducible_numbers
+from ._errors import MismatchError
 from ._group import ProcessGroup, ReduceOp, Work
 from ._mpi_engine import Channel, Engine
 
@@ -95,6 +97,94 @@ class MPIProcessGroup(ProcessGroup):
                 target.store(part)
 
         return self._engine.submit(self._channel, f"reduce_scatter({source}, {op.value})", run)
+
+    def reduce(self, tensor: Tensor, root: int, op: ReduceOp) -> Work:
+        is_root = self.rank == root
+        array = _host(tensor, "reduce", is_output=is_root)
+        array.check_reducible("reduce", op)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            values = array.widened()
+            if values.numel():
+                from mpi4py import MPI
+
+                numbers = reducible_numbers(values)
+                send, receive = (MPI.IN_PLACE, numbers) if is_root else (numbers, None)
+                wait(comm.Ireduce(send, receive, _mpi_op(op, array.dtype), root))
+                if is_root:
+                    if op is ReduceOp.AVG:
+                        np.divide(numbers, comm.size, out=numbers)
+                    array.store(values)
+
+        return self._engine.submit(self._channel, f"reduce({array}, {op.value}, dst={self.ranks[root]})", run)
+
+    def gather(self, output: Tensor | None, input: Tensor, root: int) -> Work:
+        source = _host(input, "gather")
+        target = None if output is None else _host(output, "gather", is_output=True)
+        if target is not None:
+            _check_parts("gather", "output", target, "input", source, self.size)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            if source.tensor.numel():
+                whole = None if target is None else target.contiguous()
+                receive = None if whole is None else raw_bytes(whole)
+                wait(comm.Igather(raw_bytes(source.contiguous()), receive, root))
+                if target is not None and whole is not None:
+                    target.store(whole)
+
+        return self._engine.submit(self._channel, f"gather({source}, dst={self.ranks[root]})", run)
+
+    def scatter(self, output: Tensor, input: Tensor | None, root: int) -> Work:
+        target = _host(output, "scatter", is_output=True)
+        source = None if input is None else _host(input, "scatter")
+        if source is not None:
+            _check_parts("scatter", "input", source, "output", target, self.size)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            part = target.contiguous()
+            if part.numel():
+                wait(comm.Iscatter(None if source is None else raw_bytes(source.contiguous()), raw_bytes(part), root))
+                target.store(part)
+
+        return self._engine.submit(self._channel, f"scatter({target}, src={self.ranks[root]})", run)
+
+    def all_to_all(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Work:
+        targets = [_host(tensor, "all_to_all", is_output=True) for tensor in outputs]
+        sources = [_host(tensor, "all_to_all") for tensor in inputs]
+        dtypes = {array.dtype for array in (*targets, *sources)}
+        if len(dtypes) > 1:
+            raise DTypeError(f"all_to_all: expected tensors of one dtype, got {', '.join(sorted(dtypes))}")
+        # Elements to send to each rank, and to receive from it.
+        counts = np.array([[a.tensor.numel() for a in arrays] for arrays in (sources, targets)], np.int64)
+
+        def run(comm: Comm, wait: Wait) -> None:
+            everyone = np.empty((comm.size, *counts.shape), np.int64)
+            wait(comm.Iallgather(counts, everyone))
+            self._check_pairs(everyone)
+            width = targets[0].tensor.element_size()
+            parts = [raw_bytes(a.contiguous()) for a in sources if a.tensor.numel()]
+            send = np.concatenate([np.empty(0, np.uint8), *parts])
+            receive = np.empty(int(counts[1].sum()) * width, np.uint8)
+            to_send, to_receive = (counts * width).tolist()
+            wait(comm.Ialltoallv([send, to_send], [receive, to_receive]))
+            ends = np.cumsum(to_receive)
+            for array, size, end in zip(targets, to_receive, ends, strict=True):
+                if size:
+                    flat = array.contiguous()
+                    raw_bytes(flat)[:] = receive[end - size : end]
+                    array.store(flat)
+
+        return self._engine.submit(self._channel, f"all_to_all({dtypes.pop()})", run)
+
+    def _check_pairs(self, everyone: npt.NDArray[np.int64]) -> None:
+        """Raises, on all ranks alike, unless each rank sends as much as the other one expects."""
+        sent, expected = everyone[:, 0], everyone[:, 1].T
+        if (sent != expected).any():
+            source, target = (int(each) for each in np.argwhere(sent != expected)[0])
+            raise MismatchError(
+                f"all_to_all: rank {self.ranks[source]} sends {sent[source, target]} elements to rank "
+                f"{self.ranks[target]}, which expects {expected[source, target]}"
+            )
 
     def barrier(self) -> Work:
         return self._engine.submit(self._channel, "barrier()")

@@ -24,14 +24,24 @@ __all__ = [
     "GroupMember",
     "destroy_process_group",
     "get_backend",
+    "get_global_rank",
+    "get_group_rank",
+    "get_node_local_rank",
+    "get_process_group_ranks",
     "get_rank",
     "get_world_size",
+    "group",
     "group_or_default",
     "init_process_group",
     "is_available",
+    "is_backend_available",
+    "is_gloo_available",
     "is_initialized",
+    "is_mpi_available",
+    "is_nccl_available",
     "new_group",
     "report_failure",
+    "root_of",
 ]
 
 DEFAULT_TIMEOUT = 1800.0
@@ -39,10 +49,20 @@ DEFAULT_TIMEOUT = 1800.0
 GRACE_SECONDS = 5.0
 
 
-class GroupMember:
-    """What ``new_group`` gives to a rank that is not in the new group."""
+class _HasWorld(type):
+    @property
+    def WORLD(cls) -> ProcessGroup | None:  # PyTorch's name
+        """The group of the whole job; None outside a job."""
+        return None if _world is None else _world.group
+
+
+class GroupMember(metaclass=_HasWorld):
+    """``WORLD`` is the group of the job, ``NON_GROUP_MEMBER`` what ``new_group`` gives to a rank that is not in it."""
 
     NON_GROUP_MEMBER = object()
+
+
+group = GroupMember
 
 
 class _World:
@@ -63,16 +83,21 @@ _next_hook = sys.excepthook
 def init_process_group(
     backend: str | None = None,
     init_method: str | None = None,
-    timeout: float | timedelta = DEFAULT_TIMEOUT,
+    timeout: float | timedelta | None = None,
     world_size: int = -1,
     rank: int = -1,
     store: Store | None = None,
+    group_name: str = "",
+    pg_options: object = None,
+    device_id: object = None,
 ) -> None:
     """Joins the job: blocks until all ``world_size`` processes have called it.
 
     ``backend`` names an entry point of the group ``atled.collectives``; None is ``"mpi"``. ``init_method`` is ``env://``
     (the default: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, as the launcher sets them) or ``tcp://address:port`` with
-    ``world_size`` and ``rank``. ``timeout``, seconds or a timedelta, holds for joining and for every collective.
+    ``world_size`` and ``rank``. ``timeout``, seconds or a timedelta (None: half an hour), holds for joining and for
+    every collective. ``group_name``, ``pg_options`` and ``device_id`` are there for PyTorch's programs and change
+    nothing.
 
     Raises DistTimeoutError naming the ranks that do not come, DistError for a wrong environment.
 
@@ -87,8 +112,13 @@ def init_process_group(
         raise DistError("init_process_group: this process has a group already; call destroy_process_group first")
     from atled.core import _registry  # reads the metadata of what is installed, which importing must not
 
-    limit = seconds(timeout)
+    limit = DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
     name = backend or "mpi"
+    if not is_backend_available(name):
+        raise DistError(
+            f"init_process_group: no backend {name!r} is installed (wheels bring them by entry points in "
+            "atled.collectives); leave backend out for 'mpi', which takes tensors on cpu"
+        )
     factory = cast(ProcessGroupFactory, _registry.load("atled.collectives", name))
     if store is None:
         rank, world_size, addr, port = _contract(init_method, rank, world_size)
@@ -109,10 +139,15 @@ def init_process_group(
     _install_hooks()
 
 
-def destroy_process_group() -> None:
-    """Leaves the job together with all other ranks; a process that ends normally does so by itself."""
+def destroy_process_group(group: object = None) -> None:
+    """Leaves the job together with all other ranks; a process that ends normally does so by itself.
+
+    A ``group`` of some ranks lives as long as the job, so for one this does nothing.
+    """
     global _world
     world = _require("destroy_process_group")
+    if group_or_default(group, "destroy_process_group") is not world.group:
+        return
     _world = None
     if world.store.failure is None:
         world.group.close()
@@ -124,18 +159,56 @@ def is_available() -> bool:
     return True
 
 
+def is_backend_available(backend: str) -> bool:
+    """Whether something installed provides the backend.
+
+    >>> from atled import distributed as dist
+    >>> dist.is_backend_available("mpi")
+    True
+    """
+    from atled.core import _registry
+
+    return _registry.find("atled.collectives", backend) is not None
+
+
+def is_mpi_available() -> bool:
+    """Whether the backend ``"mpi"`` is installed: True, for it comes along."""
+    return is_backend_available("mpi")
+
+
+def is_nccl_available() -> bool:
+    """Whether something installed provides the backend ``"nccl"``."""
+    return is_backend_available("nccl")
+
+
+def is_gloo_available() -> bool:
+    """Whether something installed provides the backend ``"gloo"``."""
+    return is_backend_available("gloo")
+
+
 def is_initialized() -> bool:
     """Whether this process is in a job."""
     return _world is not None
 
 
 def new_group(
-    ranks: Sequence[int] | None = None, timeout: float | timedelta | None = None, backend: str | None = None
+    ranks: Sequence[int] | None = None,
+    timeout: float | timedelta | None = None,
+    backend: str | None = None,
+    pg_options: object = None,
+    use_local_synchronization: bool = False,
+    group_desc: str | None = None,
+    device_id: object = None,
+    sort_ranks: bool = True,
 ) -> ProcessGroup | object:
     """Makes a group of some ranks (None: all). Every rank of the job calls it, in the same order.
 
-    Returns the group, or ``GroupMember.NON_GROUP_MEMBER`` on ranks outside it. Rank i of the group is ``ranks[i]``.
+    Returns the group, or ``GroupMember.NON_GROUP_MEMBER`` on ranks outside it. Its ranks are numbered in the order that
+    they have in the job, or with ``sort_ranks=False`` in that of ``ranks``. ``pg_options``, ``group_desc`` and
+    ``device_id`` are there for PyTorch's programs and change nothing.
     """
+    if use_local_synchronization:
+        raise DistError("new_group: every rank of the job calls it, so use_local_synchronization cannot be True")
     world = _require("new_group")
     if backend not in (None, world.backend):
         raise DistError(f"new_group: expected the backend of the job, {world.backend!r}, got {backend!r}")
@@ -143,15 +216,48 @@ def new_group(
     members = list(everyone if ranks is None else ranks)
     if not members or len(set(members)) != len(members) or not set(members) <= set(everyone):
         raise InvalidValueError(f"new_group: expected distinct ranks from 0 to {world.group.size - 1}, got {members}")
+    if sort_ranks:
+        members.sort()
     world.groups_made += 1
     limit = world.store.timeout if timeout is None else seconds(timeout)
     group = world.group.new_group(members, f"group {world.groups_made}", limit)
     return GroupMember.NON_GROUP_MEMBER if group is None else group
 
 
-def get_backend() -> str:
-    """The name of the backend of the job."""
+def get_backend(group: object = None) -> str:
+    """The name of the backend of the job, and so of every group."""
+    group_or_default(group, "get_backend")
     return _require("get_backend").backend
+
+
+def get_process_group_ranks(group: object = None) -> list[int]:
+    """The ranks of the group (None: all), by their numbers in the job and in the group's order."""
+    return list(group_or_default(group, "get_process_group_ranks").ranks)
+
+
+def get_global_rank(group: object, group_rank: int) -> int:
+    """The number in the job of rank ``group_rank`` of a group."""
+    members = group_or_default(group, "get_global_rank")
+    return members.ranks[root_of(members, "get_global_rank", "group_rank", None, group_rank)]
+
+
+def get_group_rank(group: object, global_rank: int) -> int:
+    """The number in a group of rank ``global_rank`` of the job."""
+    return root_of(group_or_default(group, "get_group_rank"), "get_group_rank", "global_rank", global_rank, None)
+
+
+def get_node_local_rank(fallback_rank: int | None = None) -> int:
+    """Which of the processes of this node this one is, from LOCAL_RANK; ``fallback_rank`` where that is not set.
+
+    >>> from atled import distributed as dist
+    >>> dist.get_node_local_rank(fallback_rank=0)
+    0
+    """
+    if "LOCAL_RANK" in os.environ:
+        return int(os.environ["LOCAL_RANK"])
+    if fallback_rank is None:
+        raise DistError("get_node_local_rank: LOCAL_RANK is not set; start the script by atled's launcher")
+    return fallback_rank
 
 
 def get_rank(group: ProcessGroup | None = None) -> int:
@@ -171,6 +277,24 @@ def group_or_default(group: object, what: str) -> ProcessGroup:
     if not isinstance(group, ProcessGroup):
         raise DistError(f"{what}: this rank is not in the group")
     return group
+
+
+def root_of(group: ProcessGroup, what: str, role: str, rank: int | None, group_rank: int | None) -> int:
+    """The place in the group of its rank ``src`` or ``dst``, as ``role`` says; the first where none is given."""
+    if rank is not None and group_rank is not None:
+        raise InvalidValueError(f"{what}: expected {role} or group_{role}, got both")
+    if group_rank is not None:
+        if group_rank not in range(group.size):
+            name = role if role.startswith("group_") else f"group_{role}"
+            raise InvalidValueError(f"{what}: expected 0 <= {name} < {group.size}, got {group_rank!r}")
+        return group_rank
+    if rank is None:
+        rank = group.ranks[0] if 0 not in group.ranks else 0
+    if rank not in group.ranks:
+        raise InvalidValueError(
+            f"{what}: expected {role} among the ranks of the group, {list(group.ranks)}, got {rank!r}"
+        )
+    return group.ranks.index(rank)
 
 
 def report_failure(error: BaseException, status: int = 1) -> None:

@@ -1,0 +1,176 @@
+"""The functions that exchange Python objects between ranks.
+
+The objects are pickled: use them among processes that trust each other. All ranks of the group call them in the same
+order; where one rank's object cannot be pickled, every rank gets an error.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import atled.core as at
+from atled.core import ArgumentError, InvalidValueError, Tensor
+
+from ._errors import DistError
+from ._group import ProcessGroup
+from ._world import group_or_default, root_of
+
+__all__ = ["all_gather_object", "broadcast_object_list", "gather_object", "scatter_object_list"]
+
+# What stands for the size of an object that could not be pickled.
+_FAILED = -1
+
+
+def broadcast_object_list(
+    object_list: list[Any],
+    src: int | None = None,
+    group: object = None,
+    device: object = None,
+    group_src: int | None = None,
+) -> None:
+    """Replaces the objects of ``object_list`` by those of rank ``src``; all lists have the same length.
+
+    ``device`` is there for PyTorch's programs and changes nothing.
+
+    >>> from atled import distributed as dist
+    >>> dist.broadcast_object_list(settings, src=0)  # doctest: +SKIP
+    """
+    what = "broadcast_object_list"
+    members = group_or_default(group, what)
+    root = root_of(members, what, "src", src, group_src)
+    packet = _Packet(list(object_list) if members.rank == root else None)
+    size = at.tensor([packet.size], dtype=at.int64)
+    members.broadcast(size, root).wait()
+    sizes = [packet.size] * members.size
+    sizes[root] = int(size[0])
+    _check_pickled(what, packet, sizes, members)
+    buffer = packet.padded(sizes[root]) if members.rank == root else at.empty((sizes[root],), dtype=at.uint8)
+    members.broadcast(buffer, root).wait()
+    if members.rank != root:
+        received = _unpickle(buffer, sizes[root])
+        if len(received) != len(object_list):
+            raise InvalidValueError(
+                f"{what}: expected lists of one length, got {len(object_list)} here and {len(received)} on rank "
+                f"{members.ranks[root]}"
+            )
+        object_list[:] = received
+
+
+def all_gather_object(object_list: list[Any], obj: Any, group: object = None) -> None:
+    """Puts the ``obj`` of rank i into ``object_list[i]``, on every rank; objects may differ in size.
+
+    >>> from atled import distributed as dist
+    >>> dist.all_gather_object(names, "mine")  # doctest: +SKIP
+    """
+    what = "all_gather_object"
+    members = group_or_default(group, what)
+    _check_length(what, "object_list", object_list, members.size)
+    packet = _Packet(obj)
+    sizes = _sizes(packet, members)
+    _check_pickled(what, packet, sizes, members)
+    parts = at.empty((members.size, max(sizes)), dtype=at.uint8)
+    members.all_gather(parts, packet.padded(max(sizes))).wait()
+    object_list[:] = [_unpickle(row, size) for row, size in zip(parts, sizes, strict=True)]
+
+
+def gather_object(
+    obj: Any,
+    object_gather_list: list[Any] | None = None,
+    dst: int | None = None,
+    group: object = None,
+    group_dst: int | None = None,
+) -> None:
+    """Puts the ``obj`` of rank i into ``object_gather_list[i]`` of rank ``dst``, which alone passes a list.
+
+    >>> from atled import distributed as dist
+    >>> dist.gather_object("mine", names if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    """
+    what = "gather_object"
+    members = group_or_default(group, what)
+    root = root_of(members, what, "dst", dst, group_dst)
+    if members.rank == root:
+        _check_length(what, "object_gather_list", object_gather_list, members.size)
+    packet = _Packet(obj)
+    sizes = _sizes(packet, members)
+    _check_pickled(what, packet, sizes, members)
+    parts = at.empty((members.size, max(sizes)), dtype=at.uint8) if members.rank == root else None
+    members.gather(parts, packet.padded(max(sizes)), root).wait()
+    if parts is not None and object_gather_list is not None:
+        object_gather_list[:] = [_unpickle(row, size) for row, size in zip(parts, sizes, strict=True)]
+
+
+def scatter_object_list(
+    scatter_object_output_list: list[Any],
+    scatter_object_input_list: list[Any] | None = None,
+    src: int | None = None,
+    group: object = None,
+    group_src: int | None = None,
+) -> None:
+    """Puts element i of ``scatter_object_input_list`` of rank ``src`` into ``scatter_object_output_list[0]`` of rank i.
+
+    >>> from atled import distributed as dist
+    >>> dist.scatter_object_list(mine, parts if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    """
+    what = "scatter_object_list"
+    members = group_or_default(group, what)
+    root = root_of(members, what, "src", src, group_src)
+    if not isinstance(scatter_object_output_list, list) or not scatter_object_output_list:
+        raise InvalidValueError(f"{what}: expected scatter_object_output_list of at least one element")
+    packets = []
+    if members.rank == root:
+        _check_length(what, "scatter_object_input_list", scatter_object_input_list, members.size)
+        packets = [_Packet(each) for each in scatter_object_input_list or ()]
+    sizes = at.tensor([packet.size for packet in packets] or [0] * members.size, dtype=at.int64)
+    members.broadcast(sizes, root).wait()
+    lengths: list[int] = sizes.tolist()
+    broken = next((packet for packet in packets if packet.error is not None), _Packet(None))
+    _check_pickled(what, broken, [min(lengths) if rank == root else 0 for rank in range(members.size)], members)
+    parts = at.stack([packet.padded(max(lengths)) for packet in packets]) if packets else None
+    part = at.empty((max(lengths),), dtype=at.uint8)
+    members.scatter(part, parts, root).wait()
+    scatter_object_output_list[0] = _unpickle(part, lengths[members.rank])
+
+
+class _Packet:
+    """A pickled object, or the error that pickling it was."""
+
+    def __init__(self, obj: Any) -> None:
+        self.error: Exception | None = None
+        try:
+            self._data = pickle.dumps(obj)
+        except Exception as error:
+            self.error = error
+        self.size = len(self._data) if self.error is None else _FAILED
+
+    def padded(self, size: int) -> Tensor:
+        """Its bytes as a uint8 tensor of ``size`` elements, padded with zeros."""
+        return at.from_numpy(np.frombuffer(bytearray(self._data.ljust(size, b"\0")), np.uint8))
+
+
+def _sizes(packet: _Packet, members: ProcessGroup) -> list[int]:
+    sizes = at.empty((members.size,), dtype=at.int64)
+    members.all_gather(sizes, at.tensor([packet.size], dtype=at.int64)).wait()
+    lengths: list[int] = sizes.tolist()
+    return lengths
+
+
+def _check_pickled(what: str, packet: _Packet, sizes: Sequence[int], members: ProcessGroup) -> None:
+    """Raises on every rank if the object of one could not be pickled."""
+    if _FAILED in sizes:
+        rank = members.ranks[sizes.index(_FAILED)]
+        raise DistError(f"{what}: the object of rank {rank} cannot be pickled") from packet.error
+
+
+def _unpickle(buffer: Tensor, size: int) -> Any:
+    return pickle.loads(buffer[:size].numpy().data)
+
+
+def _check_length(what: str, name: str, objects: object, size: int) -> None:
+    if not isinstance(objects, list):
+        raise ArgumentError(f"{what}: expected {name} to be a list, got {objects!r}")
+    if len(objects) != size:
+        raise InvalidValueError(f"{what}: expected a list of {size} elements, one for each rank, got {len(objects)}")
