@@ -39,6 +39,9 @@ class Perceptron:
     def train(self, mode):
         self.training = mode
 
+    def requires_grad_(self, mode=True):
+        return self
+
     def __call__(self, x):
         hidden = at.tanh(x @ self.state["0.weight"] + self.state["0.bias"])
         output = hidden @ self.state["1.weight"] + self.state["1.bias"]
@@ -103,8 +106,11 @@ def test_gradients_are_those_of_the_whole_batch(ranks, dtype, rtol, cap_mb):
 
 def accumulate(rank):
     dist.init_process_group(timeout=60)
-    model = dist.DistributedDataParallel(Perceptron())
+    model = dist.DistributedDataParallel(Perceptron(), bucket_cap_mb=None, gradient_as_bucket_view=True)
+    # A method that returns the module must not unwrap it.
+    assert model.requires_grad_() is model
     with model.no_sync():
+        assert not model.require_backward_grad_sync
         loss_of(model, own_rows(), step=0).backward()
     local = grads_of(model)
     loss_of(model, own_rows(), step=1).backward()
@@ -161,7 +167,8 @@ def test_a_parameter_without_gradient_is_named():
 
 def find_unused(rank, users):
     dist.init_process_group(timeout=60)
-    model = dist.DistributedDataParallel(Perceptron(), find_unused_parameters=True)
+    flag = {["find_unused_parameters", "static_graph"][len(users) % 2]: True}
+    model = dist.DistributedDataParallel(Perceptron(), **flag)
     model.module.uses_extra = rank in users
     for _ in range(2):
         for _, parameter in model.named_parameters():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from atled.core import InvalidValueError, Tensor
@@ -18,6 +20,8 @@ from ._reducer import Reducer
 from ._world import group_or_default
 
 __all__ = ["DistributedDataParallel", "ModuleLike"]
+
+_BUCKET_CAP_MB = 25.0
 
 
 class ModuleLike(Protocol):
@@ -40,10 +44,12 @@ class DistributedDataParallel:
     ``find_unused_parameters`` must be True, which walks the graph of each output.
 
     ``device_ids`` with one device, ``output_device`` and ``dim`` are there for PyTorch's programs and change nothing:
-    the module stays, and works, where it is.
+    the module stays, and works, where it is. So are ``check_reduction`` and ``gradient_as_bucket_view``. With
+    ``static_graph`` parameters may be unused, as with ``find_unused_parameters``.
 
     Everything that is not found here is the module's: ``state_dict()`` has the module's own keys, and ``module`` is the
-    module itself. Raises MismatchError on all ranks where the modules differ in names, shapes or dtypes.
+    module itself. A method that returns the module, such as ``to`` or ``double``, here returns the wrapper. Raises
+    MismatchError on all ranks where the modules differ in names, shapes or dtypes.
 
     >>> from atled import distributed as dist
     >>> model = dist.DistributedDataParallel(model)  # doctest: +SKIP
@@ -59,19 +65,23 @@ class DistributedDataParallel:
         broadcast_buffers: bool = True,
         init_sync: bool = True,
         process_group: ProcessGroup | None = None,
-        bucket_cap_mb: float = 25,
+        bucket_cap_mb: float | None = None,
         find_unused_parameters: bool = False,
+        check_reduction: bool = False,
+        gradient_as_bucket_view: bool = False,
+        static_graph: bool = False,
     ) -> None:
         if device_ids is not None and len(device_ids) > 1:
             raise InvalidValueError(
                 f"DistributedDataParallel: expected device_ids to name one device, the module's, got {device_ids}"
             )
+        bucket_cap_mb = _BUCKET_CAP_MB if bucket_cap_mb is None else bucket_cap_mb
         if not bucket_cap_mb > 0:
             raise InvalidValueError(f"DistributedDataParallel: expected bucket_cap_mb > 0, got {bucket_cap_mb}")
         self.module = module
         self.process_group = group_or_default(process_group, "DistributedDataParallel")
         self.broadcast_buffers = broadcast_buffers
-        self.find_unused_parameters = find_unused_parameters
+        self.find_unused_parameters = find_unused_parameters or static_graph
         named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
         if not named:
             raise InvalidValueError("DistributedDataParallel: expected a module with a parameter that requires grad")
@@ -110,6 +120,15 @@ class DistributedDataParallel:
         finally:
             self._reducer.is_enabled = previous
 
+    @property
+    def require_backward_grad_sync(self) -> bool:
+        """Whether the next backward averages gradients; PyTorch's programs set it where ``no_sync`` is in the way."""
+        return self._reducer.is_enabled
+
+    @require_backward_grad_sync.setter
+    def require_backward_grad_sync(self, value: bool) -> None:
+        self._reducer.is_enabled = value
+
     def train(self, mode: bool = True) -> DistributedDataParallel:
         """Sets the module to training or evaluation mode."""
         self.module.train(mode)  # type: ignore[attr-defined]
@@ -123,7 +142,18 @@ class DistributedDataParallel:
         # Only called for what the wrapper itself lacks; "module" is missing while a copy is being made.
         if name == "module":
             raise AttributeError(name)
-        return getattr(self.module, name)
+        value = getattr(self.module, name)
+        return self._returning_itself(value) if inspect.ismethod(value) else value
+
+    def _returning_itself(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method of the module that returns this wrapper in its place: or ``model.to(device)`` would undo it."""
+
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            return self if result is self.module else result
+
+        return call
 
     def __repr__(self) -> str:
         return f"DistributedDataParallel({self.module!r})"
