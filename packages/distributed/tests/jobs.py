@@ -56,6 +56,16 @@ def end(how):
     raise AssertionError(how)
 
 
+def until(count):
+    """Rank 1 fails until the job has been started again ``count`` times."""
+    dist.init_process_group(timeout=20)
+    dist.barrier()
+    restarts = os.environ["ATLED_RESTART_COUNT"]
+    if dist.get_rank() == 1 and restarts != count:
+        sys.exit(3)
+    sys.stdout.write(f"{dist.get_rank()} after {restarts}\n")
+
+
 def deaf(how):
     """Rank 0 neither waits in a collective nor listens to SIGTERM when rank 1 ends."""
     dist.init_process_group(timeout=30)

@@ -1,6 +1,7 @@
 """The launcher and spawn: the environment of a rank, how jobs end, and that nothing outlives them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from launching import HERE, launch_job, wait_until_dead
 
 from atled import distributed as dist
+from atled.distributed import run
 
 JOBS = HERE / "jobs.py"
 
@@ -52,6 +54,34 @@ def test_a_failed_rank_ends_the_job_within_ten_seconds(how, status, last_line):
     pids = [int(word) for word in ended.stdout.split()]
     assert len(pids) == 6
     assert wait_until_dead(pids, 1.0) == []
+
+
+def test_a_job_is_started_again_when_a_rank_fails():
+    ended = launch_job("--standalone", "--max-restarts", "2", JOBS, "until", "1")
+    assert ended.status == 0, ended.stderr
+    assert {"0 after 1", "1 after 1"} <= set(ended.stdout.splitlines())
+    assert ended.stderr.count("ended with status 3\natled.distributed: restart 1 of 2") == 1
+    assert "restart 2" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--master-port", "99999", JOBS], "expected a MASTER_PORT from 0 to 65535, got 99999"),
+        (["--standalone", "--nnodes", "2", JOBS], "one node and any free port"),
+        (["--max-restarts", "1", "--nnodes", "2", "--master-port", "1", JOBS], "max_restarts >= 0, and 0 with several"),
+        (["--nproc-per-node", "all", JOBS], "invalid .*value: 'all'"),
+    ],
+)
+def test_wrong_options_are_explained(capsys, words, message):
+    with pytest.raises(SystemExit, match="2"):
+        run.main([*map(str, words), "join"])
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_one_process_for_each_processor():
+    assert 1 <= run._nproc("cpu") <= os.cpu_count()
+    assert run._nproc("auto") >= 1
 
 
 def test_the_traceback_shows_the_script_and_nothing_of_the_launcher():

@@ -50,6 +50,7 @@ def launch(
     node_rank: int = 0,
     master_addr: str = "127.0.0.1",
     master_port: int = 0,
+    max_restarts: int = 0,
 ) -> Failure | None:
     """Runs a Python script on ``nproc_per_node`` processes and waits for them.
 
@@ -58,13 +59,25 @@ def launch(
     of the processors in ATLED_NUM_THREADS and OMP_NUM_THREADS unless these are set. With several nodes, every node
     calls this with its ``node_rank``, and all with the address and port of node 0.
 
+    When a rank fails, all are ended and started again, up to ``max_restarts`` times (on one node only): a script that
+    saves checkpoints goes on from there.
+
     Returns None when all ranks ended well, else how the first one failed; the others were ended by then.
     """
     mode, rest = ("module", target[1:]) if target[:1] == ["-m"] else ("script", target)
     if not rest:
         raise DistError("launch: expected a script, or -m and a module")
-    with tempfile.TemporaryDirectory(prefix="atled-") as folder:
-        return _run([mode, *rest], Path(folder), nproc_per_node, nnodes, node_rank, master_addr, master_port)
+    if max_restarts < 0 or (max_restarts and nnodes > 1):
+        raise DistError(f"launch: expected max_restarts >= 0, and 0 with several nodes, got {max_restarts}")
+    for restarts in range(max_restarts + 1):
+        with tempfile.TemporaryDirectory(prefix="atled-") as folder:
+            failure = _run(
+                [mode, *rest], Path(folder), nproc_per_node, nnodes, node_rank, master_addr, master_port, restarts
+            )
+        if failure is None or restarts == max_restarts:
+            break
+        print(f"{failure}\natled.distributed: restart {restarts + 1} of {max_restarts}", file=sys.stderr, flush=True)
+    return failure
 
 
 def spawn(fn: Callable[..., Any], args: Sequence[Any] = (), nprocs: int = 1) -> list[Any]:
@@ -155,7 +168,14 @@ class _Rank:
 
 
 def _run(
-    command: list[str], folder: Path, nproc_per_node: int, nnodes: int, node_rank: int, addr: str, port: int
+    command: list[str],
+    folder: Path,
+    nproc_per_node: int,
+    nnodes: int,
+    node_rank: int,
+    addr: str,
+    port: int,
+    restarts: int = 0,
 ) -> Failure | None:
     if nproc_per_node < 1 or not 0 <= node_rank < nnodes:
         raise DistError(
@@ -165,7 +185,7 @@ def _run(
     if nnodes > 1 and port == 0:
         raise DistError("launch: several nodes need a master_port that all of them know")
     world_size = nnodes * nproc_per_node
-    share = str(max(1, _processors() // nproc_per_node))
+    share = str(max(1, processors() // nproc_per_node))
     with _rendezvous(node_rank, addr, port, world_size) as port, _signals_as_exceptions():
         ranks: list[_Rank] = []
         try:
@@ -183,6 +203,7 @@ def _run(
                     "MASTER_ADDR": addr,
                     "MASTER_PORT": str(port),
                     "ATLED_RENDEZVOUS": "launcher",
+                    "ATLED_RESTART_COUNT": str(restarts),
                 }
                 ranks.append(_Rank(rank, command, folder, environment))
             _watch(ranks)
@@ -198,7 +219,8 @@ def _signal_name(number: int) -> str:
     return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

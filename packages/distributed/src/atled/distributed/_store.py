@@ -180,6 +180,7 @@ class Store:
 def _connect(addr: str, port: int, timeout: float) -> socket.socket:
     """Connects, waiting for a server that is still starting."""
     deadline = time.monotonic() + timeout
+    _check_port(port)
     host = resolve(addr)
     while True:
         try:
@@ -199,6 +200,7 @@ def _connect(addr: str, port: int, timeout: float) -> socket.socket:
 
 def listen(addr: str, port: int) -> socket.socket:
     """A listening IPv4 socket at ``addr:port`` (port 0: any free one); MPICH's start-up protocol knows IPv4 alone."""
+    _check_port(port)
     try:
         return socket.create_server((resolve(addr), port), backlog=1024)
     except OSError as error:
@@ -208,6 +210,11 @@ def listen(addr: str, port: int) -> socket.socket:
             ) from error
         # The address belongs to a gateway or service in front of this machine.
         return socket.create_server(("", port), backlog=1024)
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise DistError(f"rendezvous: expected a MASTER_PORT from 0 to 65535, got {port}")
 
 
 def resolve(addr: str) -> str:

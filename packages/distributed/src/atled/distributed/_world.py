@@ -318,10 +318,14 @@ def _require(what: str) -> _World:
 def _contract(init_method: str | None, rank: int, world_size: int) -> tuple[int, int, str, int]:
     """Rank, world size, address and port, from the arguments or the environment."""
     address = urlsplit(init_method or "env://")
-    if address.scheme == "tcp" and address.hostname and address.port:
+    try:
+        port = address.port
+    except ValueError as error:
+        raise DistError(f"init_process_group: expected a port from 0 to 65535, got {init_method!r}") from error
+    if address.scheme == "tcp" and address.hostname and port:
         if rank < 0 or world_size < 1:
             raise DistError(f"init_process_group: {init_method} needs rank and world_size, got {rank} and {world_size}")
-        return rank, world_size, address.hostname, address.port
+        return rank, world_size, address.hostname, port
     if address.scheme != "env":
         raise DistError(f"init_process_group: expected init_method env:// or tcp://address:port, got {init_method!r}")
     needed = ["MASTER_ADDR", "MASTER_PORT", *["RANK"] * (rank < 0), *["WORLD_SIZE"] * (world_size < 1)]
