@@ -238,3 +238,11 @@ def test_wrong_types(options: dict[str, Any], message: str) -> None:
 
 def test_loaders_can_name_what_they_load_in_annotations() -> None:
     assert data.DataLoader[int].__origin__ is data.DataLoader  # type: ignore[attr-defined]
+
+
+def test_what_a_loader_is_made_of_stays() -> None:
+    loader = data.DataLoader(range(4), batch_size=2)
+    with pytest.raises(at.InvalidValueError, match="batch_size cannot be set after it was made"):
+        loader.batch_size = 4
+    loader.collate_fn = len  # type: ignore[assignment]
+    assert list(loader) == [2, 2]

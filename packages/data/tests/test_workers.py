@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -83,6 +84,16 @@ class Unpicklable(Exception):
 
 def fail_strangely() -> None:
     raise Unpicklable(1, 2)
+
+
+def test_an_exception_does_not_keep_the_workers() -> None:
+    gc.disable()
+    try:
+        with contextlib.suppress(KeyError):
+            list(data.DataLoader(Special(fail), num_workers=2))
+        assert multiprocessing.active_children() == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -106,7 +106,11 @@ class PoolIterator:
             self._submit()
             value = result.open()
             if result.kind is Kind.ERROR:
-                raise value
+                try:
+                    raise value
+                finally:
+                    # The exception knows this frame: a cycle would keep the workers until it is collected.
+                    del value, result
             return self._loader.finish(value)
         if not self._finished:
             self._finished = True

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 T_co = TypeVar("T_co", covariant=True)
 
+# What a loader is made of: to set it later would not reach what was made from it.
+_FIXED = ("batch_sampler", "batch_size", "dataset", "drop_last", "persistent_workers", "sampler")
+
 
 class DataLoader(Generic[T_co]):
     """Iterates over a dataset in batches, in the main process or with worker processes.
@@ -130,6 +133,12 @@ class DataLoader(Generic[T_co]):
         self._next_epoch = 0
         self._pool: WorkerPool | None = None
         self._on_fallback: Callable[[str], None] | None = None
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and "_is_made" in self.__dict__:
+            raise at.InvalidValueError(f"DataLoader: {name} cannot be set after it was made; make another DataLoader")
+        super().__setattr__(name, value)
 
     @property
     def seed(self) -> int:
