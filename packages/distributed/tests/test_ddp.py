@@ -152,6 +152,44 @@ def test_communication_begins_before_backward_has_ended():
         assert begun[0] < 5 and begun == sorted(begun)
 
 
+def uneven(rank, initial):
+    dist.init_process_group(timeout=60)
+    model = dist.DistributedDataParallel(Perceptron(), broadcast_buffers=True)
+    history = []
+    with model.join(divide_by_initial_world_size=initial):
+        for step in range([1, 3, 2][rank]):
+            loss_of(model, own_rows(), step).backward()
+            history.append(grads_of(model))
+            step_down(model)
+        if rank == 1:
+            model.module.mean.fill_(5.0)
+    after = {name: parameter.tolist() for name, parameter in model.named_parameters()}
+    out = pytest.raises(dist.DistError, match=r"ranks \[0\] have run out of inputs")
+    with out, model.join(throw_on_early_termination=True):
+        for _ in range(rank):
+            loss_of(model, own_rows()).backward()
+    dist.barrier()
+    return history, after, model.module.mean[0].item()
+
+
+@pytest.mark.parametrize("initial", [True, False])
+def test_ranks_with_fewer_batches_join_in_with_zeros(initial):
+    ranks = dist.spawn(uneven, (initial,), nprocs=3)
+    single = Perceptron()
+    for step, active in enumerate([[0, 1, 2], [1, 2], [1]]):
+        for rank in active:
+            loss_of(single, slice(rank * ROWS // 3, (rank + 1) * ROWS // 3), step).backward()
+        for _, parameter in single.named_parameters():
+            parameter.grad = parameter.grad / (3 if initial else len(active))
+        for rank in active:
+            assert_same(ranks[rank][0][step], grads_of(single))
+        step_down(single)
+    for _, after, mean in ranks:
+        assert mean == 5.0
+        for name, parameter in single.named_parameters():
+            np.testing.assert_allclose(after[name], parameter.tolist(), rtol=1e-12)
+
+
 def forget_one(rank):
     dist.init_process_group(timeout=60)
     model = dist.DistributedDataParallel(Perceptron())

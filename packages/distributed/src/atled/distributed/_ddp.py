@@ -9,12 +9,14 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+import atled.core as at
 from atled.core import InvalidValueError, Tensor
 
 from ._buckets import plan
 from ._errors import MismatchError
 from ._graph import unused_parameters
 from ._group import ProcessGroup
+from ._join import Attendance
 from ._objects import all_gather_object
 from ._reducer import Reducer
 from ._world import group_or_default
@@ -86,6 +88,7 @@ class DistributedDataParallel:
         if not named:
             raise InvalidValueError("DistributedDataParallel: expected a module with a parameter that requires grad")
         self._parameters = [parameter for _, parameter in named]
+        self._attendance: Attendance | None = None
         self._check_same()
         if init_sync:
             self._broadcast_parameters()
@@ -95,8 +98,10 @@ class DistributedDataParallel:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the module's forward."""
         self._reducer.check_complete()
-        if self.broadcast_buffers and self._reducer.is_enabled and getattr(self.module, "training", True):
-            self._broadcast_buffers()
+        if self._attendance is not None and self._reducer.is_enabled and _records():
+            self._reducer.scale = self._attendance.call(is_active=True) or 1.0
+        if self._reducer.is_enabled:
+            self._refresh_buffers()
         output = self.module(*args, **kwargs)
         if self.find_unused_parameters and self._reducer.is_enabled:
             unused = unused_parameters(output, self._parameters)
@@ -119,6 +124,41 @@ class DistributedDataParallel:
             yield
         finally:
             self._reducer.is_enabled = previous
+
+    @contextlib.contextmanager
+    def join(
+        self,
+        divide_by_initial_world_size: bool = True,
+        enable: bool = True,
+        throw_on_early_termination: bool = False,
+    ) -> Iterator[None]:
+        """Within it, ranks may have different numbers of batches: who has run out waits for the others at the end.
+
+        Until then it takes part in their collectives with gradients of zero, which count in the average unless
+        ``divide_by_initial_world_size`` is False; at last it gets the parameters and buffers of who trained last. With
+        ``throw_on_early_termination`` all ranks raise DistError instead, as soon as one runs out. Every rank enters it.
+
+        >>> with model.join():  # doctest: +SKIP
+        ...     for inputs, targets in loader:
+        ...         loss_function(model(inputs), targets).backward()
+        """
+        if not enable:
+            yield
+            return
+        attendance = Attendance(self.process_group, not divide_by_initial_world_size, throw_on_early_termination)
+        self._attendance = attendance
+        try:
+            yield
+            attendance.answer(self._take_part)
+            self._broadcast_parameters(attendance.source)
+            self._broadcast_buffers(attendance.source)
+        finally:
+            self._attendance = None
+            self._reducer.scale = 1.0
+
+    def _take_part(self) -> None:
+        self._refresh_buffers()
+        self._reducer.take_part(self.find_unused_parameters)
 
     @property
     def require_backward_grad_sync(self) -> bool:
@@ -158,20 +198,24 @@ class DistributedDataParallel:
     def __repr__(self) -> str:
         return f"DistributedDataParallel({self.module!r})"
 
-    def _broadcast_parameters(self) -> None:
-        for work in [self.process_group.broadcast(p, 0) for _, p in self.module.named_parameters()]:
+    def _broadcast_parameters(self, source: int = 0) -> None:
+        for work in [self.process_group.broadcast(p, source) for _, p in self.module.named_parameters()]:
             work.wait()
 
-    def _broadcast_buffers(self) -> None:
+    def _refresh_buffers(self) -> None:
+        if self.broadcast_buffers and getattr(self.module, "training", True):
+            self._broadcast_buffers(0 if self._attendance is None else self._attendance.source)
+
+    def _broadcast_buffers(self, source: int = 0) -> None:
         # Together, since normalisation layers bring many small ones before each forward.
         buffers = list(self.module.buffers())
         buckets = plan(buffers, float("inf"))
-        if self.process_group.rank == 0:
+        if self.process_group.rank == source:
             for bucket in buckets:
                 bucket.fill_from(buffers)
-        for work in [self.process_group.broadcast(bucket.flat, 0) for bucket in buckets]:
+        for work in [self.process_group.broadcast(bucket.flat, source) for bucket in buckets]:
             work.wait()
-        if self.process_group.rank != 0:
+        if self.process_group.rank != source:
             for bucket in buckets:
                 bucket.copy_to(buffers)
 
@@ -191,3 +235,9 @@ class DistributedDataParallel:
                 f"{self.process_group.ranks[0]}: {sorted(first - other)}; only on rank "
                 f"{self.process_group.ranks[rank]}: {sorted(other - first)}"
             )
+
+
+def _records() -> bool:
+    """Whether what is computed now can be differentiated; autograd, where it is installed, knows."""
+    is_grad_enabled = getattr(at, "is_grad_enabled", None)
+    return is_grad_enabled is None or bool(is_grad_enabled())

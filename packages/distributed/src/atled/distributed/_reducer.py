@@ -26,6 +26,8 @@ class Reducer:
         self, names: Sequence[str], parameters: Sequence[Tensor], group: ProcessGroup, bucket_cap_mb: float
     ) -> None:
         self.is_enabled = True
+        # What the averages are multiplied by; other than 1 only where ranks have run out of inputs.
+        self.scale = 1.0
         self._names = list(names)
         self._parameters = list(parameters)
         self._group = group
@@ -66,6 +68,17 @@ class Reducer:
             self._buckets[bucket].views[slot].zero_()
             self._mark(index)
 
+    def take_part(self, finds_unused: bool) -> None:
+        """Answers the collectives of one backward of the other ranks, with zeros."""
+        works = []
+        if finds_unused:
+            used = at.zeros((len(self._parameters),), dtype=at.uint8, device=self._parameters[0].device)
+            works.append(self._group.all_reduce(used, ReduceOp.MAX))
+        for bucket in self._buckets:
+            works.append(self._group.all_reduce(bucket.flat.zero_(), ReduceOp.AVG))
+        for work in works:
+            work.wait()
+
     def gradient_ready(self, index: int) -> None:
         """Called by the hook of a parameter, when its gradient is complete."""
         if not self.is_enabled:
@@ -96,6 +109,8 @@ class Reducer:
             used_work.wait()
         for bucket, work in started:
             work.wait()
+            if self.scale != 1.0:
+                bucket.flat.mul_(self.scale)
             for index, view in zip(bucket.indices, bucket.views, strict=True):
                 parameter = self._parameters[index]
                 if parameter.grad is not None:
