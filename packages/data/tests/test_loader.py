@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -246,3 +247,10 @@ def test_what_a_loader_is_made_of_stays() -> None:
         loader.batch_size = 4
     loader.collate_fn = len  # type: ignore[assignment]
     assert list(loader) == [2, 2]
+
+
+@pytest.mark.parametrize("module", ["dataloader", "dataset", "distributed", "sampler"])
+def test_pytorchs_modules_have_what_is_public_here(module: str) -> None:
+    assert getattr(data, module) is (imported := importlib.import_module(f"atled.data.{module}"))
+    assert imported.__all__
+    assert all(getattr(imported, name) is getattr(data, name) for name in imported.__all__)

@@ -4,7 +4,7 @@ The names and arguments are those of ``torch.utils.data``. Batches depend on ``(
 whatever the number of worker processes.
 """
 
-import sys
+import importlib
 from typing import Any
 
 from ._collate import default_collate, default_convert
@@ -63,7 +63,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # PyTorch's modules of these names: what they have is here.
+    # PyTorch's modules of these names, which its programs do not import before they use them.
     if name in ("dataloader", "dataset", "distributed", "sampler"):
-        return sys.modules[__name__]
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

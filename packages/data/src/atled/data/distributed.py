@@ -1,0 +1,5 @@
+"""Where PyTorch has ``torch.utils.data.distributed``: what its programs import from there."""
+
+from ._sampler import DistributedSampler
+
+__all__ = ["DistributedSampler"]
