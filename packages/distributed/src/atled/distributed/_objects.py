@@ -148,7 +148,7 @@ class _Packet:
 
     def padded(self, size: int) -> Tensor:
         """Its bytes as a uint8 tensor of ``size`` elements, padded with zeros."""
-        return at.from_numpy(np.frombuffer(bytearray(self._data.ljust(size, b"\0")), np.uint8))
+        return at.from_numpy(np.frombuffer(self._data.ljust(size, b"\0"), np.uint8))
 
 
 def _sizes(packet: _Packet, members: ProcessGroup) -> list[int]:
