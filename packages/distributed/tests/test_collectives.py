@@ -249,6 +249,58 @@ def test_work_can_be_awaited_in_any_order():
     assert dist.spawn(asynchronous, nprocs=2) == [[2.0 * i + 1 for i in range(20)]] * 2
 
 
+def messages(rank):
+    dist.init_process_group(timeout=60)
+    size = dist.get_world_size()
+    right, left = (rank + 1) % size, (rank - 1) % size
+    # So large that a send only ends once it is received: a ring of them must not wait for itself.
+    mine, other = at.full((500_000,), float(rank)), at.zeros((500_000,))
+    ring = [dist.P2POp(dist.isend, mine, right), dist.P2POp(dist.irecv, other, left)]
+    assert all(work.wait() for work in dist.batch_isend_irecv(ring))
+    held = [other[0].item(), other[-1].item()]
+    if rank == 0:
+        works = [dist.isend(at.full((2, i + 1), float(i), dtype=at.bfloat16).T, 1, tag=i % 2) for i in range(6)]
+        dist.barrier()
+        assert all(work.wait() for work in works)
+        dist.send(at.ones((3,)), 1)
+        dist.send(at.ones((0,)), 1)
+        dist.send(at.full((1,) * 64, 5.0), group_dst=1)
+        parts = [at.zeros((1,)) for _ in range(2)]
+        sources = [dist.recv(part) for part in parts]
+        assert sorted(sources) == [1, 2] and [part.item() for part in parts] == sources
+    elif rank == 1:
+        received = [at.zeros((i + 1, 2), dtype=at.bfloat16) for i in range(6)]
+        works = [dist.irecv(received[i], 0, tag=i % 2) for i in (1, 0, 2, 3, 4, 5)]
+        dist.barrier()
+        assert all(work.wait() for work in works)
+        held += [tensor[-1, -1].item() for tensor in received]
+        with pytest.raises(dist.MismatchError, match=r"rank 0 sent float32\[3\], expected int32\[3\]"):
+            dist.recv(at.zeros((3,), dtype=at.int32), 0)
+        assert dist.recv(at.zeros((0,)), 0) == 0
+        deep = at.zeros((1,) * 64)
+        assert dist.recv(deep, group_src=0) == 0 and deep.item() == 5.0
+    else:
+        dist.barrier()
+    if rank:
+        dist.send(at.full((1,), float(rank)), 0)
+    for call, message in (
+        (lambda: dist.send(at.zeros((1,)), rank), "expected dst to be another rank, got this one"),
+        (lambda: dist.send(at.zeros((1,))), "dst or group_dst, got neither"),
+        (lambda: dist.recv(at.zeros((1,)), right, tag=-1), "0 <= tag < 1048576, got -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    with pytest.raises(TypeError, match="isend or irecv"):
+        dist.P2POp(dist.send, mine, right)
+    return held
+
+
+def test_messages_between_two_ranks():
+    first, second, third = dist.spawn(messages, nprocs=3)
+    assert (first, third) == ([2.0, 2.0], [1.0, 1.0])
+    assert second == [0.0, 0.0, *map(float, range(6))]
+
+
 def again(rank):
     totals = []
     for turn in range(3):

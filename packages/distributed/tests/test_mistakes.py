@@ -5,7 +5,7 @@ import pytest
 
 import atled.core as at
 from atled import distributed as dist
-from atled.distributed import _collectives, _objects
+from atled.distributed import _collectives, _objects, _transfers
 
 
 def mismatches(rank):
@@ -115,7 +115,7 @@ def test_without_a_group_everything_says_to_make_one(call):
 
 
 def test_every_collective_is_exported():
-    assert {*_collectives.__all__, *_objects.__all__} <= set(dist.__all__)
+    assert {*_collectives.__all__, *_objects.__all__, *_transfers.__all__} <= set(dist.__all__)
 
 
 CONTRACT = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}

@@ -20,6 +20,7 @@ from ._group import ProcessGroup, ReduceOp, Work
 from ._launch import Failure, launch, spawn
 from ._objects import all_gather_object, broadcast_object_list, gather_object, scatter_object_list
 from ._store import Store
+from ._transfers import P2POp, batch_isend_irecv, irecv, isend, recv, send
 from ._world import (
     GroupMember,
     destroy_process_group,
@@ -48,6 +49,7 @@ __all__ = [
     "Failure",
     "GroupMember",
     "MismatchError",
+    "P2POp",
     "ProcessGroup",
     "RankFailedError",
     "ReduceOp",
@@ -60,6 +62,7 @@ __all__ = [
     "all_to_all",
     "all_to_all_single",
     "barrier",
+    "batch_isend_irecv",
     "broadcast",
     "broadcast_object_list",
     "destroy_process_group",
@@ -74,18 +77,22 @@ __all__ = [
     "get_world_size",
     "group",
     "init_process_group",
+    "irecv",
     "is_available",
     "is_backend_available",
     "is_gloo_available",
     "is_initialized",
     "is_mpi_available",
     "is_nccl_available",
+    "isend",
     "launch",
     "new_group",
+    "recv",
     "reduce",
     "reduce_scatter",
     "reduce_scatter_tensor",
     "scatter",
     "scatter_object_list",
+    "send",
     "spawn",
 ]

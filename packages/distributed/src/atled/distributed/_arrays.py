@@ -37,7 +37,9 @@ class HostTensor:
 
     def count_change(self) -> None:
         """Counts a change in place, as an operator does, so that autograd notices if it had saved the tensor."""
-        self.tensor.unsqueeze(0).narrow(0, 0, 0).zero_()
+        # A tensor may have all the dimensions that there can be.
+        rows = self.tensor if self.tensor.ndim else self.tensor.unsqueeze(0)
+        rows.narrow(0, 0, 0).zero_()
 
     def contiguous(self) -> Tensor:
         """The tensor itself, or a copy of it, in row-major order."""

@@ -17,7 +17,7 @@ from ._errors import DistError, DistTimeoutError
 if TYPE_CHECKING:
     from ._store import Store
 
-__all__ = ["FutureWork", "ProcessGroup", "ProcessGroupFactory", "ReduceOp", "Work", "seconds"]
+__all__ = ["FutureWork", "ProcessGroup", "ProcessGroupFactory", "ReceiveWork", "ReduceOp", "Work", "seconds"]
 
 
 class ReduceOp(Enum):
@@ -54,10 +54,19 @@ class Work(ABC):
         return self.is_completed() and self.exception() is None
 
 
+class ReceiveWork(Protocol):
+    """A Work that knows, once it is done, which rank of the group the tensor is from."""
+
+    source: int
+
+    def wait(self, timeout: float | timedelta | None = None) -> bool: ...
+
+
 class FutureWork(Work):
     """Work that another thread finishes."""
 
     def __init__(self, what: str) -> None:
+        self.source = -1
         self._what = what
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -94,7 +103,7 @@ class ProcessGroup(ABC):
 
     All methods are called in the same order on every rank of the group, from one thread at a time; the work they return
     runs in that order. ``root`` counts within the group. Tensors may have any strides and any dtype. A backend may do
-    without ``reduce``, ``gather``, ``scatter`` and ``all_to_all``.
+    without ``reduce``, ``gather``, ``scatter``, ``all_to_all``, ``send`` and ``receive``.
     """
 
     def __init__(self, ranks: Sequence[int], rank: int, name: str) -> None:
@@ -138,6 +147,14 @@ class ProcessGroup(ABC):
     def all_to_all(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Work:
         """Fills ``outputs[i]`` of rank j with ``inputs[j]`` of rank i."""
         raise self._lacks("all_to_all")
+
+    def send(self, tensor: Tensor, to: int, tag: int) -> Work:
+        """Sends ``tensor`` to one rank, which receives it under the same ``tag``."""
+        raise self._lacks("send")
+
+    def receive(self, tensor: Tensor, source: int | None, tag: int) -> ReceiveWork:
+        """Fills ``tensor`` with what one rank (None: whichever does first) sends under the same ``tag``."""
+        raise self._lacks("recv")
 
     def _lacks(self, what: str) -> DistError:
         return DistError(f"{what}: {type(self).__name__} does not have it; use a group of another backend")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,17 +12,18 @@ from atled.core import ArgumentError, DeviceError, DTypeError, InvalidValueError
 
 from ._arrays import HostTensor, raw_bytes, reducible_numbers
 from ._errors import MismatchError
-from ._group import ProcessGroup, ReduceOp, Work
-from ._mpi_engine import Channel, Engine
+from ._group import FutureWork, ProcessGroup, ReduceOp, Work
+from ._mpi_engine import SIGNATURE_BYTES, Channel, Engine, fixed_size
 
 if TYPE_CHECKING:
-    from mpi4py.MPI import Comm, Op, Request
+    from mpi4py.MPI import Comm, Op, Request, Status
 
     from ._store import Store
 
 __all__ = ["MPIProcessGroup", "create"]
 
 Wait = Callable[["Request"], None]
+_NOTHING = np.empty(0, np.uint8)
 
 
 def create(store: Store, rank: int, world_size: int, timeout: float) -> ProcessGroup:
@@ -176,6 +177,42 @@ class MPIProcessGroup(ProcessGroup):
 
         return self._engine.submit(self._channel, f"all_to_all({dtypes.pop()})", run)
 
+    def send(self, tensor: Tensor, to: int, tag: int) -> Work:
+        array = _host(tensor, "send")
+
+        def steps(comm: Comm, work: FutureWork) -> Generator[Request, Status, None]:
+            flat = array.contiguous()
+            data = raw_bytes(flat) if flat.numel() else _NOTHING
+            header = _header(data, array)
+            # Headers and data have tags of their own, so that a header is never taken for data.
+            first, second = comm.Isend(header, to, 2 * tag), comm.Isend(data, to, 2 * tag + 1)
+            yield first
+            yield second
+
+        return self._engine.transfer(self._channel, f"send({array}, dst={self.ranks[to]}, tag={tag})", steps)
+
+    def receive(self, tensor: Tensor, source: int | None, tag: int) -> FutureWork:
+        array = _host(tensor, "recv", is_output=True)
+        origin = "anybody" if source is None else self.ranks[source]
+
+        def steps(comm: Comm, work: FutureWork) -> Generator[Request, Status, None]:
+            from mpi4py import MPI
+
+            flat = array.contiguous()
+            data = raw_bytes(flat) if flat.numel() else _NOTHING
+            header = np.empty(SIGNATURE_BYTES, np.uint8)
+            status = yield comm.Irecv(header, MPI.ANY_SOURCE if source is None else source, 2 * tag)
+            work.source = status.source
+            matches = bool((header == _header(data, array)).all())
+            size, _, sent = header.tobytes().rstrip(b"\0").decode(errors="replace").partition(" ")
+            # What does not fit must be received all the same, or the next call would get it.
+            yield comm.Irecv(data if matches else np.empty(int(size), np.uint8), work.source, 2 * tag + 1)
+            if not matches:
+                raise MismatchError(f"recv: rank {self.ranks[work.source]} sent {sent}, expected {array}")
+            array.store(flat)
+
+        return self._engine.transfer(self._channel, f"recv({array}, src={origin}, tag={tag})", steps)
+
     def _check_pairs(self, everyone: npt.NDArray[np.int64]) -> None:
         """Raises, on all ranks alike, unless each rank sends as much as the other one expects."""
         sent, expected = everyone[:, 0], everyone[:, 1].T
@@ -227,6 +264,11 @@ def _host(tensor: Tensor, what: str, is_output: bool = False) -> HostTensor:
             raise InvalidValueError(f"{what}: cannot write to a read-only tensor; clone it")
         array.count_change()
     return array
+
+
+def _header(data: npt.NDArray[np.uint8], array: HostTensor) -> npt.NDArray[np.uint8]:
+    """What goes before a message: its size in bytes, and what it is."""
+    return np.frombuffer(fixed_size(f"{data.size} {array}"), np.uint8)
 
 
 def _check_parts(what: str, whole_name: str, whole: HostTensor, part_name: str, part: HostTensor, size: int) -> None:

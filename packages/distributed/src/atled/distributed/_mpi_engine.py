@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +24,16 @@ from ._group import FutureWork
 from ._store import resolve
 
 if TYPE_CHECKING:
-    from mpi4py.MPI import Comm, Request
+    from mpi4py.MPI import Comm, Request, Status
 
     from ._store import Store
 
-__all__ = ["Engine", "Run"]
+__all__ = ["SIGNATURE_BYTES", "Engine", "Run", "Steps", "fixed_size"]
 
 Run = Callable[["Comm", Callable[["Request"], None]], None]
-_SIGNATURE_BYTES = 256
+# Yields each request that it cannot go on without; gets the status of the message.
+Steps = Callable[["Comm", FutureWork], Generator["Request", "Status", None]]
+SIGNATURE_BYTES = 256
 _SPIN_SECONDS = 5e-5
 _MEMORY_MAP = Path("/proc/self/maps")
 
@@ -48,8 +50,10 @@ class Channel:
 
 
 class _Operation:
-    def __init__(self, channel: Channel, signature: str, run: Run | None) -> None:
-        channel.calls += 1
+    def __init__(self, channel: Channel, signature: str, run: Run | None, steps: Steps | None = None) -> None:
+        # Messages between two ranks are no calls that all ranks make.
+        channel.calls += steps is None
+        self.steps = steps
         self.channel = channel
         self.number = channel.calls
         self.signature = signature
@@ -57,7 +61,31 @@ class _Operation:
         self.work = FutureWork(signature)
 
     def __str__(self) -> str:
+        if self.steps is not None:
+            return f"{self.signature} (group {self.channel.name!r})"
         return f"{self.signature} (call {self.number} of group {self.channel.name!r})"
+
+
+class _Transfer:
+    """A message on its way: it advances whenever its request is done, beside everything else."""
+
+    def __init__(self, operation: _Operation, steps: Generator[Request, Status, None]) -> None:
+        self.operation = operation
+        self.deadline = time.monotonic() + operation.channel.timeout
+        self._steps = steps
+        self.request = next(steps)
+
+    def advance(self) -> bool:
+        """Goes on as far as it can; whether it is done."""
+        from mpi4py import MPI
+
+        status = MPI.Status()
+        try:
+            while self.request.Test(status):
+                self.request = self._steps.send(status)
+        except StopIteration:
+            return True
+        return False
 
 
 class Engine:
@@ -72,6 +100,7 @@ class Engine:
         self._calls: dict[str, int] = {}
         self._failure: BaseException | None = None
         self._abandoned: list[Any] = []
+        self._transfers: list[_Transfer] = []
         self.world: Comm | None = None
         store.status = self._status
         started = FutureWork("init_process_group")
@@ -82,11 +111,17 @@ class Engine:
 
     def submit(self, channel: Channel, signature: str, run: Run | None = None) -> FutureWork:
         """Queues an operation; ``run(comm, wait)`` runs on the MPI thread once every rank of the channel is there."""
-        operation = _Operation(channel, signature, run)
+        return self._submit(_Operation(channel, signature, run))
+
+    def transfer(self, channel: Channel, signature: str, steps: Steps) -> FutureWork:
+        """Queues a message to or from one rank; it is begun in order, and then does not hold up what comes after it."""
+        return self._submit(_Operation(channel, signature, None, steps))
+
+    def _submit(self, operation: _Operation) -> FutureWork:
         with self._lock:
             self._unfinished[operation] = None
             self._last = str(operation)
-            self._calls[channel.name] = operation.number
+            self._calls[operation.channel.name] = operation.number
             failure = self._failure
         if failure is not None:
             self._end(operation, failure)
@@ -123,9 +158,52 @@ class Engine:
             started.finish(error)
             return
         started.finish()
-        while (operation := self._queue.get()) is not None:
+        while (operation := self._next()) is not None:
             if self._failure is None:
-                self._run(operation)
+                if operation.steps is None:
+                    self._run(operation)
+                else:
+                    self._begin(operation, operation.steps)
+        for transfer in self._transfers:
+            self._end(transfer.operation, DistError(f"{transfer.operation}: not done when the group was left"))
+
+    def _next(self) -> _Operation | None:
+        """The next operation; messages advance during the wait."""
+        while self._transfers:
+            try:
+                return self._queue.get(timeout=2e-4)
+            except queue.Empty:
+                self._advance()
+        return self._queue.get()
+
+    def _begin(self, operation: _Operation, steps: Steps) -> None:
+        try:
+            self._transfers.append(_Transfer(operation, steps(operation.channel.comm, operation.work)))
+        except BaseException as error:
+            self._end(operation, error)
+            self.abort(error)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Lets every message go on, in the order in which they were begun."""
+        going = []
+        for transfer in self._transfers:
+            operation = transfer.operation
+            try:
+                if self._failure is None and time.monotonic() > transfer.deadline:
+                    self.abort(DistTimeoutError(f"{operation}: not done within {operation.channel.timeout:g} s"))
+                if self._failure is not None:
+                    self._abandoned.append(transfer)
+                elif transfer.advance():
+                    self._end(operation, None)
+                else:
+                    going.append(transfer)
+            except MismatchError as error:
+                self._end(operation, error)
+            except BaseException as error:
+                self._end(operation, error)
+                self.abort(error)
+        self._transfers = going
 
     def _run(self, operation: _Operation) -> None:
         deadline = time.monotonic() + operation.channel.timeout
@@ -149,8 +227,8 @@ class Engine:
     def _meet(self, operation: _Operation, wait: Callable[[Request], None]) -> None:
         """Returns when every rank of the channel is at this operation; raises if one is at another."""
         comm = operation.channel.comm
-        mine = np.frombuffer(_fixed_size(operation.signature), np.uint8)
-        all_ranks = np.empty((comm.size, _SIGNATURE_BYTES), np.uint8)
+        mine = np.frombuffer(fixed_size(operation.signature), np.uint8)
+        all_ranks = np.empty((comm.size, SIGNATURE_BYTES), np.uint8)
         wait(comm.Iallgather(mine, all_ranks))
         if (all_ranks != mine).any():
             calls = [bytes(row).rstrip(b"\0").decode(errors="replace") for row in all_ranks]
@@ -165,6 +243,8 @@ class Engine:
             if self._failure is not None or now > deadline:
                 self._abandoned.append((request, operation))
                 raise self._failure or DistTimeoutError(self._missing(operation))
+            if self._transfers:
+                self._advance()
             waited = now - start
             # The shortest sleep takes 50 µs, and a small operation less than that if every rank is there.
             if waited > _SPIN_SECONDS:
@@ -194,12 +274,13 @@ class Engine:
         operation.work.finish(error)
 
 
-def _fixed_size(signature: str) -> bytes:
+def fixed_size(signature: str) -> bytes:
+    """A signature as the bytes that ranks compare."""
     text = signature.encode()
-    if len(text) > _SIGNATURE_BYTES:
+    if len(text) > SIGNATURE_BYTES:
         digest = hashlib.sha256(text).hexdigest()[:16].encode()
-        text = text[: _SIGNATURE_BYTES - len(digest) - 3] + b"..." + digest
-    return text.ljust(_SIGNATURE_BYTES, b"\0")
+        text = text[: SIGNATURE_BYTES - len(digest) - 3] + b"..." + digest
+    return text.ljust(SIGNATURE_BYTES, b"\0")
 
 
 def _init_mpi(store: Store) -> Comm:
