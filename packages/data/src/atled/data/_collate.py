@@ -40,11 +40,15 @@ def default_collate(batch: Sequence[Any]) -> Any:
 def _collate(batch: list[Any], path: str) -> Any:
     first = batch[0]
     if isinstance(first, at.Tensor):
-        for position, value in enumerate(batch):
-            if not isinstance(value, at.Tensor):
-                raise _mixed("tensors", path, value, position)
-        _check_shapes(batch, path)
-        return at.stack(batch)
+        try:
+            return at.stack(batch)
+        except at.AtledError:
+            # What is wrong is looked for only now, since large batches of small tensors would feel it.
+            for position, value in enumerate(batch):
+                if not isinstance(value, at.Tensor):
+                    raise _mixed("tensors", path, value, position) from None
+            _check_shapes(batch, path)
+            raise
     if isinstance(first, str | bytes):
         return batch
     if is_numpy(first):

@@ -140,7 +140,7 @@ class SubsetRandomSampler(_RandomOrder):
 
     def __iter__(self) -> Iterator[int]:
         order = at.randperm(len(self.indices), generator=self._pass_generator()).tolist()
-        return iter([self.indices[position] for position in order])
+        return map(self.indices.__getitem__, order)
 
     def __len__(self) -> int:
         return len(self.indices)
