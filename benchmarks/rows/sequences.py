@@ -1,4 +1,4 @@
-"""Layers for sequences: attention, a transformer's layer and recurrent layers, in inference and with gradients."""
+"""Layers for sequences: attention, a transformer's, recurrent ones, a model's loss, in inference and with gradients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -86,8 +86,25 @@ def _layers(name: str, made: Callable[[Any], Any], shape: tuple[int, ...], budge
     return _pair(name, {library: call(library) for library in layers}, _made(shape), budgets)
 
 
+def _vocabulary(rows: int, features: int, classes: int) -> list[Row]:
+    """A language model's loss, whose logits neither library holds at once."""
+    drawn = np.random.default_rng(2).integers(0, classes, rows)
+    targets = {"atled": at.asarray(drawn), "torch": torch.from_numpy(drawn)}
+    options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=512)  # faster than what it chooses itself
+    losses = {
+        "atled": nn.LinearCrossEntropyLoss(features, classes),
+        "torch": torch.nn.LinearCrossEntropyLoss(features, classes, options=options),
+    }
+
+    def call(library: str) -> Callable[..., Any]:
+        return lambda x: losses[library](x, targets[library])
+
+    name = f"linear_cross_entropy of {rows} × {features}, {classes} classes"
+    return _pair(name, {library: call(library) for library in losses}, _made((rows, features)), (1.2, 1.2))
+
+
 def rows() -> list[Row]:
-    """Attention, layers of transformers, recurrent layers and normalised groups."""
+    """Attention, layers of transformers, recurrent layers, normalised groups and a loss of many classes."""
     made = [row for settings in _ATTENTION for row in _attention(*settings)]
     made += _layers(
         "TransformerEncoderLayer(256, 8, 1024) of 8 × 128 × 256",
@@ -104,4 +121,4 @@ def rows() -> list[Row]:
                 budgets,
             )
     made += _layers("GroupNorm(8, 64) of 16 × 64 × 32 × 32", lambda n: n.GroupNorm(8, 64), (16, 64, 32, 32), (1.5, 1.2))
-    return made
+    return [*made, *_vocabulary(1024, 256, 16384)]

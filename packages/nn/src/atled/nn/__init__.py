@@ -72,6 +72,7 @@ from .modules._lazy import (
     LazyLinear,
 )
 from .modules._linear import Bilinear, Identity, Linear
+from .modules._linear_cross_entropy import LinearCrossEntropyLoss
 from .modules._loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -150,6 +151,7 @@ from .modules._transformer import (
 if TYPE_CHECKING:
     from . import parallel
     from ._summary import Summary, summary
+    from .functional._linear_cross_entropy_options import LinearCrossEntropyOptions
     from .parallel import DataParallel
 
 __version__ = "0.1.0"
@@ -244,6 +246,8 @@ __all__ = [
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
@@ -326,7 +330,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "parallel":
         return importlib.import_module("atled.nn.parallel")
-    home = {"Summary": "_summary", "summary": "_summary", "DataParallel": "parallel"}.get(name)
+    home = {
+        "DataParallel": "parallel",
+        "LinearCrossEntropyOptions": "functional._linear_cross_entropy_options",
+        "Summary": "_summary",
+        "summary": "_summary",
+    }.get(name)
     if home is None:
         raise AttributeError(f"module 'atled.nn' has no attribute {name!r}")
     return getattr(importlib.import_module(f"atled.nn.{home}"), name)

@@ -41,6 +41,13 @@ def gradient(tensor: at.Tensor) -> at.Tensor | None:
     return tensor.grad if _autograd_installed() else None
 
 
+def recording(*tensors: at.Tensor | None) -> bool:
+    """Whether what is computed of these tensors is recorded for a gradient."""
+    return (
+        _autograd_installed() and at.is_grad_enabled() and any(t is not None and bool(t.requires_grad) for t in tensors)
+    )
+
+
 def constant(tensor: at.Tensor) -> at.Tensor:
     """The tensor as one that nothing depends on, for any layer; the tensor itself without atled-autograd."""
     plain: at.Tensor = tensor.detach() if _autograd_installed() else tensor

@@ -66,6 +66,7 @@ from ._layer import (
     pdist,
     rms_norm,
 )
+from ._linear_cross_entropy import linear_cross_entropy
 from ._loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -186,6 +187,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

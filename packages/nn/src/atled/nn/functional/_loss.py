@@ -26,14 +26,15 @@ def old_reduction(op: str, size_average: bool | None, reduce: bool | None, reduc
     return "none" if reduce is not None and not reduce else "mean" if size_average in (None, True) else "sum"
 
 
-def _known(op: str, reduction: str) -> str:
+def known_reduction(op: str, reduction: str) -> str:
+    """The reduction; InvalidValueError for another word."""
     if reduction not in ("none", "mean", "sum"):
         raise at.InvalidValueError(f"{op}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
     return reduction
 
 
 def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
-    return reduced(loss, _known(op, reduction))
+    return reduced(loss, known_reduction(op, reduction))
 
 
 def _paired(
@@ -46,7 +47,7 @@ def _paired(
     bound: float = 1.0,
 ) -> Tensor:
     if weight is None:
-        return paired(kind, input, target, _known(op, reduction), bound)
+        return paired(kind, input, target, known_reduction(op, reduction), bound)
     return _reduce(op, paired(kind, input, target, "none", bound) * weight, reduction)
 
 
@@ -90,7 +91,7 @@ def cross_entropy(
     1.3863
     """
     reduction = old_reduction("cross_entropy", size_average, reduce, reduction)
-    log_probabilities = at.log_softmax(input, 1 if input.ndim > 1 else 0)
+    log_probabilities = at.log_softmax(input, _class_dim(input))
     if not target.is_floating_point():
         return _several.nll_loss(log_probabilities, target, weight, reduction, ignore_index, label_smoothing)[0]
     return _soft_cross_entropy(log_probabilities, target, weight, reduction, label_smoothing)
@@ -104,15 +105,26 @@ def _soft_cross_entropy(
             f"cross_entropy: expected probabilities of the input's shape {tuple(log_probabilities.shape)}, "
             f"got {tuple(target.shape)}"
         )
-    dim = 1 if target.ndim > 1 else 0
-    if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / target.shape[dim]
-    if weight is not None:
-        target = target * weight.reshape(-1, *[1] * max(target.ndim - 2, 0))
-    loss = -(log_probabilities * target).sum(dim)
+    loss = soft_losses(log_probabilities, soft_target(target, weight, label_smoothing))
     if reduction == "mean":
         return loss.sum() / max(loss.numel(), 1)
     return _reduce("cross_entropy", loss, reduction)
+
+
+def soft_target(target: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
+    """Probabilities as the loss counts them: smoothed, and times the weights of the classes."""
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / target.shape[_class_dim(target)]
+    return target if weight is None else target * weight.reshape(-1, *[1] * max(target.ndim - 2, 0))
+
+
+def soft_losses(log_probabilities: Tensor, target: Tensor) -> Tensor:
+    """The cross-entropy of each sample with a `soft_target`."""
+    return -(log_probabilities * target).sum(_class_dim(target))
+
+
+def _class_dim(t: Tensor) -> int:
+    return 1 if t.ndim > 1 else 0
 
 
 def mse_loss(
