@@ -30,3 +30,10 @@ def test_backward_names_the_missing_wheel() -> None:
     loss = nn.CrossEntropyLoss()(nn.Linear(3, 2)(at.ones(1, 3)), at.tensor([1]))
     with pytest.raises(AttributeError, match="pip install atled-autograd"):
         loss.backward()
+
+
+def test_a_process_group_names_the_missing_wheel() -> None:
+    x = at.randn(4, 3)
+    assert at.equal(nn.SyncBatchNorm(3)(x), nn.BatchNorm1d(3)(x))
+    with pytest.raises(AttributeError, match="pip install atled-distributed"):
+        nn.SyncBatchNorm(3, process_group="some")(x)

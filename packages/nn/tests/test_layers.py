@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from typing import Any
@@ -103,6 +104,27 @@ def test_batch_norm_can_average_over_all_batches() -> None:
     for batch in batches:
         layer(at.from_numpy(batch))
     np.testing.assert_allclose(layer.running_mean.numpy(), np.mean([b.mean(0) for b in batches], 0), rtol=1e-10)
+
+
+def test_a_synchronised_batch_norm_alone_is_batch_norm() -> None:
+    model = nn.Sequential(
+        nn.Linear(3, 2), nn.BatchNorm1d(2, momentum=0.3), nn.Sequential(nn.BatchNorm1d(2, affine=False))
+    )
+    model[2].eval()
+    parameters, x = list(model.parameters()), at.randn(8, 3)
+    twin = copy.deepcopy(model)
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert converted is model
+    assert [type(module).__name__ for module in (model[1], model[2][0])] == ["SyncBatchNorm"] * 2
+    assert all(one is other for one, other in zip(model.parameters(), parameters, strict=True))
+    assert (model[1].momentum, model[1].training, model[2][0].training) == (0.3, True, False)
+    assert at.equal(model(x), twin(x))
+    assert all(at.equal(one, other) for one, other in zip(model.buffers(), twin.buffers(), strict=True))
+    assert at.equal(model.eval()(x), twin.eval()(x))
+    with pytest.raises(at.ShapeError, match="input .N, C, ...."):
+        nn.SyncBatchNorm(3)(at.ones(3))
+    with pytest.raises(at.OperationError, match="LazyBatchNorm1d"):
+        nn.SyncBatchNorm.convert_sync_batchnorm(nn.LazyBatchNorm1d())
 
 
 def test_layer_norm_and_rms_norm() -> None:

@@ -140,6 +140,7 @@ from .modules._shape import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from .modules._sync_batch_norm import SyncBatchNorm
 from .modules._transformer import (
     Transformer,
     TransformerDecoder,
@@ -299,6 +300,7 @@ __all__ = [
     "Softsign",
     "StateDictError",
     "Summary",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

@@ -63,9 +63,7 @@ class _BatchNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The normalised input, of the same shape."""
-        if input.ndim not in self._ndims:
-            wanted = " or ".join(f"{n}-d" for n in self._ndims)
-            raise at.ShapeError(f"{type(self).__name__}: expected {wanted} input, got {tuple(input.shape)}")
+        self._check(input)
         momentum = self.momentum
         tracking = self.training and self.num_batches_tracked is not None
         if tracking:
@@ -76,7 +74,17 @@ class _BatchNorm(Module):
         # Without running statistics the batch's are used in evaluation too.
         training = self.training or self.running_mean is None
         mean, var = (self.running_mean, self.running_var) if tracking or not training else (None, None)
-        return F.batch_norm(input, mean, var, self.weight, self.bias, training, momentum or 0.0, self.eps)
+        return self._normalize(input, mean, var, training, momentum or 0.0)
+
+    def _check(self, input: Tensor) -> None:
+        if input.ndim not in self._ndims:
+            wanted = " or ".join(f"{n}-d" for n in self._ndims)
+            raise at.ShapeError(f"{type(self).__name__}: expected {wanted} input, got {tuple(input.shape)}")
+
+    def _normalize(
+        self, input: Tensor, mean: Tensor | None, var: Tensor | None, training: bool, momentum: float
+    ) -> Tensor:
+        return F.batch_norm(input, mean, var, self.weight, self.bias, training, momentum, self.eps)
 
     def extra_repr(self) -> str:
         """The size and the settings."""
