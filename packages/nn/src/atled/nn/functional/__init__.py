@@ -119,8 +119,11 @@ from ._pooling import (
     max_unpool3d,
 )
 from ._resampling import affine_grid, grid_sample, interpolate
+from ._scaled_mm import ScalingType, SwizzleType, scaled_mm
 
 __all__ = [
+    "ScalingType",
+    "SwizzleType",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -227,6 +230,7 @@ __all__ = [
     "rrelu",
     "rrelu_",
     "scaled_dot_product_attention",
+    "scaled_mm",
     "selu",
     "selu_",
     "sigmoid",
