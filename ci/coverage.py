@@ -26,7 +26,7 @@ _PLACES = {
     "checkpoint": ("{}.checkpoint", "{}"),
     "utils.data": ("{}",),
     "multiprocessing": ("atled.core.multiprocessing",),
-    "amp": ("atled.autograd.amp", "atled.autograd"),
+    "amp": ("atled.core.amp", "atled.autograd"),
 }
 
 
