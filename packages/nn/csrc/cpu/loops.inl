@@ -246,6 +246,70 @@ ATLED_TARGET static void column_combine(const T* g, const T* x, T* y, const doub
 
 // ---- pooling ----
 
+// y[i] = x[i * stride] in another dtype
+template <class T, class A, int64_t kStride>
+ATLED_TARGET static void assign_as(const T* x, int64_t stride, A* y, int64_t n) {
+  const int64_t s = kStride > 0 ? kStride : stride;
+  if constexpr (std::is_same_v<A, BFloat16>) {  // in integers, which are vector code
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const uint32_t bits = float_to_bits(x[i * s]), nan = 0x7fc0u | ((bits >> 16) & 0x8000u);
+      const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+      y[i].bits = static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+    }
+    return;
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<A>(x[i * s]);
+}
+
+// The largest of y[i] and x[i * stride]; NaN wins over everything.
+template <class T, class A, int64_t kStride>
+ATLED_TARGET static void max_values(const T* x, int64_t stride, A* y, int64_t n) {
+  const int64_t s = kStride > 0 ? kStride : stride;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const A v = static_cast<A>(x[i * s]), t = y[i];
+    y[i] = ((v > t) | (v != v)) ? v : t;
+  }
+}
+
+// The largest of n elements, `stride` apart; NaN wins over everything.
+template <class A, int64_t kStride>
+ATLED_TARGET static A max_of(const A* x, int64_t stride, int64_t n) {
+  constexpr int64_t kLanes = 32;
+  const int64_t s = kStride > 0 ? kStride : stride;
+  A lanes[kLanes];
+  for (A& lane : lanes) lane = -std::numeric_limits<A>::infinity();
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) max_values<A, A, kStride>(x + i * s, s, lanes, kLanes);
+  max_values<A, A, kStride>(x + i * s, s, lanes, n - i);
+  for (int64_t left = kLanes / 2; left > 0; left /= 2) max_values<A, A, 1>(lanes + left, 1, lanes, left);
+  return lanes[0];
+}
+
+// Which of n elements, `stride` apart, is their maximum `top`: in the order of rows, then columns, the first, or of
+// NaNs the last.
+template <class A, int64_t kStride>
+ATLED_TARGET static int64_t max_place(const A* x, const int32_t* row, int64_t stride, A top, int64_t n) {
+  constexpr int64_t kLanes = 32;
+  const int64_t s = kStride > 0 ? kStride : stride;
+  const bool nan = top != top;
+  int64_t best = -1;
+  for (int64_t from = 0; from < n; from += kLanes) {
+    const int64_t end = n - from < kLanes ? n : from + kLanes;
+    int32_t found = 0;
+#pragma omp simd reduction(| : found)
+    for (int64_t i = from; i < end; ++i) found |= (x[i * s] == top) | (x[i * s] != x[i * s]);
+    if (!found) continue;
+    for (int64_t i = from; i < end; ++i) {
+      if (nan ? x[i * s] == x[i * s] : x[i * s] != top) continue;
+      if (best < 0 || (nan ? row[i * s] >= row[best * s] : row[i * s] < row[best * s])) best = i;
+    }
+  }
+  return best;
+}
+
 // Where row r beats what its column has so far (NaN beats everything), it takes the place.
 template <class T, class A>
 ATLED_TARGET static void max_rows(const T* x, A* best, int32_t* row, int32_t r, int64_t n) {

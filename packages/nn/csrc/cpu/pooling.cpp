@@ -55,40 +55,85 @@ struct Lines {
                    : ATLED_PICK(name<__VA_ARGS__, 0>))
 
 // First down the columns, row by row, then along: the first of equal elements wins, and the last NaN.
-template <class T>
+template <class T, bool kPlaces>
 void max_forward_as(atled_frame* f) {
   using A = Wide<T>;
   const Tensor input = contiguous(arg_tensor(f, 0));
   const Pooling s = pooling(shape_of(input), f, 1, true);
   const T* x = data<T>(input);
   T* y = data<T>(out_tensor(f, 0));
-  int64_t* indices = data<int64_t>(out_tensor(f, 1));
+  int64_t* indices = kPlaces ? data<int64_t>(out_tensor(f, 1)) : nullptr;
   if (numel(out_tensor(f, 0)) == 0) return;
+  // Few wide windows are looked through one by one, many narrow ones side by side.
+  const bool wide = s.kernel.w > s.ow;
+  const Lines lines =
+      wide ? Lines(1, 1, 0, 1, s.w, s.ow) : Lines(s.kernel.w, s.stride.w, s.padding.w, s.dilation.w, s.w, s.ow);
+  const auto fill_row = ATLED_PICK(assign_as<T, A, 1>);
   const auto max_rows = ATLED_PICK(max_rows<T, A>);
-  const Lines lines(s.kernel.w, s.stride.w, s.padding.w, s.dilation.w, s.w, s.ow);
+  const auto max_row_values = ATLED_PICK(max_values<T, A, 1>);
   const auto max_columns = ATLED_PICK_STRIDE(lines.stride, max_columns, A);
+  const auto max_column_values = ATLED_PICK_STRIDE(lines.stride, max_values, A, A);
+  const auto max_of = ATLED_PICK_STRIDE(s.dilation.w, max_of, A);
+  const auto max_place = ATLED_PICK_STRIDE(s.dilation.w, max_place, A);
   const auto write = ATLED_PICK(max_write<T, A>);
+  const auto fill_columns = ATLED_PICK_STRIDE(lines.stride, assign_as, A, A);
+  const auto write_values = ATLED_PICK(assign_as<A, T, 1>);
   const int64_t block = lines.block(s.oh);
   parallel_for(s.planes, row_grain(s.h * s.w), [&](int64_t begin, int64_t end) {
     const size_t length = lines.length(block), outputs = static_cast<size_t>(block * lines.outputs);
     // Around the elements are numbers that lose against each of them.
     std::vector<A> best(length, -std::numeric_limits<A>::infinity()), top(outputs);
-    std::vector<int32_t> row(length, std::numeric_limits<int32_t>::max()), top_row(outputs), top_step(outputs);
+    std::vector<int32_t> row, top_row, top_step;
+    if (kPlaces) {
+      row.assign(length, std::numeric_limits<int32_t>::max());
+      top_row.resize(outputs), top_step.resize(outputs);
+    }
     for (int64_t out = begin * s.oh; out < end * s.oh;) {
       const int64_t rows_here = std::min(block, s.oh - out % s.oh), n = rows_here * lines.outputs;
       const T* plane = x + out / s.oh * s.h * s.w;
       for (int64_t r = 0; r < rows_here; ++r) {
         const int64_t above = (out % s.oh + r) * s.stride.h - s.padding.h;
         const Steps rows = steps(above, s.kernel.h, s.dilation.h, s.h);
-        A* best_here = best.data() + r * lines.pitch() + lines.padding;
-        int32_t* row_here = row.data() + r * lines.pitch() + lines.padding;
-        const int64_t first = above + rows.first * s.dilation.h;
-        for (int64_t i = 0; i < s.w; ++i) best_here[i] = static_cast<A>(plane[first * s.w + i]);
-        std::fill_n(row_here, s.w, static_cast<int32_t>(first));
+        const int64_t at = r * lines.pitch() + lines.padding, first = above + rows.first * s.dilation.h;
+        fill_row(plane + first * s.w, 1, best.data() + at, s.w);
+        if (kPlaces) std::fill_n(row.begin() + at, s.w, static_cast<int32_t>(first));
         for (int64_t kh = rows.first + 1; kh < rows.last; ++kh) {
           const int64_t h = above + kh * s.dilation.h;
-          max_rows(plane + h * s.w, best_here, row_here, static_cast<int32_t>(h), s.w);
+          if (kPlaces)
+            max_rows(plane + h * s.w, best.data() + at, row.data() + at, static_cast<int32_t>(h), s.w);
+          else
+            max_row_values(plane + h * s.w, 1, best.data() + at, s.w);
         }
+      }
+      if (wide) {
+        for (int64_t r = 0; r < rows_here; ++r, ++out) {
+          for (int64_t i = 0; i < s.ow; ++i) {
+            const int64_t start = i * s.stride.w - s.padding.w;
+            const Steps columns = steps(start, s.kernel.w, s.dilation.w, s.w);
+            const int64_t first = start + columns.first * s.dilation.w, at = r * lines.pitch() + first,
+                          count = columns.last - columns.first;
+            const A value = max_of(best.data() + at, s.dilation.w, count);
+            y[out * s.ow + i] = static_cast<T>(value);
+            if (!kPlaces) continue;
+            const int64_t k = max_place(best.data() + at, row.data() + at, s.dilation.w, value, count) * s.dilation.w;
+            indices[out * s.ow + i] = row[static_cast<size_t>(at + k)] * s.w + first + k;
+          }
+        }
+        continue;
+      }
+      if constexpr (!kPlaces) {
+        // Long rows of the output's own dtype need no room between.
+        A* values = top.data();
+        if constexpr (std::is_same_v<T, A>)
+          if (block == 1) values = y + out * s.ow;
+        const int64_t count = block == 1 ? s.ow : n;
+        fill_columns(best.data(), lines.stride, values, count);
+        for (int64_t k = 1; k < lines.steps; ++k)
+          max_column_values(best.data() + k * lines.dilation, lines.stride, values, count);
+        for (int64_t r = 0; r < rows_here; ++r, ++out)
+          if (static_cast<void*>(values) != y + out * s.ow)
+            write_values(values + r * lines.outputs, 1, y + out * s.ow, s.ow);
+        continue;
       }
       std::fill_n(top.begin(), n, -std::numeric_limits<A>::infinity());
       std::fill_n(top_row.begin(), n, std::numeric_limits<int32_t>::max());
@@ -312,8 +357,9 @@ void average_backward(const Windows& s, const atled_tensor* grad, atled_tensor* 
   });
 }
 
+template <bool kPlaces>
 void max_forward(atled_frame* f) {
-  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { max_forward_as<typename decltype(tag)::type>(f); });
+  visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { max_forward_as<typename decltype(tag)::type, kPlaces>(f); });
 }
 void max_backward(atled_frame* f) {
   visit_float(arg_tensor(f, 0)->dtype, [&](auto tag) { max_backward_as<typename decltype(tag)::type>(f); });
@@ -349,7 +395,8 @@ void adaptive_gradient(atled_frame* f) {
 
 void add_pooling() {
   constexpr int kCpu = ATLED_DEVICE_CPU;
-  add_kernel("nn::max_pool2d_with_indices", kCpu, kernel<max_forward>);
+  add_kernel("nn::max_pool2d", kCpu, kernel<max_forward<false>>);
+  add_kernel("nn::max_pool2d_with_indices", kCpu, kernel<max_forward<true>>);
   add_kernel("nn::max_pool2d_backward", kCpu, kernel<max_backward>);
   add_kernel("nn::avg_pool2d", kCpu, kernel<average_forward>);
   add_kernel("nn::avg_pool2d_backward", kCpu, kernel<average_gradient>);

@@ -28,14 +28,28 @@ void expect_elements(int64_t size, int64_t outputs, int64_t kernel, int64_t stri
   }
 }
 
-void max_rule(const atled_frame* f, atled_spec* outs) {
+void max_values_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor* input = arg_tensor(f, 0);
   expect_float(input, "input");
   const Pooling s = pooling(shape_of(input), f, 1, true);
   expect_elements(s.h, s.oh, s.kernel.h, s.stride.h, s.padding.h, s.dilation.h);
   expect_elements(s.w, s.ow, s.kernel.w, s.stride.w, s.padding.w, s.dilation.w);
   pooled(outs[0], input->dtype, shape_of(input), s.oh, s.ow);
-  pooled(outs[1], ATLED_INT64, shape_of(input), s.oh, s.ow);
+}
+
+void max_rule(const atled_frame* f, atled_spec* outs) {
+  max_values_rule(f, outs);
+  set_spec(outs[1], ATLED_INT64, outs[0].ndim, outs[0].shape);
+}
+
+// For devices that have no kernel which leaves out the places.
+void max_values(atled_frame* f) {
+  static const Op with_indices{"nn::max_pool2d_with_indices"};
+  atled_tensor* out = out_tensor(f);
+  const Tensor indices = Tensor::empty(ATLED_INT64, out->dl.ndim, out->dl.shape, out->dl.device);
+  atled_value outs[] = {value(out), value(indices)};
+  with_indices.run(ATLED_CALL_OUT, outs, {f->args[0], f->args[1], f->args[2], f->args[3], f->args[4], f->args[5]});
+  for (const atled_value& result : outs) api.release(result.u.tensor);
 }
 
 void max_backward_rule(const atled_frame* f, atled_spec* outs) {
@@ -111,6 +125,10 @@ void adaptive_backward_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_pooling() {
   define(
+      {"nn::max_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] dilation=1, "
+       "bool ceil_mode=False) -> Tensor",
+       "The largest element of each window; NaN wins over everything.", shape<max_values_rule>, ATLED_OP_FUNCTION});
+  define(
       {"nn::max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] "
        "dilation=1, "
        "bool ceil_mode=False) -> (Tensor output, Tensor indices)",
@@ -137,6 +155,7 @@ void define_pooling() {
        shape<adaptive_rule>, ATLED_OP_FUNCTION});
   define({"nn::adaptive_avg_pool2d_backward(Tensor grad, int[] input_shape) -> Tensor",
           "The gradient of adaptive_avg_pool2d.", shape<adaptive_backward_rule>, ATLED_OP_FUNCTION});
+  add_kernel("nn::max_pool2d", ATLED_DEVICE_ANY, kernel<max_values>);
 }
 
 }  // namespace atled::nn

@@ -147,6 +147,18 @@ def _pooling(rule: Any) -> None:
         ),
     )
     rule(
+        "max_pool2d",
+        input=lambda g, input, kernel_size, stride, padding, dilation, ceil_mode: _one.max_pool2d_backward(
+            g,
+            _several.max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)[1],
+            input.shape,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+        ),
+    )
+    rule(
         "max_pool2d_backward",
         grad=lambda g, indices: at.gather(g.flatten(-2), -1, indices.flatten(-2)).reshape(indices.shape),
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._parameter import constant, requires_grad
 from .._precision import narrow, wide
 from .._sizes import Size, sizes
 
@@ -26,8 +28,17 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """The largest element of each window of the last two dimensions; with its position in the plane, if asked."""
+    if not return_indices:
+        return _maxima(input, kernel_size, stride or None, padding, dilation, ceil_mode)
     output, indices = _several.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
-    return (output, indices) if return_indices else output
+    return output, indices
+
+
+def _maxima(input: Tensor, *settings: Any) -> Tensor:
+    """Without the positions, unless gradients will ask for them."""
+    if requires_grad(input):
+        return _several.max_pool2d_with_indices(input, *settings)[0]
+    return _one.max_pool2d(input, *settings)
 
 
 def max_pool1d(
@@ -43,10 +54,11 @@ def max_pool1d(
     (window,) = sizes(kernel_size, 1, "max_pool1d: kernel_size")
     (step,) = sizes(stride or kernel_size, 1, "max_pool1d: stride")
     (around,), (spread,) = sizes(padding, 1, "max_pool1d: padding"), sizes(dilation, 1, "max_pool1d: dilation")
-    output, indices = _several.max_pool2d_with_indices(
-        input.unsqueeze(-2), (1, window), (1, step), (0, around), (1, spread), ceil_mode
-    )
-    return (output.squeeze(-2), indices.squeeze(-2)) if return_indices else output.squeeze(-2)
+    settings = ((1, window), (1, step), (0, around), (1, spread), ceil_mode)
+    if not return_indices:
+        return _maxima(input.unsqueeze(-2), *settings).squeeze(-2)
+    output, indices = _several.max_pool2d_with_indices(input.unsqueeze(-2), *settings)
+    return output.squeeze(-2), indices.squeeze(-2)
 
 
 def avg_pool2d(
@@ -116,14 +128,16 @@ def max_pool3d(
     window = sizes(kernel_size, 3, "max_pool3d: kernel_size")
     step = window if stride is None else sizes(stride, 3, "max_pool3d: stride")
     around, spread = sizes(padding, 3, "max_pool3d: padding"), sizes(dilation, 3, "max_pool3d: dilation")
-    planes, in_plane = _several.max_pool2d_with_indices(input, window[1:], step[1:], around[1:], spread[1:], ceil_mode)
-    rows, columns = planes.shape[-2:]
-    output, places = _several.max_pool2d_with_indices(
-        planes.flatten(-2), (window[0], 1), (step[0], 1), (around[0], 0), (spread[0], 1), ceil_mode
-    )
-    shape = (*output.shape[:-1], rows, columns)
+    within = (window[1:], step[1:], around[1:], spread[1:], ceil_mode)
+    across = ((window[0], 1), (step[0], 1), (around[0], 0), (spread[0], 1), ceil_mode)
     if not return_indices:
-        return output.reshape(shape)
+        planes = _maxima(input, *within)
+        output = _maxima(planes.flatten(-2), *across)
+        return output.reshape(*output.shape[:-1], *planes.shape[-2:])
+    planes, in_plane = _several.max_pool2d_with_indices(input, *within)
+    rows, columns = planes.shape[-2:]
+    output, places = _several.max_pool2d_with_indices(planes.flatten(-2), *across)
+    shape = (*output.shape[:-1], rows, columns)
     depth = at.floor_divide(places, rows * columns).reshape(shape)
     chosen = at.gather(in_plane.flatten(-3), -1, places.flatten(-2)).reshape(shape)
     return output.reshape(shape), depth * math.prod(input.shape[-2:]) + chosen
@@ -236,8 +250,10 @@ def adaptive_max_pool1d(
     >>> adaptive_max_pool1d(at.tensor([[1.0, 5, 2, 3]]), 2).tolist()
     [[5.0, 3.0]]
     """
-    both = adaptive_max_pool1d_with_indices(input, output_size)
-    return both if return_indices else both[0]
+    if return_indices or requires_grad(input):
+        both = adaptive_max_pool1d_with_indices(input, output_size)
+        return both if return_indices else both[0]
+    return _adaptive_values("adaptive_max_pool1d", *_as_row(input, output_size), 2).squeeze(-2)
 
 
 def adaptive_max_pool2d(
@@ -251,8 +267,11 @@ def adaptive_max_pool2d(
     >>> adaptive_max_pool2d(at.arange(6.0).reshape(1, 2, 3), (1, 2)).tolist()
     [[[4.0, 5.0]]]
     """
-    both = adaptive_max_pool2d_with_indices(input, output_size)
-    return both if return_indices else both[0]
+    if return_indices or requires_grad(input):
+        both = adaptive_max_pool2d_with_indices(input, output_size)
+        return both if return_indices else both[0]
+    _expect_planes(input)
+    return _adaptive_values("adaptive_max_pool2d", input, output_size, 2)
 
 
 def adaptive_max_pool3d(
@@ -263,18 +282,18 @@ def adaptive_max_pool3d(
     >>> adaptive_max_pool3d(at.arange(8.0).reshape(1, 2, 2, 2), 1).item()
     7.0
     """
-    both = adaptive_max_pool3d_with_indices(input, output_size)
-    return both if return_indices else both[0]
+    if return_indices or requires_grad(input):
+        both = adaptive_max_pool3d_with_indices(input, output_size)
+        return both if return_indices else both[0]
+    _expect_volumes("adaptive_max_pool3d", input)
+    return _adaptive_values("adaptive_max_pool3d", input, output_size, 3)
 
 
 def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: Size, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """`adaptive_max_pool1d` and the positions, whatever ``return_indices`` is."""
-    length = sizes(output_size, 1, "adaptive_max_pool1d: output_size")
-    if input.ndim not in (2, 3):
-        raise at.ShapeError(f"adaptive_max_pool1d: expected input (N, C, L) or (C, L), got {tuple(input.shape)}")
-    output, places = _adaptive_max("adaptive_max_pool1d", input.unsqueeze(-2), (1, *length), 2)
+    output, places = _adaptive_max("adaptive_max_pool1d", *_as_row(input, output_size), 2)
     return output.squeeze(-2), places.squeeze(-2)
 
 
@@ -282,8 +301,7 @@ def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size: _OutputSize, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """`adaptive_max_pool2d` and the positions, whatever ``return_indices`` is."""
-    if input.ndim not in (3, 4):
-        raise at.ShapeError(f"adaptive_max_pool2d: expected input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+    _expect_planes(input)
     return _adaptive_max("adaptive_max_pool2d", input, output_size, 2)
 
 
@@ -295,8 +313,24 @@ def adaptive_max_pool3d_with_indices(
     return _adaptive_max("adaptive_max_pool3d", input, output_size, 3)
 
 
-def _adaptive_max(op: str, input: Tensor, output_size: _OutputSize, n: int) -> tuple[Tensor, Tensor]:
-    """Of windows made equally long and laid one after another: a short one has its last element more than once."""
+def _as_row(input: Tensor, output_size: Size) -> tuple[Tensor, tuple[int, int]]:
+    """Lines as planes of one row."""
+    (length,) = sizes(output_size, 1, "adaptive_max_pool1d: output_size")
+    if input.ndim not in (2, 3):
+        raise at.ShapeError(f"adaptive_max_pool1d: expected input (N, C, L) or (C, L), got {tuple(input.shape)}")
+    return input.unsqueeze(-2), (1, length)
+
+
+def _expect_planes(input: Tensor) -> None:
+    if input.ndim not in (3, 4):
+        raise at.ShapeError(f"adaptive_max_pool2d: expected input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+
+
+def _laid(op: str, input: Tensor, output_size: _OutputSize, n: int) -> tuple[Tensor, list[int], list[Tensor | None]]:
+    """Windows made equally long, one after another: a short one has its last element more than once.
+
+    With their size, and for each dimension where its elements were, None where nothing moved.
+    """
     out, shape = _output_sizes(op, input, output_size, n), input.shape[-n:]
     laid = input
     window: list[int] = []
@@ -314,17 +348,31 @@ def _adaptive_max(op: str, input: Tensor, output_size: _OutputSize, n: int) -> t
         index = at.minimum(starts + at.arange(window[-1], device=input.device), last).flatten()
         moved.append(index)
         laid = at.index_select(laid, input.ndim - n + i, index)
+    return laid, window, moved
+
+
+def _adaptive_values(op: str, input: Tensor, output_size: _OutputSize, n: int) -> Tensor:
+    laid, window, _ = _laid(op, input, output_size, n)
+    output = (max_pool2d if n == 2 else max_pool3d)(laid, window)
+    assert isinstance(output, Tensor)
+    return output
+
+
+def _adaptive_max(op: str, input: Tensor, output_size: _OutputSize, n: int) -> tuple[Tensor, Tensor]:
+    laid, window, moved = _laid(op, constant(input), output_size, n)
+    shape = input.shape[-n:]
     pool = max_pool2d_with_indices if n == 2 else max_pool3d_with_indices
-    output, places = pool(laid, window)
     if all(index is None for index in moved):
-        return output, places
+        return pool(input, window)
+    _, places = pool(laid, window)
     total, stride = at.zeros_like(places), 1
     for size, old, source in zip(reversed(laid.shape[-n:]), reversed(shape), reversed(moved), strict=True):
         here = at.remainder(places, size)
         places = at.floor_divide(places, size)
         total = total + (here if source is None else source[here]) * stride
         stride *= old
-    return output, total
+    # Gradients go to these elements alone, not through all that was laid.
+    return at.gather(input.flatten(-n), -1, total.flatten(-n)).reshape(total.shape), total
 
 
 def max_unpool1d(

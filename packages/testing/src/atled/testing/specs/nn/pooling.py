@@ -27,11 +27,14 @@ def max_pool(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw.distinct(1, 1, 3, 20), (1, 8), 2, (0, 1), (1, 3))  # a window's first step is outside
     yield Sample(draw.distinct(1, 1, 4, 5), 5, 3, 0, 1, True)  # the only window reaches past the end
     yield Sample(draw.distinct(1, 2, 4, 70), 3, 2, 1)  # longer than a vector
+    yield Sample(draw.distinct(1, 2, 3, 140), (2, 50), (1, 40), (0, 7), (1, 2), True)  # windows wider than the output
     if not draw.smooth:
         yield Sample(np.round(draw(2, 2, 9, 9)), 3, 2, 1)  # ties
         x = draw(1, 2, 6, 6)
         x[0, 0, 1, 1] = x[0, 0, 2, 1] = np.nan
         yield Sample(x, 3, 1, 1)
+        yield Sample(x, (3, 5), 1, (1, 2), 1)
+        yield Sample(np.round(draw(2, 3, 90)), (2, 40), (1, 25))
         yield Sample(draw(0, 2, 4, 4), 2)
 
 
@@ -105,6 +108,14 @@ ERRORS = (
 SUMS = {"float16": 2, "bfloat16": 2, "default": 8}
 
 SPECS = [
+    OpSpec(
+        name="nn::max_pool2d",
+        reference=lambda *args: reference.max_pool2d(*args)[0],
+        samples=max_pool,
+        dtypes=FLOATS,
+        ulps=0,
+        errors=(*ERRORS, ErrorCase(at.InvalidValueError, "hold an element each", X[..., :1, :1], 2, 1, 1, 2)),
+    ),
     OpSpec(
         name="nn::max_pool2d_with_indices",
         reference=reference.max_pool2d,
