@@ -24,6 +24,17 @@ void activation(atled_frame* frame) {
     run<float, F<float>>(frame, backward);
 }
 
+void prelu(atled_frame* frame) {
+  const int dtype = compute_dtype(arg_tensor(frame, 0)->dtype);
+  const atled_loop loop = dtype == ATLED_FLOAT64 ? ATLED_PICK(prelu_values<double>) : ATLED_PICK(prelu_values<float>);
+  // Weights in half precision are converted once, not in each row that they broadcast to.
+  const Tensor weight = converted(arg_tensor(frame, 1), dtype);
+  atled_value args[] = {frame->args[0], value(weight)};
+  atled_frame wide = *frame;
+  wide.args = args;
+  check(kernel_group->elementwise(&wide, dtype, dtype, loop, nullptr));
+}
+
 template <bool backward>
 void gelu(atled_frame* frame) {
   if (strcmp(frame->args[frame->op->nargs - 1].u.str, "tanh") == 0)
@@ -40,6 +51,8 @@ void add_activation() {
   add_kernel("nn::elu_backward", kCpu, kernel<activation<Elu, true>>);
   add_kernel("nn::gelu", kCpu, kernel<gelu<false>>);
   add_kernel("nn::gelu_backward", kCpu, kernel<gelu<true>>);
+  add_kernel("nn::hardshrink", kCpu, kernel<activation<Hardshrink, false>>);
+  add_kernel("nn::hardshrink_backward", kCpu, kernel<activation<Hardshrink, true>>);
   add_kernel("nn::hardsigmoid", kCpu, kernel<activation<Hardsigmoid, false>>);
   add_kernel("nn::hardsigmoid_backward", kCpu, kernel<activation<Hardsigmoid, true>>);
   add_kernel("nn::hardswish", kCpu, kernel<activation<Hardswish, false>>);
@@ -52,10 +65,13 @@ void add_activation() {
   add_kernel("nn::logsigmoid_backward", kCpu, kernel<activation<Logsigmoid, true>>);
   add_kernel("nn::mish", kCpu, kernel<activation<Mish, false>>);
   add_kernel("nn::mish_backward", kCpu, kernel<activation<Mish, true>>);
+  add_kernel("nn::prelu", kCpu, kernel<prelu>);
   add_kernel("nn::silu", kCpu, kernel<activation<Silu, false>>);
   add_kernel("nn::silu_backward", kCpu, kernel<activation<Silu, true>>);
   add_kernel("nn::softplus", kCpu, kernel<activation<Softplus, false>>);
   add_kernel("nn::softplus_backward", kCpu, kernel<activation<Softplus, true>>);
+  add_kernel("nn::softshrink", kCpu, kernel<activation<Softshrink, false>>);
+  add_kernel("nn::softshrink_backward", kCpu, kernel<activation<Softshrink, true>>);
 }
 
 }  // namespace atled::nn

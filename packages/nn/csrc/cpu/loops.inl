@@ -32,6 +32,28 @@ ATLED_TARGET static void slopes(void* ctx, char* const* data, const int64_t* str
   }
 }
 
+// x where it is positive, else weight * x: a weight for each, or one for all of them.
+template <class T>
+ATLED_TARGET static void prelu_values(void*, char* const* data, const int64_t* strides, int64_t n) {
+  if (strides[0] == sizeof(T) && strides[1] == sizeof(T) && (strides[2] == 0 || strides[2] == sizeof(T))) {
+    T* y = reinterpret_cast<T*>(data[0]);
+    const T *x = reinterpret_cast<const T*>(data[1]), *w = reinterpret_cast<const T*>(data[2]);
+    if (strides[2] == 0) {
+      const T one = *w;
+#pragma omp simd
+      for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0 ? x[i] : one * x[i];
+      return;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = x[i] > 0 ? x[i] : w[i] * x[i];
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const T x = *reinterpret_cast<const T*>(data[1] + i * strides[1]), w = *reinterpret_cast<const T*>(data[2] + i * strides[2]);
+    *reinterpret_cast<T*>(data[0] + i * strides[0]) = x > 0 ? x : w * x;
+  }
+}
+
 // ---- sums over contiguous spans; A is what they are computed in ----
 
 template <class T, class A>

@@ -60,6 +60,8 @@ void add_activation() {
   add_cuda_kernel<activation<Elu, true>>("nn::elu_backward");
   add_cuda_kernel<gelu<false>>("nn::gelu");
   add_cuda_kernel<gelu<true>>("nn::gelu_backward");
+  add_cuda_kernel<activation<Hardshrink, false>>("nn::hardshrink");
+  add_cuda_kernel<activation<Hardshrink, true>>("nn::hardshrink_backward");
   add_cuda_kernel<activation<Hardsigmoid, false>>("nn::hardsigmoid");
   add_cuda_kernel<activation<Hardsigmoid, true>>("nn::hardsigmoid_backward");
   add_cuda_kernel<activation<Hardswish, false>>("nn::hardswish");
@@ -76,6 +78,8 @@ void add_activation() {
   add_cuda_kernel<activation<Silu, true>>("nn::silu_backward");
   add_cuda_kernel<activation<Softplus, false>>("nn::softplus");
   add_cuda_kernel<activation<Softplus, true>>("nn::softplus_backward");
+  add_cuda_kernel<activation<Softshrink, false>>("nn::softshrink");
+  add_cuda_kernel<activation<Softshrink, true>>("nn::softshrink_backward");
 }
 ATLED_CUDA_KERNELS(add_activation);
 

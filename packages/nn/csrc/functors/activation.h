@@ -38,6 +38,23 @@ struct GeluTanh {
   }
 };
 
+template <class T>
+struct Hardshrink {
+  T bound;
+  Hardshrink(const atled_frame* f, int at) : bound(static_cast<T>(arg_double(f, at))) {}
+  ATLED_INLINE bool near_zero(T x) const { return (x >= -bound) & (x <= bound); }
+  ATLED_INLINE T value(T x) const { return near_zero(x) ? T(0) : x; }
+  ATLED_INLINE T slope(T x) const { return near_zero(x) ? T(0) : T(1); }
+};
+
+template <class T>
+struct Softshrink {
+  T bound;
+  Softshrink(const atled_frame* f, int at) : bound(static_cast<T>(arg_double(f, at))) {}
+  ATLED_INLINE T value(T x) const { return x > bound ? x - bound : x < -bound ? x + bound : x - x; }
+  ATLED_INLINE T slope(T x) const { return ((x >= -bound) & (x <= bound)) ? T(0) : T(1); }
+};
+
 // At the bounds themselves the slope is 0, as relu's is at 0.
 template <class T>
 struct Hardtanh {

@@ -21,6 +21,35 @@ void hardtanh_rule(const atled_frame* f, atled_spec* outs) {
   float_rule(f, outs);
 }
 
+void shrink_rule(const atled_frame* f, atled_spec* outs) {
+  const double bound = arg_double(f, f->op->nargs - 1);
+  if (!(bound >= 0)) fail(ATLED_E_VALUE, "expected lambd of at least 0, got %g", bound);
+  float_rule(f, outs);
+}
+
+void prelu_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
+  expect_float(input, "input");
+  expect_dtype_of(weight, "weight", input, "input");
+  const int ndim = input->dl.ndim, before = ndim - weight->dl.ndim;
+  bool fits = before >= 0;
+  for (int i = 0; fits && i < weight->dl.ndim; ++i)
+    fits = weight->dl.shape[i] == 1 || weight->dl.shape[i] == input->dl.shape[before + i];
+  if (!fits)
+    fail(ATLED_E_SHAPE, "expected weight of a shape that broadcasts to input's, got %s and %s",
+         shape_text(weight).c_str(), shape_text(input).c_str());
+  set_spec(outs[0], input->dtype, ndim, input->dl.shape);
+}
+
+// For devices that have no kernel of one pass.
+void prelu(atled_frame* f) {
+  static const Op greater{"core::gt"}, mul{"core::mul"}, where{"core::where"};
+  const Tensor positive = greater(f->args[0], int64_t{0}), low = mul(f->args[1], f->args[0]);
+  atled_value out = f->outs[0];
+  where.run(ATLED_CALL_OUT, &out, {value(positive), f->args[0], value(low)});
+  api.release(out.u.tensor);
+}
+
 }  // namespace
 
 void define_activation() {
@@ -34,6 +63,10 @@ void define_activation() {
           shape<gelu_rule>, kTraits});
   define({"nn::gelu_backward(Tensor grad, Tensor input, str approximate=\"none\") -> Tensor",
           "grad times the slope of gelu at input.", shape<gelu_rule>, kTraits});
+  define({"nn::hardshrink(Tensor input, float lambd=0.5) -> Tensor", "x where |x| > lambd, else 0.", shape<float_rule>,
+          kTraits | ATLED_OP_INPLACE});
+  define({"nn::hardshrink_backward(Tensor grad, Tensor input, float lambd=0.5) -> Tensor",
+          "grad times the slope of hardshrink at input.", shape<float_rule>, kTraits});
   define({"nn::hardsigmoid(Tensor input) -> Tensor", "(x + 3) / 6, bounded by 0 and 1; the slope is 0 at -3 and 3.",
           shape<float_rule>, kTraits | ATLED_OP_INPLACE});
   define({"nn::hardsigmoid_backward(Tensor grad, Tensor input) -> Tensor",
@@ -59,6 +92,9 @@ void define_activation() {
           kTraits | ATLED_OP_INPLACE});
   define({"nn::mish_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of mish at input.",
           shape<float_rule>, kTraits});
+  define({"nn::prelu(Tensor input, Tensor weight) -> Tensor",
+          "x where it is positive, else weight x (He et al. 2015, eq. 1); weight broadcasts to input.",
+          shape<prelu_rule>, kTraits});
   define({"nn::silu(Tensor input) -> Tensor", "x sigmoid(x) (Elfwing et al. 2018).", shape<float_rule>,
           kTraits | ATLED_OP_INPLACE});
   define({"nn::silu_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of silu at input.",
@@ -67,6 +103,11 @@ void define_activation() {
           "log(1 + exp(beta x)) / beta, and x itself where beta x > threshold.", shape<float_rule>, kTraits});
   define({"nn::softplus_backward(Tensor grad, Tensor input, float beta=1.0, float threshold=20.0) -> Tensor",
           "grad times the slope of softplus at input.", shape<float_rule>, kTraits});
+  define({"nn::softshrink(Tensor input, float lambd=0.5) -> Tensor", "x brought nearer to 0 by lambd.",
+          shape<shrink_rule>, kTraits | ATLED_OP_INPLACE});
+  define({"nn::softshrink_backward(Tensor grad, Tensor input, float lambd=0.5) -> Tensor",
+          "grad times the slope of softshrink at input.", shape<shrink_rule>, kTraits});
+  add_kernel("nn::prelu", ATLED_DEVICE_ANY, kernel<prelu>);
 }
 
 }  // namespace atled::nn

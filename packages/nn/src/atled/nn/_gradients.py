@@ -410,7 +410,7 @@ def _activations(rule: Any) -> None:
         "mish": _mish_second,
         "silu": _silu_second,
     }
-    names = ("elu", "gelu", "hardtanh", "leaky_relu", "softplus", *plain)
+    names = ("elu", "gelu", "hardshrink", "hardtanh", "leaky_relu", "softplus", "softshrink", *plain)
     rule.batch("dims", *(f"{name}_backward" for name in names))  # they do not broadcast
     for name, second in plain.items():
         _without_parameters(rule, name, second)
@@ -431,6 +431,23 @@ def _activations(rule: Any) -> None:
         "hardtanh_backward",
         grad=lambda g, input, min_val, max_val: _one.hardtanh_backward(g, input, min_val, max_val),
         input=None,
+    )
+    rule("hardshrink", input=lambda g, input, lambd: _one.hardshrink_backward(g, input, lambd))
+    rule(
+        "hardshrink_backward",
+        grad=lambda g, input, lambd: _one.hardshrink_backward(g, input, lambd),
+        input=None,
+    )
+    rule("softshrink", input=lambda g, input, lambd: _one.softshrink_backward(g, input, lambd))
+    rule(
+        "softshrink_backward",
+        grad=lambda g, input, lambd: _one.softshrink_backward(g, input, lambd),
+        input=None,
+    )
+    rule(
+        "prelu",
+        input=lambda g, input, weight: at.where(input > 0, g, g * weight),
+        weight=lambda g, input: at.where(input > 0, 0.0, g * input),
     )
     rule("leaky_relu", input=lambda g, input, negative_slope: _one.leaky_relu_backward(g, input, negative_slope))
     rule(

@@ -67,7 +67,12 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``x`` where it is positive, else ``weight x``, with one weight or one for each channel (dimension 1)."""
     if weight.numel() != 1:
         weight = weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
-    return at.where(input > 0, input, weight * input)
+    elif input.ndim == 0:
+        weight = weight.reshape(())
+    if input.dtype != weight.dtype:
+        dtype = at.result_type(input, weight)
+        input, weight = input.to(dtype), weight.to(dtype)
+    return _one.prelu(input, weight)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -134,12 +139,12 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """``x`` where ``|x| > lambd``, else 0."""
-    return at.where(at.abs(input) <= lambd, 0.0, input)  # NaN stays NaN
+    return _one.hardshrink(input, lambd)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """``x`` brought nearer to 0 by ``lambd``."""
-    return input - at.clamp(input, -lambd, lambd)
+    return _one.softshrink(input, lambd)
 
 
 def sigmoid(input: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 VALUES: dict[str, Callable[..., Any]] = {
     "elu": elu,
     "gelu": gelu,
+    "hardshrink": lambda x, bound=0.5: np.where(np.abs(x) <= bound, 0.0, x),
     "hardsigmoid": lambda x: np.clip((x + 3) / 6, 0, 1),
     "hardswish": lambda x: np.where(x <= -3, 0.0, x * np.clip((x + 3) / 6, 0, 1)),
     "hardtanh": lambda x, low=-1.0, high=1.0: np.clip(x, low, high),
@@ -55,10 +56,12 @@ VALUES: dict[str, Callable[..., Any]] = {
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
     "silu": lambda x: x * sigmoid(x),
     "softplus": softplus,
+    "softshrink": lambda x, bound=0.5: x - np.clip(x, -bound, bound),
 }
 SLOPES: dict[str, Callable[..., Any]] = {
     "elu": lambda x, alpha=1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
     "gelu": gelu_slope,
+    "hardshrink": lambda x, bound=0.5: np.where(np.abs(x) <= bound, 0.0, 1.0),
     "hardsigmoid": lambda x: np.where(np.abs(x) < 3, 1 / 6, 0.0),
     "hardswish": lambda x: np.where(np.abs(x) < 3, x / 3 + 0.5, x > 0),
     "hardtanh": lambda x, low=-1.0, high=1.0: np.where((x > low) & (x < high), 1.0, 0.0),
@@ -67,10 +70,12 @@ SLOPES: dict[str, Callable[..., Any]] = {
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, 1.0, slope),
     "silu": lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
     "softplus": lambda x, beta=1.0, threshold=20.0: np.where(beta * x > threshold, 1.0, sigmoid(beta * x)),
+    "softshrink": lambda x, bound=0.5: np.where(np.abs(x) <= bound, 0.0, 1.0),
 }
 PARAMETERS: dict[str, tuple[Any, ...]] = {
     "elu": (1.5,),
     "gelu": ("tanh",),
+    "hardshrink": (0.75,),
     "hardsigmoid": (),
     "hardswish": (),
     "hardtanh": (0.0, 0.75),
@@ -79,6 +84,7 @@ PARAMETERS: dict[str, tuple[Any, ...]] = {
     "leaky_relu": (0.2,),
     "silu": (),
     "softplus": (2.0, 5.0),
+    "softshrink": (0.25,),
 }
 # float32's are polynomials without branches.
 ULPS = {"float16": 1, "bfloat16": 1, "float32": 16, "float64": 32}
@@ -98,6 +104,8 @@ def values(name: str) -> OpSpec:
     errors = [ErrorCase(at.DTypeError, "got int64", np.ones(3, np.int64))]
     if name == "hardtanh":
         errors.append(ErrorCase(at.InvalidValueError, "min_val <= max_val", X, 1.0, -1.0))
+    if name == "softshrink":
+        errors.append(ErrorCase(at.InvalidValueError, "lambd of at least 0", X, -1.0))
     if name == "gelu":
         errors.append(ErrorCase(at.InvalidValueError, "approximate", X, "sigmoid"))
     return OpSpec(
@@ -131,4 +139,23 @@ def backward(name: str) -> OpSpec:
     )
 
 
+def prelu_samples(draw: Draw) -> Iterator[Sample]:
+    for shape, weight in (((2, 3, 5), (3, 1)), ((4, 20), (20,)), ((3, 17), (1,)), ((6,), ())):
+        x = draw(*shape)
+        yield Sample(np.where(np.abs(x) < 0.05, np.asarray(0.1, x.dtype), x) if draw.smooth else x, draw(*weight))
+
+
 SPECS = [make(name) for name in VALUES for make in (values, backward)]
+SPECS.append(
+    OpSpec(
+        name="nn::prelu",
+        reference=lambda x, w: np.where(x > 0, x, w * x),
+        samples=prelu_samples,
+        dtypes=FLOATS,
+        ulps=1,
+        errors=(
+            ErrorCase(at.ShapeError, "broadcasts to input", X, X[:2]),
+            ErrorCase(at.DTypeError, "dtype", X, X.astype(np.float64)),
+        ),
+    )
+)
