@@ -7,11 +7,11 @@ namespace {
 void init() {
   using namespace atled::nn;
   for (auto define : {define_activation, define_attention, define_convolution, define_dropout, define_embedding,
-                      define_fused_attention, define_linear, define_loss, define_normalization, define_padding,
-                      define_pooling, define_recurrent})
+                      define_fused_attention, define_grid_sample, define_linear, define_loss, define_normalization,
+                      define_padding, define_pooling, define_recurrent})
     define();
-  for (auto add : {add_activation, add_dropout, add_embedding, add_linear, add_loss, add_layer_norm, add_pooling,
-                   add_batch_norm, add_recurrent})
+  for (auto add : {add_activation, add_dropout, add_embedding, add_grid_sample, add_linear, add_loss, add_layer_norm,
+                   add_pooling, add_batch_norm, add_recurrent})
     add();
 }
 

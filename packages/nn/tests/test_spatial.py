@@ -362,6 +362,19 @@ def test_grid_sample(mode: str, n: int, padding_mode: str, corners: bool) -> Non
             check_gradients(call, x, grid)
 
 
+@pytest.mark.parametrize("settings", [("bilinear", "reflection"), ("bicubic", "zeros")])
+def test_grid_sample_twice_forward(settings: Any) -> None:
+    jvp = pytest.importorskip("atled.autograd").func.jvp
+    x, grid, dx, dgrid = (at.from_numpy(draw(*shape)) for shape in ((1, 2, 5, 6), (1, 3, 2, 2)) * 2)
+
+    def first(x: at.Tensor, grid: at.Tensor) -> at.Tensor:
+        return jvp(lambda x, grid: F.grid_sample(x, grid, *settings), (x, grid), (dx, dgrid))[1]  # type: ignore[no-any-return]
+
+    second, step = jvp(first, (x, grid), (dx, dgrid))[1], 1e-6
+    expected = (first(x + step * dx, grid + step * dgrid) - first(x - step * dx, grid - step * dgrid)) / (2 * step)
+    np.testing.assert_allclose(second.numpy(), expected.numpy(), atol=1e-6, rtol=1e-6)
+
+
 def test_affine_grid() -> None:
     theta = draw(2, 2, 3)
     for corners in (False, True):

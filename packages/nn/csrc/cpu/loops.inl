@@ -395,6 +395,149 @@ ATLED_TARGET static void spread_columns(const A* x, int64_t stride, A* y, int64_
   for (int64_t i = 0; i < n; ++i) y[i * s] += x[i];
 }
 
+// ---- values at places: grids of n places, and elements of which -1 is none ----
+
+// Where along a dimension of `size` elements the coordinates g, `stride` apart, lie.
+template <class T>
+ATLED_TARGET static void grid_places(const T* g, int64_t stride, T* place, int64_t size, bool corners, int64_t n) {
+  const T whole = static_cast<T>(size), half = static_cast<T>(size - 1) / 2;
+  if (corners) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) place[i] = (g[i * stride] + 1) * half;
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) place[i] = ((g[i * stride] + 1) * whole - 1) / 2;
+  }
+}
+
+// Places brought inside: to the border, or by reflection at `low` and low + span, where span is not 0; `slope` is
+// multiplied by that of doing so.
+template <class T>
+ATLED_TARGET static void grid_inside(T* place, T* slope, int64_t size, T low, T span, int64_t n) {
+  const T last = static_cast<T>(size - 1);
+  if (span > 0) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const T p = place[i], from = p < low ? low - p : p - low, turns = std::floor(from / span), rest = from - turns * span;
+      const bool even = turns - 2 * std::floor(turns / 2) == 0;
+      place[i] = (even ? rest : span - rest) + low;
+      slope[i] = even == (p >= low) ? slope[i] : -slope[i];
+    }
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const T p = place[i];
+    const bool within = (p > 0) & (p < last);
+    slope[i] = within ? slope[i] : T(0);
+    place[i] = p > 0 ? (p < last ? p : last) : T(0);  // of NaN, 0
+  }
+}
+
+template <class T>
+ATLED_TARGET static void grid_floor(const T* place, T* low, T* share, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    low[i] = std::floor(place[i]);
+    share[i] = place[i] - low[i];
+  }
+}
+
+template <class T>
+ATLED_TARGET static void grid_round(const T* place, T* nearest, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) nearest[i] = std::nearbyint(place[i]);
+}
+
+// Shares 1 - t and t of the elements below and above.
+template <class T>
+ATLED_TARGET static void grid_linear(const T* t, T* shares, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    shares[i] = 1 - t[i];
+    shares[n + i] = t[i];
+  }
+}
+
+// Shares of four elements around a place t behind the second (Keys 1981, with a = -0.75).
+template <class T>
+ATLED_TARGET static void grid_cubic(const T* t, T* shares, int64_t n) {
+  const T a = T(-0.75);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const T p = t[i], q = 1 - p, far = p + 1, farther = q + 1;
+    shares[i] = ((a * far - 5 * a) * far + 8 * a) * far - 4 * a;
+    shares[n + i] = ((a + 2) * p - (a + 3)) * p * p + 1;
+    shares[2 * n + i] = ((a + 2) * q - (a + 3)) * q * q + 1;
+    shares[3 * n + i] = ((a * farther - 5 * a) * farther + 8 * a) * farther - 4 * a;
+  }
+}
+
+// Their slopes, for places with slopes of their own.
+template <class T>
+ATLED_TARGET static void grid_linear_slopes(const T* slope, T* slopes, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    slopes[i] = -slope[i];
+    slopes[n + i] = slope[i];
+  }
+}
+template <class T>
+ATLED_TARGET static void grid_cubic_slopes(const T* t, const T* slope, T* slopes, int64_t n) {
+  const T a = T(-0.75);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const T p = t[i], q = 1 - p, far = p + 1, farther = q + 1, s = slope[i];
+    slopes[i] = ((3 * a * far - 10 * a) * far + 8 * a) * s;
+    slopes[n + i] = (3 * (a + 2) * p - 2 * (a + 3)) * p * s;
+    slopes[2 * n + i] = -((3 * (a + 2) * q - 2 * (a + 3)) * q) * s;
+    slopes[3 * n + i] = -((3 * a * farther - 10 * a) * farther + 8 * a) * s;
+  }
+}
+
+// The elements place + offset of a dimension of `size`.
+template <class T>
+ATLED_TARGET static void grid_elements(const T* place, T offset, int64_t size, int32_t* element, int64_t n) {
+  const T last = static_cast<T>(size - 1);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const T e = place[i] + offset;
+    const bool there = (e >= 0) & (e <= last);
+    const int32_t k = static_cast<int32_t>(there ? e : T(0));
+    element[i] = there ? k : -1;
+  }
+}
+
+// Of combinations of elements of several dimensions: one dimension more.
+template <class T>
+ATLED_TARGET static void grid_combine(int32_t* index, T* weight, const int32_t* element, const T* share, int32_t size,
+                                      int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const bool there = (index[i] >= 0) & (element[i] >= 0);
+    const int32_t k = index[i] * size + element[i];
+    index[i] = there ? k : -1;
+    weight[i] *= share[i];
+  }
+}
+
+// y += x at the elements * weight
+template <class T>
+ATLED_TARGET static void add_at_elements(const T* x, const int32_t* index, const T* weight, T* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const int32_t k = index[i] < 0 ? 0 : index[i];
+    const T v = x[k];
+    y[i] += index[i] < 0 ? T(0) : v * weight[i];
+  }
+}
+
+// y += a * b where there is an element
+template <class T>
+ATLED_TARGET static void add_products(const T* a, const T* b, const int32_t* index, T* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] += index[i] < 0 ? T(0) : a[i] * b[i];
+}
+
 // ---- recurrent cells: one row, in which the gates lie one after the other, n elements of each ----
 
 template <class T>

@@ -8,7 +8,7 @@ from typing import Any
 import atled.core as at
 from atled.core import Tensor
 
-from . import _attention_gradients, _paired_losses, _recurrent_gradients
+from . import _attention_gradients, _paired_losses, _recurrent_gradients, _sampling_gradients
 from ._ops import one as _one
 from ._ops import several as _several
 
@@ -20,6 +20,7 @@ def register(rule: Any) -> None:
     _attention_gradients.register(rule)
     _paired_losses.register(rule)
     _recurrent_gradients.register(rule)
+    _sampling_gradients.register(rule)
 
 
 def _linear(rule: Any) -> None:

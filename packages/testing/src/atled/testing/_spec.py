@@ -153,6 +153,7 @@ class OpSpec:
     # What finite differences are taken of, where not the op itself: gets the op and its arguments.
     through: Callable[..., Any] | None = None
     errors: Sequence[ErrorCase] = ()
+    cpu_alone: bool = False  # elsewhere the function that calls it composes other ops
     differentiable: bool | tuple[str, ...] = True  # or the names of the arguments that it is differentiable in
 
     def __post_init__(self) -> None:

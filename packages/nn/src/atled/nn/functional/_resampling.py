@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import atled.core as at
 from atled.core import Tensor
 
+from .._ops import one as _one
 from .._parameter import requires_grad
 from .._precision import cast
 from .._sizes import integer
@@ -262,11 +263,18 @@ def grid_sample(
         raise at.InvalidValueError(
             f"grid_sample: expected padding_mode 'zeros', 'border' or 'reflection', got {padding_mode!r}"
         )
-    corners = bool(align_corners)
+    if input.device.type == "cpu":
+        return _one.grid_sample(input, grid, mode, padding_mode, bool(align_corners))
+    return sampled_by_elements(input, grid, mode, padding_mode, bool(align_corners))
+
+
+def sampled_by_elements(input: Tensor, grid: Tensor, mode: str, padding_mode: str, corners: bool) -> Tensor:
+    """`grid_sample` as a composition, for devices without a kernel and for derivatives of higher orders."""
+    n = input.ndim - 2
     wide = at.float64 if input.dtype == at.float64 else at.float32
     places = grid.to(wide).flatten(1, -2)
     taps = [
-        _grid_taps(places[..., n - 1 - i], input.shape[i + 2], mode, padding_mode, corners) for i in range(n)
+        grid_taps(places[..., n - 1 - i], input.shape[i + 2], mode, padding_mode, corners) for i in range(n)
     ]  # of each dimension
     flat, strides = input.to(wide).flatten(2), [math.prod(input.shape[3 + i :]) for i in range(n)]
     result: Tensor | None = None
@@ -285,11 +293,11 @@ def grid_sample(
     return result.reshape(*input.shape[:2], *grid.shape[1:-1]).to(input.dtype)
 
 
-def _grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: bool) -> _GridTaps:
+def grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: bool) -> _GridTaps:
     """The elements along one dimension that make the value at each place: where, whether there, and their shares."""
     place = (place + 1) * ((size - 1) / 2) if corners else ((place + 1) * size - 1) / 2
     if mode != "bicubic":  # for which it is the elements, not the place, that is brought inside
-        place = _inside(place, size, padding_mode, corners)
+        place = brought_inside(place, size, padding_mode, corners)
     if mode == "nearest":
         place = at.round(place)
         taps = [(place, at.ones_like(place))]
@@ -299,7 +307,7 @@ def _grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: 
         shares = _cubic_weights(t) if mode == "bicubic" else [1 - t, t]
         taps = [(low + (i - 1 if mode == "bicubic" else i), share) for i, share in enumerate(shares)]
     if mode == "bicubic":
-        taps = [(_inside(element, size, padding_mode, corners), share) for element, share in taps]
+        taps = [(brought_inside(element, size, padding_mode, corners), share) for element, share in taps]
     found = []
     for element, share in taps:
         # NaN is nowhere, as are elements outside; where those have been brought inside, one may be beside the last.
@@ -308,7 +316,7 @@ def _grid_taps(place: Tensor, size: int, mode: str, padding_mode: str, corners: 
     return found
 
 
-def _inside(place: Tensor, size: int, padding_mode: str, corners: bool) -> Tensor:
+def brought_inside(place: Tensor, size: int, padding_mode: str, corners: bool) -> Tensor:
     if padding_mode == "zeros":
         return place
     if padding_mode == "reflection":
