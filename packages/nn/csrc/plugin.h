@@ -21,6 +21,7 @@ void add_activation();
 void add_dropout();
 void add_embedding();
 void add_grid_sample();
+void add_group_norm();
 void add_linear();
 void add_loss();
 void add_layer_norm();

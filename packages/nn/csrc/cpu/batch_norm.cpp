@@ -19,25 +19,27 @@ Planes planes_of(const atled_tensor* t) {
   return s;
 }
 
-// Calls f(c) for each channel, spread over the threads; each channel is summed in one order.
-template <class F>
+// Calls f(c, room for two rows) for each channel, spread over the threads; each channel is summed in one order.
+template <class T, class F>
 void each_channel(const Planes& s, F&& f) {
   parallel_for(s.channels, row_grain(s.n * s.inner), [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) f(c);
+    Row<T> one(s.inner), other(s.inner);
+    for (int64_t c = begin; c < end; ++c) f(c, one, other);
   });
 }
 
 // A plane's mean and squares about it, joined over the planes (Chan et al. 1983): one pass over memory, no
 // cancellation.
 template <class T>
-void statistics(const T* x, const Planes& s, int64_t c, double* mean, double* var) {
-  const auto sum = ATLED_PICK(sum<T, T>);
-  const auto squares = ATLED_PICK(squares<T>);
+void statistics(const T* x, const Planes& s, int64_t c, Row<T>& row, double* mean, double* var) {
+  using A = Wide<T>;
+  const auto sum = ATLED_PICK(sum<A, A>);
+  const auto squares = ATLED_PICK(squares<A>);
   double m = 0, m2 = 0, count = 0;
   for (int64_t p = 0; p < s.n; ++p) {
-    const T* plane = x + s.at(p, c);
+    const A* plane = row.read(x + s.at(p, c), s.inner);
     const double n = static_cast<double>(s.inner);
-    const T center = sum(plane, s.inner) / static_cast<T>(s.inner);
+    const A center = sum(plane, s.inner) / static_cast<A>(s.inner);
     const double plane_squares = squares(plane, s.inner, center), delta = static_cast<double>(center) - m,
                  total = count + n;
     m += delta * n / total;
@@ -113,56 +115,69 @@ void backward_columns(const Planes& s, double eps, const T* g, const T* x, const
 
 template <class T>
 void forward_as(atled_frame* f) {
-  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 1)),
-               bias = contiguous(arg_tensor(f, 2));
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = converted(arg_tensor(f, 1), dtype_of<A>),
+               bias = converted(arg_tensor(f, 2), dtype_of<A>);
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 3);
-  const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
+  const T* x = data<T>(input);
+  const A *w = data_or_null<A>(weight), *b = data_or_null<A>(bias);
   T* y = data<T>(out_tensor(f, 0));
-  T *means = data<T>(out_tensor(f, 1)), *vars = data<T>(out_tensor(f, 2));
-  if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
-  const auto write = ATLED_PICK(scale_shift<T>);
-  each_channel(s, [&](int64_t c) {
+  A *means = data<A>(out_tensor(f, 1)), *vars = data<A>(out_tensor(f, 2));
+  if constexpr (std::is_same_v<T, A>)
+    if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
+  const auto write = ATLED_PICK(scale_shift<A>);
+  each_channel<T>(s, [&](int64_t c, Row<T>& row, Row<T>&) {
     double mean = 0, var = 0;
-    statistics<T>(x, s, c, &mean, &var);
-    means[c] = static_cast<T>(mean);
-    vars[c] = static_cast<T>(var);
-    const T scale = static_cast<T>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)),
-            shift = b ? static_cast<T>(b[c]) : T(0);
-    for (int64_t p = 0; p < s.n; ++p) write(x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, shift);
+    statistics<T>(x, s, c, row, &mean, &var);
+    means[c] = static_cast<A>(mean);
+    vars[c] = static_cast<A>(var);
+    const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)),
+            shift = b ? b[c] : A(0);
+    for (int64_t p = 0; p < s.n; ++p) {
+      write(row.read(x + s.at(p, c), s.inner), row.target(y + s.at(p, c)), s.inner, means[c], scale, shift);
+      row.write(y + s.at(p, c), s.inner);
+    }
   });
 }
 
 // Statistics may be kept in the input's dtype or wider.
 template <class T>
 void inference_as(atled_frame* f) {
-  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 3)),
-               bias = contiguous(arg_tensor(f, 4));
-  const Tensor mean = converted(arg_tensor(f, 1), dtype_of<T>), var = converted(arg_tensor(f, 2), dtype_of<T>);
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = converted(arg_tensor(f, 3), dtype_of<A>),
+               bias = converted(arg_tensor(f, 4), dtype_of<A>), mean = converted(arg_tensor(f, 1), dtype_of<A>),
+               var = converted(arg_tensor(f, 2), dtype_of<A>);
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 5);
-  const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
-  const T *means = data<T>(mean), *vars = data<T>(var);
+  const T* x = data<T>(input);
+  const A *w = data_or_null<A>(weight), *b = data_or_null<A>(bias), *means = data<A>(mean), *vars = data<A>(var);
   T* y = data<T>(out_tensor(f));
   const size_t channels = static_cast<size_t>(s.channels);
-  std::vector<T> scale(channels), shift(channels);
+  std::vector<A> scale(channels), shift(channels);
   for (size_t c = 0; c < channels; ++c) {
-    scale[c] = static_cast<T>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
-    shift[c] = b ? static_cast<T>(b[c]) : T(0);
+    scale[c] = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(static_cast<double>(vars[c]) + eps));
+    shift[c] = b ? b[c] : A(0);
   }
   if (s.inner == 1) {
     const std::vector<double> center(means, means + channels);
-    const auto write = ATLED_PICK(column_combine<T>);
+    const auto write = ATLED_PICK(column_combine<A>);
     return parallel_for(s.n, row_grain(s.channels), [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p)
-        write(nullptr, x + s.at(p, 0), y + s.at(p, 0), center.data(), nullptr, scale.data(), shift.data(), s.channels);
+      Row<T> row(s.channels);
+      for (int64_t p = begin; p < end; ++p) {
+        write(nullptr, row.read(x + s.at(p, 0), s.channels), row.target(y + s.at(p, 0)), center.data(), nullptr,
+              scale.data(), shift.data(), s.channels);
+        row.write(y + s.at(p, 0), s.channels);
+      }
     });
   }
-  const auto write = ATLED_PICK(scale_shift<T>);
+  const auto write = ATLED_PICK(scale_shift<A>);
   parallel_for(s.n * s.channels, row_grain(s.inner), [&](int64_t begin, int64_t end) {
+    Row<T> row(s.inner);
     for (int64_t i = begin; i < end; ++i) {
       const size_t c = static_cast<size_t>(i % s.channels);
-      write(x + i * s.inner, y + i * s.inner, s.inner, means[c], scale[c], shift[c]);
+      write(row.read(x + i * s.inner, s.inner), row.target(y + i * s.inner), s.inner, means[c], scale[c], shift[c]);
+      row.write(y + i * s.inner, s.inner);
     }
   });
 }
@@ -171,12 +186,13 @@ struct GradSums {
   double g = 0, gx = 0;  // the sums of grad and of grad * (x - mean)
 };
 template <class T>
-GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, T mean) {
-  const auto sums = ATLED_PICK(grad_sums<T>);
+GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, Wide<T> mean, Row<T>& row, Row<T>& grads) {
+  using A = Wide<T>;
+  const auto sums = ATLED_PICK(grad_sums<A>);
   GradSums total;
   for (int64_t p = 0; p < s.n; ++p) {
-    T a = 0, b = 0;
-    sums(g + s.at(p, c), x + s.at(p, c), s.inner, mean, &a, &b);
+    A a = 0, b = 0;
+    sums(grads.read(g + s.at(p, c), s.inner), row.read(x + s.at(p, c), s.inner), s.inner, mean, &a, &b);
     total.g += a;
     total.gx += b;
   }
@@ -186,27 +202,37 @@ GradSums grad_sums_of(const T* g, const T* x, const Planes& s, int64_t c, T mean
 // To the input: weight rstd (g - mean(g) - xhat mean(g xhat)), channels being independent.
 template <class T>
 void backward_as(atled_frame* f) {
+  using A = Wide<T>;
   const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
-               weight = contiguous(arg_tensor(f, 4));
-  const Tensor mean = converted(arg_tensor(f, 2), dtype_of<T>), var = converted(arg_tensor(f, 3), dtype_of<T>);
+               weight = converted(arg_tensor(f, 4), dtype_of<A>), mean = converted(arg_tensor(f, 2), dtype_of<A>),
+               var = converted(arg_tensor(f, 3), dtype_of<A>);
   const Planes s = planes_of(input);
   const double eps = arg_double(f, 5);
-  const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
-  const T *means = data<T>(mean), *vars = data<T>(var);
-  T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
-  if (s.inner == 1) return backward_columns(s, eps, g, x, w, means, vars, y, grad_weight, grad_bias);
-  const auto write = ATLED_PICK(combine<T>);
-  each_channel(s, [&](int64_t c) {
-    const GradSums sums = grad_sums_of<T>(g, x, s, c, means[c]);
+  const T *g = data<T>(grad), *x = data<T>(input);
+  const A *w = data_or_null<A>(weight), *means = data<A>(mean), *vars = data<A>(var);
+  T* y = data<T>(out_tensor(f, 0));
+  const WideResult of_weight(out_tensor(f, 1), dtype_of<A>), of_bias(out_tensor(f, 2), dtype_of<A>);
+  A *grad_weight = of_weight.data<A>(), *grad_bias = of_bias.data<A>();
+  if constexpr (std::is_same_v<T, A>)
+    if (s.inner == 1) return backward_columns(s, eps, g, x, w, means, vars, y, grad_weight, grad_bias);
+  const auto write = ATLED_PICK(combine<A>);
+  each_channel<T>(s, [&](int64_t c, Row<T>& row, Row<T>& grads) {
+    const GradSums sums = grad_sums_of<T>(g, x, s, c, means[c], row, grads);
     const double rstd = 1 / std::sqrt(static_cast<double>(vars[c]) + eps),
                  a = (w ? static_cast<double>(w[c]) : 1.0) * rstd;
-    const T scale = static_cast<T>(a), slope = static_cast<T>(-a * rstd * rstd * sums.gx / s.count()),
-            shift = static_cast<T>(-a * sums.g / s.count());
-    grad_weight[c] = static_cast<T>(sums.gx * rstd);
-    grad_bias[c] = static_cast<T>(sums.g);
-    for (int64_t p = 0; p < s.n; ++p)
-      write(g + s.at(p, c), nullptr, x + s.at(p, c), y + s.at(p, c), s.inner, means[c], scale, slope, shift);
+    const A scale = static_cast<A>(a), slope = static_cast<A>(-a * rstd * rstd * sums.gx / s.count()),
+            shift = static_cast<A>(-a * sums.g / s.count());
+    grad_weight[c] = static_cast<A>(sums.gx * rstd);
+    grad_bias[c] = static_cast<A>(sums.g);
+    for (int64_t p = 0; p < s.n; ++p) {
+      const int64_t at = s.at(p, c);
+      write(grads.read(g + at, s.inner), nullptr, row.read(x + at, s.inner), row.target(y + at), s.inner, means[c],
+            scale, slope, shift);
+      row.write(y + at, s.inner);
+    }
   });
+  of_weight.finish();
+  of_bias.finish();
 }
 
 struct Average {
@@ -235,14 +261,22 @@ void update_average(atled_frame* f) {
   compute_dtype(average->dtype) == ATLED_FLOAT64 ? update_as<double>(f) : update_as<float>(f);
 }
 
+// One element of each channel in a row is converted as a whole.
+template <void (*run_float)(atled_frame*), void (*run_double)(atled_frame*), void (*run_bfloat16)(atled_frame*), int i>
+void plane_kernel(atled_frame* f) {
+  if (planes_of(arg_tensor(f, i)).inner == 1) return wide_kernel<run_float, run_double, i>(f);
+  row_kernel<run_float, run_double, run_bfloat16, i>(f);
+}
+
 }  // namespace
 
 void add_batch_norm() {
-  add_kernel("nn::batch_norm", ATLED_DEVICE_CPU, kernel<wide_kernel<forward_as<float>, forward_as<double>, 0>>);
+  add_kernel("nn::batch_norm", ATLED_DEVICE_CPU,
+             kernel<plane_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, 0>>);
   add_kernel("nn::batch_norm_inference", ATLED_DEVICE_CPU,
-             kernel<wide_kernel<inference_as<float>, inference_as<double>, 0>>);
+             kernel<row_kernel<inference_as<float>, inference_as<double>, inference_as<BFloat16>, 0>>);
   add_kernel("nn::batch_norm_backward", ATLED_DEVICE_CPU,
-             kernel<wide_kernel<backward_as<float>, backward_as<double>, 1>>);
+             kernel<plane_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, 1>>);
   add_kernel("nn::update_average", ATLED_DEVICE_CPU, kernel<update_average>);
 }
 

@@ -1,6 +1,9 @@
 // What the CPU kernels share.
 #pragma once
 
+#include <type_traits>
+#include <vector>
+
 #include "cpu/levels.h"
 #include "ops/operands.h"
 #include "ops/rules.h"
@@ -21,5 +24,63 @@ void wide_kernel(atled_frame* frame) {
   if (dtype == ATLED_FLOAT32) return run_float(frame);
   in_wide_floats(frame, run_float);
 }
+
+// A kernel that has run<BFloat16>, too, and converts row by row, in the cache.
+template <void (*run_float)(atled_frame*), void (*run_double)(atled_frame*), void (*run_bfloat16)(atled_frame*), int i>
+void row_kernel(atled_frame* frame) {
+  if (arg_tensor(frame, i)->dtype == ATLED_BFLOAT16) return run_bfloat16(frame);
+  wide_kernel<run_float, run_double, i>(frame);
+}
+
+// Rows of at most n elements in what they are computed in: where they lie, or converted in room of their own.
+template <class T>
+class Row {
+ public:
+  using A = Wide<T>;
+  explicit Row(int64_t n) : room_(kOwn ? static_cast<size_t>(n) : 0) {}
+  const A* read(const T* x, int64_t n) {
+    if constexpr (kOwn) {
+      ATLED_PICK(assign_as<T, A, 1>)(x, 1, room_.data(), n);
+      return room_.data();
+    } else {
+      return x;
+    }
+  }
+  // Where to compute a row that write() then puts in its place.
+  A* target(T* y) {
+    if constexpr (kOwn)
+      return room_.data();
+    else
+      return y;
+  }
+  void write(T* y, int64_t n) {
+    if constexpr (kOwn) ATLED_PICK(assign_as<A, T, 1>)(room_.data(), 1, y, n);
+  }
+
+ private:
+  static constexpr bool kOwn = !std::is_same_v<T, A>;
+  std::vector<A> room_;
+};
+
+// A result that is computed in another dtype: the tensor itself, or one that finish() copies into it.
+class WideResult {
+ public:
+  WideResult(atled_tensor* out, int dtype)
+      : out_(out),
+        wide_(out->dtype == dtype ? Tensor::borrow(out)
+                                  : Tensor::empty(dtype, out->dl.ndim, out->dl.shape, out->dl.device)) {}
+  template <class A>
+  A* data() const {
+    return atled::data<A>(wide_);
+  }
+  void finish() const {
+    static const Op copy{"core::copy_"};
+    if (wide_.get() != out_) copy(out_, wide_);
+  }
+
+ private:
+  atled_tensor* out_;
+  Tensor wide_;
+};
 
 }  // namespace atled::nn

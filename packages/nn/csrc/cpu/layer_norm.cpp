@@ -20,24 +20,28 @@ Rows rows_of(const atled_tensor* input, const atled_value& normalized) {
 
 template <class T>
 void forward_as(atled_frame* f) {
-  const Tensor input = contiguous(arg_tensor(f, 0)), weight = contiguous(arg_tensor(f, 2)),
-               bias = contiguous(arg_tensor(f, 3));
+  using A = Wide<T>;
+  const Tensor input = contiguous(arg_tensor(f, 0)), weight = converted(arg_tensor(f, 2), dtype_of<A>),
+               bias = converted(arg_tensor(f, 3), dtype_of<A>);
   const Rows r = rows_of(input, f->args[1]);
   const double eps = arg_double(f, 4);
   const bool center = arg_bool(f, 5);
-  const T *x = data<T>(input), *w = data_or_null<T>(weight), *b = data_or_null<T>(bias);
+  const T* x = data<T>(input);
+  const A *w = data_or_null<A>(weight), *b = data_or_null<A>(bias);
   T* y = data<T>(out_tensor(f, 0));
-  T *means = data<T>(out_tensor(f, 1)), *rstds = data<T>(out_tensor(f, 2));
-  const auto sum = ATLED_PICK(sum<T, T>);
-  const auto squares = ATLED_PICK(squares<T>);
-  const auto write = ATLED_PICK(scale_shift_by<T>);
+  A *means = data<A>(out_tensor(f, 1)), *rstds = data<A>(out_tensor(f, 2));
+  const auto sum = ATLED_PICK(sum<A, A>);
+  const auto squares = ATLED_PICK(squares<A>);
+  const auto write = ATLED_PICK(scale_shift_by<A>);
   parallel_for(r.rows, row_grain(r.n), [&](int64_t begin, int64_t end) {
+    Row<T> own(r.n);
     for (int64_t i = begin; i < end; ++i) {
-      const T* row = x + i * r.n;
-      const T mean = center ? sum(row, r.n) / static_cast<T>(r.n) : T(0);
-      const T rstd = static_cast<T>(
+      const A* row = own.read(x + i * r.n, r.n);
+      const A mean = center ? sum(row, r.n) / static_cast<A>(r.n) : A(0);
+      const A rstd = static_cast<A>(
           1.0 / std::sqrt(static_cast<double>(squares(row, r.n, mean)) / static_cast<double>(r.n) + eps));
-      write(row, w, b, y + i * r.n, r.n, mean, rstd);
+      write(row, w, b, own.target(y + i * r.n), r.n, mean, rstd);
+      own.write(y + i * r.n, r.n);
       means[i] = mean;
       rstds[i] = rstd;
     }
@@ -49,48 +53,56 @@ void forward_as(atled_frame* f) {
 // the number of threads.
 template <class T>
 void backward_as(atled_frame* f) {
+  using A = Wide<T>;
   const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
                mean = contiguous(arg_tensor(f, 3)), rstd = contiguous(arg_tensor(f, 4)),
-               weight = contiguous(arg_tensor(f, 5));
+               weight = converted(arg_tensor(f, 5), dtype_of<A>);
   const Rows r = rows_of(input, f->args[2]);
   const bool center = arg_bool(f, 6);
-  const T *g = data<T>(grad), *x = data<T>(input), *w = data_or_null<T>(weight);
-  const T *means = data<T>(mean), *rstds = data<T>(rstd);
-  T *y = data<T>(out_tensor(f, 0)), *grad_weight = data<T>(out_tensor(f, 1)), *grad_bias = data<T>(out_tensor(f, 2));
-  const auto sums = ATLED_PICK(weighted_grad_sums<T>);
-  const auto write = ATLED_PICK(combine<T>);
-  const auto add_product = ATLED_PICK(accumulate_product<T>);
-  const auto add = ATLED_PICK(accumulate<T, T>);
-  const int64_t blocks = std::clamp<int64_t>(r.rows * r.n / 16384, 1, 32), per_block = (r.rows + blocks - 1) / blocks;
-  std::vector<T> partial(static_cast<size_t>(2 * blocks * r.n), T(0));
+  const T *g = data<T>(grad), *x = data<T>(input);
+  const A *w = data_or_null<A>(weight), *means = data<A>(mean), *rstds = data<A>(rstd);
+  T* y = data<T>(out_tensor(f, 0));
+  const WideResult grad_weight(out_tensor(f, 1), dtype_of<A>), grad_bias(out_tensor(f, 2), dtype_of<A>);
+  const auto sums = ATLED_PICK(weighted_grad_sums<A>);
+  const auto write = ATLED_PICK(combine<A>);
+  const auto add_product = ATLED_PICK(accumulate_product<A>);
+  const auto add = ATLED_PICK(accumulate<A, A>);
+  const int64_t blocks = std::clamp<int64_t>(std::min(r.rows, r.rows * r.n / 16384), 1, 32),
+                per_block = (r.rows + blocks - 1) / blocks;
+  std::vector<A> partial(static_cast<size_t>(2 * blocks * r.n), A(0));
   parallel_for(blocks, 1, [&](int64_t begin, int64_t end) {
+    Row<T> of_x(r.n), of_g(r.n), of_y(r.n);
     for (int64_t block = begin; block < end; ++block) {
-      T *to_weight = partial.data() + 2 * block * r.n, *to_bias = to_weight + r.n;
+      A *to_weight = partial.data() + 2 * block * r.n, *to_bias = to_weight + r.n;
       for (int64_t i = block * per_block; i < std::min(r.rows, (block + 1) * per_block); ++i) {
         const int64_t at = i * r.n;
-        T sum_g = 0, sum_gx = 0;
-        sums(g + at, w, x + at, r.n, means[i], &sum_g, &sum_gx);
-        const T n = static_cast<T>(r.n), s = rstds[i];
-        write(g + at, w, x + at, y + at, r.n, means[i], s, -s * s * s * sum_gx / n, center ? -s * sum_g / n : T(0));
-        add_product(g + at, x + at, to_weight, r.n, means[i], s);
-        add(g + at, to_bias, r.n);
+        const A *gs = of_g.read(g + at, r.n), *xs = of_x.read(x + at, r.n);
+        A sum_g = 0, sum_gx = 0;
+        sums(gs, w, xs, r.n, means[i], &sum_g, &sum_gx);
+        const A n = static_cast<A>(r.n), s = rstds[i];
+        write(gs, w, xs, of_y.target(y + at), r.n, means[i], s, -s * s * s * sum_gx / n,
+              center ? -s * sum_g / n : A(0));
+        of_y.write(y + at, r.n);
+        add_product(gs, xs, to_weight, r.n, means[i], s);
+        add(gs, to_bias, r.n);
       }
     }
   });
   for (int64_t block = 1; block < blocks; ++block)
-    ATLED_PICK(accumulate<T, T>)(partial.data() + 2 * block * r.n, partial.data(), 2 * r.n);
-  for (int64_t j = 0; j < r.n; ++j) {
-    grad_weight[j] = static_cast<T>(partial[static_cast<size_t>(j)]);
-    grad_bias[j] = static_cast<T>(partial[static_cast<size_t>(r.n + j)]);
-  }
+    ATLED_PICK(accumulate<A, A>)(partial.data() + 2 * block * r.n, partial.data(), 2 * r.n);
+  std::copy_n(partial.data(), r.n, grad_weight.data<A>());
+  std::copy_n(partial.data() + r.n, r.n, grad_bias.data<A>());
+  grad_weight.finish();
+  grad_bias.finish();
 }
 
 }  // namespace
 
 void add_layer_norm() {
-  add_kernel("nn::layer_norm", ATLED_DEVICE_CPU, kernel<wide_kernel<forward_as<float>, forward_as<double>, 0>>);
+  add_kernel("nn::layer_norm", ATLED_DEVICE_CPU,
+             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, 0>>);
   add_kernel("nn::layer_norm_backward", ATLED_DEVICE_CPU,
-             kernel<wide_kernel<backward_as<float>, backward_as<double>, 1>>);
+             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, 1>>);
 }
 
 }  // namespace atled::nn

@@ -56,20 +56,50 @@ ATLED_TARGET static void prelu_values(void*, char* const* data, const int64_t* s
 
 // ---- sums over contiguous spans; A is what they are computed in ----
 
+// Long ones are four sums of a quarter each, none of which waits for another.
+constexpr static int64_t kQuarters = 512;
+
 template <class T, class A>
 ATLED_TARGET static A sum(const T* x, int64_t n) {
-  A s = 0;
+  A s = 0, s1 = 0, s2 = 0, s3 = 0;
+  int64_t done = 0;
+  if (n >= kQuarters) {
+    const int64_t q = n / 4;
+#pragma omp simd reduction(+ : s, s1, s2, s3)
+    for (int64_t i = 0; i < q; ++i) {
+      s += static_cast<A>(x[i]);
+      s1 += static_cast<A>(x[q + i]);
+      s2 += static_cast<A>(x[2 * q + i]);
+      s3 += static_cast<A>(x[3 * q + i]);
+    }
+    done = 4 * q;
+    s = (s + s1) + (s2 + s3);
+  }
 #pragma omp simd reduction(+ : s)
-  for (int64_t i = 0; i < n; ++i) s += static_cast<A>(x[i]);
+  for (int64_t i = done; i < n; ++i) s += static_cast<A>(x[i]);
   return s;
 }
 
 // The sum of (x - center)^2.
 template <class T>
 ATLED_TARGET static T squares(const T* x, int64_t n, T center) {
-  T s = 0;
+  T s = 0, s1 = 0, s2 = 0, s3 = 0;
+  int64_t done = 0;
+  if (n >= kQuarters) {
+    const int64_t q = n / 4;
+#pragma omp simd reduction(+ : s, s1, s2, s3)
+    for (int64_t i = 0; i < q; ++i) {
+      const T d = x[i] - center, d1 = x[q + i] - center, d2 = x[2 * q + i] - center, d3 = x[3 * q + i] - center;
+      s += d * d;
+      s1 += d1 * d1;
+      s2 += d2 * d2;
+      s3 += d3 * d3;
+    }
+    done = 4 * q;
+    s = (s + s1) + (s2 + s3);
+  }
 #pragma omp simd reduction(+ : s)
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = done; i < n; ++i) {
     const T d = x[i] - center;
     s += d * d;
   }
@@ -79,9 +109,24 @@ ATLED_TARGET static T squares(const T* x, int64_t n, T center) {
 // The sums of g and of g * (x - center).
 template <class T>
 ATLED_TARGET static void grad_sums(const T* g, const T* x, int64_t n, T center, T* sum_g, T* sum_gx) {
-  T s = 0, t = 0;
+  T s = 0, t = 0, s1 = 0, t1 = 0;
+  int64_t done = 0;
+  if (n >= kQuarters) {
+    const int64_t h = n / 2;
+#pragma omp simd reduction(+ : s, t, s1, t1)
+    for (int64_t i = 0; i < h; ++i) {
+      const T a = g[i], b = g[h + i];
+      s += a;
+      t += a * (x[i] - center);
+      s1 += b;
+      t1 += b * (x[h + i] - center);
+    }
+    done = 2 * h;
+    s += s1;
+    t += t1;
+  }
 #pragma omp simd reduction(+ : s, t)
-  for (int64_t i = 0; i < n; ++i) {
+  for (int64_t i = done; i < n; ++i) {
     const T gi = g[i];
     s += gi;
     t += gi * (x[i] - center);

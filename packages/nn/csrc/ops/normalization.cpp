@@ -116,6 +116,43 @@ void batch_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
   set_spec(outs[2], affine, {c});
 }
 
+int64_t expect_groups(const atled_tensor* input, int64_t groups) {
+  const int64_t c = channels(input);
+  if (groups < 1 || c % groups != 0)
+    fail(ATLED_E_SHAPE, "expected input (N, C, ...) with C a multiple of %lld groups, got %s",
+         static_cast<long long>(groups), shape_text(input).c_str());
+  return c;
+}
+
+void group_norm_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor* input = arg_tensor(f, 0);
+  const int64_t groups = arg_int(f, 1), c = expect_groups(input, groups);
+  expect_channels(f, 2, "weight", input, c);
+  expect_channels(f, 3, "bias", input, c);
+  same_spec(outs[0], input);
+  set_spec(outs[1], compute_dtype(input->dtype), {input->dl.shape[0], groups});
+  set_spec(outs[2], compute_dtype(input->dtype), {input->dl.shape[0], groups});
+}
+
+void group_norm_backward_rule(const atled_frame* f, atled_spec* outs) {
+  const atled_tensor *grad = arg_tensor(f, 0), *input = arg_tensor(f, 1), *weight = arg_tensor(f, 5);
+  const int64_t groups = arg_int(f, 2), c = expect_groups(input, groups), shape[] = {input->dl.shape[0], groups};
+  expect_shape(grad, "grad", input->dl.ndim, input->dl.shape);
+  expect_dtype_of(grad, "grad", input, "input");
+  for (int i : {3, 4}) {
+    const char* name = i == 3 ? "mean" : "rstd";
+    expect_shape(arg_tensor(f, i), name, 2, shape);
+    if (arg_tensor(f, i)->dtype != compute_dtype(input->dtype))
+      fail(ATLED_E_DTYPE, "expected %s of dtype %s, got %s", name, dtype_name(compute_dtype(input->dtype)),
+           dtype_name(arg_tensor(f, i)->dtype));
+  }
+  expect_channels(f, 5, "weight", input, c);
+  const int affine = weight ? weight->dtype : input->dtype;
+  same_spec(outs[0], input);
+  set_spec(outs[1], affine, {c});
+  set_spec(outs[2], affine, {c});
+}
+
 }  // namespace
 
 void define_normalization() {
@@ -150,6 +187,18 @@ void define_normalization() {
   define({"nn::update_average(Tensor(a!) input, Tensor value, float momentum, float scale=1.0) -> Tensor",
           "Moves a running average in place: (1 - momentum) input + momentum scale value.", nullptr,
           ATLED_OP_FUNCTION});
+  define(
+      {"nn::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> "
+       "(Tensor output, Tensor mean, Tensor rstd)",
+       "Normalises each group of neighbouring channels of (N, C, ...) (Wu & He 2018), with the means and 1 / sqrt(var "
+       "+ "
+       "eps) of (N, num_groups).",
+       shape<group_norm_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::group_norm_backward(Tensor grad, Tensor input, int num_groups, Tensor mean, Tensor rstd, Tensor? "
+       "weight=None) -> (Tensor input, Tensor weight, Tensor bias)",
+       "The gradients of group_norm with respect to its input, weight and bias.", shape<group_norm_backward_rule>,
+       ATLED_OP_FUNCTION});
 }
 
 }  // namespace atled::nn

@@ -226,6 +226,16 @@ def _normalization(rule: Any) -> None:
     rule.constant("batch_norm", "mean", "var")
     rule.joint("batch_norm_backward", ("grad", "input", "weight"), _batch_norm_second)
     rule("batch_norm_backward", mean=None, var=None)
+    rule.joint(
+        "group_norm",
+        ("input", "weight", "bias"),
+        lambda g, input, num_groups, mean, rstd, weight: _several.group_norm_backward(
+            g, input, num_groups, mean, rstd, weight
+        ),
+    )
+    rule.constant("group_norm", "mean", "rstd")
+    rule.joint("group_norm_backward", ("grad", "input", "weight"), _group_norm_second)
+    rule("group_norm_backward", mean=None, rstd=None)
     rule(
         "batch_norm_inference",
         input=lambda g, input, var, weight, eps: g * _per_channel(_scale(var, weight, eps), input),
@@ -295,6 +305,38 @@ def _batch_norm_second(
     jv, ja = first(g_input), first(a)
     to_grad = (jv if weight is None else jv * wide(weight)) + wide(g_weight) * plain + wide(g_bias)
     to_input = _curvature(g_input, a, plain, rstd, jv, ja, dims) + first(grad * wide(g_weight))
+    return to_grad, to_input, None if weight is None else _channel_sum(grad * jv)
+
+
+def _group_norm_second(
+    g_input: Tensor,
+    g_weight: Tensor,
+    g_bias: Tensor,
+    grad: Tensor,
+    input: Tensor,
+    num_groups: int,
+    mean: Tensor,
+    rstd: Tensor,
+    weight: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    if weight is not None:  # which may be wider
+        g_input, grad, input = (t.to(weight.dtype) for t in (g_input, grad, input))
+
+    def first(a: Tensor) -> Tensor:
+        return _several.group_norm_backward(a, input, num_groups, mean, rstd, None)[0]
+
+    def wide(t: Tensor) -> Tensor:
+        return _per_channel(t, input)
+
+    def rows(t: Tensor) -> Tensor:
+        return t.reshape(mean.numel(), -1)
+
+    plain, scale = _normalized(rows(input), rows(1 / (rstd * rstd)), [1])
+    a = grad if weight is None else grad * wide(weight)
+    jv, ja = first(g_input), first(a)
+    curved = _curvature(rows(g_input), rows(a), plain, scale, rows(jv), rows(ja), [1])
+    to_grad = (jv if weight is None else jv * wide(weight)) + wide(g_weight) * plain.reshape(input.shape) + wide(g_bias)
+    to_input = curved.reshape(input.shape) + first(grad * wide(g_weight))
     return to_grad, to_input, None if weight is None else _channel_sum(grad * jv)
 
 

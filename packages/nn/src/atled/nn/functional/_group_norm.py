@@ -40,11 +40,13 @@ def group_norm(
             raise at.ShapeError(f"group_norm: expected {name} of shape ({channels},), got {tuple(affine.shape)}")
         if affine is not None and affine.dtype not in (dtype, wide_dtype(dtype)):
             raise at.DTypeError(f"group_norm: expected {name} of dtype {dtype.name}, got {affine.dtype.name}")
+    size = math.prod(input.shape[1:]) // num_groups
+    if input.device.type == "cpu" and size > 1 and math.prod(input.shape[2:]) > 1:
+        return _several.group_norm(input, num_groups, weight, bias, eps)[0]
     plain = weight is None and bias is None
     if not plain:  # two ops, and one rounding
         input = wide(input)
         weight, bias = (None if affine is None else wide(affine) for affine in (weight, bias))
-    size = math.prod(input.shape[1:]) // num_groups
     if size > 1:  # each group of each example is a channel to batch_norm, which is the fastest of its kind
         groups = input.reshape(1, input.shape[0] * num_groups, size)
         result = _several.batch_norm(groups, None, None, eps)[0].reshape(input.shape)

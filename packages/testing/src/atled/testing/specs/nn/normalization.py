@@ -171,6 +171,55 @@ def check_inference(
     close(outs[0], result if weight is None else result * per_channel(weight, x) + per_channel(bias, x), 16)
 
 
+# ---- group norm ----
+
+GROUPS = (((2, 4, 3), 2), ((2, 6, 2, 2), 3), ((3, 4, 33), 1), ((1, 4, 1), 2), ((2, 2, 40, 30), 2))
+
+
+def group_norm(x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    rows = x.reshape(x.shape[0], groups, -1)
+    mean, rstd = rows.mean(-1), 1 / np.sqrt(rows.var(-1) + eps)
+    plain = ((rows - mean[..., None]) * rstd[..., None]).reshape(x.shape)
+    scaled = plain if weight is None else plain * per_channel(weight, x)
+    return scaled if bias is None else scaled + per_channel(bias, x), mean, rstd
+
+
+def group_norm_samples(draw: Draw) -> Iterator[Sample]:
+    for shape, groups in GROUPS[: 2 if draw.smooth else None]:
+        yield Sample(draw(*shape), groups, draw(shape[1]), draw(shape[1]))
+        yield Sample(draw(*shape), groups, None, draw(shape[1]), 0.5)
+    yield Sample(draw(3, 2, 4), 1, draw(2, dtype=wide(draw.dtype)), draw(2, dtype=wide(draw.dtype)))
+
+
+def check_group_norm(outs: Any, x: Any, groups: int, *parameters: Any) -> None:
+    exact = double(x, *parameters[:2])
+    for actual, expected in zip(outs, group_norm(exact[0], groups, *exact[1:], *parameters[2:]), strict=True):
+        close(actual, expected, 32)
+
+
+def group_norm_backward_samples(draw: Draw) -> Iterator[Sample]:
+    for shape, groups in GROUPS[: 2 if draw.smooth else None]:
+        x = draw(*shape)
+        statistics = [t.astype(wide(draw.dtype)) for t in group_norm(x.astype(float), groups)[1:]]
+        yield Sample(draw(*shape), x, groups, *statistics, draw(shape[1]))
+        yield Sample(draw(*shape), x, groups, *statistics)
+
+
+def as_input_and_channels(sample: Sample) -> tuple[str, str, str]:
+    dtype = dtype_name(sample.args[1].dtype)
+    return dtype, dtype, dtype
+
+
+def check_group_norm_backward(outs: Any, g: Any, x: Any, groups: int, mean: Any, rstd: Any, weight: Any = None) -> None:
+    g, x, mean, rstd, weight = double(g, x, mean, rstd, weight)
+    a = (g if weight is None else g * per_channel(weight, x)).reshape(*mean.shape, -1)
+    plain = (x.reshape(a.shape) - mean[..., None]) * rstd[..., None]
+    gradient = rstd[..., None] * (a - a.mean(-1, keepdims=True) - plain * (a * plain).mean(-1, keepdims=True))
+    close(outs[0], gradient.reshape(x.shape), 64)
+    close(outs[1], (g * plain.reshape(x.shape)).sum(channel_dims(x)), math.sqrt(g.size) + 8)
+    close(outs[2], g.sum(channel_dims(x)), math.sqrt(g.size) + 8)
+
+
 def averages(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw(5), draw(5), 0.1)
     yield Sample(draw(2, 3), draw(2, 3, dtype=wide(draw.dtype)), 0.3, 1.5)
@@ -228,6 +277,28 @@ SPECS = [
         samples=inference_samples,
         dtypes=FLOATS,
         errors=(ErrorCase(at.ShapeError, "mean of shape", X, np.ones(2, np.float32), V),),
+    ),
+    OpSpec(
+        name="nn::group_norm",
+        check=check_group_norm,
+        samples=group_norm_samples,
+        dtypes=FLOATS,
+        cpu_alone=True,
+        result=with_statistics,
+        errors=(
+            ErrorCase(at.ShapeError, "multiple of 2 groups", X, 2),
+            ErrorCase(at.ShapeError, "weight of shape", X, 3, np.ones(4, np.float32)),
+        ),
+    ),
+    OpSpec(
+        name="nn::group_norm_backward",
+        check=check_group_norm_backward,
+        samples=group_norm_backward_samples,
+        dtypes=FLOATS,
+        cpu_alone=True,
+        result=as_input_and_channels,
+        differentiable=("grad", "weight"),  # in input only together with its statistics
+        errors=(ErrorCase(at.ShapeError, "mean of shape", X, X, 3, V, V),),
     ),
     OpSpec(
         name="nn::update_average",
