@@ -63,10 +63,12 @@ def pytest(report: str, *arguments: str) -> list[str]:
 
 def run_all(session: nox.Session, *commands: list[str]) -> None:
     """Runs every command, and fails at the end if one failed."""
+    # NumPy and SciPy, who say what is right, have small matrices: their threads would wait for each other.
+    quiet = {"OPENBLAS_NUM_THREADS": "1"}
     failed = []
     for command in commands:
         try:
-            session.run(*command)
+            session.run(*command, env=quiet)
         except nox.command.CommandFailed:
             failed.append(" ".join(command))
     if failed:
