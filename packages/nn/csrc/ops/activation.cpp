@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "ops/rules.h"
 #include "plugin.h"
@@ -31,14 +33,19 @@ void prelu_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1);
   expect_float(input, "input");
   expect_dtype_of(weight, "weight", input, "input");
-  const int ndim = input->dl.ndim, before = ndim - weight->dl.ndim;
-  bool fits = before >= 0;
-  for (int i = 0; fits && i < weight->dl.ndim; ++i)
-    fits = weight->dl.shape[i] == 1 || weight->dl.shape[i] == input->dl.shape[before + i];
-  if (!fits)
-    fail(ATLED_E_SHAPE, "expected weight of a shape that broadcasts to input's, got %s and %s",
-         shape_text(weight).c_str(), shape_text(input).c_str());
-  set_spec(outs[0], input->dtype, ndim, input->dl.shape);
+  // What vmap has many of may be the weight alone.
+  const int ndim = std::max(input->dl.ndim, weight->dl.ndim);
+  std::vector<int64_t> sizes(static_cast<size_t>(ndim), 1);
+  for (const atled_tensor* t : {input, weight}) {
+    for (int i = 0; i < t->dl.ndim; ++i) {
+      int64_t& size = sizes[static_cast<size_t>(ndim - t->dl.ndim + i)];
+      if (t->dl.shape[i] != 1 && size != 1 && size != t->dl.shape[i])
+        fail(ATLED_E_SHAPE, "expected weight of a shape that broadcasts with input's, got %s and %s",
+             shape_text(weight).c_str(), shape_text(input).c_str());
+      if (size == 1) size = t->dl.shape[i];
+    }
+  }
+  set_spec(outs[0], input->dtype, ndim, sizes.data());
 }
 
 // For devices that have no kernel of one pass.
@@ -93,8 +100,8 @@ void define_activation() {
   define({"nn::mish_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of mish at input.",
           shape<float_rule>, kTraits});
   define({"nn::prelu(Tensor input, Tensor weight) -> Tensor",
-          "x where it is positive, else weight x (He et al. 2015, eq. 1); weight broadcasts to input.",
-          shape<prelu_rule>, kTraits});
+          "x where it is positive, else weight x (He et al. 2015, eq. 1); the two broadcast.", shape<prelu_rule>,
+          kTraits});
   define({"nn::silu(Tensor input) -> Tensor", "x sigmoid(x) (Elfwing et al. 2018).", shape<float_rule>,
           kTraits | ATLED_OP_INPLACE});
   define({"nn::silu_backward(Tensor grad, Tensor input) -> Tensor", "grad times the slope of silu at input.",

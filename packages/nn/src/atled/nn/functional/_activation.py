@@ -64,10 +64,19 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``x`` where it is positive, else ``weight x``, with one weight or one for each channel (dimension 1)."""
-    if weight.numel() != 1:
-        weight = weight.reshape(-1, *[1] * (input.ndim - 2)) if input.ndim > 1 else weight
-    elif input.ndim == 0:
+    """``x`` where it is positive, else ``weight x``, with one weight or one for each channel (dimension 1).
+
+    ShapeError for another number of weights.
+    """
+    if (number := weight.numel()) != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if number != channels:
+            raise at.ShapeError(
+                f"prelu: expected one weight or {channels}, one for each channel of input {tuple(input.shape)}, got "
+                f"{tuple(weight.shape)}"
+            )
+        weight = weight.reshape(-1, *[1] * (input.ndim - 2))
+    elif weight.ndim > input.ndim:
         weight = weight.reshape(())
     if input.dtype != weight.dtype:
         dtype = at.result_type(input, weight)

@@ -140,7 +140,7 @@ def backward(name: str) -> OpSpec:
 
 
 def prelu_samples(draw: Draw) -> Iterator[Sample]:
-    for shape, weight in (((2, 3, 5), (3, 1)), ((4, 20), (20,)), ((3, 17), (1,)), ((6,), ())):
+    for shape, weight in (((2, 3, 5), (3, 1)), ((4, 20), (20,)), ((3, 17), (1,)), ((6,), ()), ((4,), (3, 1))):
         x = draw(*shape)
         yield Sample(np.where(np.abs(x) < 0.05, np.asarray(0.1, x.dtype), x) if draw.smooth else x, draw(*weight))
 
@@ -154,7 +154,7 @@ SPECS.append(
         dtypes=FLOATS,
         ulps=1,
         errors=(
-            ErrorCase(at.ShapeError, "broadcasts to input", X, X[:2]),
+            ErrorCase(at.ShapeError, "broadcasts with input", X, X[:2]),
             ErrorCase(at.DTypeError, "dtype", X, X.astype(np.float64)),
         ),
     )
