@@ -43,17 +43,13 @@ struct ToOdd {
 template <class To, class From>
 void by_floats(char* out, int64_t so, const char* in, int64_t si, int64_t n) {
   constexpr int64_t kBlock = 512, kFloat = sizeof(float);
+  using Widen = std::conditional_t<is_small_float<From> || sizeof(From) == 1, Convert<float, From>, ToOdd>;
   float block[kBlock];
   char* middle = reinterpret_cast<char*>(block);
   for (int64_t i = 0; i < n; i += kBlock) {
     const int64_t m = std::min(kBlock, n - i);
-    if constexpr (is_small_float<From>) {
-      Avx2::convert<float, From, Convert<float, From>>(middle, kFloat, in + i * si, si, m);
-      Avx2::convert<To, float, Convert<To, float>>(out + i * so, so, middle, kFloat, m);
-    } else {
-      Avx2::convert<float, From, ToOdd>(middle, kFloat, in + i * si, si, m);
-      Avx2::convert<To, float, Convert<To, float>>(out + i * so, so, middle, kFloat, m);
-    }
+    Avx2::convert<float, Stored<From>, Widen>(middle, kFloat, in + i * si, si, m);
+    Avx2::convert<To, float, Convert<To, float>>(out + i * so, so, middle, kFloat, m);
   }
 }
 template <class T>
@@ -62,7 +58,8 @@ constexpr bool is_half() {
 }
 template <class To, class From>
 constexpr bool goes_by_floats() {
-  constexpr bool wide = std::is_same_v<From, double> || std::is_same_v<From, int64_t> || std::is_same_v<From, int32_t>;
+  constexpr bool wide = std::is_same_v<From, double> || std::is_same_v<From, int64_t> ||
+                        std::is_same_v<From, int32_t> || std::is_same_v<From, bool> || std::is_same_v<From, uint8_t>;
   constexpr bool to = std::is_same_v<To, double> || std::is_same_v<To, int64_t> || std::is_same_v<To, int32_t>;
   return (is_half<To>() && wide) || (std::is_same_v<From, Half> && to);
 }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "cpu/assign.h"
+#include "cpu/cast.h"
 #include "cpu/indexed.h"
 #include "cpu/iterator.h"
 #include "cpu/levels.h"
@@ -122,6 +123,29 @@ void gather(atled_frame* f) {
   if (g.outside) checked_indices(index, g.line.n, dim);  // which says the first one outside
 }
 
+using scattering::Largest;
+using scattering::Product;
+using scattering::Replace;
+using scattering::Smallest;
+using scattering::Sum;
+
+// to[i] = f(to[i], from[i]) of float16 and bfloat16, in blocks of float.
+template <class T, class F>
+void combine_halves(T* to, const T* from, int64_t n) {
+  constexpr int64_t kBlock = 256;
+  static const CastLoop widen = cast_loop(dtype_of<T>, ATLED_FLOAT32), narrow = cast_loop(ATLED_FLOAT32, dtype_of<T>);
+  float a[kBlock], x[kBlock];
+  char *all = reinterpret_cast<char*>(a), *more = reinterpret_cast<char*>(x);
+  const F f{};
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t m = std::min(kBlock, n - i);
+    widen(all, sizeof(float), reinterpret_cast<const char*>(to + i), sizeof(T), m);
+    widen(more, sizeof(float), reinterpret_cast<const char*>(from + i), sizeof(T), m);
+    for (int64_t k = 0; k < m; ++k) a[k] = f(a[k], x[k]);
+    narrow(reinterpret_cast<char*>(to + i), sizeof(T), all, sizeof(float), m);
+  }
+}
+
 template <class T, class F>
 void scatter_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
   const Line line = *static_cast<const Line*>(ctx);
@@ -129,6 +153,7 @@ void scatter_loop(void* ctx, char* const* data, const int64_t* strides, int64_t 
   if (strides[1] == 0 && strides[0] == sizeof(T) && strides[2] == sizeof(T)) {
     T* to = reinterpret_cast<T*>(data[0] + line.offset(*reinterpret_cast<const int64_t*>(data[1])));
     const T* from = reinterpret_cast<const T*>(data[2]);
+    if constexpr (is_small_float<T> && !std::is_same_v<F, Replace>) return combine_halves<T, F>(to, from, n);
     ATLED_IVDEP
     for (int64_t i = 0; i < n; ++i) to[i] = f(to[i], from[i]);
     return;
@@ -149,12 +174,6 @@ void scatter_loop(void* ctx, char* const* data, const int64_t* strides, int64_t 
     to = f(to, *reinterpret_cast<const T*>(data[2] + i * strides[2]));
   }
 }
-
-using scattering::Largest;
-using scattering::Product;
-using scattering::Replace;
-using scattering::Smallest;
-using scattering::Sum;
 
 template <class F>
 atled_loop loop_of(int dtype) {

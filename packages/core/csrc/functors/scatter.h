@@ -35,13 +35,13 @@ struct Product {
 struct Largest {
   template <class T>
   ATLED_FN T operator()(T a, T x) const {
-    return a > x || a != a ? a : x;
+    return ((a > x) | (a != a)) ? a : x;
   }
 };
 struct Smallest {
   template <class T>
   ATLED_FN T operator()(T a, T x) const {
-    return a < x || a != a ? a : x;
+    return ((a < x) | (a != a)) ? a : x;
   }
 };
 

@@ -344,12 +344,22 @@ void cross(atled_frame* f) {
   set_out(f, 0, cross_over(a, b, arg_int(f, 2)));
 }
 
-// Rows (1, x, x^2, ...) for each x.
+// Rows (1, x, x^2, ...) for each x: running products of 1, x, x, ...
 Tensor powers_of(const Tensor& x, const atled_value& count) {
-  static const Op pow{"core::pow"}, arange{"core::arange"};
-  const int64_t n = is_none(count) ? x->dl.shape[x->dl.ndim - 1] : as_int(count);
+  static const Op ones{"core::new_ones"}, expand{"core::expand"}, cat{"core::cat"}, cumprod{"core::cumprod"},
+      narrow{"core::narrow"};
+  const int ndim = x->dl.ndim;
+  const int64_t n = is_none(count) ? x->dl.shape[ndim - 1] : as_int(count);
   if (n < 0) fail(ATLED_E_VALUE, "expected N >= 0, got %lld", (long long)n);
-  return pow(unsqueeze_op(x, -1), arange(0, n, 1, none(), device_value(x->dl.device)));
+  int64_t shape[ATLED_MAX_NDIM + 1];
+  std::copy(x->dl.shape, x->dl.shape + ndim, shape);
+  shape[ndim] = 1;
+  const atled_value sizes = ints_value(shape, static_cast<size_t>(ndim) + 1);
+  const Tensor first = ones(x, sizes);
+  shape[ndim] = std::max<int64_t>(n - 1, 0);
+  const Tensor others = expand(unsqueeze_op(x, -1), sizes);
+  atled_tensor* parts[2] = {first, others};
+  return narrow(cumprod(cat(tensors_value(parts, 2), -1), -1), -1, 0, n);
 }
 
 void vander(atled_frame* f) {
