@@ -6,12 +6,7 @@ namespace atled::core {
 
 namespace {
 
-// float in vectors at each level; double and complex as the library has them.
-template <class F>
-LoopTable float_loops() {
-  return LoopTable().unary<F>(Types<float>{}).template unary_plain<F>(Types<double>{});
-}
-// double in vectors, too.
+// float and double in vectors at each level; complex as the library has it.
 template <class F>
 LoopTable complex_loops() {
   return LoopTable().unary<F>(Floats{}).template unary_plain<F>(Complexes{});
@@ -27,8 +22,8 @@ const LoopTable log1p_loops = complex_loops<Log1p>();
 const LoopTable sqrt_loops = LoopTable().unary<Sqrt>(Floats{}).unary_plain<Sqrt>(Complexes{});
 const LoopTable rsqrt_loops = LoopTable().unary<Rsqrt>(Floats{}).unary_plain<Rsqrt>(Complexes{});
 const LoopTable sigmoid_loops = complex_loops<Sigmoid>();
-const LoopTable erf_loops = float_loops<Erf>();
-const LoopTable erfc_loops = float_loops<Erfc>();
+const LoopTable erf_loops = LoopTable().unary<Erf>(Floats{});
+const LoopTable erfc_loops = LoopTable().unary<Erfc>(Floats{});
 
 template <class F>
 LoopTable pair_loops() {

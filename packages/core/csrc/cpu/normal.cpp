@@ -1,17 +1,20 @@
 #include "functors/normal.h"
 
 #include "cpu/special.h"
+#include "functors/double_erf.h"
 #include "functors/float_math.h"
 
 namespace atled::core {
 
 namespace {
 
-struct FloatNdtr {
-  ATLED_FN float operator()(float x) const { return fmath::ndtr(x); }
+struct Ndtr {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    return fmath::ndtr(x);
+  }
 };
-const LoopTable ndtr_loops =
-    LoopTable().unary_plain<OfDouble<special::ndtr>>(Floats{}).unary<FloatNdtr>(Types<float>{});
+const LoopTable ndtr_loops = LoopTable().unary<Ndtr>(Floats{});
 
 void add_normal() {
   special_kernel<special::erfinv>("core::erfinv");

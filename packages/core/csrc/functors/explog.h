@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "functors/copy.h"
+#include "functors/double_erf.h"
 #include "functors/double_math.h"
 #include "functors/float_math.h"
 
@@ -143,7 +144,7 @@ struct GeluTanh {
 struct Erf {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (by_float_math<T>)
+    if constexpr (by_own_math<T>)
       return fmath::erf(x);
     else
       return std::erf(x);
@@ -152,7 +153,7 @@ struct Erf {
 struct Erfc {
   template <class T>
   ATLED_FN T operator()(T x) const {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<T, float> || by_own_math<T>)
       return fmath::erfc(x);
     else
       return std::erfc(x);
