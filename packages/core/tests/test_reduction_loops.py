@@ -28,6 +28,20 @@ def test_columns_of_every_width(rows: int, columns: int, dtype: str) -> None:
             np.testing.assert_array_equal(view[0].amin(0).to(at.float64).numpy(), n[0].min(0))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "int32", "int8", "complex64"])
+def test_rows_of_every_length(dtype: str) -> None:
+    """As above; rows side by side, with gaps between them, in planes, and of every second element."""
+    for n in (*range(1, 70), 100, 127, 128, 1001, 1024, 1025):
+        x = RNG.integers(-9, 9, (2, 67, n))
+        t = at.asarray(x).to(getattr(at, dtype))
+        for view, exact in ((t, x), (t[..., : n // 2 + 1], x[..., : n // 2 + 1]), (t[:, ::2], x[:, ::2])):
+            sums = view.sum(-1).to(at.complex128 if dtype == "complex64" else at.float64).numpy()
+            digits = {"float16": 11, "bfloat16": 8}.get(dtype, 60)
+            np.testing.assert_allclose(sums, exact.sum(-1), rtol=2.0**-digits, atol=0, err_msg=str(n))
+            if dtype != "complex64":
+                np.testing.assert_array_equal(view.amax(-1).to(at.float64).numpy(), exact.max(-1), str(n))
+
+
 @pytest.mark.parametrize("dtype, digits", [("float16", 11), ("bfloat16", 8)])
 @pytest.mark.parametrize("shape", [(5,), (1, 3000), (3000, 1), (70, 10), (10, 700), (300, 300), (7, 70_000)])
 def test_halves_are_reduced_in_wider_numbers(shape: tuple[int, ...], dtype: str, digits: int) -> None:
@@ -70,6 +84,20 @@ def test_float16_of_every_kind() -> None:
         )
     assert at.from_numpy(np.float16([1, np.inf] * 40)).sum().item() == np.inf
     assert at.from_numpy(np.float16([-np.inf, np.inf] * 40)).sum().isnan().item()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_are_reduced_into_rows(dtype: str) -> None:
+    """Each step is rounded; rows longer than a block."""
+    source = at.asarray(RNG.standard_normal((9, 700))).to(getattr(at, dtype))
+    index = RNG.integers(0, 4, 9)
+    steps = {"amax": np.maximum, "amin": np.minimum, "prod": np.multiply, "sum": np.add}
+    for name, step in steps.items():
+        expected = np.ones((4, 700), np.float32)
+        for i, row in zip(index, source.float().numpy(), strict=True):
+            expected[i] = at.from_numpy(step(expected[i], row)).to(source.dtype).float().numpy()
+        got = at.ones(4, 700, dtype=source.dtype).index_reduce(0, at.from_numpy(index), source, name)
+        np.testing.assert_array_equal(got.float().numpy(), expected, name)
 
 
 @pytest.mark.parametrize("columns", [1, 3, 10, 32, 33, 64])

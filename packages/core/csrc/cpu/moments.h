@@ -54,6 +54,7 @@ struct Variance {
             merge,
             finish,
             start,
+            nullptr,
             false,
             widening<T>()};
   }
@@ -98,6 +99,7 @@ struct LogSumExp {
             merge,
             finish,
             start,
+            nullptr,
             false,
             widening<T>()};
   }

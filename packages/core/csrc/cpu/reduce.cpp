@@ -137,6 +137,9 @@ class Reduction {
   void run() {
     if (outputs_ == 0) return;
     if (kept_.n == 0 || length_ == 0) return rows();
+    if (loops_.separate && gone_.n == 1 && gone_.in[0] == item_ && length_ <= kRowBlock &&
+        (length_ > kShort || (loops_.rows && kept_.in[0] == length_ * item_)))
+      return short_rows();
     // Short rows cost more to begin than to sum, so they are taken as columns, too.
     const int64_t first = magnitude(kept_.in[0]);
     const bool side_by_side = gone_.n == 0 || first < magnitude(gone_.in[0]);
@@ -148,32 +151,30 @@ class Reduction {
   }
 
  private:
-  // Evenly spaced rows of one block each: no offsets to find, and outputs are finished several at a time.
+  // Rows of one block each: no offsets to find, and many at a time.
   void short_rows() {
-    constexpr int64_t kSome = 64;
-    parallel(outputs_, std::max<int64_t>(1, 32768 / length_), [&](int64_t begin, int64_t end) {
-      alignas(16) char sums[kSome * kWidest];
-      float wide[kRowBlock];
-      while (begin < end) {
-        const int64_t m = std::min(kSome, end - begin);
-        for (int64_t i = 0; i < m; ++i) {
-          const char* row = in_ + (begin + i) * kept_.in[0];
-          if (loops_.widen) {
-            loops_.widen(reinterpret_cast<char*>(wide), sizeof(float), row, gone_.in[0], length_);
-            loops_.row(r_, reinterpret_cast<const char*>(wide), sizeof(float), length_, sums + i * loops_.width);
-          } else {
-            loops_.row(r_, row, gone_.in[0], length_, sums + i * loops_.width);
-          }
-        }
-        loops_.finish(r_, sums, out_ + begin * kept_.out[0] * out_item_, kept_.out[0] * out_item_, m);
-        begin += m;
-      }
-    });
+    const int64_t width = kept_.size[0], tiles = (width + kRowsAtOnce - 1) / kRowsAtOnce;
+    parallel(kept_.total(1) * tiles, std::max<int64_t>(1, 32768 / (kRowsAtOnce * length_)),
+             [&](int64_t begin, int64_t end) {
+               alignas(16) char sums[kRowsAtOnce * kWidest];
+               for (int64_t unit = begin; unit < end; ++unit) {
+                 const int64_t first = unit % tiles * kRowsAtOnce, m = std::min(kRowsAtOnce, width - first);
+                 int64_t in_offset = first * kept_.in[0], out_index = first * kept_.out[0];
+                 kept_.locate(unit / tiles, 1, &in_offset, &out_index);
+                 const char* row = in_ + in_offset;
+                 if (loops_.rows) {
+                   loops_.rows(r_, row, kept_.in[0], length_, m, sums);
+                 } else {
+                   for (int64_t i = 0; i < m; ++i, row += kept_.in[0])
+                     loops_.row(r_, row, item_, length_, sums + i * loops_.width);
+                 }
+                 loops_.finish(r_, sums, out_ + out_index * out_item_, kept_.out[0] * out_item_, m);
+               }
+             });
   }
 
   // One output after the other.
   void rows() {
-    if (loops_.separate && kept_.n == 1 && gone_.n == 1 && length_ > 0 && length_ <= kRowBlock) return short_rows();
     const int64_t chunks = std::max<int64_t>((length_ + kChunk - 1) / kChunk, 1);
     std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outputs_ * chunks * loops_.width) : 0);
     const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, kChunk), 1));

@@ -34,13 +34,16 @@ struct ReduceLoops {
   void (*finish)(const void* r, const char* acc, char* out, int64_t out_step, int64_t m);
   // acc = identity, for m outputs
   void (*start)(const void* r, char* acc, int64_t m);
+  // acc of m <= kRowsAtOnce outputs from rows of 0 < n <= kRowBlock elements side by side; rows of fewer than 32 follow
+  // each other without a gap. May be NULL.
+  void (*rows)(const void* r, const char* in, int64_t row_stride, int64_t n, int64_t m, char* acc) = nullptr;
   // Whether accumulators of m outputs are those of single ones side by side.
   bool separate = true;
   // Where it is given, row and columns take float, which blocks of the input become by it first.
   CastLoop widen = nullptr;
 };
 
-// float16 is reduced by float's loops: blocks of it are converted by instructions made for that.
+// float16 is reduced by float's functors, which have instructions made for converting it.
 template <class T>
 using Widened = std::conditional_t<std::is_same_v<T, Half>, float, T>;
 // For loops that read In where T is stored.
@@ -49,8 +52,16 @@ CastLoop widening() {
   return std::is_same_v<T, In> ? nullptr : cast_loop(dtype_of<T>, dtype_of<In>);
 }
 
+constexpr int64_t kRowsAtOnce = 64;  // short rows that are reduced together
 constexpr int64_t kRowBlock = 1024;  // elements of a row that are accumulated before results are paired
 constexpr int64_t kColumnRows = 32;  // the same for columns
+
+namespace reduction {
+
+#define ATLED_LEVEL_BODY "cpu/reduce.inl"
+#include "cpu/each_level.inl"
+
+}  // namespace reduction
 
 template <class R, class Out>
 struct ReduceSteps {
@@ -73,20 +84,30 @@ struct ReduceSteps {
   }
 };
 
-// kLevels: whether the loops are compiled for AVX2 as well; wider vectors would only wait for memory. T is the
-// input's type where R is of a wider one.
+template <class Level, class R, class Src, bool kRows>
+void set_loops(ReduceLoops& loops) {
+  if constexpr (std::is_same_v<Src, typename R::In>) {
+    loops.row = Level::template row<R>;
+    loops.columns = Level::template columns<R>;
+    if constexpr (kRows) loops.rows = Level::template rows<R>;
+  } else {
+    loops.row = Level::template widened_row<R, Src>;
+    loops.columns = Level::template widened_columns<R, Src>;
+    if constexpr (kRows) loops.rows = Level::template widened_rows<R, Src>;
+  }
+}
+
+// kLevels: whether the reduction is worth code for AVX2 as well, and for short rows; wider vectors would only wait for
+// memory. T is the input's type where R is of a wider one.
 template <class R, bool kLevels, class T = void>
 ReduceLoops reduce_loops() {
   using S = ReduceSteps<R, std::conditional_t<is_small_float<T>, T, typename R::Out>>;
-  ReduceLoops loops{
-      sizeof(typename R::Acc), Baseline::reduce_row<R>, Baseline::reduce_columns<R>, S::merge, S::finish, S::start};
+  using Src = std::conditional_t<is_small_float<T>, T, typename R::In>;
+  ReduceLoops loops{sizeof(typename R::Acc), nullptr, nullptr, S::merge, S::finish, S::start};
+  set_loops<reduction::Baseline, R, Src, kLevels>(loops);
   if constexpr (kLevels) {
-    if (cpu_level() >= kAvx2) {
-      loops.row = Avx2::reduce_row<R>;
-      loops.columns = Avx2::reduce_columns<R>;
-    }
+    if (cpu_level() >= kAvx2) set_loops<reduction::Avx2, R, Src, true>(loops);
   }
-  if constexpr (is_small_float<T>) loops.widen = widening<T, typename R::In>();
   return loops;
 }
 

@@ -28,6 +28,7 @@ using NormOut = std::conditional_t<std::is_same_v<T, std::complex<float>>, float
 template <class T>
 struct Sum {
   static constexpr bool kAdds = true;  // or multiplies: combine is no comparison
+  static constexpr bool kSums = true;  // the elements as they are
   using In = Stored<T>;
   using Acc = SumAcc<T>;
   using Out = SumOut<T>;
@@ -39,6 +40,7 @@ struct Sum {
 
 template <class T>
 struct Prod : Sum<T> {
+  static constexpr bool kSums = false;
   using Acc = SumAcc<T>;
   ATLED_FN Acc identity() const { return Acc(1); }
   ATLED_FN Acc combine(Acc a, Acc b) const { return Mul{}(a, b); }
@@ -47,6 +49,7 @@ struct Prod : Sum<T> {
 // NaN counts as 0.
 template <class T>
 struct NanSum : Sum<T> {
+  static constexpr bool kSums = false;
   using Acc = typename Sum<T>::Acc;
   ATLED_FN Acc load(Stored<T> x) const {
     const Acc y = Sum<T>::load(x);
@@ -57,7 +60,7 @@ struct NanSum : Sum<T> {
 // The sum over a count; A is wider than T's own accumulator where the mean is an intermediate.
 template <class T, class A = SumAcc<T>, class O = T>
 struct Mean {
-  static constexpr bool kAdds = true;
+  static constexpr bool kAdds = true, kSums = true;
   using In = T;
   using Acc = A;
   using Out = O;
@@ -76,7 +79,7 @@ struct Mean {
 
 template <class T>
 struct Largest {
-  static constexpr bool kAdds = false;
+  static constexpr bool kAdds = false, kSums = false;
   using In = Stored<T>;
   using Acc = OrderAcc<T>;
   using Out = T;
@@ -111,7 +114,7 @@ ATLED_FN bool is_true(Stored<T> x) {
 
 template <class T>
 struct AnyTrue {
-  static constexpr bool kAdds = true;
+  static constexpr bool kAdds = true, kSums = false;
   using In = Stored<T>;
   using Acc = uint8_t;
   using Out = bool;
@@ -127,7 +130,7 @@ struct AllTrue : AnyTrue<T> {
 };
 template <class T>
 struct CountTrue {
-  static constexpr bool kAdds = true;
+  static constexpr bool kAdds = true, kSums = false;
   using In = Stored<T>;
   using Acc = int64_t;
   using Out = int64_t;
@@ -149,7 +152,7 @@ ATLED_FN double size_of(T x) {
 
 template <class T>
 struct Norm2 {
-  static constexpr bool kAdds = true;
+  static constexpr bool kAdds = true, kSums = false;
   using In = T;
   using Acc = double;
   using Out = NormOut<T>;
