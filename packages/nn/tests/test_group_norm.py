@@ -86,6 +86,9 @@ def test_gradients_of_group_norm() -> None:
     inputs = [at.from_numpy(v).requires_grad_() for v in (draw(2, 4, 3), draw(4), draw(4))]
     assert autograd.gradcheck(lambda x, w, b: F.group_norm(x, 2, w, b), inputs)
     assert autograd.gradgradcheck(lambda x, w, b: F.group_norm(x, 2, w, b), inputs)
+    none = at.zeros(0, 4, 3, requires_grad=True)
+    (first,) = autograd.grad(F.group_norm(none, 2).sum(), none, create_graph=True)
+    assert autograd.grad(first.sum(), none)[0].shape == (0, 4, 3)
 
 
 def test_gumbel_softmax_draws_from_the_distribution() -> None:

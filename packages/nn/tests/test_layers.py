@@ -121,6 +121,9 @@ def test_a_synchronised_batch_norm_alone_is_batch_norm() -> None:
     assert at.equal(model(x), twin(x))
     assert all(at.equal(one, other) for one, other in zip(model.buffers(), twin.buffers(), strict=True))
     assert at.equal(model.eval()(x), twin.eval()(x))
+    twice = nn.Sequential(nn.Sequential(shared := nn.BatchNorm1d(2), shared), shared)
+    nn.SyncBatchNorm.convert_sync_batchnorm(twice)
+    assert twice[0][0] is twice[0][1] is twice[1] and isinstance(twice[1], nn.SyncBatchNorm)
     with pytest.raises(at.ShapeError, match="input .N, C, ...."):
         nn.SyncBatchNorm(3)(at.ones(3))
     with pytest.raises(at.OperationError, match="LazyBatchNorm1d"):

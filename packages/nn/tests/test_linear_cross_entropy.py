@@ -189,6 +189,16 @@ def test_the_module_has_a_linear_map() -> None:
     assert _core.memory_stats()["peak_bytes"] - before < 4 * 3 * 128 * (1 << 16)
 
 
+def test_no_features_and_the_dtype_of_probabilities() -> None:
+    target = at.tensor([0, 1, 2])
+    for options in (None, CHUNKS):
+        assert F.linear_cross_entropy(at.zeros(3, 0), at.zeros(4, 0), target, options=options).item() == np.log(
+            np.float32(4)
+        )
+        soft = at.full((3, 4), 0.25, dtype=at.float64)
+        assert F.linear_cross_entropy(at.zeros(3, 2), at.zeros(4, 2), soft, options=options).dtype is at.float64
+
+
 def test_rows_of_a_chunk_are_pytorchs() -> None:
     # As torch.nn.LinearCrossEntropyOptions()._adjust(...) of PyTorch 2.13 has them.
     cases = [(8192, 1024, 32000, 128, 256), (1000, 64, 1000, 32, 64), (100, 512, 10, 64, 100), (7, 3, 1000, 1, 1)]

@@ -399,6 +399,7 @@ def test_errors_of_grids() -> None:
         (at.DTypeError, "one floating dtype", lambda: F.grid_sample(x, grid.to(at.float64))),
         (at.InvalidValueError, "mode 'bilinear'", lambda: F.grid_sample(x, grid, "linear")),
         (at.InvalidValueError, "padding_mode 'zeros'", lambda: F.grid_sample(x, grid, padding_mode="wrap")),
+        (at.ShapeError, r"at most 2\^24", lambda: F.grid_sample(x[..., :1].expand(1, 1, 3, (1 << 24) + 4), grid)),
         (at.ShapeError, "theta .N, 2, 3.", lambda: F.affine_grid(at.ones(1, 3, 3), (1, 1, 2, 2))),
     ):
         with pytest.raises(error, match=match):

@@ -1,8 +1,8 @@
 // What the CPU kernels share.
 #pragma once
 
+#include <memory>
 #include <type_traits>
-#include <vector>
 
 #include "cpu/levels.h"
 #include "ops/operands.h"
@@ -37,11 +37,11 @@ template <class T>
 class Row {
  public:
   using A = Wide<T>;
-  explicit Row(int64_t n) : room_(kOwn ? static_cast<size_t>(n) : 0) {}
+  explicit Row(int64_t n) : size_(n) {}
   const A* read(const T* x, int64_t n) {
     if constexpr (kOwn) {
-      ATLED_PICK(assign_as<T, A, 1>)(x, 1, room_.data(), n);
-      return room_.data();
+      ATLED_PICK(assign_as<T, A, 1>)(x, 1, room(), n);
+      return room();
     } else {
       return x;
     }
@@ -49,17 +49,22 @@ class Row {
   // Where to compute a row that write() then puts in its place.
   A* target(T* y) {
     if constexpr (kOwn)
-      return room_.data();
+      return room();
     else
       return y;
   }
   void write(T* y, int64_t n) {
-    if constexpr (kOwn) ATLED_PICK(assign_as<A, T, 1>)(room_.data(), 1, y, n);
+    if constexpr (kOwn) ATLED_PICK(assign_as<A, T, 1>)(room(), 1, y, n);
   }
 
  private:
   static constexpr bool kOwn = !std::is_same_v<T, A>;
-  std::vector<A> room_;
+  A* room() {
+    if (!room_) room_.reset(new A[static_cast<size_t>(size_)]);
+    return room_.get();
+  }
+  int64_t size_;
+  std::unique_ptr<A[]> room_;
 };
 
 // A result that is computed in another dtype: the tensor itself, or one that finish() copies into it.

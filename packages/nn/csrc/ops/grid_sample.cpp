@@ -68,6 +68,9 @@ Sampling sampling(Shape input, Shape grid, const atled_frame* f, int mode) {
   for (int i = 0; i < s.dims; ++i) {
     s.sizes[i] = input.dims[2 + i];
     s.points *= grid.dims[1 + i];
+    if (s.sizes[i] > 1 << 24 && arg_tensor(f, 0)->dtype != ATLED_FLOAT64)
+      fail(ATLED_E_SHAPE, "expected dimensions of at most 2^24, whose places float32 tells apart, got %s; use float64",
+           shape_text(input.ndim, input.dims).c_str());
     if (s.sizes[i] < 1)
       fail(ATLED_E_SHAPE, "expected input of at least one element, got %s", shape_text(input.ndim, input.dims).c_str());
   }

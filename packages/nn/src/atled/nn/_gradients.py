@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -328,8 +329,10 @@ def _group_norm_second(
     def wide(t: Tensor) -> Tensor:
         return _per_channel(t, input)
 
+    width = math.prod(input.shape[1:]) // num_groups
+
     def rows(t: Tensor) -> Tensor:
-        return t.reshape(mean.numel(), -1)
+        return t.reshape(-1, 1 if t.shape == mean.shape else width)
 
     plain, scale = _normalized(rows(input), rows(1 / (rstd * rstd)), [1])
     a = grad if weight is None else grad * wide(weight)

@@ -1,4 +1,4 @@
-"""Gradient rules of grid_sample: of its three ops, two are linear in one operand and close under differentiation."""
+"""Gradient rules of grid_sample: its three ops are each linear in one operand, whose rule is another of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._precision import wide_dtype
 
 
 def register(rule: Any) -> None:
-    """The rules, and what `vmap` calls in the ops' place."""
+    """The rules."""
     rule(
         "grid_sample",
         input=lambda g, grid, input_shape, mode, padding_mode, align_corners: _one.grid_sample_backward_input(

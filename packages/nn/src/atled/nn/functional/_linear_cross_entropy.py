@@ -75,7 +75,8 @@ def linear_cross_entropy(
     input: ``(N, features)`` or ``(features,)``. linear_weight: ``(C, features)``, or ``(C, d1, ..., dK, features)`` for
     K-dimensional losses of a batch. linear_bias: ``(C, d1, ..., dK)``. target: classes ``(N, d1, ..., dK)``, of
     integers, or probabilities ``(N, C, d1, ..., dK)``, of floats. weight: ``(C,)``. ignore_index: of classes alone;
-    None is -100. Returns a number, or for ``reduction="none"`` ``(N, d1, ..., dK)``, in the input's dtype.
+    None is -100. Returns a number, or for ``reduction="none"`` ``(N, d1, ..., dK)``, in the input's dtype, or the wider
+    one of input and probabilities.
 
     Memory holds the logits of a chunk of the rows at a time: those of 128 rows, 2^22 or about as many as input has
     numbers, whatever is most; ``options`` choose other chunks. Half precision has its softmax and its sums in float32.
@@ -91,19 +92,21 @@ def linear_cross_entropy(
     """
     known_reduction("linear_cross_entropy", reduction)
     shape = _logits_shape(input, linear_weight, linear_bias)
-    if target.is_floating_point() and ignore_index is not None:
+    soft = target.is_floating_point()
+    if soft and ignore_index is not None:
         raise at.InvalidValueError(
             f"linear_cross_entropy: expected ignore_index=None beside a target of probabilities, got {ignore_index}"
         )
     ignored = -100 if ignore_index is None else ignore_index
-    flat = (linear_weight.reshape(-1, input.shape[-1]), None if linear_bias is None else linear_bias.reshape(-1))
-    input, flat_weight, flat_bias = cast("lower", input, *flat)
+    flat_weight = linear_weight.reshape(math.prod(shape), input.shape[-1])
+    flat_bias = None if linear_bias is None else linear_bias.reshape(-1)
+    input, flat_weight, flat_bias = cast("lower", input, flat_weight, flat_bias)
     given = _Operands(input, flat_weight, flat_bias, target, weight)
     case = _case(given, shape, reduction, ignored, label_smoothing, options)
     if case is not None:
         # What autocast makes of it, float32, is left so.
         (like,) = cast("float32", input.flatten()[:1])
-        return _in_chunks(case, given).to(like.dtype)
+        return _in_chunks(case, given).to(at.result_type(like, target) if soft else like.dtype)
     logits = linear(input, flat_weight, flat_bias)
     return cross_entropy(
         logits.reshape(*input.shape[:-1], *shape),

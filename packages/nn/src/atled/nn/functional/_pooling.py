@@ -11,7 +11,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-from .._parameter import constant, requires_grad
+from .._parameter import constant, recording
 from .._precision import narrow, wide
 from .._sizes import Size, sizes
 
@@ -36,7 +36,7 @@ def max_pool2d(
 
 def _maxima(input: Tensor, *settings: Any) -> Tensor:
     """Without the positions, unless gradients will ask for them."""
-    if requires_grad(input):
+    if recording(input):
         return _several.max_pool2d_with_indices(input, *settings)[0]
     return _one.max_pool2d(input, *settings)
 
@@ -250,7 +250,7 @@ def adaptive_max_pool1d(
     >>> adaptive_max_pool1d(at.tensor([[1.0, 5, 2, 3]]), 2).tolist()
     [[5.0, 3.0]]
     """
-    if return_indices or requires_grad(input):
+    if return_indices or recording(input):
         both = adaptive_max_pool1d_with_indices(input, output_size)
         return both if return_indices else both[0]
     return _adaptive_values("adaptive_max_pool1d", *_as_row(input, output_size), 2).squeeze(-2)
@@ -267,7 +267,7 @@ def adaptive_max_pool2d(
     >>> adaptive_max_pool2d(at.arange(6.0).reshape(1, 2, 3), (1, 2)).tolist()
     [[[4.0, 5.0]]]
     """
-    if return_indices or requires_grad(input):
+    if return_indices or recording(input):
         both = adaptive_max_pool2d_with_indices(input, output_size)
         return both if return_indices else both[0]
     _expect_planes(input)
@@ -282,7 +282,7 @@ def adaptive_max_pool3d(
     >>> adaptive_max_pool3d(at.arange(8.0).reshape(1, 2, 2, 2), 1).item()
     7.0
     """
-    if return_indices or requires_grad(input):
+    if return_indices or recording(input):
         both = adaptive_max_pool3d_with_indices(input, output_size)
         return both if return_indices else both[0]
     _expect_volumes("adaptive_max_pool3d", input)

@@ -265,11 +265,11 @@ def grid_sample(
         )
     if input.device.type == "cpu":
         return _one.grid_sample(input, grid, mode, padding_mode, bool(align_corners))
-    return sampled_by_elements(input, grid, mode, padding_mode, bool(align_corners))
+    return _by_elements(input, grid, mode, padding_mode, bool(align_corners))
 
 
-def sampled_by_elements(input: Tensor, grid: Tensor, mode: str, padding_mode: str, corners: bool) -> Tensor:
-    """`grid_sample` as a composition, for devices without a kernel and for derivatives of higher orders."""
+def _by_elements(input: Tensor, grid: Tensor, mode: str, padding_mode: str, corners: bool) -> Tensor:
+    """`grid_sample` as a composition, for devices without a kernel."""
     n = input.ndim - 2
     wide = at.float64 if input.dtype == at.float64 else at.float32
     places = grid.to(wide).flatten(1, -2)

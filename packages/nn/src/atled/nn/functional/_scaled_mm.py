@@ -78,7 +78,7 @@ def scaled_mm(
     for name, swizzle in (("swizzle_a", swizzle_a), ("swizzle_b", swizzle_b)):
         if swizzle is not None and _single(name, swizzle) is not SwizzleType.NO_SWIZZLE:
             raise at.NotImplementedOpError(f"scaled_mm: expected {name} None or NO_SWIZZLE, got {swizzle}")
-    if tuple(dim % 2 for dim in contraction_dim) not in ((), (1, 0)):
+    if tuple(contraction_dim) not in ((), (1, 0), (-1, 0), (1, -2), (-1, -2)):
         raise at.NotImplementedOpError(
             f"scaled_mm: expected contraction_dim () or (1, 0), got {tuple(contraction_dim)}"
         )
@@ -91,6 +91,10 @@ def scaled_mm(
     for name, matrix in zip(("mat_a", "mat_b"), matrices, strict=True):
         if matrix.ndim != 2:
             raise at.ShapeError(f"scaled_mm: expected {name} of 2 dimensions, got {tuple(matrix.shape)}")
+    if mat_a.shape[1] != mat_b.shape[0]:
+        raise at.ShapeError(
+            f"scaled_mm: expected mat_a (m, k) and mat_b (k, n), got {tuple(mat_a.shape)} and {tuple(mat_b.shape)}"
+        )
     for turned, (matrix, scale, recipe) in enumerate(zip(matrices, scales, recipes, strict=True)):
         _check_scale("ab"[turned], matrix.t() if turned else matrix, scale, recipe, bool(turned))
     dtype = mat_a.dtype if output_dtype is None else output_dtype
@@ -133,6 +137,8 @@ def _check_scale(name: str, matrix: Tensor, scale: Tensor, recipe: ScalingType, 
         ScalingType.BlockWise1x128: (rows, along),
         ScalingType.BlockWise128x128: (along, down),
     }[recipe]
+    if not isinstance(scale, Tensor):
+        raise at.ArgumentError(f"scaled_mm: expected scale_{name} to be a tensor, got {scale!r}")
     given = tuple(scale.shape)
     padded = recipe is ScalingType.BlockWise128x128 and given == (-(-along // 4) * 4, down)
     if not (scale.numel() == 1 if recipe is ScalingType.TensorWise else given == expected or padded):

@@ -53,9 +53,16 @@ class SyncBatchNorm(_BatchNorm):
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
         """The module, in which layers of this class took the place of each ``BatchNorm1d``, ``2d`` and ``3d``.
 
-        They have the same parameters and buffers. A module that is such a layer itself is not changed: the answer is
-        the new layer. OperationError for a lazy layer that has not seen input.
+        They have the same parameters and buffers, and none of the old ones' hooks; a layer that has several places has
+        one in its place. A module that is such a layer itself is not changed: the answer is the new layer.
+        OperationError for a lazy layer that has not seen input.
         """
+        return cls._converted(module, process_group, {})
+
+    @classmethod
+    def _converted(cls, module: Module, process_group: Any, done: dict[Module, Module]) -> Module:
+        if module in done:
+            return done[module]
         converted = module
         if isinstance(module, (BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm)):
             if isinstance(module, _Lazy):
@@ -69,8 +76,10 @@ class SyncBatchNorm(_BatchNorm):
             layer.running_mean, layer.running_var = module.running_mean, module.running_var
             layer.num_batches_tracked, layer.training = module.num_batches_tracked, module.training
             converted = layer
-        for name, child in module.named_children():
-            converted.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        done[module] = converted
+        for name, child in module._modules.items():
+            if child is not None:
+                converted.add_module(name, cls._converted(child, process_group, done))
         return converted
 
     def _check(self, input: Tensor) -> None:
