@@ -1,12 +1,13 @@
 #include "dispatch/registry.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "atled/plugin.hpp"
-#include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "dispatch/register.h"
 
@@ -183,23 +184,27 @@ std::string type_name(DLDevice device) {
   return name.substr(0, name.find(':'));
 }
 
-// Loads the device's plugin for a namespace, once; a thread that comes meanwhile waits for it.
+// Has the device's plugin for a namespace loaded, once. No lock is held meanwhile, since loading takes Python's: there
+// a thread that comes later waits.
 void ask_for_kernels(const std::string& device, const char* ns) {
-  static std::recursive_mutex loading;  // what is loaded may call ops
-  void* gil = release_gil ? release_gil() : nullptr;
-  std::lock_guard<std::recursive_mutex> lock(loading);
-  if (gil) acquire_gil(gil);
+  thread_local std::vector<std::string> loading;  // what is loaded may call ops, which find what there is so far
   const std::string asked = device + "." + ns;
   {
-    std::unique_lock<std::shared_mutex> changing(registry().mutex);
-    if (!registry().kernels_asked.emplace(asked, "").second) return;
+    std::shared_lock<std::shared_mutex> reading(registry().mutex);
+    if (registry().kernels_asked.count(asked)) return;
   }
-  if (load_kernels(device.c_str(), ns) == ATLED_OK) return;
-  atled_error error{};
-  get_error(&error);
+  if (std::find(loading.begin(), loading.end(), asked) != loading.end()) return;
+  loading.push_back(asked);
+  std::string why;
+  if (load_kernels(device.c_str(), ns) != ATLED_OK) {
+    atled_error error{};
+    get_error(&error);
+    why = error.message ? error.message : "";
+    clear_error();
+  }
+  loading.pop_back();
   std::unique_lock<std::shared_mutex> changing(registry().mutex);
-  registry().kernels_asked[asked] = error.message ? error.message : "";
-  clear_error();
+  registry().kernels_asked.emplace(asked, why);
 }
 
 KernelEntry own_kernel(const Op* op, uint8_t slot, DLDevice device) {
