@@ -158,7 +158,16 @@ def test_distributed_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(at, "distributed", group, raising=False)
     assert data.DistributedSampler(range(6)).rank == 1
     group.is_initialized = lambda: False
-    with pytest.raises(at.InvalidValueError, match="environment variable RANK"):
+    with pytest.raises(at.InvalidValueError, match="environment variable RANK, got none; call init_process_group"):
         data.DistributedSampler(range(6))
     with pytest.raises(at.InvalidValueError, match=r"rank in \[0, 3\), got 3"):
         data.DistributedSampler(range(6), rank=3)
+
+
+def test_distributed_asks_the_process_group_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("RANK", "0")
+    group = SimpleNamespace(is_initialized=lambda: True, get_rank=lambda: 1, get_world_size=lambda: 2)
+    monkeypatch.setattr(at, "distributed", group, raising=False)
+    assert list(data.DistributedSampler(range(8), shuffle=False)) == [1, 3, 5, 7]
+    assert list(data.DistributedSampler(range(8), 4, 3, shuffle=False)) == [3, 7]

@@ -265,8 +265,8 @@ class DistributedSampler(Sampler[int]):
 
     Args:
         dataset: what is sampled; only its length is used.
-        num_replicas: number of ranks; the environment's ``WORLD_SIZE`` by default, or that of the process group.
-        rank: this one; the environment's ``RANK`` by default, or that in the process group.
+        num_replicas: number of ranks; by default the process group's, without one the environment's ``WORLD_SIZE``.
+        rank: this one; by default the process group's, without one the environment's ``RANK``.
         shuffle: random order, from ``(seed, epoch)``.
         seed: the same on all ranks.
         drop_last: make the shares equal by leaving out the tail; otherwise indices are repeated to fill up.
@@ -274,7 +274,7 @@ class DistributedSampler(Sampler[int]):
     The epoch is the loader's, unless :meth:`set_epoch` sets it.
 
     Raises:
-        InvalidValueError: the rank is not below ``num_replicas``, or neither they nor the environment are given.
+        InvalidValueError: the rank is not below ``num_replicas``, or they are neither given nor to be found.
 
     Example:
         >>> [list(DistributedSampler("abcde", 2, rank, shuffle=False)) for rank in (0, 1)]
@@ -291,8 +291,8 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         self.dataset = dataset
-        self.num_replicas = _from_environment("num_replicas", "WORLD_SIZE") if num_replicas is None else num_replicas
-        self.rank = _from_environment("rank", "RANK") if rank is None else rank
+        self.num_replicas = _from_surroundings("num_replicas", "WORLD_SIZE") if num_replicas is None else num_replicas
+        self.rank = _from_surroundings("rank", "RANK") if rank is None else rank
         if not 0 <= self.rank < self.num_replicas:
             raise at.InvalidValueError(
                 f"DistributedSampler: expected a rank in [0, {self.num_replicas}), got {self.rank}"
@@ -339,17 +339,18 @@ class DistributedSampler(Sampler[int]):
         return self.num_samples
 
 
-def _from_environment(argument: str, variable: str) -> int:
+def _from_surroundings(argument: str, variable: str) -> int:
+    # The group first: the environment may be that of a launcher with other ranks than those it was joined with.
+    group = getattr(at, "distributed", None)
+    if group is not None and group.is_initialized():
+        size: int = group.get_world_size() if variable == "WORLD_SIZE" else group.get_rank()
+        return size
     if variable in os.environ:
         return int(os.environ[variable])
-    group = getattr(at, "distributed", None)
-    if group is None or not group.is_initialized():
-        raise at.InvalidValueError(
-            f"DistributedSampler: expected {argument} or the environment variable {variable}, got neither; "
-            "start the program with atled's launcher or pass it"
-        )
-    size: int = group.get_world_size() if variable == "WORLD_SIZE" else group.get_rank()
-    return size
+    raise at.InvalidValueError(
+        f"DistributedSampler: expected {argument}, a process group or the environment variable {variable}, got none; "
+        "call init_process_group first, start the program with atled's launcher, or pass it"
+    )
 
 
 def _check_count(owner: str, name: str, value: int) -> None:
