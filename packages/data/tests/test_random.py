@@ -7,11 +7,14 @@ import random
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import numpy as np
+import pytest
 
 import atled.core as at
 from atled import data
+from atled.data import _random
 from atled.data._random import Stream, derive_seed, preserved, seed_everything
 
 
@@ -100,6 +103,57 @@ def test_threads_that_load_at_once_give_back_what_the_first_has_found() -> None:
     done.set()
     thread.join()
     assert draw() == expected
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_interrupt_anywhere_leaves_nobody_inside(nested: bool) -> None:
+    parts = (preserved.__wrapped__, _random._enter, _random._leave, _random._States.restore)  # type: ignore[attr-defined]
+    watched = {part.__code__ for part in parts}
+
+    def interrupted_at(place: int) -> bool:
+        """Whether there is such a place: a line of what enters and leaves, counted as they are run."""
+        count = itertools.count()
+
+        def trace(frame: Any, event: str, _: Any) -> Any:
+            if frame.f_code not in watched:
+                return None
+            if event == "line" and next(count) == place:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        try:
+            sys.settrace(trace)
+            with preserved():
+                seed_everything(5)
+            return False
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+
+    def all_places() -> int:
+        place = 0
+        while True:
+            at.manual_seed(1)
+            np.random.seed(1)
+            random.seed(1)
+            if not interrupted_at(place):
+                return place
+            assert draw() == expected
+            place += 1
+
+    at.manual_seed(1)
+    np.random.seed(1)
+    random.seed(1)
+    expected = draw()
+    if nested:
+        with preserved():
+            assert all_places() > 5
+    else:
+        assert all_places() > 10
+    assert not _random._inside.threads
 
 
 def test_sample_seed_outside_a_loader_follows_the_global_generator() -> None:

@@ -27,8 +27,6 @@ class Stream(IntEnum):
 
 class _Current(threading.local):
     seed: int | None = None
-    # How many ``preserved`` this thread is in.
-    depth: int = 0
 
 
 _current = _Current()
@@ -119,24 +117,30 @@ def preserved() -> Iterator[None]:
 
     Threads that are inside at once share the generators: the last one out gives back what the first one in has found.
     """
-    outer = _current.seed
-    saved = _enter()
+    outer, thread = _current.seed, threading.get_ident()
+    nested, saved = thread in _inside.threads, None
+    # Ctrl-C may come while entering or leaving, too; so leaving is what can be done twice, and without having entered.
     try:
-        yield
-    finally:
-        _current.seed = outer
-        _leave(saved)
+        try:
+            saved = _enter(thread, nested)
+            yield
+        finally:
+            _leave(thread, outer, nested, saved)
+    except BaseException:
+        _leave(thread, outer, nested, saved)
+        raise
 
 
 class _Inside:
-    """Who is inside ``preserved``: how many threads, and what the first of them has found."""
+    """Who is inside ``preserved``: which threads, and what the first of them has found."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        self.lock = threading.Lock()
-        self.threads = 0
+        # An interrupted ``preserved`` is left when it is collected, which may be in the midst of another's entering.
+        self.lock = threading.RLock()
+        self.threads: set[int] = set()
         self.found: _States | None = None
 
 
@@ -146,26 +150,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_inside.reset)
 
 
-def _enter() -> _States | None:
-    """The states to be put back at the end; None where another thread's are."""
-    if _current.depth:
-        _current.depth += 1
+def _enter(thread: int, nested: bool) -> _States | None:
+    """The states to be put back at the end by one that is nested; None where the last thread out does that."""
+    if nested:
         return _States()
     with _inside.lock:
         if not _inside.threads:
             _inside.found = _States()
-        _inside.threads += 1
-    _current.depth = 1
+        _inside.threads.add(thread)
     return None
 
 
-def _leave(saved: _States | None) -> None:
-    _current.depth -= 1
-    if saved is not None:
-        saved.restore()
+def _leave(thread: int, outer: int | None, nested: bool, saved: _States | None) -> None:
+    _current.seed = outer
+    if nested:
+        if saved is not None:
+            saved.restore()
         return
     with _inside.lock:
-        _inside.threads -= 1
+        _inside.threads.discard(thread)
         if not _inside.threads and _inside.found is not None:
             _inside.found.restore()
             _inside.found = None
