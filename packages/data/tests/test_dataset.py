@@ -30,6 +30,19 @@ def test_tensor_dataset_takes_whole_batches_like_single_ones() -> None:
         assert [part.tolist() for part in fast] == [part.tolist() for part in slow]
 
 
+@pytest.mark.parametrize("indices", [[1, 1.5], [1.0], np.array([0.0, 2.0])])
+def test_tensor_dataset_takes_no_fractions_as_indices(indices: Any) -> None:
+    loader = data.DataLoader(data.TensorDataset(at.arange(4)), batch_size=2, sampler=indices)
+    with pytest.raises(at.BoundsError, match="integers as indices, got .*1.5|integers as indices, got .*[01].0"):
+        list(loader)
+
+
+def test_tensor_dataset_takes_whole_numbers_of_all_kinds_as_indices() -> None:
+    loader = data.DataLoader(data.TensorDataset(at.arange(4)), 2, sampler=[np.uint8(3), at.tensor(1), -1, np.int32(0)])
+    assert [batch[0].tolist() for batch in loader] == [[3, 1], [3, 0]]
+    assert data.TensorDataset(at.arange(4)).__getbatch__([])[0].shape == (0,)
+
+
 @pytest.mark.parametrize(
     ("tensors", "error", "message"),
     [
@@ -126,6 +139,19 @@ def test_parts_that_read_batches_do_so_through_subset_and_stack() -> None:
     assert first(data.StackDataset(Together(), "abcd")) == [((0, 2), "a"), ((1, 2), "b")]
     assert first(data.StackDataset(x=Together())) == [{"x": (0, 2)}, {"x": (1, 2)}]
     assert data.Subset(Together(), [3, 2]).__getitems__([1]) == [(2, 1)]
+
+
+def test_an_object_may_have_a_getitems_of_its_own() -> None:
+    class Plain(data.Dataset[int]):
+        def __getitem__(self, index: int) -> int:
+            return index
+
+        def __len__(self) -> int:
+            return 4
+
+    dataset = Plain()
+    dataset.__getitems__ = lambda indices: [10 * index for index in indices]  # type: ignore[attr-defined]
+    assert [batch.tolist() for batch in data.DataLoader(dataset, batch_size=2)] == [[0, 10], [20, 30]]
 
 
 def test_plus_concatenates() -> None:

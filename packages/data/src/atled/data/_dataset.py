@@ -100,7 +100,11 @@ class TensorDataset(Dataset[tuple[at.Tensor, ...]]):
 
     def __getbatch__(self, indices: Sequence[int]) -> list[at.Tensor]:
         """What collating the samples one by one would give, in one gather per tensor."""
-        rows = at.tensor(indices, dtype=at.int64)
+        rows = at.tensor(indices)
+        if len(indices) and (rows.dtype.is_floating_point or rows.dtype.is_complex):
+            wrong = next((index for index in indices if not hasattr(index, "__index__")), indices[0])
+            raise at.BoundsError(f"TensorDataset: expected integers as indices, got {wrong!r}")
+        rows = rows.to(at.int64)
         return [tensor[rows] for tensor in self.tensors]
 
     def __len__(self) -> int:
@@ -265,9 +269,11 @@ def reads_batches(dataset: Any) -> bool:
     """Whether the samples of a batch are to be had together, by a ``__getitems__`` that somebody wrote for it."""
     if method_for_batches(dataset, "__getitems__") is None:
         return False
-    if type(dataset).__getitems__ is Subset.__getitems__:
+    # An object may also have a function of its own by that name, of which its class knows nothing.
+    written = getattr(type(dataset), "__getitems__", None)
+    if written is Subset.__getitems__:
         return reads_batches(dataset.dataset)
-    if type(dataset).__getitems__ is StackDataset.__getitems__:
+    if written is StackDataset.__getitems__:
         return any(map(reads_batches, dataset._parts()))
     return True
 
