@@ -14,6 +14,14 @@ from atled.data import default_collate, default_convert
 Point = namedtuple("Point", "x y")
 
 
+class Metres(float):
+    """A float by another name."""
+
+
+class Count(int):
+    """An int by another name."""
+
+
 @pytest.mark.parametrize(
     ("samples", "dtype"),
     [
@@ -22,6 +30,9 @@ Point = namedtuple("Point", "x y")
         ([1.0, 2.5], at.float64),
         ([1.0, 2], at.float64),
         ([1, True], at.int64),
+        ([Metres(1.5), Metres(2.5)], at.float64),
+        ([1, Metres(2.5)], at.float64),
+        ([Count(1), True], at.int64),
         ([np.float32(1), np.float32(2)], at.float32),
         ([np.int16(1), np.int16(2)], at.int16),
     ],

@@ -230,11 +230,19 @@ def test_wrong_arguments(options: dict[str, Any], message: str) -> None:
         ({"num_workers": 1, "multiprocessing_context": 3}, "multiprocessing_context, or one of .*, got 3"),
         ({"collate_fn": 3}, "collate_fn to be callable"),
         ({"sampler": 5}, "sampler to be an iterable of indices, got 5"),
+        ({"batch_sampler": 3}, "batch_sampler to be an iterable of lists of indices, got 3"),
     ],
 )
 def test_wrong_types(options: dict[str, Any], message: str) -> None:
     with pytest.raises(at.ArgumentError, match=message):
         data.DataLoader(range(4), **options)
+
+
+@pytest.mark.parametrize("timeout", [np.int64(3), np.float32(3), 3, 3.0])
+def test_a_timeout_is_any_real_number(timeout: Any) -> None:
+    loader = data.DataLoader(range(4), num_workers=1, timeout=timeout)
+    assert loader.timeout == 3
+    assert type(loader.timeout) in (int, float)
 
 
 def test_loaders_can_name_what_they_load_in_annotations() -> None:

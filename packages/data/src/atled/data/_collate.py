@@ -84,7 +84,8 @@ def _collate_numbers(batch: list[Any], path: str) -> at.Tensor:
         for position, value in enumerate(batch):
             if not isinstance(value, _NUMBERS):
                 raise _mixed("numbers", path, value, position)
-        return at.tensor(batch)
+        # A subclass counts as what it derives from.
+        kinds = {next(number for number in _NUMBERS if issubclass(kind, number)) for kind in kinds}
     return at.tensor(batch, dtype=at.float64 if max(kinds, key=_NUMBERS.index) is float else None)
 
 

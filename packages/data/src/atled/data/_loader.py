@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -208,6 +209,14 @@ class DataLoader(Generic[T_co]):
         self, shuffle: bool | None, sampler: Iterable[Any] | None, batch_sampler: Iterable[Any] | None
     ) -> tuple[Iterable[Any], Iterable[Any] | None]:
         _require(not (sampler is not None and shuffle), "expected sampler or shuffle, got both")
+        for name, order, what in (
+            ("sampler", sampler, "indices"),
+            ("batch_sampler", batch_sampler, "lists of indices"),
+        ):
+            _require_type(
+                order is None or hasattr(order, "__iter__") or hasattr(order, "__getitem__"),
+                f"expected {name} to be an iterable of {what}, got {order!r}",
+            )
         if batch_sampler is not None:
             _require(
                 self.batch_size == 1 and not shuffle and sampler is None and not self.drop_last,
@@ -215,10 +224,6 @@ class DataLoader(Generic[T_co]):
             )
             self.batch_size = None
             return (), batch_sampler
-        _require_type(
-            sampler is None or hasattr(sampler, "__iter__") or hasattr(sampler, "__getitem__"),
-            f"expected sampler to be an iterable of indices, got {sampler!r}",
-        )
         if sampler is None:
             sampler = RandomSampler(self.dataset) if shuffle else SequentialSampler(self.dataset)
         return sampler, None if self.batch_size is None else BatchSampler(sampler, self.batch_size, self.drop_last)
@@ -249,10 +254,10 @@ def _count(name: str, value: Any, least: int = 0) -> int:
 
 
 def _seconds(timeout: Any) -> float:
-    _require_type(isinstance(timeout, (int, float)), f"expected timeout to be a number of seconds, got {timeout!r}")
+    _require_type(isinstance(timeout, numbers.Real), f"expected timeout to be a number of seconds, got {timeout!r}")
     _require(timeout >= 0, f"expected timeout of at least 0, got {timeout}")
-    seconds: float = timeout
-    return seconds
+    # NumPy's numbers, which count as real ones, become Python's.
+    return timeout if isinstance(timeout, int | float) else float(timeout)
 
 
 def _context(context: str | BaseContext | None, num_workers: int) -> BaseContext | None:
