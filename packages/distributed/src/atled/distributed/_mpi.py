@@ -13,7 +13,7 @@ from atled.core import ArgumentError, DeviceError, DTypeError, InvalidValueError
 from ._arrays import HostTensor, raw_bytes, reducible_numbers
 from ._errors import MismatchError
 from ._group import FutureWork, ProcessGroup, ReduceOp, Work
-from ._mpi_engine import SIGNATURE_BYTES, Channel, Engine, fixed_size
+from ._mpi_engine import SIGNATURE_BYTES, Channel, Engine, Receives, fixed_size
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Comm, Op, Request, Status
@@ -211,7 +211,8 @@ class MPIProcessGroup(ProcessGroup):
                 raise MismatchError(f"recv: rank {self.ranks[work.source]} sent {sent}, expected {array}")
             array.store(flat)
 
-        return self._engine.transfer(self._channel, f"recv({array}, src={origin}, tag={tag})", steps)
+        signature = f"recv({array}, src={origin}, tag={tag})"
+        return self._engine.transfer(self._channel, signature, steps, Receives(tag, source))
 
     def _check_pairs(self, everyone: npt.NDArray[np.int64]) -> None:
         """Raises, on all ranks alike, unless each rank sends as much as the other one expects."""

@@ -13,7 +13,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from ._store import Store
 
-__all__ = ["SIGNATURE_BYTES", "Engine", "Run", "Steps", "fixed_size"]
+__all__ = ["SIGNATURE_BYTES", "Engine", "Receives", "Run", "Steps", "fixed_size"]
 
 Run = Callable[["Comm", Callable[["Request"], None]], None]
 # Yields each request that it cannot go on without; gets the status of the message.
@@ -49,11 +50,27 @@ class Channel:
         self.calls = 0
 
 
+@dataclass
+class Receives:
+    """What a transfer receives: messages with ``tag`` from the rank ``source`` of the channel, None from any."""
+
+    tag: int
+    source: int | None
+
+
 class _Operation:
-    def __init__(self, channel: Channel, signature: str, run: Run | None, steps: Steps | None = None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        signature: str,
+        run: Run | None,
+        steps: Steps | None = None,
+        receives: Receives | None = None,
+    ) -> None:
         # Messages between two ranks are no calls that all ranks make.
         channel.calls += steps is None
         self.steps = steps
+        self.receives = receives
         self.channel = channel
         self.number = channel.calls
         self.signature = signature
@@ -67,25 +84,52 @@ class _Operation:
 
 
 class _Transfer:
-    """A message on its way: it advances whenever its request is done, beside everything else."""
+    """A message on its way: it advances whenever its request is done, beside everything else.
+
+    The first request of one that receives is for the header, which says from whom the data will come.
+    """
 
     def __init__(self, operation: _Operation, steps: Generator[Request, Status, None]) -> None:
         self.operation = operation
         self.deadline = time.monotonic() + operation.channel.timeout
+        self.awaits_header = operation.receives is not None
         self._steps = steps
+        self._arrived: Status | None = None
         self.request = next(steps)
 
-    def advance(self) -> bool:
-        """Goes on as far as it can; whether it is done."""
+    def advance(self, earlier: Sequence[_Transfer]) -> bool:
+        """Goes on as far as it can; whether it is done. ``earlier`` are the transfers begun before it."""
         from mpi4py import MPI
 
-        status = MPI.Status()
         try:
-            while self.request.Test(status):
+            while True:
+                if self._arrived is None:
+                    status = MPI.Status()
+                    if not self.request.Test(status):
+                        return False
+                    self._arrived = status
+                # MPI gave the headers to the receives in order, but may show a later one first; were its data asked
+                # for now, they would be those of the earlier message.
+                if self.awaits_header and any(each.precedes(self, self._arrived.source) for each in earlier):
+                    return False
+                status, self._arrived = self._arrived, None
+                self.awaits_header = False
                 self.request = self._steps.send(status)
         except StopIteration:
             return True
-        return False
+
+    def precedes(self, other: _Transfer, source: int) -> bool:
+        """Whether its data, begun before ``other``, may be an earlier message of ``source``, not yet asked for."""
+        mine, its = self.operation, other.operation
+        if not self.awaits_header or mine.receives is None or its.receives is None:
+            return False
+        is_same_kind = mine.channel is its.channel and mine.receives.tag == its.receives.tag
+        return is_same_kind and mine.receives.source in (None, source)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do for it until another rank sends."""
+        return self.awaits_header and self._arrived is None
 
 
 class Engine:
@@ -93,7 +137,8 @@ class Engine:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._queue: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        # Not a SimpleQueue: its get(timeout=...) may wait for ever in CPython before 3.12.
+        self._queue: queue.Queue[_Operation | None] = queue.Queue()
         self._lock = threading.Lock()
         self._unfinished: dict[_Operation, None] = {}
         self._last = "nothing yet"
@@ -113,9 +158,9 @@ class Engine:
         """Queues an operation; ``run(comm, wait)`` runs on the MPI thread once every rank of the channel is there."""
         return self._submit(_Operation(channel, signature, run))
 
-    def transfer(self, channel: Channel, signature: str, steps: Steps) -> FutureWork:
+    def transfer(self, channel: Channel, signature: str, steps: Steps, receives: Receives | None = None) -> FutureWork:
         """Queues a message to or from one rank; it is begun in order, and then does not hold up what comes after it."""
-        return self._submit(_Operation(channel, signature, None, steps))
+        return self._submit(_Operation(channel, signature, None, steps, receives))
 
     def _submit(self, operation: _Operation) -> FutureWork:
         with self._lock:
@@ -169,11 +214,16 @@ class Engine:
 
     def _next(self) -> _Operation | None:
         """The next operation; messages advance during the wait."""
+        start = time.monotonic()
         while self._transfers:
+            is_idle = all(transfer.is_idle for transfer in self._transfers)
             try:
-                return self._queue.get(timeout=2e-4)
+                return self._queue.get(timeout=_pause(time.monotonic() - start, is_idle))
             except queue.Empty:
+                before = [transfer.request for transfer in self._transfers]
                 self._advance()
+                if before != [transfer.request for transfer in self._transfers]:
+                    start = time.monotonic()
         return self._queue.get()
 
     def _begin(self, operation: _Operation, steps: Steps) -> None:
@@ -186,7 +236,7 @@ class Engine:
 
     def _advance(self) -> None:
         """Lets every message go on, in the order in which they were begun."""
-        going = []
+        going: list[_Transfer] = []
         for transfer in self._transfers:
             operation = transfer.operation
             try:
@@ -194,7 +244,7 @@ class Engine:
                     self.abort(DistTimeoutError(f"{operation}: not done within {operation.channel.timeout:g} s"))
                 if self._failure is not None:
                     self._abandoned.append(transfer)
-                elif transfer.advance():
+                elif transfer.advance(going):
                     self._end(operation, None)
                 else:
                     going.append(transfer)
@@ -248,7 +298,7 @@ class Engine:
             waited = now - start
             # The shortest sleep takes 50 µs, and a small operation less than that if every rank is there.
             if waited > _SPIN_SECONDS:
-                time.sleep(5e-5 if waited < 0.1 else 5e-4)
+                time.sleep(_pause(waited))
 
     def _missing(self, operation: _Operation) -> str:
         """Who does not come, and what the others say they do instead."""
@@ -272,6 +322,16 @@ class Engine:
         with self._lock:
             self._unfinished.pop(operation, None)
         operation.work.finish(error)
+
+
+def _pause(waited: float, is_idle: bool = False) -> float:
+    """How long to sleep before the next look, ``waited`` seconds after the first.
+
+    What is on its way goes on at each look only; where nothing is, a look in a few milliseconds will do.
+    """
+    if waited < 0.1:
+        return 5e-5
+    return min(waited / 100, 4e-3) if is_idle else 5e-4
 
 
 def fixed_size(signature: str) -> bytes:
