@@ -29,6 +29,8 @@ def mismatches(rank):
         dist.all_gather_object([None] * 2, [1, lambda: 1][rank])
     with pytest.raises(dist.DistError, match="the object of rank 0 cannot be pickled"):
         dist.broadcast_object_list([[lambda: 1, None][rank]], src=0)
+    with pytest.raises(dist.DistError, match="the object of rank 1 cannot be pickled"):
+        dist.broadcast_object_list([[None, lambda: 1][rank]], src=1)
     with pytest.raises(dist.DistError, match="the object of rank 0 cannot be pickled"):
         dist.scatter_object_list([None], [1, lambda: 1] if rank == 0 else None)
     # The group is still in step.

@@ -45,7 +45,7 @@ def broadcast_object_list(
     packet = _Packet(list(object_list) if members.rank == root else None)
     size = at.tensor([packet.size], dtype=at.int64)
     members.broadcast(size, root).wait()
-    sizes = [packet.size] * members.size
+    sizes = [0] * members.size
     sizes[root] = int(size[0])
     _check_pickled(what, packet, sizes, members)
     buffer = packet.padded(sizes[root]) if members.rank == root else at.empty((sizes[root],), dtype=at.uint8)
