@@ -190,6 +190,22 @@ def test_ranks_with_fewer_batches_join_in_with_zeros(initial):
             np.testing.assert_allclose(after[name], parameter.tolist(), rtol=1e-12)
 
 
+def widened(rank, through_wrapper):
+    from atled import nn
+
+    dist.init_process_group(timeout=60)
+    model = dist.DistributedDataParallel(nn.Linear(3, 2))
+    (model if through_wrapper else model.module).to(at.float64)
+    model(at.full((1, 3), 1 / 3, dtype=at.float64)).sum().backward()
+    return model.module.weight.grad[0, 0].item()
+
+
+@pytest.mark.parametrize("through_wrapper", [True, False])
+def test_gradients_travel_in_the_dtype_that_the_module_was_given_later(through_wrapper):
+    pytest.importorskip("atled.nn")
+    assert dist.spawn(widened, (through_wrapper,), nprocs=2) == [1 / 3] * 2
+
+
 def forget_one(rank):
     dist.init_process_group(timeout=60)
     model = dist.DistributedDataParallel(Perceptron())

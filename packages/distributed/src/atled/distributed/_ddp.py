@@ -98,6 +98,7 @@ class DistributedDataParallel:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the module's forward."""
         self._reducer.check_complete()
+        self._reducer.follow_parameters()
         if self._attendance is not None and self._reducer.is_enabled and _records():
             self._reducer.scale = self._attendance.call(is_active=True) or 1.0
         if self._reducer.is_enabled:

@@ -31,13 +31,26 @@ class Reducer:
         self._names = list(names)
         self._parameters = list(parameters)
         self._group = group
-        self._buckets = plan(parameters, bucket_cap_mb)
-        self._place = {i: (b, slot) for b, bucket in enumerate(self._buckets) for slot, i in enumerate(bucket.indices)}
-        self._reset()
+        self._bucket_cap_mb = bucket_cap_mb
+        self._plan()
         # A hook lives in its parameter; a strong reference from there would keep the module alive for ever.
         this = weakref.ref(self)
         for index, parameter in enumerate(self._parameters):
             parameter.register_post_accumulate_grad_hook(_hook(this, index))
+
+    def _plan(self) -> None:
+        self._kinds = [(p.dtype, p.device) for p in self._parameters]
+        self._buckets = plan(self._parameters, self._bucket_cap_mb)
+        self._place = {i: (b, slot) for b, bucket in enumerate(self._buckets) for slot, i in enumerate(bucket.indices)}
+        self._reset()
+
+    def follow_parameters(self) -> None:
+        """Makes new buckets where ``module.to(...)`` has changed a dtype or a device; not during a backward."""
+        if any(
+            p.dtype != dtype or p.device != device
+            for p, (dtype, device) in zip(self._parameters, self._kinds, strict=True)
+        ):
+            self._plan()
 
     def _reset(self) -> None:
         self._ready: set[int] = set()
@@ -70,6 +83,7 @@ class Reducer:
 
     def take_part(self, finds_unused: bool) -> None:
         """Answers the collectives of one backward of the other ranks, with zeros."""
+        self.follow_parameters()
         works = []
         if finds_unused:
             used = at.zeros((len(self._parameters),), dtype=at.uint8, device=self._parameters[0].device)
