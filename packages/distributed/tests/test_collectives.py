@@ -284,12 +284,16 @@ def messages(rank):
     if rank:
         dist.send(at.full((1,), float(rank)), 0)
     for call, message in (
-        (lambda: dist.send(at.zeros((1,)), rank), "expected dst to be another rank, got this one"),
+        (lambda: dist.send(at.zeros((1,)), rank), "^send: expected dst to be another rank, got this one"),
+        (lambda: dist.isend(at.zeros((1,)), rank), "^isend: expected dst to be another rank, got this one"),
         (lambda: dist.send(at.zeros((1,))), "dst or group_dst, got neither"),
         (lambda: dist.recv(at.zeros((1,)), right, tag=-1), "0 <= tag < 1048576, got -1"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
+    for tag in (1.5, None):
+        with pytest.raises(TypeError, match="expected tag to be an integer, got"):
+            dist.isend(at.zeros((1,)), right, tag=tag)
     with pytest.raises(TypeError, match="isend or irecv"):
         dist.P2POp(dist.send, mine, right)
     return held
@@ -315,6 +319,23 @@ def again(rank):
 
 def test_a_process_can_leave_and_join_again():
     assert dist.spawn(again, nprocs=2) == [[0.0, 2.0, 4.0]] * 2
+
+
+def into_leaves(rank):
+    dist.init_process_group(timeout=60)
+    targets = [at.zeros((2,)).requires_grad_() for _ in range(2)]
+    before = [target._version for target in targets]
+    dist.all_gather(targets, at.full((2,), float(rank)))
+    dist.gather(at.full((2,), float(rank + 1)), targets if rank == 0 else None)
+    is_counted = all(target._version > count for target, count in zip(targets, before, strict=True))
+    return is_counted, [target.tolist() for target in targets]
+
+
+def test_gathered_parts_can_be_put_into_parameters():
+    pytest.importorskip("atled.autograd")
+    first, second = dist.spawn(into_leaves, nprocs=2)
+    assert first == (True, [[1.0, 1.0], [2.0, 2.0]])
+    assert second == (True, [[0.0, 0.0], [1.0, 1.0]])
 
 
 def version_counters(rank):

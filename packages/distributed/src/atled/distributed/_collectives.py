@@ -280,7 +280,8 @@ def _has_list(
 def _copies(gathered: Tensor, targets: Sequence[Tensor]) -> Callable[[], None]:
     def copy_out() -> None:
         for target, part in zip(targets, gathered, strict=True):
-            target.copy_(part)
+            # As every collective writes: apart from any gradient that it has.
+            (target.detach() if getattr(target, "requires_grad", False) else target).copy_(part)
 
     return copy_out
 

@@ -7,6 +7,7 @@ tensor of the same shape and dtype: else the receiver gets a MismatchError. ``ds
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -28,7 +29,7 @@ def send(
     >>> from atled import distributed as dist
     >>> dist.send(activations, dst=1)  # doctest: +SKIP
     """
-    isend(tensor, dst, group, tag, group_dst).wait()
+    _send("send", tensor, dst, group, tag, group_dst).wait()
 
 
 def recv(
@@ -53,10 +54,7 @@ def isend(
     >>> from atled import distributed as dist
     >>> work = dist.isend(activations, dst=1)  # doctest: +SKIP
     """
-    members = group_or_default(group, "isend")
-    if dst is None and group_dst is None:
-        raise InvalidValueError("isend: expected dst or group_dst, got neither")
-    return members.send(tensor, _peer(members, "isend", "dst", dst, group_dst), _checked("isend", tag))
+    return _send("isend", tensor, dst, group, tag, group_dst)
 
 
 def irecv(
@@ -102,6 +100,13 @@ def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Work]:
     return [each.op(*each.arguments) for each in p2p_op_list]
 
 
+def _send(what: str, tensor: Tensor, dst: int | None, group: object, tag: int, group_dst: int | None) -> Work:
+    members = group_or_default(group, what)
+    if dst is None and group_dst is None:
+        raise InvalidValueError(f"{what}: expected dst or group_dst, got neither")
+    return members.send(tensor, _peer(members, what, "dst", dst, group_dst), _checked(what, tag))
+
+
 def _receive(
     what: str, members: ProcessGroup, tensor: Tensor, src: int | None, tag: int, group_src: int | None
 ) -> ReceiveWork:
@@ -117,6 +122,10 @@ def _peer(members: ProcessGroup, what: str, role: str, rank: int | None, group_r
 
 
 def _checked(what: str, tag: int) -> int:
-    if not 0 <= tag < _TAGS:
+    try:
+        number = operator.index(tag)
+    except TypeError:
+        raise ArgumentError(f"{what}: expected tag to be an integer, got {tag!r}") from None
+    if not 0 <= number < _TAGS:
         raise InvalidValueError(f"{what}: expected 0 <= tag < {_TAGS}, got {tag}")
-    return tag
+    return number
