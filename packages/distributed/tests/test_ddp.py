@@ -190,6 +190,28 @@ def test_ranks_with_fewer_batches_join_in_with_zeros(initial):
             np.testing.assert_allclose(after[name], parameter.tolist(), rtol=1e-12)
 
 
+def uneven_modes(rank, mode):
+    """Who has run out of inputs joins in steps without buffers, and in buffers without a step."""
+    dist.init_process_group(timeout=20)
+    model = dist.DistributedDataParallel(Perceptron(seed=rank))
+    with model.join():
+        for _ in range(2 - rank):
+            if mode == "no_grad":
+                with at.no_grad():
+                    loss_of(model, own_rows())
+            else:
+                model.eval()
+            loss_of(model, own_rows()).backward()
+            model.train()
+    return model.module.state["0.bias"].tolist()
+
+
+@pytest.mark.parametrize("mode", ["eval", "no_grad"])
+def test_ranks_with_fewer_batches_join_in_what_the_others_do(mode):
+    first, second = dist.spawn(uneven_modes, (mode,), nprocs=2)
+    assert first == second
+
+
 def widened(rank, through_wrapper):
     from atled import nn
 

@@ -99,10 +99,13 @@ class DistributedDataParallel:
         """Runs the module's forward."""
         self._reducer.check_complete()
         self._reducer.follow_parameters()
-        if self._attendance is not None and self._reducer.is_enabled and _records():
-            self._reducer.scale = self._attendance.call(is_active=True) or 1.0
-        if self._reducer.is_enabled:
-            self._refresh_buffers()
+        trains = self._reducer.is_enabled and _records()
+        refreshes = self._reducer.is_enabled and self._has_buffers_to_send()
+        if self._attendance is not None and (trains or refreshes):
+            scale = self._attendance.call(trains, refreshes)
+            self._reducer.scale = scale if trains and scale is not None else self._reducer.scale
+        if refreshes:
+            self._broadcast_buffers(0 if self._attendance is None else self._attendance.source)
         output = self.module(*args, **kwargs)
         if self.find_unused_parameters and self._reducer.is_enabled:
             unused = unused_parameters(output, self._parameters)
@@ -150,16 +153,18 @@ class DistributedDataParallel:
         self._attendance = attendance
         try:
             yield
-            attendance.answer(self._take_part)
+            attendance.answer(lambda: self._take_part(attendance))
             self._broadcast_parameters(attendance.source)
             self._broadcast_buffers(attendance.source)
         finally:
             self._attendance = None
             self._reducer.scale = 1.0
 
-    def _take_part(self) -> None:
-        self._refresh_buffers()
-        self._reducer.take_part(self.find_unused_parameters)
+    def _take_part(self, attendance: Attendance) -> None:
+        if attendance.refreshes:
+            self._broadcast_buffers(attendance.source)
+        if attendance.trains:
+            self._reducer.take_part(self.find_unused_parameters)
 
     @property
     def require_backward_grad_sync(self) -> bool:
@@ -203,9 +208,9 @@ class DistributedDataParallel:
         for work in [self.process_group.broadcast(p, source) for _, p in self.module.named_parameters()]:
             work.wait()
 
-    def _refresh_buffers(self) -> None:
-        if self.broadcast_buffers and getattr(self.module, "training", True):
-            self._broadcast_buffers(0 if self._attendance is None else self._attendance.source)
+    def _has_buffers_to_send(self) -> bool:
+        is_training = getattr(self.module, "training", True)
+        return bool(self.broadcast_buffers and is_training and any(True for _ in self.module.buffers()))
 
     def _broadcast_buffers(self, source: int = 0) -> None:
         # Together, since normalisation layers bring many small ones before each forward.
