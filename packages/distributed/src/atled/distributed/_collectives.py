@@ -119,12 +119,11 @@ def gather(
     """
     members = group_or_default(group, "gather")
     root = root_of(members, "gather", "dst", dst, group_dst)
-    if not _has_list("gather", "gather_list", gather_list, "dst", members, root):
+    targets = _list_of_root("gather", "gather_list", gather_list, tensor, "dst", members, root)
+    if targets is None:
         return _finish(members.gather(None, tensor, root), async_op)
-    assert gather_list is not None
-    _check_list("gather", "gather_list", gather_list, tensor, members.size)
     gathered = at.empty((members.size, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
-    return _finish(_WorkThen(members.gather(gathered, tensor, root), _copies(gathered, gather_list)), async_op)
+    return _finish(_WorkThen(members.gather(gathered, tensor, root), _copies(gathered, targets)), async_op)
 
 
 def scatter(
@@ -142,12 +141,8 @@ def scatter(
     """
     members = group_or_default(group, "scatter")
     root = root_of(members, "scatter", "src", src, group_src)
-    parts = None
-    if _has_list("scatter", "scatter_list", scatter_list, "src", members, root):
-        assert scatter_list is not None
-        _check_list("scatter", "scatter_list", scatter_list, tensor, members.size)
-        parts = at.stack(list(scatter_list))
-    return _finish(members.scatter(tensor, parts, root), async_op)
+    parts = _list_of_root("scatter", "scatter_list", scatter_list, tensor, "src", members, root)
+    return _finish(members.scatter(tensor, None if parts is None else at.stack(list(parts)), root), async_op)
 
 
 def all_to_all(
@@ -266,15 +261,17 @@ def _check_op(op: ReduceOp, what: str) -> None:
         raise ArgumentError(f"{what}: expected a ReduceOp, got {op!r}")
 
 
-def _has_list(
-    what: str, name: str, tensors: Sequence[Tensor] | None, role: str, group: ProcessGroup, root: int
-) -> bool:
-    """Whether this rank is the one that passes a list; raises if it does not, or another one does."""
+def _list_of_root(
+    what: str, name: str, tensors: Sequence[Tensor] | None, like: Tensor, role: str, group: ProcessGroup, root: int
+) -> Sequence[Tensor] | None:
+    """The tensors on the rank that passes them, None elsewhere; raises if another rank does, or none."""
     if (tensors is not None) != (group.rank == root):
         expected = f"a list of {group.size} tensors on rank {group.ranks[root]}, its {role}, and None elsewhere"
         got = "None" if tensors is None else f"{len(tensors)} tensors"
         raise InvalidValueError(f"{what}: expected {name} to be {expected}, got {got} here")
-    return tensors is not None
+    if tensors is not None:
+        _check_list(what, name, tensors, like, group.size)
+    return tensors
 
 
 def _copies(gathered: Tensor, targets: Sequence[Tensor]) -> Callable[[], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,8 +65,7 @@ class MPIProcessGroup(ProcessGroup):
 
                 numbers = reducible_numbers(values)
                 wait(comm.Iallreduce(MPI.IN_PLACE, numbers, _mpi_op(op, array.dtype)))
-                if op is ReduceOp.AVG:
-                    np.divide(numbers, comm.size, out=numbers)
+                _average(op, numbers, comm.size)
                 array.store(values)
 
         return self._engine.submit(self._channel, f"all_reduce({array}, {op.value})", run)
@@ -93,8 +92,7 @@ class MPIProcessGroup(ProcessGroup):
             if values.numel():
                 numbers = reducible_numbers(part)
                 wait(comm.Ireduce_scatter_block(reducible_numbers(values), numbers, _mpi_op(op, source.dtype)))
-                if op is ReduceOp.AVG:
-                    np.divide(numbers, comm.size, out=numbers)
+                _average(op, numbers, comm.size)
                 target.store(part)
 
         return self._engine.submit(self._channel, f"reduce_scatter({source}, {op.value})", run)
@@ -113,8 +111,7 @@ class MPIProcessGroup(ProcessGroup):
                 send, receive = (MPI.IN_PLACE, numbers) if is_root else (numbers, None)
                 wait(comm.Ireduce(send, receive, _mpi_op(op, array.dtype), root))
                 if is_root:
-                    if op is ReduceOp.AVG:
-                        np.divide(numbers, comm.size, out=numbers)
+                    _average(op, numbers, comm.size)
                     array.store(values)
 
         return self._engine.submit(self._channel, f"reduce({array}, {op.value}, dst={self.ranks[root]})", run)
@@ -270,6 +267,12 @@ def _host(tensor: Tensor, what: str, is_output: bool = False) -> HostTensor:
 def _header(data: npt.NDArray[np.uint8], array: HostTensor) -> npt.NDArray[np.uint8]:
     """What goes before a message: its size in bytes, and what it is."""
     return np.frombuffer(fixed_size(f"{data.size} {array}"), np.uint8)
+
+
+def _average(op: ReduceOp, numbers: npt.NDArray[Any], size: int) -> None:
+    """Divides the sum of ``size`` ranks, which MPI has no average of, where ``op`` asks for one."""
+    if op is ReduceOp.AVG:
+        np.divide(numbers, size, out=numbers)
 
 
 def _check_parts(what: str, whole_name: str, whole: HostTensor, part_name: str, part: HostTensor, size: int) -> None:
