@@ -190,9 +190,8 @@ void define_normalization() {
   define(
       {"nn::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> "
        "(Tensor output, Tensor mean, Tensor rstd)",
-       "Normalises each group of neighbouring channels of (N, C, ...) (Wu & He 2018), with the means and 1 / sqrt(var "
-       "+ "
-       "eps) of (N, num_groups).",
+       "Normalises each group of neighbouring channels of (N, C, ...) (Wu & He 2018), with the means and "
+       "1 / sqrt(var + eps) of (N, num_groups).",
        shape<group_norm_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::group_norm_backward(Tensor grad, Tensor input, int num_groups, Tensor mean, Tensor rstd, Tensor? "
