@@ -85,8 +85,7 @@ if step build 300 bash -c build; then
   # Many processes at once: one thread each.
   export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 ATLED_NUM_THREADS=1
   beside backend 200 "${pytest[@]}" "${few[@]}" packages/core/tests/cuda -k "not on_a_device"
-  beside nn-cuda 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda.py packages/nn/tests/test_cuda_convolution.py \
-    packages/nn/tests/test_cuda_attention.py
+  beside nn-cuda 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda*.py
   beside optim-cuda 200 "${pytest[@]}" packages/optim/tests/test_cuda.py
   beside graphed 200 "${pytest[@]}" packages/autograd/tests/test_cuda_graphed.py
   export ATLED_TEST_DEVICE=cuda
