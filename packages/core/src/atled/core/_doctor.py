@@ -21,6 +21,7 @@ _OPTIONAL = {
     "atled.nn": ("atled-nn", "layers and losses"),
     "atled.optim": ("atled-optim", "optimizers"),
     "atled.data": ("atled-data", "datasets and loaders"),
+    "atled.distributions": ("atled-distributions", "probability distributions"),
     "atled.distributed": ("atled-distributed", "several processes"),
     "cupy": ("'atled-core[cuda]'", 'the device "cuda"'),
     "ml_dtypes": ("ml_dtypes", "bfloat16 and float8 tensors as NumPy arrays"),

@@ -59,6 +59,7 @@ _HINTS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("nn", "backends.cudnn"), "atled-nn"),
         "optim": "atled-optim",
         "utils.data": "atled-data",
+        "distributions": "atled-distributions",
         "distributed": "atled-distributed",
         "amp.GradScaler": "atled-optim",
         **dict.fromkeys(

@@ -1,0 +1,256 @@
+"""Continuous stand-ins for discrete choices, whose draws have gradients, and the continuous Bernoulli distribution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import atled.core as at
+from atled.core import Tensor
+
+from . import constraints
+from ._categorical import Categorical
+from ._compound import TransformedDistribution
+from ._discrete import ByProbability, softplus
+from ._distribution import Constraints, Distribution, Number, Shape, exponentials
+from .transforms import ExpTransform, SigmoidTransform
+
+__all__ = [
+    "ContinuousBernoulli",
+    "ExpRelaxedCategorical",
+    "LogitRelaxedBernoulli",
+    "RelaxedBernoulli",
+    "RelaxedOneHotCategorical",
+]
+
+
+def _as_temperature(temperature: Any) -> Tensor:
+    return temperature if isinstance(temperature, Tensor) else at.tensor(float(temperature))
+
+
+class LogitRelaxedBernoulli(ByProbability):
+    """The log-odds of RelaxedBernoulli: logistic noise on ``logits``, over ``temperature`` (Maddison et al. 2017).
+
+    >>> LogitRelaxedBernoulli(1.0, 0.5).log_prob(at.tensor(0.0)).exp()
+    tensor(0.2500)
+    """
+
+    support = constraints.real
+    has_rsample = True
+
+    def __init__(
+        self,
+        temperature: Number,
+        probs: Number | None = None,
+        logits: Number | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.temperature = _as_temperature(temperature)
+        self._take_either(probs, logits, validate_args)
+
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+        """Draws with gradients."""
+        info = at.finfo(self._either.dtype)
+        noise = self._uniform(sample_shape).clamp(info.tiny, 1 - info.eps)
+        return (noise.log() - at.log1p(-noise) + self.logits) / self.temperature
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The logarithm of the density."""
+        apart = self.logits - self._check_value(value) * self.temperature
+        return self.temperature.log() + apart - 2 * softplus(apart)
+
+
+class RelaxedBernoulli(TransformedDistribution):
+    """Numbers between 0 and 1, near to an end where ``temperature`` is low (Jang et al. 2017; Maddison et al. 2017).
+
+    >>> RelaxedBernoulli(0.5, probs=0.5).has_rsample
+    True
+    """
+
+    arg_constraints: ClassVar[Constraints] = {}
+    base_dist: LogitRelaxedBernoulli
+
+    def __init__(
+        self,
+        temperature: Number,
+        probs: Number | None = None,
+        logits: Number | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        base = LogitRelaxedBernoulli(temperature, probs, logits, validate_args)
+        super().__init__(base, SigmoidTransform(), validate_args)
+
+    @property
+    def temperature(self) -> Tensor:
+        """How far from the ends."""
+        return self.base_dist.temperature
+
+    @property
+    def probs(self) -> Tensor:
+        """The probability of 1 that it stands for."""
+        return self.base_dist.probs
+
+    @property
+    def logits(self) -> Tensor:
+        """Its log-odds."""
+        return self.base_dist.logits
+
+
+class ExpRelaxedCategorical(Categorical):
+    """The logarithms of RelaxedOneHotCategorical's values.
+
+    Gumbel noise on ``logits``, over ``temperature``, normalised.
+
+    >>> ExpRelaxedCategorical(0.5, at.ones(3)).event_shape
+    (3,)
+    """
+
+    support: Any = constraints.real_vector
+    has_rsample = True
+    has_enumerate_support = False
+    has_event = True
+
+    def __init__(
+        self,
+        temperature: Number,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.temperature = _as_temperature(temperature)
+        super().__init__(probs, logits, validate_args)
+
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+        """Draws with gradients."""
+        noise = -exponentials(self._extended_shape(sample_shape), self.logits).log()
+        scores = (self.logits + noise) / self.temperature
+        return scores - scores.logsumexp(-1, keepdim=True)
+
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
+        """Draws."""
+        return Distribution.sample(self, sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Maddison et al. 2017, eq. 22."""
+        value, n = self._check_value(value), self._num_events
+        scores = self.logits - value * self.temperature
+        return math.lgamma(n) + (n - 1) * self.temperature.log() + (scores - scores.logsumexp(-1, keepdim=True)).sum(-1)
+
+
+class RelaxedOneHotCategorical(TransformedDistribution):
+    """Shares of classes, nearly all of one class where ``temperature`` is low (Jang et al. 2017; Maddison et al. 2017).
+
+    >>> RelaxedOneHotCategorical(0.5, at.ones(3)).event_shape
+    (3,)
+    """
+
+    support: Any = constraints.simplex
+    arg_constraints: ClassVar[Constraints] = {}
+    base_dist: ExpRelaxedCategorical
+
+    def __init__(
+        self,
+        temperature: Number,
+        probs: Tensor | None = None,
+        logits: Tensor | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        base = ExpRelaxedCategorical(temperature, probs, logits, validate_args)
+        super().__init__(base, ExpTransform(), validate_args)
+
+    @property
+    def temperature(self) -> Tensor:
+        """How far from one class."""
+        return self.base_dist.temperature
+
+    @property
+    def probs(self) -> Tensor:
+        """The probabilities that it stands for."""
+        return self.base_dist.probs
+
+    @property
+    def logits(self) -> Tensor:
+        """Their logarithms."""
+        return self.base_dist.logits
+
+
+class ContinuousBernoulli(ByProbability):
+    """Density proportional to ``probs^x (1 - probs)^(1 - x)`` from 0 to 1 (Loaiza-Ganem & Cunningham 2019).
+
+    Where probs is within ``lims``, formulas that would be 0 / 0 at a half are taken from their series there.
+
+    >>> ContinuousBernoulli(0.5).log_prob(at.tensor(0.3)).abs() < 1e-6
+    tensor(True)
+    """
+
+    support = constraints.unit_interval
+    has_rsample = True
+
+    def __init__(
+        self,
+        probs: Number | None = None,
+        logits: Number | None = None,
+        lims: tuple[float, float] = (0.499, 0.501),
+        validate_args: bool | None = None,
+    ) -> None:
+        self._lims = lims
+        self._take_either(probs, logits, validate_args)
+
+    def _beside(self) -> tuple[Tensor, Tensor]:
+        """Where probs is apart from a half, and probs with the others moved there."""
+        eps = at.finfo(self.probs.dtype).eps
+        probs = self.probs.clamp(eps, 1 - eps)
+        apart = (probs <= self._lims[0]) | (probs > self._lims[1])
+        return apart, at.where(apart, probs, self._lims[0])
+
+    def _log_constant(self) -> Tensor:
+        """``log(2 atanh(1 - 2 p) / (1 - 2 p))``."""
+        apart, p = self._beside()
+        exact = (at.log1p(-p) - p.log()).abs().log() - (1 - 2 * p).abs().log()
+        x = (self.probs - 0.5).square()
+        return at.where(apart, exact, math.log(2) + (4 / 3 + 104 / 45 * x) * x)
+
+    @property
+    def mean(self) -> Tensor:
+        """``p / (2 p - 1) + 1 / (2 atanh(1 - 2 p))``."""
+        apart, p = self._beside()
+        x = self.probs - 0.5
+        return at.where(apart, p / (2 * p - 1) + 1 / (at.log1p(-p) - p.log()), 0.5 + (1 / 3 + 16 / 45 * x.square()) * x)
+
+    @property
+    def variance(self) -> Tensor:
+        """``p (p - 1) / (1 - 2 p)² + 1 / (2 atanh(1 - 2 p))²``."""
+        apart, p = self._beside()
+        x = (self.probs - 0.5).square()
+        exact = p * (p - 1) / (1 - 2 * p).square() + (at.log1p(-p) - p.log()).pow(-2)
+        return at.where(apart, exact, 1 / 12 - (1 / 15 - 128 / 945 * x) * x)
+
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+        """Draws with gradients: ``icdf`` of uniform numbers."""
+        return self.icdf(self._uniform(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The logarithm of the density."""
+        return self._check_value(value) * self.logits - softplus(self.logits) + self._log_constant()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """``(exp(x logits) - 1) / (exp(logits) - 1)``."""
+        value = self._check_value(value)
+        falls = self.logits <= 0
+        share = at.expm1(self._slope * at.where(falls, value, 1 - value)) / at.expm1(self._slope)
+        return at.where(falls, share, 1 - share).clamp(0, 1)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The value that ``cdf`` maps to ``value``."""
+        falls = self.logits <= 0
+        place = at.log1p(at.where(falls, value, 1 - value) * at.expm1(self._slope)) / self._slope
+        return at.where(falls, place, 1 - place)
+
+    @property
+    def _slope(self) -> Tensor:
+        """``-|logits|``, apart from 0."""
+        return -self.logits.abs().clamp(min=at.finfo(self.logits.dtype).tiny)
+
+    def entropy(self) -> Tensor:
+        """In nats."""
+        return softplus(self.logits) - self._log_constant() - self.mean * self.logits

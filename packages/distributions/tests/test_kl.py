@@ -1,0 +1,133 @@
+"""Divergences are the expected difference of log-densities: by quadrature, by sums, and for vectors by draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from families import make, tensor
+from scipy import integrate
+
+import atled.core as at
+from atled import distributions as D
+
+A, B = {"concentration": 2.0, "rate": 1.5}, {"concentration": 3.5, "rate": 0.8}
+NUMBERS: dict[str, tuple[Any, Any, tuple[float, float]]] = {
+    "Beta": (
+        make("Beta", concentration1=2.0, concentration0=3.0),
+        make("Beta", concentration1=1.5, concentration0=4.0),
+        (0, 1),
+    ),
+    "Cauchy": (make("Cauchy", loc=0.0, scale=1.0), make("Cauchy", loc=1.0, scale=2.0), (-np.inf, np.inf)),
+    "ContinuousBernoulli": (make("ContinuousBernoulli", probs=0.3), make("ContinuousBernoulli", probs=0.8), (0, 1)),
+    "Exponential": (make("Exponential", rate=1.5), make("Exponential", rate=0.5), (0, np.inf)),
+    "Gamma": (make("Gamma", **A), make("Gamma", **B), (0, np.inf)),
+    "InverseGamma": (make("InverseGamma", **A), make("InverseGamma", **B), (0, np.inf)),
+    "Gumbel": (make("Gumbel", loc=0.0, scale=1.0), make("Gumbel", loc=1.0, scale=2.0), (-8, 60)),
+    "HalfCauchy": (make("HalfCauchy", scale=1.0), make("HalfCauchy", scale=2.0), (0, np.inf)),
+    "HalfNormal": (make("HalfNormal", scale=1.0), make("HalfNormal", scale=2.0), (0, np.inf)),
+    "Laplace": (make("Laplace", loc=0.0, scale=1.0), make("Laplace", loc=1.0, scale=2.0), (-60, 60)),
+    "LogNormal": (make("LogNormal", loc=0.0, scale=1.0), make("LogNormal", loc=1.0, scale=0.7), (0, np.inf)),
+    "Normal": (make("Normal", loc=0.0, scale=1.0), make("Normal", loc=1.0, scale=2.0), (-40, 40)),
+    "Pareto": (make("Pareto", scale=2.0, alpha=3.0), make("Pareto", scale=1.0, alpha=2.0), (2, np.inf)),
+    "Uniform": (make("Uniform", low=0.0, high=1.0), make("Uniform", low=-1.0, high=2.0), (0, 1)),
+    "Exponential and Gamma": (make("Exponential", rate=1.5), make("Gamma", **B), (0, np.inf)),
+    "Gamma and Exponential": (make("Gamma", **A), make("Exponential", rate=0.5), (0, np.inf)),
+    "Gamma and Normal": (make("Gamma", **A), make("Normal", loc=1.0, scale=2.0), (0, 60)),
+    "Uniform and Normal": (make("Uniform", low=0.0, high=1.0), make("Normal", loc=1.0, scale=2.0), (0, 1)),
+}
+COUNTS: dict[str, tuple[Any, Any, int]] = {
+    "Bernoulli": (make("Bernoulli", probs=0.3), make("Bernoulli", probs=0.8), 2),
+    "Bernoulli and Poisson": (make("Bernoulli", probs=0.3), make("Poisson", rate=0.7), 2),
+    "Binomial": (make("Binomial", total_count=4, probs=0.3), make("Binomial", total_count=4, probs=0.8), 5),
+    "Categorical": (make("Categorical", probs=[0.2, 0.8]), make("Categorical", probs=[0.5, 0.5]), 2),
+    "Geometric": (make("Geometric", probs=0.3), make("Geometric", probs=0.8), 150),
+    "Poisson": (make("Poisson", rate=2.0), make("Poisson", rate=3.0), 60),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_of_numbers(name: str) -> None:
+    p, q, (low, high) = NUMBERS[name]
+
+    def term(v: float) -> float:
+        point = tensor(v)
+        mine = p.log_prob(point).item()
+        return float(np.exp(mine) * (mine - q.log_prob(point).item())) if np.exp(mine) else 0.0
+
+    expected, _ = integrate.quad(term, low, high, limit=200)
+    np.testing.assert_allclose(D.kl_divergence(p, q).item(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_of_counts(name: str) -> None:
+    p, q, n = COUNTS[name]
+    values = at.arange(n, dtype=at.float64)
+    mine = np.asarray(p.log_prob(values))
+    expected = (np.exp(mine) * (mine - np.asarray(q.log_prob(values)))).sum()
+    np.testing.assert_allclose(D.kl_divergence(p, q).item(), expected, rtol=1e-9)
+
+
+def test_of_vectors() -> None:
+    rng = np.random.default_rng(0)
+    roots = rng.standard_normal((2, 3, 3))
+    first, second = roots @ roots.swapaxes(-1, -2) + np.eye(3)
+    loc = rng.standard_normal((2, 3))
+    inverse = np.linalg.inv(second)
+    apart = loc[1] - loc[0]
+    expected = 0.5 * (
+        np.trace(inverse @ first)
+        + apart @ inverse @ apart
+        - 3
+        + np.linalg.slogdet(second)[1]
+        - np.linalg.slogdet(first)[1]
+    )
+    p, q = (
+        make("MultivariateNormal", loc=loc[0], covariance_matrix=first),
+        make("MultivariateNormal", loc=loc[1], covariance_matrix=second),
+    )
+    np.testing.assert_allclose(D.kl_divergence(p, q).item(), expected)
+    low = make("LowRankMultivariateNormal", loc=loc[1], cov_factor=roots[1], cov_diag=[1.0, 1.0, 1.0])
+    np.testing.assert_allclose(D.kl_divergence(p, low).item(), expected)
+    at.manual_seed(0)
+    for p, q in (
+        (make("Dirichlet", concentration=[1.0, 2.0, 3.0]), make("Dirichlet", concentration=[2.0, 2.0, 2.0])),
+        (make("Wishart", df=5.0, covariance_matrix=first), make("Wishart", df=6.5, covariance_matrix=second)),
+    ):
+        drawn = p.sample((20000,))
+        difference = np.asarray(p.log_prob(drawn) - q.log_prob(drawn))
+        error = difference.std() / len(difference) ** 0.5
+        assert abs(D.kl_divergence(p, q).item() - difference.mean()) < 4 * error
+
+
+def test_what_lies_outside_is_infinite_and_what_is_unknown_says_so() -> None:
+    assert D.kl_divergence(make("Uniform", low=-2.0, high=1.0), make("Uniform", low=0.0, high=1.0)).item() == np.inf
+    p, q = make("Categorical", probs=[1.0, 0.0]), make("Categorical", probs=[0.0, 1.0])
+    assert D.kl_divergence(p, q).item() == np.inf and D.kl_divergence(p, p).item() == 0
+    with pytest.raises(NotImplementedError, match="Normal and Poisson; register_kl adds"):
+        D.kl_divergence(make("Normal", loc=0.0, scale=1.0), make("Poisson", rate=1.0))
+    scaled = [
+        D.TransformedDistribution(make("Normal", loc=0.0, scale=1.0), D.AffineTransform(0.0, s)) for s in (1.0, 2.0)
+    ]
+    with pytest.raises(NotImplementedError, match="the same transforms"):
+        D.kl_divergence(*scaled)
+
+
+def test_independent_and_own_formulas() -> None:
+    p, q = (D.Independent(make("Normal", loc=[0.0, m], scale=[1.0, 1.0]), 1) for m in (0.0, 2.0))
+    np.testing.assert_allclose(D.kl_divergence(p, q).item(), 2.0)
+
+    class Mine(D.Normal):
+        pass
+
+    mine = Mine(tensor(0.0), tensor(1.0))
+    assert D.kl_divergence(mine, mine).item() == 0  # the nearest ancestor's
+
+    @D.register_kl(Mine, Mine)
+    def _(p: Mine, q: Mine) -> at.Tensor:
+        return at.tensor(7.0)
+
+    assert D.kl_divergence(mine, mine).item() == 7
+    with pytest.raises(at.ArgumentError, match="subclasses of Distribution"):
+        D.register_kl(int, Mine)
