@@ -94,50 +94,136 @@ void addcdiv_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_arithmetic() {
   define({"core::add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor",
-          "input + alpha * other, element by element; for bool, or.", shape<add_rule>, kElementwise});
+          "input + alpha * other; of bool, or.\n\n"
+          "Integers wrap around at the ends of their dtype. alpha: a number of no higher kind than the result, else "
+          "DTypeError.\n\n"
+          ">>> at.add(at.tensor([1, 2]), 10, alpha=2)\n"
+          "tensor([21, 22])",
+          shape<add_rule>, kElementwise});
   define({"core::sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor",
-          "input - alpha * other, element by element.", shape<sub_alpha_rule>, kElementwise});
+          "input - alpha * other.\n\n"
+          "Integers wrap around at the ends of their dtype, unsigned ones below 0. alpha: as in add.\n\n"
+          ">>> at.sub(at.tensor([5, 3]), at.tensor([1, 4]))\n"
+          "tensor([ 4, -1])",
+          shape<sub_alpha_rule>, kElementwise});
   define({"core::mul(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "input * other, element by element; for bool, and.", shape<same_rule>, kElementwise});
+          "input * other; of bool, and.\n\n"
+          "Integers wrap around at the ends of their dtype.\n\n"
+          ">>> at.mul(at.tensor([[1], [2]]), at.tensor([3, 4]))\n"
+          "tensor([[3, 4],\n"
+          "        [6, 8]])",
+          shape<same_rule>, kElementwise});
   define({"core::div(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor",
-          "input / other, element by element; integers give the default float dtype.\n\n"
-          "rounding_mode \"trunc\" rounds the quotient towards zero, \"floor\" down, and both keep integers.",
+          "input / other; a float by 0 is infinite, 0 / 0 NaN.\n\n"
+          "rounding_mode: None, or \"trunc\" to round the quotient towards zero, or \"floor\" to round it down. With "
+          "one, integers stay integers and their division by 0 raises InvalidValueError, and bool and complex numbers "
+          "raise DTypeError.\n\n"
+          ">>> at.div(at.tensor([7, -7]), 2)\n"
+          "tensor([ 3.5000, -3.5000])\n"
+          ">>> at.div(at.tensor([7, -7]), 2, rounding_mode=\"floor\")\n"
+          "tensor([ 3, -4])",
           shape<div_rule>, kElementwise});
   define({"core::floor_divide(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The quotient rounded down, as Python's // has it. Integer division by zero raises InvalidValueError.",
+          "The quotient rounded down, as Python's // has it.\n\n"
+          "By 0, floats give what input / 0 is, and integers raise InvalidValueError.\n\n"
+          ">>> at.floor_divide(at.tensor([7, -7]), 2)\n"
+          "tensor([ 3, -4])",
           shape<modulo_rule>, kElementwise});
   define({"core::remainder(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The remainder with the divisor's sign, as Python's % has it.", shape<modulo_rule>, kElementwise});
+          "The remainder of a division that rounds down, with the divisor's sign, as Python's % has it.\n\n"
+          "By 0, floats give NaN, and integers raise InvalidValueError.\n\n"
+          ">>> at.remainder(at.tensor([7, -7]), 3)\n"
+          "tensor([1, 2])",
+          shape<modulo_rule>, kElementwise});
   define({"core::fmod(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The remainder with the dividend's sign, as C's fmod has it.", shape<modulo_rule>, kElementwise});
+          "The remainder of a division that rounds towards zero, with the dividend's sign, as C's fmod has it.\n\n"
+          "By 0, floats give NaN, and integers raise InvalidValueError.\n\n"
+          ">>> at.fmod(at.tensor([7, -7]), 3)\n"
+          "tensor([ 1, -1])",
+          shape<modulo_rule>, kElementwise});
   define({"core::pow(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor",
-          "input to the power of exponent, element by element; integers wrap.", shape<pow_rule>, kElementwise});
+          "input to the power of exponent; 0 to the power of 0 is 1.\n\n"
+          "Integers wrap around; to a negative power they are 1 / input rounded towards zero, and a negative number as "
+          "their exponent raises InvalidValueError. A negative float to a fractional power is NaN.\n\n"
+          ">>> at.pow(2, at.tensor([1, 2, 3]))\n"
+          "tensor([2, 4, 8])\n"
+          ">>> at.pow(at.tensor([4.0, 9.0]), 0.5)\n"
+          "tensor([2., 3.])",
+          shape<pow_rule>, kElementwise});
   define({"core::float_power(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor",
-          "input to the power of exponent, computed in float64 (complex128 for complex numbers).",
+          "pow computed in float64, or complex128: integers may have negative exponents.\n\n"
+          ">>> at.float_power(at.tensor([2, 4]), -1)\n"
+          "tensor([0.5000, 0.2500], dtype=float64)",
           shape<float_power_rule>, kElementwise});
-  define({"core::rsub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", "other - alpha * input.",
+  define({"core::rsub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor",
+          "other - alpha * input: sub with its operands exchanged.\n\n"
+          ">>> at.rsub(at.tensor([1, 2]), 10)\n"
+          "tensor([9, 8])",
           nullptr, ATLED_OP_COMPOSITE});
-  define({"core::neg(Tensor input) -> Tensor", "-input.", shape<no_bool>, kElementwise});
-  define({"core::positive(Tensor input) -> Tensor", "+input: a copy of it.", shape<no_bool>, ATLED_OP_ELEMENTWISE});
-  define({"core::abs(Tensor input) -> Tensor", "The absolute value; of complex numbers the modulus, which is real.",
+  define({"core::neg(Tensor input) -> Tensor",
+          "-input; unsigned integers wrap around.\n\n"
+          ">>> at.neg(at.tensor([1, -2]))\n"
+          "tensor([-1,  2])",
+          shape<no_bool>, kElementwise});
+  define({"core::positive(Tensor input) -> Tensor",
+          "+input: a copy of it.\n\n"
+          ">>> at.positive(at.tensor([1, -2]))\n"
+          "tensor([ 1, -2])",
+          shape<no_bool>, ATLED_OP_ELEMENTWISE});
+  define({"core::abs(Tensor input) -> Tensor",
+          "The absolute value, of complex numbers the modulus.\n\n"
+          "The smallest integer of a signed dtype, which has no counterpart, stays as it is.\n\n"
+          ">>> at.abs(at.tensor([-3, 2]))\n"
+          "tensor([3, 2])\n"
+          ">>> at.abs(at.tensor([3 + 4j]))\n"
+          "tensor([5.])",
           shape<abs_rule>, kElementwise});
   define({"core::sign(Tensor input) -> Tensor",
-          "-1, 0 or 1, as the sign is; NaN stays NaN; of complex numbers input / abs(input).", shape<same_rule>,
-          kElementwise});
-  define({"core::square(Tensor input) -> Tensor", "input * input.", shape<same_rule>, kElementwise});
-  define({"core::reciprocal(Tensor input) -> Tensor", "1 / input; integers give the default float dtype.",
+          "-1, 0 or 1, as the sign is; of complex numbers input / abs(input), which is 0 at 0.\n\n"
+          "NaN stays NaN.\n\n"
+          ">>> at.sign(at.tensor([-2.5, 0.0, 3.0]))\n"
+          "tensor([-1.,  0.,  1.])",
+          shape<same_rule>, kElementwise});
+  define({"core::square(Tensor input) -> Tensor",
+          "input * input; integers wrap around.\n\n"
+          ">>> at.square(at.tensor([-3, 2]))\n"
+          "tensor([9, 4])",
+          shape<same_rule>, kElementwise});
+  define({"core::reciprocal(Tensor input) -> Tensor",
+          "1 / input; of 0 infinite, with the zero's sign.\n\n"
+          ">>> at.reciprocal(at.tensor([2, -4, 0]))\n"
+          "tensor([ 0.5000, -0.2500,     inf])",
           shape<float_rule>, kElementwise});
   define({"core::maximum(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The larger of the two, element by element; NaN if either is.", shape<ordered_rule>, ATLED_OP_ELEMENTWISE});
+          "The larger of the two, and NaN if either is (fmax leaves NaN out).\n\n"
+          ">>> at.maximum(at.tensor([1, 5]), 3)\n"
+          "tensor([3, 5])\n"
+          ">>> at.maximum(at.tensor([1.0, float(\"nan\")]), at.tensor([2.0, 0.0]))\n"
+          "tensor([ 2., nan])",
+          shape<ordered_rule>, ATLED_OP_ELEMENTWISE});
   define({"core::minimum(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The smaller of the two, element by element; NaN if either is.", shape<ordered_rule>, ATLED_OP_ELEMENTWISE});
+          "The smaller of the two, and NaN if either is (fmin leaves NaN out).\n\n"
+          ">>> at.minimum(at.tensor([1, 5]), 3)\n"
+          "tensor([1, 3])",
+          shape<ordered_rule>, ATLED_OP_ELEMENTWISE});
   define({"core::lerp(Tensor input, Tensor end, Tensor|Scalar weight) -> Tensor",
-          "input + weight * (end - input): the line from input (weight 0) to end (weight 1).", shape<lerp_rule>,
-          kElementwise});
+          "input + weight * (end - input): the line from input (weight 0) to end (weight 1).\n\n"
+          "weight may lie outside [0, 1].\n\n"
+          ">>> at.lerp(at.tensor([0.0, 10.0]), at.tensor([10.0, 20.0]), 0.5)\n"
+          "tensor([ 5., 15.])",
+          shape<lerp_rule>, kElementwise});
   define({"core::addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-          "input + value * tensor1 * tensor2.", shape<addcmul_rule>, kElementwise});
+          "input + value * tensor1 * tensor2.\n\n"
+          "value: a number of no higher kind than the result, else DTypeError.\n\n"
+          ">>> at.addcmul(at.tensor([1, 2]), at.tensor([3, 4]), at.tensor([5, 6]), value=10)\n"
+          "tensor([151, 242])",
+          shape<addcmul_rule>, kElementwise});
   define({"core::addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-          "input + value * tensor1 / tensor2, of floating tensors.", shape<addcdiv_rule>, kElementwise});
+          "input + value * tensor1 / tensor2.\n\n"
+          "value: as in addcmul.\n\n"
+          ">>> at.addcdiv(at.tensor([1.0, 2.0]), at.tensor([3.0, 4.0]), at.tensor([2.0, 0.0]))\n"
+          "tensor([2.5000,    inf])",
+          shape<addcdiv_rule>, kElementwise});
   alias("core::sub", "core::subtract");
   alias("core::mul", "core::multiply");
   alias("core::div", "core::divide");

@@ -60,14 +60,26 @@ void define_complex() {
   define({"core::imag(Tensor input) -> Tensor",
           "The imaginary part of complex numbers: a view.\n\n>>> at.imag(at.tensor(1 + 2j))\ntensor(2.)", nullptr,
           ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
-  define({"core::is_conj(Tensor input) -> bool", "Whether a conjugation is pending: never, conj computes at once.",
+  define({"core::is_conj(Tensor input) -> bool",
+          "Whether a conjugation is pending: never, conj computes at once.\n\n"
+          ">>> at.tensor([1j]).conj().is_conj()\n"
+          "False",
           nullptr, ATLED_OP_COMPOSITE});
-  define({"core::is_neg(Tensor input) -> bool", "Whether a negation is pending: never, neg computes at once.", nullptr,
-          ATLED_OP_COMPOSITE});
-  define({"core::resolve_conj(Tensor input) -> Tensor", "input itself: no conjugation is ever pending.", nullptr,
-          ATLED_OP_COMPOSITE});
-  define({"core::resolve_neg(Tensor input) -> Tensor", "input itself: no negation is ever pending.", nullptr,
-          ATLED_OP_COMPOSITE});
+  define({"core::is_neg(Tensor input) -> bool",
+          "Whether a negation is pending: never, neg computes at once.\n\n"
+          ">>> at.tensor([1j]).conj().imag.is_neg()\n"
+          "False",
+          nullptr, ATLED_OP_COMPOSITE});
+  define({"core::resolve_conj(Tensor input) -> Tensor",
+          "input itself, for no conjugation is ever pending.\n\n"
+          ">>> at.tensor([1j]).conj().resolve_conj()\n"
+          "tensor([0.-1.j])",
+          nullptr, ATLED_OP_COMPOSITE});
+  define({"core::resolve_neg(Tensor input) -> Tensor",
+          "input itself, for no negation is ever pending.\n\n"
+          ">>> at.tensor([1j]).conj().imag.resolve_neg()\n"
+          "tensor([-1.])",
+          nullptr, ATLED_OP_COMPOSITE});
   alias("core::conj", "core::conj_physical");
 }
 ATLED_OPS(define_complex);

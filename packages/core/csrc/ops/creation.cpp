@@ -148,28 +148,59 @@ void define_filled() {
           "One number everywhere; dtype is the number's unless given.\n\n>>> at.full((2,), 7)\ntensor([7, 7])",
           shape<full_rule>, kFilled});
   define({"empty_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "A tensor of input's shape and dtype whose elements are whatever was in memory.", shape<like_input_rule>,
-          kFilled});
+          "A tensor of input's shape, dtype and device whose elements are whatever was in memory.\n\n"
+          "The order of input's dimensions in memory is kept.\n\n"
+          ">>> at.empty_like(at.tensor([1, 2])).shape\n"
+          "(2,)",
+          shape<like_input_rule>, kFilled});
   define({"zeros_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Zeros of input's shape, dtype and device unless given.", shape<like_input_rule>, kFilled});
+          "Zeros of input's shape, dtype and device unless given.\n\n"
+          ">>> at.zeros_like(at.tensor([1, 2]))\n"
+          "tensor([0, 0])",
+          shape<like_input_rule>, kFilled});
   define({"ones_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Ones of input's shape, dtype and device unless given.", shape<like_input_rule>, kFilled});
+          "Ones of input's shape, dtype and device unless given.\n\n"
+          ">>> at.ones_like(at.tensor([5, 6]), dtype=at.float32)\n"
+          "tensor([1., 1.])",
+          shape<like_input_rule>, kFilled});
   define({"full_like(Tensor input, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "One number everywhere, in input's shape, dtype and device unless given.", shape<full_like_rule>, kFilled});
+          "One number everywhere, in input's shape, dtype and device unless given.\n\n"
+          "The number is converted to the dtype, floats to integers towards zero.\n\n"
+          ">>> at.full_like(at.tensor([1, 2]), 7)\n"
+          "tensor([7, 7])",
+          shape<full_like_rule>, kFilled});
   define({"new_empty(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "empty with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
+          "A tensor of the given size whose elements are whatever was in memory, of input's dtype and device unless "
+          "given.\n\n"
+          ">>> at.tensor([1, 2]).new_empty(2, 3).dtype\n"
+          "atled.int64",
+          shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"new_zeros(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "zeros with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
+          "Zeros of the given size, of input's dtype and device unless given.\n\n"
+          ">>> at.tensor([1, 2]).new_zeros(3)\n"
+          "tensor([0, 0, 0])",
+          shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"new_ones(Tensor input, int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "ones with input's dtype and device.", shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
+          "Ones of the given size, of input's dtype and device unless given.\n\n"
+          ">>> at.tensor([1, 2]).new_ones(3)\n"
+          "tensor([1, 1, 1])",
+          shape<new_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"new_full(Tensor input, int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "full with input's dtype and device.", shape<new_full_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
+          "One number everywhere in the given size, of input's dtype and device unless given.\n\n"
+          ">>> at.tensor([1, 2]).new_full((3,), 9)\n"
+          "tensor([9, 9, 9])",
+          shape<new_full_rule>, ATLED_OP_FACTORY | ATLED_OP_FLOAT8});
   define({"scalar_tensor(Scalar s, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A 0-d tensor of one number; dtype is the default float (complex for a complex number) unless given.\n\n>>> "
           "at.scalar_tensor(2.5)\ntensor(2.5000)",
           shape<scalar_rule>, kFilled});
   define({"empty_strided(int[] size, int[] stride, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Uninitialised memory with the given size and strides (in elements).", shape<empty_strided_rule>, kFilled});
+          "A tensor of the given size and strides (in elements) whose elements are whatever was in memory.\n\n"
+          "A stride for each size, else ShapeError, and none below 0, else InvalidValueError; with a stride of 0 "
+          "elements share memory.\n\n"
+          ">>> at.empty_strided((2, 3), (1, 2)).stride()\n"
+          "(1, 2)",
+          shape<empty_strided_rule>, kFilled});
 }
 
 void define_ranges() {
@@ -187,23 +218,30 @@ void define_ranges() {
       {"linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None, device? device=None, bool endpoint=True) "
        "-> Tensor",
        "`steps` numbers spaced evenly from start to end; end itself only with endpoint.\n\n"
-       ">>> at.linspace(0, 1, 3)\ntensor([0.0000, 0.5000, 1.0000])",
+       "dtype: the default float unless given; integers round towards zero. Shape (steps,); InvalidValueError for "
+       "steps below 0.\n\n"
+       ">>> at.linspace(0, 1, 3)\n"
+       "tensor([0.0000, 0.5000, 1.0000])",
        shape<linspace_rule>, kFactory});
   define(
       {"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None, device? device=None) -> "
        "Tensor",
-       "base to the power of `steps` numbers spaced evenly from start to end.", shape<logspace_rule>, kFactory});
+       "base to the power of `steps` numbers spaced evenly from start to end, both included.\n\n"
+       "dtype: the default float unless given. Shape (steps,); InvalidValueError for steps below 0.\n\n"
+       ">>> at.logspace(0, 2, 3)\n"
+       "tensor([  1.,  10., 100.])",
+       shape<logspace_rule>, kFactory});
   define({"eye(int n, int? m=None, *, int k=0, dtype? dtype=None, device? device=None) -> Tensor",
           "Ones on the k-th diagonal of an n x m matrix (m = n unless given), zeros elsewhere.\n\n"
           ">>> at.eye(2)\ntensor([[1., 0.],\n        [0., 1.]])",
           shape<eye_rule>, kFactory});
   define({"tril(Tensor input, int diagonal=0) -> Tensor",
           "The lower triangle of each matrix, up to the given diagonal; zeros elsewhere.\n\n"
-          "input: any dtype, at least 2-d.\n\n>>> at.ones(2, 2).tril()\ntensor([[1., 0.],\n        [1., 1.]])",
+          "input: at least 2-d.\n\n>>> at.ones(2, 2).tril()\ntensor([[1., 0.],\n        [1., 1.]])",
           shape<matrix_rule>, ATLED_OP_INPLACE});
   define({"triu(Tensor input, int diagonal=0) -> Tensor",
           "The upper triangle of each matrix, from the given diagonal on; zeros elsewhere.\n\n"
-          "input: any dtype, at least 2-d.\n\n>>> at.ones(2, 2).triu()\ntensor([[1., 1.],\n        [0., 1.]])",
+          "input: at least 2-d.\n\n>>> at.ones(2, 2).triu()\ntensor([[1., 1.],\n        [0., 1.]])",
           shape<matrix_rule>, ATLED_OP_INPLACE});
 }
 

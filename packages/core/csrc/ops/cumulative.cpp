@@ -139,32 +139,50 @@ void define_cumulative() {
   define(
       {"cummax(Tensor input, int dim) -> (Tensor values, Tensor indices)",
        "The largest element along dim up to each, and where it is, the last of several; NaN from the first one on.\n\n"
-       "input: real.\n\n>>> at.tensor([1, 3, 2]).cummax(0).values\ntensor([1, 3, 3])",
+       ">>> at.tensor([1, 3, 2]).cummax(0).values\n"
+       "tensor([1, 3, 3])",
        shape<extreme_rule>});
-  define({"cummin(Tensor input, int dim) -> (Tensor values, Tensor indices)",
-          "The smallest element along dim up to each, and where it is, the last of several; NaN from the first one on.",
-          shape<extreme_rule>});
+  define(
+      {"cummin(Tensor input, int dim) -> (Tensor values, Tensor indices)",
+       "The smallest element along dim up to each, and where it is, the last of several; NaN from the first one on.\n\n"
+       ">>> at.tensor([3, 1, 2]).cummin(0).indices\n"
+       "tensor([0, 1, 1])",
+       shape<extreme_rule>});
   define({"logcumsumexp(Tensor input, int dim) -> Tensor",
-          "log(cumsum(exp(input))) along dim, without overflow.\n\ninput: real.", shape<logcumsumexp_rule>});
-  define({"cumulative_sum(Tensor input, *, int? dim=None, dtype? dtype=None, bool include_initial=False) -> Tensor",
-          "cumsum as the array API has it: unsigned integers add up in uint64, dim may be left out for one dimension, "
-          "and include_initial puts 0 in front.",
-          nullptr, function});
+          "log(cumsum(exp(input))) along dim, without overflow.\n\n"
+          ">>> at.tensor([0.0, 0.0, 0.0]).logcumsumexp(0)\n"
+          "tensor([0.0000, 0.6931, 1.0986])",
+          shape<logcumsumexp_rule>});
+  define(
+      {"cumulative_sum(Tensor input, *, int? dim=None, dtype? dtype=None, bool include_initial=False) -> Tensor",
+       "The sums along dim up to each element, as the array API has it; include_initial puts 0 in front.\n\n"
+       "dim may be left out for one dimension, else ArgumentError; ShapeError for a 0-d input. dtype: the result's.\n\n"
+       ">>> at.cumulative_sum(at.tensor([1, 2, 3]), include_initial=True)\n"
+       "tensor([0, 1, 3, 6])",
+       nullptr, function});
   define({"cumulative_prod(Tensor input, *, int? dim=None, dtype? dtype=None, bool include_initial=False) -> Tensor",
-          "cumprod as the array API has it, as cumulative_sum is cumsum; include_initial puts 1 in front.", nullptr,
-          function});
+          "The products along dim up to each element, as the array API has it; include_initial puts 1 in front.\n\n"
+          "dim and dtype: as in cumulative_sum.\n\n"
+          ">>> at.cumulative_prod(at.tensor([2, 3, 4]))\n"
+          "tensor([ 2,  6, 24])",
+          nullptr, function});
   define({"diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor",
           "Each element less the one before it along dim, n times over; of bool, whether the two differ.\n\n"
           "prepend and append: joined to input first.\n\n>>> at.tensor([1, 4, 9]).diff()\ntensor([3, 5])",
           nullptr, composite});
   define({"trapezoid(Tensor y, Tensor? x=None, *, Scalar? dx=None, int dim=-1) -> Tensor",
-          "The integral along dim by the trapezoidal rule.\n\n"
-          "x: where y was sampled, one row or y's shape; dx: the distance between samples otherwise, 1 by default.\n\n"
-          ">>> at.trapezoid(at.tensor([1.0, 2.0, 3.0]))\ntensor(4.)",
+          "The integral along dim by the trapezoidal rule: the sum of (y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i]).\n\n"
+          "x: where y was sampled, one row or y's shape; dx: the distance between samples otherwise, 1 by default. "
+          "ArgumentError with both, ShapeError where x has another length.\n\n"
+          ">>> at.trapezoid(at.tensor([1.0, 2.0, 3.0]), at.tensor([0.0, 1.0, 3.0]))\n"
+          "tensor(6.5000)",
           nullptr, function});
   alias("core::trapezoid", "core::trapz");
   define({"cumulative_trapezoid(Tensor y, Tensor? x=None, *, Scalar? dx=None, int dim=-1) -> Tensor",
-          "The integral along dim from the first sample to each later one, by the trapezoidal rule (see trapezoid).",
+          "The integral along dim from the first sample to each later one, by the trapezoidal rule.\n\n"
+          "x and dx: as in trapezoid. Returns one element less than y has along dim.\n\n"
+          ">>> at.cumulative_trapezoid(at.tensor([1.0, 2.0, 3.0]))\n"
+          "tensor([1.5000, 4.0000])",
           nullptr, function});
 }
 ATLED_OPS(define_cumulative);

@@ -121,11 +121,19 @@ void define_distance() {
           "compute_mode is PyTorch's and changes nothing: distances are always summed up from differences.\n\n"
           ">>> at.cdist(at.zeros(1, 2), at.tensor([[3.0, 4.0]]))\ntensor([[5.]])",
           shape<cdist_rule>, ATLED_OP_FUNCTION});
-  define({"dist(Tensor input, Tensor other, Scalar p=2) -> Tensor", "The p-norm of input - other, over all elements.",
+  define({"dist(Tensor input, Tensor other, Scalar p=2) -> Tensor",
+          "The p-norm of input - other over all elements, a 0-d tensor.\n\n"
+          "input and other broadcast. p: any number, inf too (the largest difference); with 0, how many differ.\n\n"
+          ">>> at.dist(at.tensor([1.0, 2.0]), at.tensor([4.0, 6.0]))\n"
+          "tensor(5.)",
           nullptr, composite});
   define({"renorm(Tensor input, Scalar p, int dim, Scalar maxnorm) -> Tensor",
-          "input with those slices of a dimension scaled down whose p-norm is above maxnorm.\n\n"
-          "input: floating, at least 2-d.",
+          "input with those slices of a dimension scaled down to a p-norm of maxnorm whose norm is above it.\n\n"
+          "input: at least 2-d, else ShapeError. InvalidValueError unless p > 0 and maxnorm >= 0. A scaled slice is "
+          "multiplied by maxnorm / (norm + 1e-7).\n\n"
+          ">>> at.renorm(at.tensor([[3.0, 4.0], [0.0, 0.5]]), p=2, dim=0, maxnorm=1)\n"
+          "tensor([[0.6000, 0.8000],\n"
+          "        [0.0000, 0.5000]])",
           nullptr, composite | ATLED_OP_INPLACE});
   define({"cross(Tensor input, Tensor other, int? dim=None) -> Tensor",
           "The cross products of vectors of three components along dim (the first of size 3 unless given).\n\n"

@@ -30,11 +30,21 @@ void dim_rule(const atled_frame* frame, atled_spec* outs) {
 void define_extremes() {
   define(
       {"core::argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor",
-       "The index along dim of the largest element, the first of several; of all elements in order without dim. int64.",
+       "The index along dim of the largest element, the first of several; without dim, the place in the flattened "
+       "input.\n\n"
+       "NaN counts as the largest. keepdim: dim stays, of size 1. ShapeError where there is nothing to choose from.\n\n"
+       ">>> at.argmax(at.tensor([[1, 5], [7, 2]]))\n"
+       "tensor(2)\n"
+       ">>> at.argmax(at.tensor([[1, 5], [7, 2]]), dim=1)\n"
+       "tensor([1, 0])",
        shape<arg_rule>});
   define({"core::argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor",
-          "The index along dim of the smallest element, the first of several; of all elements in order without dim. "
-          "int64.",
+          "The index along dim of the smallest element, the first of several; without dim, the place in the flattened "
+          "input.\n\n"
+          "NaN counts as the smallest. keepdim: dim stays, of size 1. ShapeError where there is nothing to choose "
+          "from.\n\n"
+          ">>> at.argmin(at.tensor([3, 1, 1]))\n"
+          "tensor(1)",
           shape<arg_rule>});
   define({"core::max_dim(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
           "The largest element along dim and its index, the first of several.", shape<dim_rule>, ATLED_OP_PRIVATE});

@@ -145,8 +145,11 @@ void ldl_factor(atled_frame* f) {
 void define_factorization() {
   constexpr uint32_t composite = ATLED_OP_COMPOSITE;
   define({"linalg::cholesky_ex(Tensor input, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)",
-          "cholesky that does not raise: info (int32) is 0, or the order of the leading minor that is not positive.\n\n"
-          "Where info is not 0, what L holds is undefined. With check_errors, LinAlgError after all.",
+          "cholesky that does not raise: info is 0, or the order of the leading minor that is not positive.\n\n"
+          "input (*, n, n), L of its shape, info (*). Where info is not 0, what L holds is undefined. With "
+          "check_errors, LinAlgError after all.\n\n"
+          ">>> at.linalg.cholesky_ex(at.tensor([[1.0, 2.0], [2.0, 1.0]])).info\n"
+          "tensor(2, dtype=int32)",
           shape<cholesky_rule>});
   define({"linalg::cholesky(Tensor input, *, bool upper=False) -> Tensor",
           "The factor L of positive-definite matrices, input = L L^H; or with upper U, input = U^H U.\n\n"
@@ -155,19 +158,33 @@ void define_factorization() {
           ">>> at.linalg.cholesky(at.tensor([[4.0, 2.0], [2.0, 5.0]]))\ntensor([[2., 0.],\n        [1., 2.]])",
           nullptr, composite});
   define({"cholesky(Tensor input, bool upper=False) -> Tensor",
-          "linalg.cholesky under its older name, where upper may be positional.", nullptr, composite});
+          "linalg.cholesky under its older name, where upper may be positional.\n\n"
+          ">>> at.cholesky(at.tensor([[4.0, 2.0], [2.0, 5.0]]), True)\n"
+          "tensor([[2., 1.],\n"
+          "        [0., 2.]])",
+          nullptr, composite});
   define(
       {"linalg::lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (Tensor LU, Tensor pivots, "
        "Tensor info)",
-       "lu_factor that does not raise: info (int32) is 0, or which pivot, counted from 1, is zero.",
+       "lu_factor that does not raise: info is 0, or which pivot, counted from 1, is zero.\n\n"
+       "A (*, m, n), LU of its shape, pivots (*, min(m, n)), info (*). With check_errors, LinAlgError after all.\n\n"
+       ">>> at.linalg.lu_factor_ex(at.tensor([[0.0, 2.0], [0.0, 3.0]])).info\n"
+       "tensor(1, dtype=int32)",
        shape<lu_factor_rule>});
   define({"linalg::lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)",
           "The LU factorization with partial pivoting, in compact form: U above, the rest of L below the diagonal.\n\n"
-          "A (*, m, n): float32, float64 or complex. pivots (int32, counted from 1): the row that row i was exchanged "
-          "with. LinAlgError where a pivot is zero. lu_solve solves with it, lu_unpack takes it apart.",
+          "A (*, m, n), LU of its shape; pivots (*, min(m, n)), counted from 1: the row that row i was exchanged with. "
+          "LinAlgError where a pivot is zero. lu_solve solves with it, lu_unpack takes it apart.\n\n"
+          ">>> LU, pivots = at.linalg.lu_factor(at.tensor([[2.0, 4.0], [4.0, 2.0]]))\n"
+          ">>> LU.tolist(), pivots.tolist()\n"
+          "([[4.0, 2.0], [0.5, 3.0]], [2, 2])",
           nullptr, composite});
   define({"lu(Tensor input, bool pivot=True, bool get_infos=False) -> Tensor[]",
-          "(LU, pivots) as of linalg.lu_factor; with get_infos also info, and no error.", nullptr, composite});
+          "(LU, pivots) as of linalg.lu_factor; with get_infos also info, and no error.\n\n"
+          ">>> at.lu(at.tensor([[4.0, 2.0], [2.0, 4.0]]))[0]\n"
+          "tensor([[4.0000, 2.0000],\n"
+          "        [0.5000, 3.0000]])",
+          nullptr, composite});
   define({"linalg::lu(Tensor A, *, bool pivot=True) -> (Tensor P, Tensor L, Tensor U)",
           "The LU factorization A = P L U: a permutation, a unit lower and an upper triangular matrix.\n\n"
           "A (*, m, n): float32, float64 or complex. Without pivot, P is empty.\n\n"
@@ -176,21 +193,33 @@ void define_factorization() {
   define(
       {"lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (Tensor P, "
        "Tensor L, Tensor U)",
-       "P, L and U of what lu_factor gave; those that are not asked for are empty.", nullptr,
-       composite | ATLED_OP_FUNCTION});
+       "P, L and U, with A = P L U, of what lu_factor gave; those that are not asked for are empty.\n\n"
+       "LU_data (*, m, n), LU_pivots (*, k): P (*, m, m), L (*, m, min(m, n)), U (*, min(m, n), n). BoundsError for a "
+       "pivot that is no row.\n\n"
+       ">>> P, L, U = at.lu_unpack(*at.linalg.lu_factor(at.tensor([[2.0, 4.0], [4.0, 2.0]])))\n"
+       ">>> P @ L @ U\n"
+       "tensor([[2., 4.],\n"
+       "        [4., 2.]])",
+       nullptr, composite | ATLED_OP_FUNCTION});
   define({"linalg::_pivots_to_permutation(Tensor pivots, int n) -> Tensor",
           "Which row of the matrix each of its n rows was before the exchanges.", shape<permutation_rule>,
           ATLED_OP_PRIVATE});
   define(
       {"linalg::ldl_factor_ex(Tensor A, *, bool hermitian=False, bool check_errors=False) -> (Tensor LD, Tensor "
        "pivots, Tensor info)",
-       "ldl_factor that does not raise: info (int32) is 0, or which block of D, counted from 1, is singular.",
+       "ldl_factor that does not raise: info is 0, or which block of D, counted from 1, is singular.\n\n"
+       "A (*, n, n), LD of its shape, pivots (*, n), info (*). With check_errors, LinAlgError after all.\n\n"
+       ">>> at.linalg.ldl_factor_ex(at.zeros(2, 2)).info\n"
+       "tensor(1, dtype=int32)",
        shape<ldl_factor_rule>});
   define({"linalg::ldl_factor(Tensor A, *, bool hermitian=False) -> (Tensor LD, Tensor pivots)",
-          "The factorization L D L^T (hermitian: L D L^H) of symmetric matrices by Bunch and Kaufman, in LAPACK's "
-          "compact form.\n\n"
-          "A (*, n, n): float32, float64 or complex; only its lower triangle is read. D has blocks of 1 x 1 and 2 x 2, "
-          "the latter with negative pivots. For ldl_solve.",
+          "The factorization L D L^T (hermitian: L D L^H) of symmetric matrices by Bunch and Kaufman (1977), in "
+          "LAPACK's compact form.\n\n"
+          "A (*, n, n): only its lower triangle is read. D has blocks of 1 x 1 and 2 x 2, the latter with negative "
+          "pivots. LinAlgError where a block is singular. For ldl_solve.\n\n"
+          ">>> at.linalg.ldl_factor(at.tensor([[4.0, 2.0], [2.0, 5.0]])).LD\n"
+          "tensor([[4.0000, 0.0000],\n"
+          "        [0.5000, 4.0000]])",
           nullptr, composite});
 }
 

@@ -213,7 +213,7 @@ void define_along_one() {
           shape<complex_rule>});
   define({"fft::rfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
           "The n / 2 + 1 points of fft that a real input's spectrum is known by; the others are their conjugates.\n\n"
-          "input: real. norm as in fft.\n\n"
+          "norm as in fft.\n\n"
           ">>> at.fft.rfft(at.tensor([1.0, 0.0, 0.0, 0.0])).abs()\ntensor([1., 1., 1.])",
           shape<to_half_rule>});
   define({"fft::irfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
@@ -249,13 +249,29 @@ void define_along_several() {
           ">>> at.fft.irfftn(at.ones(2, 3)).shape\n(2, 4)",
           nullptr, ATLED_OP_COMPOSITE});
   define({"fft::fft2(Tensor input, int[]? s=None, int[] dim=[-2, -1], str? norm=None) -> Tensor",
-          "fftn along two dimensions.", nullptr, ATLED_OP_COMPOSITE});
+          "fftn along two dimensions, the last two unless given.\n\n"
+          ">>> at.fft.fft2(at.tensor([[1.0, 2.0], [3.0, 4.0]])).real\n"
+          "tensor([[10., -2.],\n"
+          "        [-4.,  0.]])",
+          nullptr, ATLED_OP_COMPOSITE});
   define({"fft::ifft2(Tensor input, int[]? s=None, int[] dim=[-2, -1], str? norm=None) -> Tensor",
-          "ifftn along two dimensions.", nullptr, ATLED_OP_COMPOSITE});
+          "ifftn along two dimensions, the last two unless given: the inverse of fft2.\n\n"
+          ">>> at.fft.ifft2(at.tensor([[10.0, -2.0], [-4.0, 0.0]])).real\n"
+          "tensor([[1., 2.],\n"
+          "        [3., 4.]])",
+          nullptr, ATLED_OP_COMPOSITE});
   define({"fft::rfft2(Tensor input, int[]? s=None, int[] dim=[-2, -1], str? norm=None) -> Tensor",
-          "rfftn along two dimensions.", nullptr, ATLED_OP_COMPOSITE});
+          "rfftn along two dimensions, the last two unless given.\n\n"
+          ">>> at.fft.rfft2(at.ones(2, 4)).real\n"
+          "tensor([[8., 0., 0.],\n"
+          "        [0., 0., 0.]])",
+          nullptr, ATLED_OP_COMPOSITE});
   define({"fft::irfft2(Tensor input, int[]? s=None, int[] dim=[-2, -1], str? norm=None) -> Tensor",
-          "irfftn along two dimensions.", nullptr, ATLED_OP_COMPOSITE});
+          "irfftn along two dimensions, the last two unless given: the inverse of rfft2.\n\n"
+          ">>> at.fft.irfft2(at.tensor([[8.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))\n"
+          "tensor([[1., 1., 1., 1.],\n"
+          "        [1., 1., 1., 1.]])",
+          nullptr, ATLED_OP_COMPOSITE});
 }
 
 void define_frequencies() {

@@ -28,9 +28,15 @@ void define_floats() {
        "NaN.\n\n>>> at.frexp(at.tensor([8.0])).mantissa\ntensor([0.5000])",
        shape<frexp_rule>, ATLED_OP_ELEMENTWISE});
   define({"core::ldexp(Tensor input, Tensor|Scalar other) -> Tensor",
-          "input * 2^other, which over- or underflows only where the result does.", shape<float_rule>, traits});
+          "input * 2^other, which over- or underflows only where the result does.\n\n"
+          ">>> at.ldexp(at.tensor([1.0, 3.0]), at.tensor([2, -1]))\n"
+          "tensor([4.0000, 1.5000])",
+          shape<float_rule>, traits});
   define({"core::nextafter(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The next number of the dtype after input towards other.", shape<nextafter_rule>, traits});
+          "The next number of the dtype after input towards other; input where the two are equal, NaN if either is.\n\n"
+          ">>> (at.nextafter(at.tensor([1.0]), 2.0) - 1).item() == 2**-23\n"
+          "True",
+          shape<nextafter_rule>, traits});
 }
 ATLED_OPS(define_floats);
 

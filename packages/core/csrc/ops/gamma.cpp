@@ -19,33 +19,44 @@ void mvlgamma_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_gamma() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
-  define(
-      {"core::lgamma(Tensor input) -> Tensor",
-       "The logarithm of the gamma function's absolute value.\n\n>>> at.lgamma(at.tensor([1.0, 5.0]))\ntensor([0.0000, "
-       "3.1781])",
-       shape<real_float_rule>, traits});
+  define({"core::lgamma(Tensor input) -> Tensor",
+          "The logarithm of the gamma function's absolute value; infinite at 0, -1, -2, ...\n\n"
+          ">>> at.lgamma(at.tensor([1.0, 5.0, 0.0]))\n"
+          "tensor([0.0000, 3.1781,    inf])",
+          shape<real_float_rule>, traits});
   define({"core::digamma(Tensor input) -> Tensor",
-          "The derivative of lgamma; at 0 infinite, at the other poles NaN.\n\n>>> at.digamma(at.tensor([1.0]))\n"
+          "The derivative of lgamma (DLMF 5.2.2); at 0 infinite, at the other poles NaN.\n\n"
+          ">>> at.digamma(at.tensor([1.0]))\n"
           "tensor([-0.5772])",
           shape<real_float_rule>, traits});
   define({"core::polygamma(int n, Tensor input) -> Tensor",
-          "The n-th derivative of digamma, n of at least 0.\n\n>>> at.polygamma(1, at.tensor([1.0]))\ntensor([1.6449])",
+          "The n-th derivative of digamma (DLMF 5.15.1).\n\n"
+          "InvalidValueError for n below 0.\n\n"
+          ">>> at.polygamma(1, at.tensor([1.0]))\n"
+          "tensor([1.6449])",
           shape<polygamma_rule>, ATLED_OP_ELEMENTWISE | ATLED_OP_FUNCTION});
   define({"core::mvlgamma(Tensor input, int p) -> Tensor",
           "The logarithm of the multivariate gamma function of dimension p.\n\nlog(pi) p (p - 1) / 4 plus the sum of "
           "lgamma(input - j / 2) for j from 0 to p - 1.\n\n>>> at.mvlgamma(at.tensor([3.0]), 2)\ntensor([1.5502])",
           shape<mvlgamma_rule>, traits});
   define({"core::igamma(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The regularised lower incomplete gamma function: input is its parameter, other the integral's end.\n\n"
-          ">>> at.igamma(at.tensor([1.0]), at.tensor([2.0]))\ntensor([0.8647])",
+          "The regularised lower incomplete gamma function (DLMF 8.2.4): input is its parameter, other the integral's "
+          "end.\n\n"
+          "NaN where either is negative.\n\n"
+          ">>> at.igamma(at.tensor([1.0]), at.tensor([2.0]))\n"
+          "tensor([0.8647])",
           shape<real_float_rule>, traits});
   define({"core::igammac(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "1 - igamma(input, other), exact where that is small.\n\n>>> at.igammac(at.tensor([1.0]), at.tensor([2.0]))\n"
+          "The regularised upper incomplete gamma function (DLMF 8.2.4): 1 - igamma(input, other), exact where that is "
+          "small.\n\n"
+          ">>> at.igammac(at.tensor([1.0]), at.tensor([2.0]))\n"
           "tensor([0.1353])",
           shape<real_float_rule>, traits});
   define({"special::zeta(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "Hurwitz's zeta function: the sum of (other + k)^-input over k = 0, 1, ...\n\nNaN for input < 1; infinite at "
-          "input 1 and where other is 0, -1, -2, ...\n\n>>> at.special.zeta(at.tensor([2.0]), 1)\ntensor([1.6449])",
+          "Hurwitz's zeta function (DLMF 25.11.1): the sum of (other + k)^-input over k = 0, 1, ...\n\n"
+          "NaN for input < 1; infinite at input 1 and where other is 0, -1, -2, ...\n\n"
+          ">>> at.special.zeta(at.tensor([2.0]), 1)\n"
+          "tensor([1.6449])",
           shape<real_float_rule>, traits});
   alias("core::lgamma", "special::gammaln");
   alias("core::digamma", "special::digamma");

@@ -118,24 +118,34 @@ void define_indexing() {
        shape<index_put_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
   define({"index_select(Tensor input, int dim, Tensor index) -> Tensor",
           "The slices of a dimension that index names, in its order.\n\n"
-          "input: any dtype; index: integers, at most 1-d. BoundsError when one is outside.\n\n"
+          "index: integers, at most 1-d. BoundsError when one is outside.\n\n"
           ">>> at.arange(4).index_select(0, at.tensor([3, 1]))\ntensor([3, 1])",
           shape<index_select_rule>, ATLED_OP_FLOAT8});
   define({"index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
-          "input with alpha * source added at the slices of a dimension that index names.\n\n"
-          "source: input's dtype and shape, but index's length in dim.",
+          "input with alpha * source added at the slices of a dimension that index names; a slice named twice gets "
+          "both.\n\n"
+          "index: integers, at most 1-d, negative ones from the end. source: input's dtype and shape, but index's "
+          "length in dim. BoundsError, DTypeError and ShapeError otherwise.\n\n"
+          ">>> at.zeros(3).index_add(0, at.tensor([0, 2, 0]), at.tensor([1.0, 2.0, 3.0]))\n"
+          "tensor([4., 0., 2.])",
           shape<index_copy_rule>, ATLED_OP_INPLACE});
   define({"index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor",
-          "input with the slices of a dimension that index names replaced by source's.\n\n"
-          "source: input's dtype and shape, but index's length in dim.",
+          "input with the slices of a dimension that index names replaced by source's; of one named twice, the last "
+          "stays.\n\n"
+          "index and source: as in index_add.\n\n"
+          ">>> at.zeros(3).index_copy(0, at.tensor([2, 0]), at.tensor([1.0, 2.0]))\n"
+          "tensor([2., 0., 1.])",
           shape<index_copy_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
-  define(
-      {"index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
-       "input with one value in the slices of a dimension that index names.\n\ninput: any dtype; value: one element.",
-       shape<index_fill_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
+  define({"index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value) -> Tensor",
+          "input with one value in the slices of a dimension that index names.\n\n"
+          "index: as in index_add. value: a number or a tensor of one element, converted to input's dtype.\n\n"
+          ">>> at.zeros(2, 2).index_fill(1, at.tensor([0]), 7)\n"
+          "tensor([[7., 0.],\n"
+          "        [7., 0.]])",
+          shape<index_fill_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
   define({"gather(Tensor input, int dim, Tensor index) -> Tensor",
           "out[i][j] = input[index[i][j]][j] for dim 0, and so on for every rank and dim.\n\n"
-          "input: any dtype; index: integers, no larger than input but in dim. Returns index's shape.\n\n"
+          "index: integers, no larger than input but in dim. Returns index's shape.\n\n"
           ">>> at.tensor([[1, 2], [3, 4]]).gather(1, at.tensor([[1], [0]]))\ntensor([[2],\n        [3]])",
           shape<gather_rule>, ATLED_OP_FLOAT8});
   define(
@@ -148,34 +158,55 @@ void define_indexing() {
        ">>> at.zeros(3).scatter(0, at.tensor([2]), 1.0)\ntensor([0., 0., 1.])",
        shape<scatter_rule>, ATLED_OP_INPLACE});
   define({"scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor",
-          "input with src added at the places that index names (see scatter).\n\nsrc: input's dtype, at least index's "
-          "shape.",
+          "input with src added at the places that index names (see scatter); a place named twice gets both.\n\n"
+          "src: input's dtype, at least index's shape.\n\n"
+          ">>> at.zeros(3).scatter_add(0, at.tensor([0, 0, 2]), at.tensor([1.0, 2.0, 3.0]))\n"
+          "tensor([3., 0., 3.])",
           shape<scatter_rule>, ATLED_OP_INPLACE});
   define(
       {"scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> "
        "Tensor",
        "input with src reduced into the places that index names (see scatter).\n\n"
-       "reduce: \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\"; without include_self, what input held there does "
-       "not count.",
+       "reduce: \"sum\", \"prod\", \"mean\", \"amax\" or \"amin\", else InvalidValueError; without include_self, what "
+       "input held there does not count. Places that are not named keep input's.\n\n"
+       ">>> at.ones(3).scatter_reduce(0, at.tensor([0, 0, 2]), at.tensor([4.0, 2.0, 3.0]), \"amax\")\n"
+       "tensor([4., 1., 3.])\n"
+       ">>> at.ones(3).scatter_reduce(0, at.tensor([0, 0, 2]), at.tensor([4.0, 2.0, 3.0]), \"mean\", "
+       "include_self=False)\n"
+       "tensor([3., 1., 3.])",
        shape<scatter_rule>, ATLED_OP_INPLACE});
   define(
       {"embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool "
        "sparse=False) -> Tensor",
        "The rows of a matrix that indices name, in a new last dimension.\n\n"
-       "padding_idx: a row that gets no gradient; scale_grad_by_freq: a row's gradient is divided by how often it was "
-       "named.",
+       "weight (n, d), indices: integers of shape (*), negative ones from the end; returns (*, d). BoundsError when "
+       "one is outside. padding_idx: a row that gets no gradient; scale_grad_by_freq: a row's gradient is divided by "
+       "how often it was named.\n\n"
+       ">>> at.embedding(at.tensor([[1, 2], [3, 4], [5, 6]]), at.tensor([2, 0]))\n"
+       "tensor([[5, 6],\n"
+       "        [1, 2]])",
        shape<embedding_rule>, ATLED_OP_FUNCTION | ATLED_OP_FLOAT8});
   define({"take(Tensor input, Tensor index, *, int? axis=None) -> Tensor",
           "The elements at positions of the flattened input; with axis, the slices of that dimension.\n\n"
-          "index: integers of any shape; with axis, one dimension. Returns index's shape, or as index_select.",
+          "index: integers of any shape, with axis of one dimension, negative ones from the end. Returns index's "
+          "shape, or as index_select. BoundsError when one is outside.\n\n"
+          ">>> at.take(at.tensor([[1, 2], [3, 4]]), at.tensor([3, 0]))\n"
+          "tensor([4, 1])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor",
           "gather after broadcasting input and indices to each other in all dimensions but dim; with None, of the "
-          "flattened "
-          "two.\n\nReturns what argsort's indices need to sort: x.take_along_dim(x.argsort(1), 1).",
+          "flattened two.\n\n"
+          "indices: integers, as argsort, argmax and their like give them.\n\n"
+          ">>> x = at.tensor([[3, 1, 2]])\n"
+          ">>> x.take_along_dim(x.argsort(1), 1)\n"
+          "tensor([[1, 2, 3]])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"masked_select(Tensor input, Tensor mask) -> Tensor",
-          "The elements of input where mask is true, in one dimension.\n\ninput and mask broadcast to each other.",
+          "The elements of input where mask is true, in row-major order, in one dimension.\n\n"
+          "input and mask broadcast to each other. DTypeError unless mask is bool.\n\n"
+          ">>> x = at.tensor([[1, 2], [3, 4]])\n"
+          ">>> x.masked_select(x > 2)\n"
+          "tensor([3, 4])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"nonzero(Tensor input) -> Tensor",
           "The coordinates of the elements that are not zero, a row for each, in order.\n\n"

@@ -103,22 +103,26 @@ void tile_rule(const atled_frame* f, atled_spec* outs) { repeated_spec(f, outs[0
 void define_joining() {
   define({"cat(Tensor[] tensors, int dim=0) -> Tensor",
           "The tensors one behind another along a dimension.\n\n"
-          "tensors: shapes that agree but for dim; dtypes promote.\n\n>>> at.cat([at.zeros(1), "
-          "at.ones(2)])\ntensor([0., 1., 1.])",
+          "tensors: shapes that agree but for dim, else ShapeError; dtypes promote. A tensor of shape (0,) joins any "
+          "other.\n\n"
+          ">>> at.cat([at.zeros(1), at.ones(2)])\n"
+          "tensor([0., 1., 1.])",
           shape<cat_rule>, ATLED_OP_FUNCTION | ATLED_OP_FLOAT8});
   define({"stack(Tensor[] tensors, int dim=0) -> Tensor",
           "The tensors one behind another along a new dimension.\n\n"
-          "tensors: equal shapes; dtypes promote.\n\n>>> at.stack([at.zeros(2), at.ones(2)]).shape\n(2, 2)",
+          "tensors: equal shapes, else ShapeError; dtypes promote.\n\n"
+          ">>> at.stack([at.tensor([1, 2]), at.tensor([3, 4])], dim=1)\n"
+          "tensor([[1, 3],\n"
+          "        [2, 4]])",
           shape<stack_rule>, ATLED_OP_FUNCTION | ATLED_OP_FLOAT8});
   define({"flip(Tensor input, int[*]? dims=None) -> Tensor",
           "The elements in reverse order along dims (None: all of them).\n\n"
-          "input: any dtype. Returns a copy.\n\n>>> at.arange(3).flip(0)\ntensor([2, 1, 0])",
+          "Returns a copy.\n\n>>> at.arange(3).flip(0)\ntensor([2, 1, 0])",
           shape<flip_rule>, ATLED_OP_FLOAT8});
-  define(
-      {"roll(Tensor input, int[] shifts, int[]? dims=None) -> Tensor",
-       "The elements moved on by shifts along dims; what falls off one end enters at the other.\n\n"
-       "input: any dtype; without dims, the flattened input is moved.\n\n>>> at.arange(3).roll(1)\ntensor([2, 0, 1])",
-       shape<roll_rule>, ATLED_OP_FLOAT8});
+  define({"roll(Tensor input, int[] shifts, int[]? dims=None) -> Tensor",
+          "The elements moved on by shifts along dims; what falls off one end enters at the other.\n\n"
+          "Without dims, the flattened input is moved.\n\n>>> at.arange(3).roll(1)\ntensor([2, 0, 1])",
+          shape<roll_rule>, ATLED_OP_FLOAT8});
   define({"repeat(Tensor input, int[*] repeats) -> Tensor",
           "input laid out side by side, repeats[d] times along dimension d (more repeats than dimensions add some in "
           "front).\n\n"
@@ -136,8 +140,13 @@ void define_joining() {
           ">>> at.arange(2).repeat_interleave(2)\ntensor([0, 0, 1, 1])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"meshgrid(Tensor[*] tensors, *, str indexing=\"ij\") -> Tensor[]",
-          "Coordinate grids of 0-d or 1-d tensors; indexing \"ij\" or \"xy\" (first two dimensions swapped).\n\n"
-          "Returns expanded views, one for each tensor.",
+          "Coordinate grids of 0-d or 1-d tensors: grid i varies along dimension i and is tensors[i] there.\n\n"
+          "indexing: \"ij\", or \"xy\" with the first two dimensions swapped. Returns expanded views, one for each "
+          "tensor.\n\n"
+          ">>> rows, columns = at.meshgrid(at.tensor([1, 2]), at.tensor([3, 4, 5]))\n"
+          ">>> rows\n"
+          "tensor([[1, 1, 1],\n"
+          "        [2, 2, 2]])",
           nullptr, ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
 }
 
