@@ -391,9 +391,6 @@ PyObject* get_module(PyObject* o, void*) {
   return op->ns_text == "core" ? PyUnicode_FromString("atled.core") : PyUnicode_FromFormat("atled.core.ops.%s", op->ns);
 }
 PyObject* get_schema(PyObject* o, void*) { return PyUnicode_FromString(op_of(o)->schema); }
-PyObject* get_doc(PyObject* o, void*) {
-  return PyUnicode_FromFormat("%s\n\n%s", signature(reinterpret_cast<PyOp*>(o)).c_str(), op_of(o)->doc);
-}
 PyObject* get_summary(PyObject* o, void*) { return PyUnicode_FromString(op_of(o)->doc); }
 PyObject* get_id(PyObject* o, void*) { return PyLong_FromUnsignedLong(op_of(o)->id); }
 
@@ -473,7 +470,6 @@ PyGetSetDef op_getset[] = {
     {"ns", get_ns, nullptr, "The namespace.", nullptr},
     {"qualified_name", get_qualified, nullptr, "namespace::name", nullptr},
     {"schema", get_schema, nullptr, "The schema as it was registered.", nullptr},
-    {"_text", get_doc, nullptr, nullptr, nullptr},
     {"doc", get_summary, nullptr, "The doc string as it was registered.", nullptr},
     {"id", get_id, nullptr, "Dense number in order of registration.", nullptr},
     {"args", get_args, nullptr, "(name, type, default or ..., flags) of each argument.", nullptr},

@@ -60,7 +60,11 @@ class _Text:
     """The doc string of the class of ops, and of each op its own."""
 
     def __get__(self, op: _core.Op | None, owner: object = None) -> str:
-        return _DOC if op is None else op._text
+        if op is None:
+            return _DOC
+        from atled.core import _facts
+
+        return _facts.text(op)
 
 
 class _Signature:

@@ -167,18 +167,31 @@ def _module(ns: str) -> str:
     return f"atled.core.{ns}" if ns in NAMESPACES else f"atled.core.ops.{ns}"
 
 
+def forms(op: OpReference) -> list[str]:
+    """The other names of an op: its method, its in-place form, its aliases."""
+    found = [f"Tensor.{op.name}"] if op.is_method else []
+    if op.has_inplace:
+        found.append(f"{op.name}_ (in place)")
+    return [*found, *op.aliases, *(f"{_module(ns)}.{name}" for ns, name in (n.split("::") for n in op.elsewhere))]
+
+
+def with_facts(doc: str, facts: Iterable[str]) -> str:
+    """A doc string with further sentences, a line each, before its example."""
+    prose, mark, example = doc.partition("\n>>>")
+    added = "\n".join(facts)
+    return "\n\n".join(part for part in (prose.strip("\n"), added, (mark + example).strip("\n")) if part)
+
+
 def page(op: OpReference) -> str:
     """The reStructuredText of an op for the reference: signature, forms, text."""
+    from atled.core import _facts
+
     module = _module(op.ns)
-    summary, _, rest = op.doc.partition("\n")
+    summary, _, rest = with_facts(op.doc, _facts.facts(op)).partition("\n")
     lines = [f".. py:function:: {signature(op)}", f"   :module: {module}", "", f"   {summary}"]
-    forms = [f"``Tensor.{op.name}``"] if op.is_method else []
-    if op.has_inplace:
-        forms.append(f"``{op.name}_`` (in place)")
-    forms += [f"``{alias}``" for alias in op.aliases]
-    forms += [f"``{_module(ns)}.{name}``" for ns, name in (other.split("::") for other in op.elsewhere)]
-    if forms:
-        lines += ["", f"   Also {', '.join(forms)}."]
+    names = (form.partition(" ") for form in forms(op))
+    if also := ", ".join(f"``{name}``{space}{note}" for name, space, note in names):
+        lines += ["", f"   Also {also}."]
     lines += [f"   {line}".rstrip() for line in rest.splitlines()]
     lines += ["", "   .. code-block:: text", "", f"      {op.schema}", ""]
     return "\n".join(lines)

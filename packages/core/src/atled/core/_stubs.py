@@ -132,7 +132,8 @@ def _parameters(op: OpReference, method: bool, variadic: bool, inplace: bool) ->
 def functions(op: OpReference, *, method: bool = False) -> Iterator[str]:
     """The definitions of an op's forms: overloads where it takes loose integers, in place, other names."""
     indent = "    " if method else ""
-    text = op.doc.strip().replace("\\", "\\\\").replace('"""', '\\"\\"\\"').splitlines()
+    reference, facts = (importlib.import_module(f"atled.core.{name}") for name in ("_reference", "_facts"))
+    text = reference.with_facts(op.doc, facts.facts(op)).replace("\\", "\\\\").replace('"""', '\\"\\"\\"').splitlines()
     doc = "\n".join(f"{indent}    {line}".rstrip() for line in text).lstrip() + (
         f"\n{indent}    " if len(text) > 1 else ""
     )
