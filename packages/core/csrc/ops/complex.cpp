@@ -31,35 +31,48 @@ void expect_complex(const atled_tensor* t) {
 void define_complex() {
   constexpr uint32_t elementwise = ATLED_OP_ELEMENTWISE;
   define({"core::conj(Tensor input) -> Tensor",
-          "The complex conjugate; of real numbers a copy.\n\n>>> at.tensor(1 + 2j).conj()\ntensor(1.-2.j)",
+          "The complex conjugate; of real numbers a copy.\n\n"
+          ">>> at.tensor([1 + 2j]).conj()\n"
+          "tensor([1.-2.j])",
           shape<same_rule>, elementwise | ATLED_OP_INPLACE});
   define({"core::angle(Tensor input) -> Tensor",
-          "The angle of a complex number in (-pi, pi]; of real numbers 0, or pi below 0.\n\n>>> at.angle(at.tensor(1j))"
-          "\ntensor(1.5708)",
+          "The angle of a complex number in (-pi, pi], 0 at 0; of real numbers 0, pi below 0, and NaN of NaN.\n\n"
+          ">>> at.angle(at.tensor([1j, -1 + 0j]))\n"
+          "tensor([1.5708, 3.1416])",
           shape<angle_rule>, elementwise});
   define({"core::complex(Tensor real, Tensor imag) -> Tensor",
-          "real + imag * 1j, of two float32 or float64 tensors.\n\n>>> at.complex(at.tensor(1.0), at.tensor(2.0))\n"
-          "tensor(1.+2.j)",
+          "real + imag * 1j.\n\n"
+          ">>> at.complex(at.tensor([1.0, 2.0]), at.tensor([3.0, 4.0]))\n"
+          "tensor([1.+3.j, 2.+4.j])",
           shape<pair_rule>, elementwise | ATLED_OP_FUNCTION});
   define({"core::polar(Tensor abs, Tensor angle) -> Tensor",
-          "abs * exp(angle * 1j), of two float32 or float64 tensors.\n\n>>> at.polar(at.tensor(2.0), at.tensor(0.0))\n"
-          "tensor(2.+0.j)",
+          "abs * exp(angle * 1j): the complex number of that modulus and angle, in radians.\n\n"
+          ">>> at.polar(at.tensor([2.0]), at.tensor([0.0]))\n"
+          "tensor([2.+0.j])",
           shape<pair_rule>, elementwise | ATLED_OP_FUNCTION});
   define({"core::view_as_real(Tensor input) -> Tensor",
           "A complex tensor as a real one with a last dimension of 2: real and imaginary part.\n\n"
-          "Returns a view.\n\n>>> at.view_as_real(at.tensor([1 + 2j]))\ntensor([[1., 2.]])",
+          "Returns a view of shape (*, 2). DTypeError for real numbers.\n\n"
+          ">>> at.view_as_real(at.tensor([1 + 2j]))\n"
+          "tensor([[1., 2.]])",
           nullptr, ATLED_OP_VIEW | ATLED_OP_FUNCTION});
   define({"core::view_as_complex(Tensor input) -> Tensor",
-          "A float32 or float64 tensor whose last dimension holds real and imaginary part as a complex one.\n\n"
-          "Returns a view; ShapeError where the two parts do not lie side by side in memory.\n\n"
-          ">>> at.view_as_complex(at.tensor([[1.0, 2.0]]))\ntensor([1.+2.j])",
+          "A real tensor whose last dimension holds real and imaginary part as a complex one.\n\n"
+          "input (*, 2): float32 or float64. Returns a view of shape (*). ShapeError for another size, or where the "
+          "two parts do not lie side by side in memory.\n\n"
+          ">>> at.view_as_complex(at.tensor([[1.0, 2.0]]))\n"
+          "tensor([1.+2.j])",
           nullptr, ATLED_OP_VIEW | ATLED_OP_FUNCTION});
   define({"core::real(Tensor input) -> Tensor",
-          "The real part: a view; of real numbers input itself.\n\n>>> at.real(at.tensor(1 + 2j))\ntensor(1.)", nullptr,
-          ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
+          "The real part: a view; of real numbers input itself.\n\n"
+          ">>> at.real(at.tensor([1 + 2j]))\n"
+          "tensor([1.])",
+          nullptr, ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
   define({"core::imag(Tensor input) -> Tensor",
-          "The imaginary part of complex numbers: a view.\n\n>>> at.imag(at.tensor(1 + 2j))\ntensor(2.)", nullptr,
-          ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
+          "The imaginary part of complex numbers: a view. DTypeError for real ones.\n\n"
+          ">>> at.imag(at.tensor([1 + 2j]))\n"
+          "tensor([2.])",
+          nullptr, ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
   define({"core::is_conj(Tensor input) -> bool",
           "Whether a conjugation is pending: never, conj computes at once.\n\n"
           ">>> at.tensor([1j]).conj().is_conj()\n"

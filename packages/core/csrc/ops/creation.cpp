@@ -135,17 +135,32 @@ void matrix_rule(const atled_frame* f, atled_spec* outs) {
 }
 
 void define_filled() {
-  define({"empty(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "A tensor of the given size whose elements are whatever was in memory.\n\n>>> at.empty(2, 3).shape\n(2, 3)",
-          shape<size_rule>, kFilled});
+  define(
+      {"empty(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
+       "A tensor of the given size whose elements are whatever was in memory.\n\n"
+       "size: loose integers, a tuple or a list; ShapeError for one below 0. dtype: the default float unless given.\n\n"
+       ">>> at.empty(2, 3).shape\n"
+       "(2, 3)",
+       shape<size_rule>, kFilled});
   define({"zeros(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Zeros of the given size; dtype is the default float unless given.\n\n>>> at.zeros(2)\ntensor([0., 0.])",
+          "Zeros of the given size.\n\n"
+          "size and dtype: as in empty.\n\n"
+          ">>> at.zeros(2)\n"
+          "tensor([0., 0.])",
           shape<size_rule>, kFilled});
   define({"ones(int[*] size, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "Ones of the given size; dtype is the default float unless given.\n\n>>> at.ones(2)\ntensor([1., 1.])",
+          "Ones of the given size.\n\n"
+          "size and dtype: as in empty.\n\n"
+          ">>> at.ones(2, dtype=at.int64)\n"
+          "tensor([1, 1])",
           shape<size_rule>, kFilled});
   define({"full(int[] size, Scalar fill_value, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "One number everywhere; dtype is the number's unless given.\n\n>>> at.full((2,), 7)\ntensor([7, 7])",
+          "One number everywhere.\n\n"
+          "size: a tuple or a list. dtype: the number's unless given (int64, the default float, bool or complex); the "
+          "number is converted to it, floats to integers towards zero. InvalidValueError for an integer that it does "
+          "not have.\n\n"
+          ">>> at.full((2,), 7)\n"
+          "tensor([7, 7])",
           shape<full_rule>, kFilled});
   define({"empty_like(Tensor input, *, dtype? dtype=None, device? device=None) -> Tensor",
           "A tensor of input's shape, dtype and device whose elements are whatever was in memory.\n\n"
@@ -207,12 +222,18 @@ void define_ranges() {
   define(
       {"arange(Scalar start=0, Scalar? end=None, Scalar step=1, *, dtype? dtype=None, device? device=None) -> Tensor",
        "Numbers from start up to but not including end, step apart; arange(end) starts at 0.\n\n"
-       "dtype: int64 for integers, else the default float, unless given. Shape (ceil((end - start) / step),).\n\n"
-       ">>> at.arange(1, 4)\ntensor([1, 2, 3])",
+       "dtype: int64 for integers, else the default float, unless given. Shape (ceil((end - start) / step),), (0,) "
+       "where step leads away from end. InvalidValueError for a step of 0.\n\n"
+       ">>> at.arange(1, 4)\n"
+       "tensor([1, 2, 3])\n"
+       ">>> at.arange(1, 0, -0.5)\n"
+       "tensor([1.0000, 0.5000])",
        shape<arange_rule>, kFactory});
   define({"range(Scalar start=0, Scalar? end=None, Scalar step=1, *, dtype? dtype=None, device? device=None) -> Tensor",
           "Numbers from start to end, which belongs to them, step apart; range(end) starts at 0.\n\n"
-          "dtype: the default float unless given.\n\n>>> at.range(1, 2, 0.5)\ntensor([1.0000, 1.5000, 2.0000])",
+          "dtype: the default float unless given. InvalidValueError unless step leads from start to end.\n\n"
+          ">>> at.range(1, 2, 0.5)\n"
+          "tensor([1.0000, 1.5000, 2.0000])",
           nullptr, kFactory | ATLED_OP_COMPOSITE});
   define(
       {"linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None, device? device=None, bool endpoint=True) "
@@ -232,16 +253,26 @@ void define_ranges() {
        "tensor([  1.,  10., 100.])",
        shape<logspace_rule>, kFactory});
   define({"eye(int n, int? m=None, *, int k=0, dtype? dtype=None, device? device=None) -> Tensor",
-          "Ones on the k-th diagonal of an n x m matrix (m = n unless given), zeros elsewhere.\n\n"
-          ">>> at.eye(2)\ntensor([[1., 0.],\n        [0., 1.]])",
+          "Ones on the k-th diagonal of an n x m matrix, zeros elsewhere.\n\n"
+          "m: n unless given. k: above the main diagonal, or below where negative. dtype: the default float unless "
+          "given.\n\n"
+          ">>> at.eye(2, 3, k=1)\n"
+          "tensor([[0., 1., 0.],\n"
+          "        [0., 0., 1.]])",
           shape<eye_rule>, kFactory});
   define({"tril(Tensor input, int diagonal=0) -> Tensor",
           "The lower triangle of each matrix, up to the given diagonal; zeros elsewhere.\n\n"
-          "input: at least 2-d.\n\n>>> at.ones(2, 2).tril()\ntensor([[1., 0.],\n        [1., 1.]])",
+          "input (*, m, n), else ShapeError. diagonal: above the main one, or below where negative.\n\n"
+          ">>> at.ones(2, 2).tril()\n"
+          "tensor([[1., 0.],\n"
+          "        [1., 1.]])",
           shape<matrix_rule>, ATLED_OP_INPLACE});
   define({"triu(Tensor input, int diagonal=0) -> Tensor",
           "The upper triangle of each matrix, from the given diagonal on; zeros elsewhere.\n\n"
-          "input: at least 2-d.\n\n>>> at.ones(2, 2).triu()\ntensor([[1., 1.],\n        [0., 1.]])",
+          "input and diagonal: as in tril.\n\n"
+          ">>> at.ones(2, 2).triu(1)\n"
+          "tensor([[0., 1.],\n"
+          "        [0., 0.]])",
           shape<matrix_rule>, ATLED_OP_INPLACE});
 }
 

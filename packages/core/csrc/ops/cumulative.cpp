@@ -168,7 +168,11 @@ void define_cumulative() {
           nullptr, function});
   define({"diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor",
           "Each element less the one before it along dim, n times over; of bool, whether the two differ.\n\n"
-          "prepend and append: joined to input first.\n\n>>> at.tensor([1, 4, 9]).diff()\ntensor([3, 5])",
+          "prepend and append: joined to input first. ShapeError for a 0-d input, InvalidValueError for n below 0.\n\n"
+          ">>> at.tensor([1, 4, 9]).diff()\n"
+          "tensor([3, 5])\n"
+          ">>> at.tensor([1, 4, 9]).diff(prepend=at.tensor([0]))\n"
+          "tensor([1, 3, 5])",
           nullptr, composite});
   define({"trapezoid(Tensor y, Tensor? x=None, *, Scalar? dx=None, int dim=-1) -> Tensor",
           "The integral along dim by the trapezoidal rule: the sum of (y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i]).\n\n"

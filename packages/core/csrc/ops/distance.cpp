@@ -137,12 +137,16 @@ void define_distance() {
           nullptr, composite | ATLED_OP_INPLACE});
   define({"cross(Tensor input, Tensor other, int? dim=None) -> Tensor",
           "The cross products of vectors of three components along dim (the first of size 3 unless given).\n\n"
-          "input and other broadcast.\n\n"
-          ">>> at.cross(at.tensor([1, 0, 0]), at.tensor([0, 1, 0]))\ntensor([0, 0, 1])",
+          "input and other broadcast. ShapeError where dim is not of size 3.\n\n"
+          ">>> at.cross(at.tensor([1, 0, 0]), at.tensor([0, 1, 0]))\n"
+          "tensor([0, 0, 1])",
           nullptr, composite});
   define({"vander(Tensor x, int? N=None, bool increasing=False) -> Tensor",
           "Vandermonde's matrix: the powers of each element of a vector, a row for each, falling unless increasing.\n\n"
-          ">>> at.vander(at.tensor([2, 3]), 3)\ntensor([[4, 2, 1],\n        [9, 3, 1]])",
+          "x (n,), else ShapeError. Returns (n, N), where N is n unless given.\n\n"
+          ">>> at.vander(at.tensor([2, 3]), 3)\n"
+          "tensor([[4, 2, 1],\n"
+          "        [9, 3, 1]])",
           nullptr, function});
 }
 ATLED_OPS(define_distance);

@@ -203,18 +203,23 @@ void ifftshift(atled_frame* f) { shift(f, true); }
 
 void define_along_one() {
   define({"fft::fft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
-          "The discrete Fourier transform along dim of n points: input is cut or padded with zeros to n.\n\n"
-          "norm is \"backward\" (unscaled, the default), \"ortho\" (divided by sqrt(n)) or \"forward\" (by n).\n\n"
-          ">>> at.fft.fft(at.tensor([1.0, 0.0, 0.0, 0.0])).abs()\ntensor([1., 1., 1., 1.])",
+          "The discrete Fourier transform along dim: out[k] is the sum of input[j] exp(-2 pi i j k / n) over j.\n\n"
+          "n: input is cut or padded with zeros to as many points, its own length unless given; InvalidValueError "
+          "below 1. norm: \"backward\" (unscaled, the default), \"ortho\" (divided by sqrt(n)) or \"forward\" (by n), "
+          "else InvalidValueError.\n\n"
+          ">>> at.fft.fft(at.tensor([0.0, 1.0, 0.0, 0.0]))\n"
+          "tensor([ 1.+0.j,  0.-1.j, -1.+0.j,  0.+1.j])",
           shape<complex_rule>});
   define({"fft::ifft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
           "The inverse of fft; norm is its counterpart: \"backward\" divides by n, \"forward\" by nothing.\n\n"
-          ">>> at.fft.ifft(at.tensor([4.0, 0.0, 0.0, 0.0])).abs()\ntensor([1., 1., 1., 1.])",
+          ">>> at.fft.ifft(at.tensor([4.0, 0.0, 0.0, 0.0])).real\n"
+          "tensor([1., 1., 1., 1.])",
           shape<complex_rule>});
   define({"fft::rfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
-          "The n / 2 + 1 points of fft that a real input's spectrum is known by; the others are their conjugates.\n\n"
-          "norm as in fft.\n\n"
-          ">>> at.fft.rfft(at.tensor([1.0, 0.0, 0.0, 0.0])).abs()\ntensor([1., 1., 1.])",
+          "The n // 2 + 1 points of fft that a real input's spectrum is known by; the others are their conjugates.\n\n"
+          "n, dim and norm: as in fft.\n\n"
+          ">>> at.fft.rfft(at.tensor([1.0, 0.0, 0.0, 0.0])).real\n"
+          "tensor([1., 1., 1.])",
           shape<to_half_rule>});
   define({"fft::irfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
           "The inverse of rfft: n real points, 2 (m - 1) of m unless given.\n\n"
@@ -235,10 +240,16 @@ void define_along_several() {
   define({"fft::fftn(Tensor input, int[]? s=None, int[]? dim=None, str? norm=None) -> Tensor",
           "fft along each of dim, of s points each: cut or padded with zeros, -1 is input's own length.\n\n"
           "Without dim, along the last len(s) dimensions, or all. norm divides by the number of all points or its "
-          "root.\n\n>>> at.fft.fftn(at.ones(2, 2)).abs()\ntensor([[4., 0.],\n        [0., 0.]])",
+          "root. ShapeError where s and dim are of two lengths.\n\n"
+          ">>> at.fft.fftn(at.ones(2, 2)).real\n"
+          "tensor([[4., 0.],\n"
+          "        [0., 0.]])",
           shape<complex_rule>});
   define({"fft::ifftn(Tensor input, int[]? s=None, int[]? dim=None, str? norm=None) -> Tensor",
-          "The inverse of fftn.\n\n>>> at.fft.ifftn(at.ones(2, 2)).abs()\ntensor([[1., 0.],\n        [0., 0.]])",
+          "The inverse of fftn; norm as in ifft.\n\n"
+          ">>> at.fft.ifftn(at.ones(2, 2)).real\n"
+          "tensor([[1., 0.],\n"
+          "        [0., 0.]])",
           shape<complex_rule>});
   define({"fft::rfftn(Tensor input, int[]? s=None, int[]? dim=None, str? norm=None) -> Tensor",
           "rfft along the last of dim and fft along the others; s, dim and norm as in fftn.\n\n"
@@ -278,7 +289,9 @@ void define_frequencies() {
   const uint32_t factory = ATLED_OP_FACTORY | ATLED_OP_FUNCTION | ATLED_OP_COMPOSITE;
   define({"fft::fftfreq(int n, float d=1.0, *, dtype? dtype=None, device? device=None) -> Tensor",
           "The frequencies of fft's n points, in cycles for each unit of the sample spacing d.\n\n"
-          ">>> at.fft.fftfreq(4)\ntensor([ 0.0000,  0.2500, -0.5000, -0.2500])",
+          "dtype: the default float unless given. InvalidValueError for n below 1.\n\n"
+          ">>> at.fft.fftfreq(4)\n"
+          "tensor([ 0.0000,  0.2500, -0.5000, -0.2500])",
           nullptr, factory});
   define({"fft::rfftfreq(int n, float d=1.0, *, dtype? dtype=None, device? device=None) -> Tensor",
           "The frequencies of rfft's n / 2 + 1 points, in cycles for each unit of the sample spacing d.\n\n"
@@ -289,8 +302,10 @@ void define_frequencies() {
           ">>> at.fft.fftshift(at.fft.fftfreq(4))\ntensor([-0.5000, -0.2500,  0.0000,  0.2500])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"fft::ifftshift(Tensor input, int[]? dim=None) -> Tensor",
-          "The inverse of fftshift.\n\n>>> at.fft.ifftshift(at.tensor([-1, 0, 1]))\ntensor([ 0,  1, -1])", nullptr,
-          ATLED_OP_COMPOSITE});
+          "The inverse of fftshift, for even and odd sizes.\n\n"
+          ">>> at.fft.ifftshift(at.tensor([-1, 0, 1]))\n"
+          "tensor([ 0,  1, -1])",
+          nullptr, ATLED_OP_COMPOSITE});
 }
 
 void define_fft() {

@@ -24,8 +24,10 @@ void define_floats() {
   constexpr uint32_t traits = ATLED_OP_ELEMENTWISE | ATLED_OP_INPLACE;
   define(
       {"core::frexp(Tensor input) -> (Tensor mantissa, Tensor exponent)",
-       "input = mantissa * 2^exponent with |mantissa| in [0.5, 1); the exponent is int32, 0 for zeros, infinities and "
-       "NaN.\n\n>>> at.frexp(at.tensor([8.0])).mantissa\ntensor([0.5000])",
+       "input = mantissa * 2^exponent with |mantissa| in [0.5, 1); the exponent is 0 for zeros, infinities and NaN.\n\n"
+       ">>> mantissa, exponent = at.frexp(at.tensor([8.0, -3.0]))\n"
+       ">>> mantissa.tolist(), exponent.tolist()\n"
+       "([0.5, -0.75], [4, 2])",
        shape<frexp_rule>, ATLED_OP_ELEMENTWISE});
   define({"core::ldexp(Tensor input, Tensor|Scalar other) -> Tensor",
           "input * 2^other, which over- or underflows only where the result does.\n\n"

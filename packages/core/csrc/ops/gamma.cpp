@@ -36,8 +36,11 @@ void define_gamma() {
           "tensor([1.6449])",
           shape<polygamma_rule>, ATLED_OP_ELEMENTWISE | ATLED_OP_FUNCTION});
   define({"core::mvlgamma(Tensor input, int p) -> Tensor",
-          "The logarithm of the multivariate gamma function of dimension p.\n\nlog(pi) p (p - 1) / 4 plus the sum of "
-          "lgamma(input - j / 2) for j from 0 to p - 1.\n\n>>> at.mvlgamma(at.tensor([3.0]), 2)\ntensor([1.5502])",
+          "The logarithm of the multivariate gamma function of dimension p (DLMF 35.3).\n\n"
+          "log(pi) p (p - 1) / 4 plus the sum of lgamma(input - j / 2) for j from 0 to p - 1. InvalidValueError for p "
+          "below 1.\n\n"
+          ">>> at.mvlgamma(at.tensor([3.0]), 2)\n"
+          "tensor([1.5502])",
           shape<mvlgamma_rule>, traits});
   define({"core::igamma(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
           "The regularised lower incomplete gamma function (DLMF 8.2.4): input is its parameter, other the integral's "

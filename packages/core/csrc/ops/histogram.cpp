@@ -127,17 +127,21 @@ void define_histogram() {
           shape<bin_counts_rule>, ATLED_OP_PRIVATE});
   define({"histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0) -> Tensor",
           "How many elements fall into each of `bins` equal parts of [min, max], in input's dtype.\n\n"
-          "What lies outside is left out. With min = max, from the smallest to the largest element.\n\n"
-          ">>> at.histc(at.tensor([1.0, 2.0, 1.0]), 4, 0, 3)\ntensor([0., 2., 1., 0.])",
+          "What lies outside is left out; max itself belongs to the last part. With min = max, from the smallest to "
+          "the largest element. InvalidValueError for bins below 1, min above max, or a range that is not finite.\n\n"
+          ">>> at.histc(at.tensor([1.0, 2.0, 1.0]), 4, 0, 3)\n"
+          "tensor([0., 2., 1., 0.])",
           nullptr, ATLED_OP_COMPOSITE});
   define(
       {"histogram(Tensor input, Tensor|Scalar bins=100, *, float[]? range=None, Tensor? weight=None, bool "
        "density=False) "
        "-> (Tensor hist, Tensor bin_edges)",
        "How many elements, or how much weight, falls into each bin, and the bins' edges.\n\n"
-       "input: real; bins: how many, or a vector of rising edges; range: (low, high), else from the smallest to the "
-       "largest element; density: scaled so that the integral is 1.\n\n"
-       ">>> at.histogram(at.tensor([1.0, 2.0, 1.0]), 2).hist\ntensor([2., 1.])",
+       "input: real; bins: how many, or a vector of rising edges, else InvalidValueError; range: (low, high), else "
+       "from the smallest to the largest element; weight: of input's shape; density: scaled so that the integral is "
+       "1.\n\n"
+       ">>> at.histogram(at.tensor([1.0, 2.0, 1.0]), 2).hist\n"
+       "tensor([2., 1.])",
        nullptr, ATLED_OP_COMPOSITE});
 }
 ATLED_OPS(define_histogram);

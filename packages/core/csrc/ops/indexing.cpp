@@ -110,16 +110,19 @@ void define_indexing() {
   define({"setitem(Tensor input, int[] spec, Tensor?[] indices, Tensor|Scalar value) -> Tensor",
           "A copy of input in which input[spec][indices] is value.", shape<input_rule>,
           ATLED_OP_PRIVATE | ATLED_OP_FLOAT8});
-  define(
-      {"index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
-       "input with values at the places named by index tensors and masks, or added there.\n\n"
-       "values: input's dtype, broadcast to input[indices]. With accumulate, a place named twice gets both values.\n\n"
-       ">>> at.zeros(3).index_put((at.tensor([0, 0]),), at.ones(2), accumulate=True)\ntensor([2., 0., 0.])",
-       shape<index_put_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
+  define({"index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
+          "input with values at the places named by index tensors and masks, or added there.\n\n"
+          "indices: as in input[indices], None for a whole dimension. values: input's dtype, else DTypeError, "
+          "broadcast to input[indices]. With accumulate, a place named twice gets both values, else the last. "
+          "BoundsError when an index is outside.\n\n"
+          ">>> at.zeros(3).index_put((at.tensor([0, 0]),), at.ones(2), accumulate=True)\n"
+          "tensor([2., 0., 0.])",
+          shape<index_put_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
   define({"index_select(Tensor input, int dim, Tensor index) -> Tensor",
           "The slices of a dimension that index names, in its order.\n\n"
-          "index: integers, at most 1-d. BoundsError when one is outside.\n\n"
-          ">>> at.arange(4).index_select(0, at.tensor([3, 1]))\ntensor([3, 1])",
+          "index: integers, at most 1-d, negative ones from the end. BoundsError when one is outside.\n\n"
+          ">>> at.arange(4).index_select(0, at.tensor([3, 1]))\n"
+          "tensor([3, 1])",
           shape<index_select_rule>, ATLED_OP_FLOAT8});
   define({"index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
           "input with alpha * source added at the slices of a dimension that index names; a slice named twice gets "
@@ -145,17 +148,22 @@ void define_indexing() {
           shape<index_fill_rule>, ATLED_OP_INPLACE | ATLED_OP_FLOAT8});
   define({"gather(Tensor input, int dim, Tensor index) -> Tensor",
           "out[i][j] = input[index[i][j]][j] for dim 0, and so on for every rank and dim.\n\n"
-          "index: integers, no larger than input but in dim. Returns index's shape.\n\n"
-          ">>> at.tensor([[1, 2], [3, 4]]).gather(1, at.tensor([[1], [0]]))\ntensor([[2],\n        [3]])",
+          "index: integers, no larger than input but in dim, else ShapeError; negative ones count from the end. "
+          "Returns index's shape. BoundsError when one is outside.\n\n"
+          ">>> at.tensor([[1, 2], [3, 4]]).gather(1, at.tensor([[1], [0]]))\n"
+          "tensor([[2],\n"
+          "        [3]])",
           shape<gather_rule>, ATLED_OP_FLOAT8});
   define(
       {"scatter(Tensor input, int dim, Tensor index, Tensor|Scalar? src=None, *, Scalar? value=None, str? reduce=None) "
        "-> Tensor",
        "input with src written at the places that index names: out[index[i][j]][j] = src[i][j] for dim 0.\n\n"
-       "src: input's dtype, at least index's shape, or a number; reduce: None, \"add\" or \"multiply\". Where a place "
-       "is "
-       "named twice, the last value stays.\n\n"
-       ">>> at.zeros(3).scatter(0, at.tensor([2]), 1.0)\ntensor([0., 0., 1.])",
+       "src: input's dtype, at least index's shape, or a number, which may also be called value; reduce: None, \"add\" "
+       "or \"multiply\", else InvalidValueError. index: as in gather. Where a place is named twice, the last value "
+       "stays.\n\n"
+       ">>> at.zeros(2, 3).scatter(1, at.tensor([[0, 2], [1, 1]]), at.tensor([[1.0, 2.0], [3.0, 4.0]]))\n"
+       "tensor([[1., 0., 2.],\n"
+       "        [0., 4., 0.]])",
        shape<scatter_rule>, ATLED_OP_INPLACE});
   define({"scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor",
           "input with src added at the places that index names (see scatter); a place named twice gets both.\n\n"
@@ -209,9 +217,11 @@ void define_indexing() {
           "tensor([3, 4])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"nonzero(Tensor input) -> Tensor",
-          "The coordinates of the elements that are not zero, a row for each, in order.\n\n"
-          "input: any dtype. Returns int64 of shape (n, input.ndim).\n\n"
-          ">>> at.tensor([0, 5, 0, 7]).nonzero()\ntensor([[1],\n        [3]])"});
+          "The coordinates of the elements that are not zero, a row for each, in row-major order.\n\n"
+          "input: any dtype. Returns int64 of shape (n, input.ndim). NaN is not zero.\n\n"
+          ">>> at.tensor([[0, 5], [6, 0]]).nonzero()\n"
+          "tensor([[0, 1],\n"
+          "        [1, 0]])"});
   alias("core::nonzero", "core::argwhere");
 }
 

@@ -116,28 +116,42 @@ void define_joining() {
           "        [2, 4]])",
           shape<stack_rule>, ATLED_OP_FUNCTION | ATLED_OP_FLOAT8});
   define({"flip(Tensor input, int[*]? dims=None) -> Tensor",
-          "The elements in reverse order along dims (None: all of them).\n\n"
-          "Returns a copy.\n\n>>> at.arange(3).flip(0)\ntensor([2, 1, 0])",
+          "The elements in reverse order along dims, or along all of them without dims.\n\n"
+          "Returns a copy. InvalidValueError for a dim that is named twice.\n\n"
+          ">>> at.tensor([[1, 2], [3, 4]]).flip(0)\n"
+          "tensor([[3, 4],\n"
+          "        [1, 2]])",
           shape<flip_rule>, ATLED_OP_FLOAT8});
   define({"roll(Tensor input, int[] shifts, int[]? dims=None) -> Tensor",
           "The elements moved on by shifts along dims; what falls off one end enters at the other.\n\n"
-          "Without dims, the flattened input is moved.\n\n>>> at.arange(3).roll(1)\ntensor([2, 0, 1])",
+          "Without dims, the flattened input is moved. ShapeError unless there are as many shifts as dims.\n\n"
+          ">>> at.tensor([1, 2, 3]).roll(1)\n"
+          "tensor([3, 1, 2])",
           shape<roll_rule>, ATLED_OP_FLOAT8});
   define({"repeat(Tensor input, int[*] repeats) -> Tensor",
-          "input laid out side by side, repeats[d] times along dimension d (more repeats than dimensions add some in "
-          "front).\n\n"
-          ">>> at.arange(2).repeat(2)\ntensor([0, 1, 0, 1])",
+          "input laid out side by side, repeats[d] times along dimension d; more repeats than dimensions add some in "
+          "front.\n\n"
+          "ShapeError for fewer repeats than dimensions (see tile), InvalidValueError for one below 0.\n\n"
+          ">>> at.tensor([1, 2]).repeat(2)\n"
+          "tensor([1, 2, 1, 2])\n"
+          ">>> at.tensor([1, 2]).repeat(2, 1)\n"
+          "tensor([[1, 2],\n"
+          "        [1, 2]])",
           shape<repeat_rule>, ATLED_OP_FLOAT8});
   define({"tile(Tensor input, int[*] dims) -> Tensor",
-          "repeat, with counts for the last dimensions only if they are fewer.\n\n>>> at.arange(2).tile(2)\ntensor([0, "
-          "1, 0, 1])",
+          "repeat, with counts for the last dimensions only if they are fewer.\n\n"
+          ">>> at.tensor([[1, 2], [3, 4]]).tile(2)\n"
+          "tensor([[1, 2, 1, 2],\n"
+          "        [3, 4, 3, 4]])",
           shape<tile_rule>, ATLED_OP_FLOAT8});
   define({"repeat_indices(Tensor repeats) -> Tensor", "Each i repeats[i] times, in order: int64.", nullptr,
           ATLED_OP_PRIVATE});
   define({"repeat_interleave(Tensor input, Tensor|Scalar repeats, int? dim=None, *, int? output_size=None) -> Tensor",
           "Each entry of a dimension repeated in place; without dim, of the flattened input.\n\n"
-          "repeats: one count, or an integer tensor of one per entry.\n\n"
-          ">>> at.arange(2).repeat_interleave(2)\ntensor([0, 0, 1, 1])",
+          "repeats: one count, or an integer tensor of one per entry, else ShapeError. InvalidValueError for one below "
+          "0.\n\n"
+          ">>> at.tensor([5, 6]).repeat_interleave(at.tensor([1, 2]))\n"
+          "tensor([5, 6, 6])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"meshgrid(Tensor[*] tensors, *, str indexing=\"ij\") -> Tensor[]",
           "Coordinate grids of 0-d or 1-d tensors: grid i varies along dimension i and is tensors[i] there.\n\n"
