@@ -68,6 +68,9 @@ def test_the_method_where_takes_the_condition_first() -> None:
 def test_repeat_interleave_of_counts_alone() -> None:
     assert at.repeat_interleave(at.tensor([2, 0, 1])).tolist() == [0, 0, 2]
     assert at.tensor([1, 2]).repeat_interleave(at.tensor([1, 2]), output_size=3).tolist() == [1, 2, 2]
+    for repeats in (2, at.tensor([1, 3])):
+        with pytest.raises(at.InvalidValueError, match="expected output_size to be 4, .* got 5"):
+            at.repeat_interleave(at.tensor([1, 2]), repeats, output_size=5)
 
 
 def test_several_tensors_get_dimensions() -> None:

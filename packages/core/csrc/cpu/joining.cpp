@@ -66,6 +66,12 @@ void repeat_indices(atled_frame* f) {
   set_out(f, 0, out);
 }
 
+void expect_size(const atled_frame* f, int64_t size) {
+  if (!arg_is_none(f, 3) && arg_int(f, 3) != size)
+    fail(ATLED_E_VALUE, "expected output_size to be %lld, which the repeats come to, got %lld", (long long)size,
+         (long long)arg_int(f, 3));
+}
+
 void repeat_interleave(atled_frame* f) {
   static const Op flatten{"core::flatten"}, unsqueeze{"core::unsqueeze"}, expand{"core::expand"},
       reshape{"core::reshape"}, indices{"core::repeat_indices"}, select{"core::index_select"};
@@ -80,7 +86,9 @@ void repeat_interleave(atled_frame* f) {
     if (numel(counts) != n)
       fail(ATLED_E_SHAPE, "expected %lld repeats, one for each entry of dim %d, got %lld", (long long)n, dim,
            (long long)numel(counts));
-    return set_out(f, 0, select(input, dim, indices(counts)));
+    const Tensor places = indices(counts);
+    expect_size(f, numel(places));
+    return set_out(f, 0, select(input, dim, places));
   }
   if (repeats.tag != ATLED_INT_VALUE || repeats.u.i < 0)
     fail(ATLED_E_VALUE, "expected repeats to be an integer >= 0, got %g", as_double(repeats));
@@ -88,6 +96,7 @@ void repeat_interleave(atled_frame* f) {
   wide.insert(dim + 1, repeats.u.i, 0);
   const Tensor spread = expand(unsqueeze(input, dim + 1), ints_value(wide.shape, static_cast<size_t>(wide.ndim)));
   merged.shape[dim] = n * repeats.u.i;
+  expect_size(f, merged.shape[dim]);
   set_out(f, 0, reshape(spread, ints_value(merged.shape, static_cast<size_t>(merged.ndim))));
 }
 

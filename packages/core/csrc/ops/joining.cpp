@@ -149,7 +149,7 @@ void define_joining() {
   define({"repeat_interleave(Tensor input, Tensor|Scalar repeats, int? dim=None, *, int? output_size=None) -> Tensor",
           "Each entry of a dimension repeated in place; without dim, of the flattened input.\n\n"
           "repeats: one count, or an integer tensor of one per entry, else ShapeError. InvalidValueError for one below "
-          "0.\n\n"
+          "0, or where output_size is not the size that they come to.\n\n"
           ">>> at.tensor([5, 6]).repeat_interleave(at.tensor([1, 2]))\n"
           "tensor([5, 6, 6])",
           nullptr, ATLED_OP_COMPOSITE});
