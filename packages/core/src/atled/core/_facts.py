@@ -181,29 +181,30 @@ def facts(op: OpReference) -> list[str]:
 def text(op: core.Op) -> str:
     """The text that ``help`` shows of an op.
 
-    >>> print(text(at.sqrt_))
-    sqrt_(Tensor input) -> Tensor
+    >>> print(text(at.square_))
+    square_(Tensor input) -> Tensor
     <BLANKLINE>
-    sqrt in place: writes the result into input, and returns it.
+    input * input; integers wrap around.
     <BLANKLINE>
-    input keeps its shape and dtype: ShapeError where the result has another shape, DTypeError where it is of a
-    higher kind.
+    In place: the result is written into input, which is returned and keeps its shape and dtype. ShapeError where
+    the result has another shape, DTypeError where it is of a higher kind. See square.
     """
     head = op.schema.removeprefix(f"{op.ns}::")
-    if not op.qualified_name.endswith(f"::{op.name}"):  # the in-place form
-        first = op.args[0][0]
-        return (
-            f"{op.name}{head[head.index('(') :]}\n\n"
-            f"{op.name.removesuffix('_')} in place: writes the result into {first}, and returns it.\n\n"
-            f"{first} keeps its shape and dtype: ShapeError where the result has another shape, DTypeError where it is "
-            "of a\nhigher kind."
-        )
     described = describe(op)
-    also = ", ".join(forms(described))
-    body = with_facts(op.doc, [*facts(described), *([f"Also {also}."] if also else [])])
+    if op.qualified_name.endswith(f"::{op.name}"):
+        also = ", ".join(forms(described))
+        body = with_facts(op.doc, [*facts(described), *([f"Also {also}."] if also else [])])
+    else:
+        head = head.replace("(", "_(", 1)
+        inplace = (
+            f"In place: the result is written into {op.args[0][0]}, which is returned and keeps its shape and dtype. "
+            "ShapeError where the result has another shape, DTypeError where it is of a higher kind. "
+            f"See {described.name}."
+        )
+        body = with_facts(op.doc.partition("\n")[0], [inplace])
     lines: list[str] = []
     example = False
     for line in body.splitlines():
         example = bool(line) and (example or line.startswith(">>>"))
         lines += [line] if example or len(line) <= _WIDTH else textwrap.wrap(line, _WIDTH)
-    return "\n".join([head, "", *lines])
+    return "\n".join([head, "", *lines]).rstrip()
