@@ -55,6 +55,9 @@ def test_padding_modes(mode: str) -> None:
     numpy_mode = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
     expected = np.pad(x, ((0, 0), (0, 0), (2, 1), (1, 3)), mode=numpy_mode)  # type: ignore[call-overload]
     np.testing.assert_array_equal(F.pad(at.from_numpy(x), (1, 3, 2, 1), mode).numpy(), expected)
+    for wrong in ((1,), (1,) * 10):
+        with pytest.raises(at.InvalidValueError, match=f"at most 4 last dimensions, got {len(wrong)} sizes"):
+            F.pad(at.from_numpy(x), wrong, mode)
 
 
 def test_padding_by_parts_crops_too() -> None:
@@ -177,6 +180,8 @@ def test_simple_losses() -> None:
     np.testing.assert_allclose(kl.item(), special.rel_entr(q, p).sum() / 3, rtol=1e-10)
     with pytest.raises(at.InvalidValueError, match="reduction"):
         F.l1_loss(a, b, reduction="average")
+    with pytest.raises(at.InvalidValueError, match="label_smoothing in"):
+        F.cross_entropy(a, b, label_smoothing=1.5)
 
 
 def test_embedding_and_padding_row() -> None:
@@ -456,11 +461,34 @@ def test_batch_norm_of_no_channels() -> None:
     assert F.batch_norm(at.zeros(2, 0), mean, var, training=True).shape == (2, 0)
 
 
+def test_gates_of_a_dimension_that_is_not_there() -> None:
+    for x in (at.ones(2), at.tensor(1.0)):
+        with pytest.raises(at.BoundsError):
+            F.glu(x, 3)
+
+
 def test_functions_of_integers_answer_floats() -> None:
     zero, one = at.tensor([[0, 0]]), at.tensor([[1, 2]])
     assert F.pairwise_distance(zero, one).item() == pytest.approx(5**0.5, rel=1e-5)
     assert F.triplet_margin_loss(zero, one, at.tensor([[1, 1]])).item() == pytest.approx(1 + 5**0.5 - 2**0.5, rel=1e-5)
     assert F.lp_pool2d(at.tensor([[[[1, 2], [3, 4]]]]), 2.0, 2).item() == pytest.approx(30**0.5)
+
+
+def test_layer_norm_of_half_precision_with_float32_beside_it() -> None:
+    x, w, b = RNG.standard_normal((3, 8)), RNG.standard_normal(8).astype(np.float32), RNG.standard_normal(8)
+    for dtype, ulp in ((at.float16, 2**-11), (at.bfloat16, 2**-8)):
+        half = at.from_numpy(x).to(dtype)
+        kept = half.to(at.float64).numpy()
+        normed = (kept - kept.mean(-1, keepdims=True)) / np.sqrt(kept.var(-1, keepdims=True) + 1e-5)
+        bias = at.from_numpy(b).to(dtype)
+        for weight, given in ((at.from_numpy(w), bias), (None, bias.to(at.float32)), (at.from_numpy(w), None)):
+            result = F.layer_norm(half, (8,), weight, given)
+            assert result.dtype is dtype
+            expected = normed * (1 if weight is None else w) + (0 if given is None else given.to(at.float64).numpy())
+            np.testing.assert_allclose(result.to(at.float64).numpy(), expected, rtol=ulp, atol=1e-6)
+    for input, weight in ((half, at.ones(8, dtype=at.float64)), (half.to(at.float32), at.ones(8, dtype=at.float16))):
+        with pytest.raises(at.DTypeError, match="weight"):
+            F.layer_norm(input, (8,), weight)
 
 
 def test_rms_norm_with_a_weight_of_float32() -> None:

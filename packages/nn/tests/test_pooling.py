@@ -280,6 +280,12 @@ def test_power_mean_of_zeros_has_no_slope() -> None:
     assert x.grad is not None and x.grad.tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
 
 
+def test_an_empty_stride_is_the_window() -> None:
+    for pool in (F.max_pool1d, F.max_pool2d, F.max_pool3d, F.avg_pool1d, F.avg_pool2d, F.avg_pool3d):
+        n = int(pool.__name__[-2])
+        assert pool(at.ones(1, *[4] * n), 2, []).shape == (1, *[2] * n)
+
+
 def test_half_precision_is_rounded_once() -> None:
     x = at.from_numpy(RNG.standard_normal((1, 2, 4, 4, 4)))
     for dtype in (at.float16, at.bfloat16):
@@ -299,6 +305,11 @@ def test_half_precision_is_rounded_once() -> None:
         (at.ShapeError, "hold a window of 3", lambda: F.max_pool3d(at.ones(1, 2, 4, 4), 3)),
         (at.InvalidValueError, "one int or 3", lambda: F.adaptive_avg_pool3d(at.ones(1, 2, 2, 2), (1, 2))),
         (at.InvalidValueError, "one int or 2", lambda: F.adaptive_avg_pool2d(at.ones(1, 2, 2), (1, 2, 3))),
+        *(
+            (at.InvalidValueError, "stride of at least 1", lambda pool=pool, n=n: pool(at.ones(1, *[4] * n), 2, 0))
+            for kind in ((F.max_pool1d, F.max_pool2d, F.max_pool3d), (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d))
+            for n, pool in enumerate(kind, 1)
+        ),
     ],
 )
 def test_errors(error: type[Exception], match: str, call: Any) -> None:

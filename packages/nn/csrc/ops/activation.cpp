@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -25,7 +26,7 @@ void hardtanh_rule(const atled_frame* f, atled_spec* outs) {
 
 void shrink_rule(const atled_frame* f, atled_spec* outs) {
   const double bound = arg_double(f, f->op->nargs - 1);
-  if (!(bound >= 0)) fail(ATLED_E_VALUE, "expected lambd of at least 0, got %g", bound);
+  if (!(bound >= 0) || std::isinf(bound)) fail(ATLED_E_VALUE, "expected a finite lambd of at least 0, got %g", bound);
   float_rule(f, outs);
 }
 

@@ -210,10 +210,10 @@ def log_softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tenso
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """``a sigmoid(b)`` for the two halves of a dimension (Dauphin et al. 2017)."""
+    halves = at.chunk(input, 2, dim)
     if input.shape[dim] % 2:
         raise at.ShapeError(f"glu: expected dimension {dim} of an even size, got {tuple(input.shape)}")
-    a, b = at.chunk(input, 2, dim)
-    return a * at.sigmoid(b)
+    return halves[0] * at.sigmoid(halves[1])
 
 
 def rrelu(

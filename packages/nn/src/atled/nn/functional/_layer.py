@@ -10,7 +10,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-from .._precision import as_given, cast, narrow, wide
+from .._precision import as_given, cast, narrow, wide, wide_dtype
 
 
 def linear(
@@ -68,6 +68,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         return _one.constant_pad(input, pad, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise at.InvalidValueError(f"pad: expected mode 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise at.InvalidValueError(
+            f"pad: expected two sizes for each of at most {input.ndim} last dimensions, got {len(pad)} sizes"
+        )
     for i in range(len(pad) // 2):
         dim = input.ndim - 1 - i
         input = _pad_by_parts(input, dim, pad[2 * i], pad[2 * i + 1], mode)
@@ -137,6 +141,10 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises over the last dimensions, those of ``normalized_shape`` (Ba et al. 2016)."""
+    low = wide_dtype(input.dtype) is not input.dtype
+    if low and any(t is not None and t.dtype is not input.dtype for t in (weight, bias)):
+        weight, bias = (None if t is None else wide(t) for t in (weight, bias))
+        return narrow(_several.layer_norm(wide(input), normalized_shape, weight, bias, eps)[0], input)
     return _several.layer_norm(input, normalized_shape, weight, bias, eps)[0]
 
 

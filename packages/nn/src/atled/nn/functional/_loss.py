@@ -105,6 +105,8 @@ def _soft_cross_entropy(
             f"cross_entropy: expected probabilities of the input's shape {tuple(log_probabilities.shape)}, "
             f"got {tuple(target.shape)}"
         )
+    if not 0 <= label_smoothing <= 1:
+        raise at.InvalidValueError(f"cross_entropy: expected label_smoothing in [0, 1], got {label_smoothing}")
     loss = soft_losses(log_probabilities, soft_target(target, weight, label_smoothing))
     if reduction == "mean":
         return loss.sum() / max(loss.numel(), 1)

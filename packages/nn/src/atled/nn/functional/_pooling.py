@@ -13,9 +13,14 @@ from .._ops import one as _one
 from .._ops import several as _several
 from .._parameter import constant, recording
 from .._precision import narrow, wide
-from .._sizes import Size, sizes
+from .._sizes import Size, integer, sizes
 
 _OutputSize = int | Sequence[int | None] | None
+
+
+def _step(stride: Size | None, kernel_size: Any) -> Any:
+    """The stride, or the window where there is none: None, and as in PyTorch an empty list."""
+    return kernel_size if stride is None or (integer(stride) is None and not stride) else stride
 
 
 def max_pool2d(
@@ -29,8 +34,10 @@ def max_pool2d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """The largest element of each window of the last two dimensions; with its position in the plane, if asked."""
     if not return_indices:
-        return _maxima(input, kernel_size, stride or None, padding, dilation, ceil_mode)
-    output, indices = _several.max_pool2d_with_indices(input, kernel_size, stride or None, padding, dilation, ceil_mode)
+        return _maxima(input, kernel_size, _step(stride, None), padding, dilation, ceil_mode)
+    output, indices = _several.max_pool2d_with_indices(
+        input, kernel_size, _step(stride, None), padding, dilation, ceil_mode
+    )
     return output, indices
 
 
@@ -52,7 +59,7 @@ def max_pool1d(
 ) -> Tensor | tuple[Tensor, Tensor]:
     """The largest element of each window of the last dimension; with its position, if asked."""
     (window,) = sizes(kernel_size, 1, "max_pool1d: kernel_size")
-    (step,) = sizes(stride or kernel_size, 1, "max_pool1d: stride")
+    (step,) = sizes(_step(stride, kernel_size), 1, "max_pool1d: stride")
     (around,), (spread,) = sizes(padding, 1, "max_pool1d: padding"), sizes(dilation, 1, "max_pool1d: dilation")
     settings = ((1, window), (1, step), (0, around), (1, spread), ceil_mode)
     if not return_indices:
@@ -71,7 +78,9 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window of the last two dimensions."""
-    return _one.avg_pool2d(input, kernel_size, stride or None, padding, ceil_mode, count_include_pad, divisor_override)
+    return _one.avg_pool2d(
+        input, kernel_size, _step(stride, None), padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
 def avg_pool1d(
@@ -84,7 +93,7 @@ def avg_pool1d(
 ) -> Tensor:
     """The mean of each window of the last dimension."""
     (window,) = sizes(kernel_size, 1, "avg_pool1d: kernel_size")
-    (step,) = sizes(stride or kernel_size, 1, "avg_pool1d: stride")
+    (step,) = sizes(_step(stride, kernel_size), 1, "avg_pool1d: stride")
     (around,) = sizes(padding, 1, "avg_pool1d: padding")
     pooled = _one.avg_pool2d(input.unsqueeze(-2), (1, window), (1, step), (0, around), ceil_mode, count_include_pad)
     return pooled.squeeze(-2)
@@ -126,7 +135,7 @@ def max_pool3d(
     """
     _expect_volumes("max_pool3d", input)
     window = sizes(kernel_size, 3, "max_pool3d: kernel_size")
-    step = window if stride is None else sizes(stride, 3, "max_pool3d: stride")
+    step = sizes(_step(stride, window), 3, "max_pool3d: stride")
     around, spread = sizes(padding, 3, "max_pool3d: padding"), sizes(dilation, 3, "max_pool3d: dilation")
     within = (window[1:], step[1:], around[1:], spread[1:], ceil_mode)
     across = ((window[0], 1), (step[0], 1), (around[0], 0), (spread[0], 1), ceil_mode)
@@ -205,7 +214,7 @@ def avg_pool3d(
     if divisor_override == 0:
         raise at.InvalidValueError("avg_pool3d: expected divisor_override to be an integer other than 0, got 0")
     window = sizes(kernel_size, 3, "avg_pool3d: kernel_size")
-    step = window if stride is None else sizes(stride, 3, "avg_pool3d: stride")
+    step = sizes(_step(stride, window), 3, "avg_pool3d: stride")
     around, divisor = sizes(padding, 3, "avg_pool3d: padding"), None if divisor_override is None else 1
     planes = _one.avg_pool2d(wide(input), window[1:], step[1:], around[1:], ceil_mode, count_include_pad, divisor)
     means = _one.avg_pool2d(

@@ -105,7 +105,8 @@ def values(name: str) -> OpSpec:
     if name == "hardtanh":
         errors.append(ErrorCase(at.InvalidValueError, "min_val <= max_val", X, 1.0, -1.0))
     if name == "softshrink":
-        errors.append(ErrorCase(at.InvalidValueError, "lambd of at least 0", X, -1.0))
+        bounds = (-1.0, np.inf, np.nan)
+        errors += [ErrorCase(at.InvalidValueError, "finite lambd of at least 0", X, bound) for bound in bounds]
     if name == "gelu":
         errors.append(ErrorCase(at.InvalidValueError, "approximate", X, "sigmoid"))
     return OpSpec(
