@@ -74,6 +74,8 @@ def test_clipping() -> None:
     nn.utils.clip_grad_value_(layer.parameters(), 0.1)
     assert max(p.grad.numpy().max() for p in layer.parameters()) <= 0.1 + 1e-7
     assert nn.utils.get_total_norm([at.tensor([3.0, -7.0])], float("inf")).item() == 7
+    half = at.tensor([300.0, 400.0], dtype=at.float16)  # whose squares are none
+    assert nn.utils.get_total_norm([half]).item() == 500 and nn.utils.get_total_norm([half, half], 0).item() == 2
 
 
 def test_frozen_parameters_have_no_gradient() -> None:

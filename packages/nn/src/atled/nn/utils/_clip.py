@@ -29,12 +29,7 @@ def get_total_norm(
     listed = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     if not listed:
         return at.tensor(0.0)
-    if norm_type == float("inf"):
-        total = at.stack([at.abs(t).amax() for t in listed]).amax()
-    elif norm_type == 2.0:
-        total = at.stack([(t * t).sum() for t in listed]).sum().sqrt()
-    else:
-        total = at.stack([(at.abs(t) ** norm_type).sum() for t in listed]).sum() ** (1.0 / norm_type)
+    total = at.norm(at.stack([at.norm(t, norm_type) for t in listed]), norm_type)
     if error_if_nonfinite and not bool(at.isfinite(total)):
         raise at.InvalidValueError(f"get_total_norm: expected a finite norm of order {norm_type}, got {total.item()}")
     return total
