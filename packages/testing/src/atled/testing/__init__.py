@@ -22,6 +22,7 @@ from ._convert import (
     result_dtype,
     to_numpy,
 )
+from ._examples import without_examples
 from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, HostErrorCase, OpSpec, Sample, Samples
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "samples",
     "specs",
     "to_numpy",
+    "without_examples",
 ]
