@@ -63,11 +63,14 @@ class Parameter(at.Tensor):
     """A tensor that becomes part of ``Module.parameters()`` when it is assigned to a module's attribute.
 
     It shares the memory of ``data`` and requires a gradient, unless ``requires_grad`` is false or atled-autograd is not
-    installed.
+    installed; without ``data`` it is empty, of shape ``(0,)``.
 
     >>> import atled.core as at
-    >>> Parameter(at.ones(2)).shape
-    (2,)
+    >>> from atled import nn
+    >>> layer = nn.Module()
+    >>> layer.scale = Parameter(at.ones(2))
+    >>> [(name, parameter.shape) for name, parameter in layer.named_parameters()]
+    [('scale', (2,))]
     """
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:

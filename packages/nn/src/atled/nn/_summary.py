@@ -28,7 +28,14 @@ class Row:
 
 @dataclass
 class Summary:
-    """What `summary` answers; printing it prints the table. Sizes are in bytes."""
+    """What `summary` answers; printing it prints the table. Sizes are in bytes.
+
+    >>> import atled.core as at
+    >>> from atled import nn
+    >>> table = nn.summary(nn.Linear(3, 2), at.ones(1, 3))
+    >>> [(row.kind, row.output, row.parameters) for row in table.rows], table.parameter_bytes
+    ([('Linear', '(1, 2)', 8)], 32)
+    """
 
     rows: list[Row] = field(default_factory=list)
     total_parameters: int = 0

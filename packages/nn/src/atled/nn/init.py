@@ -43,8 +43,12 @@ _LINEAR = (
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """What an activation's input should be scaled by so that its output keeps the variance.
 
-    >>> calculate_gain("leaky_relu", 1.0)
-    1.0
+    After He et al. 2015, section 2.2: 1 for linear maps and ``"sigmoid"``, sqrt(2) for ``"relu"``,
+    ``sqrt(2 / (1 + param^2))`` for ``"leaky_relu"`` of slope ``param`` (0.01 by default), 5 / 3 for ``"tanh"`` and 0.75
+    for ``"selu"``. InvalidValueError for others.
+
+    >>> calculate_gain("leaky_relu", 1.0), round(calculate_gain("relu"), 4)
+    (1.0, 1.4142)
     """
     if nonlinearity in _LINEAR:
         return 1.0
@@ -64,13 +68,23 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform in [a, b)."""
+    """Uniform in [a, b), drawn from ``generator``, or the device's own. Floats; DTypeError for others.
+
+    >>> w = uniform_(at.empty(1000), -2.0, 2.0)
+    >>> bool((w >= -2).all()), bool((w < 2).all()), bool(w.std() > 1)
+    (True, True, True)
+    """
     _plain(tensor).uniform_(a, b, generator=generator)
     return tensor
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with a mean and a standard deviation."""
+    """Normal with ``mean`` and the standard deviation ``std``. Floats; DTypeError for others.
+
+    >>> w = normal_(at.empty(10000), mean=5.0, std=0.1)
+    >>> round(w.mean().item(), 1), round(w.std().item(), 1)
+    (5.0, 0.1)
+    """
     _plain(tensor).normal_(mean, std, generator=generator)
     return tensor
 
@@ -83,7 +97,15 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal, but drawn again where it falls outside of [a, b]."""
+    """Normal with ``mean`` and ``std``, but drawn again where it falls outside of [a, b].
+
+    The bounds are values, no multiples of ``std``. InvalidValueError where next to nothing of the distribution lies
+    within.
+
+    >>> w = trunc_normal_(at.empty(1000), std=1.0, a=-0.5, b=0.5)
+    >>> bool((w.abs() <= 0.5).all())
+    True
+    """
     plain = _plain(tensor)
     low, high = (0.5 * math.erfc(-(bound - mean) / (std * math.sqrt(2.0))) for bound in (a, b))
     if high - low < 1e-12:
@@ -98,23 +120,39 @@ def trunc_normal_(
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """One value everywhere."""
+    """``val`` everywhere, in the tensor's dtype.
+
+    >>> constant_(at.empty(3), 0.5).tolist()
+    [0.5, 0.5, 0.5]
+    """
     _plain(tensor).fill_(val)
     return tensor
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Ones."""
+    """Ones everywhere.
+
+    >>> ones_(at.empty(3)).tolist()
+    [1.0, 1.0, 1.0]
+    """
     return constant_(tensor, 1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Zeros."""
+    """Zeros everywhere.
+
+    >>> zeros_(at.empty(3)).tolist()
+    [0.0, 0.0, 0.0]
+    """
     return constant_(tensor, 0.0)
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix."""
+    """The identity: ones on the diagonal of a matrix of any sizes. ShapeError for other than two dimensions.
+
+    >>> eye_(at.empty(2, 3)).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
     if tensor.ndim != 2:
         raise at.ShapeError(f"eye_: expected a matrix, got {tuple(tensor.shape)}")
     detached(tensor).copy_(at.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
@@ -122,7 +160,14 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """The weight of a convolution that hands its input on, as far as the channels go, within each group."""
+    """The weight ``(K, C, *kernel)`` of a convolution that hands its input on, as far as channels go, in each group.
+
+    That is with padding ``"same"`` and odd kernels. ShapeError unless the tensor has three to five dimensions and K is
+    a multiple of ``groups``.
+
+    >>> dirac_(at.empty(2, 2, 3)).tolist()
+    [[[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
     if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
         raise at.ShapeError(f"dirac_: expected (K, C, *kernel) with K a multiple of groups, got {tuple(tensor.shape)}")
     plain = zeros_(detached(tensor))
@@ -148,13 +193,28 @@ _calculate_fan_in_and_fan_out = _fans
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform in ``±gain sqrt(6 / (fan_in + fan_out))`` (Glorot & Bengio 2010)."""
+    """Uniform in ``±gain sqrt(6 / (fan_in + fan_out))`` (Glorot & Bengio 2010, eq. 16).
+
+    It keeps variances forward and backward as far as both can be. Of a weight ``(out, in, *kernel)``, ``fan_in`` is in
+    times the kernel's size, ``fan_out`` out times it. ShapeError for fewer than two dimensions.
+
+    >>> w = xavier_uniform_(at.empty(50, 100))
+    >>> bool(w.abs().max() <= 0.2), bool(w.abs().max() > 0.19)
+    (True, True)
+    """
     bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with deviation ``gain sqrt(2 / (fan_in + fan_out))`` (Glorot & Bengio 2010)."""
+    """Normal with deviation ``gain sqrt(2 / (fan_in + fan_out))`` (Glorot & Bengio 2010, eq. 12).
+
+    The fans are those of `xavier_uniform_`.
+
+    >>> w = xavier_normal_(at.empty(100, 100))
+    >>> round(w.std().item(), 2)
+    0.1
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
 
 
@@ -172,7 +232,16 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Uniform in ``±gain sqrt(3 / fan)`` (He et al. 2015)."""
+    """Uniform in ``±gain sqrt(3 / fan)`` (He et al. 2015, eq. 10), which keeps the variance through an activation.
+
+    ``gain`` is that of `calculate_gain` for ``nonlinearity`` and ``a``; ``fan`` is that of `xavier_uniform_` for
+    ``mode``: ``"fan_in"`` for the forward pass, ``"fan_out"`` for the backward one. InvalidValueError for another mode
+    or nonlinearity, ShapeError for fewer than two dimensions.
+
+    >>> w = kaiming_uniform_(at.empty(50, 600), nonlinearity="relu")
+    >>> bool(w.abs().max() <= 0.1), bool(w.abs().max() > 0.095)
+    (True, True)
+    """
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -184,12 +253,25 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal with deviation ``gain / sqrt(fan)`` (He et al. 2015)."""
+    """Normal with deviation ``gain / sqrt(fan)`` (He et al. 2015, eq. 10); arguments are those of `kaiming_uniform_`.
+
+    >>> w = kaiming_normal_(at.empty(50, 200), nonlinearity="relu")
+    >>> round(w.std().item(), 2)
+    0.1
+    """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Orthonormal rows, or columns if there are fewer (Saxe et al. 2014); all further dimensions count as one."""
+    """``gain`` times orthonormal rows, or columns if these are fewer (Saxe et al. 2014).
+
+    Further dimensions count as columns. Uniform over all of them: Q of a normal matrix, with the signs of R. ShapeError
+    for fewer than two dimensions.
+
+    >>> w = orthogonal_(at.empty(2, 3), gain=2.0)
+    >>> bool(at.allclose(w @ w.mT, 4 * at.eye(2), atol=1e-5))
+    True
+    """
     import numpy as np
 
     if tensor.ndim < 2:
@@ -204,7 +286,14 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
-    """Normal, but with a share of each column zero (Martens 2010)."""
+    """Normal with deviation ``std``, but with the share ``sparsity`` of each column, rounded up, zero (Martens 2010).
+
+    ShapeError for other than two dimensions.
+
+    >>> w = sparse_(at.empty(10, 4), sparsity=0.25)
+    >>> (w == 0).sum(0).tolist()
+    [3, 3, 3, 3]
+    """
     if tensor.ndim != 2:
         raise at.ShapeError(f"sparse_: expected a matrix, got {tuple(tensor.shape)}")
     rows, columns = tensor.shape

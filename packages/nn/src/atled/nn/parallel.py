@@ -57,7 +57,12 @@ def data_parallel(
     dim: int = 0,
     module_kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
-    """``DataParallel(module, device_ids)(inputs)``, once; ``inputs`` may be a tuple."""
+    """``DataParallel(module, device_ids)(inputs)``, once; ``inputs`` may be a tuple of arguments.
+
+    >>> from atled import nn
+    >>> data_parallel(nn.Identity(), at.tensor([1.0, 2.0])).tolist()
+    [1.0, 2.0]
+    """
     given = inputs if isinstance(inputs, tuple) else (inputs,)
     return DataParallel(module, device_ids, output_device, dim)(*given, **(module_kwargs or {}))
 

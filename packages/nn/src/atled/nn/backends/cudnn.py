@@ -35,13 +35,23 @@ _SETTERS = {"allow_tf32": "atled_cuda_nn_allow_tf32", "benchmark": "atled_cuda_n
 
 
 def is_available() -> bool:
-    """Whether there is a GPU that cuDNN computes on."""
+    """Whether there is a GPU that cuDNN computes on; the library itself is looked for by the first convolution.
+
+    >>> isinstance(is_available(), bool)
+    True
+    """
     return at.cuda.is_available()
 
 
 @contextmanager
 def flags(*, allow_tf32: bool = True, benchmark: bool = False) -> Iterator[None]:
-    """Sets `allow_tf32` and `benchmark` for the body of a ``with``, in all threads."""
+    """Sets `allow_tf32` and `benchmark` for the body of a ``with``, in all threads, and puts back what they were.
+
+    >>> from atled import nn
+    >>> with flags(benchmark=True):
+    ...     nn.backends.cudnn.benchmark
+    True
+    """
     module: Any = sys.modules[__name__]
     former = module.allow_tf32, module.benchmark
     module.allow_tf32, module.benchmark = allow_tf32, benchmark

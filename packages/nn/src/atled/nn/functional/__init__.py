@@ -1,4 +1,15 @@
-"""The functions that the layers compute with: the same names as the layers, without state of their own."""
+"""The functions that the layers compute with: the same names as the layers, without state of their own.
+
+Activations go element by element: the answer has the input's shape and dtype, NaN stays NaN, and an input without
+elements is answered alike. They take the floating dtypes, and compute half precision in float32; where integers are
+taken, too, the text says so, and DTypeError refuses others.
+
+Losses answer one number, the mean or the sum by ``reduction``, or with ``"none"`` a loss for each target; an empty mean
+is NaN. InvalidValueError refuses other reductions. ``size_average`` and ``reduce`` are what PyTorch had before
+``reduction``.
+
+Sizes of windows (``kernel_size``, ``stride``, ``padding``, ``dilation``) are one int, or one for each dimension.
+"""
 
 from ._activation import (
     celu,

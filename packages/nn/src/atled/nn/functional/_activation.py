@@ -17,7 +17,7 @@ def _in_place(function: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``max(input, 0)``.
+    """``max(x, 0)``, with a slope of 0 at 0; also of integers.
 
     >>> relu(at.tensor([-1.0, 2.0])).tolist()
     [0.0, 2.0]
@@ -26,7 +26,13 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """The input, bounded below and above; where it is at a bound, its gradient is 0 (that of ``clamp`` is not)."""
+    """``min(max(x, min_val), max_val)``; where x is at a bound, its slope is 0 (that of ``clamp`` is not).
+
+    Also of integers. InvalidValueError for floats where ``min_val`` is above ``max_val``.
+
+    >>> hardtanh(at.tensor([-3.0, 0.5, 3.0])).tolist()
+    [-1.0, 0.5, 1.0]
+    """
     if not isinstance(input, Tensor) or not input.is_floating_point():
         return at.clamp_(input, min_val, max_val) if inplace else at.clamp(input, min_val, max_val)
     if inplace:
@@ -35,38 +41,67 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """``min(max(input, 0), 6)``."""
+    """``min(max(x, 0), 6)`` (Krizhevsky 2010), whose slope is 0 at 0 and 6; also of integers.
+
+    >>> relu6(at.tensor([-1.0, 2.5, 8.0])).tolist()
+    [0.0, 2.5, 6.0]
+    """
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """``x Phi(x)`` with the normal distribution's Phi (Hendrycks & Gimpel 2016), or its ``"tanh"`` approximation."""
+    """``x Phi(x)`` with the normal distribution's Phi (Hendrycks & Gimpel 2016).
+
+    approximate: ``"none"``, or ``"tanh"`` for ``x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2``, which differs by
+    less than 0.0005; InvalidValueError for others.
+
+    >>> [round(y, 4) for y in gelu(at.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-0.1587, 0.0, 0.8413]
+    >>> round(gelu(at.tensor(1.0), approximate="tanh").item(), 4)
+    0.8412
+    """
     return _one.gelu(input, approximate)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x sigmoid(x)`` (Elfwing et al. 2018)."""
+    """``x sigmoid(x)`` (Elfwing et al. 2018), also called swish; its least value is -0.2785, at -1.2785.
+
+    >>> [round(y, 4) for y in silu(at.tensor([-1.2785, 0.0, 1.0])).tolist()]
+    [-0.2785, 0.0, 0.7311]
+    """
     return _in_place(_one.silu, input) if inplace else _one.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x tanh(log(1 + exp(x)))`` (Misra 2019)."""
+    """``x tanh(log(1 + exp(x)))`` (Misra 2019), without overflow.
+
+    >>> [round(y, 4) for y in mish(at.tensor([-1.0, 0.0, 100.0])).tolist()]
+    [-0.3034, 0.0, 100.0]
+    """
     if inplace:
         return _in_place(_one.mish, input)
     return _one.mish(input)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """``x`` where it is positive, else ``negative_slope x``."""
+    """``x`` where it is positive, else ``negative_slope x`` (Maas et al. 2013); a negative slope is allowed.
+
+    >>> leaky_relu(at.tensor([-4.0, 4.0]), 0.25).tolist()
+    [-1.0, 4.0]
+    """
     if inplace:
         return _in_place(lambda x: leaky_relu(x, negative_slope), input)
     return _one.leaky_relu(input, negative_slope)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``x`` where it is positive, else ``weight x``, with one weight or one for each channel (dimension 1).
+    """``x`` where it is positive, else ``weight x`` (He et al. 2015, eq. 1), with one weight or one for each channel.
 
+    Channels are dimension 1 of ``(N, C, *)``. Where the two dtypes differ, the answer's is the one they promote to.
     ShapeError for another number of weights.
+
+    >>> prelu(at.tensor([[-4.0, -4.0], [1.0, 2.0]]), at.tensor([0.25, 0.5])).tolist()
+    [[-1.0, -2.0], [1.0, 2.0]]
     """
     if (number := weight.numel()) != 1:
         channels = input.shape[1] if input.ndim > 1 else 1
@@ -85,94 +120,163 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``x`` where it is positive, else ``alpha (exp(x) - 1)`` (Clevert et al. 2016)."""
+    """``x`` where it is positive, else ``alpha (exp(x) - 1)`` (Clevert et al. 2016).
+
+    >>> elu(at.tensor([-float("inf"), 0.0, 2.0]), alpha=0.5).tolist()
+    [-0.5, 0.0, 2.0]
+    """
     if inplace:
         return _in_place(lambda x: elu(x, alpha), input)
     return _one.elu(input, alpha)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017)."""
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017): `elu` with a slope of 1 at 0 for every alpha.
+
+    >>> celu(at.tensor([-float("inf"), 0.0, 2.0]), alpha=0.5).tolist()
+    [-0.5, 0.0, 2.0]
+    """
     if inplace:
         return _in_place(lambda x: celu(x, alpha), input)
     return alpha * _one.elu(input / alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """The self-normalising ``scale elu(x, alpha)`` (Klambauer et al. 2017)."""
+    """``1.0507 elu(x, 1.6733)``, which keeps mean 0 and variance 1 through layers (Klambauer et al. 2017, eq. 2).
+
+    >>> [round(y, 4) for y in selu(at.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-1.1113, 0.0, 1.0507]
+    """
     if inplace:
         return _in_place(selu, input)
     return 1.0507009873554805 * _one.elu(input, 1.6732632423543772)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """``log(1 + exp(beta x)) / beta``, and ``x`` itself where ``beta x > threshold``."""
+    """``log(1 + exp(beta x)) / beta`` (Dugas et al. 2001), and ``x`` itself where ``beta x > threshold``.
+
+    >>> [round(y, 4) for y in softplus(at.tensor([-100.0, 0.0, 100.0])).tolist()]
+    [0.0, 0.6931, 100.0]
+    """
     return _one.softplus(input, beta, threshold)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
-    """``log(sigmoid(x))``."""
+    """``log(sigmoid(x))``, computed as ``min(x, 0) - log(1 + exp(-|x|))``, so that it is finite for every finite x.
+
+    >>> [round(y, 4) for y in logsigmoid(at.tensor([-1000.0, 0.0, 1000.0])).tolist()]
+    [-1000.0, -0.6931, 0.0]
+    """
     return _one.logsigmoid(input)
 
 
 def softsign(input: Tensor) -> Tensor:
-    """``x / (1 + |x|)``."""
+    """``x / (1 + |x|)`` (Turian et al. 2009); of integers in float32.
+
+    >>> softsign(at.tensor([-3.0, 0.0, 1.0])).tolist()
+    [-0.75, 0.0, 0.5]
+    """
     return input / (1 + at.abs(input))
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """``x - tanh(x)``."""
+    """``x - tanh(x)``; of integers in float32.
+
+    >>> [round(y, 4) for y in tanhshrink(at.tensor([-2.0, 0.0, 2.0])).tolist()]
+    [-1.036, 0.0, 1.036]
+    """
     return input - at.tanh(input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """``min(max(x + 3, 0), 6) / 6``."""
+    """``min(max(x + 3, 0), 6) / 6`` (Howard et al. 2019), whose slope is 0 at -3 and 3.
+
+    >>> hardsigmoid(at.tensor([-4.0, 0.0, 1.5])).tolist()
+    [0.0, 0.5, 0.75]
+    """
     if inplace:
         return _in_place(_one.hardsigmoid, input)
     return _one.hardsigmoid(input)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``x hardsigmoid(x)`` (Howard et al. 2019)."""
+    """``x hardsigmoid(x)`` (Howard et al. 2019, section 5.2).
+
+    >>> hardswish(at.tensor([-3.0, -1.5, 3.0])).tolist()
+    [0.0, -0.375, 3.0]
+    """
     if inplace:
         return _in_place(_one.hardswish, input)
     return _one.hardswish(input)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """``x`` where it is above the threshold, else ``value``."""
+    """``x`` where it is above ``threshold``, else ``value``; also of integers, and NaN stays NaN.
+
+    >>> threshold(at.tensor([0.5, 1.0, 2.0]), 1.0, -8.0).tolist()
+    [-8.0, -8.0, 2.0]
+    """
     if inplace:
         return threshold_(input, threshold, value)
     return at.where(input <= threshold, value, input)  # NaN stays NaN
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """``x`` where ``|x| > lambd``, else 0."""
+    """``x`` where ``|x| > lambd``, else 0; NaN stays NaN.
+
+    >>> hardshrink(at.tensor([-1.0, -0.5, 0.25, 2.0])).tolist()
+    [-1.0, 0.0, 0.0, 2.0]
+    """
     return _one.hardshrink(input, lambd)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """``x`` brought nearer to 0 by ``lambd``."""
+    """``x`` brought nearer to 0 by ``lambd``, and 0 where ``|x| <= lambd``: the proximal map of ``lambd |x|``.
+
+    InvalidValueError unless ``lambd`` is 0 or more and finite.
+
+    >>> softshrink(at.tensor([-1.0, -0.5, 0.25, 2.0])).tolist()
+    [-0.5, 0.0, 0.0, 1.5]
+    """
     return _one.softshrink(input, lambd)
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """``1 / (1 + exp(-x))``."""
+    """``1 / (1 + exp(-x))``, without overflow; of integers in float32.
+
+    >>> sigmoid(at.tensor([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
     return at.sigmoid(input)
 
 
 def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent, ``(exp(x) - exp(-x)) / (exp(x) + exp(-x))``; of integers in float32.
+
+    >>> tanh(at.tensor([-100.0, 0.0, 100.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
     return at.tanh(input)
 
 
 def softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
-    """``exp(x) / sum(exp(x))`` along a dimension."""
+    """``exp(x) / sum(exp(x))`` along ``dim``, without overflow: of the input's shape, positive and of sum 1.
+
+    ``dtype`` is what the input is converted to first; integers are taken as float32 without it. A row that is -inf
+    everywhere gives NaN. BoundsError where there is no such dimension.
+
+    >>> softmax(at.tensor([[1000.0, 1000.0], [0.0, -float("inf")]]), dim=1).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
     return at.softmax(input, dim, dtype=dtype)
 
 
 def softmin(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
-    """``softmax(-x)``."""
+    """``softmax(-x)`` along ``dim``: the smallest elements have the largest shares; see `softmax`.
+
+    >>> softmin(at.tensor([0.0, float("inf"), 0.0]), dim=0).tolist()
+    [0.5, 0.0, 0.5]
+    """
     return at.softmax(-input, dim, dtype=dtype)
 
 
@@ -204,12 +308,23 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 
 def log_softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
-    """``log(softmax(x))``, computed without overflow."""
+    """``x - log(sum(exp(x)))`` along ``dim``: the logarithm of `softmax`, finite where that rounds to 0.
+
+    >>> log_softmax(at.tensor([0.0, -1000.0]), dim=0).tolist()
+    [0.0, -1000.0]
+    """
     return at.log_softmax(input, dim, dtype=dtype)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """``a sigmoid(b)`` for the two halves of a dimension (Dauphin et al. 2017)."""
+    """``a sigmoid(b)`` for the first half a and the second half b of ``dim`` (Dauphin et al. 2017, eq. 1).
+
+    The answer is half as large along ``dim``; also of integers, in float32. ShapeError where that is of an odd size,
+    BoundsError where there is no such dimension.
+
+    >>> glu(at.tensor([[8.0, 4.0, 0.0, 100.0]])).tolist()
+    [[4.0, 4.0]]
+    """
     halves = at.chunk(input, 2, dim)
     if input.shape[dim] % 2:
         raise at.ShapeError(f"glu: expected dimension {dim} of an even size, got {tuple(input.shape)}")

@@ -25,7 +25,14 @@ def conv1d(
     dilation: Size = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Cross-correlates input ``(N, C, L)`` or ``(C, L)`` with weight ``(K, C / groups, k)``: `conv2d` over one row."""
+    """Cross-correlates input ``(N, C, L)`` or ``(C, L)`` with weight ``(K, C / groups, k)``: ``(N, K, L_out)``.
+
+    Settings, dtypes and errors are those of `conv2d`;
+    ``L_out = floor((L + 2 padding - dilation (k - 1) - 1) / stride) + 1``.
+
+    >>> conv1d(at.tensor([[[1.0, 2, 3]]]), at.tensor([[[1.0, 10]]])).tolist()
+    [[[21.0, 32.0]]]
+    """
 
     def row(name: str, size: Size, other: int) -> tuple[int, int]:
         return other, sizes(size, 1, f"conv1d: {name}")[0]
@@ -47,8 +54,14 @@ def conv2d(
 ) -> Tensor:
     """Cross-correlates input ``(N, C, H, W)`` or ``(C, H, W)`` with weight ``(K, C / groups, kh, kw)``.
 
-    ``padding`` is a size, ``"valid"`` (none) or ``"same"`` (stride 1 only: the output is as large as the input).
+    Answers ``(N, K, H_out, W_out)``, of the sizes that `max_pool2d` has:
+    ``y[k, h, w] = bias[k] + sum over c, i, j of w[k, c, i, j] x[c, h stride + i dilation, w stride + j dilation]``, x
+    padded with zeros; the C channels and K results are in ``groups`` that do not mix. ``padding`` is a size,
+    ``"valid"`` (none) or ``"same"`` (stride 1 only: the output is as large as the input). All floating dtypes; the
+    tensors have one. ShapeError and DTypeError where they do not fit, InvalidValueError for settings out of range.
 
+    >>> conv2d(at.arange(9.0).reshape(1, 3, 3), at.ones(1, 1, 2, 2)).tolist()
+    [[[8.0, 12.0], [20.0, 24.0]]]
     >>> conv2d(at.ones(1, 3, 8, 8), at.ones(4, 3, 3, 3), padding="same").shape
     (1, 4, 8, 8)
     """

@@ -20,7 +20,18 @@ def dropout(
     *,
     generator: at.Generator | None = None,
 ) -> Tensor:
-    """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p``."""
+    """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p``.
+
+    After Srivastava et al. 2014. Answers the input itself without ``training``, and for p 0; zeros for p 1. The same
+    shape and floating dtype, drawn from ``generator``, or the device's own. InvalidValueError for ``p`` outside of [0,
+    1].
+
+    >>> kept = dropout(at.ones(1000), p=0.75)
+    >>> sorted(set(kept.tolist()))
+    [0.0, 4.0]
+    >>> dropout(at.ones(2), training=False).tolist()
+    [1.0, 1.0]
+    """
     if not 0 <= p <= 1:
         raise at.InvalidValueError(f"dropout: expected p in [0, 1], got {p}")
     if not training or p == 0:
@@ -50,7 +61,14 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training, zeroes whole channels of ``(N, C, ...)`` with probability ``p`` and scales the others up."""
+    """In training, zeroes whole channels of ``(N, C, *)`` with probability ``p``; the others are divided by ``1 - p``.
+
+    After Tompson et al. 2015. The same shape and floating dtype; ShapeError for fewer than two dimensions.
+
+    >>> y = dropout2d(at.ones(8, 16, 3, 3))
+    >>> set(y.sum((2, 3)).flatten().tolist()) <= {0.0, 18.0}
+    True
+    """
     if input.ndim < 2:
         raise at.ShapeError(f"dropout2d: expected input (N, C, ...), got {tuple(input.shape)}")
     return _drop_channels(input, p, training, inplace, 2)

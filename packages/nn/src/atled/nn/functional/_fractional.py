@@ -59,7 +59,12 @@ def fractional_max_pool2d_with_indices(
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`fractional_max_pool2d` and the positions, whatever ``return_indices`` is."""
+    """`fractional_max_pool2d` and the positions, whatever ``return_indices`` is.
+
+    >>> x, shifts = at.arange(9.0).reshape(1, 3, 3), at.zeros(1, 1, 2)
+    >>> [t.tolist() for t in fractional_max_pool2d_with_indices(x, 2, output_size=2, _random_samples=shifts)]
+    [[[[4.0, 5.0], [7.0, 8.0]]], [[[4, 5], [7, 8]]]]
+    """
     return _pooled("fractional_max_pool2d", 2, input, kernel_size, output_size, output_ratio, _random_samples)
 
 
@@ -71,7 +76,11 @@ def fractional_max_pool3d_with_indices(
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`fractional_max_pool3d` and the positions, whatever ``return_indices`` is."""
+    """`fractional_max_pool3d` and the positions, whatever ``return_indices`` is.
+
+    >>> [t.item() for t in fractional_max_pool3d_with_indices(at.arange(8.0).reshape(1, 2, 2, 2), 2, output_size=1)]
+    [7.0, 7]
+    """
     return _pooled("fractional_max_pool3d", 3, input, kernel_size, output_size, output_ratio, _random_samples)
 
 

@@ -53,7 +53,13 @@ def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | Non
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``input1 @ weight[k] @ input2 + bias[k]`` for inputs ``(*, n1)``, ``(*, n2)`` and weight ``(out, n1, n2)``."""
+    """``input1 @ weight[k] @ input2 + bias[k]`` for inputs ``(*, n1)``, ``(*, n2)`` and weight ``(out, n1, n2)``.
+
+    Answers ``(*, out)``; bias is ``(out,)``, and all have one floating dtype. ShapeError where sizes do not fit.
+
+    >>> bilinear(at.tensor([1.0, 2]), at.tensor([3.0]), at.tensor([[[1.0], [10]], [[0.0], [1]]])).tolist()
+    [63.0, 6.0]
+    """
     if weight.ndim != 3:
         raise at.ShapeError(f"bilinear: expected weight (out, n1, n2), got {tuple(weight.shape)}")
     return _bilinear(*cast("widest", input1, input2, weight, bias))
@@ -62,7 +68,14 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Surrounds the last dimensions: ``pad`` holds (before, after) for the last one, then for the one before, ...
 
-    Modes: ``"constant"`` (negative sizes crop), ``"reflect"``, ``"replicate"`` and ``"circular"``.
+    Modes: ``"constant"``, of ``value`` (None: 0), ``"reflect"`` (at most the size less 1), ``"replicate"`` and
+    ``"circular"`` (at most the size); negative sizes crop. Every dtype. ShapeError for sizes that are too large,
+    InvalidValueError for another mode, an odd number of sizes or too many.
+
+    >>> pad(at.tensor([[1, 2, 3]]), (1, 2)).tolist()
+    [[0, 1, 2, 3, 0, 0]]
+    >>> [pad(at.tensor([1, 2, 3]), (2, 1), mode).tolist() for mode in ("reflect", "replicate", "circular")]
+    [[3, 2, 1, 2, 3, 2], [1, 1, 1, 2, 3, 3], [2, 3, 1, 2, 3, 1]]
     """
     if mode == "constant":
         return _one.constant_pad(input, pad, 0 if value is None else value)
@@ -116,9 +129,19 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises each channel of ``(N, C, ...)`` (Ioffe & Szegedy 2015).
+    """``(x - mean) / sqrt(var + eps) weight + bias`` for each channel of ``(N, C, *)``.
 
-    In training by the batch's mean and variance, which move the running ones by ``momentum``; else by the running ones.
+    After Ioffe & Szegedy 2015, algorithm 1. In training with the batch's mean and biased variance; then
+    ``running_mean`` and ``running_var``, where given, move in place by ``momentum`` towards the mean and the unbiased
+    variance. Else with the running ones. The four are ``(C,)``, of the input's floating dtype, beside half precision
+    also float32. Answers the input's shape and dtype. ShapeError in training for one value per channel, ArgumentError
+    where running statistics are needed and missing.
+
+    >>> x, mean, var = at.tensor([[1.0], [3.0]]), at.tensor([0.0]), at.tensor([1.0])
+    >>> [round(y, 3) for y in batch_norm(x, mean, var, training=True, momentum=0.5).flatten().tolist()]
+    [-1.0, 1.0]
+    >>> mean.item(), var.item()
+    (1.0, 1.5)
     """
     if not training:
         if running_mean is None or running_var is None:
@@ -140,7 +163,15 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalises over the last dimensions, those of ``normalized_shape`` (Ba et al. 2016)."""
+    """``(x - mean) / sqrt(var + eps) weight + bias`` over the last dimensions (Ba et al. 2016).
+
+    These are ``normalized_shape``. Mean and biased variance of each slice; weight and bias are of ``normalized_shape``
+    and the input's floating dtype, beside half precision also float32. Answers the input's shape and dtype; half
+    precision is computed in float32 and rounded once. ShapeError and DTypeError say what does not fit.
+
+    >>> layer_norm(at.tensor([[1.0, 3.0], [0.0, 8.0]]), [2], weight=at.tensor([1.0, 2.0]), eps=0.0).tolist()
+    [[-1.0, 2.0], [-1.0, 2.0]]
+    """
     low = wide_dtype(input.dtype) is not input.dtype
     if low and any(t is not None and t.dtype is not input.dtype for t in (weight, bias)):
         weight, bias = (None if t is None else wide(t) for t in (weight, bias))
@@ -168,7 +199,13 @@ def rms_norm(
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """Divides by the p-norm along a dimension, at least ``eps``."""
+    """``x / max(norm(x), eps)`` with the p-norm along ``dim``: unit vectors, but for those shorter than ``eps``.
+
+    All floating dtypes, the same shape; DTypeError for integers.
+
+    >>> normalize(at.tensor([[3.0, -1.0], [0.0, 0.0]]), p=1.0).tolist()
+    [[0.75, -0.25], [0.0, 0.0]]
+    """
     return input / at.clamp(at.norm(input, p, dim, keepdim=True), min=eps)
 
 
@@ -181,7 +218,15 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """The rows of ``weight`` that the integers in ``input`` name; ``padding_idx``'s row gets no gradient."""
+    """The rows of ``weight``, ``(rows, dim)``, that the integers in ``input`` name: ``(*input.shape, dim)``.
+
+    The row ``padding_idx`` is looked up as others are and gets no gradient; with ``scale_grad_by_freq`` gradients are
+    divided by how often a row comes up. BoundsError for indices outside of [0, rows), DTypeError for others than int32
+    and int64; ``sparse`` and ``max_norm`` are refused with NotImplementedOpError.
+
+    >>> embedding(at.tensor([2, 0]), at.tensor([[1.0, 2], [3, 4], [5, 6]])).tolist()
+    [[5.0, 6.0], [1.0, 2.0]]
+    """
     if sparse:
         raise at.NotImplementedOpError("embedding: expected sparse=False, got True; gradients are dense tensors")
     if max_norm is not None:
@@ -194,8 +239,12 @@ def embedding(
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 zeros with a one where the last dimension is the class; ``num_classes`` -1 takes the largest class + 1.
 
-    tensor: integers. InvalidValueError for a class below 0 or not below ``num_classes``; on a GPU that is found out
-    only for ``num_classes`` -1, since looking at the values would wait for it.
+    tensor: integers of any shape ``(*)``; answers ``(*, num_classes)``. InvalidValueError for a class below 0 or not
+    below ``num_classes``; on a GPU that is found out only for ``num_classes`` -1, since looking at the values would
+    wait for it.
+
+    >>> one_hot(at.tensor([0, 2])).tolist()
+    [[1, 0, 0], [0, 0, 1]]
     """
     if not isinstance(tensor, Tensor):
         raise at.ArgumentError(f"one_hot: expected a Tensor, got {type(tensor).__name__}; make one with at.tensor(...)")
@@ -213,9 +262,13 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """The cosine of the angle between vectors along a dimension; each norm counts as at least ``eps``.
+    """``x1 . x2 / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``: the cosine of the angle between vectors.
 
-    The two broadcast, in ``dim`` as well.
+    The two broadcast, in ``dim`` as well, which the answer has no more. Half precision is computed in float32.
+
+    >>> x, y = at.tensor([[3.0, 4.0], [0.0, 0.0]]), at.tensor([[4.0, 3.0]])
+    >>> [round(cos, 4) for cos in cosine_similarity(x, y).tolist()]
+    [0.96, 0.0]
     """
     x1, x2 = cast("float32", x1, x2)
     if x1.shape != x2.shape:
@@ -225,7 +278,14 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
-    """The p-norm of ``x1 - x2 + eps`` over the last dimension."""
+    """The p-norm of ``x1 - x2 + eps`` over the last dimension, which stays as one of size 1 with ``keepdim``.
+
+    The two broadcast; ``eps`` keeps the slope finite where they are equal. Integers are taken as float32, and half
+    precision is computed in it.
+
+    >>> pairwise_distance(at.tensor([[3.0, 4.0]]), at.zeros(1, 2), eps=0.0).tolist()
+    [5.0]
+    """
     x1, x2 = cast("float32", x1, x2)
     d = wide(x1) - wide(x2) + eps
     return narrow(at.norm(d, p, -1, keepdim), x1, x2)

@@ -65,9 +65,15 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``-weight[y] input[y]`` for log-probabilities ``(N, C, ...)`` and classes y ``(N, ...)``.
+    """``-weight[y] input[y]`` for log-probabilities ``(N, C, *)`` or ``(C,)`` and integers y ``(N, *)`` or ``()``.
 
-    ``"mean"`` divides by the sum of the weights; targets equal to ``ignore_index`` do not count.
+    weight: ``(C,)``, ones without it. ``"mean"`` divides by the sum of the weights of the targets, ``"none"`` answers
+    y's shape. Targets equal to ``ignore_index`` count for nothing; where all are, the mean is NaN. ShapeError where
+    shapes do not fit, BoundsError for a class that there is not.
+
+    >>> log_probabilities = at.tensor([[-1.0, -2.0], [-3.0, -4.0], [-5.0, -6.0]])
+    >>> nll_loss(log_probabilities, at.tensor([0, 1, -100])).item()
+    2.5
     """
     reduction = old_reduction("nll_loss", size_average, reduce, reduction)
     return _several.nll_loss(input, target, weight, reduction, ignore_index)[0]
@@ -83,12 +89,18 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The cross-entropy of logits ``(N, C, ...)`` with classes ``(N, ...)`` or with probabilities ``(N, C, ...)``.
+    """The cross-entropy of logits ``(N, C, *)`` with classes ``(N, *)`` or with probabilities ``(N, C, *)``.
 
-    ``label_smoothing`` moves that share of each target to the mean over all classes (Szegedy et al. 2016).
+    `nll_loss` of `log_softmax` for classes, whose weight and ``ignore_index`` it has, or
+    ``-sum over c of target[c] weight[c] log_softmax(input)[c]``, of which ``"mean"`` divides by the number of targets.
+    Without a batch logits are ``(C,)``. ``label_smoothing`` moves that share of each target to the mean over all
+    classes (Szegedy et al. 2016, section 7). Errors are those of `nll_loss`, and InvalidValueError for smoothing
+    outside of [0, 1].
 
     >>> round(cross_entropy(at.zeros(1, 4), at.tensor([2])).item(), 4)
     1.3863
+    >>> round(cross_entropy(at.zeros(1, 2), at.tensor([[0.25, 0.75]])).item(), 4)
+    0.6931
     """
     reduction = old_reduction("cross_entropy", size_average, reduce, reduction)
     log_probabilities = at.log_softmax(input, _class_dim(input))
@@ -137,7 +149,14 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """``(input - target)^2``; the two broadcast."""
+    """``(input - target)^2``; the two broadcast and have one floating dtype.
+
+    weight, of a shape that broadcasts with them: the mean is ``sum(weight loss) / sum(weight)``.
+
+    >>> x, y = at.tensor([1.0, 2.0]), at.tensor([1.0, 5.0])
+    >>> mse_loss(x, y).item(), mse_loss(x, y, reduction="none").tolist()
+    (4.5, [0.0, 9.0])
+    """
     reduction = old_reduction("mse_loss", size_average, reduce, reduction)
     if weight is not None:
         return _weighted("mse_loss", (input - target) ** 2, weight, reduction)
@@ -160,7 +179,13 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """``|input - target|``."""
+    """``|input - target|``, with a slope of 0 where the two are equal; they broadcast, and their dtypes promote.
+
+    weight: as of `mse_loss`.
+
+    >>> l1_loss(at.tensor([1.0, 2.0]), at.tensor([1.0, 5.0])).item()
+    1.5
+    """
     reduction = old_reduction("l1_loss", size_average, reduce, reduction)
     if weight is None:
         return _paired("l1_loss", "l1", input, target, None, reduction)
@@ -175,7 +200,13 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """``d^2 / (2 beta)`` where ``d = |input - target| < beta``, else ``d - beta / 2`` (Girshick 2015)."""
+    """``d^2 / (2 beta)`` where ``d = |input - target| < beta``, else ``d - beta / 2`` (Girshick 2015, eq. 3).
+
+    The two broadcast, and their dtypes promote. With beta 0 it is `l1_loss`; InvalidValueError for a negative one.
+
+    >>> smooth_l1_loss(at.tensor([0.5, 3.0]), at.zeros(2), reduction="none").tolist()
+    [0.125, 2.5]
+    """
     reduction = old_reduction("smooth_l1_loss", size_average, reduce, reduction)
     if beta < 0:
         raise at.InvalidValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
@@ -187,7 +218,14 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964)."""
+    """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964).
+
+    It is ``delta`` times `smooth_l1_loss`. The two broadcast, and their dtypes promote; weight multiplies each loss.
+    InvalidValueError unless delta is positive.
+
+    >>> huber_loss(at.tensor([0.5, 3.0]), at.zeros(2), delta=2.0, reduction="none").tolist()
+    [0.125, 4.0]
+    """
     if delta <= 0:
         raise at.InvalidValueError(f"huber_loss: expected delta > 0, got {delta}")
     return _paired("huber_loss", "huber", input, target, weight, reduction, delta)
@@ -201,9 +239,16 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``-(y log p + (1 - y) log(1 - p))`` for probabilities p; logarithms count as at least -100.
+    """``-(y log p + (1 - y) log(1 - p))`` for probabilities p and targets y of one shape.
 
-    The gradient is ``(p - y) / max(p (1 - p), 1e-12)``, as PyTorch's, so that it is finite where p is 0 or 1.
+    Logarithms count as at least -100. weight: broadcasts with them. The gradient is
+    ``(p - y) / max(p (1 - p), 1e-12)``, as PyTorch's, so that it is finite where p is 0 or 1. A p outside of [0, 1]
+    gives NaN: values are not looked at. ShapeError unless the shapes are the same.
+
+    >>> binary_cross_entropy(at.tensor([0.0]), at.tensor([1.0])).item()
+    100.0
+    >>> round(binary_cross_entropy(at.tensor([0.5]), at.tensor([1.0])).item(), 4)
+    0.6931
     """
     reduction = old_reduction("binary_cross_entropy", size_average, reduce, reduction)
     _same_shape("binary_cross_entropy", input, target)
@@ -220,7 +265,14 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """The binary cross-entropy of ``sigmoid(input)``, without overflow; ``pos_weight`` weighs the positives."""
+    """The `binary_cross_entropy` of ``sigmoid(input)``, as ``(1 - y) x + log(1 + exp(-x))``, which does not overflow.
+
+    weight broadcasts with the loss, ``pos_weight`` with the targets: the part of the positives counts so many times.
+    ShapeError unless input and target are of one shape.
+
+    >>> binary_cross_entropy_with_logits(at.tensor([1000.0, -1000.0]), at.tensor([1.0, 1.0]), reduction="none").tolist()
+    [0.0, 1000.0]
+    """
     reduction = old_reduction("binary_cross_entropy_with_logits", size_average, reduce, reduction)
     _same_shape("binary_cross_entropy_with_logits", input, target)
     if pos_weight is None:
@@ -244,7 +296,16 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """``target (log target - input)`` for log-probabilities ``input``; ``"batchmean"`` divides the sum by N."""
+    """``target (log target - input)`` for log-probabilities ``input`` (Kullback & Leibler 1951).
+
+    target: probabilities, or with ``log_target`` their logarithms; where it is 0 the loss is 0, of a finite input. The
+    two broadcast, and their dtypes promote. ``"mean"`` divides by the number of elements, ``"batchmean"`` by N, as the
+    divergence has it.
+
+    >>> log_q, p = at.log(at.tensor([[0.5, 0.5]])), at.tensor([[1.0, 0.0]])
+    >>> round(kl_div(log_q, p, reduction="batchmean").item(), 4), round(kl_div(log_q, p).item(), 4)
+    (0.6931, 0.3466)
+    """
     reduction = old_reduction("kl_div", size_average, reduce, reduction)
     kind = "kl_div_of_logs" if log_target else "kl_div"
     if reduction == "batchmean":
@@ -261,7 +322,14 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
+    """``1 - cos`` where target is 1, else, as where it is -1, ``max(0, cos - margin)``; cos is of the last dimension.
+
+    Inputs ``(N, D)`` and target ``(N,)``, or ``(D,)`` and ``()``. Half precision is computed in float32.
+
+    >>> x, y = at.tensor([[1.0, 0.0], [1.0, 0.0]]), at.tensor([[0.0, 1.0], [2.0, 0.0]])
+    >>> [round(loss, 4) for loss in cosine_embedding_loss(x, y, at.tensor([1, -1]), reduction="none").tolist()]
+    [1.0, 1.0]
+    """
     reduction = old_reduction("cosine_embedding_loss", size_average, reduce, reduction)
     # Squared lengths count with 1e-12 more, as in PyTorch: the slope at a vector of zeros is bounded by it.
     input1, input2 = cast("float32", input1, input2)
@@ -281,7 +349,13 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``max(0, -target (input1 - input2) + margin)``."""
+    """``max(0, -target (input1 - input2) + margin)``: for target 1 the first is to be larger, for -1 the second.
+
+    The three broadcast. At the kink the slope is -target, as in PyTorch.
+
+    >>> margin_ranking_loss(at.tensor([1.0, 2.0]), at.tensor([3.0, 1.0]), at.tensor([1, 1]), reduction="none").tolist()
+    [2.0, 0.0]
+    """
     reduction = old_reduction("margin_ranking_loss", size_average, reduce, reduction)
     return _reduce("margin_ranking_loss", _positive(margin - target * (input1 - input2)), reduction)
 
@@ -298,7 +372,15 @@ def triplet_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with p-norm distances (Balntas et al. 2016)."""
+    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with p-norm distances (Balntas et al. 2016).
+
+    Inputs ``(N, D)`` or ``(D,)``; d is `pairwise_distance` with p and eps. With ``swap`` the negative's distance is the
+    smaller one of those to the anchor and to the positive.
+
+    >>> anchor, near, far = at.tensor([[0.0, 0.0]]), at.tensor([[3.0, 4.0]]), at.tensor([[0.0, 2.0]])
+    >>> round(triplet_margin_loss(anchor, near, far).item(), 4)
+    4.0
+    """
     reduction = old_reduction("triplet_margin_loss", size_average, reduce, reduction)
     from ._layer import pairwise_distance
 
@@ -314,7 +396,11 @@ def triplet_margin_loss(
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """``log(1 + exp(-target input))``."""
+    """``log(1 + exp(-target input))`` for targets of 1 and -1, without overflow.
+
+    >>> soft_margin_loss(at.tensor([-1000.0, 1000.0]), at.tensor([1.0, 1.0]), reduction="none").tolist()
+    [1000.0, 0.0]
+    """
     reduction = old_reduction("soft_margin_loss", size_average, reduce, reduction)
     return _reduce("soft_margin_loss", _softplus(-target * input), reduction)
 
@@ -329,7 +415,17 @@ def poisson_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The negative log-likelihood of counts under a Poisson distribution; ``full`` adds Stirling's term."""
+    """The negative log-likelihood of counts under Poisson distributions, without the term of the target alone.
+
+    ``exp(x) - target x`` for the logarithm x of the rate, or with ``log_input=False`` ``x - target log(x + eps)`` for
+    the rate itself. ``full`` adds Stirling's approximation ``y log y - y + log(2 pi y) / 2`` where the target y is
+    above 1.
+
+    >>> poisson_nll_loss(at.tensor([0.0]), at.tensor([2.0])).item()
+    1.0
+    >>> round(poisson_nll_loss(at.tensor([0.0]), at.tensor([2.0]), full=True).item(), 4)
+    1.6518
+    """
     reduction = old_reduction("poisson_nll_loss", size_average, reduce, reduction)
     loss = at.exp(input) - target * input if log_input else input - target * at.log(input + eps)
     if full:
@@ -341,7 +437,14 @@ def poisson_nll_loss(
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
-    """``(log var + (input - target)^2 / var) / 2`` with var at least ``eps`` (Nix & Weigend 1994)."""
+    """``(log var + (input - target)^2 / var) / 2`` with var at least ``eps`` (Nix & Weigend 1994).
+
+    ``full`` adds ``log(2 pi) / 2``. The three broadcast. Where var is below ``eps`` it has the slope of ``eps``, so
+    that it can grow again.
+
+    >>> round(gaussian_nll_loss(at.tensor([1.0]), at.tensor([3.0]), at.tensor([4.0])).item(), 4)
+    1.1931
+    """
     var = var + constant(at.clamp(var, min=eps) - var)  # with the slope of var, so that it can grow out of the bound
     loss = 0.5 * (at.log(var) + (input - target) ** 2 / var)
     return _reduce("gaussian_nll_loss", loss + 0.9189385332046727 if full else loss, reduction)

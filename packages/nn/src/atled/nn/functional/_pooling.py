@@ -32,7 +32,19 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """The largest element of each window of the last two dimensions; with its position in the plane, if asked."""
+    """The largest element of each window of ``(N, C, H, W)`` or ``(C, H, W)``: ``(N, C, H_out, W_out)``.
+
+    ``H_out = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1``, with ``ceil_mode`` rounded up, and
+    W_out likewise; without a stride windows lie side by side. Padding, at most half the window, never wins; NaN does.
+    With ``return_indices`` also the positions ``h W + w`` in the plane, int64, of the first where several are largest.
+    All floating dtypes. ShapeError where no window fits, InvalidValueError for sizes out of range.
+
+    >>> x = at.arange(16.0).reshape(1, 4, 4)
+    >>> max_pool2d(x, 2).tolist()
+    [[[5.0, 7.0], [13.0, 15.0]]]
+    >>> max_pool2d(x, 3, stride=1, return_indices=True)[1].tolist()
+    [[[10, 11], [14, 15]]]
+    """
     if not return_indices:
         return _maxima(input, kernel_size, _step(stride, None), padding, dilation, ceil_mode)
     output, indices = _several.max_pool2d_with_indices(
@@ -57,7 +69,13 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """The largest element of each window of the last dimension; with its position, if asked."""
+    """The largest element of each window of ``(N, C, L)`` or ``(C, L)``; otherwise as `max_pool2d`.
+
+    >>> max_pool1d(at.tensor([[1.0, 5, 2, 3]]), 2).tolist()
+    [[5.0, 3.0]]
+    >>> max_pool1d(at.tensor([[1.0, 5, 2, 3]]), 2, return_indices=True)[1].tolist()
+    [[1, 3]]
+    """
     (window,) = sizes(kernel_size, 1, "max_pool1d: kernel_size")
     (step,) = sizes(_step(stride, kernel_size), 1, "max_pool1d: stride")
     (around,), (spread,) = sizes(padding, 1, "max_pool1d: padding"), sizes(dilation, 1, "max_pool1d: dilation")
@@ -77,7 +95,17 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window of the last two dimensions."""
+    """The mean of each window of ``(N, C, H, W)`` or ``(C, H, W)``: ``(N, C, H_out, W_out)``, as `max_pool2d` has them.
+
+    Padding counts as zeros; with ``count_include_pad=False`` it does not count. ``divisor_override`` divides the sums
+    instead. All floating dtypes, half precision summed in float32. ShapeError where no window fits, InvalidValueError
+    for sizes out of range and a divisor of 0.
+
+    >>> avg_pool2d(at.tensor([[[1.0, 2], [3, 6]]]), 2).tolist()
+    [[[3.0]]]
+    >>> avg_pool2d(at.tensor([[[8.0]]]), 2, padding=1).tolist()
+    [[[2.0]]]
+    """
     return _one.avg_pool2d(
         input, kernel_size, _step(stride, None), padding, ceil_mode, count_include_pad, divisor_override
     )
@@ -91,7 +119,11 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The mean of each window of the last dimension."""
+    """The mean of each window of ``(N, C, L)`` or ``(C, L)``; otherwise as `avg_pool2d`.
+
+    >>> avg_pool1d(at.tensor([[1.0, 3, 5, 7]]), 2, stride=1).tolist()
+    [[2.0, 4.0, 6.0]]
+    """
     (window,) = sizes(kernel_size, 1, "avg_pool1d: kernel_size")
     (step,) = sizes(_step(stride, kernel_size), 1, "avg_pool1d: stride")
     (around,) = sizes(padding, 1, "avg_pool1d: padding")
@@ -100,13 +132,26 @@ def avg_pool1d(
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
-    """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
+    """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size.
+
+    Input ``(N, C, H, W)`` or ``(C, H, W)`` of any floating dtype; output i of n is of the elements from
+    ``floor(i H / n)`` to ``ceil((i + 1) H / n)``. ShapeError for an empty plane, InvalidValueError for sizes below 1.
+
+    >>> adaptive_avg_pool2d(at.arange(6.0).reshape(1, 2, 3), (1, None)).tolist()
+    [[[1.5, 2.5, 3.5]]]
+    """
     h, w = _given_sizes("adaptive_avg_pool2d", output_size, 2)
     return _one.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
-    """Means over windows chosen so that the last dimension becomes ``output_size``."""
+    """Means over windows chosen so that the last dimension becomes ``output_size``, as of `adaptive_avg_pool2d`.
+
+    Input ``(N, C, L)`` or ``(C, L)`` of any floating dtype.
+
+    >>> adaptive_avg_pool1d(at.tensor([[1.0, 2, 3]]), 2).tolist()
+    [[1.5, 2.5]]
+    """
     return _one.adaptive_avg_pool2d(
         input.unsqueeze(-2), (1, *sizes(output_size, 1, "adaptive_avg_pool1d: output_size"))
     ).squeeze(-2)
@@ -161,7 +206,11 @@ def max_pool1d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool1d` and the positions, whatever ``return_indices`` is."""
+    """`max_pool1d` and the positions, whatever ``return_indices`` is.
+
+    >>> [t.tolist() for t in max_pool1d_with_indices(at.tensor([[1.0, 5, 2, 3]]), 2)]
+    [[[5.0, 3.0]], [[1, 3]]]
+    """
     both: tuple[Tensor, Tensor] = max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[assignment]
     return both
 
@@ -175,7 +224,11 @@ def max_pool2d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool2d` and the positions, whatever ``return_indices`` is."""
+    """`max_pool2d` and the positions, whatever ``return_indices`` is.
+
+    >>> [t.tolist() for t in max_pool2d_with_indices(at.arange(4.0).reshape(1, 2, 2), 2)]
+    [[[[3.0]]], [[[3]]]]
+    """
     both: tuple[Tensor, Tensor] = max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[assignment]
     return both
 
@@ -189,7 +242,11 @@ def max_pool3d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool3d` and the positions, whatever ``return_indices`` is."""
+    """`max_pool3d` and the positions, whatever ``return_indices`` is.
+
+    >>> [t.item() for t in max_pool3d_with_indices(at.arange(8.0).reshape(1, 2, 2, 2), 2)]
+    [7.0, 7]
+    """
     both: tuple[Tensor, Tensor] = max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, True)  # type: ignore[assignment]
     return both
 
@@ -301,7 +358,11 @@ def adaptive_max_pool3d(
 def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: Size, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """`adaptive_max_pool1d` and the positions, whatever ``return_indices`` is."""
+    """`adaptive_max_pool1d` and the positions, whatever ``return_indices`` is.
+
+    >>> [t.tolist() for t in adaptive_max_pool1d_with_indices(at.tensor([[1.0, 5, 2, 3]]), 2)]
+    [[[5.0, 3.0]], [[1, 3]]]
+    """
     output, places = _adaptive_max("adaptive_max_pool1d", *_as_row(input, output_size), 2)
     return output.squeeze(-2), places.squeeze(-2)
 
@@ -309,7 +370,11 @@ def adaptive_max_pool1d_with_indices(
 def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size: _OutputSize, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """`adaptive_max_pool2d` and the positions, whatever ``return_indices`` is."""
+    """`adaptive_max_pool2d` and the positions, whatever ``return_indices`` is.
+
+    >>> [t.tolist() for t in adaptive_max_pool2d_with_indices(at.arange(6.0).reshape(1, 2, 3), (1, 2))]
+    [[[[4.0, 5.0]]], [[[4, 5]]]]
+    """
     _expect_planes(input)
     return _adaptive_max("adaptive_max_pool2d", input, output_size, 2)
 
@@ -317,7 +382,11 @@ def adaptive_max_pool2d_with_indices(
 def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size: _OutputSize, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """`adaptive_max_pool3d` and the positions, whatever ``return_indices`` is."""
+    """`adaptive_max_pool3d` and the positions, whatever ``return_indices`` is.
+
+    >>> [t.item() for t in adaptive_max_pool3d_with_indices(at.arange(8.0).reshape(1, 2, 2, 2), 1)]
+    [7.0, 7]
+    """
     _expect_volumes("adaptive_max_pool3d", input)
     return _adaptive_max("adaptive_max_pool3d", input, output_size, 3)
 

@@ -13,7 +13,13 @@ T = TypeVar("T")
 
 
 class ScalingType(Enum):
-    """What one scale is for: the matrix, a row of ``mat_a`` or column of ``mat_b``, or a block of numbers."""
+    """What one scale is for: the matrix, a row of ``mat_a`` or column of ``mat_b``, or a block of numbers.
+
+    Names and values are PyTorch's; `scaled_mm` says which it takes, and of which shapes.
+
+    >>> [kind.name for kind in ScalingType][:3]
+    ['TensorWise', 'RowWise', 'BlockWise1x16']
+    """
 
     TensorWise = 0
     RowWise = 1
@@ -24,7 +30,11 @@ class ScalingType(Enum):
 
 
 class SwizzleType(Enum):
-    """The order of a block's scales in memory: that of their dimensions, or one that tensor cores read them in."""
+    """The order of a block's scales in memory: that of their dimensions, or one that tensor cores read them in.
+
+    >>> [kind.name for kind in SwizzleType]
+    ['NO_SWIZZLE', 'SWIZZLE_32_4_4']
+    """
 
     NO_SWIZZLE = 0
     SWIZZLE_32_4_4 = 1

@@ -23,7 +23,7 @@ class _Inplace(Module):
 
 
 class ReLU(_Inplace):
-    """``max(x, 0)``.
+    """``max(x, 0)`` of each element; any shape and dtype, which the answer has, too. ``inplace`` overwrites the input.
 
     >>> import atled.core as at
     >>> ReLU()(at.tensor([-1.0, 2.0])).tolist()
@@ -36,7 +36,12 @@ class ReLU(_Inplace):
 
 
 class ReLU6(_Inplace):
-    """``min(max(x, 0), 6)``."""
+    """``min(max(x, 0), 6)`` of each element (Krizhevsky 2010); see `functional.relu6`.
+
+    >>> import atled.core as at
+    >>> ReLU6()(at.tensor([-1.0, 2.5, 8.0])).tolist()
+    [0.0, 2.5, 6.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -44,7 +49,12 @@ class ReLU6(_Inplace):
 
 
 class SiLU(_Inplace):
-    """``x sigmoid(x)`` (Elfwing et al. 2018)."""
+    """``x sigmoid(x)`` of each element (Elfwing et al. 2018); any shape, floats.
+
+    >>> import atled.core as at
+    >>> [round(y, 4) for y in SiLU()(at.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-0.2689, 0.0, 0.7311]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -52,7 +62,12 @@ class SiLU(_Inplace):
 
 
 class Mish(_Inplace):
-    """``x tanh(log(1 + exp(x)))`` (Misra 2019)."""
+    """``x tanh(log(1 + exp(x)))`` of each element (Misra 2019); any shape, floats.
+
+    >>> import atled.core as at
+    >>> [round(y, 4) for y in Mish()(at.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-0.3034, 0.0, 0.8651]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -62,7 +77,7 @@ class Mish(_Inplace):
 class RReLU(Module):
     """``x`` where it is positive, else ``a x``, in training with a uniform in [lower, upper) (Xu et al. 2015).
 
-    In evaluation a is their mean.
+    In evaluation a is their mean. Any shape, floats; the call raises InvalidValueError unless ``lower <= upper``.
 
     >>> import atled.core as at
     >>> RReLU(0.25, 0.75).eval()(at.tensor([-8.0, 8.0])).tolist()
@@ -83,7 +98,15 @@ class RReLU(Module):
 
 
 class SELU(_Inplace):
-    """The self-normalising exponential linear unit (Klambauer et al. 2017)."""
+    """``1.0507 elu(x, 1.6733)``, which keeps mean 0 and variance 1 through layers (Klambauer et al. 2017, eq. 2).
+
+    For that the weights before it start normal of variance 1 / fan_in, and dropout is `AlphaDropout`. Any shape,
+    floats.
+
+    >>> import atled.core as at
+    >>> [round(y, 4) for y in SELU()(at.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-1.1113, 0.0, 1.0507]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -91,7 +114,12 @@ class SELU(_Inplace):
 
 
 class Hardsigmoid(_Inplace):
-    """``min(max(x + 3, 0), 6) / 6``."""
+    """``min(max(x + 3, 0), 6) / 6`` of each element (Howard et al. 2019); any shape, floats.
+
+    >>> import atled.core as at
+    >>> Hardsigmoid()(at.tensor([-4.0, 0.0, 1.5])).tolist()
+    [0.0, 0.5, 0.75]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -99,7 +127,12 @@ class Hardsigmoid(_Inplace):
 
 
 class Hardswish(_Inplace):
-    """``x hardsigmoid(x)`` (Howard et al. 2019)."""
+    """``x hardsigmoid(x)`` of each element (Howard et al. 2019, section 5.2); any shape, floats.
+
+    >>> import atled.core as at
+    >>> Hardswish()(at.tensor([-3.0, -1.5, 3.0])).tolist()
+    [0.0, -0.375, 3.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -107,7 +140,12 @@ class Hardswish(_Inplace):
 
 
 class Sigmoid(Module):
-    """``1 / (1 + exp(-x))``."""
+    """``1 / (1 + exp(-x))`` of each element; any shape, of integers in float32.
+
+    >>> import atled.core as at
+    >>> Sigmoid()(at.tensor([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -115,7 +153,12 @@ class Sigmoid(Module):
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent of each element; any shape, of integers in float32.
+
+    >>> import atled.core as at
+    >>> Tanh()(at.tensor([-100.0, 0.0, 100.0])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -123,7 +166,12 @@ class Tanh(Module):
 
 
 class LogSigmoid(Module):
-    """``log(sigmoid(x))``."""
+    """``log(sigmoid(x))`` of each element, without overflow; any shape, floats.
+
+    >>> import atled.core as at
+    >>> [round(y, 4) for y in LogSigmoid()(at.tensor([-1000.0, 0.0])).tolist()]
+    [-1000.0, -0.6931]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -131,7 +179,12 @@ class LogSigmoid(Module):
 
 
 class Softsign(Module):
-    """``x / (1 + |x|)``."""
+    """``x / (1 + |x|)`` of each element (Turian et al. 2009); any shape, of integers in float32.
+
+    >>> import atled.core as at
+    >>> Softsign()(at.tensor([-3.0, 0.0, 1.0])).tolist()
+    [-0.75, 0.0, 0.5]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -139,7 +192,12 @@ class Softsign(Module):
 
 
 class Tanhshrink(Module):
-    """``x - tanh(x)``."""
+    """``x - tanh(x)`` of each element; any shape, of integers in float32.
+
+    >>> import atled.core as at
+    >>> [round(y, 4) for y in Tanhshrink()(at.tensor([-2.0, 0.0, 2.0])).tolist()]
+    [-1.036, 0.0, 1.036]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -147,7 +205,15 @@ class Tanhshrink(Module):
 
 
 class GELU(Module):
-    """``x Phi(x)`` with the normal distribution's Phi (Hendrycks & Gimpel 2016), or its ``"tanh"`` approximation."""
+    """``x Phi(x)`` of each element, with the normal distribution's Phi (Hendrycks & Gimpel 2016); any shape, floats.
+
+    ``approximate="tanh"`` takes the formula of `functional.gelu`; another word is refused by the call, with
+    InvalidValueError.
+
+    >>> import atled.core as at
+    >>> [round(y, 4) for y in GELU()(at.tensor([-1.0, 0.0, 1.0])).tolist()]
+    [-0.1587, 0.0, 0.8413]
+    """
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -163,7 +229,12 @@ class GELU(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` where it is positive, else ``negative_slope x``."""
+    """``x`` where it is positive, else ``negative_slope x`` (Maas et al. 2013); any shape, floats.
+
+    >>> import atled.core as at
+    >>> LeakyReLU(0.25)(at.tensor([-4.0, 4.0])).tolist()
+    [-1.0, 4.0]
+    """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
@@ -179,7 +250,15 @@ class LeakyReLU(Module):
 
 
 class PReLU(Module):
-    """``x`` where it is positive, else ``weight x`` with a learnt weight, one or one for each channel."""
+    """``x`` where it is positive, else ``weight x`` with a learnt weight, one or one for each channel (He et al. 2015).
+
+    Weight ``(num_parameters,)`` starts as ``init``; with more than one, channels are dimension 1 of ``(N, C, *)``, and
+    ShapeError says where there are others. Weight decay is best not applied to it.
+
+    >>> import atled.core as at
+    >>> PReLU(2, init=0.5)(at.tensor([[-4.0, 4.0]])).tolist()
+    [[-2.0, 4.0]]
+    """
 
     weight: Parameter
 
@@ -214,7 +293,12 @@ class _Alpha(Module):
 
 
 class ELU(_Alpha):
-    """``x`` where it is positive, else ``alpha (exp(x) - 1)`` (Clevert et al. 2016)."""
+    """``x`` where it is positive, else ``alpha (exp(x) - 1)`` (Clevert et al. 2016); any shape, floats.
+
+    >>> import atled.core as at
+    >>> ELU(alpha=0.5)(at.tensor([-float("inf"), 0.0, 2.0])).tolist()
+    [-0.5, 0.0, 2.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -222,7 +306,12 @@ class ELU(_Alpha):
 
 
 class CELU(_Alpha):
-    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017)."""
+    """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` of each element (Barron 2017); any shape, floats.
+
+    >>> import atled.core as at
+    >>> CELU(alpha=0.5)(at.tensor([-float("inf"), 0.0, 2.0])).tolist()
+    [-0.5, 0.0, 2.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -230,7 +319,12 @@ class CELU(_Alpha):
 
 
 class Softplus(Module):
-    """``log(1 + exp(beta x)) / beta``, and ``x`` itself where ``beta x > threshold``."""
+    """``log(1 + exp(beta x)) / beta`` of each element, and ``x`` where ``beta x > threshold``; any shape, floats.
+
+    >>> import atled.core as at
+    >>> [round(y, 4) for y in Softplus()(at.tensor([-100.0, 0.0, 100.0])).tolist()]
+    [0.0, 0.6931, 100.0]
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -246,7 +340,14 @@ class Softplus(Module):
 
 
 class Hardtanh(Module):
-    """The input, bounded below and above."""
+    """``min(max(x, min_val), max_val)`` of each element; any shape, integers too.
+
+    ``min_value`` and ``max_value`` are PyTorch's old names. InvalidValueError unless ``min_val`` is below ``max_val``.
+
+    >>> import atled.core as at
+    >>> Hardtanh(-2.0, 2.0)(at.tensor([-3.0, 0.5, 3.0])).tolist()
+    [-2.0, 0.5, 2.0]
+    """
 
     def __init__(
         self,
@@ -273,7 +374,12 @@ class Hardtanh(Module):
 
 
 class Threshold(Module):
-    """``x`` where it is above the threshold, else ``value``."""
+    """``x`` where it is above ``threshold``, else ``value``; any shape and dtype.
+
+    >>> import atled.core as at
+    >>> Threshold(1.0, -8.0)(at.tensor([0.5, 1.0, 2.0])).tolist()
+    [-8.0, -8.0, 2.0]
+    """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__()
@@ -299,7 +405,12 @@ class _Shrink(Module):
 
 
 class Hardshrink(_Shrink):
-    """``x`` where ``|x| > lambd``, else 0."""
+    """``x`` where ``|x| > lambd``, else 0; any shape, floats.
+
+    >>> import atled.core as at
+    >>> Hardshrink()(at.tensor([-1.0, -0.5, 0.25, 2.0])).tolist()
+    [-1.0, 0.0, 0.0, 2.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -307,7 +418,14 @@ class Hardshrink(_Shrink):
 
 
 class Softshrink(_Shrink):
-    """``x`` brought nearer to 0 by ``lambd``."""
+    """``x`` brought nearer to 0 by ``lambd``, and 0 where ``|x| <= lambd``; any shape, floats.
+
+    The call raises InvalidValueError unless ``lambd`` is 0 or more and finite.
+
+    >>> import atled.core as at
+    >>> Softshrink()(at.tensor([-1.0, -0.5, 0.25, 2.0])).tolist()
+    [-0.5, 0.0, 0.0, 1.5]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -325,7 +443,12 @@ class _AlongDim(Module):
 
 
 class Softmax(_AlongDim):
-    """``exp(x) / sum(exp(x))`` along a dimension."""
+    """``exp(x) / sum(exp(x))`` along ``dim``: of the input's shape, positive and of sum 1; see `functional.softmax`.
+
+    >>> import atled.core as at
+    >>> Softmax(dim=1)(at.tensor([[1000.0, 1000.0], [0.0, -float("inf")]])).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -333,7 +456,12 @@ class Softmax(_AlongDim):
 
 
 class Softmin(_AlongDim):
-    """``softmax(-x)``."""
+    """``softmax(-x)`` along ``dim``: of the input's shape; the smallest elements have the largest shares.
+
+    >>> import atled.core as at
+    >>> Softmin(dim=0)(at.tensor([0.0, float("inf"), 0.0])).tolist()
+    [0.5, 0.0, 0.5]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -341,7 +469,12 @@ class Softmin(_AlongDim):
 
 
 class LogSoftmax(_AlongDim):
-    """``log(softmax(x))``, computed without overflow."""
+    """The logarithm of `Softmax`, finite where that rounds to 0; what `NLLLoss` takes.
+
+    >>> import atled.core as at
+    >>> LogSoftmax(dim=0)(at.tensor([0.0, -1000.0])).tolist()
+    [0.0, -1000.0]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""
@@ -349,7 +482,14 @@ class LogSoftmax(_AlongDim):
 
 
 class GLU(_AlongDim):
-    """``a sigmoid(b)`` for the two halves of a dimension (Dauphin et al. 2017)."""
+    """``a sigmoid(b)`` for the first half a and the second half b of ``dim`` (Dauphin et al. 2017, eq. 1).
+
+    The answer is half as large along ``dim``. ShapeError where that is of an odd size.
+
+    >>> import atled.core as at
+    >>> GLU()(at.tensor([[8.0, 4.0, 0.0, 100.0]])).tolist()
+    [[4.0, 4.0]]
+    """
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__(dim)

@@ -73,10 +73,14 @@ class _Cell(Module):
 class RNNCell(_Cell):
     """``tanh(W_ih x + b_ih + W_hh h + b_hh)`` (Elman 1990), or ``relu`` in the place of ``tanh``.
 
-    Input ``(N, input_size)`` or ``(input_size,)``, hidden state ``(N, hidden_size)`` or ``(hidden_size,)``.
+    Input ``(N, input_size)`` or ``(input_size,)``, hidden state ``(N, hidden_size)`` or ``(hidden_size,)``, zeros if it
+    is not given. ``weight_ih`` ``(hidden_size, input_size)``, ``weight_hh`` ``(hidden_size, hidden_size)`` and the two
+    biases start uniform in ``±1 / sqrt(hidden_size)``. ShapeError and DTypeError where input and state do not fit.
 
     >>> import atled.core as at
-    >>> RNNCell(3, 5)(at.ones(2, 3)).shape
+    >>> cell = RNNCell(3, 5)
+    >>> hidden = cell(at.ones(2, 3))
+    >>> cell(at.ones(2, 3), hidden).shape
     (2, 5)
     """
 
@@ -127,7 +131,8 @@ def mode_of(layer: str, nonlinearity: str) -> str:
 class LSTMCell(_Cell):
     """One step of an LSTM (Hochreiter & Schmidhuber 1997), as `LSTM` computes it.
 
-    Input ``(N, input_size)`` or ``(input_size,)``; hidden state and cell ``(N, hidden_size)`` or ``(hidden_size,)``.
+    Input ``(N, input_size)`` or ``(input_size,)``; hidden state and cell, a pair of ``(N, hidden_size)`` or
+    ``(hidden_size,)``, zeros if it is not given. Parameters are those of `RNNCell`, with ``4 hidden_size`` rows.
 
     >>> import atled.core as at
     >>> hidden, cell = LSTMCell(3, 5)(at.ones(2, 3))
@@ -156,11 +161,13 @@ class LSTMCell(_Cell):
 class GRUCell(_Cell):
     """One step of a gated recurrent unit (Cho et al. 2014), as `GRU` computes it.
 
-    Input ``(N, input_size)`` or ``(input_size,)``, hidden state ``(N, hidden_size)`` or ``(hidden_size,)``.
+    Input ``(N, input_size)`` or ``(input_size,)``, hidden state ``(N, hidden_size)`` or ``(hidden_size,)``, zeros if it
+    is not given. Parameters are those of `RNNCell`, with ``3 hidden_size`` rows.
 
     >>> import atled.core as at
-    >>> GRUCell(3, 5)(at.ones(2, 3)).shape
-    (2, 5)
+    >>> cell = GRUCell(3, 5)
+    >>> cell(at.ones(2, 3)).shape, cell.weight_ih.shape
+    ((2, 5), (15, 3))
     """
 
     def __init__(

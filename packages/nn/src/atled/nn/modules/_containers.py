@@ -112,7 +112,20 @@ class Sequential(_Numbered):
 
 
 class ModuleList(_Numbered):
-    """A list of modules that belong to the module it is assigned to."""
+    """A list of modules that belong to the module it is assigned to.
+
+    It has the methods of a list, and is not called itself. The names in the state dict are the positions.
+
+    >>> from atled import nn
+    >>> layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+    >>> layers.append(nn.ReLU())
+    ModuleList(
+      (0-1): 2 x Linear(in_features=4, out_features=4, bias=True)
+      (2): ReLU()
+    )
+    >>> list(layers.state_dict())
+    ['0.weight', '0.bias', '1.weight', '1.bias']
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -129,7 +142,16 @@ class ModuleList(_Numbered):
 
 
 class ModuleDict(Module):
-    """A dict of modules that belong to the module it is assigned to."""
+    """A dict of modules that belong to the module it is assigned to, in the order in which they were added.
+
+    Keys are strings, made of a mapping or of pairs; KeyError for one that is not there.
+
+    >>> import atled.core as at
+    >>> from atled import nn
+    >>> choices = nn.ModuleDict({"relu": nn.ReLU(), "tanh": nn.Tanh()})
+    >>> choices["relu"](at.tensor([-1.0, 1.0])).tolist(), list(choices)
+    ([0.0, 1.0], ['relu', 'tanh'])
+    """
 
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
         super().__init__()
@@ -183,7 +205,16 @@ class ModuleDict(Module):
 
 
 class ParameterList(Module):
-    """A list of parameters that belong to the module it is assigned to; plain tensors become parameters."""
+    """A list of parameters that belong to the module it is assigned to; plain tensors become parameters.
+
+    >>> import atled.core as at
+    >>> from atled import nn
+    >>> nn.ParameterList([at.ones(2), at.zeros(3, 1)])
+    ParameterList(
+      (0): Parameter of shape (2,), atled.float32
+      (1): Parameter of shape (3, 1), atled.float32
+    )
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -222,7 +253,15 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dict of parameters that belong to the module it is assigned to; plain tensors become parameters."""
+    """A dict of parameters that belong to the module it is assigned to; plain tensors become parameters.
+
+    >>> import atled.core as at
+    >>> from atled import nn
+    >>> gains = nn.ParameterDict({"left": at.ones(2)})
+    >>> gains["right"] = at.zeros(3)
+    >>> {name: parameter.shape for name, parameter in gains.named_parameters()}
+    {'left': (2,), 'right': (3,)}
+    """
 
     def __init__(self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None) -> None:
         super().__init__()

@@ -101,11 +101,14 @@ class _Convolution(Module):
 
 
 class Conv1d(_Convolution):
-    """Cross-correlation of input ``(N, C, L)`` or ``(C, L)`` with weight ``(out_channels, in_channels / groups, k)``.
+    """Cross-correlation of input ``(N, C, L)`` or ``(C, L)`` with a learnt weight: ``(N, out_channels, L_out)``.
+
+    Weight ``(out_channels, in_channels / groups, kernel_size)``; otherwise as `Conv2d`.
 
     >>> import atled.core as at
-    >>> Conv1d(2, 4, 3, padding=1)(at.ones(1, 2, 10)).shape
-    (1, 4, 10)
+    >>> layer = Conv1d(2, 4, 3, padding=1)
+    >>> layer(at.ones(1, 2, 10)).shape, layer.weight.shape
+    ((1, 4, 10), (4, 2, 3))
     """
 
     _dims = 1
@@ -117,13 +120,18 @@ class Conv1d(_Convolution):
 
 
 class Conv2d(_Convolution):
-    """Cross-correlation of input ``(N, C, H, W)`` or ``(C, H, W)`` with a weight.
+    """Cross-correlation of input ``(N, C, H, W)`` or ``(C, H, W)`` with a learnt weight.
 
-    The weight has the shape ``(out_channels, in_channels / groups, kh, kw)``.
+    Answers ``(N, out_channels, H_out, W_out)``. Weight ``(out_channels, in_channels / groups, kh, kw)`` and bias
+    ``(out_channels,)`` start uniform in ``±1 / sqrt(fan in)``, that of ``in_channels / groups * kh * kw`` numbers.
+    Sizes and ``padding`` are those of `functional.conv2d`; with another ``padding_mode`` (``"reflect"``,
+    ``"replicate"``, ``"circular"``) padding is not of zeros. InvalidValueError where ``groups`` does not divide both
+    channels, and for other modes.
 
     >>> import atled.core as at
-    >>> Conv2d(3, 8, 3, stride=2)(at.ones(1, 3, 9, 9)).shape
-    (1, 8, 4, 4)
+    >>> layer = Conv2d(4, 8, 3, stride=2, groups=2)
+    >>> layer(at.ones(1, 4, 9, 9)).shape, layer.weight.shape
+    ((1, 8, 4, 4), (8, 2, 3, 3))
     """
 
     _dims = 2
@@ -135,9 +143,9 @@ class Conv2d(_Convolution):
 
 
 class Conv3d(_Convolution):
-    """Cross-correlation of input ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with a weight.
+    """Cross-correlation of input ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with a learnt weight.
 
-    The weight has the shape ``(out_channels, in_channels / groups, kd, kh, kw)``.
+    Weight ``(out_channels, in_channels / groups, kd, kh, kw)``; otherwise as `Conv2d`.
 
     >>> import atled.core as at
     >>> Conv3d(3, 8, 3, padding=1)(at.ones(1, 3, 4, 6, 6)).shape
@@ -232,8 +240,9 @@ class ConvTranspose1d(_ConvolutionTranspose):
 class ConvTranspose2d(_ConvolutionTranspose):
     """A convolution's linear map the other way round, for input ``(N, C, H, W)`` or ``(C, H, W)``.
 
-    The weight has the shape ``(in_channels, out_channels / groups, kh, kw)``; sizes are those of
-    ``functional.conv_transpose2d``. The call takes an ``output_size``, too: it sets ``output_padding``.
+    Weight ``(in_channels, out_channels / groups, kh, kw)`` and bias ``(out_channels,)`` start uniform in
+    ``±1 / sqrt(out_channels / groups * kh * kw)``; sizes are those of `functional.conv_transpose2d`. The call takes an
+    ``output_size``, too: it sets ``output_padding``, and InvalidValueError says which sizes there are.
 
     >>> import atled.core as at
     >>> up = ConvTranspose2d(8, 3, 3, stride=2, padding=1)

@@ -22,11 +22,15 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """In training, zeroes each element with probability ``p`` and scales the others up (Srivastava et al. 2014).
+    """In training, zeroes each element with probability ``p`` and divides the others by ``1 - p``.
+
+    After Srivastava et al. 2014. Any shape, floats; in evaluation the input itself. InvalidValueError for ``p`` outside
+    of [0, 1].
 
     >>> import atled.core as at
-    >>> Dropout(0.5).eval()(at.ones(2)).tolist()
-    [1.0, 1.0]
+    >>> layer = Dropout(0.75)
+    >>> sorted(set(layer(at.ones(1000)).tolist())), layer.eval()(at.ones(2)).tolist()
+    ([0.0, 4.0], [1.0, 1.0])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -36,6 +40,8 @@ class Dropout(_Dropout):
 
 class Dropout1d(_Dropout):
     """In training, zeroes whole channels of ``(N, C, L)`` or ``(C, L)`` with probability ``p``; scales the others up.
+
+    In evaluation the input itself. ShapeError for another number of dimensions.
 
     >>> import atled.core as at
     >>> Dropout1d().eval()(at.ones(1, 2, 3)).sum().item()
@@ -48,7 +54,14 @@ class Dropout1d(_Dropout):
 
 
 class Dropout2d(_Dropout):
-    """In training, zeroes whole channels of ``(N, C, H, W)`` with probability ``p`` and scales the others up."""
+    """In training, zeroes whole channels of ``(N, C, H, W)`` with probability ``p``; divides the others by ``1 - p``.
+
+    After Tompson et al. 2015. In evaluation the input itself. ShapeError for fewer than two dimensions.
+
+    >>> import atled.core as at
+    >>> set(Dropout2d(0.5)(at.ones(8, 16, 3, 3)).sum((2, 3)).flatten().tolist()) <= {0.0, 18.0}
+    True
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of the same shape."""

@@ -14,13 +14,18 @@ from .._parameter import Parameter, detached
 
 
 class Embedding(Module):
-    """The rows of a table ``(num_embeddings, embedding_dim)`` that integers name; it starts normal with deviation 1.
+    """The rows of a learnt table that integers name: input ``(*)``, output ``(*, embedding_dim)``.
 
-    The row ``padding_idx`` starts at zero and is not learnt.
+    ``weight`` ``(num_embeddings, embedding_dim)`` starts normal with deviation 1. The row ``padding_idx`` starts at
+    zero and is not learnt. BoundsError for an index or a ``padding_idx`` that is no row; ``max_norm`` and ``sparse``
+    are refused by the call, as by `functional.embedding`.
 
     >>> import atled.core as at
-    >>> Embedding(10, 3)(at.tensor([[1, 2, 4, 5]])).shape
-    (1, 4, 3)
+    >>> table = Embedding.from_pretrained(at.tensor([[1.0, 2], [3, 4], [5, 6]]))
+    >>> table(at.tensor([2, 0])).tolist()
+    [[5.0, 6.0], [1.0, 2.0]]
+    >>> Embedding(10, 3, padding_idx=0)(at.tensor([[0, 2]]))[0, 0].tolist()
+    [0.0, 0.0, 0.0]
     """
 
     weight: Parameter

@@ -14,13 +14,15 @@ from ._embedding import Embedding
 
 
 class EmbeddingBag(Module):
-    """The sum, mean or maximum of bags of rows of a table ``(num_embeddings, embedding_dim)``.
+    """The mean, sum or maximum (``mode``) of bags of rows of a learnt table ``(num_embeddings, embedding_dim)``.
 
-    The table is as that of `Embedding`; calls are those of ``functional.embedding_bag``.
+    ``weight`` is as that of `Embedding`; calls, ``(bags, embedding_dim)`` and errors are those of
+    `functional.embedding_bag`.
 
     >>> import atled.core as at
-    >>> EmbeddingBag(10, 3, mode="sum")(at.tensor([1, 2, 4, 5]), at.tensor([0, 3])).shape
-    (2, 3)
+    >>> bag = EmbeddingBag.from_pretrained(at.tensor([[1.0, 2], [3, 4], [5, 6]]), mode="sum")
+    >>> bag(at.tensor([0, 2, 1]), at.tensor([0, 2])).tolist()
+    [[6.0, 8.0], [3.0, 4.0]]
     """
 
     weight: Parameter

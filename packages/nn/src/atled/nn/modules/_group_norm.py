@@ -16,11 +16,12 @@ from .._parameter import Parameter
 class GroupNorm(Module):
     """Normalises each of ``num_groups`` groups of neighbouring channels of ``(N, C, *)`` (Wu & He 2018).
 
-    Weight and bias ``(C,)`` start as 1 and 0. ShapeError where ``num_channels`` is no multiple of ``num_groups``.
+    The same in training and evaluation. Weight and bias ``(C,)`` start as 1 and 0. ShapeError where ``num_channels`` is
+    no multiple of ``num_groups``; dtypes and errors of the call are those of `functional.group_norm`.
 
     >>> import atled.core as at
-    >>> GroupNorm(2, 4)(at.ones(1, 4, 3)).shape
-    (1, 4, 3)
+    >>> GroupNorm(2, 4, eps=1e-12)(at.tensor([[1.0, 3.0, 4.0, 8.0]])).tolist()
+    [[-1.0, 1.0, -1.0, 1.0]]
     """
 
     weight: Parameter | None

@@ -46,7 +46,9 @@ class _InstanceNorm(_BatchNorm):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Normalises each channel of each element of ``(N, C, L)``, or of ``(C, L)``, by itself (Ulyanov et al. 2016).
+    """Normalises each channel of each element of ``(N, C, L)``, or of ``(C, L)``, by itself.
+
+    Otherwise as `InstanceNorm2d`.
 
     >>> import atled.core as at
     >>> InstanceNorm1d(1, eps=1e-12)(at.tensor([[[1.0, 3.0]]])).tolist()
@@ -59,12 +61,14 @@ class InstanceNorm1d(_InstanceNorm):
 class InstanceNorm2d(_InstanceNorm):
     """Normalises each channel of each element of ``(N, C, H, W)``, or of ``(C, H, W)``, by itself.
 
-    After Ulyanov et al. 2016. With ``track_running_stats`` the means over the batch of what it is normalised by move
-    the running ones, which are used in evaluation.
+    After Ulyanov et al. 2016; the same in training and evaluation, unless ``track_running_stats``: then the means over
+    the batch of what it is normalised by move the running ones, which are used in evaluation. With ``affine`` there are
+    weight and bias ``(C,)``, which start as 1 and 0. ShapeError for one element a channel.
 
     >>> import atled.core as at
-    >>> InstanceNorm2d(3, affine=True)(at.ones(2, 3, 4, 4)).shape
-    (2, 3, 4, 4)
+    >>> layer = InstanceNorm2d(1, eps=1e-12, affine=True)
+    >>> layer(at.tensor([[[[1.0, 3.0]]], [[[5.0, 9.0]]]])).flatten().tolist()
+    [-1.0, 1.0, -1.0, 1.0]
     """
 
     _ndims = (4,)
@@ -73,9 +77,11 @@ class InstanceNorm2d(_InstanceNorm):
 class InstanceNorm3d(_InstanceNorm):
     """Normalises each channel of each element of ``(N, C, D, H, W)``, or of ``(C, D, H, W)``, by itself.
 
+    Otherwise as `InstanceNorm2d`.
+
     >>> import atled.core as at
-    >>> InstanceNorm3d(3)(at.ones(2, 3, 4, 4, 2)).shape
-    (2, 3, 4, 4, 2)
+    >>> InstanceNorm3d(1, eps=1e-12)(at.tensor([1.0, 3.0]).reshape(1, 1, 2, 1, 1)).flatten().tolist()
+    [-1.0, 1.0]
     """
 
     _ndims = (5,)

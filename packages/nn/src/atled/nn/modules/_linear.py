@@ -16,7 +16,12 @@ from .._parameter import Parameter
 
 
 class Identity(Module):
-    """Answers its input; any arguments of the constructor are ignored."""
+    """Answers its input, whatever it is; arguments of the constructor are ignored.
+
+    >>> import atled.core as at
+    >>> Identity(54, unused=0.1)(at.tensor([1, 2])).tolist()
+    [1, 2]
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -27,13 +32,16 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """``x @ weight.T + bias`` for input ``(*, in_features)``.
+    """``x @ weight.T + bias`` for input ``(*, in_features)``: ``(*, out_features)``.
 
     Weight ``(out_features, in_features)`` and bias ``(out_features,)`` start uniform in ``±1 / sqrt(in_features)``.
+    ShapeError and DTypeError where the input does not fit them.
 
     >>> import atled.core as at
-    >>> Linear(3, 5)(at.ones(2, 3)).shape
-    (2, 5)
+    >>> layer = Linear(2, 3)
+    >>> _ = layer.load_state_dict({"weight": at.tensor([[1.0, 0], [0, 1], [1, 1]]), "bias": at.tensor([0.0, 0, 10])})
+    >>> layer(at.tensor([[1.0, 2.0]])).tolist()
+    [[1.0, 2.0, 13.0]]
     """
 
     weight: Parameter
@@ -66,7 +74,16 @@ class Linear(Module):
 
 
 class Bilinear(Module):
-    """``x1 @ weight[k] @ x2 + bias[k]`` for inputs ``(*, in1_features)`` and ``(*, in2_features)``."""
+    """``x1 @ weight[k] @ x2 + bias[k]`` for inputs ``(*, in1_features)`` and ``(*, in2_features)``.
+
+    Answers ``(*, out_features)``. Weight ``(out_features, in1_features, in2_features)`` and bias ``(out_features,)``
+    start uniform in ``±1 / sqrt(in1_features)``.
+
+    >>> import atled.core as at
+    >>> layer = Bilinear(2, 3, 4)
+    >>> layer(at.ones(5, 2), at.ones(5, 3)).shape, layer.weight.shape
+    ((5, 4), (4, 2, 3))
+    """
 
     weight: Parameter
     bias: Parameter | None

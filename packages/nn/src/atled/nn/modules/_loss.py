@@ -33,7 +33,10 @@ class _WeightedLoss(_Loss):
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    """The cross-entropy of logits ``(N, C, ...)`` with classes ``(N, ...)`` or with probabilities ``(N, C, ...)``.
+    """The cross-entropy of logits ``(N, C, *)`` with classes ``(N, *)`` or with probabilities ``(N, C, *)``.
+
+    ``weight`` ``(C,)`` is a buffer, one number of each class. Formula, settings and errors are those of
+    `functional.cross_entropy`.
 
     >>> import atled.core as at
     >>> round(CrossEntropyLoss()(at.zeros(1, 4), at.tensor([2])).item(), 4)
@@ -65,7 +68,14 @@ class CrossEntropyLoss(_WeightedLoss):
 
 
 class NLLLoss(_WeightedLoss):
-    """``-weight[y] input[y]`` for log-probabilities ``(N, C, ...)`` and classes y ``(N, ...)``."""
+    """``-weight[y] input[y]`` for log-probabilities ``(N, C, *)`` and classes y ``(N, *)``.
+
+    ``weight`` ``(C,)`` is a buffer. Settings and errors are those of `functional.nll_loss`.
+
+    >>> import atled.core as at
+    >>> NLLLoss()(at.tensor([[-1.0, -2.0], [-3.0, -4.0]]), at.tensor([0, 1])).item()
+    2.5
+    """
 
     def __init__(
         self,
@@ -84,7 +94,12 @@ class NLLLoss(_WeightedLoss):
 
 
 class MSELoss(_Loss):
-    """``(input - target)^2``."""
+    """``(input - target)^2``, the mean or the sum of it, or with ``"none"`` each; see `functional.mse_loss`.
+
+    >>> import atled.core as at
+    >>> MSELoss()(at.tensor([1.0, 2.0]), at.tensor([1.0, 5.0])).item()
+    4.5
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
@@ -92,7 +107,12 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """``|input - target|``."""
+    """``|input - target|``, the mean or the sum of it, or with ``"none"`` each; see `functional.l1_loss`.
+
+    >>> import atled.core as at
+    >>> L1Loss(reduction="sum")(at.tensor([1.0, 2.0]), at.tensor([1.0, 5.0])).item()
+    3.0
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
@@ -100,7 +120,14 @@ class L1Loss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """``d^2 / (2 beta)`` where ``d = |input - target| < beta``, else ``d - beta / 2`` (Girshick 2015)."""
+    """``d^2 / (2 beta)`` where ``d = |input - target| < beta``, else ``d - beta / 2`` (Girshick 2015, eq. 3).
+
+    The call raises InvalidValueError for a negative beta.
+
+    >>> import atled.core as at
+    >>> SmoothL1Loss(reduction="none")(at.tensor([0.5, 3.0]), at.zeros(2)).tolist()
+    [0.125, 2.5]
+    """
 
     def __init__(
         self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
@@ -114,7 +141,14 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964)."""
+    """``d^2 / 2`` where ``d = |input - target| < delta``, else ``delta (d - delta / 2)`` (Huber 1964).
+
+    The call raises InvalidValueError unless delta is positive.
+
+    >>> import atled.core as at
+    >>> HuberLoss(reduction="none", delta=2.0)(at.tensor([0.5, 3.0]), at.zeros(2)).tolist()
+    [0.125, 4.0]
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -126,7 +160,15 @@ class HuberLoss(_Loss):
 
 
 class BCELoss(_WeightedLoss):
-    """``-(y log p + (1 - y) log(1 - p))`` for probabilities p."""
+    """``-(y log p + (1 - y) log(1 - p))`` for probabilities p and targets y of one shape.
+
+    ``weight``, which broadcasts with them, is a buffer. Edges and errors are those of
+    `functional.binary_cross_entropy`; `BCEWithLogitsLoss` is more exact behind a sigmoid.
+
+    >>> import atled.core as at
+    >>> round(BCELoss()(at.tensor([0.5, 0.5]), at.tensor([1.0, 0.0])).item(), 4)
+    0.6931
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
@@ -134,7 +176,15 @@ class BCELoss(_WeightedLoss):
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
-    """The binary cross-entropy of ``sigmoid(input)``, computed without overflow."""
+    """The binary cross-entropy of ``sigmoid(input)`` with targets of the same shape, computed without overflow.
+
+    ``weight`` and ``pos_weight``, with which the part of the positives is multiplied, are buffers; see
+    `functional.binary_cross_entropy_with_logits`.
+
+    >>> import atled.core as at
+    >>> BCEWithLogitsLoss(reduction="none")(at.tensor([1000.0, -1000.0]), at.tensor([1.0, 1.0])).tolist()
+    [0.0, 1000.0]
+    """
 
     pos_weight: Tensor | None
 
@@ -157,7 +207,15 @@ class BCEWithLogitsLoss(_WeightedLoss):
 
 
 class KLDivLoss(_Loss):
-    """``target (log target - input)`` for log-probabilities ``input``."""
+    """``target (log target - input)`` for log-probabilities ``input`` (Kullback & Leibler 1951).
+
+    ``reduction="batchmean"`` is the divergence, ``"mean"`` divides by the number of elements; see `functional.kl_div`.
+
+    >>> import atled.core as at
+    >>> log_q, p = at.log(at.tensor([[0.5, 0.5]])), at.tensor([[1.0, 0.0]])
+    >>> round(KLDivLoss(reduction="batchmean")(log_q, p).item(), 4)
+    0.6931
+    """
 
     def __init__(
         self,
@@ -175,7 +233,12 @@ class KLDivLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """``log(1 + exp(-target input))``."""
+    """``log(1 + exp(-target input))`` for targets of 1 and -1, without overflow.
+
+    >>> import atled.core as at
+    >>> SoftMarginLoss(reduction="none")(at.tensor([-1000.0, 1000.0]), at.tensor([1.0, 1.0])).tolist()
+    [1000.0, 0.0]
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
@@ -183,7 +246,13 @@ class SoftMarginLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    """``max(0, -target (input1 - input2) + margin)``."""
+    """``max(0, -target (input1 - input2) + margin)``: for target 1 the first is to be larger, for -1 the second.
+
+    >>> import atled.core as at
+    >>> loss = MarginRankingLoss(margin=0.5, reduction="none")
+    >>> loss(at.tensor([1.0, 2.0]), at.tensor([3.0, 1.0]), at.tensor([1, 1])).tolist()
+    [2.5, 0.0]
+    """
 
     def __init__(
         self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
@@ -197,7 +266,15 @@ class MarginRankingLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1."""
+    """``1 - cos`` where target is 1, else, as where it is -1, ``max(0, cos - margin)``, of the last dimension.
+
+    Called with two inputs ``(N, D)`` and target ``(N,)``; see `functional.cosine_embedding_loss`.
+
+    >>> import atled.core as at
+    >>> loss = CosineEmbeddingLoss()
+    >>> round(loss(at.tensor([[1.0, 0.0]]), at.tensor([[0.0, 1.0]]), at.tensor([1])).item(), 4)
+    1.0
+    """
 
     def __init__(
         self, margin: float = 0.0, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
@@ -211,7 +288,16 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class TripletMarginLoss(_Loss):
-    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with p-norm distances (Balntas et al. 2016)."""
+    """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with p-norm distances (Balntas et al. 2016).
+
+    Inputs ``(N, D)`` or ``(D,)``. With ``swap`` the negative's distance is the smaller one of those to the anchor and
+    to the positive.
+
+    >>> import atled.core as at
+    >>> anchor, near, far = at.tensor([[0.0, 0.0]]), at.tensor([[3.0, 4.0]]), at.tensor([[0.0, 2.0]])
+    >>> round(TripletMarginLoss()(anchor, near, far).item(), 4)
+    4.0
+    """
 
     def __init__(
         self,
@@ -234,7 +320,14 @@ class TripletMarginLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """The negative log-likelihood of counts under a Poisson distribution."""
+    """The negative log-likelihood of counts under Poisson distributions.
+
+    ``exp(x) - target x`` for the logarithm x of the rate. Settings are those of `functional.poisson_nll_loss`.
+
+    >>> import atled.core as at
+    >>> PoissonNLLLoss()(at.tensor([0.0]), at.tensor([2.0])).item()
+    1.0
+    """
 
     def __init__(
         self,
@@ -254,7 +347,14 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """``(log var + (input - target)^2 / var) / 2`` (Nix & Weigend 1994)."""
+    """``(log var + (input - target)^2 / var) / 2`` with var at least ``eps`` (Nix & Weigend 1994).
+
+    ``full`` adds ``log(2 pi) / 2``. Called with input, target and var, which broadcast.
+
+    >>> import atled.core as at
+    >>> round(GaussianNLLLoss()(at.tensor([1.0]), at.tensor([3.0]), at.tensor([4.0])).item(), 4)
+    1.1931
+    """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)

@@ -12,7 +12,7 @@ from ._loss import _Loss, _WeightedLoss
 
 
 class HingeEmbeddingLoss(_Loss):
-    """``x`` where the target is 1, ``max(0, margin - x)`` where it is -1 (Hadsell et al. 2006).
+    """``x`` where the target is 1, ``max(0, margin - x)`` where it is -1 (Hadsell et al. 2006); any shape.
 
     >>> import atled.core as at
     >>> HingeEmbeddingLoss(reduction="sum")(at.tensor([0.5, 0.25]), at.tensor([1, -1])).item()
@@ -32,6 +32,8 @@ class HingeEmbeddingLoss(_Loss):
 
 class MultiMarginLoss(_WeightedLoss):
     """``w[y] sum over i != y of max(0, margin - x[y] + x[i])^p / C`` for scores x and classes y.
+
+    After Crammer & Singer 2001. Called with ``(N, C)`` and ``(N,)``; ``weight`` ``(C,)`` is a buffer, and p is 1 or 2.
 
     >>> import atled.core as at
     >>> MultiMarginLoss()(at.tensor([[0.5, 1.0, 0.25]]), at.tensor([1])).item()

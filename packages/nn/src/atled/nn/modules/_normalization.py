@@ -95,39 +95,57 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Normalises each channel of ``(N, C)`` or ``(N, C, L)`` over the batch (Ioffe & Szegedy 2015).
+    """Normalises each channel of ``(N, C)`` or ``(N, C, L)``; otherwise as `BatchNorm2d`.
 
-    In training by the batch's statistics, which move the running ones by ``momentum``; else by the running ones.
+    >>> import atled.core as at
+    >>> layer, x = BatchNorm1d(1, eps=1e-12), at.tensor([[1.0], [3.0]])
+    >>> layer(x).flatten().tolist(), round(layer.running_mean.item(), 4)
+    ([-1.0, 1.0], 0.2)
     """
 
     _ndims = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Normalises each channel of ``(N, C, H, W)`` over the batch (Ioffe & Szegedy 2015).
+    """``(x - mean) / sqrt(var + eps) weight + bias`` for each channel of ``(N, C, H, W)`` (Ioffe & Szegedy 2015).
 
-    In training by the batch's statistics, which move the running ones by ``momentum``; else by the running ones.
+    In training by the mean and biased variance of the batch; ``running_mean`` and ``running_var``, ``(C,)``, which
+    start as 0 and 1, then move by ``momentum`` towards the mean and the unbiased variance, or with ``momentum=None``
+    are means over all batches. In evaluation by the running ones; with ``track_running_stats=False`` there are none,
+    and the batch's serve. Weight and bias ``(C,)`` start as 1 and 0; ``affine=False`` leaves them out. ShapeError for
+    input of another number of dimensions or channels, and in training for one value per channel.
 
     >>> import atled.core as at
-    >>> BatchNorm2d(3)(at.ones(2, 3, 4, 4)).shape
-    (2, 3, 4, 4)
+    >>> layer, x = BatchNorm2d(1, eps=0.0), at.full((2, 1, 2, 2), 3.0)
+    >>> layer.eval()(x).mean().item(), layer.num_batches_tracked.item()
+    (3.0, 0)
+    >>> layer.train()(x + at.tensor([-1.0, 1.0]))[0].tolist(), layer.num_batches_tracked.item()
+    ([[[-1.0, 1.0], [-1.0, 1.0]]], 1)
     """
 
     _ndims = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """Normalises each channel of ``(N, C, D, H, W)`` over the batch (Ioffe & Szegedy 2015)."""
+    """Normalises each channel of ``(N, C, D, H, W)``; otherwise as `BatchNorm2d`.
+
+    >>> import atled.core as at
+    >>> BatchNorm3d(1, eps=1e-12)(at.tensor([1.0, 3.0]).reshape(1, 1, 2, 1, 1)).flatten().tolist()
+    [-1.0, 1.0]
+    """
 
     _ndims = (5,)
 
 
 class LayerNorm(Module):
-    """Normalises over the last dimensions, those of ``normalized_shape`` (Ba et al. 2016).
+    """``(x - mean) / sqrt(var + eps) weight + bias`` over the last dimensions (Ba et al. 2016).
+
+    Input ``(*, *normalized_shape)``; an int stands for one dimension. Weight and bias of ``normalized_shape`` start as
+    1 and 0. Dtypes and errors are those of `functional.layer_norm`.
 
     >>> import atled.core as at
-    >>> LayerNorm(4)(at.ones(2, 4)).tolist()
-    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    >>> LayerNorm(2, eps=1e-12)(at.tensor([[1.0, 3.0], [0.0, 8.0]])).tolist()
+    [[-1.0, 1.0], [-1.0, 1.0]]
     """
 
     weight: Parameter | None
@@ -168,7 +186,15 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """Divides by the root of the mean square over the last dimensions (Zhang & Sennrich 2019)."""
+    """``x / sqrt(mean(x^2) + eps) weight`` over the last dimensions (Zhang & Sennrich 2019).
+
+    Input ``(*, *normalized_shape)``; an int stands for one dimension. Weight of ``normalized_shape`` starts as 1.
+    ``eps`` None is the epsilon of float32, or of float64. Dtypes and errors are those of `functional.rms_norm`.
+
+    >>> import atled.core as at
+    >>> RMSNorm(2, eps=0.0)(at.tensor([[3.0, -3.0]])).tolist()
+    [[1.0, -1.0]]
+    """
 
     weight: Parameter | None
 

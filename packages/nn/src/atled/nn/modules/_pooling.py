@@ -37,7 +37,14 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest element of each window of the last dimension; with its position, if ``return_indices``."""
+    """The largest element of each window of ``(N, C, L)`` or ``(C, L)``; with its position, if ``return_indices``.
+
+    Answers ``(N, C, L_out)``, which is as ``H_out`` of `MaxPool2d`.
+
+    >>> import atled.core as at
+    >>> MaxPool1d(2)(at.tensor([[1.0, 5, 2, 3]])).tolist()
+    [[5.0, 3.0]]
+    """
 
     def forward(self, input: Tensor) -> Any:
         """Of shape ``(N, C, L_out)``."""
@@ -47,11 +54,14 @@ class MaxPool1d(_MaxPool):
 
 
 class MaxPool2d(_MaxPool):
-    """The largest element of each window of the last two dimensions; with its position, if ``return_indices``.
+    """The largest element of each window of ``(N, C, H, W)`` or ``(C, H, W)``; if ``return_indices``, its position too.
+
+    ``H_out = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1``, with ``ceil_mode`` rounded up, and
+    W_out likewise; ``stride`` None is ``kernel_size``. Dtypes, edges and errors are those of `functional.max_pool2d`.
 
     >>> import atled.core as at
-    >>> MaxPool2d(2)(at.ones(1, 3, 8, 8)).shape
-    (1, 3, 4, 4)
+    >>> MaxPool2d(2)(at.arange(16.0).reshape(1, 4, 4)).tolist()
+    [[[5.0, 7.0], [13.0, 15.0]]]
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -62,11 +72,11 @@ class MaxPool2d(_MaxPool):
 
 
 class MaxPool3d(_MaxPool):
-    """The largest element of each window of the last three dimensions; with its position, if ``return_indices``.
+    """The largest element of each window of ``(N, C, D, H, W)`` or ``(C, D, H, W)``; otherwise as `MaxPool2d`.
 
     >>> import atled.core as at
-    >>> MaxPool3d(2)(at.ones(1, 3, 4, 8, 8)).shape
-    (1, 3, 2, 4, 4)
+    >>> MaxPool3d(2)(at.arange(8.0).reshape(1, 2, 2, 2)).tolist()
+    [[[[7.0]]]]
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -77,7 +87,12 @@ class MaxPool3d(_MaxPool):
 
 
 class AvgPool1d(Module):
-    """The mean of each window of the last dimension."""
+    """The mean of each window of ``(N, C, L)`` or ``(C, L)``; otherwise as `AvgPool2d`.
+
+    >>> import atled.core as at
+    >>> AvgPool1d(2, stride=1)(at.tensor([[1.0, 3, 5, 7]])).tolist()
+    [[2.0, 4.0, 6.0]]
+    """
 
     def __init__(
         self,
@@ -123,7 +138,15 @@ class _AvgPool(Module):
 
 
 class AvgPool2d(_AvgPool):
-    """The mean of each window of the last two dimensions."""
+    """The mean of each window of ``(N, C, H, W)`` or ``(C, H, W)``: ``(N, C, H_out, W_out)``, as `MaxPool2d` has them.
+
+    Padding counts as zeros unless ``count_include_pad`` is false; ``divisor_override`` divides the sums instead. Errors
+    are those of `functional.avg_pool2d`.
+
+    >>> import atled.core as at
+    >>> AvgPool2d(2)(at.tensor([[[1.0, 2], [3, 6]]])).tolist()
+    [[[3.0]]]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of shape ``(N, C, H_out, W_out)``."""
@@ -139,11 +162,11 @@ class AvgPool2d(_AvgPool):
 
 
 class AvgPool3d(_AvgPool):
-    """The mean of each window of the last three dimensions.
+    """The mean of each window of ``(N, C, D, H, W)`` or ``(C, D, H, W)``; otherwise as `AvgPool2d`.
 
     >>> import atled.core as at
-    >>> AvgPool3d(2)(at.ones(1, 3, 4, 8, 8)).shape
-    (1, 3, 2, 4, 4)
+    >>> AvgPool3d(2)(at.arange(8.0).reshape(1, 2, 2, 2)).tolist()
+    [[[[3.5]]]]
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -170,7 +193,12 @@ class _Adaptive(Module):
 
 
 class AdaptiveAvgPool1d(_Adaptive):
-    """Means over windows chosen so that the last dimension becomes ``output_size``."""
+    """Means over windows chosen so that ``(N, C, L)`` or ``(C, L)`` becomes ``(N, C, output_size)``.
+
+    >>> import atled.core as at
+    >>> AdaptiveAvgPool1d(2)(at.tensor([[1.0, 2, 3]])).tolist()
+    [[1.5, 2.5]]
+    """
 
     output_size: Size
 
@@ -183,7 +211,14 @@ class AdaptiveAvgPool1d(_Adaptive):
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size."""
+    """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size.
+
+    Input ``(N, C, H, W)`` or ``(C, H, W)``; the windows and errors are those of `functional.adaptive_avg_pool2d`.
+
+    >>> import atled.core as at
+    >>> AdaptiveAvgPool2d((1, None))(at.arange(6.0).reshape(1, 2, 3)).tolist()
+    [[[1.5, 2.5, 3.5]]]
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Of shape ``(N, C, *output_size)``."""
@@ -193,9 +228,11 @@ class AdaptiveAvgPool2d(_Adaptive):
 class AdaptiveAvgPool3d(_Adaptive):
     """Means over windows chosen so that the last three dimensions become ``output_size``; None keeps a size.
 
+    Input ``(N, C, D, H, W)`` or ``(C, D, H, W)``.
+
     >>> import atled.core as at
-    >>> AdaptiveAvgPool3d((1, None, 2))(at.ones(1, 3, 4, 5, 6)).shape
-    (1, 3, 1, 5, 2)
+    >>> AdaptiveAvgPool3d((1, None, 1))(at.arange(8.0).reshape(1, 2, 2, 2)).tolist()
+    [[[[2.5], [4.5]]]]
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -210,7 +247,7 @@ class _AdaptiveMax(_Adaptive):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMax):
-    """The largest elements of windows chosen so that the last dimension becomes ``output_size``.
+    """The largest elements of windows chosen so that ``(N, C, L)`` or ``(C, L)`` becomes ``(N, C, output_size)``.
 
     With their positions, if ``return_indices``.
 
@@ -232,11 +269,12 @@ class AdaptiveMaxPool1d(_AdaptiveMax):
 class AdaptiveMaxPool2d(_AdaptiveMax):
     """The largest elements of windows chosen so that the last two dimensions become ``output_size``; None keeps a size.
 
-    With their positions, if ``return_indices``.
+    Input ``(N, C, H, W)`` or ``(C, H, W)``; with their positions ``h W + w``, if ``return_indices``. The windows are
+    those of `functional.adaptive_max_pool2d`.
 
     >>> import atled.core as at
-    >>> AdaptiveMaxPool2d((2, None))(at.ones(1, 3, 5, 7)).shape
-    (1, 3, 2, 7)
+    >>> AdaptiveMaxPool2d((1, None))(at.arange(6.0).reshape(1, 2, 3)).tolist()
+    [[[3.0, 4.0, 5.0]]]
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -245,11 +283,11 @@ class AdaptiveMaxPool2d(_AdaptiveMax):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMax):
-    """As `AdaptiveMaxPool2d`, of the last three dimensions.
+    """As `AdaptiveMaxPool2d`, of the last three dimensions of ``(N, C, D, H, W)`` or ``(C, D, H, W)``.
 
     >>> import atled.core as at
-    >>> AdaptiveMaxPool3d(2)(at.ones(1, 3, 5, 7, 4)).shape
-    (1, 3, 2, 2, 2)
+    >>> AdaptiveMaxPool3d((1, 2, 1))(at.arange(8.0).reshape(1, 2, 2, 2)).tolist()
+    [[[[5.0], [7.0]]]]
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -277,7 +315,7 @@ class _MaxUnpool(Module):
 
 
 class MaxUnpool1d(_MaxUnpool):
-    """Puts what `MaxPool1d` found back where it was, among zeros.
+    """Puts what `MaxPool1d` found back where it was, among zeros; as `MaxUnpool2d`, of ``(N, C, L)`` or ``(C, L)``.
 
     >>> import atled.core as at
     >>> MaxUnpool1d(2)(at.tensor([[3.0, 4]]), at.tensor([[1, 2]])).tolist()
@@ -290,6 +328,9 @@ class MaxUnpool1d(_MaxUnpool):
 class MaxUnpool2d(_MaxUnpool):
     """Puts what `MaxPool2d` found back where it was, among zeros (Zeiler & Fergus 2014, section 2.1).
 
+    Called with values and indices ``(N, C, h, w)`` or ``(C, h, w)``, and an ``output_size`` where several are possible;
+    sizes and errors are those of `functional.max_unpool2d`.
+
     >>> import atled.core as at
     >>> pool, unpool = MaxPool2d(2, return_indices=True), MaxUnpool2d(2)
     >>> unpool(*pool(at.tensor([[[1.0, 2], [4, 3]]]))).tolist()
@@ -300,11 +341,12 @@ class MaxUnpool2d(_MaxUnpool):
 
 
 class MaxUnpool3d(_MaxUnpool):
-    """Puts what `MaxPool3d` found back where it was, among zeros.
+    """Puts what `MaxPool3d` found back where it was, among zeros; as `MaxUnpool2d`, of volumes.
 
     >>> import atled.core as at
-    >>> MaxUnpool3d(2)(at.ones(1, 1, 1, 1), at.zeros(1, 1, 1, 1, dtype=at.int64)).shape
-    (1, 2, 2, 2)
+    >>> pool, unpool = MaxPool3d(2, return_indices=True), MaxUnpool3d(2)
+    >>> unpool(*pool(at.arange(8.0).reshape(1, 2, 2, 2))).tolist()
+    [[[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 7.0]]]]
     """
 
     _dims = 3
@@ -326,7 +368,7 @@ class _LPPool(Module):
 
 
 class LPPool1d(_LPPool):
-    """``(sum of x^p) ^ (1 / p)`` over each window of the last dimension.
+    """``(sum of x^p) ^ (1 / p)`` over each window of ``(N, C, L)`` or ``(C, L)``; otherwise as `LPPool2d`.
 
     >>> import atled.core as at
     >>> LPPool1d(2, 2)(at.tensor([[3.0, 4]])).tolist()
@@ -339,7 +381,9 @@ class LPPool1d(_LPPool):
 
 
 class LPPool2d(_LPPool):
-    """``(sum of x^p) ^ (1 / p)`` over each window of the last two dimensions.
+    """``(sum of x^p) ^ (1 / p)`` over each window of ``(N, C, H, W)`` or ``(C, H, W)``, for p ``norm_type``.
+
+    As large as of `MaxPool2d` without padding; p inf, NaN and 0 are as in `functional.lp_pool2d`.
 
     >>> import atled.core as at
     >>> LPPool2d(2, 2)(at.ones(1, 1, 2, 2)).item()
@@ -352,7 +396,7 @@ class LPPool2d(_LPPool):
 
 
 class LPPool3d(_LPPool):
-    """``(sum of x^p) ^ (1 / p)`` over each window of the last three dimensions.
+    """``(sum of x^p) ^ (1 / p)`` over each window of ``(N, C, D, H, W)`` or ``(C, D, H, W)``; otherwise as `LPPool2d`.
 
     >>> import atled.core as at
     >>> LPPool3d(3, 2)(at.ones(1, 1, 2, 2, 2)).item()

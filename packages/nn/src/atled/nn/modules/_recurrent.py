@@ -192,9 +192,11 @@ class RNN(_Hidden):
 
     Input is ``(T, N, input_size)``, with ``batch_first`` ``(N, T, input_size)``, without a batch ``(T, input_size)``,
     or a `utils.rnn.PackedSequence`; hx, which None makes zeros, ``(num_layers * D, N, hidden_size)`` with D = 2 for
-    ``bidirectional``, else 1. Answers the hidden states of the last layer, of the input's form with
-    ``D * hidden_size`` features, and the last states, of hx's shape. ``nonlinearity`` is ``"tanh"`` or ``"relu"``;
-    ``dropout`` is between layers. All parameters start uniform in ``±1 / sqrt(hidden_size)``.
+    ``bidirectional``, else 1. Answers the hidden states of the last layer, of the input's form with ``D * hidden_size``
+    features, and the last states, of hx's shape. ``nonlinearity`` is ``"tanh"`` or ``"relu"``. In training ``dropout``
+    is between layers. ``weight_ih_l0`` ``(hidden_size, input_size)`` (of later layers ``D * hidden_size`` columns),
+    ``weight_hh_l0`` ``(hidden_size, hidden_size)``, ``bias_ih_l0`` and ``bias_hh_l0``, and those that end in
+    ``_reverse``, start uniform in ``±1 / sqrt(hidden_size)``. ShapeError and DTypeError say what does not fit.
 
     >>> import atled.core as at
     >>> output, last = RNN(3, 5, num_layers=2)(at.ones(7, 1, 3))
@@ -226,7 +228,8 @@ class GRU(_Hidden):
     """Gated recurrent units (Cho et al. 2014), whose reset gate works on the hidden state's product.
 
     ``r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)``, ``z`` alike, ``n = tanh(W_in x + b_in + r (W_hn h + b_hn))`` and
-    ``h = (1 - z) n + z h``; weights hold the rows of r, z and n one after the other. Shapes are those of `RNN`.
+    ``h = (1 - z) n + z h``; weights hold the rows of r, z and n one after the other, ``3 hidden_size``. All else is as
+    of `RNN`.
 
     >>> import atled.core as at
     >>> output, last = GRU(3, 5, bidirectional=True, batch_first=True)(at.ones(2, 7, 3))

@@ -13,11 +13,13 @@ from .._sizes import integer
 
 
 class Flatten(Module):
-    """Joins the dimensions from ``start_dim`` to ``end_dim`` into one.
+    """Joins the dimensions from ``start_dim`` to ``end_dim`` into one, in the order of the elements.
+
+    By default all but the batch's. Every dtype; BoundsError for a dimension that there is not.
 
     >>> import atled.core as at
-    >>> Flatten()(at.ones(2, 3, 4)).shape
-    (2, 12)
+    >>> Flatten()(at.tensor([[[1, 2], [3, 4]]])).tolist()
+    [[1, 2, 3, 4]]
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
@@ -34,7 +36,14 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Splits one dimension into several."""
+    """Splits dimension ``dim`` into ``unflattened_size``, one of which may be -1: what is left for it.
+
+    ShapeError unless the product of the sizes is that of the dimension.
+
+    >>> import atled.core as at
+    >>> Unflatten(1, (2, -1))(at.tensor([[1, 2, 3, 4]])).tolist()
+    [[[1, 2], [3, 4]]]
+    """
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
@@ -88,6 +97,8 @@ class _ConstantPad(_Pad):
 class ConstantPad1d(_ConstantPad):
     """Surrounds the last dimension with a value; sizes: one, or ``(left, right)``.
 
+    Any dtype; negative sizes crop. InvalidValueError for another number of sizes.
+
     >>> import atled.core as at
     >>> ConstantPad1d(1, 0.5)(at.tensor([[1.0, 2.0]])).tolist()
     [[0.5, 1.0, 2.0, 0.5]]
@@ -100,8 +111,8 @@ class ConstantPad2d(_ConstantPad):
     """Surrounds the last two dimensions with a value; sizes: one, or ``(left, right, top, bottom)``.
 
     >>> import atled.core as at
-    >>> ConstantPad2d((1, 1, 0, 0), 0.5)(at.ones(1, 3, 4)).shape
-    (1, 3, 6)
+    >>> ConstantPad2d((1, 0, 0, 1), 0.5)(at.ones(1, 1, 2)).tolist()
+    [[[0.5, 1.0, 1.0], [0.5, 0.5, 0.5]]]
     """
 
     _dims = 2
@@ -135,8 +146,8 @@ class ZeroPad2d(_Pad):
     """Surrounds the last two dimensions with zeros; sizes: one, or ``(left, right, top, bottom)``.
 
     >>> import atled.core as at
-    >>> ZeroPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
-    (1, 3, 6)
+    >>> ZeroPad2d((1, 0, 0, 1))(at.ones(1, 1, 2)).tolist()
+    [[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]]
     """
 
     _dims, _mode = 2, "constant"
@@ -169,9 +180,11 @@ class ReflectionPad1d(_Pad):
 class ReflectionPad2d(_Pad):
     """Surrounds the last two dimensions with their mirror image; sizes: one, or ``(left, right, top, bottom)``.
 
+    ShapeError for a size that is not smaller than the dimension: the element at the border is not repeated.
+
     >>> import atled.core as at
-    >>> ReflectionPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
-    (1, 3, 6)
+    >>> ReflectionPad2d((1, 0, 0, 1))(at.tensor([[[1, 2], [3, 4]]])).tolist()
+    [[[2, 1, 2], [4, 3, 4], [2, 1, 2]]]
     """
 
     _dims, _mode = 2, "reflect"
@@ -205,8 +218,8 @@ class ReplicationPad2d(_Pad):
     """Surrounds the last two dimensions with their border; sizes: one, or ``(left, right, top, bottom)``.
 
     >>> import atled.core as at
-    >>> ReplicationPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
-    (1, 3, 6)
+    >>> ReplicationPad2d((1, 0, 0, 1))(at.tensor([[[1, 2], [3, 4]]])).tolist()
+    [[[1, 1, 2], [3, 3, 4], [3, 3, 4]]]
     """
 
     _dims, _mode = 2, "replicate"
@@ -239,9 +252,11 @@ class CircularPad1d(_Pad):
 class CircularPad2d(_Pad):
     """Surrounds the last two dimensions with their other end; sizes: one, or ``(left, right, top, bottom)``.
 
+    ShapeError for a size larger than the dimension.
+
     >>> import atled.core as at
-    >>> CircularPad2d((1, 1, 0, 0))(at.ones(1, 3, 4)).shape
-    (1, 3, 6)
+    >>> CircularPad2d((1, 0, 0, 1))(at.tensor([[[1, 2], [3, 4]]])).tolist()
+    [[[2, 1, 2], [4, 3, 4], [2, 1, 2]]]
     """
 
     _dims, _mode = 2, "circular"

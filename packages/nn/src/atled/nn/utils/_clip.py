@@ -21,7 +21,10 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """The p-norm of all elements of all tensors together, 0-d; InvalidValueError for NaN and infinity, if asked.
+    """The p-norm of all elements of all tensors together, 0-d; p may be inf.
+
+    InvalidValueError for NaN and infinity with ``error_if_nonfinite``, which waits for the device. ``foreach`` is
+    PyTorch's and changes nothing, here and below.
 
     >>> get_total_norm([at.tensor([3.0]), at.tensor([4.0])]).item()
     5.0
@@ -38,7 +41,16 @@ def get_total_norm(
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
-    """Scales the gradients by ``min(1, max_norm / total_norm)`` in place."""
+    """Scales the gradients by ``min(1, max_norm / (total_norm + 1e-6))``, in place.
+
+    Parameters without a gradient are passed over.
+
+    >>> weight = at.tensor([1.0, 2.0])
+    >>> weight.grad = at.tensor([3.0, 4.0])
+    >>> clip_grads_with_norm_(weight, 1.0, at.tensor(2.0))
+    >>> [round(g, 4) for g in weight.grad.tolist()]
+    [1.5, 2.0]
+    """
     scale = at.clamp(max_norm / (total_norm + 1e-6), max=1.0)
     for grad in _gradients(parameters):
         grad.mul_(scale.to(grad.dtype))
@@ -53,7 +65,13 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scales the gradients in place so that their common norm is at most ``max_norm``; answers it as it was.
 
-    The elements of all gradients count as one vector (Pascanu et al. 2013).
+    The elements of all gradients count as one vector (Pascanu et al. 2013, algorithm 1); parameters without one are
+    passed over. A norm that is NaN makes all NaN, unless ``error_if_nonfinite`` raises InvalidValueError.
+
+    >>> weight = at.tensor([1.0, 2.0])
+    >>> weight.grad = at.tensor([3.0, 4.0])
+    >>> clip_grad_norm_(weight, max_norm=1.0).item(), [round(g, 4) for g in weight.grad.tolist()]
+    (5.0, [0.6, 0.8])
     """
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     total = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
@@ -62,6 +80,13 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
-    """Bounds each element of the gradients by ``±clip_value`` in place."""
+    """Bounds each element of the gradients by ``±clip_value``, in place; parameters without one are passed over.
+
+    >>> weight = at.tensor([1.0, 2.0])
+    >>> weight.grad = at.tensor([3.0, -0.5])
+    >>> clip_grad_value_(weight, 1.0)
+    >>> weight.grad.tolist()
+    [1.0, -0.5]
+    """
     for grad in _gradients(parameters):
         grad.clamp_(-clip_value, clip_value)

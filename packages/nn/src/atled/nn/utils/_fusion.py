@@ -40,7 +40,14 @@ def fuse_conv_bn_weights(
     """Weight and bias of the convolution that does what one and a batch normalisation of its output do.
 
     conv_w: (out, in / groups, ...), with ``transpose`` (in, out, ...). bn_rm, bn_rv: running mean and variance (out).
-    ``w' = w s`` and ``b' = (b - mean) s + shift`` with ``s = scale / sqrt(var + eps)``.
+    ``w' = w s`` and ``b' = (b - mean) s + shift`` with ``s = scale / sqrt(var + eps)``; None for conv_b and bn_b is 0,
+    for bn_w 1.
+
+    >>> import atled.core as at
+    >>> mean, var = at.tensor([1.0]), at.tensor([4.0])
+    >>> w, b = fuse_conv_bn_weights(at.ones(1, 1, 1), None, mean, var, 0.0, at.tensor([3.0]), None)
+    >>> w.item(), b.item()
+    (1.5, -1.5)
     """
     return _fused(conv_w, conv_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, 1 if transpose else 0)
 
@@ -54,7 +61,14 @@ def fuse_linear_bn_weights(
     bn_w: Tensor | None,
     bn_b: Tensor | None,
 ) -> tuple[Parameter, Parameter]:
-    """Weight (out, in) and bias (out) of a linear layer with a batch normalisation; see `fuse_conv_bn_weights`."""
+    """Weight (out, in) and bias (out) of a linear layer with a batch normalisation; see `fuse_conv_bn_weights`.
+
+    >>> import atled.core as at
+    >>> mean, var = at.tensor([1.0]), at.tensor([4.0])
+    >>> w, b = fuse_linear_bn_weights(at.tensor([[1.0, 2.0]]), None, mean, var, 0.0, None, None)
+    >>> w.tolist(), b.tolist()
+    ([[0.5, 1.0]], [-0.5])
+    """
     return _fused(linear_w, linear_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, 0)
 
 
@@ -92,7 +106,16 @@ def fuse_conv_bn_eval(conv: Module, bn: Module, transpose: bool = False) -> Modu
 
 
 def fuse_linear_bn_eval(linear: Module, bn: Module) -> Module:
-    """A linear layer that does in one what ``linear`` and then ``bn`` do in evaluation mode."""
+    """A linear layer that does in one what ``linear`` and then ``bn`` do in evaluation mode; neither changes.
+
+    InvalidValueError in training mode and without running statistics, ShapeError for another number of features.
+
+    >>> import atled.core as at
+    >>> from atled import nn
+    >>> linear, bn, x = nn.Linear(3, 4).eval(), nn.BatchNorm1d(4).eval(), at.ones(2, 3)
+    >>> bool(at.allclose(fuse_linear_bn_eval(linear, bn)(x), bn(linear(x)), atol=1e-5))
+    True
+    """
     fused: Module = _fuse("fuse_linear_bn_eval", linear, bn, 0)
     return fused
 

@@ -26,7 +26,14 @@ def convert_conv2d_weight_memory_format(module: M, memory_format: at.memory_form
 
 
 def convert_conv3d_weight_memory_format(module: M, memory_format: at.memory_format) -> M:
-    """`convert_conv2d_weight_memory_format` for three dimensions, with ``at.channels_last_3d``."""
+    """`convert_conv2d_weight_memory_format` for three dimensions, with ``at.channels_last_3d``.
+
+    >>> import atled.core as at
+    >>> from atled import nn
+    >>> layer = nn.utils.convert_conv3d_weight_memory_format(nn.Conv3d(2, 3, 3), at.channels_last_3d)
+    >>> layer.weight.is_contiguous(memory_format=at.channels_last_3d)
+    True
+    """
     return _convert(module, (Conv3d, ConvTranspose3d), memory_format)
 
 

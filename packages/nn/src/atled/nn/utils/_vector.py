@@ -20,7 +20,13 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copies a vector's elements into the parameters; ShapeError when their numbers differ."""
+    """Copies a vector's elements into the parameters, in their order; ShapeError when the numbers differ.
+
+    >>> parameters = [at.zeros(2), at.zeros(1, 1)]
+    >>> vector_to_parameters(at.tensor([1.0, 2.0, 3.0]), parameters)
+    >>> [p.tolist() for p in parameters]
+    [[1.0, 2.0], [[3.0]]]
+    """
     listed = list(parameters)
     total = sum(parameter.numel() for parameter in listed)
     if vec.numel() != total:

@@ -45,6 +45,14 @@ def cached() -> Iterator[None]:
     """Within it every parametrized tensor is computed once, at its first use; for layers that run many times a step.
 
     Assigning to a tensor within has it computed anew.
+
+    >>> from atled import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> with cached():
+    ...     layer.weight is layer.weight
+    True
+    >>> layer.weight is layer.weight
+    False
     """
     global _kept, _depth
     _depth += 1
@@ -60,7 +68,13 @@ def cached() -> Iterator[None]:
 class ParametrizationList(ModuleList):
     """What one tensor is computed from: ``original`` (or ``original0``, ``original1``, ...), then module by module.
 
-    Made by `register_parametrization`, it is ``module.parametrizations[name]``.
+    Made by `register_parametrization`, it is ``module.parametrizations[name]``; calling it computes the tensor.
+
+    >>> from atled import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> steps = layer.parametrizations["weight"]
+    >>> [part.shape for part in steps.originals()], steps().shape
+    ([(2, 1), (2, 3)], (2, 3))
     """
 
     def __init__(self, modules: Iterable[Module], original: Tensor, unsafe: bool = False) -> None:
@@ -171,7 +185,13 @@ def _own_class(module: Module) -> None:
 
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
-    """Whether a tensor of the module, or any, is computed by parametrizations."""
+    """Whether the tensor of that name, or without a name any of the module, is computed by parametrizations.
+
+    >>> from atled import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> is_parametrized(layer), is_parametrized(layer, "bias")
+    (True, False)
+    """
     steps = module.__dict__.get("parametrizations")
     if not isinstance(steps, ModuleDict):
         return False
@@ -179,7 +199,13 @@ def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
 
 
 def type_before_parametrizations(module: Module) -> type:
-    """The module's class without those that parametrizations have given it."""
+    """The module's class without those that parametrizations have given it.
+
+    >>> from atled import nn
+    >>> layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    >>> type(layer).__name__, type_before_parametrizations(layer).__name__
+    ('ParametrizedLinear', 'Linear')
+    """
     return type(module).__bases__[0] if is_parametrized(module) else type(module)
 
 
@@ -193,6 +219,11 @@ def register_parametrization(
     and may be assigned to. The state dict has ``parametrizations.<tensor_name>.original`` in its place. ArgumentError
     where there is no such tensor; ShapeError or DTypeError where the result is unlike it, unless ``unsafe``. Nothing
     has changed then.
+
+    >>> from atled import nn
+    >>> layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
+    >>> layer.parametrizations.weight.original.data.fill_(-1.0).tolist(), layer.weight.tolist()
+    ([[-1.0, -1.0]], [[0.0, 0.0]])
     """
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
@@ -254,6 +285,13 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     """Makes a tensor an ordinary parameter or buffer again: with its value, or as the original that it came from.
 
     ArgumentError where it is not parametrized, or where the original is asked for and there are several.
+
+    >>> from atled import nn
+    >>> layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
+    >>> remove_parametrizations(layer, "weight")
+    Linear(in_features=2, out_features=1, bias=True)
+    >>> list(layer.state_dict()), bool((layer.weight >= 0).all())
+    (['bias', 'weight'], True)
     """
     if not is_parametrized(module, tensor_name):
         raise at.ArgumentError(f"{type(module).__name__} has no parametrization of {tensor_name!r}")
@@ -283,7 +321,16 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
 def transfer_parametrizations_and_params(
     from_module: Module, to_module: Module, tensor_name: str | None = None
 ) -> Module:
-    """Gives another module copies of the parametrizations of one, or of one of its tensors, with their originals."""
+    """Gives another module copies of the parametrizations of one, or of one of its tensors, with their originals.
+
+    Answers the other module. ArgumentError for a name that is not parametrized.
+
+    >>> from atled import nn
+    >>> layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
+    >>> other = transfer_parametrizations_and_params(layer, nn.Linear(2, 1))
+    >>> bool((other.weight == layer.weight).all()), other.weight is layer.weight
+    (True, False)
+    """
     names = list(from_module.__dict__["parametrizations"]) if is_parametrized(from_module) else []
     if tensor_name is not None:
         if tensor_name not in names:

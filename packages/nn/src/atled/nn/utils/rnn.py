@@ -39,6 +39,10 @@ class PackedSequence(_Packed):
     data: ``(sum of the lengths, *)``. batch_sizes: int64 on the CPU, how many sequences have a first step, a second,
     and so on. sorted_indices: where each sequence stood before they were sorted, None if they were so already;
     unsorted_indices: the inverse, made of it if it is None. Make one with `pack_padded_sequence` or `pack_sequence`.
+
+    >>> packed = pack_sequence([at.tensor([1]), at.tensor([2, 3])], enforce_sorted=False)
+    >>> packed.data.tolist(), packed.batch_sizes.tolist(), packed.sorted_indices.tolist()
+    ([2, 1, 3], [2, 1], [1, 0])
     """
 
     __slots__ = ()
