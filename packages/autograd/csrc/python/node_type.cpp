@@ -117,11 +117,19 @@ PyGetSetDef getset[] = {
     {"nbytes", byte_count, nullptr, "Bytes of the node itself, without the tensors it saves.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
+const char class_doc[] =
+    "A recorded call: the history of its results.\n\n"
+    ">>> import atled.core as at\n"
+    ">>> x = at.tensor(2.0, requires_grad=True)\n"
+    ">>> node = (x * x).exp().grad_fn\n"
+    ">>> node.name(), node.op, [before.name() for before, output in node.next_functions]\n"
+    "('ExpBackward', 'core::exp', ['MulBackward'])";
+
 PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(node_dealloc)},
                        {Py_tp_repr, reinterpret_cast<void*>(node_repr)},
                        {Py_tp_methods, methods},
                        {Py_tp_getset, getset},
-                       {Py_tp_doc, const_cast<char*>("A recorded call: the history of its results.")},
+                       {Py_tp_doc, const_cast<char*>(class_doc)},
                        {0, nullptr}};
 
 PyType_Spec spec = {"atled.autograd.Node", sizeof(NodeObject), 0,

@@ -4,12 +4,24 @@ from atled.autograd import _tape
 
 
 def is_anomaly_enabled() -> bool:
-    """Whether anomaly mode is on, in any thread."""
+    """Whether anomaly mode is on, in any thread.
+
+    >>> from atled.autograd import is_anomaly_enabled, set_detect_anomaly
+    >>> with set_detect_anomaly(True):
+    ...     is_anomaly_enabled()
+    True
+    """
     return _tape.anomaly()[0]
 
 
 def is_anomaly_check_nan_enabled() -> bool:
-    """Whether anomaly mode is on and looks for NaN."""
+    """Whether anomaly mode is on and looks for NaN.
+
+    >>> from atled.autograd import is_anomaly_check_nan_enabled, set_detect_anomaly
+    >>> with set_detect_anomaly(True, check_nan=False):
+    ...     is_anomaly_check_nan_enabled()
+    False
+    """
     return _tape.anomaly()[1]
 
 

@@ -164,7 +164,16 @@ def tensor_backward(
     create_graph: bool = False,
     inputs: Tensors | None = None,
 ) -> None:
-    """Computes the gradients of this tensor and adds them to its leaves' ``grad``; see `atled.autograd.backward`."""
+    """Computes the gradients of this tensor and adds them to its leaves' ``grad``; see `atled.autograd.backward`.
+
+    gradient: of this tensor, of its shape; needed unless it has one element.
+
+    >>> import atled.core as at
+    >>> x = at.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).backward(at.tensor([1.0, 10.0]))
+    >>> x.grad.tolist()
+    [2.0, 40.0]
+    """
     if inputs is None:
         keep = create_graph if retain_graph is None else retain_graph
         _tape.backward((self,), (gradient,), keep, create_graph, None, True)

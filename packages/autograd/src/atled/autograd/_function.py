@@ -13,6 +13,24 @@ class FunctionContext:
     """What forward leaves for backward: saved tensors, and any attribute that it sets.
 
     needs_input_grad: a bool for each argument of forward.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import Function
+    >>> class Scaled(Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x, factor):
+    ...         ctx.factor = factor
+    ...         print(ctx.needs_input_grad)
+    ...         return x * factor
+    ...
+    ...     @staticmethod
+    ...     def backward(ctx, g):
+    ...         return g * ctx.factor, None
+    >>> x = at.tensor(1.0, requires_grad=True)
+    >>> Scaled.apply(x, 3.0).backward()
+    (True, False)
+    >>> x.grad.item()
+    3.0
     """
 
     needs_input_grad: tuple[bool, ...] = ()

@@ -82,7 +82,22 @@ def parameter_names(function: Gradient) -> tuple[str, ...]:
 
 
 class RuleBook:
-    """Registers the rules of one namespace of ops; what an ``atled.gradients`` entry point is called with."""
+    """Registers the rules of one namespace of ops; what an ``atled.gradients`` entry point is called with.
+
+    `atled.autograd.rule` is that of core's ops, and takes any op by its full name. Calling it registers a function for
+    each argument that has a gradient; the methods mark ops, and say how they go through forward mode, `vmap` and
+    autocast.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import rule
+    >>> op = at.define_op("rule_example::cube(Tensor input) -> Tensor", "x^3.")
+    >>> at.add_kernel(op, "any", lambda x: x * x * x)
+    >>> rule("rule_example::cube", input=lambda g, input: g * 3 * input * input)
+    >>> x = at.tensor(2.0, requires_grad=True)
+    >>> op(x).backward()
+    >>> x.grad.item()
+    12.0
+    """
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -243,7 +258,12 @@ _tape.connect(lookup, _trace.trace)
 def coverage(namespace: str | None = None) -> dict[str, str]:
     """What each registered op has: ``"rule"``, ``"non_differentiable"``, ``"not_implemented"`` or ``"missing"``.
 
-    Composite ops are left out: the ops that they call are recorded in their place.
+    namespace: None for all. Composite ops are left out: the ops that they call are recorded in their place.
+
+    >>> from atled.autograd import coverage
+    >>> table = coverage("core")
+    >>> table["core::mul"], table["core::argmax"]
+    ('rule', 'non_differentiable')
     """
     table = {}
     for name in _tape.ops():

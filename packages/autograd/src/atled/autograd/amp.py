@@ -50,7 +50,12 @@ def _bit(device_type: str) -> int:
 
 
 def is_autocast_available(device_type: str) -> bool:
-    """Whether `autocast` knows a device type: core's own, and those of installed plugins."""
+    """Whether `autocast` knows a device type: core's own, and those of installed plugins.
+
+    >>> from atled.autograd.amp import is_autocast_available
+    >>> is_autocast_available("cpu"), is_autocast_available("abacus")
+    (True, False)
+    """
     try:
         return bool(_bit(device_type))
     except at.DeviceError:
@@ -60,9 +65,10 @@ def is_autocast_available(device_type: str) -> bool:
 def is_autocast_enabled(device_type: str = "cuda") -> bool:
     """Whether this thread's calls on such a device are converted.
 
-    >>> from atled.autograd.amp import is_autocast_enabled
-    >>> is_autocast_enabled("cpu")
-    False
+    >>> from atled.autograd.amp import autocast, is_autocast_enabled
+    >>> with autocast("cpu"):
+    ...     is_autocast_enabled("cpu"), is_autocast_enabled("cuda")
+    (True, False)
     """
     return bool(_tape.autocast()[0] & _bit(device_type))
 
@@ -71,14 +77,20 @@ def get_autocast_dtype(device_type: str) -> at.dtype:
     """The lower precision of a device type: as the innermost `autocast` says, else float16 on CUDA, else bfloat16.
 
     >>> from atled.autograd.amp import get_autocast_dtype
-    >>> get_autocast_dtype("cpu").name
-    'bfloat16'
+    >>> get_autocast_dtype("cpu").name, get_autocast_dtype("cuda").name
+    ('bfloat16', 'float16')
     """
     return at.bfloat16 if _tape.autocast()[1] & _bit(device_type) else at.float16
 
 
 def is_autocast_cache_enabled() -> bool:
-    """Whether a leaf that requires a gradient is converted once in an `autocast`, not at each use."""
+    """Whether a leaf that requires a gradient is converted once in an `autocast`, not at each use.
+
+    >>> from atled.autograd.amp import autocast, is_autocast_cache_enabled
+    >>> with autocast("cpu", cache_enabled=False):
+    ...     is_autocast_cache_enabled()
+    False
+    """
     return _tape.autocast()[2]
 
 
@@ -96,6 +108,15 @@ class autocast(_Mode):
     cache_enabled: False for converting parameters anew at each use; None for as it is.
 
     Errors: ``DTypeError`` for another dtype, ``DeviceError`` for an unknown device type.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import autocast
+    >>> x, weight = at.ones(2, 3), at.ones(3, 2, requires_grad=True)
+    >>> with autocast("cpu"):
+    ...     y = x @ weight
+    ...     total = y.sum()
+    >>> y.dtype.name, total.dtype.name
+    ('bfloat16', 'float32')
     """
 
     def __init__(
@@ -176,7 +197,26 @@ def custom_fwd(
 
 
 def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str) -> Callable[..., Any]:
-    """Decorates the ``backward`` that belongs to a `custom_fwd`: it runs in the mode that ``forward`` ran in."""
+    """Decorates the ``backward`` that belongs to a `custom_fwd`: it runs in the mode that ``forward`` ran in.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import Function
+    >>> from atled.autograd.amp import autocast, custom_bwd, custom_fwd, is_autocast_enabled
+    >>> class Asks(Function):
+    ...     @staticmethod
+    ...     @custom_fwd(device_type="cpu")
+    ...     def forward(ctx, x):
+    ...         return x * 2
+    ...     @staticmethod
+    ...     @custom_bwd(device_type="cpu")
+    ...     def backward(ctx, g):
+    ...         print(is_autocast_enabled("cpu"))
+    ...         return 2 * g
+    >>> with autocast("cpu"):
+    ...     y = Asks.apply(at.tensor(1.0, requires_grad=True))
+    >>> y.backward()
+    True
+    """
     if bwd is None:
         return functools.partial(custom_bwd, device_type=device_type)
     _bit(device_type)

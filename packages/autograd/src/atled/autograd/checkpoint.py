@@ -31,7 +31,14 @@ class _Enough(BaseException):
 
 
 def noop_context_fn() -> Contexts:
-    """Two contexts that do nothing: the default of ``context_fn``."""
+    """Two contexts that do nothing: the default of ``context_fn``.
+
+    >>> from atled.autograd.checkpoint import noop_context_fn
+    >>> first, second = noop_context_fn()
+    >>> with first, second:
+    ...     print("as it is")
+    as it is
+    """
     return contextlib.nullcontext(), contextlib.nullcontext()
 
 

@@ -13,7 +13,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def is_grad_enabled() -> bool:
-    """Whether calls are recorded on this thread."""
+    """Whether calls are recorded on this thread.
+
+    >>> from atled.autograd import is_grad_enabled, no_grad
+    >>> with no_grad():
+    ...     inside = is_grad_enabled()
+    >>> inside, is_grad_enabled()
+    (False, True)
+    """
     return _tape.is_enabled()
 
 
@@ -134,13 +141,31 @@ class no_grad(_Mode):
 
 
 class enable_grad(no_grad):
-    """Calls inside are recorded, also within `no_grad`: a context manager and a decorator."""
+    """Calls inside are recorded, also within `no_grad`: a context manager and a decorator.
+
+    In `inference_mode` it has no effect.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import enable_grad, no_grad
+    >>> x = at.ones(2, requires_grad=True)
+    >>> with no_grad(), enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
 
     _on = True
 
 
 class set_grad_enabled(_AtOnce):
-    """Switches recording on or off, at once: ``set_grad_enabled(False)``; as a context manager, until its end."""
+    """Switches recording on or off, at once: ``set_grad_enabled(False)``; as a context manager, until its end.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import set_grad_enabled
+    >>> x, training = at.ones(2, requires_grad=True), False
+    >>> with set_grad_enabled(training):
+    ...     (x * 2).requires_grad
+    False
+    """
 
     def _switch(self) -> bool:
         return _tape.set_enabled(self._on)
@@ -190,7 +215,13 @@ class inference_mode(_Mode):
 
 
 def is_inference_mode_enabled() -> bool:
-    """Whether this thread is in `inference_mode`."""
+    """Whether this thread is in `inference_mode`.
+
+    >>> from atled.autograd import inference_mode, is_inference_mode_enabled
+    >>> with inference_mode():
+    ...     is_inference_mode_enabled()
+    True
+    """
     return _tape.is_inference_mode()
 
 
@@ -208,7 +239,15 @@ class set_multithreading_enabled(_Mode):
     """Whether backward may use threads of its own: it never does, so both positions keep their promise.
 
     Backward runs on the thread that calls it, op by op; the ops' kernels share the work among core's threads. Several
-    threads may run backward at once.
+    threads may run backward at once. It is here for PyTorch's programs.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import set_multithreading_enabled
+    >>> x = at.tensor(3.0, requires_grad=True)
+    >>> with set_multithreading_enabled(False):
+    ...     (x * x).backward()
+    >>> x.grad.item()
+    6.0
     """
 
     def __init__(self, mode: bool) -> None:

@@ -29,11 +29,11 @@ def functional_call(
     Raises RuntimeError for names that the module has not, InvalidValueError for one that two dicts have. Not to be
     called on one module by several threads at once.
 
-    >>> import atled.core as at, atled.nn as nn  # doctest: +SKIP
+    >>> import atled.core as at, atled.nn as nn
     >>> from atled.autograd.func import functional_call, grad
-    >>> layer = nn.Linear(3, 1)  # doctest: +SKIP
-    >>> loss = lambda params, x: functional_call(layer, params, x).sum()  # doctest: +SKIP
-    >>> grad(loss)(dict(layer.named_parameters()), at.ones(2, 3))["bias"].tolist()  # doctest: +SKIP
+    >>> layer = nn.Linear(3, 1)
+    >>> loss = lambda params, x: functional_call(layer, params, x).sum()
+    >>> grad(loss)(dict(layer.named_parameters()), at.ones(2, 3))["bias"].tolist()
     [2.0]
     """
     given = _merged(parameter_and_buffer_dicts)
@@ -103,6 +103,14 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, at.Tensor], dic
 
     The stacked parameters are leaves, which require grad where the modules' do.
     Raises InvalidValueError for no modules, or ones of different classes or modes.
+
+    >>> import atled.core as at, atled.nn as nn
+    >>> from atled.autograd.func import functional_call, stack_module_state, vmap
+    >>> models = [nn.Linear(3, 2) for _ in range(4)]
+    >>> parameters, buffers = stack_module_state(models)
+    >>> one = lambda p, b, x: functional_call(models[0], (p, b), x)
+    >>> vmap(one, in_dims=(0, 0, None))(parameters, buffers, at.ones(5, 3)).shape
+    (4, 5, 2)
     """
     if not models:
         raise at.InvalidValueError("stack_module_state: expected at least one module, got none")
@@ -122,6 +130,12 @@ def replace_all_batch_norm_modules_(root: Any) -> Any:
     """Has all batch norms of a module use the statistics of their batch alone, and answers the module.
 
     Running averages are changed in place, which `vmap` cannot do for a tensor that it does not map over.
+
+    >>> import atled.nn as nn
+    >>> from atled.autograd.func import replace_all_batch_norm_modules_
+    >>> layer = replace_all_batch_norm_modules_(nn.BatchNorm1d(3))
+    >>> layer.running_mean is None, list(layer.state_dict())
+    (True, ['weight', 'bias'])
     """
     for module in root.modules():
         if "track_running_stats" in module.__dict__:

@@ -13,6 +13,13 @@ class GradientEdge(NamedTuple):
     It keeps the graph and not the tensor, whose memory may go.
 
     node: the call, or of a leaf its AccumulateGrad. output_nr: which of its results.
+
+    >>> import atled.core as at
+    >>> from atled.autograd.graph import GradientEdge
+    >>> x = at.tensor(3.0, requires_grad=True)
+    >>> edge = GradientEdge((x * x).grad_fn, 0)
+    >>> at.autograd.grad(edge, x)[0].item()
+    6.0
     """
 
     node: Node

@@ -12,7 +12,16 @@ from atled.core._hooks import RemovableHandle
 
 
 class MultiHandle:
-    """What registering a hook on several tensors answers: ``remove()`` takes it away; also a context manager."""
+    """What registering a hook on several tensors answers: ``remove()`` takes it away; also a context manager.
+
+    >>> import atled.core as at
+    >>> from atled.autograd.graph import register_multi_grad_hook
+    >>> a, b = at.tensor(2.0, requires_grad=True), at.tensor(3.0, requires_grad=True)
+    >>> with register_multi_grad_hook((a, b), lambda grads: print("called")):
+    ...     (a * b).backward()
+    called
+    >>> (a * b).backward()
+    """
 
     def __init__(self, handles: Sequence[RemovableHandle]) -> None:
         self.handles = tuple(handles)

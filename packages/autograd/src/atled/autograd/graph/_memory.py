@@ -17,6 +17,12 @@ class SavedTensor:
     op: of the node. argument: what the op's rule calls the tensor. shape, dtype: its own.
     nbytes: of its storage, which may be larger than the tensor. cost: the same, or 0 when an earlier entry has counted
     that storage or it is a leaf's, which lives anyway. leaf: whether it is. node: the node's number.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import graph
+    >>> (saved,) = graph.memory(at.ones(256, requires_grad=True).exp())
+    >>> saved.op, saved.argument, saved.shape, saved.nbytes, saved.leaf
+    ('core::exp', 'out', (256,), 1024, False)
     """
 
     op: str
@@ -31,7 +37,16 @@ class SavedTensor:
 
 
 class MemoryReport:
-    """What `memory` found; as text, a table of the most expensive groups."""
+    """What `memory` found; as text, a table of the most expensive groups.
+
+    It iterates over its `SavedTensor` entries; storage that two of them share costs the first.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import graph
+    >>> report = graph.memory(at.ones(256, requires_grad=True).exp().sin())
+    >>> report.total, len(report), report.by_op()
+    (1024, 2, {'core::exp': 1024, 'core::sin': 0})
+    """
 
     def __init__(self, entries: list[SavedTensor], nodes: int, node_bytes: int) -> None:
         self.entries = tuple(entries)

@@ -7,7 +7,12 @@ from atled.autograd import _tape
 
 
 class Reference(NamedTuple):
-    """An operand that stands for a parameter or an earlier result, or for one tensor of such a list."""
+    """An operand that stands for a parameter or an earlier result, or for one tensor of such a list.
+
+    >>> from atled.autograd.graph import Reference
+    >>> str(Reference("g")), str(Reference("gs", 1))
+    ('g', 'gs[1]')
+    """
 
     name: str
     element: int | None = None
@@ -20,6 +25,10 @@ class Instruction(NamedTuple):
     """A call of ``op`` with operands for all arguments of its schema: References, lists of them, or constants.
 
     op: a qualified name; or "conjugate" (of a real tensor, itself) or "scale" (by 1, the tensor itself).
+
+    >>> from atled.autograd.graph import Instruction, Reference
+    >>> print(Instruction("core::add", (Reference("input"), 1, 1), ("%2",)))
+    %2 = core::add(input, 1, 1)
     """
 
     op: str
@@ -33,7 +42,17 @@ class Instruction(NamedTuple):
 
 @dataclass(frozen=True)
 class RuleProgram:
-    """One traced form of a rule's function: answers a gradient, or None, for each of ``targets``."""
+    """One traced form of a rule's function: answers a gradient, or None, for each of ``targets``.
+
+    parameters: what the function asks for, by name. `rule_programs` answers those of an op.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import graph
+    >>> at.tensor(2.0, requires_grad=True).exp2().backward()
+    >>> program = graph.rule_programs("core::exp2")[0]
+    >>> program.targets, program.parameters
+    (('input',), ('g', 'out'))
+    """
 
     targets: tuple[str, ...]
     parameters: tuple[str, ...]

@@ -27,6 +27,13 @@ class Value:
     name: "x0" for inputs, "c0" for constants (leaves that are no inputs, and whatever else was not recorded), "f0" for
     results of forward calls, "g0" for gradients of the outputs, "b0" for results of backward calls.
     tensor: what it was when the trace was made, where that is known: not of forward results that no node has kept.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import graph
+    >>> x = at.tensor([1.0, 2.0], requires_grad=True)
+    >>> value = graph.trace((x * x).sum(), x).inputs[0]
+    >>> str(value), value.tensor.tolist()
+    ('x0: float32[2]', [1.0, 2.0])
     """
 
     name: str
@@ -47,6 +54,13 @@ class Call:
     None, or `UNKNOWN`. A result is a `Value`, a tuple of them for ops that answer lists, or None for what is no tensor.
     ``op`` is a qualified name that ``at.ops`` knows, or "Function" for a `Function`, whose name is in ``function``.
     ``where`` is the line of the user's program that made a forward call, as in "train.py:12", if it is known.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import graph
+    >>> x = at.tensor([1.0, 2.0], requires_grad=True)
+    >>> call = graph.trace((x * 3).sum(), x).forward[0]
+    >>> print(call)
+    f0: float32[2] = core::mul(input=x0, other=3)
     """
 
     op: str
@@ -67,6 +81,13 @@ class Trace:
 
     depends_on_values: the ops whose gradient rules have looked at numbers in tensors, so that other inputs of the same
     shapes may need other calls; empty for most graphs.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import graph
+    >>> x = at.tensor([1.0, 2.0], requires_grad=True)
+    >>> trace = graph.trace(x.exp().sum(), x)
+    >>> [call.op for call in trace.forward], [call.op for call in trace.backward]
+    (['core::exp', 'core::sum'], ['core::expand', 'core::mul'])
     """
 
     inputs: tuple[Value, ...]
