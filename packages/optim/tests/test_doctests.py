@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 
 from atled import optim
+from atled.testing import without_examples
 
 MODULES = [
     info.name
@@ -17,6 +18,13 @@ MODULES = [
 
 @pytest.mark.parametrize("name", ["atled.optim", *MODULES])
 def test_examples(name: str) -> None:
-    if name.endswith(("._lbfgs", "._grad_scaler")):  # their examples set gradients
+    if name.endswith(("._lbfgs", "._grad_scaler", "._clip")):  # their examples set gradients
         pytest.importorskip("atled.autograd")
+    if name.endswith(".swa_utils"):  # its examples have layers
+        pytest.importorskip("atled.nn")
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_every_public_name_has_an_example() -> None:
+    modules = map(importlib.import_module, ["atled.optim", *(name for name in MODULES if "._" not in name)])
+    assert [missing for module in modules for missing in without_examples(module)] == []

@@ -28,7 +28,12 @@ class AdamLike(FusedOptimizer):
 
 
 class Adam(AdamLike):
-    """Adam (Kingma & Ba 2015, algorithm 1); ``amsgrad`` is Reddi et al. 2018. ``weight_decay`` adds to the gradient.
+    """Adam (Kingma & Ba 2015, algorithm 1); ``amsgrad`` is Reddi et al. 2018, algorithm 2.
+
+    With gradient ``g`` (plus ``weight_decay * p``): ``m = beta1 * m + (1 - beta1) * g``,
+    ``v = beta2 * v + (1 - beta2) * g * g``, and ``p -= lr * m' / (sqrt(v') + eps)`` with
+    ``m' = m / (1 - beta1 ** step)`` and ``v' = v / (1 - beta2 ** step)``. ``amsgrad`` takes the largest ``v`` so far;
+    ``maximize`` climbs.
 
     ``capturable`` keeps the number of steps on the parameters' device, so that a CUDA graph that a step was captured in
     goes on counting. A step can be captured once there was one before; numbers such as ``lr`` stay as they were then.
@@ -82,6 +87,8 @@ class Adam(AdamLike):
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019): ``p *= 1 - lr * weight_decay`` beside Adam's step.
+
+    All else is as in `Adam`.
 
     >>> import atled.core as at
     >>> weight = at.tensor([1.0])

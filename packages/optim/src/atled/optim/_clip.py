@@ -39,7 +39,13 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scales all gradients, in place, so that their norm together is at most ``max_norm``; returns the norm before.
 
-    Parameters without a gradient are passed over. Errors: as for ``get_total_norm``.
+    The factor is ``min(1, max_norm / (norm + 1e-6))`` (Pascanu et al. 2013, algorithm 1). Parameters without a gradient
+    are passed over, and one that is given twice is scaled once. Errors: as for ``get_total_norm``.
+
+    >>> weight = at.tensor([1.0, 2.0])
+    >>> weight.grad = at.tensor([3.0, 4.0])
+    >>> clip_grad_norm_(weight, max_norm=1.0).item(), [round(g, 4) for g in weight.grad.tolist()]
+    (5.0, [0.6, 0.8])
     """
     grads = _grads(parameters)
     norm = get_total_norm(grads, norm_type, error_if_nonfinite)
@@ -48,6 +54,13 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-    """Limits every element of the gradients, in place, to ``[-clip_value, clip_value]``."""
+    """Limits every element of the gradients, in place, to ``[-clip_value, clip_value]``; NaN stays NaN.
+
+    >>> weight = at.tensor([1.0, 2.0])
+    >>> weight.grad = at.tensor([3.0, -0.5])
+    >>> clip_grad_value_(weight, 1.0)
+    >>> weight.grad.tolist()
+    [1.0, -0.5]
+    """
     for grad in _grads(parameters):
         grad.clamp_(-clip_value, clip_value)

@@ -49,6 +49,19 @@ class Optimizer:
 
     Errors: ``ArgumentError`` for parameters that are no tensors, come twice or are none at all; ``InvalidValueError``
     for those that are no leaves.
+
+    >>> from atled import optim
+    >>> class Signs(optim.Optimizer):
+    ...     def __init__(self, params, lr=0.5):
+    ...         super().__init__(params, {"lr": lr})
+    ...     def _update(self, group, params, grads):
+    ...         for param, grad in zip(params, grads):
+    ...             param.sub_(group["lr"] * at.sign(grad))
+    >>> weight, bias = at.tensor([1.0, 2.0]), at.tensor([0.0])
+    >>> signs = Signs([{"params": [weight]}, {"params": [bias], "lr": 0.25}])
+    >>> signs.step(grads=[at.tensor([3.0, -4.0]), at.tensor([5.0])])
+    >>> weight.tolist(), bias.tolist()
+    ([0.5, 2.5], [-0.25])
     """
 
     #: Numbers in the state, beside ``step``, that PyTorch keeps as tensors.

@@ -62,7 +62,13 @@ def get_swa_avg_fn() -> AverageOne:
 
 
 def get_swa_multi_avg_fn() -> AverageMany:
-    """``f(averages, now, count)`` that does to lists, in place, what `get_swa_avg_fn` gives for one tensor."""
+    """``f(averages, now, count)`` that does to lists, in place, what `get_swa_avg_fn` gives for one tensor.
+
+    >>> average = at.tensor([1.0])
+    >>> get_swa_multi_avg_fn()([average], [at.tensor([4.0])], 2)
+    >>> average.item()
+    2.0
+    """
     return lambda averages, now, count: _move(averages, now, 1 / (int(count) + 1))
 
 
@@ -211,6 +217,12 @@ def update_bn(loader: Iterable[Any], model: Any, device: at.device | str | None 
     A batch is a tensor, or a list or tuple of which the first is what the model is called with; it is moved to
     ``device`` before, where one is given. Averaged weights need it: no batch was normalised with them. Run it within
     ``atled.autograd.no_grad()``, where that is installed, so that nothing is recorded.
+
+    >>> from atled import nn
+    >>> layer = nn.BatchNorm1d(1)
+    >>> update_bn([at.tensor([[1.0], [3.0]]), at.tensor([[5.0], [7.0]])], layer)
+    >>> layer.running_mean.tolist()
+    [4.0]
     """
     model = model.module if isinstance(model, AveragedModel) else model
     # The layers are known by their classes' names: this package needs no other.

@@ -15,9 +15,20 @@ class LRScheduler(ABC):
     """Base of the schedules: counts epochs and sets each group's ``lr`` to ``get_lr()``.
 
     Schedules change the group's present ``lr``, so that several of them on one optimizer multiply. ``last_epoch`` other
-    than -1 goes on from there and expects ``initial_lr`` in every group, as a loaded optimizer has.
+    than -1 goes on from there and expects ``initial_lr`` in every group, as a loaded optimizer has. A subclass has
+    ``get_lr()``, a rate for each group.
 
     Errors: ``ArgumentError`` for what is no optimizer, ``InvalidValueError`` where ``initial_lr`` is missing.
+
+    >>> from atled import optim
+    >>> class Harmonic(LRScheduler):
+    ...     def get_lr(self):
+    ...         return [lr / (1 + self.last_epoch) for lr in self.base_lrs]
+    >>> optimizer = optim.SGD([at.tensor([1.0])], lr=1.0)
+    >>> schedule = Harmonic(optimizer)
+    >>> schedule.step()
+    >>> optimizer.param_groups[0]["lr"], schedule.get_last_lr()
+    (0.5, [0.5])
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:

@@ -13,6 +13,11 @@ class CosineAnnealingLR(LRScheduler):
     """Half a cosine from ``lr`` to ``eta_min`` in ``T_max`` epochs, and back (Loshchilov & Hutter 2017, eq. 5).
 
     Errors: ``InvalidValueError`` for a ``T_max`` below 1.
+
+    >>> from atled import optim
+    >>> schedule = CosineAnnealingLR(optim.SGD([at.tensor([1.0])], lr=1.0), T_max=2)
+    >>> [(schedule.step(), *(round(abs(lr), 6) for lr in schedule.get_last_lr()))[1] for _ in range(4)]
+    [0.5, 0.0, 0.5, 1.0]
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:

@@ -133,6 +133,12 @@ class OneCycleLR(LRScheduler):
     down symmetrically first.
 
     Errors: ``InvalidValueError`` for settings outside their ranges and for a step too many.
+
+    >>> from atled import optim
+    >>> optimizer = optim.SGD([at.tensor([1.0])], lr=1.0, momentum=0.9)
+    >>> schedule = OneCycleLR(optimizer, 1.0, total_steps=5, pct_start=0.6, anneal_strategy="linear", div_factor=4.0)
+    >>> [(round(schedule.get_last_lr()[0], 4), schedule.step())[0] for _ in range(5)]
+    [0.25, 0.625, 1.0, 0.5, 0.0]
     """
 
     def __init__(

@@ -16,6 +16,11 @@ class StepLR(LRScheduler):
     """Multiplies ``lr`` by ``gamma`` every ``step_size`` epochs.
 
     Errors: ``InvalidValueError`` for a ``step_size`` below 1.
+
+    >>> from atled import optim
+    >>> schedule = StepLR(optim.SGD([at.tensor([1.0])], lr=1.0), step_size=2, gamma=0.5)
+    >>> [(schedule.step(), *schedule.get_last_lr())[1] for _ in range(4)]
+    [1.0, 0.5, 0.5, 0.25]
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
@@ -73,6 +78,11 @@ class ConstantLR(LRScheduler):
     """``factor`` times ``lr`` for ``total_iters`` epochs, then ``lr``.
 
     Errors: ``InvalidValueError`` for a ``factor`` outside of [0, 1].
+
+    >>> from atled import optim
+    >>> schedule = ConstantLR(optim.SGD([at.tensor([1.0])], lr=1.0), factor=0.25, total_iters=2)
+    >>> [schedule.get_last_lr()[0], *((schedule.step(), *schedule.get_last_lr())[1] for _ in range(3))]
+    [0.25, 0.25, 1.0, 1.0]
     """
 
     def __init__(
@@ -100,6 +110,11 @@ class LinearLR(LRScheduler):
     """Goes linearly from ``start_factor`` to ``end_factor`` times ``lr`` in ``total_iters`` epochs, then stays.
 
     Errors: ``InvalidValueError`` for factors outside of (0, 1] and [0, 1].
+
+    >>> from atled import optim
+    >>> schedule = LinearLR(optim.SGD([at.tensor([1.0])], lr=1.0), start_factor=0.5, total_iters=2)
+    >>> [schedule.get_last_lr()[0], *((schedule.step(), *schedule.get_last_lr())[1] for _ in range(3))]
+    [0.5, 0.75, 1.0, 1.0]
     """
 
     def __init__(
@@ -134,7 +149,13 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Multiplies ``lr`` by ``gamma`` in every epoch."""
+    """Multiplies ``lr`` by ``gamma`` in every epoch.
+
+    >>> from atled import optim
+    >>> schedule = ExponentialLR(optim.SGD([at.tensor([1.0])], lr=1.0), gamma=0.5)
+    >>> [(schedule.step(), *schedule.get_last_lr())[1] for _ in range(3)]
+    [0.5, 0.25, 0.125]
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
