@@ -19,8 +19,11 @@ def test_examples(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-def test_every_public_name_is_documented() -> None:
-    assert all(getattr(data, name).__doc__ for name in data.__all__)
+def test_every_public_name_has_an_example() -> None:
+    public = {name: getattr(data, name) for name in data.__all__}
+    assert all(value.__doc__ for value in public.values())
+    errors = [name for name, value in public.items() if isinstance(value, type) and issubclass(value, Exception)]
+    assert [name for name, value in public.items() if name not in errors and ">>>" not in value.__doc__] == []
 
 
 def test_no_other_package_is_imported() -> None:

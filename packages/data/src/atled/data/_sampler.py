@@ -21,7 +21,21 @@ class Sampler(Generic[T_co]):
     """An iterable of indices; subclasses define ``__iter__`` and, where it is known, ``__len__``.
 
     ``repeats`` says that an index may come more than once in a pass: a loader then gives each occurrence a random
-    stream of its own.
+    stream of its own. A loader calls ``reseed(seed, epoch)`` before each pass, on which the order should depend.
+
+    Example:
+        >>> from atled import data
+        >>> class Backwards(Sampler[int]):
+        ...     def __init__(self, source):
+        ...         self.source = source
+        ...
+        ...     def __iter__(self):
+        ...         return reversed(range(len(self.source)))
+        ...
+        ...     def __len__(self):
+        ...         return len(self.source)
+        >>> [batch.tolist() for batch in data.DataLoader(range(3), 2, sampler=Backwards(range(3)))]
+        [[2, 1], [0]]
     """
 
     repeats: bool = False

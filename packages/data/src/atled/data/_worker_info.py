@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 
 
 class WorkerInfo(NamedTuple):
-    """Which worker this process is: ``id`` in [0, ``num_workers``), its ``seed`` and its copy of the ``dataset``."""
+    """Which worker this process is: ``id`` in [0, ``num_workers``), its ``seed`` and its copy of the ``dataset``.
+
+    Example:
+        >>> info = WorkerInfo(id=1, num_workers=4, seed=7, dataset=range(10))
+        >>> list(info.dataset[info.id :: info.num_workers])  # this worker's share of a stream
+        [1, 5, 9]
+    """
 
     id: int
     num_workers: int
