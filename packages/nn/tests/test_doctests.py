@@ -6,7 +6,9 @@ import pkgutil
 
 import pytest
 
+import atled.core as at
 import atled.nn
+from atled.core import _core
 from atled.testing import without_examples
 
 # The plugin libraries beside the modules are no modules.
@@ -18,6 +20,18 @@ def test_examples(name: str) -> None:
     if name.endswith("._clip"):  # its examples set gradients
         pytest.importorskip("atled.autograd")
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_every_op_has_an_example_that_runs() -> None:
+    # Gradients, and what attention is made of, are called by rules and functions alone.
+    _ = at.ops.nn.linear
+    ops = [op for op in _core.ops() if op.ns == "nn" and "_backward" not in op.name and "attention" not in op.name]
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE, verbose=False)
+    report: list[str] = []
+    for op in ops:
+        assert ">>>" in op.doc, f"{op.name} has no example"
+        runner.run(doctest.DocTestParser().get_doctest(op.doc, {"at": at}, op.name, None, 0), out=report.append)
+    assert ops and runner.failures == 0, "".join(report)
 
 
 def test_every_public_name_has_an_example() -> None:

@@ -59,7 +59,7 @@ void backward_weight_rule(const atled_frame* f, atled_spec* outs) {
 
 // The three ops of `dims` dimensions.
 template <int dims>
-void define_all(const char* input, const char* kernel) {
+void define_all(const char* input, const char* kernel, const char* example) {
   const std::string n = std::to_string(dims), name = "conv" + n + "d", list = "int[" + n + "] ",
                     settings =
                         list + "stride=1, " + list + "padding=0, " + list + "dilation=1, int groups=1) -> Tensor";
@@ -68,7 +68,9 @@ void define_all(const char* input, const char* kernel) {
   };
   add("nn::" + name + "(Tensor input, Tensor weight, Tensor? bias=None, " + settings,
       std::string("Cross-correlation of input ") + input + " with weight (K, C / groups, " + kernel +
-          "), plus a bias per channel.",
+          "), plus a bias per channel.\n\n"
+          "Floats of one dtype. ShapeError where they do not fit, InvalidValueError for settings out of range.\n\n" +
+          example,
       shape<forward_rule<dims>>);
   add("nn::" + name + "_backward_input(Tensor grad, Tensor weight, int[] input_shape, " + settings,
       "The gradient of " + name + " with respect to its input.", shape<backward_input_rule<dims>>);
@@ -79,8 +81,11 @@ void define_all(const char* input, const char* kernel) {
 }  // namespace
 
 void define_convolution() {
-  define_all<2>("(N, C, H, W)", "kh, kw");
-  define_all<3>("(N, C, D, H, W)", "kd, kh, kw");
+  define_all<2>("(N, C, H, W)", "kh, kw",
+                ">>> at.ops.nn.conv2d(at.arange(9.0).reshape(1, 1, 3, 3), at.ones(1, 1, 2, 2)).tolist()\n"
+                "[[[[8.0, 12.0], [20.0, 24.0]]]]");
+  define_all<3>("(N, C, D, H, W)", "kd, kh, kw",
+                ">>> at.ops.nn.conv3d(at.arange(8.0).reshape(1, 1, 2, 2, 2), at.ones(1, 1, 2, 2, 2)).item()\n28.0");
 }
 
 }  // namespace atled::nn

@@ -24,10 +24,14 @@ void dropout_backward_rule(const atled_frame* f, atled_spec* outs) {
 }  // namespace
 
 void define_dropout() {
-  define(
-      {"nn::dropout(Tensor input, float p=0.5, *, Generator? generator=None) -> (Tensor output, Tensor mask)",
-       "Keeps each element with probability 1 - p and divides it by 1 - p; mask says which (Srivastava et al. 2014).",
-       shape<dropout_rule>, ATLED_OP_FUNCTION | ATLED_OP_RANDOM});
+  define({"nn::dropout(Tensor input, float p=0.5, *, Generator? generator=None) -> (Tensor output, Tensor mask)",
+          "Keeps each element with probability 1 - p and divides it by 1 - p; mask says which (Srivastava et "
+          "al. 2014).\n\n"
+          "input: floats. InvalidValueError for p outside of [0, 1].\n\n"
+          ">>> output, mask = at.ops.nn.dropout(at.ones(100), 0.75)\n"
+          ">>> bool((output == 4.0 * mask).all())\n"
+          "True",
+          shape<dropout_rule>, ATLED_OP_FUNCTION | ATLED_OP_RANDOM});
   define({"nn::dropout_backward(Tensor grad, Tensor mask, float p) -> Tensor",
           "grad / (1 - p) where mask is true, else 0.", shape<dropout_backward_rule>, ATLED_OP_FUNCTION});
 }

@@ -35,7 +35,11 @@ void embedding_backward_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_embedding() {
   define({"nn::embedding(Tensor input, Tensor weight, int? padding_idx=None, bool scale_grad_by_freq=False) -> Tensor",
-          "The rows of weight that input names; padding_idx and scale_grad_by_freq only change the gradient.",
+          "The rows of weight (rows, dim) that input names: (*input.shape, dim). padding_idx and "
+          "scale_grad_by_freq only change the gradient.\n\n"
+          "input: int32 or int64 in [0, rows); BoundsError for others.\n\n"
+          ">>> at.ops.nn.embedding(at.tensor([2, 0]), at.tensor([[1.0], [3.0], [5.0]])).tolist()\n"
+          "[[5.0], [1.0]]",
           shape<embedding_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::embedding_backward(Tensor grad, Tensor input, int num_embeddings, int? padding_idx=None, bool "

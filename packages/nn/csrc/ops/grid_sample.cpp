@@ -88,8 +88,12 @@ void define_grid_sample() {
   define(
       {"nn::grid_sample(Tensor input, Tensor grid, str mode=\"bilinear\", str padding_mode=\"zeros\", bool "
        "align_corners=False) -> Tensor",
-       "The values of images or volumes at given places (Jaderberg et al. 2015, section 3.3).", shape<forward_rule>,
-       ATLED_OP_FUNCTION});
+       "The values of images or volumes at given places (Jaderberg et al. 2015, section 3.3).\n\n"
+       "input (N, C, H, W), grid (N, h, w, 2), x first, in [-1, 1]; or (N, C, D, H, W) and (N, d, h, w, "
+       "3): floats of one dtype. Returns (N, C, h, w) or (N, C, d, h, w).\n\n"
+       ">>> at.ops.nn.grid_sample(at.tensor([[[[1.0, 3.0]]]]), at.zeros(1, 1, 1, 2)).item()\n"
+       "2.0",
+       shape<forward_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::grid_sample_backward_input(Tensor grad, Tensor grid, int[] input_shape, str mode=\"bilinear\", str "
        "padding_mode=\"zeros\", bool align_corners=False) -> Tensor",

@@ -72,12 +72,21 @@ void linear_gelu_backward(atled_frame* f) {
 
 void define_linear() {
   define({"nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
-          "input @ weight.T + bias for input (*, in_features) and weight (out_features, in_features).",
+          "input @ weight.T + bias for input (*, in_features) and weight (out_features, in_features), floats "
+          "of one dtype.\n\n"
+          ">>> at.ops.nn.linear(at.tensor([1.0, 2.0]), at.tensor([[3.0, 4.0]]), at.tensor([0.5])).tolist()\n"
+          "[11.5]",
           shape<linear_rule>, ATLED_OP_FUNCTION});
   define({"nn::linear_relu(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
-          "relu(input @ weight.T + bias), on some devices in one pass.", shape<linear_rule>, ATLED_OP_FUNCTION});
+          "relu(input @ weight.T + bias), on some devices in one pass; shapes and dtypes are those of linear.\n\n"
+          ">>> at.ops.nn.linear_relu(at.tensor([1.0, 2.0]), at.tensor([[3.0, 4.0], [-3.0, -4.0]])).tolist()\n"
+          "[11.0, 0.0]",
+          shape<linear_rule>, ATLED_OP_FUNCTION});
   define({"nn::linear_gelu(Tensor input, Tensor weight, Tensor? bias=None) -> (Tensor out, Tensor before)",
-          "gelu(before) in its tanh approximation, with before = input @ weight.T + bias, on some devices in one pass.",
+          "gelu(before) in its tanh approximation, with before = input @ weight.T + bias, on some devices in "
+          "one pass.\n\n"
+          ">>> at.ops.nn.linear_gelu(at.tensor([1.0]), at.tensor([[1.0]])).out\n"
+          "tensor([0.8412])",
           shape<linear_gelu_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::linear_gelu_backward(Tensor grad, Tensor before, Tensor input, Tensor weight, Tensor? bias=None) -> "

@@ -93,9 +93,13 @@ void define_loss() {
   define(
       {"nn::nll_loss(Tensor input, Tensor target, Tensor? weight=None, str reduction=\"mean\", int ignore_index=-100, "
        "float label_smoothing=0.0) -> (Tensor output, Tensor total_weight)",
-       "-weight[y] input[y] for log-probabilities input (N, C, ...) and classes y (N, ...); with label smoothing e, (1 "
-       "- e) of it and e of the mean over the classes. "
-       "\"mean\" divides by total_weight, the sum of weight[y].",
+       "-weight[y] input[y] for log-probabilities input (N, C, ...) and classes y (N, ...); with label "
+       "smoothing e, (1 - e) of it and e of the mean over the classes.\n\n"
+       "target: int32 or int64; weight: (C,). \"mean\" divides by total_weight, the sum of weight[y] of "
+       "the targets other than ignore_index; \"none\" answers target's shape. BoundsError for a class that "
+       "there is not.\n\n"
+       ">>> at.ops.nn.nll_loss(at.tensor([[-1.0, -2.0], [-3.0, -4.0]]), at.tensor([0, 1])).output.item()\n"
+       "2.5",
        shape<nll_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::nll_loss_backward(Tensor grad, Tensor target, Tensor? weight, Tensor total_weight, int[] input_shape, str "
@@ -103,15 +107,22 @@ void define_loss() {
        "int ignore_index=-100, float label_smoothing=0.0) -> Tensor",
        "The gradient of nll_loss with respect to its input.", shape<nll_backward_rule>, ATLED_OP_FUNCTION});
   define({"nn::mse_loss(Tensor input, Tensor target, str reduction=\"mean\") -> Tensor",
-          "(input - target)^2, its mean or its sum.", shape<mse_rule>, ATLED_OP_FUNCTION});
+          "(input - target)^2 of two tensors of one shape and floating dtype, its mean or its sum, or with "
+          "\"none\" each.\n\n"
+          ">>> at.ops.nn.mse_loss(at.tensor([1.0, 2.0]), at.tensor([1.0, 5.0])).item()\n"
+          "4.5",
+          shape<mse_rule>, ATLED_OP_FUNCTION});
   define({"nn::mse_loss_backward(Tensor grad, Tensor input, Tensor target, str reduction=\"mean\") -> Tensor",
           "The gradient of mse_loss with respect to its input.", shape<mse_backward_rule>, ATLED_OP_FUNCTION});
   define({"nn::paired_loss(Tensor input, Tensor target, str kind, str reduction=\"mean\", float bound=1.0) -> Tensor",
-          "A loss of each pair of an input x and its target y, the mean or the sum of them. By kind, with d = |x - y|: "
-          "\"l1\" is d; \"huber\" d^2 / 2 below the bound b, else b (d - b / 2), and \"smooth_l1\" that over b; "
-          "\"bce_with_logits\" the binary cross-entropy of sigmoid(x), and \"bce\" that of probabilities x, whose "
-          "slope's divisor x (1 - x) counts as at least b; \"kl_div\" y (log(y) - x), and \"kl_div_of_logs\" the same "
-          "where y is a logarithm.",
+          "A loss of each pair of an input x and its target y, the mean or the sum of them. By kind, with d = "
+          "|x - y|: \"l1\" is d; \"huber\" d^2 / 2 below the bound b, else b (d - b / 2), and \"smooth_l1\" "
+          "that over b; \"bce_with_logits\" the binary cross-entropy of sigmoid(x), and \"bce\" that of "
+          "probabilities x, whose slope's divisor x (1 - x) counts as at least b; \"kl_div\" y (log(y) - x), "
+          "and \"kl_div_of_logs\" the same where y is a logarithm.\n\n"
+          "input and target: of one shape and floating dtype.\n\n"
+          ">>> at.ops.nn.paired_loss(at.tensor([0.5, 3.0]), at.zeros(2), \"huber\", \"none\").tolist()\n"
+          "[0.125, 2.5]",
           shape<paired_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::paired_loss_backward(Tensor grad, Tensor input, Tensor target, str kind, str reduction=\"mean\", float "

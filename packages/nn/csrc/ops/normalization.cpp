@@ -159,8 +159,14 @@ void define_normalization() {
   define(
       {"nn::layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
        "bool center=True) -> (Tensor output, Tensor mean, Tensor rstd)",
-       "(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016), with the mean and 1 / "
-       "sqrt(var + eps). With center=False the mean counts as 0, as Zhang & Sennrich 2019 have it.",
+       "(x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al. 2016), with the "
+       "mean and 1 / sqrt(var + eps). With center=False the mean counts as 0, as Zhang & Sennrich 2019 "
+       "have it.\n\n"
+       "input: floats of a shape that ends with normalized_shape, which is that of weight and bias; all "
+       "have one dtype. mean and rstd are of input's dimensions, 1 for those that are normalised, and of "
+       "float32 for half precision.\n\n"
+       ">>> at.ops.nn.layer_norm(at.tensor([[1.0, 3.0]]), [2], eps=0.0).output.tolist()\n"
+       "[[-1.0, 1.0]]",
        shape<layer_norm_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::layer_norm_backward(Tensor grad, Tensor input, int[] normalized_shape, Tensor mean, Tensor rstd, Tensor? "
@@ -170,8 +176,12 @@ void define_normalization() {
   define(
       {"nn::batch_norm(Tensor input, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> (Tensor output, "
        "Tensor mean, Tensor var)",
-       "Normalises each channel of (N, C, ...) by the batch's mean and biased variance (Ioffe & Szegedy 2015), which "
-       "it returns too.",
+       "Normalises each channel of (N, C, ...) by the batch's mean and biased variance (Ioffe & Szegedy "
+       "2015), which it returns too.\n\n"
+       "weight and bias: (C,), of input's floating dtype, beside half precision also float32. ShapeError "
+       "for one value per channel.\n\n"
+       ">>> at.ops.nn.batch_norm(at.tensor([[1.0], [3.0]]), eps=0.0).var.tolist()\n"
+       "[1.0]",
        shape<batch_norm_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor var, Tensor? weight=None, float "
@@ -182,16 +192,29 @@ void define_normalization() {
   define(
       {"nn::batch_norm_inference(Tensor input, Tensor mean, Tensor var, Tensor? weight=None, Tensor? bias=None, float "
        "eps=1e-05) -> Tensor",
-       "Normalises each channel of (N, C, ...) by a given mean and variance.", shape<batch_norm_inference_rule>,
-       ATLED_OP_FUNCTION});
+       "Normalises each channel of (N, C, ...) by a given mean and variance: (x - mean) / sqrt(var + eps) "
+       "* weight + bias.\n\n"
+       "mean, var, weight and bias: (C,), of input's floating dtype, beside half precision also float32.\n\n"
+       ">>> at.ops.nn.batch_norm_inference(at.tensor([[3.0]]), at.tensor([1.0]), at.tensor([4.0]), eps=0.0).tolist()\n"
+       "[[1.0]]",
+       shape<batch_norm_inference_rule>, ATLED_OP_FUNCTION});
   define({"nn::update_average(Tensor(a!) input, Tensor value, float momentum, float scale=1.0) -> Tensor",
-          "Moves a running average in place: (1 - momentum) input + momentum scale value.", nullptr,
-          ATLED_OP_FUNCTION});
+          "Moves a running average in place: (1 - momentum) input + momentum scale value, which is of input's "
+          "shape.\n\n"
+          ">>> average = at.tensor([1.0])\n"
+          ">>> _ = at.ops.nn.update_average(average, at.tensor([3.0]), 0.5)\n"
+          ">>> average.tolist()\n"
+          "[2.0]",
+          nullptr, ATLED_OP_FUNCTION});
   define(
       {"nn::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> "
        "(Tensor output, Tensor mean, Tensor rstd)",
-       "Normalises each group of neighbouring channels of (N, C, ...) (Wu & He 2018), with the means and "
-       "1 / sqrt(var + eps) of (N, num_groups).",
+       "Normalises each group of neighbouring channels of (N, C, ...) (Wu & He 2018), with the means and 1 "
+       "/ sqrt(var + eps) of (N, num_groups).\n\n"
+       "weight and bias: (C,), of input's floating dtype, beside half precision also float32. ShapeError "
+       "where C is no multiple of num_groups.\n\n"
+       ">>> at.ops.nn.group_norm(at.tensor([[1.0, 3.0, 4.0, 8.0]]), 2, eps=0.0).output.tolist()\n"
+       "[[-1.0, 1.0, -1.0, 1.0]]",
        shape<group_norm_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::group_norm_backward(Tensor grad, Tensor input, int num_groups, Tensor mean, Tensor rstd, Tensor? "

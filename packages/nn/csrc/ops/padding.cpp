@@ -54,8 +54,12 @@ void constant_pad(atled_frame* f) {
 
 void define_padding() {
   define({"nn::constant_pad(Tensor input, int[] pad, Scalar value=0) -> Tensor",
-          "Surrounds input with value: pad holds (before, after) for the last dimension, then for the one before it, "
-          "...; negative sizes crop.",
+          "Surrounds input with value: pad holds (before, after) for the last dimension, then for the one "
+          "before it, ...; negative sizes crop.\n\n"
+          "Every dtype. InvalidValueError for an odd number of sizes or too many, ShapeError where they crop "
+          "too much.\n\n"
+          ">>> at.ops.nn.constant_pad(at.tensor([1, 2]), [1, 2]).tolist()\n"
+          "[0, 1, 2, 0, 0]",
           shape<constant_pad_rule>, ATLED_OP_FUNCTION});
   add_kernel("nn::constant_pad", ATLED_DEVICE_ANY, kernel<constant_pad>);
 }

@@ -127,12 +127,21 @@ void define_pooling() {
   define(
       {"nn::max_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] dilation=1, "
        "bool ceil_mode=False) -> Tensor",
-       "The largest element of each window; NaN wins over everything.", shape<max_values_rule>, ATLED_OP_FUNCTION});
+       "The largest element of each window of (N, C, H, W) or (C, H, W), of floats; NaN wins over "
+       "everything.\n\n"
+       "Without a stride windows lie side by side. ShapeError where no window fits, InvalidValueError for "
+       "sizes out of range.\n\n"
+       ">>> at.ops.nn.max_pool2d(at.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2).item()\n"
+       "4.0",
+       shape<max_values_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, int[2] "
        "dilation=1, "
        "bool ceil_mode=False) -> (Tensor output, Tensor indices)",
-       "The largest element of each window, and its position h * W + w in the plane; NaN wins over everything.",
+       "The largest element of each window, as max_pool2d, and its position h * W + w in the plane, int64; "
+       "the first of several.\n\n"
+       ">>> at.ops.nn.max_pool2d_with_indices(at.tensor([[[1.0, 2.0], [4.0, 3.0]]]), 2).indices.item()\n"
+       "2",
        shape<max_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::max_pool2d_backward(Tensor grad, Tensor indices, int[] input_shape, int[2]? kernel_size=None, int[2]? "
@@ -143,16 +152,22 @@ void define_pooling() {
   define(
       {"nn::avg_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, "
        "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-       "The mean of each window of the last two dimensions.", shape<average_rule>, ATLED_OP_FUNCTION});
+       "The mean of each window of (N, C, H, W) or (C, H, W), of floats; padding counts as zeros where "
+       "count_include_pad says so, and divisor_override divides the sum instead.\n\n"
+       ">>> at.ops.nn.avg_pool2d(at.tensor([[[1.0, 2.0], [3.0, 6.0]]]), 2).item()\n"
+       "3.0",
+       shape<average_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::avg_pool2d_backward(Tensor grad, int[] input_shape, int[2] kernel_size, int[2]? stride=None, int[2] "
        "padding=0, "
        "bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
        "The gradient of avg_pool2d.", shape<average_backward_rule>, ATLED_OP_FUNCTION});
-  define(
-      {"nn::adaptive_avg_pool2d(Tensor input, int[2] output_size) -> Tensor",
-       "Means over windows chosen so that the output has the given size: rows floor(i H / oh) to ceil((i + 1) H / oh).",
-       shape<adaptive_rule>, ATLED_OP_FUNCTION});
+  define({"nn::adaptive_avg_pool2d(Tensor input, int[2] output_size) -> Tensor",
+          "Means over windows chosen so that (N, C, H, W) or (C, H, W) becomes (N, C, oh, ow): rows floor(i H "
+          "/ oh) to ceil((i + 1) H / oh), and columns alike.\n\n"
+          ">>> at.ops.nn.adaptive_avg_pool2d(at.tensor([[[1.0, 2.0, 3.0]]]), (1, 2)).tolist()\n"
+          "[[[1.5, 2.5]]]",
+          shape<adaptive_rule>, ATLED_OP_FUNCTION});
   define({"nn::adaptive_avg_pool2d_backward(Tensor grad, int[] input_shape) -> Tensor",
           "The gradient of adaptive_avg_pool2d.", shape<adaptive_backward_rule>, ATLED_OP_FUNCTION});
   add_kernel("nn::max_pool2d", ATLED_DEVICE_ANY, kernel<max_values>);

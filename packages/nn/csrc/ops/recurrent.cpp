@@ -51,8 +51,11 @@ void gru_cell_backward_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_recurrent() {
   define({"nn::lstm_cell(Tensor gates, Tensor cx) -> (Tensor hy, Tensor cy)",
-          "cy = sigmoid(f) cx + sigmoid(i) tanh(g) and hy = sigmoid(o) tanh(cy), for the sums i, f, g and o of gates "
-          "(*, 4 H), one after the other, and cx (*, H) (Hochreiter & Schmidhuber 1997, Gers et al. 2000).",
+          "cy = sigmoid(f) cx + sigmoid(i) tanh(g) and hy = sigmoid(o) tanh(cy), for the sums i, f, g and o "
+          "of gates (*, 4 H), one after the other, and cx (*, H) (Hochreiter & Schmidhuber 1997, Gers et al. "
+          "2000).\n\n"
+          ">>> at.ops.nn.lstm_cell(at.zeros(1, 4), at.tensor([[2.0]])).cy.tolist()\n"
+          "[[1.0]]",
           shape<lstm_cell_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::lstm_cell_backward(Tensor grad_hy, Tensor grad_cy, Tensor gates, Tensor cx) -> (Tensor to_gates, Tensor "
@@ -60,8 +63,11 @@ void define_recurrent() {
        "The gradients of lstm_cell with respect to its gates and cx.", shape<lstm_cell_backward_rule>,
        ATLED_OP_FUNCTION});
   define({"nn::gru_cell(Tensor gates_x, Tensor gates_h, Tensor hx) -> Tensor",
-          "n + sigmoid(z) (hx - n) with n = tanh(n_x + sigmoid(r) n_h), for the sums r, z and n of the input's gates "
-          "(*, 3 H) and those of the hidden state's, of which r and z are added, and hx (*, H) (Cho et al. 2014).",
+          "n + sigmoid(z) (hx - n) with n = tanh(n_x + sigmoid(r) n_h), for the sums r, z and n of the "
+          "input's gates (*, 3 H) and those of the hidden state's, of which r and z are added, and hx (*, H) "
+          "(Cho et al. 2014).\n\n"
+          ">>> at.ops.nn.gru_cell(at.zeros(1, 3), at.zeros(1, 3), at.tensor([[2.0]])).tolist()\n"
+          "[[1.0]]",
           shape<gru_cell_rule>, ATLED_OP_FUNCTION});
   define(
       {"nn::gru_cell_backward(Tensor grad, Tensor gates_x, Tensor gates_h, Tensor hx) -> (Tensor to_gates_x, Tensor "
