@@ -103,14 +103,34 @@ class Module:
             raise KeyError(f"attribute {name!r} exists already; assign to it, or delete it first")
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Adds a parameter under a name; None reserves the name."""
+        """Adds a parameter under a name; None reserves the name, which is then in no list and no state dict.
+
+        TypeError for what is neither a `Parameter` nor None.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> module = nn.Module()
+        >>> module.register_parameter("scale", nn.Parameter(at.ones(2)))
+        >>> module.register_parameter("shift", None)
+        >>> list(module.state_dict()), module.shift is None
+        (['scale'], True)
+        """
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"expected parameter {name!r} to be a Parameter or None, got {type(param).__name__}")
         self._expect_free(_PARAMETER, name)
         self._register(_PARAMETER, name, param)
 
     def register_buffer(self, name: str, tensor: at.Tensor | None, persistent: bool = True) -> None:
-        """Adds a tensor that is not learnt but belongs to the module; it is in the state dict if persistent."""
+        """Adds a tensor that is not learnt but belongs to the module; it is in the state dict if persistent.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> module = nn.Module()
+        >>> module.register_buffer("mean", at.zeros(2))
+        >>> module.register_buffer("scratch", at.zeros(2), persistent=False)
+        >>> [name for name, _ in module.named_buffers()], list(module.state_dict())
+        (['mean', 'scratch'], ['mean'])
+        """
         if tensor is not None and not isinstance(tensor, at.Tensor):
             raise TypeError(f"expected buffer {name!r} to be a Tensor or None, got {type(tensor).__name__}")
         self._expect_free(_BUFFER, name)
@@ -153,7 +173,12 @@ class Module:
     # ---- what belongs to it ----
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The names and modules that are assigned to attributes, each module once."""
+        """The names and modules that are assigned to attributes, each module once.
+
+        >>> from atled import nn
+        >>> [name for name, _ in nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU())).named_children()]
+        ['0', '1']
+        """
         seen: set[int] = set()
         for name, module in self._own(_MODULE).items():
             if module is not None and id(module) not in seen:
@@ -167,7 +192,12 @@ class Module:
     def named_modules(
         self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """The module itself and all modules within, with their dotted names."""
+        """The module itself and all modules within, with their dotted names; a module comes before those within it.
+
+        >>> from atled import nn
+        >>> [name for name, _ in nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU())).named_modules()]
+        ['', '0', '1', '1.0']
+        """
         memo = set() if memo is None else memo
         if self in memo:
             return
@@ -196,11 +226,21 @@ class Module:
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """All parameters with their dotted names, shared ones once."""
+        """All parameters with their dotted names, shared ones once; without ``recurse`` the module's own.
+
+        >>> from atled import nn
+        >>> [(name, p.shape) for name, p in nn.Sequential(nn.Linear(3, 2), nn.ReLU()).named_parameters()]
+        [('0.weight', (2, 3)), ('0.bias', (2,))]
+        """
         return self._named(_PARAMETER, prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters, shared ones once."""
+        """All parameters, shared ones once: what an optimizer takes.
+
+        >>> from atled import nn
+        >>> sum(p.numel() for p in nn.Linear(3, 2).parameters())
+        8
+        """
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(
@@ -214,7 +254,12 @@ class Module:
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     def get_submodule(self, target: str) -> Module:
-        """The module with a dotted name; AttributeError where there is none."""
+        """The module with a dotted name, itself for ``""``; AttributeError where there is none.
+
+        >>> from atled import nn
+        >>> nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU())).get_submodule("1.0")
+        ReLU()
+        """
         module: Module = self
         for name in filter(None, target.split(".")):
             found = module.__dict__.get(name) if isinstance(module, Module) else None
@@ -250,7 +295,15 @@ class Module:
     # ---- modes and conversions ----
 
     def train(self, mode: bool = True) -> Self:
-        """Sets training mode, which dropout and batch normalisation look at, here and in all modules within."""
+        """Sets training mode, which dropout and batch normalisation look at, here and in all modules within.
+
+        Answers the module.
+
+        >>> from atled import nn
+        >>> model = nn.Sequential(nn.Dropout())
+        >>> model[0].training, model.train(False)[0].training
+        (True, False)
+        """
         if not isinstance(mode, bool):
             raise ValueError(f"train: expected mode to be a bool, got {type(mode).__name__}")
         for module in self.modules():
@@ -258,11 +311,25 @@ class Module:
         return self
 
     def eval(self) -> Self:
-        """Sets evaluation mode: ``train(False)``."""
+        """Sets evaluation mode, ``train(False)``, and answers the module.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> nn.Dropout(0.5).eval()(at.ones(2)).tolist()
+        [1.0, 1.0]
+        """
         return self.train(False)
 
     def apply(self, fn: Callable[[Module], object]) -> Self:
-        """Calls a function with every module within, then with the module itself."""
+        """Calls a function with every module within, then with the module itself, which it answers.
+
+        >>> from atled import nn
+        >>> def zero_bias(module):
+        ...     if isinstance(module, nn.Linear):
+        ...         nn.init.zeros_(module.bias)
+        >>> nn.Sequential(nn.Linear(2, 3)).apply(zero_bias)[0].bias.tolist()
+        [0.0, 0.0, 0.0]
+        """
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -299,11 +366,17 @@ class Module:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Moves to a device, and floating parameters and buffers to a dtype.
+        """Moves to a device, and floating parameters and buffers to a dtype; answers the module.
 
         The arguments are a device, a dtype, both, or a tensor that has them; ``memory_format`` says how parameters and
         buffers of four dimensions (five for ``channels_last_3d``) lie in memory. Parameters stay the same objects, with
         other data, so that an optimizer still has them; what it has made for them (momenta) is not converted.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> layer = nn.BatchNorm1d(2).to(at.float64)
+        >>> layer.weight.dtype.name, layer.num_batches_tracked.dtype.name
+        ('float64', 'int64')
         """
         format = kwargs.pop("memory_format", None)
         device, dtype = _target(args, kwargs)
@@ -330,8 +403,14 @@ class Module:
     def to_empty(self, *, device: at.device | str, recurse: bool = True) -> Self:
         """Gives parameters and buffers new memory on a device, whose content is whatever was there.
 
-        For a module that was made without memory: ``with at.device("meta"): model = Model()``. ``recurse`` is
-        PyTorch's and must be true.
+        For a module that was made without memory. ``recurse`` is PyTorch's and must be true.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> with at.device("meta"):
+        ...     layer = nn.Linear(3, 2)
+        >>> layer.to_empty(device="cpu").weight.device.type
+        'cpu'
         """
         if not recurse:
             raise at.InvalidValueError("to_empty: expected recurse=True; call it on the children that are meant")
@@ -366,7 +445,12 @@ class Module:
     def state_dict(
         self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, at.Tensor]:
-        """All parameters and persistent buffers by their dotted names, as tensors that share their memory."""
+        """All parameters and persistent buffers by their dotted names, as tensors that share their memory.
+
+        >>> from atled import nn
+        >>> list(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, affine=False)).state_dict())
+        ['0.weight', '0.bias', '1.running_mean', '1.running_var', '1.num_batches_tracked']
+        """
         return _state.collect(self, {} if destination is None else destination, prefix, keep_vars)
 
     def load_state_dict(
@@ -375,7 +459,15 @@ class Module:
         """Copies a state dict into the parameters and buffers, or with ``assign`` puts its tensors in their place.
 
         StateDictError lists all keys that are missing or unexpected (unless ``strict`` is false) and all shapes that
-        differ; nothing has been changed then.
+        differ; nothing has been changed then. Answers the missing and the unexpected keys.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> layer = nn.Linear(2, 1)
+        >>> layer.load_state_dict({"weight": at.tensor([[1.0, 2.0]])}, strict=False).missing_keys
+        ['bias']
+        >>> layer.weight.tolist()
+        [[1.0, 2.0]]
         """
         return _state.restore(self, state_dict, strict, assign)
 
@@ -402,13 +494,36 @@ class Module:
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Calls ``hook(module, args)`` before each forward; it may answer other arguments."""
+        """Calls ``hook(module, args)`` before each forward; it may answer other arguments.
+
+        With ``with_kwargs`` it gets and answers keyword arguments, too. Answers a handle whose ``remove()`` takes it
+        away; ``prepend`` puts it before the others.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> layer = nn.Identity()
+        >>> handle = layer.register_forward_pre_hook(lambda module, args: (args[0] * 2,))
+        >>> layer(at.tensor([1.0])).tolist()
+        [2.0]
+        """
         return RemovableHandle(self._own_hooks().before, (hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
-        """Calls ``hook(module, args, output)`` after each forward; it may answer another output."""
+        """Calls ``hook(module, args, output)`` after each forward; it may answer another output.
+
+        ``always_call`` calls it when forward raises, too. Answers a handle whose ``remove()`` takes the hook away.
+
+        >>> import atled.core as at
+        >>> from atled import nn
+        >>> layer = nn.Identity()
+        >>> with layer.register_forward_hook(lambda module, args, output: output + 1):
+        ...     layer(at.tensor([1.0])).tolist()
+        [2.0]
+        >>> layer(at.tensor([1.0])).tolist()
+        [1.0]
+        """
         return RemovableHandle(self._own_hooks().after, (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_hook(
@@ -419,9 +534,12 @@ class Module:
         Both are tuples, of a gradient for each positional argument of forward and for each result; None for what
         requires none. The hook may answer other gradients of the arguments. AttributeError without atled-autograd.
 
+        >>> import atled.core as at
         >>> from atled import nn
-        >>> layer = nn.Linear(2, 2)
-        >>> layer.register_full_backward_hook(lambda module, into, out: print(out))  # doctest: +SKIP
+        >>> layer = nn.ReLU()
+        >>> layer.register_full_backward_hook(lambda module, into, out: print(into, out))  # doctest: +SKIP
+        >>> layer(at.tensor([2.0, -1.0], requires_grad=True)).sum().backward()  # doctest: +SKIP
+        (tensor([1., 0.]),) (tensor([1., 1.]),)
         """
         passing()
         return RemovableHandle(self._own_hooks().backward, hook, prepend)

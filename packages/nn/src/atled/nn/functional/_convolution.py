@@ -83,10 +83,10 @@ def conv3d(
 ) -> Tensor:
     """Cross-correlates input ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with weight ``(K, C / groups, kd, kh, kw)``.
 
-    ``padding`` is as in `conv2d`. All floating dtypes; the three tensors have one. ShapeError where they do not fit.
+    Answers ``(N, K, D_out, H_out, W_out)``; settings, dtypes and errors are those of `conv2d`.
 
-    >>> conv3d(at.ones(1, 3, 8, 8, 8), at.ones(4, 3, 3, 3, 3), stride=2).shape
-    (1, 4, 3, 3, 3)
+    >>> conv3d(at.arange(8.0).reshape(1, 2, 2, 2), at.ones(1, 1, 2, 2, 2)).tolist()
+    [[[[28.0]]]]
     """
     if isinstance(padding, str):
         input, padding = _same_padding("conv3d", 3, input, weight, stride, padding, dilation)
@@ -155,6 +155,8 @@ def conv_transpose2d(
     and columns likewise; ``output_padding``, smaller than stride or dilation, adds to the end. ShapeError and
     InvalidValueError say what does not fit.
 
+    >>> conv_transpose2d(at.tensor([[[1.0, 10.0]]]), at.ones(1, 1, 2, 2)).tolist()
+    [[[1.0, 11.0, 10.0], [1.0, 11.0, 10.0]]]
     >>> conv_transpose2d(at.ones(1, 3, 4, 4), at.ones(3, 2, 3, 3), stride=2, padding=1, output_padding=1).shape
     (1, 2, 8, 8)
     """
@@ -173,8 +175,8 @@ def conv_transpose3d(
 ) -> Tensor:
     """As `conv_transpose2d`, for input ``(N, C, D, H, W)`` or ``(C, D, H, W)``, weight ``(C, K / groups, kd, kh, kw)``.
 
-    >>> conv_transpose3d(at.ones(1, 3, 4, 4, 4), at.ones(3, 2, 2, 2, 2), stride=2).shape
-    (1, 2, 8, 8, 8)
+    >>> conv_transpose3d(at.tensor([[[[1.0, 10.0]]]]), at.ones(1, 1, 1, 1, 2)).tolist()
+    [[[[1.0, 11.0, 10.0]]]]
     """
     return _transposed("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 

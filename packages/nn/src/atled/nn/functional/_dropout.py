@@ -102,8 +102,11 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """As `alpha_dropout`, for whole channels of ``(N, C, ...)``.
 
-    >>> feature_alpha_dropout(at.ones(1, 2, 3)).shape
-    (1, 2, 3)
+    ShapeError for fewer than two dimensions.
+
+    >>> y = feature_alpha_dropout(at.zeros(8, 16, 3), training=True)
+    >>> bool((y == y[..., :1]).all())  # a channel is dropped as a whole
+    True
     """
     if input.ndim < 2:
         raise at.ShapeError(f"feature_alpha_dropout: expected input (N, C, ...), got {tuple(input.shape)}")

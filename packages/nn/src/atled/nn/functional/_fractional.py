@@ -27,8 +27,9 @@ def fractional_max_pool2d(
     (0, 1), ``output_ratio``. Each channel has a shift of its own: ``_random_samples`` ``(N, C, 2)`` in [0, 1), columns
     first. With the positions ``h W + w``, if asked. InvalidValueError and ShapeError say what does not fit.
 
-    >>> fractional_max_pool2d(at.arange(16.0).reshape(1, 4, 4), 2, output_size=3).shape
-    (1, 3, 3)
+    >>> x, shifts = at.arange(9.0).reshape(1, 3, 3), at.zeros(1, 1, 2)
+    >>> fractional_max_pool2d(x, 2, output_size=2, _random_samples=shifts).tolist()
+    [[[4.0, 5.0], [7.0, 8.0]]]
     """
     both = fractional_max_pool2d_with_indices(input, kernel_size, output_size, output_ratio, True, _random_samples)
     return both if return_indices else both[0]

@@ -22,15 +22,16 @@ def linear(
 ) -> Tensor:
     """``input @ weight.T + bias`` for input ``(*, in_features)`` and weight ``(out_features, in_features)``.
 
-    A weight ``(in_features,)`` makes one number of each vector, without a dimension of its own.
+    Bias is ``(out_features,)``, and all have one floating dtype. A weight ``(in_features,)`` makes one number of each
+    vector, without a dimension of its own. ShapeError and DTypeError say what does not fit.
 
     With an activation, `relu` of that or ``gelu(..., approximate="tanh")``, which some devices apply while they
     multiply: then memory is read and written less often.
 
-    >>> linear(at.ones(2, 3), at.ones(4, 3)).shape
-    (2, 4)
-    >>> linear(at.ones(1, 3), at.tensor([[1.0, 2, 3], [-1, -2, -3]]), activation="relu")
-    tensor([[6., 0.]])
+    >>> linear(at.tensor([[1.0, 2.0]]), at.tensor([[3.0, 4.0], [-3.0, -4.0]]), at.tensor([0.5, 0.0])).tolist()
+    [[11.5, -11.0]]
+    >>> linear(at.tensor([[1.0, 2.0]]), at.tensor([[3.0, 4.0], [-3.0, -4.0]]), activation="relu").tolist()
+    [[11.0, 0.0]]
     """
     if weight.ndim == 1:
         column = None if bias is None else bias.reshape(1)

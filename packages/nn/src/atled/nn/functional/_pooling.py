@@ -262,10 +262,11 @@ def avg_pool3d(
 ) -> Tensor:
     """The mean of each window of ``(N, C, D, H, W)`` or ``(C, D, H, W)``; ``divisor_override`` divides the sum instead.
 
-    All floating dtypes; ShapeError where no window fits.
+    Sizes and settings are those of `avg_pool2d`. All floating dtypes; ShapeError where no window fits,
+    InvalidValueError for a divisor of 0.
 
-    >>> avg_pool3d(at.ones(1, 1, 4, 4, 4), 2).shape
-    (1, 1, 2, 2, 2)
+    >>> avg_pool3d(at.arange(8.0).reshape(1, 2, 2, 2), 2).tolist()
+    [[[[3.5]]]]
     """
     _expect_volumes("avg_pool3d", input)
     if divisor_override == 0:
@@ -284,10 +285,10 @@ def avg_pool3d(
 def adaptive_avg_pool3d(input: Tensor, output_size: _OutputSize) -> Tensor:
     """Means over windows chosen so that the last three dimensions become ``output_size``; None keeps a size.
 
-    Input ``(N, C, D, H, W)`` or ``(C, D, H, W)`` of any floating dtype.
+    Input ``(N, C, D, H, W)`` or ``(C, D, H, W)`` of any floating dtype; windows are those of `adaptive_avg_pool2d`.
 
-    >>> adaptive_avg_pool3d(at.ones(1, 2, 5, 6, 7), (1, None, 3)).shape
-    (1, 2, 1, 6, 3)
+    >>> adaptive_avg_pool3d(at.arange(8.0).reshape(1, 2, 2, 2), (1, None, 1)).tolist()
+    [[[[2.5], [4.5]]]]
     """
     _expect_volumes("adaptive_avg_pool3d", input)
     depth, rows, columns = _output_sizes("adaptive_avg_pool3d", input, output_size, 3)
@@ -501,8 +502,8 @@ def max_unpool3d(
 ) -> Tensor:
     """As `max_unpool2d`, of ``(N, C, d, h, w)`` or ``(C, d, h, w)``.
 
-    >>> max_unpool3d(at.ones(1, 1, 1, 1), at.zeros(1, 1, 1, 1, dtype=at.int64), 2).sum().item()
-    1.0
+    >>> max_unpool3d(*max_pool3d(at.arange(8.0).reshape(1, 2, 2, 2), 2, return_indices=True), 2).tolist()
+    [[[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 7.0]]]]
     """
     return _unpooled("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)
 

@@ -12,9 +12,11 @@ from .._sizes import Size
 class PixelShuffle(Module):
     """Groups of r^2 channels of ``(*, C r^2, H, W)`` as r by r pixels each: ``(*, C, H r, W r)`` (Shi et al. 2016).
 
+    Any dtype. ShapeError unless the channels are a multiple of r^2.
+
     >>> import atled.core as at
-    >>> PixelShuffle(2)(at.ones(1, 8, 3, 3)).shape
-    (1, 2, 6, 6)
+    >>> PixelShuffle(2)(at.arange(4).reshape(4, 1, 1)).tolist()
+    [[[0, 1], [2, 3]]]
     """
 
     def __init__(self, upscale_factor: int) -> None:
@@ -33,9 +35,11 @@ class PixelShuffle(Module):
 class PixelUnshuffle(Module):
     """What `PixelShuffle` does, undone: ``(*, C, H r, W r)`` becomes ``(*, C r^2, H, W)``.
 
+    Any dtype. ShapeError unless height and width are multiples of r.
+
     >>> import atled.core as at
-    >>> PixelUnshuffle(2)(at.ones(1, 2, 6, 6)).shape
-    (1, 8, 3, 3)
+    >>> PixelUnshuffle(2)(at.arange(4).reshape(1, 2, 2)).tolist()
+    [[[0]], [[1]], [[2]], [[3]]]
     """
 
     def __init__(self, downscale_factor: int) -> None:
@@ -52,7 +56,9 @@ class PixelUnshuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """The channels of ``(N, C, *)`` with one of each group in turn (Zhang et al. 2018).
+    """The channels of ``(N, C, *)`` with one of each group in turn (Zhang et al. 2018); the same shape.
+
+    Any dtype. ShapeError unless ``groups`` divide the channels.
 
     >>> import atled.core as at
     >>> ChannelShuffle(2)(at.arange(4).reshape(1, 4, 1)).flatten().tolist()
@@ -75,9 +81,11 @@ class ChannelShuffle(Module):
 class Unfold(Module):
     """The windows of images ``(N, C, H, W)`` or ``(C, H, W)`` as columns: ``(N, C kh kw, L)`` for L windows.
 
+    Any dtype; settings and errors are those of `functional.unfold`.
+
     >>> import atled.core as at
-    >>> Unfold(3, padding=1)(at.ones(1, 2, 4, 5)).shape
-    (1, 18, 20)
+    >>> Unfold(2)(at.arange(6).reshape(1, 2, 3)).tolist()
+    [[0, 1], [1, 2], [3, 4], [4, 5]]
     """
 
     def __init__(self, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> None:
@@ -96,9 +104,11 @@ class Unfold(Module):
 class Fold(Module):
     """Adds columns ``(N, C kh kw, L)`` up to images ``(N, C, *output_size)``: the adjoint of `Unfold`.
 
+    Floats. ShapeError unless the columns are those that `Unfold` makes of such images.
+
     >>> import atled.core as at
-    >>> Fold((4, 5), 3, padding=1)(at.ones(1, 18, 20)).shape
-    (1, 2, 4, 5)
+    >>> Fold((2, 3), 2)(at.ones(1, 4, 2)).tolist()
+    [[[[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]]]
     """
 
     def __init__(

@@ -44,13 +44,15 @@ class _FractionalMaxPool(Module):
 
 
 class FractionalMaxPool2d(_FractionalMaxPool):
-    """The largest element of each of ``output_size`` windows, which lie evenly but for a random shift.
+    """The largest element of each of ``output_size`` windows, which lie evenly but for a random shift (Graham 2014).
 
-    Arguments are those of ``functional.fractional_max_pool2d``.
+    Input ``(N, C, H, W)`` or ``(C, H, W)``; arguments are those of `functional.fractional_max_pool2d`. The shift is
+    random in evaluation, too, unless ``_random_samples`` gives it.
 
     >>> import atled.core as at
-    >>> FractionalMaxPool2d(2, output_ratio=0.75)(at.ones(1, 3, 8, 8)).shape
-    (1, 3, 6, 6)
+    >>> pool = FractionalMaxPool2d(2, output_size=2, _random_samples=at.zeros(1, 1, 2))
+    >>> pool(at.arange(9.0).reshape(1, 3, 3)).tolist()
+    [[[4.0, 5.0], [7.0, 8.0]]]
     """
 
     _dims = 2

@@ -90,11 +90,12 @@ class InstanceNorm3d(_InstanceNorm):
 class LocalResponseNorm(Module):
     """``x / (k + alpha m)^beta`` with the mean m of the squares of ``size`` neighbouring channels of ``(N, C, ...)``.
 
-    Krizhevsky et al. 2012, section 3.3, with a mean for the sum.
+    Krizhevsky et al. 2012, section 3.3, with a mean for the sum; channels beyond the ends count as zeros. The same
+    shape and floating dtype; ShapeError for fewer than three dimensions.
 
     >>> import atled.core as at
-    >>> LocalResponseNorm(2)(at.ones(1, 4, 3, 3)).shape
-    (1, 4, 3, 3)
+    >>> [round(y, 4) for y in LocalResponseNorm(2, alpha=6.0, beta=1.0)(at.ones(1, 2, 1)).flatten().tolist()]
+    [0.25, 0.1429]
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:

@@ -16,11 +16,11 @@ _Target = int | Sequence[int] | None
 class Upsample(Module):
     """The last one, two or three dimensions of ``(N, C, ...)`` at another size, given itself or as a factor.
 
-    Settings are those of ``functional.interpolate``.
+    Settings, dtypes and errors are those of `functional.interpolate`.
 
     >>> import atled.core as at
-    >>> Upsample(scale_factor=2, mode="bilinear")(at.ones(1, 3, 4, 5)).shape
-    (1, 3, 8, 10)
+    >>> Upsample(scale_factor=2, mode="linear")(at.tensor([[[0.0, 1.0]]])).tolist()
+    [[[0.0, 0.25, 0.75, 1.0]]]
     """
 
     def __init__(

@@ -97,7 +97,7 @@ class _ConstantPad(_Pad):
 class ConstantPad1d(_ConstantPad):
     """Surrounds the last dimension with a value; sizes: one, or ``(left, right)``.
 
-    Any dtype; negative sizes crop. InvalidValueError for another number of sizes.
+    Any dtype, as of all paddings here; negative sizes crop. InvalidValueError for another number of sizes.
 
     >>> import atled.core as at
     >>> ConstantPad1d(1, 0.5)(at.tensor([[1.0, 2.0]])).tolist()
@@ -124,8 +124,8 @@ class ConstantPad3d(_ConstantPad):
     Sizes: one, or ``(left, right, top, bottom, front, back)``.
 
     >>> import atled.core as at
-    >>> ConstantPad3d((1, 1, 0, 0, 2, 2), 0.5)(at.ones(1, 3, 3, 4)).shape
-    (1, 7, 3, 6)
+    >>> ConstantPad3d((1, 0, 0, 0, 0, 1), 0.5)(at.ones(1, 1, 1, 1)).tolist()
+    [[[[0.5, 1.0]], [[0.5, 0.5]]]]
     """
 
     _dims = 3
@@ -159,8 +159,8 @@ class ZeroPad3d(_Pad):
     Sizes: one, or ``(left, right, top, bottom, front, back)``.
 
     >>> import atled.core as at
-    >>> ZeroPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
-    (1, 7, 3, 6)
+    >>> ZeroPad3d((1, 0, 0, 0, 0, 1))(at.ones(1, 1, 1, 1)).tolist()
+    [[[[0.0, 1.0]], [[0.0, 0.0]]]]
     """
 
     _dims, _mode = 3, "constant"
@@ -191,13 +191,13 @@ class ReflectionPad2d(_Pad):
 
 
 class ReflectionPad3d(_Pad):
-    """Surrounds the last three dimensions with their mirror image.
+    """Surrounds the last three dimensions with their mirror image; see `ReflectionPad2d`.
 
     Sizes: one, or ``(left, right, top, bottom, front, back)``.
 
     >>> import atled.core as at
-    >>> ReflectionPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
-    (1, 7, 3, 6)
+    >>> ReflectionPad3d((1, 0, 0, 0, 0, 1))(at.arange(4).reshape(1, 2, 1, 2)).tolist()
+    [[[[1, 0, 1]], [[3, 2, 3]], [[1, 0, 1]]]]
     """
 
     _dims, _mode = 3, "reflect"
@@ -231,8 +231,8 @@ class ReplicationPad3d(_Pad):
     Sizes: one, or ``(left, right, top, bottom, front, back)``.
 
     >>> import atled.core as at
-    >>> ReplicationPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
-    (1, 7, 3, 6)
+    >>> ReplicationPad3d((1, 0, 0, 0, 0, 1))(at.arange(4).reshape(1, 2, 1, 2)).tolist()
+    [[[[0, 0, 1]], [[2, 2, 3]], [[2, 2, 3]]]]
     """
 
     _dims, _mode = 3, "replicate"
@@ -263,13 +263,13 @@ class CircularPad2d(_Pad):
 
 
 class CircularPad3d(_Pad):
-    """Surrounds the last three dimensions with their other end.
+    """Surrounds the last three dimensions with their other end; see `CircularPad2d`.
 
     Sizes: one, or ``(left, right, top, bottom, front, back)``.
 
     >>> import atled.core as at
-    >>> CircularPad3d((1, 1, 0, 0, 2, 2))(at.ones(1, 3, 3, 4)).shape
-    (1, 7, 3, 6)
+    >>> CircularPad3d((1, 0, 0, 0, 0, 1))(at.arange(4).reshape(1, 2, 1, 2)).tolist()
+    [[[[1, 0, 1]], [[3, 2, 3]], [[1, 0, 1]]]]
     """
 
     _dims, _mode = 3, "circular"
