@@ -154,6 +154,7 @@ def test_cross_entropy_is_stable_and_matches_scipy() -> None:
     smooth = 0.9 * hard + 0.025
     np.testing.assert_allclose(soft.item(), -(special.log_softmax(x, 1) * smooth).sum(1).mean(), rtol=1e-12)
     np.testing.assert_allclose(classes.item(), soft.item(), rtol=1e-12)
+    assert np.isnan(F.cross_entropy(at.ones(0, 4), at.ones(0, 4)).item())  # as of classes
 
 
 def test_binary_cross_entropy_with_logits() -> None:

@@ -114,13 +114,14 @@ def test_functions_of_several_ops() -> None:
         pytest.param(lambda x: F.cosine_similarity(x, x * 0.5), 0.01, id="cosine_similarity"),
         pytest.param(lambda x: F.pairwise_distance(x, x * 1), 1.0, id="pairwise_distance"),
         pytest.param(lambda x: F.rms_norm(x, (4,)), 300.0, id="rms_norm"),
+        pytest.param(F.tanhshrink, 0.1, id="tanhshrink"),
         pytest.param(
             lambda x: F.cosine_embedding_loss(x[:, 0, 0], x[:, 1, 0], at.ones(2)), 300.0, id="cosine_embedding_loss"
         ),
     ],
 )
 def test_float16_keeps_steps_in_between(function: Callable[[at.Tensor], at.Tensor], size: float) -> None:
-    """Squares that overflow, and what is added so that slopes stay finite."""
+    """Squares that overflow, differences of near numbers, and what is added so that slopes stay finite."""
     values = np.random.default_rng(0).normal(size=(2, 3, 4, 4)) * size
     half = at.tensor(values, dtype=at.float16).requires_grad_()
     double = half.detach().to(at.float64).requires_grad_()

@@ -9,6 +9,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._parameter import constant, requires_grad
+from .._precision import narrow, wide
 
 
 def _in_place(function: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
@@ -28,13 +29,17 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """``min(max(x, min_val), max_val)``; where x is at a bound, its slope is 0 (that of ``clamp`` is not).
 
-    Also of integers. InvalidValueError for floats where ``min_val`` is above ``max_val``.
+    Also of integers, which stay so between whole bounds. InvalidValueError for floats where ``min_val`` is above
+    ``max_val``.
 
     >>> hardtanh(at.tensor([-3.0, 0.5, 3.0])).tolist()
     [-1.0, 0.5, 1.0]
     """
     if not isinstance(input, Tensor) or not input.is_floating_point():
-        return at.clamp_(input, min_val, max_val) if inplace else at.clamp(input, min_val, max_val)
+        low, high = (
+            int(bound) if float(bound).is_integer() else bound for bound in (min_val, max_val)
+        )  # stay integers
+        return at.clamp_(input, low, high) if inplace else at.clamp(input, low, high)
     if inplace:
         return _in_place(lambda x: _one.hardtanh(x, min_val, max_val), input)
     return _one.hardtanh(input, min_val, max_val)
@@ -138,7 +143,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if inplace:
         return _in_place(lambda x: celu(x, alpha), input)
-    return alpha * _one.elu(input / alpha)
+    return narrow(alpha * _one.elu(wide(input) / alpha), input)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -149,7 +154,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """
     if inplace:
         return _in_place(selu, input)
-    return 1.0507009873554805 * _one.elu(input, 1.6732632423543772)
+    return narrow(1.0507009873554805 * _one.elu(wide(input), 1.6732632423543772), input)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -176,7 +181,8 @@ def softsign(input: Tensor) -> Tensor:
     >>> softsign(at.tensor([-3.0, 0.0, 1.0])).tolist()
     [-0.75, 0.0, 0.5]
     """
-    return input / (1 + at.abs(input))
+    x = wide(input)
+    return narrow(x / (1 + at.abs(x)), input)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -185,7 +191,8 @@ def tanhshrink(input: Tensor) -> Tensor:
     >>> [round(y, 4) for y in tanhshrink(at.tensor([-2.0, 0.0, 2.0])).tolist()]
     [-1.036, 0.0, 1.036]
     """
-    return input - at.tanh(input)
+    x = wide(input)  # the two are nearly equal about 0
+    return narrow(x - at.tanh(x), input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -328,7 +335,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     halves = at.chunk(input, 2, dim)
     if input.shape[dim] % 2:
         raise at.ShapeError(f"glu: expected dimension {dim} of an even size, got {tuple(input.shape)}")
-    return halves[0] * at.sigmoid(halves[1])
+    return narrow(wide(halves[0]) * at.sigmoid(wide(halves[1])), input)
 
 
 def rrelu(

@@ -120,8 +120,6 @@ def _soft_cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise at.InvalidValueError(f"cross_entropy: expected label_smoothing in [0, 1], got {label_smoothing}")
     loss = soft_losses(log_probabilities, soft_target(target, weight, label_smoothing))
-    if reduction == "mean":
-        return loss.sum() / max(loss.numel(), 1)
     return _reduce("cross_entropy", loss, reduction)
 
 
