@@ -13,7 +13,11 @@ struct Adagrad {
       "lr_decay=0.0, float eps=1e-10, float weight_decay=0.0, bool maximize=False) -> Tensor[]";
   static constexpr const char* kDoc =
       "One step of Adagrad on all tensors of a group, in place. sums are of squares; steps counts from 1. float16 and "
-      "bfloat16 are computed in float32. Returns params.";
+      "bfloat16 are computed in float32. Returns params.\n\n"
+      ">>> w, s = at.tensor([1.0]), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.adagrad_([w], [at.tensor([3.0])], [s], [1], lr=0.5)\n"
+      ">>> w\n"
+      "tensor([0.5000])";
   static constexpr int kStates = 1, kOptional = 0, kNumbers = 1, kCounts = 0;
 
   double lr, lr_decay, eps, weight_decay;
@@ -60,7 +64,11 @@ struct Adadelta : Counting {
   static constexpr const char* kDoc =
       "One step of Adadelta on all tensors of a group, in place. squares and deltas are means of the squares of "
       "gradients and of changes; counts has a float32 for each tensor, which is increased. float16 and bfloat16 are "
-      "computed in float32. Returns params.";
+      "computed in float32. Returns params.\n\n"
+      ">>> w, v, u = at.tensor([1.0]), at.zeros(1), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.adadelta_([w], [at.tensor([3.0])], [v], [u], lr=1.0, rho=0.9, eps=1e-2)\n"
+      ">>> w\n"
+      "tensor([0.6855])";
   static constexpr int kStates = 2, kOptional = 0, kNumbers = 0, kCounts = 1;
 
   double lr, rho, eps, weight_decay;
@@ -102,8 +110,11 @@ struct RMSprop : Counting {
   static constexpr const char* kDoc =
       "One step of RMSprop on all tensors of a group, in place. means is empty unless the step is centered, buffers "
       "without momentum; counts has a float32 for each tensor, which is increased. float16 and bfloat16 are computed "
-      "in "
-      "float32. Returns params.";
+      "in float32. Returns params.\n\n"
+      ">>> w, v = at.tensor([1.0]), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.rmsprop_([w], [at.tensor([3.0])], [v], [], [], lr=0.01, alpha=0.99, eps=1e-8)\n"
+      ">>> w\n"
+      "tensor([0.9000])";
   static constexpr int kStates = 3, kOptional = 2, kNumbers = 0, kCounts = 1;
 
   double lr, alpha, eps, weight_decay, momentum;

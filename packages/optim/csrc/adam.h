@@ -63,7 +63,12 @@ struct Adam : AdamSettings {
       "One step of Adam on all tensors of a group, in place. maxima is empty without AMSGrad; steps counts from 1; "
       "decoupled is AdamW's weight decay. counts, in place of steps, has a float32 for each tensor on its device, "
       "which is increased first: a captured CUDA graph goes on counting. float16 and bfloat16 are computed in float32. "
-      "Returns params.";
+      "Returns params.\n\n"
+      ">>> w, m, v = at.tensor([1.0]), at.zeros(1), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.adam_([w], [at.tensor([3.0])], [m], [v], [], [1], lr=0.1, beta1=0.9, beta2=0.999, "
+      "eps=1e-8)\n"
+      ">>> w\n"
+      "tensor([0.9000])";
   static constexpr int kStates = 3, kOptional = 1, kNumbers = 1, kCounts = 1;
 
   bool decoupled, maximize;
@@ -100,7 +105,11 @@ struct Adamax : AdamSettings {
       "counts=None) -> Tensor[]";
   static constexpr const char* kDoc =
       "One step of Adamax on all tensors of a group, in place. steps counts from 1; counts is as in adam_. float16 and "
-      "bfloat16 are computed in float32. Returns params.";
+      "bfloat16 are computed in float32. Returns params.\n\n"
+      ">>> w, m, u = at.tensor([1.0]), at.zeros(1), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.adamax_([w], [at.tensor([3.0])], [m], [u], [1], lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8)\n"
+      ">>> w\n"
+      "tensor([0.9000])";
   static constexpr int kStates = 2, kOptional = 0, kNumbers = 1, kCounts = 1;
 
   bool maximize;
@@ -140,7 +149,12 @@ struct NAdam : AdamSettings {
       "One step of NAdam on all tensors of a group, in place. steps counts from 1, products are of the momenta beta1 * "
       "(1 - 0.96 ** (i * momentum_decay) / 2) of all steps i up to this one; decoupled is AdamW's weight decay. counts "
       "and product_counts, in place of steps and products, have a float32 for each tensor on its device and hold what "
-      "the last step's were. float16 and bfloat16 are computed in float32. Returns params.";
+      "the last step's were. float16 and bfloat16 are computed in float32. Returns params.\n\n"
+      ">>> w, m, v = at.tensor([1.0]), at.zeros(1), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.nadam_([w], [at.tensor([3.0])], [m], [v], [1], [0.45], lr=0.1, beta1=0.9, beta2=0.999, "
+      "eps=1e-8)\n"
+      ">>> w\n"
+      "tensor([0.8944])";
   static constexpr int kStates = 2, kOptional = 0, kNumbers = 2, kCounts = 2;
 
   double momentum_decay;
@@ -189,7 +203,11 @@ struct RAdam : AdamSettings {
       "maximize=False, Tensor(a!)[]? counts=None) -> Tensor[]";
   static constexpr const char* kDoc =
       "One step of RAdam on all tensors of a group, in place. steps counts from 1; decoupled is AdamW's weight decay; "
-      "counts is as in adam_. float16 and bfloat16 are computed in float32. Returns params.";
+      "counts is as in adam_. float16 and bfloat16 are computed in float32. Returns params.\n\n"
+      ">>> w, m, v = at.tensor([1.0]), at.zeros(1), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.radam_([w], [at.tensor([3.0])], [m], [v], [1], lr=0.1, beta1=0.9, beta2=0.999, eps=1e-8)\n"
+      ">>> w\n"
+      "tensor([0.7000])";
   static constexpr int kStates = 2, kOptional = 0, kNumbers = 1, kCounts = 1;
 
   bool decoupled, maximize;

@@ -90,15 +90,20 @@ void unscale(atled_frame* f) {
 void define_gradients() {
   const atled_op* norm = define({"optim::grad_norm(Tensor[] grads, float norm_type=2.0) -> Tensor",
                                  "The p-norm of all elements of all tensors, a 0-d tensor of float32 (float64 if one "
-                                 "of them is); inf is the largest element."});
+                                 "of them is); inf is the largest element.\n\n"
+                                 ">>> at.ops.optim.grad_norm([at.tensor([3.0]), at.tensor([4.0])])\ntensor(5.)"});
   add_kernel(norm, ATLED_DEVICE_CPU, kernel<grad_norm>);
-  const atled_op* scale =
-      define({"optim::scale_by_norm_(Tensor(a!)[] grads, Tensor norm, float max_norm) -> Tensor[]",
-              "Multiplies the tensors by min(1, max_norm / (norm + 1e-6)), in place. Returns them."});
+  const atled_op* scale = define(
+      {"optim::scale_by_norm_(Tensor(a!)[] grads, Tensor norm, float max_norm) -> Tensor[]",
+       "Multiplies the tensors by min(1, max_norm / (norm + 1e-6)), in place. Returns them.\n\n"
+       ">>> at.ops.optim.scale_by_norm_([at.tensor([3.0, 4.0])], at.tensor(5.0), 1.0)[0]\ntensor([0.6000, 0.8000])"});
   add_kernel(scale, ATLED_DEVICE_CPU, kernel<scale_by_norm>);
   const atled_op* unscaled = define({"optim::unscale_(Tensor(a!)[] grads, float inv_scale) -> Tensor",
                                      "Multiplies the tensors by inv_scale, in place. Returns a 0-d float32: 1 where "
-                                     "some element was infinite or NaN, else 0."});
+                                     "some element was infinite or NaN, else 0.\n\n"
+                                     ">>> grads = [at.tensor([2.0, float(\"inf\")])]\n"
+                                     ">>> at.ops.optim.unscale_(grads, 0.5).item(), grads[0].tolist()\n"
+                                     "(1.0, [1.0, inf])"});
   add_kernel(unscaled, ATLED_DEVICE_CPU, kernel<unscale>);
   for (const atled_op* op : {norm, scale, unscaled}) check(layer_group->skip(op, ~uint64_t{0}));
 }

@@ -14,9 +14,13 @@ struct Rprop : Counting {
   static constexpr const char* kDoc =
       "One step of Rprop on all tensors of a group, in place. Each element goes by its own of sizes against its "
       "gradient's sign: it grows while the sign is that of previous, which takes over the gradient, and shrinks where "
-      "it "
-      "is another. counts has a float32 for each tensor, which is increased. float16 and bfloat16 are computed in "
-      "float32. Returns params.";
+      "it is another. counts has a float32 for each tensor, which is increased. float16 and bfloat16 are computed in "
+      "float32. Returns params.\n\n"
+      ">>> w, g, s = at.tensor([1.0]), at.zeros(1), at.tensor([0.25])\n"
+      ">>> _ = at.ops.optim.rprop_([w], [at.tensor([3.0])], [g], [s], shrink=0.5, grow=1.2, smallest=1e-6, "
+      "largest=50.0)\n"
+      ">>> w\n"
+      "tensor([0.7500])";
   static constexpr int kStates = 2, kOptional = 0, kNumbers = 0, kCounts = 1;
 
   double shrink, grow, smallest, largest;
@@ -63,7 +67,11 @@ struct Asgd {
   static constexpr const char* kDoc =
       "One step of averaged SGD on all tensors of a group, in place: of size etas, with params drawn to zero by lambd; "
       "averages come nearer to params by mus. eta_counts and mu_counts, in place of these, have a float32 for each "
-      "tensor on its device. float16 and bfloat16 are computed in float32. Returns params.";
+      "tensor on its device. float16 and bfloat16 are computed in float32. Returns params.\n\n"
+      ">>> w, mean = at.tensor([1.0]), at.zeros(1)\n"
+      ">>> _ = at.ops.optim.asgd_([w], [at.tensor([3.0])], [mean], [0.25], [1.0], lambd=0.0)\n"
+      ">>> w\n"
+      "tensor([0.2500])";
   static constexpr int kStates = 1, kOptional = 0, kNumbers = 2, kCounts = 2;
 
   double lambd, weight_decay;

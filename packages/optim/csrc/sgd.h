@@ -13,7 +13,11 @@ struct Sgd {
       "Tensor[]";
   static constexpr const char* kDoc =
       "One step of SGD on all tensors of a group, in place. buffers is empty without momentum; first says that they "
-      "hold nothing yet. float16 and bfloat16 are computed in float32. Returns params.";
+      "hold nothing yet. float16 and bfloat16 are computed in float32. Returns params.\n\n"
+      ">>> w = at.tensor([1.0])\n"
+      ">>> _ = at.ops.optim.sgd_([w], [at.tensor([3.0])], [], True, lr=0.25)\n"
+      ">>> w\n"
+      "tensor([0.2500])";
   static constexpr int kStates = 1, kOptional = 1, kNumbers = 0, kCounts = 0;
 
   bool first;

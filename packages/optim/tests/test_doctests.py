@@ -6,7 +6,9 @@ import pkgutil
 
 import pytest
 
+import atled.core as at
 from atled import optim
+from atled.core import _core
 from atled.testing import without_examples
 
 MODULES = [
@@ -23,6 +25,17 @@ def test_examples(name: str) -> None:
     if name.endswith(".swa_utils"):  # its examples have layers
         pytest.importorskip("atled.nn")
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_every_op_has_an_example_that_runs() -> None:
+    _ = at.ops.optim.sgd_
+    ops = [op for op in _core.ops() if op.ns == "optim"]
+    runner = doctest.DocTestRunner(verbose=False)
+    report: list[str] = []
+    for op in ops:
+        assert ">>>" in op.doc, f"{op.name} has no example"
+        runner.run(doctest.DocTestParser().get_doctest(op.doc, {"at": at}, op.name, None, 0), out=report.append)
+    assert ops and runner.failures == 0, "".join(report)
 
 
 def test_every_public_name_has_an_example() -> None:
