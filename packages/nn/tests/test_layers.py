@@ -185,6 +185,15 @@ def test_simple_losses() -> None:
         F.cross_entropy(a, b, label_smoothing=1.5)
 
 
+def test_a_variance_of_each_vector_and_targets_that_count_nothing() -> None:
+    x, y, var = draw(3, 3), draw(3, 3), RNG.random(3) + 0.5
+    nll = F.gaussian_nll_loss(*map(at.from_numpy, (x, y, var)))
+    np.testing.assert_allclose(nll.item(), (np.log(var) + ((x - y) ** 2).T / var).mean() / 2, rtol=1e-12)
+    cos = (x * y).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1)
+    loss = F.cosine_embedding_loss(at.from_numpy(x), at.from_numpy(y), at.tensor([1, -1, 0]), reduction="none")
+    np.testing.assert_allclose(loss.numpy(), [1 - cos[0], max(0, cos[1]), 0], rtol=1e-6)
+
+
 def test_embedding_and_padding_row() -> None:
     layer = nn.Embedding(5, 3, padding_idx=-1)
     assert layer.padding_idx == 4

@@ -296,9 +296,9 @@ def kl_div(
 ) -> Tensor:
     """``target (log target - input)`` for log-probabilities ``input`` (Kullback & Leibler 1951).
 
-    target: probabilities, or with ``log_target`` their logarithms; where it is 0 the loss is 0, of a finite input. The
-    two broadcast, and their dtypes promote. ``"mean"`` divides by the number of elements, ``"batchmean"`` by N, as the
-    divergence has it.
+    target: probabilities, or with ``log_target`` their logarithms; where a probability is 0 the loss is 0, of a finite
+    input, but its logarithm -inf gives NaN. The two broadcast, and their dtypes promote. ``"mean"`` divides by the
+    number of elements, ``"batchmean"`` by N, as the divergence has it.
 
     >>> log_q, p = at.log(at.tensor([[0.5, 0.5]])), at.tensor([[1.0, 0.0]])
     >>> round(kl_div(log_q, p, reduction="batchmean").item(), 4), round(kl_div(log_q, p).item(), 4)
@@ -320,9 +320,10 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``1 - cos`` where target is 1, else, as where it is -1, ``max(0, cos - margin)``; cos is of the last dimension.
+    """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1; cos is of the last dimension.
 
-    Inputs ``(N, D)`` and target ``(N,)``, or ``(D,)`` and ``()``. Half precision is computed in float32.
+    Inputs ``(N, D)`` and target ``(N,)``, or ``(D,)`` and ``()``. Other targets have a loss of 0. Half precision is
+    computed in float32.
 
     >>> x, y = at.tensor([[1.0, 0.0], [1.0, 0.0]]), at.tensor([[0.0, 1.0], [2.0, 0.0]])
     >>> [round(loss, 4) for loss in cosine_embedding_loss(x, y, at.tensor([1, -1]), reduction="none").tolist()]
@@ -334,7 +335,7 @@ def cosine_embedding_loss(
     first, second = wide(input1), wide(input2)
     squares = [(x * x).sum(-1) + 1e-12 for x in (first, second)]
     cos = (first * second).sum(-1) / at.sqrt(squares[0] * squares[1])
-    loss = at.where(target == 1, 1 - cos, _positive(cos - margin))
+    loss = at.where(target == 1, 1 - cos, at.where(target == -1, _positive(cos - margin), 0.0))
     return narrow(_reduce("cosine_embedding_loss", loss, reduction), input1, input2)
 
 
@@ -437,12 +438,14 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """``(log var + (input - target)^2 / var) / 2`` with var at least ``eps`` (Nix & Weigend 1994).
 
-    ``full`` adds ``log(2 pi) / 2``. The three broadcast. Where var is below ``eps`` it has the slope of ``eps``, so
-    that it can grow again.
+    ``full`` adds ``log(2 pi) / 2``. var: of input's shape, or without its last dimension, for one variance of each
+    vector; else the three broadcast. Where var is below ``eps`` it has the slope of ``eps``, so that it can grow again.
 
     >>> round(gaussian_nll_loss(at.tensor([1.0]), at.tensor([3.0]), at.tensor([4.0])).item(), 4)
     1.1931
     """
+    if var.shape != input.shape and var.shape == input.shape[:-1]:
+        var = var.unsqueeze(-1)
     var = var + constant(at.clamp(var, min=eps) - var)  # with the slope of var, so that it can grow out of the bound
     loss = 0.5 * (at.log(var) + (input - target) ** 2 / var)
     return _reduce("gaussian_nll_loss", loss + 0.9189385332046727 if full else loss, reduction)

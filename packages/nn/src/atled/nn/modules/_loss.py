@@ -266,7 +266,7 @@ class MarginRankingLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """``1 - cos`` where target is 1, else, as where it is -1, ``max(0, cos - margin)``, of the last dimension.
+    """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1; cos is of the last dimension.
 
     Called with two inputs ``(N, D)`` and target ``(N,)``; see `functional.cosine_embedding_loss`.
 
@@ -349,7 +349,7 @@ class PoissonNLLLoss(_Loss):
 class GaussianNLLLoss(_Loss):
     """``(log var + (input - target)^2 / var) / 2`` with var at least ``eps`` (Nix & Weigend 1994).
 
-    ``full`` adds ``log(2 pi) / 2``. Called with input, target and var, which broadcast.
+    ``full`` adds ``log(2 pi) / 2``. Called with input, target and var; see `functional.gaussian_nll_loss`.
 
     >>> import atled.core as at
     >>> round(GaussianNLLLoss()(at.tensor([1.0]), at.tensor([3.0]), at.tensor([4.0])).item(), 4)
