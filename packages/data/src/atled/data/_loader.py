@@ -154,7 +154,15 @@ class DataLoader(Generic[T_co]):
         return self._next_epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the number of the next pass, for example to resume a run."""
+        """Sets the number of the next pass, for example to resume a run.
+
+        Example:
+            >>> loader = DataLoader(range(8), shuffle=True, seed=3)
+            >>> first, second = list(loader), list(loader)
+            >>> loader.set_epoch(1)
+            >>> [int(batch) for batch in loader] == [int(batch) for batch in second]
+            True
+        """
         self._next_epoch = _count("epoch", epoch)
 
     def __iter__(self) -> Iterator[Any]:

@@ -82,7 +82,16 @@ class Optimizer:
             self.add_param_group(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group: a dict with ``params`` and any settings; the others are the defaults."""
+        """Adds a group: a dict with ``params`` and any settings; the others are the defaults.
+
+        Errors are those of the constructor, also for a parameter that another group has.
+
+        >>> from atled import optim
+        >>> optimizer = optim.SGD([at.ones(1)], lr=0.5)
+        >>> optimizer.add_param_group({"params": [at.ones(2)], "lr": 0.125})
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.5, 0.125]
+        """
         group = {**self.defaults, **param_group}
         params = group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
@@ -199,7 +208,15 @@ class Optimizer:
         return RemovableHandle(self._hooks("load_after"), hook, prepend)
 
     def state_dict(self) -> dict[str, Any]:
-        """State and settings, with parameters as numbers in order: what ``load_state_dict`` and ``at.save`` take."""
+        """State and settings, with parameters as numbers in order: what ``load_state_dict`` and ``at.save`` take.
+
+        >>> from atled import optim
+        >>> optimizer = optim.SGD([at.ones(1)], lr=0.5, momentum=0.9)
+        >>> optimizer.step(grads=[at.ones(1)])
+        >>> state = optimizer.state_dict()
+        >>> state["state"][0]["momentum_buffer"].tolist(), state["param_groups"][0]["params"]
+        ([1.0], [0])
+        """
         for hook in self._called("state_before"):
             hook(self)
         state = self._own_state()
@@ -224,6 +241,13 @@ class Optimizer:
         """Takes over what ``state_dict`` gave, copying tensors to each parameter's dtype and device.
 
         Errors: ``InvalidValueError`` when the number of groups, or of parameters in a group, is another.
+
+        >>> from atled import optim
+        >>> saved = optim.SGD([at.ones(1)], lr=0.5).state_dict()
+        >>> optimizer = optim.SGD([at.zeros(1)], lr=0.1)
+        >>> optimizer.load_state_dict(saved)
+        >>> optimizer.param_groups[0]["lr"]
+        0.5
         """
         state_dict = dict(state_dict)
         for hook in self._called("load_before"):
