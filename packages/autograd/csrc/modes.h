@@ -9,10 +9,10 @@ namespace atled::autograd {
 extern std::atomic<int> modes;  // how many are set
 inline bool any_mode() { return modes.load(std::memory_order_relaxed) != 0; }
 
-// ---- hooks for saved tensors (saving.cpp), of this thread; the last that was pushed counts ----
+// ---- hooks for saved tensors (saving.cpp), of this thread; the last that was pushed is asked first ----
 
-// object = pack(tensor) when a call saves it, unpack(object) when its gradient needs it. Throws while they are
-// disabled.
+// object = pack(tensor) when a call saves it, unpack(object) when its gradient needs it; NotImplemented leaves the
+// tensor to the hooks that were pushed before. Throws while they are disabled.
 void push_hooks(PyObject* pack, PyObject* unpack);
 void pop_hooks();
 // Hands what a node has saved to the thread's hooks.

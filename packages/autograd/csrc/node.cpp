@@ -54,9 +54,16 @@ Extra::~Extra() {
 }
 
 Rare::~Rare() {
-  for (PyObject* object : {pre_hooks, post_hooks, unpack})
+  for (PyObject* object : {pre_hooks, post_hooks})
     if (object) drop_python(object);
-  for (PyObject* object : packed) drop_python(object);
+  drop_packed();
+}
+
+void Rare::drop_packed() noexcept {
+  for (const Packed& each : std::exchange(packed, {})) {
+    drop_python(each.object);
+    drop_python(each.unpack);
+  }
 }
 
 void drop_python(PyObject* object) noexcept {
@@ -164,7 +171,7 @@ void free_saved(Node* node) noexcept {
   if (before & kFreed) return;
   if (node->rare) {
     node->rare->unpacked.clear();
-    for (PyObject* object : std::exchange(node->rare->packed, {})) drop_python(object);
+    node->rare->drop_packed();
   }
   for (uint32_t i = 0; i < node->saved_count; ++i) {
     const atled_value& v = node->saved()[i].value;

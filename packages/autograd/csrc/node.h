@@ -96,18 +96,24 @@ struct Saved {
                       // where a hook has packed it the tensor is NULL, and this one more than its place in Rare::packed
 };
 
+// What a hook made of a saved tensor, and what makes a tensor of it again; both owned (see saving.h).
+struct Packed {
+  PyObject* object;
+  PyObject* unpack;
+};
+
 // What few nodes have.
 struct Rare {
   PyObject* wrapper = nullptr;     // the Python object of the node while one lives, not owned
   PyObject* pre_hooks = nullptr;   // dict: id -> callable, run on the gradients of the outputs
   PyObject* post_hooks = nullptr;  // dict: id -> callable, run on those of the inputs and of the outputs
-  PyObject* unpack = nullptr;      // makes tensors of what is packed
-  std::vector<PyObject*> packed;   // what a hook made of the saved tensors, owned (see saving.h)
-  std::vector<Tensor> unpacked;    // while the node runs
+  std::vector<Packed> packed;
+  std::vector<Tensor> unpacked;  // while the node runs
   Rare() = default;
   Rare(const Rare&) = delete;
   Rare& operator=(const Rare&) = delete;
   ~Rare();
+  void drop_packed() noexcept;
 };
 
 enum class Kind : uint8_t { kRule, kAccumulate, kFunction };

@@ -29,17 +29,21 @@ ThreadHooks& of_thread() {
 
 uint64_t version_of(const atled_tensor* t) { return __atomic_load_n(&t->version->count, __ATOMIC_RELAXED); }
 
-// Puts what the hook makes of t into node, and answers its place.
-uint64_t pack(Node* node, const Hooks& hooks, atled_tensor*& t) {
-  Tensor seen = alias(t);
-  const uint64_t before = version_of(t);
-  Ref object = need(PyObject_CallFunctionObjArgs(hooks.pack.get(), to_python(seen).get(), nullptr));
-  if (version_of(t) != before)
-    fail(ATLED_E_AUTOGRAD, "%s: a pack hook changed the tensor that it was given in place; change a copy: clone()",
-         node->name);
-  node->rare->packed.push_back(object.take());
-  release_saved_tensor(std::exchange(t, nullptr));
-  return node->rare->packed.size();
+// Puts what the innermost hook that takes t makes of it into node, and answers its place; `version` where none does.
+uint64_t pack(Node* node, const std::vector<Hooks>& stack, atled_tensor*& t, uint64_t version) {
+  for (auto hooks = stack.rbegin(); hooks != stack.rend(); ++hooks) {
+    Tensor seen = alias(t);
+    const uint64_t before = version_of(t);
+    Ref object = need(PyObject_CallFunctionObjArgs(hooks->pack.get(), to_python(seen).get(), nullptr));
+    if (version_of(t) != before)
+      fail(ATLED_E_AUTOGRAD, "%s: a pack hook changed the tensor that it was given in place; change a copy: clone()",
+           node->name);
+    if (object.get() == Py_NotImplemented) continue;
+    node->rare->packed.push_back({object.take(), Ref::borrow(hooks->unpack.get()).take()});
+    release_saved_tensor(std::exchange(t, nullptr));
+    return node->rare->packed.size();
+  }
+  return version;
 }
 
 }  // namespace
@@ -73,19 +77,23 @@ PyObject* disable_hooks(PyObject* message) {
 
 void pack_saved(Node* node) {
   if (of_thread().stack.empty()) return;
-  const Hooks& top = of_thread().stack.back();
-  const Hooks hooks{Ref::borrow(top.pack.get()), Ref::borrow(top.unpack.get())};
+  // Hooks may come and go while they run.
+  std::vector<Hooks> stack;
+  for (const Hooks& each : of_thread().stack)
+    stack.push_back({Ref::borrow(each.pack.get()), Ref::borrow(each.unpack.get())});
   const RecordingScope off(false);
-  Rare& rare = node->more();
+  node->more();
   for (uint32_t i = 0; i < node->saved_count; ++i) {
     atled_value& v = node->saved()[i].value;
-    if (v.tag == ATLED_TENSOR) node->saved()[i].version = pack(node, hooks, v.u.tensor);
+    uint64_t& version = node->saved()[i].version;
+    if (v.tag == ATLED_TENSOR) version = pack(node, stack, v.u.tensor, version);
     if (v.tag != ATLED_TENSORS) continue;
     int64_t* versions = reinterpret_cast<int64_t*>(v.u.tensors + v.n);
-    for (uint32_t k = 0; k < v.n; ++k)
-      versions[k] = v.u.tensors[k] ? static_cast<int64_t>(pack(node, hooks, v.u.tensors[k])) : 0;
+    for (uint32_t k = 0; k < v.n; ++k) {
+      const uint64_t version = v.u.tensors[k] ? static_cast<uint64_t>(versions[k]) : 0;
+      versions[k] = static_cast<int64_t>(v.u.tensors[k] ? pack(node, stack, v.u.tensors[k], version) : version);
+    }
   }
-  if (!rare.packed.empty() && !rare.unpack) rare.unpack = Ref::borrow(hooks.unpack.get()).take();
 }
 
 Tensor unpack_saved(Node* node, uint64_t place) {
@@ -93,7 +101,7 @@ Tensor unpack_saved(Node* node, uint64_t place) {
   const size_t i = place - 1;
   if (i < rare.unpacked.size() && rare.unpacked[i]) return rare.unpacked[i];
   const GradientOf nothing;
-  Ref packed = Ref::borrow(rare.packed[i]), unpack = Ref::borrow(rare.unpack);
+  Ref packed = Ref::borrow(rare.packed[i].object), unpack = Ref::borrow(rare.packed[i].unpack);
   Ref object = need(PyObject_CallFunctionObjArgs(unpack.get(), packed.get(), nullptr));
   atled_tensor* t = tensor_or_null(object.get());
   if (!t)

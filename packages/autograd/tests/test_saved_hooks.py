@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import atled.autograd as autograd
@@ -148,6 +149,26 @@ def test_of_nested_hooks_the_innermost_count() -> None:
         x.exp()
     x.exp()
     assert log == ["inner", "outer"]
+
+
+def test_a_tensor_that_a_hook_does_not_take_goes_to_the_one_around_or_stays() -> None:
+    taken: list[str] = []
+
+    def taking(name: str, rows: int) -> Any:
+        def pack(t: at.Tensor) -> Any:
+            return (taken.append(name), t.numpy().copy())[1] if t.shape[0] == rows else NotImplemented
+
+        return graph.saved_tensors_hooks(pack, lambda array: at.tensor(array))
+
+    x, y = at.ones((2, 3), requires_grad=True), at.full((3, 4), 2.0, requires_grad=True)
+    with taking("outer", 3), taking("inner", 2):
+        out = x @ y
+    with taking("outer", 7), taking("inner", 5):
+        kept = (out * out).sum()
+    kept.backward()
+    assert sorted(taken) == ["inner", "outer"]
+    np.testing.assert_array_equal(x.grad.numpy(), np.full((2, 3), 2 * 6.0 * 4 * 2.0))
+    np.testing.assert_array_equal(y.grad.numpy(), np.full((3, 4), 2 * 6.0 * 2))
 
 
 def test_hooks_are_the_threads_own() -> None:

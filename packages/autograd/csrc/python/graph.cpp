@@ -84,7 +84,7 @@ PyObject* saved(PyObject*, PyObject* object) {
       if (freed && tensors) continue;
       // What a hook has packed is shown as it is.
       const bool packed = v.tag == ATLED_TENSOR && !v.u.tensor;
-      Ref value = packed ? Ref::borrow(node->rare->packed[node->saved()[i].version - 1]) : to_python(v);
+      Ref value = packed ? Ref::borrow(node->rare->packed[node->saved()[i].version - 1].object) : to_python(v);
       const char* kind = "argument";
       Ref name = text(std::to_string(i));
       if (node->kind == Kind::kRule) {

@@ -3,7 +3,7 @@ and hooks for what it saves and for when it runs."""
 
 from atled.autograd._tape import Node
 from atled.autograd.graph._edge import GradientEdge, get_gradient_edge
-from atled.autograd.graph._hooks import increment_version, register_multi_grad_hook
+from atled.autograd.graph._hooks import in_backward, increment_version, register_multi_grad_hook
 from atled.autograd.graph._memory import MemoryReport, SavedTensor, memory
 from atled.autograd.graph._mutation import allow_mutation_on_saved_tensors
 from atled.autograd.graph._render import render
@@ -26,6 +26,7 @@ __all__ = [
     "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
+    "in_backward",
     "increment_version",
     "memory",
     "register_multi_grad_hook",

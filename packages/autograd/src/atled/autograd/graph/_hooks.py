@@ -11,6 +11,21 @@ from atled.autograd._tensor import register_hook
 from atled.core._hooks import RemovableHandle
 
 
+def in_backward() -> bool:
+    """Whether this thread is inside a backward run: in a hook, a Function's backward, or what a checkpoint runs again.
+
+    >>> import atled.core as at
+    >>> from atled.autograd import graph
+    >>> x = at.tensor(1.0, requires_grad=True)
+    >>> handle = x.register_hook(lambda g: print(graph.in_backward()))
+    >>> graph.in_backward()
+    False
+    >>> (x * 3).backward()
+    True
+    """
+    return _tape.current_run() != 0
+
+
 class MultiHandle:
     """What registering a hook on several tensors answers: ``remove()`` takes it away; also a context manager.
 

@@ -16,8 +16,9 @@ class saved_tensors_hooks:
     unpack_hook: ``tensor = unpack_hook(object)`` is called when the gradient is computed, once for each time that the
         node runs. It must answer a tensor of the same shape, dtype and device (ArgumentError for what is no Tensor).
 
-    Of nested ones the innermost counts. A tensor that was packed may be changed in place later: what was packed is
-    used. A pack hook that changes its argument in place is an AutogradError.
+    Of nested ones the innermost counts, unless its pack_hook answers NotImplemented: then the next one around is asked,
+    and where there is none the tensor is saved as it is. A tensor that was packed may be changed in place later: what
+    was packed is used. A pack hook that changes its argument in place is an AutogradError.
 
     >>> import atled.core as at
     >>> from atled.autograd.graph import saved_tensors_hooks
