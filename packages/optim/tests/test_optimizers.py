@@ -66,6 +66,9 @@ def test_groups_late_gradients_and_closure() -> None:
     optimizer.add_param_group({"params": [at.tensor([2.0])], "momentum": 0})
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 1.0, 0.1]
     assert "Parameter Group 2" in repr(optimizer)
+    optimizer.add_param_group({"params": []})
+    optimizer.step(grads=[None, at.tensor([1.0]), None])
+    assert (a.item(), b.item()) == (pytest.approx(0.75), -1.5)
 
 
 def test_one_group_whose_members_get_gradients_at_different_times() -> None:

@@ -144,7 +144,7 @@ class Optimizer:
             else:
                 found = list(grads[at_grad : at_grad + len(params)])
                 at_grad += len(params)
-            if all(grad is not None for grad in found):
+            if params and all(grad is not None for grad in found):
                 self._update(group, params, found)
                 continue
             pairs = [(param, grad) for param, grad in zip(params, found, strict=True) if grad is not None]
