@@ -41,8 +41,11 @@ from ._world import (
     is_nccl_available,
     new_group,
 )
+from ._zero import ZeroRedundancyOptimizer
+from .device_mesh import DeviceMesh, init_device_mesh
 
 __all__ = [
+    "DeviceMesh",
     "DistError",
     "DistTimeoutError",
     "DistributedDataParallel",
@@ -55,6 +58,7 @@ __all__ = [
     "ReduceOp",
     "Store",
     "Work",
+    "ZeroRedundancyOptimizer",
     "all_gather",
     "all_gather_into_tensor",
     "all_gather_object",
@@ -76,6 +80,7 @@ __all__ = [
     "get_rank",
     "get_world_size",
     "group",
+    "init_device_mesh",
     "init_process_group",
     "irecv",
     "is_available",
