@@ -43,15 +43,18 @@ from ._world import (
 )
 from ._zero import ZeroRedundancyOptimizer
 from .device_mesh import DeviceMesh, init_device_mesh
+from .fsdp import FSDPModule, MixedPrecisionPolicy, clip_grad_norm_, fully_shard
 
 __all__ = [
     "DeviceMesh",
     "DistError",
     "DistTimeoutError",
     "DistributedDataParallel",
+    "FSDPModule",
     "Failure",
     "GroupMember",
     "MismatchError",
+    "MixedPrecisionPolicy",
     "P2POp",
     "ProcessGroup",
     "RankFailedError",
@@ -69,7 +72,9 @@ __all__ = [
     "batch_isend_irecv",
     "broadcast",
     "broadcast_object_list",
+    "clip_grad_norm_",
     "destroy_process_group",
+    "fully_shard",
     "gather",
     "gather_object",
     "get_backend",

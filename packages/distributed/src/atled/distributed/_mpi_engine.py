@@ -209,6 +209,8 @@ class Engine:
                     self._run(operation)
                 else:
                     self._begin(operation, operation.steps)
+            # It holds its tensors, and the next one may be long in coming.
+            del operation
         for transfer in self._transfers:
             self._end(transfer.operation, DistError(f"{transfer.operation}: not done when the group was left"))
 

@@ -40,13 +40,18 @@ def clip_grad_norm_(
     """Scales all gradients, in place, so that their norm together is at most ``max_norm``; returns the norm before.
 
     The factor is ``min(1, max_norm / (norm + 1e-6))`` (Pascanu et al. 2013, algorithm 1). Parameters without a gradient
-    are passed over, and one that is given twice is scaled once. Errors: as for ``get_total_norm``.
+    are passed over, and one that is given twice is scaled once. Of sharded ones (``atled.distributed.fully_shard``) the
+    gradients of all ranks count, so every rank calls it. Errors: as for ``get_total_norm``.
 
     >>> weight = at.tensor([1.0, 2.0])
     >>> weight.grad = at.tensor([3.0, 4.0])
     >>> clip_grad_norm_(weight, max_norm=1.0).item(), [round(g, 4) for g in weight.grad.tolist()]
     (5.0, [0.6, 0.8])
     """
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if any("_sharding" in getattr(param, "__dict__", ()) for param in parameters):
+        total: Tensor = at.distributed.clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite)
+        return total
     grads = _grads(parameters)
     norm = get_total_norm(grads, norm_type, error_if_nonfinite)
     at.ops.optim.scale_by_norm_(grads, norm, float(max_norm))

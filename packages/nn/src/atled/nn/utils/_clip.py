@@ -66,7 +66,8 @@ def clip_grad_norm_(
     """Scales the gradients in place so that their common norm is at most ``max_norm``; answers it as it was.
 
     The elements of all gradients count as one vector (Pascanu et al. 2013, algorithm 1); parameters without one are
-    passed over. A norm that is NaN makes all NaN, unless ``error_if_nonfinite`` raises InvalidValueError.
+    passed over. Of sharded ones (``atled.distributed.fully_shard``) those of all ranks count, so every rank calls it.
+    A norm that is NaN makes all NaN, unless ``error_if_nonfinite`` raises InvalidValueError.
 
     >>> weight = at.tensor([1.0, 2.0])
     >>> weight.grad = at.tensor([3.0, 4.0])
@@ -74,6 +75,9 @@ def clip_grad_norm_(
     (5.0, [0.6, 0.8])
     """
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if any("_sharding" in getattr(parameter, "__dict__", ()) for parameter in listed):
+        norm: Tensor = at.distributed.clip_grad_norm_(listed, max_norm, norm_type, error_if_nonfinite)
+        return norm
     total = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(listed, max_norm, total)
     return total

@@ -1,0 +1,14 @@
+"""Sharding of parameters, gradients and optimizer state over the ranks."""
+
+from ._clip import clip_grad_norm_
+from ._fully_shard import FSDPModule, UnshardHandle, fully_shard, register_fsdp_forward_method
+from ._policy import MixedPrecisionPolicy
+
+__all__ = [
+    "FSDPModule",
+    "MixedPrecisionPolicy",
+    "UnshardHandle",
+    "clip_grad_norm_",
+    "fully_shard",
+    "register_fsdp_forward_method",
+]

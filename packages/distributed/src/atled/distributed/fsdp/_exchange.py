@@ -1,0 +1,152 @@
+"""What travels between the ranks: parameters before they are used, gradients after they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import atled.core as at
+from atled.core import Tensor
+
+from .._group import ProcessGroup, ReduceOp, Work
+from ._policy import MixedPrecisionPolicy
+from ._shard import Shard
+
+__all__ = ["Full", "Gathering", "Reduction"]
+
+
+class Full(NamedTuple):
+    """Whole parameters: one tensor for each, and the flat tensors in whose memory they are."""
+
+    tensors: list[Tensor]
+    flats: list[Tensor]
+
+
+class _Kind:
+    """Shards that travel together, being of one dtype and device, one after the other in each rank's part."""
+
+    def __init__(self, dtype: at.dtype, device: at.device) -> None:
+        self.dtype, self.device = dtype, device
+        self.indices: list[int] = []
+        self.shards: list[Shard] = []
+        self.offsets: list[int] = []
+        self.length = 0
+
+    def add(self, index: int, shard: Shard) -> None:
+        self.indices.append(index)
+        self.shards.append(shard)
+        self.offsets.append(self.length)
+        self.length += shard.room
+
+    def buffer(self, *shape: int, dtype: at.dtype | None = None) -> Tensor:
+        return at.empty(shape, dtype=dtype or self.dtype, device=self.device)
+
+
+def _kinds(shards: Sequence[Shard], policy: MixedPrecisionPolicy, indices: Sequence[int]) -> list[_Kind]:
+    found: dict[tuple[str, str], _Kind] = {}
+    for index in indices:
+        parameter = shards[index].parameter
+        dtype: at.dtype = parameter.dtype
+        if policy.param_dtype is not None and parameter.is_floating_point():
+            dtype = policy.param_dtype
+        key = str(dtype), str(parameter.device)
+        found.setdefault(key, _Kind(dtype, parameter.device)).add(index, shards[index])
+    return list(found.values())
+
+
+class Gathering:
+    """The shards of all ranks on their way to every rank."""
+
+    def __init__(self, shards: Sequence[Shard], group: ProcessGroup, policy: MixedPrecisionPolicy) -> None:
+        self._count, self._size = len(shards), group.size
+        self._started: list[tuple[_Kind, Tensor, Tensor, Work]] = []
+        for kind in _kinds(shards, policy, range(len(shards))):
+            own = kind.buffer(kind.length)
+            for shard, offset in zip(kind.shards, kind.offsets, strict=True):
+                rows = shard.parameter.detach().reshape(-1)
+                own[offset : offset + rows.numel()].copy_(rows)
+                own[offset + rows.numel() : offset + shard.room].zero_()
+            whole = kind.buffer(self._size, kind.length)
+            self._started.append((kind, own, whole, group.all_gather(whole, own)))
+
+    def wait(self) -> None:
+        """Blocks until nothing is on its way any more."""
+        for _, _, _, work in self._started:
+            work.wait()
+
+    def finish(self) -> Full:
+        """The whole parameters, once they are here."""
+        full = Full([at.empty(0)] * self._count, [])
+        while self._started:
+            kind, _, whole, work = self._started.pop(0)
+            work.wait()
+            # Rank by rank as it came, it becomes parameter by parameter.
+            flat = whole.reshape(-1) if len(kind.shards) == 1 else kind.buffer(whole.numel())
+            for index, shard, offset in zip(kind.indices, kind.shards, kind.offsets, strict=True):
+                place = flat[self._size * offset : self._size * (offset + shard.room)]
+                if len(kind.shards) > 1:
+                    place.reshape(self._size, shard.room).copy_(whole[:, offset : offset + shard.room])
+                full.tensors[index] = place[: shard.rows * shard.width].reshape(shard.shape)
+            full.flats.append(flat)
+        return full
+
+
+class Reduction:
+    """Gradients of whole parameters on their way to those who have the rows: each rank gets the mean of all ranks.
+
+    ``gradients`` has an entry for each parameter that is learnt, the same ones on every rank; None is a parameter that
+    took no part on this rank. It counts as zero, and gets no gradient where it took part on no rank.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        gradients: Mapping[int, Tensor | None],
+        group: ProcessGroup,
+        replicas: ProcessGroup | None,
+        policy: MixedPrecisionPolicy,
+    ) -> None:
+        self._replicas = replicas
+        self._absent = {index for index, gradient in gradients.items() if gradient is None}
+        self._started: list[tuple[_Kind, Tensor, Tensor, Work]] = []
+        for kind in _kinds(shards, policy, sorted(gradients)):
+            reduces = policy.reduce_dtype if kind.dtype.is_floating_point else None
+            # Behind each rank's rows it says of every parameter whether it took part.
+            parts = kind.buffer(group.size, kind.length + len(kind.shards), dtype=reduces)
+            for place, (index, shard, offset) in enumerate(zip(kind.indices, kind.shards, kind.offsets, strict=True)):
+                gradient = gradients[index]
+                _spread(parts[:, offset : offset + shard.room], gradient, shard)
+                parts[:, kind.length + place].fill_(0.0 if gradient is None else 1.0)
+            own = kind.buffer(kind.length + len(kind.shards), dtype=reduces)
+            self._started.append((kind, parts, own, group.reduce_scatter(own, parts, ReduceOp.AVG)))
+
+    def finish(self) -> None:
+        """Adds to ``grad`` of the shards, once it is here."""
+        while self._started:
+            kind, _, own, work = self._started.pop(0)
+            work.wait()
+            if self._replicas is not None:
+                self._replicas.all_reduce(own, ReduceOp.AVG).wait()
+            for place, (index, shard, offset) in enumerate(zip(kind.indices, kind.shards, kind.offsets, strict=True)):
+                # Who has a gradient of its own need not ask.
+                if index in self._absent and own[kind.length + place].item() == 0:
+                    continue
+                parameter = shard.parameter
+                mean = own[offset : offset + parameter.numel()].reshape(parameter.shape)
+                if parameter.grad is None:
+                    parameter.grad = at.empty_like(parameter.detach()).copy_(mean)
+                else:
+                    parameter.grad.detach().add_(mean.to(parameter.dtype))
+
+
+def _spread(parts: Tensor, gradient: Tensor | None, shard: Shard) -> None:
+    """Copies the rows of a gradient to the ranks that have them; zeros where there are none."""
+    if gradient is None or not shard.room:
+        parts.zero_()
+        return
+    rows = gradient.detach().reshape(shard.rows, shard.width)
+    filled, left = divmod(shard.rows, shard.each)
+    parts[:filled].copy_(rows[: filled * shard.each].reshape(filled, shard.room))
+    if filled < parts.shape[0]:
+        parts[filled:].zero_()
+        parts[filled, : left * shard.width].copy_(rows[filled * shard.each :].reshape(-1))

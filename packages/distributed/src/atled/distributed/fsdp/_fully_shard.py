@@ -1,0 +1,234 @@
+"""``fully_shard``, and what a module can do once it is sharded."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from atled.core import InvalidValueError
+
+from .._errors import DistError
+from .._group import ProcessGroup
+from .._world import group_or_default
+from ..device_mesh import DeviceMesh
+from ._policy import MixedPrecisionPolicy
+from ._shard import Shard, shard_of
+from ._unit import Unit
+
+__all__ = ["FSDPModule", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
+
+_UNIT = "_sharded_unit"
+
+
+class FSDPModule:
+    """What ``fully_shard`` adds to the class of a module."""
+
+    @property
+    def _unit(self) -> Unit:
+        unit: Unit = vars(self)[_UNIT]
+        return unit
+
+    def unshard(self, async_op: bool = False) -> UnshardHandle | None:
+        """Makes the parameters of this module, not those of sharded ones within, whole until ``reshard()``.
+
+        With ``async_op`` it only begins to; ``wait()`` of what it returns ends it. Changes to whole parameters are
+        lost, and those to shards are not seen: call ``reshard()`` before the next step of the optimizer.
+        """
+        self._unit.is_held = True
+        self._unit.fetch()
+        handle = UnshardHandle(self._unit)
+        if async_op:
+            return handle
+        handle.wait()
+        return None
+
+    def reshard(self) -> None:
+        """Leaves each rank its shards of the parameters of this module."""
+        self._unit.reshard()
+
+    def set_requires_gradient_sync(self, requires_gradient_sync: bool, *, recurse: bool = True) -> None:
+        """Whether backward averages gradients. If not, it adds up whole gradients, which the next that does includes.
+
+        With ``recurse`` it is said of the sharded modules within, too, as by the other methods.
+        """
+        for unit in self._units(recurse):
+            unit.syncs_gradients = requires_gradient_sync
+
+    def set_reshard_after_forward(self, reshard_after_forward: bool, recurse: bool = True) -> None:
+        """As the argument of ``fully_shard``."""
+        for unit in self._units(recurse):
+            unit.reshards_after_forward = reshard_after_forward
+
+    def set_reshard_after_backward(self, reshard_after_backward: bool, *, recurse: bool = True) -> None:
+        """Whether whole parameters are freed after backward. If not, the next forward takes them as they are.
+
+        That saves communication between the backwards of one step; set it to True before the last of them.
+        """
+        for unit in self._units(recurse):
+            unit.reshards_after_backward = reshard_after_backward
+
+    def _units(self, recurse: bool) -> list[Unit]:
+        modules: Iterable[Any] = self.modules() if recurse else [self]  # type: ignore[attr-defined]
+        return [module._unit for module in modules if isinstance(module, FSDPModule)]
+
+    def __deepcopy__(self, memo: Any) -> NoReturn:
+        self._refuse("copied")
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        self._refuse("pickled")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise DistError(
+            f"{type(self).__name__}: a sharded module cannot be {what}, for it belongs to the ranks of this job; "
+            "make a new one, shard it, and give it the state: get_model_state_dict and set_model_state_dict"
+        )
+
+
+class UnshardHandle:
+    """Parameters on their way, of ``unshard(async_op=True)``."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+
+    def wait(self) -> None:
+        """Blocks until the parameters are whole."""
+        self._unit.show_held()
+
+
+def fully_shard(
+    module: Any,
+    *,
+    mesh: DeviceMesh | None = None,
+    reshard_after_forward: bool | None = None,
+    mp_policy: MixedPrecisionPolicy | None = None,
+    ignored_params: Iterable[Any] | None = None,
+) -> Any:
+    """Shares the parameters of a module out over the ranks, with their gradients and optimizer state; returns it.
+
+    Each rank keeps some rows of each parameter, along the first dimension. Before forward all ranks' rows are gathered
+    into whole parameters, which are freed after it, gathered again for backward, and freed; gradients are averaged over
+    the ranks, each of which gets those of its rows in ``grad``. This is ZeRO's third stage (Rajbhandari et al. 2020,
+    section 5.3), done for one module after the other as in PyTorch FSDP (Zhao et al. 2023). Shard the layers first and
+    the model that holds them last: what a module's own call does not share out, that of the next one outside does, and
+    what one shares out is in memory together.
+
+    ``module`` stays the same object, of a class that is an FSDPModule, too, and so do its parameters, which now hold
+    this rank's rows. Optimizers that change each element by itself work as they are, made before or after; those that
+    look at whole matrices do not. ``clip_grad_norm_`` of ``atled.distributed``, ``atled.optim`` and ``atled.nn.utils``
+    counts all ranks. All ranks begin with rank 0's values, feed parts of the batch of one size, and call the same
+    modules in the same order.
+
+    ``mesh``: of one dimension, or of two: copies along the first, shards along the second; None is all ranks.
+    ``reshard_after_forward``: whether whole parameters are freed between forward and backward; None is True but for the
+    outermost module. ``mp_policy``: dtypes to compute and communicate in. ``ignored_params``: those to leave alone.
+
+    Raises InvalidValueError for a module that is sharded already, for a mesh of more dimensions, for lazy parameters,
+    and for a parameter that a module outside shares with one that is sharded alone.
+
+    >>> from atled import distributed as dist, optim
+    >>> for block in model.blocks:  # doctest: +SKIP
+    ...     dist.fully_shard(block)
+    >>> dist.fully_shard(model)  # doctest: +SKIP
+    >>> optimizer = optim.AdamW(model.parameters(), lr=1e-3)  # doctest: +SKIP
+    """
+    what = "fully_shard"
+    if isinstance(module, FSDPModule):
+        raise InvalidValueError(f"{what}: expected a module that is not sharded yet, got a {type(module).__name__}")
+    if not (callable(getattr(module, "register_forward_pre_hook", None)) and hasattr(module, "_parameters")):
+        raise InvalidValueError(f"{what}: expected a module, got {type(module).__name__}")
+    if mesh is None:
+        group, replicas = group_or_default(None, what), None
+    elif mesh.ndim > 2:
+        raise InvalidValueError(f"{what}: expected a mesh of one or two dimensions, got {mesh}")
+    else:
+        group, replicas = mesh.get_group(mesh.ndim - 1), mesh.get_group(0) if mesh.ndim == 2 else None
+    ignored = {id(parameter) for parameter in ignored_params or ()}
+    found = _own_parameters(module, ignored)
+    device = None if mesh is None else mesh.device_type
+    shards = [_shared_out(parameter, slots, group, replicas, device) for parameter, slots in found]
+    unit = Unit(shards, group, replicas, reshard_after_forward, mp_policy or MixedPrecisionPolicy())
+    vars(module)[_UNIT] = unit
+    module.register_forward_pre_hook(
+        lambda _, args, kwargs: unit.enter_forward(args, kwargs), prepend=True, with_kwargs=True
+    )
+    module.register_forward_hook(lambda _, args, output: unit.leave_forward(output), always_call=True)
+    module.__class__ = _sharded_class(type(module))
+    return module
+
+
+def register_fsdp_forward_method(module: Any, method_name: str) -> None:
+    """Lets a method of a sharded module other than ``forward`` be called on whole parameters, too.
+
+    Does nothing for a module that is not sharded.
+
+    >>> from atled.distributed.fsdp import register_fsdp_forward_method
+    >>> register_fsdp_forward_method(model, "generate")  # doctest: +SKIP
+    """
+    if not isinstance(module, FSDPModule):
+        return
+    method, unit = getattr(module, method_name), module._unit
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        output = None
+        args, kwargs = unit.enter_forward(args, kwargs)
+        try:
+            output = method(*args, **kwargs)
+        finally:
+            output = unit.leave_forward(output)
+        return output
+
+    vars(module)[method_name] = call
+
+
+_classes: dict[type, type] = {}
+
+
+def _sharded_class(cls: type) -> type:
+    if cls not in _classes:
+        names = {"__module__": cls.__module__, "__doc__": cls.__doc__}
+        _classes[cls] = type(f"FSDP{cls.__name__}", (FSDPModule, cls), names)
+    return _classes[cls]
+
+
+def _own_parameters(module: Any, ignored: set[int]) -> list[tuple[Any, list[tuple[Any, str]]]]:
+    """The parameters of a module but for those of sharded ones within, with the modules and names that hold each."""
+    found: dict[int, tuple[Any, list[tuple[Any, str]]]] = {}
+    waiting, seen = [module], {id(module)}
+    while waiting:
+        each = waiting.pop(0)
+        for name, parameter in each._parameters.items():
+            if parameter is None or id(parameter) in ignored:
+                continue
+            if shard_of(parameter) is not None:
+                raise InvalidValueError(
+                    f"fully_shard: {type(each).__name__}.{name} is also a parameter of a module that is sharded by "
+                    "itself; shard the smallest module that holds both, and not that one"
+                )
+            if hasattr(parameter, "materialize"):
+                raise InvalidValueError(
+                    f"fully_shard: {type(each).__name__}.{name} has no shape yet; run the module once before"
+                )
+            found.setdefault(id(parameter), (parameter, []))[1].append((each, name))
+        for child in each.children():
+            if id(child) not in seen and not isinstance(child, FSDPModule):
+                seen.add(id(child))
+                waiting.append(child)
+    return list(found.values())
+
+
+def _shared_out(
+    parameter: Any, slots: list[tuple[Any, str]], group: ProcessGroup, replicas: ProcessGroup | None, device: str | None
+) -> Shard:
+    """Leaves this rank its rows of a parameter, of rank 0's values."""
+    full = parameter.detach()
+    if full.device.type != "meta":
+        full = full if device is None else full.to(device)
+        for members in (replicas, group):
+            if members is not None:
+                members.broadcast(full, 0).wait()
+    shard = Shard(parameter, slots, group)
+    parameter.data = shard.part_of(full).clone()
+    parameter.grad = None
+    return shard

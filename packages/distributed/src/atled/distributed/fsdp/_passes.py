@@ -1,0 +1,190 @@
+"""One forward through sharded modules, and the backward through it."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import atled.core as at
+from atled.core import Tensor
+
+from .._errors import DistError
+from ._exchange import Reduction
+
+if TYPE_CHECKING:
+    from ._unit import Unit
+
+__all__ = ["Call", "Pass", "Steps", "running", "steps"]
+
+
+class Pass:
+    """One outermost forward: the calls of units in it, in order, which is the order of communication on every rank.
+
+    The next unit's parameters are fetched while one computes: in forward the one that came next the last time, in
+    backward the one before. ``again`` is what a checkpoint runs a second time.
+    """
+
+    def __init__(self, again: bool) -> None:
+        self.again = again
+        self.calls: list[Call] = []
+        self._reductions: list[Reduction] = []
+        self._token: Tensor | None = None
+
+    @property
+    def token(self) -> Tensor:
+        """What all units' parameters depend on: a step that was recorded before all of them, so it runs last."""
+        if self._token is None:
+            seed = at.zeros((), requires_grad=True)
+            self._token = steps().ended.apply(weakref.ref(self), seed)
+        return self._token
+
+    def enter(self, call: Call) -> None:
+        """Notes a call, whose parameters are here, and fetches what is expected next."""
+        place = len(self.calls)
+        self.calls.append(call)
+        call.place = place
+        usual = self.calls[0].unit.usual_order
+        if not self.again and place + 1 < len(usual) and usual[place] is call.unit:
+            usual[place + 1].fetch()
+
+    def end_forward(self) -> None:
+        """After the outermost call: lets go of what no backward will ask for."""
+        self._token = None  # which holds the graph
+        if self.again:
+            return
+        first = self.calls[0].unit
+        units = {call.unit: None for call in self.calls}
+        for unit in first.usual_order:
+            if unit not in units:
+                unit.forget_fetched()
+        first.usual_order = [call.unit for call in self.calls]
+        awaited = {call.unit for call in self.calls if call.is_recorded}
+        for unit in units:
+            if unit not in awaited and not unit.is_held:
+                unit.reshard()
+
+    def before_backward(self, call: Call) -> None:
+        """Fetches what backward comes to after this call; after the first, which surrounds all others, the last."""
+        following = self.calls[call.place - 1]
+        if following.is_recorded and not following.is_done:
+            following.unit.fetch()
+
+    def reduce(self, reduction: Reduction) -> None:
+        """Takes gradients that are on their way."""
+        self._reductions.append(reduction)
+
+    def finish_reductions(self) -> None:
+        """Waits for gradients that are on their way, and puts them where optimizers look."""
+        while self._reductions:
+            self._reductions.pop(0).finish()
+
+    def end_backward(self) -> None:
+        """When backward has come to the beginning of this forward: all gradients are there, and only shards left."""
+        self.finish_reductions()
+        for unit in {call.unit: None for call in self.calls}:
+            unit.leave_backward()
+
+
+class Call:
+    """One call of a unit's module."""
+
+    def __init__(self, unit: Unit, passing: Pass) -> None:
+        self.unit, self.passing = unit, passing
+        self.place = 0
+        self.hooks: Any = None
+        # What backward has to come by before the whole parameters are of no more use.
+        self.expected: set[str] = set()
+        self._awaited: set[str] = set()
+        self.is_recorded = False
+        self.is_done = False
+
+    def before_backward(self, gradient: Tensor) -> None:
+        """The hook of each result: a gradient has come, so the parameters will be needed."""
+        self._awaited = set(self.expected)
+        if not self.unit.is_in_backward:
+            self.unit.enter_backward()
+            self.passing.before_backward(self)
+
+    def came_by(self, what: str) -> None:
+        """Backward is through with the parameters, or with the module."""
+        self._awaited.discard(what)
+        if not self._awaited:
+            self.is_done = True
+            self.unit.leave_backward()
+
+
+class _Running(threading.local):
+    """The calls that this thread is in, the innermost last."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+
+running = _Running()
+
+
+class Steps(NamedTuple):
+    """The functions that stand in the graph."""
+
+    gathered: Any
+    entered: Any
+    ended: Any
+
+
+@functools.cache
+def steps() -> Steps:
+    """Made at first use: they are of autograd, another wheel."""
+
+    class ShardedParameters(at.autograd.Function):
+        """From shards to whole parameters; the gradients of these go to the ranks, past the graph."""
+
+        @staticmethod
+        def forward(ctx: Any, call: Call, token: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+            ctx.call = call
+            ctx.set_materialize_grads(False)
+            learnt = ctx.needs_input_grad[2:]
+            ctx.learnt = [i for i, needs in enumerate(learnt) if needs]
+            whole = tuple(tensor.detach() for tensor in call.unit.whole().tensors)
+            ctx.mark_non_differentiable(*(t for t, needs in zip(whole, learnt, strict=True) if not needs))
+            return whole
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+            if at.is_grad_enabled():
+                raise DistError("fully_shard: gradients of sharded modules cannot be recorded; drop create_graph=True")
+            ctx.call.came_by("parameters")  # which frees memory
+            ctx.call.unit.take_gradients(ctx.call, {i: gradients[i] for i in ctx.learnt})
+            return (None, at.zeros(()), *(None for _ in gradients))
+
+    class ShardedModuleInputs(at.autograd.Function):
+        """What a module gets; when its gradients are known, backward is through with the module."""
+
+        @staticmethod
+        def forward(ctx: Any, call: Call, token: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+            ctx.call = call
+            ctx.set_materialize_grads(False)
+            return tensors
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+            ctx.call.came_by("inputs")
+            return (None, at.zeros(()), *gradients)
+
+    class ShardedForward(at.autograd.Function):
+        """The beginning of a forward."""
+
+        @staticmethod
+        def forward(ctx: Any, passing: weakref.ref[Pass], seed: Tensor) -> Tensor:
+            ctx.passing = passing
+            return at.zeros(())
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Any:
+            passing = ctx.passing()
+            if passing is not None:
+                passing.end_backward()
+            return None, None
+
+    return Steps(ShardedParameters, ShardedModuleInputs, ShardedForward)

@@ -1,0 +1,66 @@
+"""One parameter of which each rank has some rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from atled.core import Tensor
+
+from .._group import ProcessGroup
+
+__all__ = ["Shard", "groups_of", "shard_of"]
+
+
+class Shard:
+    """The rows of a parameter that this rank has; the parameter itself, the same object, holds only them.
+
+    Each rank of ``group`` has ``each`` rows along the first dimension, the last ranks fewer or none; a parameter
+    without dimensions counts as one row. ``slots`` are the modules and names under which it is found.
+    """
+
+    def __init__(self, parameter: Any, slots: list[tuple[Any, str]], group: ProcessGroup) -> None:
+        self.parameter = parameter
+        self.slots = slots
+        self.group = group
+        self.shape = tuple(int(n) for n in parameter.shape)
+        self.rows = self.shape[0] if self.shape else 1
+        self.width = math.prod(self.shape[1:])
+        self.each = -(-self.rows // group.size)
+        self.begin, self.end = self.bounds(group.rank)
+        parameter._sharding = self
+
+    def bounds(self, rank: int) -> tuple[int, int]:
+        """The first row of a rank, and the one after its last."""
+        begin = min(rank * self.each, self.rows)
+        return begin, min(begin + self.each, self.rows)
+
+    @property
+    def room(self) -> int:
+        """How many elements each rank's rows take in a buffer, where all ranks have as much room."""
+        return self.each * self.width
+
+    def part_of(self, full: Tensor) -> Tensor:
+        """This rank's rows of a tensor of the whole shape."""
+        return full.reshape(self.rows, *self.shape[1:])[self.begin : self.end]
+
+    def show(self, tensor: Any) -> None:
+        """Puts a tensor where the modules look for the parameter."""
+        for module, name in self.slots:
+            vars(module)[name] = tensor
+
+    def hide(self) -> None:
+        """Puts the parameter, which holds the rows of this rank, back there."""
+        self.show(self.parameter)
+
+
+def shard_of(tensor: Any) -> Shard | None:
+    """What a parameter is a shard of; None for any other tensor."""
+    found: Shard | None = getattr(tensor, "__dict__", {}).get("_sharding")
+    return found
+
+
+def groups_of(tensors: Iterable[Any]) -> list[ProcessGroup]:
+    """The groups that some of these tensors are shared out in, in order."""
+    return list(dict.fromkeys(shard.group for shard in map(shard_of, tensors) if shard is not None))

@@ -1,0 +1,227 @@
+"""A sharded module: when its whole parameters are here, and when only the shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import atled.core as at
+from atled.core import Tensor
+
+from .._group import ProcessGroup
+from ._exchange import Full, Gathering, Reduction
+from ._passes import Call, Pass, running, steps
+from ._policy import MixedPrecisionPolicy
+from ._shard import Shard
+from ._trees import cast_to, mapped, tensors_in
+
+__all__ = ["Unit"]
+
+
+class _Kept(NamedTuple):
+    """Stands in the graph for a tensor in the memory of whole parameters, which is not kept."""
+
+    unit: Unit
+    flat: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+
+    def tensor(self) -> Tensor:
+        """The tensor; the parameters are fetched again where they are not here."""
+        return self.unit.whole().flats[self.flat].as_strided(self.shape, self.strides, self.offset)
+
+
+class Unit:
+    """The parameters of a module that travel together.
+
+    Between uses each rank has its shards alone. ``group`` is whose ranks share the parameters out, ``replicas`` those
+    that have the same shards.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        group: ProcessGroup,
+        replicas: ProcessGroup | None,
+        reshards_after_forward: bool | None,
+        policy: MixedPrecisionPolicy,
+    ) -> None:
+        self.shards = list(shards)
+        self.reshards_after_forward = reshards_after_forward
+        self.reshards_after_backward = True
+        self.syncs_gradients = True
+        # Whole parameters stay until somebody says otherwise.
+        self.is_held = False
+        self.is_in_backward = False
+        # The units of a forward that begins with this one, as they came the last time.
+        self.usual_order: list[Unit] = []
+        self._group, self._replicas, self._policy = group, replicas, policy
+        self._full: Full | None = None
+        self._fetched: Gathering | None = None
+        self._passing: Pass | None = None
+        self._unsynced: dict[int, Tensor] = {}
+
+    # ---- whole parameters and shards ----
+
+    def fetch(self) -> None:
+        """Begins to gather the whole parameters, unless they are here."""
+        if self._full is None and self._fetched is None:
+            self._fetched = Gathering(self.shards, self._group, self._policy)
+
+    def forget_fetched(self) -> None:
+        """Lets go of what ``fetch`` has begun."""
+        if self._fetched is not None:
+            self._fetched.wait()
+            self._fetched = None
+
+    def whole(self) -> Full:
+        """The whole parameters, gathered now if need be."""
+        if self._full is None:
+            self.fetch()
+            assert self._fetched is not None
+            self._full, self._fetched = self._fetched.finish(), None
+        return self._full
+
+    def show(self, call: Call, token: Tensor | None) -> None:
+        """Puts whole parameters where the module looks for them; with a token, their gradients go to the ranks."""
+        tensors: Sequence[Tensor] = self.whole().tensors
+        if token is not None and any(shard.parameter.requires_grad for shard in self.shards):
+            tensors = steps().gathered.apply(call, token, *(shard.parameter for shard in self.shards))
+        for shard, tensor in zip(self.shards, tensors, strict=True):
+            shard.show(tensor)
+
+    def show_held(self) -> None:
+        """Makes the parameters whole, outside of a forward."""
+        passing = Pass(again=False)
+        self.show(Call(self, passing), passing.token if _records() else None)
+
+    def reshard(self) -> None:
+        """Leaves only the shards."""
+        self.forget_fetched()
+        self._full = None
+        self.is_held = self.is_in_backward = False
+        for shard in self.shards:
+            shard.hide()
+
+    # ---- forward ----
+
+    def enter_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Before a call of the module: makes its parameters whole; answers the arguments that it is to get."""
+        passing = running.calls[-1].passing if running.calls else Pass(again=_in_backward())
+        call = Call(self, passing)
+        if not self._may_stay(passing):
+            self.reshard()
+        if not passing.again:
+            self._passing = passing
+        records = _records()
+        # The token comes first, for it has to be older than all that is computed.
+        self.show(call, passing.token if records else None)
+        passing.enter(call)
+        if self._policy.cast_forward_inputs and self._policy.param_dtype is not None:
+            args, kwargs = mapped((args, kwargs), cast_to(self._policy.param_dtype))
+        if records:
+            args, kwargs = self._watched(call, args, kwargs)
+            call.hooks = at.autograd.graph.saved_tensors_hooks(self._pack, _Kept.tensor)
+            call.hooks.__enter__()
+        running.calls.append(call)
+        return args, kwargs
+
+    def _may_stay(self, passing: Pass) -> bool:
+        """Whether whole parameters that are here are good for this forward: the shards may have changed since."""
+        if self._full is None:
+            return True
+        if passing.again and self.is_in_backward:
+            return True
+        return self.is_held or self._passing is passing or not self.reshards_after_backward
+
+    def _watched(
+        self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments, behind a step that says when backward is through, where parameters alone do not tell."""
+        learnt = [shard.parameter.requires_grad for shard in self.shards]
+        if any(learnt):
+            call.expected.add("parameters")
+        given = [tensor for tensor in tensors_in((args, kwargs)) if tensor.requires_grad]
+        if all(learnt) or not given:
+            return args, kwargs
+        call.expected.add("inputs")
+        passed = dict(zip(map(id, given), steps().entered.apply(call, call.passing.token, *given), strict=True))
+        watched: tuple[tuple[Any, ...], dict[str, Any]] = mapped((args, kwargs), lambda t: passed.get(id(t), t))
+        return watched
+
+    def _pack(self, tensor: Tensor) -> Any:
+        """The hook for saved tensors: what lies in whole parameters is not kept, for these are freed."""
+        for number, flat in enumerate(() if self._full is None else self._full.flats):
+            if tensor.dtype == flat.dtype and tensor.shares_storage(flat):
+                return _Kept(self, number, tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
+        return NotImplemented
+
+    def leave_forward(self, output: Any) -> Any:
+        """After a call of the module, also one that raised; answers the results."""
+        if not running.calls or running.calls[-1].unit is not self:
+            return output  # the call never began
+        call = running.calls.pop()
+        passing = call.passing
+        if call.hooks is not None:
+            call.hooks.__exit__(None, None, None)
+            if self._policy.output_dtype is not None:
+                output = mapped(output, cast_to(self._policy.output_dtype))
+            if not passing.again:
+                for tensor in tensors_in(output):
+                    if tensor.requires_grad:
+                        tensor.register_hook(call.before_backward)
+                        call.is_recorded = True
+        elif self._policy.output_dtype is not None:
+            output = mapped(output, cast_to(self._policy.output_dtype))
+        keeps = self.is_in_backward if passing.again else not self._reshards(passing)
+        is_running = any(outer.unit is self for outer in running.calls)
+        if not (keeps or self.is_held or is_running):
+            self.reshard()
+        if not running.calls:
+            passing.end_forward()
+        return output
+
+    def _reshards(self, passing: Pass) -> bool:
+        """What was not said is True, but for the outermost: backward begins with it."""
+        if self.reshards_after_forward is None:
+            return passing.calls[0].unit is not self
+        return self.reshards_after_forward
+
+    # ---- backward ----
+
+    def enter_backward(self) -> None:
+        """Makes the parameters whole again, also for what a checkpoint within the module runs again."""
+        self.is_in_backward = True
+        with at.enable_grad():
+            # Nothing is differentiated through these: what runs again is there to be saved.
+            self.show(Call(self, Pass(again=True)), at.zeros((), requires_grad=True))
+
+    def leave_backward(self) -> None:
+        """Leaves only the shards, unless they are to stay whole."""
+        self.is_in_backward = False
+        if self.reshards_after_backward and not self.is_held:
+            self.reshard()
+
+    def take_gradients(self, call: Call, gradients: Mapping[int, Tensor | None]) -> None:
+        """Sends the gradients of whole parameters to the ranks, or keeps them for when that is asked for."""
+        summed = dict(gradients)
+        for index in list(summed):
+            before, now = self._unsynced.pop(index, None), summed[index]
+            summed[index] = now if before is None else before if now is None else before + now
+        if not self.syncs_gradients:
+            self._unsynced.update({index: each for index, each in summed.items() if each is not None})
+        elif summed:
+            # One unit's gradients are on their way at a time, while the next unit's are computed.
+            call.passing.finish_reductions()
+            call.passing.reduce(Reduction(self.shards, summed, self._group, self._replicas, self._policy))
+
+
+def _records() -> bool:
+    """Whether what is computed now is recorded; without autograd nothing is."""
+    is_grad_enabled = getattr(at, "is_grad_enabled", None)
+    return is_grad_enabled is not None and bool(is_grad_enabled())
+
+
+def _in_backward() -> bool:
+    return getattr(at, "is_grad_enabled", None) is not None and bool(at.autograd.graph.in_backward())
