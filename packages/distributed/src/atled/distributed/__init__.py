@@ -1,5 +1,6 @@
 """Many processes training one model: process groups, collectives, data-parallel training and a launcher."""
 
+from . import checkpoint
 from ._collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -72,6 +73,7 @@ __all__ = [
     "batch_isend_irecv",
     "broadcast",
     "broadcast_object_list",
+    "checkpoint",
     "clip_grad_norm_",
     "destroy_process_group",
     "fully_shard",

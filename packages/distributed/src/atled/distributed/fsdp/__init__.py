@@ -3,10 +3,12 @@
 from ._clip import clip_grad_norm_
 from ._fully_shard import FSDPModule, UnshardHandle, fully_shard, register_fsdp_forward_method
 from ._policy import MixedPrecisionPolicy
+from ._sharded_tensor import ShardedTensor
 
 __all__ = [
     "FSDPModule",
     "MixedPrecisionPolicy",
+    "ShardedTensor",
     "UnshardHandle",
     "clip_grad_norm_",
     "fully_shard",

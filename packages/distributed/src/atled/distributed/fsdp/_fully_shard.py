@@ -228,7 +228,7 @@ def _shared_out(
         for members in (replicas, group):
             if members is not None:
                 members.broadcast(full, 0).wait()
-    shard = Shard(parameter, slots, group)
+    shard = Shard(parameter, slots, group, replicas)
     parameter.data = shard.part_of(full).clone()
     parameter.grad = None
     return shard

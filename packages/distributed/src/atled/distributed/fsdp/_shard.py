@@ -20,10 +20,14 @@ class Shard:
     without dimensions counts as one row. ``slots`` are the modules and names under which it is found.
     """
 
-    def __init__(self, parameter: Any, slots: list[tuple[Any, str]], group: ProcessGroup) -> None:
+    def __init__(
+        self, parameter: Any, slots: list[tuple[Any, str]], group: ProcessGroup, replicas: ProcessGroup | None = None
+    ) -> None:
         self.parameter = parameter
         self.slots = slots
         self.group = group
+        # Whether no earlier rank has the same rows.
+        self.is_first = replicas is None or replicas.rank == 0
         self.shape = tuple(int(n) for n in parameter.shape)
         self.rows = self.shape[0] if self.shape else 1
         self.width = math.prod(self.shape[1:])

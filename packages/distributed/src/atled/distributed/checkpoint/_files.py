@@ -1,0 +1,184 @@
+"""Checkpoints of many ranks: each writes what it has, and any number of ranks reads what it needs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import atled.core as at
+from atled.core import ArgumentError, FormatError, InvalidValueError, Tensor
+
+from .._collectives import barrier
+from .._group import ProcessGroup
+from .._objects import all_gather_object, broadcast_object_list
+from .._world import group_or_default
+from ..fsdp._sharded_tensor import ShardedTensor
+
+__all__ = ["load", "save"]
+
+_INDEX = "index.safetensors"
+_FORMAT = "atled.distributed.checkpoint"
+
+
+class _Entry(NamedTuple):
+    """A value in nested state, and where it is."""
+
+    key: str
+    value: Any
+    holder: Any
+    name: Any
+
+
+def _entries(state: Any, path: str = "") -> Iterator[_Entry]:
+    """The tensors, and the other values as far from the root as all of them hold no tensors."""
+    pairs = state.items() if isinstance(state, Mapping) else enumerate(state)
+    for name, value in pairs:
+        key = f"{path}/{name}" if path else str(name)
+        if isinstance(value, Mapping) or (isinstance(value, list) and _has_tensors(value)):
+            yield from _entries(value, key)
+        else:
+            yield _Entry(key, value, state, name)
+
+
+def _has_tensors(value: Any) -> bool:
+    if isinstance(value, (Mapping, list, tuple)):
+        return any(map(_has_tensors, value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, Tensor)
+
+
+def save(
+    state_dict: Mapping[str, Any],
+    *,
+    checkpoint_id: str | os.PathLike[str],
+    process_group: ProcessGroup | None = None,
+) -> None:
+    """Writes nested state of all ranks into the folder ``checkpoint_id``; every rank calls it.
+
+    Each rank writes its rows of what ``checkpoint.state_dict`` gives for sharded modules into a file of its own; the
+    first rank also writes what is whole, and an index, which is the last to be written: a checkpoint that was there
+    before is good until then, and is replaced. State is dicts and lists of tensors, and of values that ``at.save``
+    takes.
+
+    >>> from atled.distributed import checkpoint
+    >>> model_state, optimizer_state = checkpoint.state_dict.get_state_dict(model, optimizer)  # doctest: +SKIP
+    >>> state = {"model": model_state, "optimizer": optimizer_state, "epoch": 3}  # doctest: +SKIP
+    >>> checkpoint.save(state, checkpoint_id="checkpoints/latest")  # doctest: +SKIP
+    """
+    group = group_or_default(process_group, "checkpoint.save")
+    folder = Path(checkpoint_id)
+    name = [secrets.token_hex(4)]
+    broadcast_object_list(name, group=group, group_src=0)
+    file = f"{name[0]}-{group.rank}.safetensors"
+    tensors: dict[str, Tensor] = {}
+    parts: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    for key, value, _, _ in _entries(state_dict):
+        if not isinstance(value, Tensor):
+            values[key] = value
+            continue
+        is_sharded = isinstance(value, ShardedTensor)
+        if value.is_first if is_sharded else group.rank == 0:
+            shape = value.full_shape if is_sharded else tuple(value.shape)
+            begin, end = (value.begin, value.end) if is_sharded else (0, shape[0] if shape else 1)
+            parts[key] = {"shape": list(shape), "file": file, "begin": begin, "end": end}
+            tensors[key] = Tensor(value).detach() if is_sharded else value.detach()
+    folder.mkdir(parents=True, exist_ok=True)
+    at.save(tensors, folder / file)
+    of_ranks: list[Any] = [None] * group.size
+    all_gather_object(of_ranks, parts, group)
+    if group.rank == 0:
+        listed: dict[str, Any] = {}
+        for each in of_ranks:
+            for key, part in each.items():
+                entry = listed.setdefault(key, {"shape": part["shape"], "parts": []})
+                entry["parts"].append([part["file"], part["begin"], part["end"]])
+        at.save({"format": _FORMAT, "version": 1, "tensors": listed, "values": values}, folder / _INDEX)
+        _remove_others(folder, name[0])
+    barrier(group)
+
+
+def _remove_others(folder: Path, name: str) -> None:
+    """Removes the files of an earlier checkpoint, which nothing refers to any more."""
+    for path in folder.glob("*-*.safetensors"):
+        if not path.name.startswith(f"{name}-"):
+            path.unlink(missing_ok=True)
+
+
+def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLike[str], strict: bool = True) -> None:
+    """Reads the tensors of nested state in place, and puts the other values into it, from what ``save`` wrote.
+
+    ``state_dict`` says what is wanted: all or some of the keys, sharded as it is now, by any number of ranks or
+    without a job. Then ``set_state_dict`` of ``checkpoint.state_dict`` takes it over. With ``strict=False`` keys that
+    the checkpoint has not, such as those of optimizer state that parameters without gradients never got, are taken out
+    of ``state_dict``.
+
+    Raises FormatError for a folder without a checkpoint, InvalidValueError for keys that it has not, and for other
+    shapes; nothing has been changed then.
+
+    >>> from atled.distributed import checkpoint
+    >>> state = {"model": checkpoint.state_dict.get_model_state_dict(model)}  # doctest: +SKIP
+    >>> checkpoint.load(state, checkpoint_id="checkpoints/latest")  # doctest: +SKIP
+    >>> checkpoint.state_dict.set_model_state_dict(model, state["model"])  # doctest: +SKIP
+    """
+    if not isinstance(state_dict, MutableMapping):
+        raise ArgumentError(f"checkpoint.load: expected a dict to read into, got {type(state_dict).__name__}")
+    folder = Path(checkpoint_id)
+    index = _index(folder)
+    entries = list(_entries(state_dict))
+    absent: list[_Entry] = []
+    if not strict:
+        absent = [entry for entry in entries if _is_absent(entry, index)]
+        entries = [entry for entry in entries if not _is_absent(entry, index)]
+    complaints = [complaint for entry in entries for complaint in _complaints(entry, index)]
+    if complaints:
+        lines = "".join(f"\n    {complaint}" for complaint in complaints)
+        raise InvalidValueError(f"checkpoint.load: expected state that {folder} has, got other:{lines}")
+    for entry in absent:
+        del entry.holder[entry.name]
+    opened: dict[str, dict[str, Tensor]] = {}
+    for key, value, holder, name in entries:
+        if not isinstance(value, Tensor):
+            holder[name] = index["values"][key]
+            continue
+        begin = value.begin if isinstance(value, ShardedTensor) else 0
+        target = (Tensor(value) if isinstance(value, ShardedTensor) else value).detach()
+        rows = target if target.ndim else target.reshape(1)
+        end = begin + rows.shape[0]
+        for file, first, last in index["tensors"][key]["parts"]:
+            low, high = max(begin, first), min(end, last)
+            if low < high and rows.numel():
+                if file not in opened:
+                    opened[file] = at.load(folder / file, mmap=True)
+                source = opened[file][key]
+                source = source if source.ndim else source.reshape(1)
+                rows[low - begin : high - begin].copy_(source[low - first : high - first])
+
+
+def _index(folder: Path) -> Any:
+    path = folder / _INDEX
+    if not path.exists():
+        raise FormatError(f"checkpoint.load: expected a folder that checkpoint.save has written, got {folder}")
+    index = at.load(path)
+    if not isinstance(index, dict) or index.get("format") != _FORMAT or index.get("version") != 1:
+        raise FormatError(f"checkpoint.load: expected the index of a checkpoint of version 1, got {path}")
+    return index
+
+
+def _is_absent(entry: _Entry, index: Any) -> bool:
+    return entry.key not in index["tensors" if isinstance(entry.value, Tensor) else "values"]
+
+
+def _complaints(entry: _Entry, index: Any) -> list[str]:
+    """What keeps a value from being read."""
+    is_tensor = isinstance(entry.value, Tensor)
+    if _is_absent(entry, index):
+        return [f"{entry.key}: no such {'tensor' if is_tensor else 'value'}"]
+    if not is_tensor:
+        return []
+    saved = tuple(index["tensors"][entry.key]["shape"])
+    is_sharded = isinstance(entry.value, ShardedTensor)
+    wanted = entry.value.full_shape if is_sharded else tuple(entry.value.shape)
+    return [] if saved == wanted else [f"{entry.key}: shape {saved} there, {wanted} here"]

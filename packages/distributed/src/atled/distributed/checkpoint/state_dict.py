@@ -1,0 +1,321 @@
+"""State dicts of models and optimizers that may be sharded, under the model's own names.
+
+Every rank calls these functions, with the same model. State dicts are sharded, with this rank's rows of what is sharded
+as ``ShardedTensor``, or with ``full_state_dict=True`` whole, as one process would have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import atled.core as at
+from atled.core import InvalidValueError, Tensor
+
+from .._errors import DistError
+from .._objects import broadcast_object_list
+from .._world import get_rank, group_or_default
+from .._zero import ZeroRedundancyOptimizer
+from ..fsdp._fully_shard import FSDPModule
+from ..fsdp._shard import Shard, shard_of
+from ..fsdp._sharded_tensor import ShardedTensor, gathered
+
+__all__ = [
+    "StateDictOptions",
+    "get_model_state_dict",
+    "get_optimizer_state_dict",
+    "get_state_dict",
+    "set_model_state_dict",
+    "set_optimizer_state_dict",
+    "set_state_dict",
+]
+
+
+@dataclass
+class StateDictOptions:
+    """What state dicts are to be like.
+
+    ``full_state_dict``: whole tensors in place of this rank's rows. ``cpu_offload``: tensors on cpu; with
+    ``full_state_dict`` rank 0 alone gets the state dict, and the others an empty one. ``ignore_frozen_params``: without
+    parameters that require no grad. ``strict``: as in ``Module.load_state_dict``. ``broadcast_from_rank0``: rank 0's
+    state dict is set on all ranks, whatever the others pass; it is whole.
+    """
+
+    full_state_dict: bool = False
+    cpu_offload: bool = False
+    ignore_frozen_params: bool = False
+    strict: bool = True
+    broadcast_from_rank0: bool = False
+
+
+def get_model_state_dict(model: Any, *, options: StateDictOptions | None = None) -> dict[str, Any]:
+    """The parameters and persistent buffers of a model by their names in it, without those of a wrapper.
+
+    >>> from atled.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+    >>> whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    >>> state = get_model_state_dict(model, options=whole)  # doctest: +SKIP
+    >>> at.save(state, "model.safetensors") if dist.get_rank() == 0 else None  # doctest: +SKIP
+    """
+    options = options or StateDictOptions()
+    _reshard(model)
+    state = model.state_dict(keep_vars=True)
+    if options.ignore_frozen_params:
+        frozen = {id(parameter) for parameter in model.parameters() if not parameter.requires_grad}
+        state = {key: value for key, value in state.items() if id(value) not in frozen}
+    return _kept({key: _given(value, shard_of(value), options) for key, value in state.items()}, options)
+
+
+def set_model_state_dict(
+    model: Any, model_state_dict: Mapping[str, Any], *, options: StateDictOptions | None = None
+) -> Any:
+    """Copies a state dict into a model, each rank its rows; answers what ``Module.load_state_dict`` does.
+
+    Its tensors are whole, or those of ``get_model_state_dict`` of as many ranks. Raises InvalidValueError for a sharded
+    parameter's tensor of neither shape, and what ``load_state_dict`` raises.
+
+    >>> from atled.distributed.checkpoint.state_dict import set_model_state_dict
+    >>> set_model_state_dict(model, at.load("model.safetensors", mmap=True))  # doctest: +SKIP
+    """
+    options = options or StateDictOptions()
+    _reshard(model)
+    own = model.state_dict(keep_vars=True)
+    given = _from_rank_0(model_state_dict) if options.broadcast_from_rank0 else model_state_dict
+    rows = {key: _rows(key, value, shard_of(own.get(key))) for key, value in given.items()}
+    return model.load_state_dict(rows, strict=options.strict)
+
+
+def get_optimizer_state_dict(model: Any, optimizers: Any, *, options: StateDictOptions | None = None) -> dict[str, Any]:
+    """The state of a model's optimizer, or of several, with the parameters' names where they have numbers.
+
+    An optimizer that has made no step gives the state that one without gradients leaves, so that there is something to
+    load into. Raises DistError for a ZeroRedundancyOptimizer, which has a ``consolidate_state_dict``.
+
+    >>> from atled.distributed.checkpoint.state_dict import get_optimizer_state_dict
+    >>> state = get_optimizer_state_dict(model, optimizer)  # doctest: +SKIP
+    >>> state["state"]["head.weight"]["exp_avg"].full_shape  # doctest: +SKIP
+    (1000, 512)
+    """
+    options = options or StateDictOptions()
+    _reshard(model)
+    state: dict[str, Any] = {}
+    groups: list[dict[str, Any]] = []
+    for optimizer in _listed(optimizers):
+        names = _names(model, optimizer)
+        params = [param for group in optimizer.param_groups for param in group["params"]]
+        found = _state_of(optimizer, params)
+        for number, entries in sorted(found["state"].items()):
+            param = params[number]
+            if options.ignore_frozen_params and not param.requires_grad:
+                continue
+            shard = shard_of(param)
+            state[names[number]] = {
+                key: _given(value, shard if _is_like(value, param) else None, options) for key, value in entries.items()
+            }
+        groups += [group | {"params": [names[n] for n in group["params"]]} for group in found["param_groups"]]
+    return _kept({"state": state, "param_groups": groups}, options)
+
+
+def set_optimizer_state_dict(
+    model: Any, optimizers: Any, optim_state_dict: Mapping[str, Any], *, options: StateDictOptions | None = None
+) -> None:
+    """Takes over what ``get_optimizer_state_dict`` gave, each rank its rows of what is sharded.
+
+    Raises InvalidValueError where it has no group of a group's parameters.
+    """
+    options = options or StateDictOptions()
+    _reshard(model)
+    given = _from_rank_0(optim_state_dict) if options.broadcast_from_rank0 else optim_state_dict
+    by_names = {tuple(group["params"]): group for group in given["param_groups"]}
+    for optimizer in _listed(optimizers):
+        names = _names(model, optimizer)
+        params = [param for group in optimizer.param_groups for param in group["params"]]
+        state: dict[int, Any] = {}
+        for number, (name, param) in enumerate(zip(names, params, strict=True)):
+            if not given["state"].get(name):
+                continue
+            shard = shard_of(param)
+            state[number] = {
+                key: _rows(f"{name}.{key}", value, shard if _is_for_each(key, value, shard) else None)
+                for key, value in given["state"][name].items()
+            }
+        groups, number = [], 0
+        for group in optimizer.param_groups:
+            numbers = list(range(number, number + len(group["params"])))
+            number += len(numbers)
+            found = by_names.get(tuple(names[n] for n in numbers))
+            if found is None:
+                raise InvalidValueError(
+                    f"set_optimizer_state_dict: expected a group of the parameters {[names[n] for n in numbers]}, got "
+                    f"groups of {[list(each) for each in by_names]}"
+                )
+            groups.append({**found, "params": numbers})
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def get_state_dict(
+    model: Any, optimizers: Any, *, options: StateDictOptions | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those of ``get_model_state_dict`` and ``get_optimizer_state_dict``."""
+    return get_model_state_dict(model, options=options), get_optimizer_state_dict(model, optimizers, options=options)
+
+
+def set_state_dict(
+    model: Any,
+    optimizers: Any,
+    *,
+    model_state_dict: Mapping[str, Any],
+    optim_state_dict: Mapping[str, Any],
+    options: StateDictOptions | None = None,
+) -> Any:
+    """``set_model_state_dict``, whose answer it gives, and ``set_optimizer_state_dict``."""
+    answer = set_model_state_dict(model, model_state_dict, options=options)
+    set_optimizer_state_dict(model, optimizers, optim_state_dict, options=options)
+    return answer
+
+
+def _reshard(model: Any) -> None:
+    """Leaves only shards, which state dicts are about."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def _given(value: Any, shard: Shard | None, options: StateDictOptions) -> Any:
+    """A value of the module or optimizer as a state dict has it."""
+    if not isinstance(value, Tensor):
+        return value
+    plain = value.detach() if getattr(value, "requires_grad", False) else Tensor(value)
+    if shard is None:
+        return plain.cpu() if options.cpu_offload else plain
+    if options.full_state_dict:
+        whole = gathered(plain, shard)
+        if not options.cpu_offload:
+            return whole
+        return whole.cpu() if get_rank() == 0 else None
+    return ShardedTensor(plain.cpu() if options.cpu_offload else plain, shard)
+
+
+def _kept(state: dict[str, Any], options: StateDictOptions) -> dict[str, Any]:
+    """The state dict, on the ranks that are to have it."""
+    return state if get_rank() == 0 or not (options.full_state_dict and options.cpu_offload) else {}
+
+
+def _rows(key: str, value: Any, shard: Shard | None) -> Any:
+    """This rank's rows of what a state dict says."""
+    if shard is None or not isinstance(value, Tensor):
+        return value
+    if isinstance(value, ShardedTensor) and (value.full_shape, value.begin, value.end) == (
+        shard.shape,
+        shard.begin,
+        shard.end,
+    ):
+        return Tensor(value)
+    if isinstance(value, ShardedTensor) or tuple(value.shape) != shard.shape:
+        raise InvalidValueError(
+            f"set_model_state_dict: {key}: expected the whole tensor of shape {shard.shape}, or this rank's rows "
+            f"{shard.begin} to {shard.end} of it as get_model_state_dict gives them, got shape {tuple(value.shape)}"
+        )
+    return shard.part_of(value)
+
+
+def _is_like(value: Any, param: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == param.shape
+
+
+def _is_for_each(key: str, value: Any, shard: Shard | None) -> bool:
+    """Whether an optimizer's value is one for each element of the parameter, rather than one for all of them."""
+    if shard is None or not isinstance(value, Tensor):
+        return False
+    return value.ndim > 0 or (shard.shape == () and key != "step")
+
+
+def _listed(optimizers: Any) -> list[Any]:
+    listed = list(optimizers) if isinstance(optimizers, Iterable) else [optimizers]
+    for optimizer in listed:
+        if isinstance(optimizer, ZeroRedundancyOptimizer):
+            raise DistError(
+                "optimizer state dict: a ZeroRedundancyOptimizer has the whole one itself; call "
+                "consolidate_state_dict() on every rank, and then its state_dict() on rank 0"
+            )
+    return listed
+
+
+def _names(model: Any, optimizer: Any) -> list[str]:
+    """The name of each parameter of the optimizer, in its order."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    params = [param for group in optimizer.param_groups for param in group["params"]]
+    unknown = [tuple(param.shape) for param in params if id(param) not in names]
+    if unknown:
+        raise InvalidValueError(
+            f"optimizer state dict: expected parameters of the model, got others of shapes {unknown}"
+        )
+    return [names[id(param)] for param in params]
+
+
+def _state_of(optimizer: Any, params: list[Tensor]) -> dict[str, Any]:
+    """The optimizer's state dict, with the state of a step that changes nothing where it has made none."""
+    if optimizer.state or any(param.grad is not None for param in params):
+        found: dict[str, Any] = optimizer.state_dict()
+        return found
+    rates = [group.get("lr") for group in optimizer.param_groups]
+    try:
+        for group in optimizer.param_groups:
+            if "lr" in group:
+                group["lr"] = 0.0
+            for param in group["params"]:
+                param.grad = at.zeros_like(param.detach()) if param.requires_grad else None
+        optimizer.step()
+        found = optimizer.state_dict()
+    finally:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            if "lr" in group:
+                group["lr"] = rate
+            for param in group["params"]:
+                param.grad = None
+        optimizer.state.clear()
+    for group, rate in zip(found["param_groups"], rates, strict=True):
+        if "lr" in group:
+            group["lr"] = rate
+    return found
+
+
+def _from_rank_0(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Rank 0's state dict, on every rank."""
+    world = group_or_default(None, "broadcast_from_rank0")
+    tensors: list[Tensor] = []
+    plan: list[Any] = [_without_tensors(state, tensors) if world.rank == 0 else None]
+    broadcast_object_list(plan, src=0)
+    return {key: _with_tensors(value, tensors, world) for key, value in plan[0].items()}
+
+
+@dataclass
+class _Absent:
+    """Stands for a tensor that is sent by itself."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+
+
+def _without_tensors(value: Any, tensors: list[Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        tensors.append(value)
+        return _Absent(tuple(value.shape), value.dtype.name, value.device.type)
+    if isinstance(value, Mapping):
+        return {key: _without_tensors(each, tensors) for key, each in value.items()}
+    return [_without_tensors(each, tensors) for each in value] if isinstance(value, list) else value
+
+
+def _with_tensors(value: Any, tensors: list[Tensor], world: Any) -> Any:
+    if isinstance(value, _Absent):
+        own = (
+            tensors.pop(0)
+            if world.rank == 0
+            else at.empty(value.shape, dtype=getattr(at, value.dtype), device=value.device)
+        )
+        world.broadcast(own, 0).wait()
+        return own
+    if isinstance(value, dict):
+        return {key: _with_tensors(each, tensors, world) for key, each in value.items()}
+    return [_with_tensors(each, tensors, world) for each in value] if isinstance(value, list) else value

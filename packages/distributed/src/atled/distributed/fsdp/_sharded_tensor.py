@@ -1,0 +1,55 @@
+"""Tensors that say which rows of a whole one they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import atled.core as at
+from atled.core import Tensor
+
+from ._shard import Shard
+
+__all__ = ["ShardedTensor", "gathered"]
+
+
+class ShardedTensor(Tensor):
+    """This rank's rows of a parameter, or of what an optimizer keeps for it, as in a state dict.
+
+    ``full_shape`` is the shape of the whole, of which these are the rows from ``begin`` to ``end``; the whole is shared
+    out over ``group``. What is computed of it are plain tensors of this rank's rows.
+    """
+
+    full_shape: tuple[int, ...]
+    begin: int
+    end: int
+    # Whether no earlier rank has the same rows.
+    is_first: bool
+    _shard: Shard
+
+    def __new__(cls, rows: Tensor, shard: Shard) -> ShardedTensor:
+        """Over the memory of the rows."""
+        self = Tensor.__new__(cls, rows)  # type: ignore[call-arg]
+        self.full_shape, self.begin, self.end = shard.shape, shard.begin, shard.end
+        self.is_first, self._shard = shard.is_first, shard
+        return self
+
+    def __init__(self, rows: Tensor, shard: Shard) -> None:
+        pass
+
+    @property
+    def group(self) -> Any:
+        """The ranks that have the other rows."""
+        return self._shard.group
+
+    def full_tensor(self) -> Tensor:
+        """The whole tensor; every rank of the group calls it."""
+        return gathered(Tensor(self), self._shard)
+
+
+def gathered(rows: Tensor, shard: Shard) -> Tensor:
+    """The whole tensor of which each rank has rows; every rank of the shard's group calls it."""
+    own = at.zeros((shard.room,), dtype=rows.dtype, device=rows.device)
+    own[: rows.numel()].copy_(rows.reshape(-1))
+    whole = at.empty((shard.group.size * shard.room,), dtype=rows.dtype, device=rows.device)
+    shard.group.all_gather(whole, own).wait()
+    return whole[: shard.rows * shard.width].reshape(shard.shape)

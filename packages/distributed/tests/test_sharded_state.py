@@ -1,0 +1,130 @@
+"""State of sharded modules and their optimizers, in memory and in files, among different numbers of ranks."""
+
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("atled.autograd")
+pytest.importorskip("atled.nn")
+pytest.importorskip("atled.optim")
+
+import atled.core as at
+from atled import distributed as dist
+from atled.distributed import checkpoint
+from atled.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    get_state_dict,
+    set_model_state_dict,
+    set_state_dict,
+)
+
+from sharded_models import Model, adamw, arrays, own_rows, shard, train  # isort: skip
+
+ALL = slice(None)
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+
+def as_arrays(value):
+    if isinstance(value, dict):
+        return {key: as_arrays(each) for key, each in value.items()}
+    return np.array(value.detach().numpy()) if isinstance(value, at.Tensor) else value
+
+
+def write(rank, folder):
+    """Two steps, and what there is then; the second checkpoint in one folder takes the place of the first."""
+    dist.init_process_group(timeout=60)
+    model = shard(Model(seed=rank))
+    optimizer = adamw(model.parameters())
+    for step in range(2):
+        train(model, optimizer, own_rows(), 1)
+        model_state, optimizer_state = get_state_dict(model, optimizer)
+        state = {"model": model_state, "optimizer": optimizer_state, "epochs": [step, (1, 2)]}
+        checkpoint.save(state, checkpoint_id=folder)
+    weight = model_state["embedding.weight"]
+    assert (weight.full_shape, weight.begin, weight.shape) == ((13, 6), 7 * rank, (7 - rank, 6))
+    return [as_arrays(each) for each in get_state_dict(model, optimizer, options=WHOLE)], weight.full_tensor().tolist()
+
+
+def read(rank, folder, whole):
+    """The checkpoint in a model of another seed, and a third step; then whole state that only rank 0 has."""
+    dist.init_process_group(timeout=60)
+    model = shard(Model(seed=7))
+    optimizer = adamw(model.parameters())
+    state = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer), strict=True)) | {"epochs": None}
+    assert not optimizer.state and optimizer.param_groups[0]["lr"] == 0.01
+    with pytest.raises(ValueError, match="optimizer/state/spare/step: no such value"):
+        checkpoint.load(state, checkpoint_id=folder)
+    checkpoint.load(state, checkpoint_id=folder, strict=False)
+    set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+    train(model, optimizer, own_rows(), 1)
+    final = [as_arrays(each) for each in get_state_dict(model, optimizer, options=WHOLE)]
+
+    model_state = {key: at.from_numpy(value) for key, value in whole[0].items()} if rank == 0 else {}
+    from_rank_0 = StateDictOptions(broadcast_from_rank0=True)
+    set_model_state_dict(model, model_state, options=from_rank_0)
+    again = as_arrays(get_model_state_dict(model, options=WHOLE))
+    trainable = get_model_state_dict(model, options=StateDictOptions(ignore_frozen_params=True))
+    with pytest.raises(ValueError, match=r"scale: expected the whole tensor of shape \(\), .* got shape \(5,\)"):
+        set_model_state_dict(model, {"scale": at.ones(5)})
+    with pytest.raises(ValueError, match=r"expected parameters of the model, got others of shapes \[\(2,\)\]"):
+        get_optimizer_state_dict(model, adamw([at.ones(2)]))
+    return state["epochs"], final, again, sorted(set(model.state_dict()) - set(trainable))
+
+
+def assert_same(got, expected, path=""):
+    if isinstance(expected, dict):
+        assert list(got) == list(expected), path
+        for key in expected:
+            assert_same(got[key], expected[key], f"{path}/{key}")
+    elif isinstance(expected, np.ndarray):
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12, err_msg=path)
+    else:
+        assert got == expected, path
+
+
+def test_state_moves_to_another_number_of_ranks(tmp_path):
+    folder = tmp_path / "new" / "checkpoint"
+    (whole, first_weight), (nothing, weight) = dist.spawn(write, (folder,), nprocs=2)
+    single = Model()
+    optimizer = adamw(single.parameters())
+    for _ in range(2):
+        train(single, optimizer, ALL, 1)
+    names = [name for name, _ in single.named_parameters()]
+    state = optimizer.state_dict()
+    expected = [
+        arrays(single.state_dict().items()),
+        {
+            "state": {names[n]: as_arrays(entries) for n, entries in state["state"].items()},
+            "param_groups": [{**state["param_groups"][0], "params": names}],
+        },
+    ]
+    for got, wanted in zip(whole, expected, strict=True):
+        assert_same(got, wanted)
+    assert nothing == [{}, {}] and weight == first_weight == whole[0]["embedding.weight"].tolist()
+    assert len(os.listdir(folder)) == 3
+
+    alone = Model(seed=3)
+    state = {"model": dict(alone.state_dict())}
+    checkpoint.load(state, checkpoint_id=folder)
+    assert_same(as_arrays(dict(alone.state_dict())), whole[0])
+    before = alone.scale.item()
+    wrong = {"scale": alone.scale, "spare": at.ones(3), "other": at.ones(1)}
+    with pytest.raises(ValueError, match="(?s)spare: shape .3, 2. there, .3,. here.*other: no such tensor"):
+        checkpoint.load({"model": wrong}, checkpoint_id=folder)
+    assert alone.scale.item() == before
+    with pytest.raises(at.FormatError, match="a folder that checkpoint.save has written"):
+        checkpoint.load(state, checkpoint_id=tmp_path)
+
+    found = dist.spawn(read, (folder, whole), nprocs=3)
+    train(single, optimizer, ALL, 1)
+    assert_same(found[0][1][0], arrays(single.state_dict().items()))
+    moments = {names[n]: as_arrays(entries) for n, entries in optimizer.state_dict()["state"].items()}
+    assert_same(found[0][1][1]["state"], moments)
+    assert_same(found[0][2], whole[0])
+    frozen = sorted(name for name, parameter in single.named_parameters() if not parameter.requires_grad)
+    for epochs, _, _, left_out in found:
+        assert epochs == [1, (1, 2)]
+        assert left_out == frozen and len(frozen) == 5
