@@ -1,6 +1,8 @@
 """DistributedDataParallel: gradients are those of the whole batch, and mistakes are said."""
 
+import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -345,7 +347,13 @@ def with_nn(rank):
     module = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
     model = dist.DistributedDataParallel(module)
     inputs, targets = (at.asarray(array[own_rows()].copy()) for array in batch(dtype=np.float32))
+    twin = copy.deepcopy(model)
     nn.functional.mse_loss(model(inputs), targets).backward()
+    assert twin.module is not module and all(p.grad is None for p in twin.parameters())
+    nn.functional.mse_loss(twin(inputs), targets).backward()
+    assert_same(grads_of(twin), grads_of(model), 0)
+    with pytest.raises(dist.DistError, match="pickle what it wraps"):
+        pickle.dumps(model)
     return {k: v.tolist() for k, v in model.state_dict().items()}, grads_of(model)
 
 

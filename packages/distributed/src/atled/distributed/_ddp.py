@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import atled.core as at
 from atled.core import InvalidValueError, Tensor
 
 from ._buckets import plan
-from ._errors import MismatchError
+from ._errors import DistError, MismatchError
 from ._graph import unused_parameters
 from ._group import ProcessGroup
 from ._join import Attendance
@@ -50,8 +51,9 @@ class DistributedDataParallel:
     ``static_graph`` parameters may be unused, as with ``find_unused_parameters``.
 
     Everything that is not found here is the module's: ``state_dict()`` has the module's own keys, and ``module`` is the
-    module itself. A method that returns the module, such as ``to`` or ``double``, here returns the wrapper. Raises
-    MismatchError on all ranks where the modules differ in names, shapes or dtypes.
+    module itself. A method that returns the module, such as ``to`` or ``double``, here returns the wrapper.
+    ``copy.deepcopy`` gives a wrapper of a copy, for the same ranks; pickling raises DistError. Raises MismatchError on
+    all ranks where the modules differ in names, shapes or dtypes.
 
     >>> from atled import distributed as dist
     >>> model = dist.DistributedDataParallel(model)  # doctest: +SKIP
@@ -84,7 +86,8 @@ class DistributedDataParallel:
         self.process_group = group_or_default(process_group, "DistributedDataParallel")
         self.broadcast_buffers = broadcast_buffers
         self.find_unused_parameters = find_unused_parameters or static_graph
-        named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+        self._bucket_cap_mb = bucket_cap_mb
+        named = _learnt(module)
         if not named:
             raise InvalidValueError("DistributedDataParallel: expected a module with a parameter that requires grad")
         self._parameters = [parameter for _, parameter in named]
@@ -201,6 +204,25 @@ class DistributedDataParallel:
 
         return call
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> DistributedDataParallel:
+        # Nothing is sent: the ranks have the same module, and each copies its own.
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        vars(copied).update(vars(self))
+        copied.module = copy.deepcopy(self.module, memo)
+        named = _learnt(copied.module)
+        copied._parameters = [parameter for _, parameter in named]
+        copied._attendance = None
+        names = [name for name, _ in named]
+        copied._reducer = Reducer(names, copied._parameters, self.process_group, self._bucket_cap_mb)
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise DistError(
+            "DistributedDataParallel: the wrapper belongs to the ranks of this job and cannot be pickled; save "
+            "state_dict(), or pickle what it wraps, its attribute module"
+        )
+
     def __repr__(self) -> str:
         return f"DistributedDataParallel({self.module!r})"
 
@@ -241,6 +263,10 @@ class DistributedDataParallel:
                 f"{self.process_group.ranks[0]}: {sorted(first - other)}; only on rank "
                 f"{self.process_group.ranks[rank]}: {sorted(other - first)}"
             )
+
+
+def _learnt(module: ModuleLike) -> list[tuple[str, Tensor]]:
+    return [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
 
 
 def _records() -> bool:
