@@ -14,7 +14,13 @@ pytest.importorskip("atled.optim")
 import atled.core as at
 from atled import distributed as dist
 from atled import nn, optim
-from atled.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from atled.distributed.fsdp import (
+    FSDPModule,
+    MixedPrecisionPolicy,
+    _exchange,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 
 from sharded_models import Model, adamw, arrays, loss_of, momentum, own_rows, shard, train  # isort: skip
 
@@ -33,6 +39,8 @@ def run(name, rows, sharded):
     made, sharding, optimizer, training = RUNS[name]
     model = Model(seed=dist.get_rank() if sharded else 0, **made)
     if sharded:
+        # Some are then large enough to travel alone.
+        _exchange._ALONE = 200 if name == "twice" else 2**20
         shard(model, **sharding)
     norms = train(model, optimizer(model.parameters()), rows, 3, **training)
     return norms, arrays(model.named_parameters())

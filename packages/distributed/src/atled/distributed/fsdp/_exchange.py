@@ -15,6 +15,10 @@ from ._shard import Shard
 __all__ = ["Full", "Gathering", "Reduction"]
 
 
+# Of this size in bytes, a rank's rows are worth a collective of their own: nothing is copied then to lie side by side.
+_ALONE = 2**20
+
+
 class Full(NamedTuple):
     """Whole parameters: one tensor for each, and the flat tensors in whose memory they are."""
 
@@ -43,13 +47,14 @@ class _Kind:
 
 
 def _kinds(shards: Sequence[Shard], policy: MixedPrecisionPolicy, indices: Sequence[int]) -> list[_Kind]:
-    found: dict[tuple[str, str], _Kind] = {}
+    found: dict[tuple[str, str, int], _Kind] = {}
     for index in indices:
         parameter = shards[index].parameter
         dtype: at.dtype = parameter.dtype
         if policy.param_dtype is not None and parameter.is_floating_point():
             dtype = policy.param_dtype
-        key = str(dtype), str(parameter.device)
+        is_large = shards[index].room * dtype.itemsize >= _ALONE
+        key = str(dtype), str(parameter.device), index if is_large else -1
         found.setdefault(key, _Kind(dtype, parameter.device)).add(index, shards[index])
     return list(found.values())
 
@@ -61,11 +66,7 @@ class Gathering:
         self._count, self._size = len(shards), group.size
         self._started: list[tuple[_Kind, Tensor, Tensor, Work]] = []
         for kind in _kinds(shards, policy, range(len(shards))):
-            own = kind.buffer(kind.length)
-            for shard, offset in zip(kind.shards, kind.offsets, strict=True):
-                rows = shard.parameter.detach().reshape(-1)
-                own[offset : offset + rows.numel()].copy_(rows)
-                own[offset + rows.numel() : offset + shard.room].zero_()
+            own = _side_by_side(kind)
             whole = kind.buffer(self._size, kind.length)
             self._started.append((kind, own, whole, group.all_gather(whole, own)))
 
@@ -89,6 +90,19 @@ class Gathering:
                 full.tensors[index] = place[: shard.rows * shard.width].reshape(shard.shape)
             full.flats.append(flat)
         return full
+
+
+def _side_by_side(kind: _Kind) -> Tensor:
+    """This rank's rows, each parameter's with zeros up to as many as any rank has."""
+    first: Tensor = kind.shards[0].parameter.detach()
+    if len(kind.shards) == 1 and first.numel() == kind.length and first.dtype == kind.dtype:
+        return first.reshape(-1)
+    own = kind.buffer(kind.length)
+    for shard, offset in zip(kind.shards, kind.offsets, strict=True):
+        rows = shard.parameter.detach().reshape(-1)
+        own[offset : offset + rows.numel()].copy_(rows)
+        own[offset + rows.numel() : offset + shard.room].zero_()
+    return own
 
 
 class Reduction:
