@@ -164,6 +164,13 @@ def peculiar(rank):
     out.sum().backward()
     dtypes = [str(each) for each in (*seen, out.dtype, mixed[0].weight.dtype, mixed[0].weight.grad.dtype)]
 
+    scaler, sgd = optim.GradScaler("cpu", init_scale=4.0), optim.SGD(mixed.parameters(), lr=1.0)
+    before = mixed[0].weight.tolist()
+    mixed[0].bias.grad.fill_(float("inf") if rank == 1 else 0.0)
+    scaler.step(sgd)
+    scaler.update()
+    scaling = mixed[0].weight.tolist() == before, scaler.get_scale()
+
     layers = nn.Sequential(*(nn.Linear(3, 3) for _ in range(3)))
     for layer in layers:
         fully_shard(layer)
@@ -192,7 +199,7 @@ def peculiar(rank):
         with pytest.raises((ValueError, dist.DistError)) as caught:
             wrong()
         errors.append(str(caught.value))
-    return grads, doubled, of_copies, dtypes, log, errors
+    return grads, doubled, of_copies, dtypes, log, errors, scaling
 
 
 def test_unused_parameters_meshes_dtypes_prefetching_and_errors():
@@ -201,6 +208,8 @@ def test_unused_parameters_meshes_dtypes_prefetching_and_errors():
     assert first[1] == [2.0] * 3
     assert first[2] == second[2] == ((2, 3), [[0.5] * 3] * 2)
     assert first[3] == ["atled.bfloat16", "atled.bfloat16", "atled.float64", "atled.float32", "atled.float32"]
+    # Rank 1 had a gradient that is not finite.
+    assert first[6] == second[6] == (True, 2.0)
     # Each layer's parameters are on their way while the layer before computes.
     assert first[4] == ["gather", "gather", "layer", "gather", "layer", "layer", "gather", "gather", "gather"]
     for error, expected in zip(

@@ -74,8 +74,9 @@ class GradScaler:
     def unscale_(self, optimizer: Optimizer) -> None:
         """Divides the gradients of an optimizer's parameters by the scale, in place, say before they are clipped.
 
-        ``step`` does so where it was not done. Errors: ``OperationError`` the second time in a step, ``DTypeError`` for
-        gradients in float16, whose small numbers are lost already.
+        ``step`` does so where it was not done. Where parameters are sharded (``atled.distributed.fully_shard``) every
+        rank calls it, and a bad gradient of one is one of all. Errors: ``OperationError`` the second time in a step,
+        ``DTypeError`` for gradients in float16, whose small numbers are lost already.
         """
         if not self._enabled:
             return
@@ -98,7 +99,11 @@ class GradScaler:
                     )
                 seen.add(id(grad))
                 by_device.setdefault(str(grad.device), []).append(grad)
-        self._found[optimizer] = [at.ops.optim.unscale_(grads, 1.0 / self._scale) for grads in by_device.values()]
+        found = [at.ops.optim.unscale_(grads, 1.0 / self._scale) for grads in by_device.values()]
+        params = [param for group in optimizer.param_groups for param in group["params"]]
+        if any("_sharding" in getattr(param, "__dict__", ()) for param in params):
+            at.distributed.fsdp.max_over_ranks_(found, params)
+        self._found[optimizer] = found
 
     def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
         """Unscales the gradients, and calls ``optimizer.step(*args, **kwargs)`` unless one is infinite or NaN.

@@ -1,6 +1,6 @@
 """Sharding of parameters, gradients and optimizer state over the ranks."""
 
-from ._clip import clip_grad_norm_
+from ._clip import clip_grad_norm_, max_over_ranks_
 from ._fully_shard import FSDPModule, UnshardHandle, fully_shard, register_fsdp_forward_method
 from ._policy import MixedPrecisionPolicy
 from ._sharded_tensor import ShardedTensor
@@ -12,5 +12,6 @@ __all__ = [
     "UnshardHandle",
     "clip_grad_norm_",
     "fully_shard",
+    "max_over_ranks_",
     "register_fsdp_forward_method",
 ]

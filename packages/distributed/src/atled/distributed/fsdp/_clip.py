@@ -1,4 +1,4 @@
-"""Clipping of gradients that are spread over the ranks."""
+"""What is asked of all gradients together, where they are spread over the ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from atled.core import OperationError, Tensor
 from .._group import ProcessGroup, ReduceOp
 from ._shard import groups_of, shard_of
 
-__all__ = ["clip_grad_norm_"]
+__all__ = ["clip_grad_norm_", "max_over_ranks_"]
 
 
 def clip_grad_norm_(
@@ -51,6 +51,20 @@ def clip_grad_norm_(
             grad = parameter.grad.detach()
             grad.mul_(scale.to(device=grad.device, dtype=grad.dtype))
     return norm
+
+
+def max_over_ranks_(tensors: Iterable[Tensor], parameters: Iterable[Tensor]) -> None:
+    """Replaces tensors by their greatest over the ranks that share the parameters out; each of them calls it.
+
+    So does a gradient scaler hear of a gradient that is not finite on another rank.
+
+    >>> from atled.distributed.fsdp import max_over_ranks_
+    >>> max_over_ranks_([found_inf], model.parameters())  # doctest: +SKIP
+    """
+    groups = groups_of(parameters)
+    for tensor in tensors:
+        for group in groups:
+            group.all_reduce(tensor, ReduceOp.MAX).wait()
 
 
 def _is_in(parameter: Tensor, group: ProcessGroup) -> bool:
