@@ -155,6 +155,8 @@ def peculiar(rank):
     copies = fully_shard(nn.Linear(3, 2), mesh=mesh)
     copies(at.full((1, 3), float(rank))).sum().backward()
     of_copies = tuple(copies.weight.shape), copies.weight.grad.tolist()
+    copies.load_state_dict({"weight": at.full((2, 3), 2.0), "bias": at.ones(2)}, assign=True)
+    assert copies(at.ones(1, 3)).tolist() == [[7.0, 7.0]]
 
     policy = MixedPrecisionPolicy(at.bfloat16, at.float32, at.float64)
     mixed = fully_shard(nn.Sequential(nn.Linear(4, 4), nn.Tanh()), mp_policy=policy)
@@ -192,11 +194,13 @@ def peculiar(rank):
         lambda: fully_shard(tied),
         lambda: fully_shard(model),
         lambda: fully_shard(at.ones(2)),
+        lambda: fully_shard(nn.Linear(2, 2), mesh=group),
+        lambda: fully_shard(tied.blocks),
         lambda: fully_shard(nn.LazyLinear(2)),
         lambda: copy.deepcopy(model),
         lambda: pickle.dumps(model),
     ):
-        with pytest.raises((ValueError, dist.DistError)) as caught:
+        with pytest.raises((TypeError, ValueError, dist.DistError)) as caught:
             wrong()
         errors.append(str(caught.value))
     return grads, doubled, of_copies, dtypes, log, errors, scaling
@@ -218,6 +222,8 @@ def test_unused_parameters_meshes_dtypes_prefetching_and_errors():
             "Linear.weight is also a parameter of a module that is sharded by itself",
             "a module that is not sharded yet, got a FSDPChoosy",
             "expected a module, got Tensor",
+            "expected mesh to be a DeviceMesh, got MPIProcessGroup",
+            "a module with a forward of its own, got ModuleList",
             "LazyLinear.weight has no shape yet",
             "cannot be copied, .* get_model_state_dict",
             "cannot be pickled",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from types import NoneType
 from typing import Any, NoReturn
 
-from atled.core import InvalidValueError
+import atled.core as at
+from atled.core import ArgumentError, InvalidValueError
 
 from .._errors import DistError
 from .._group import ProcessGroup
@@ -123,8 +125,8 @@ def fully_shard(
     ``reshard_after_forward``: whether whole parameters are freed between forward and backward; None is True but for the
     outermost module. ``mp_policy``: dtypes to compute and communicate in. ``ignored_params``: those to leave alone.
 
-    Raises InvalidValueError for a module that is sharded already, for a mesh of more dimensions, for lazy parameters,
-    and for a parameter that a module outside shares with one that is sharded alone.
+    Raises InvalidValueError for a module that is sharded already or has no forward, for a mesh of more dimensions, for
+    lazy parameters, and for a parameter that a module outside shares with one that is sharded alone.
 
     >>> from atled import distributed as dist, optim
     >>> for block in model.blocks:  # doctest: +SKIP
@@ -137,6 +139,14 @@ def fully_shard(
         raise InvalidValueError(f"{what}: expected a module that is not sharded yet, got a {type(module).__name__}")
     if not (callable(getattr(module, "register_forward_pre_hook", None)) and hasattr(module, "_parameters")):
         raise InvalidValueError(f"{what}: expected a module, got {type(module).__name__}")
+    if type(module).forward is at.nn.Module.forward:
+        raise InvalidValueError(
+            f"{what}: expected a module with a forward of its own, got {type(module).__name__}; shard what is in it"
+        )
+    if not isinstance(reshard_after_forward, (bool, NoneType)):
+        raise ArgumentError(f"{what}: expected reshard_after_forward to be a bool, got {reshard_after_forward!r}")
+    if not isinstance(mesh, (DeviceMesh, NoneType)):
+        raise ArgumentError(f"{what}: expected mesh to be a DeviceMesh, got {type(mesh).__name__}")
     if mesh is None:
         group, replicas = group_or_default(None, what), None
     elif mesh.ndim > 2:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from atled.core import Tensor
+from atled.core import InvalidValueError, Tensor
 
 from .._group import ProcessGroup
 
@@ -33,6 +33,7 @@ class Shard:
         self.width = math.prod(self.shape[1:])
         self.each = -(-self.rows // group.size)
         self.begin, self.end = self.bounds(group.rank)
+        self._is_shown = False
         parameter._sharding = self
 
     def bounds(self, rank: int) -> tuple[int, int]:
@@ -49,14 +50,38 @@ class Shard:
         """This rank's rows of a tensor of the whole shape."""
         return full.reshape(self.rows, *self.shape[1:])[self.begin : self.end]
 
-    def show(self, tensor: Any) -> None:
-        """Puts a tensor where the modules look for the parameter."""
+    def show(self, tensor: Tensor) -> None:
+        """Puts a whole tensor where the modules look for the parameter."""
+        self._is_shown = True
         for module, name in self.slots:
             vars(module)[name] = tensor
 
     def hide(self) -> None:
         """Puts the parameter, which holds the rows of this rank, back there."""
-        self.show(self.parameter)
+        if self._is_shown:
+            self.show(self.parameter)
+            self._is_shown = False
+
+    def follow(self) -> None:
+        """Takes the parameter that somebody has put in this one's place, as ``load_state_dict(assign=True)`` does."""
+        if self._is_shown:
+            return
+        new = next((each for each in self._found() if each is not self.parameter), None)
+        if new is None:
+            return
+        module, name = self.slots[0]
+        if not isinstance(new, Tensor) or new.shape != self.parameter.shape:
+            raise InvalidValueError(
+                f"fully_shard: expected what is put in place of {type(module).__name__}.{name} to be this rank's rows, "
+                f"of shape {tuple(self.parameter.shape)}, got {getattr(new, 'shape', new)}"
+            )
+        self.parameter = new
+        self.parameter._sharding = self
+        self.show(new)
+        self._is_shown = False
+
+    def _found(self) -> list[Any]:
+        return [vars(module).get(name) for module, name in self.slots]
 
 
 def shard_of(tensor: Any) -> Shard | None:

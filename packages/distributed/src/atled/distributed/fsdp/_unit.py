@@ -67,6 +67,8 @@ class Unit:
     def fetch(self) -> None:
         """Begins to gather the whole parameters, unless they are here."""
         if self._full is None and self._fetched is None:
+            for shard in self.shards:
+                shard.follow()
             self._fetched = Gathering(self.shards, self._group, self._policy)
 
     def forget_fetched(self) -> None:
@@ -103,6 +105,7 @@ class Unit:
         self.is_held = self.is_in_backward = False
         for shard in self.shards:
             shard.hide()
+            shard.follow()
 
     # ---- forward ----
 
