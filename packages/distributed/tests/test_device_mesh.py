@@ -1,11 +1,24 @@
 """Meshes name ranks by dimensions, and have a group along each."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 
 import atled.core as at
 from atled import distributed as dist
 from atled.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+
+def sharded_over(mesh, x):
+    """A module in two copies of two shards: the shape of a shard, its gradients, and their norm over all."""
+    from atled import nn
+
+    layer = dist.fully_shard(nn.Linear(4, 3, bias=False), mesh=mesh)
+    layer(at.full((1, 4), x)).sum().backward()
+    grad = layer.weight.grad
+    norm = dist.clip_grad_norm_(layer.parameters(), 100.0).item()
+    return tuple(layer.weight.shape), set(grad.reshape(-1).tolist()), round(norm**2 / 9, 5)
 
 
 def grid(rank):
@@ -39,6 +52,8 @@ def grid(rank):
     with pytest.raises(ValueError, match="2 different names"):
         init_device_mesh("cpu", (2, 2), mesh_dim_names=("a", "a"))
     again = DeviceMesh.from_group(mesh.get_group("tp"), "cpu")
+    if importlib.util.find_spec("atled.nn") and importlib.util.find_spec("atled.autograd"):
+        assert sharded_over(mesh, float(rank)) == ((2 - mesh.get_local_rank("tp"), 4), {1.5}, 3.0)
     return sums, rows.mesh.tolist(), mesh.get_coordinate(), mesh.get_local_rank("tp"), where, again.mesh.tolist()
 
 

@@ -85,6 +85,32 @@ def assert_same(got, expected, path=""):
         assert got == expected, path
 
 
+def interrupted(rank, folder):
+    """A save that ends before its index is written."""
+    dist.init_process_group(timeout=60)
+    state = {"a": at.ones(3), "b": [at.zeros(()), {"c": 1}], "none": at.empty(0, 2)}
+    checkpoint.save(state, checkpoint_id=folder)
+    original = at.save
+
+    def failing(obj, path):
+        if path.name.startswith("index"):
+            raise OSError("the disk is full")
+        original(obj, path)
+
+    at.save = failing
+    with pytest.raises(OSError, match="full"):
+        checkpoint.save({"a": at.zeros(3)}, checkpoint_id=folder)
+    at.save = original
+    read = {"a": at.zeros(3), "b": [at.ones(()), {"c": None}], "none": at.empty(0, 2)}
+    checkpoint.load(read, checkpoint_id=folder)
+    checkpoint.save(state, checkpoint_id=folder)
+    return read["a"].tolist(), read["b"][0].item(), read["b"][1], len(os.listdir(folder))
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
+    assert dist.spawn(interrupted, (tmp_path,), nprocs=1) == [([1.0] * 3, 0.0, {"c": 1}, 2)]
+
+
 def test_state_moves_to_another_number_of_ranks(tmp_path):
     folder = tmp_path / "new" / "checkpoint"
     (whole, first_weight), (nothing, weight) = dist.spawn(write, (folder,), nprocs=2)
