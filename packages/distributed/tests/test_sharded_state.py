@@ -41,7 +41,7 @@ def write(rank, folder):
     for step in range(2):
         train(model, optimizer, own_rows(), 1)
         model_state, optimizer_state = get_state_dict(model, optimizer)
-        state = {"model": model_state, "optimizer": optimizer_state, "epochs": [step, (1, 2)]}
+        state = {"model": model.state_dict(), "optimizer": optimizer_state, "epochs": [step, (1, 2)]}
         checkpoint.save(state, checkpoint_id=folder)
     weight = model_state["embedding.weight"]
     assert (weight.full_shape, weight.begin, weight.shape) == ((13, 6), 7 * rank, (7 - rank, 6))

@@ -16,6 +16,7 @@ from .._world import group_or_default
 from ..device_mesh import DeviceMesh
 from ._policy import MixedPrecisionPolicy
 from ._shard import Shard, shard_of
+from ._sharded_tensor import ShardedTensor
 from ._unit import Unit
 
 __all__ = ["FSDPModule", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
@@ -116,10 +117,10 @@ def fully_shard(
     what one shares out is in memory together.
 
     ``module`` stays the same object, of a class that is an FSDPModule, too, and so do its parameters, which now hold
-    this rank's rows. Optimizers that change each element by itself work as they are, made before or after; those that
-    look at whole matrices do not. ``clip_grad_norm_`` of ``atled.distributed``, ``atled.optim`` and ``atled.nn.utils``
-    counts all ranks. All ranks begin with rank 0's values, feed parts of the batch of one size, and call the same
-    modules in the same order.
+    this rank's rows; ``state_dict()`` has them as ShardedTensors. Optimizers that change each element by itself work as
+    they are, made before or after; those that look at whole matrices do not. ``clip_grad_norm_`` of
+    ``atled.distributed``, ``atled.optim`` and ``atled.nn.utils`` counts all ranks. All ranks begin with rank 0's
+    values, feed parts of the batch of one size, and call the same modules in the same order.
 
     ``mesh``: of one dimension, or of two: copies along the first, shards along the second; None is all ranks.
     ``reshard_after_forward``: whether whole parameters are freed between forward and backward; None is True but for the
@@ -163,6 +164,7 @@ def fully_shard(
         lambda _, args, kwargs: unit.enter_forward(args, kwargs), prepend=True, with_kwargs=True
     )
     module.register_forward_hook(lambda _, args, output: unit.leave_forward(output), always_call=True)
+    module.register_state_dict_post_hook(_mark_shards)
     module.__class__ = _sharded_class(type(module))
     return module
 
@@ -190,6 +192,14 @@ def register_fsdp_forward_method(module: Any, method_name: str) -> None:
         return output
 
     vars(module)[method_name] = call
+
+
+def _mark_shards(module: Any, state_dict: dict[str, Any], prefix: str, local_metadata: Any) -> None:
+    """The hook of state dicts: what is of shards says so, or it would be taken for the whole."""
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        shard, value = shard_of(parameter), state_dict.get(prefix + name)
+        if shard is not None and value is not None and value is not parameter and not isinstance(value, ShardedTensor):
+            state_dict[prefix + name] = ShardedTensor(value, shard)
 
 
 _classes: dict[type, type] = {}
