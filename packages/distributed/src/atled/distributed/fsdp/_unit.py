@@ -168,15 +168,13 @@ class Unit:
         passing = call.passing
         if call.hooks is not None:
             call.hooks.__exit__(None, None, None)
-            if self._policy.output_dtype is not None:
-                output = mapped(output, cast_to(self._policy.output_dtype))
-            if not passing.again:
-                for tensor in tensors_in(output):
-                    if tensor.requires_grad:
-                        tensor.register_hook(call.before_backward)
-                        call.is_recorded = True
-        elif self._policy.output_dtype is not None:
+        if self._policy.output_dtype is not None:
             output = mapped(output, cast_to(self._policy.output_dtype))
+        if call.hooks is not None and not passing.again:
+            for tensor in tensors_in(output):
+                if tensor.requires_grad:
+                    tensor.register_hook(call.before_backward)
+                    call.is_recorded = True
         keeps = self.is_in_backward if passing.again else not self._reshards(passing)
         is_running = any(outer.unit is self for outer in running.calls)
         if not (keeps or self.is_held or is_running):
