@@ -47,15 +47,17 @@ class _Kind:
 
 
 def _kinds(shards: Sequence[Shard], policy: MixedPrecisionPolicy, indices: Sequence[int]) -> list[_Kind]:
-    found: dict[tuple[str, str, int], _Kind] = {}
+    found: dict[tuple[at.dtype, at.device, int], _Kind] = {}
     for index in indices:
         parameter = shards[index].parameter
         dtype: at.dtype = parameter.dtype
         if policy.param_dtype is not None and parameter.is_floating_point():
             dtype = policy.param_dtype
         is_large = shards[index].room * dtype.itemsize >= _ALONE
-        key = str(dtype), str(parameter.device), index if is_large else -1
-        found.setdefault(key, _Kind(dtype, parameter.device)).add(index, shards[index])
+        key = dtype, parameter.device, index if is_large else -1
+        if key not in found:
+            found[key] = _Kind(dtype, parameter.device)
+        found[key].add(index, shards[index])
     return list(found.values())
 
 

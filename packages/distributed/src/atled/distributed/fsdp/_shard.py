@@ -32,19 +32,12 @@ class Shard:
         self.rows = self.shape[0] if self.shape else 1
         self.width = math.prod(self.shape[1:])
         self.each = -(-self.rows // group.size)
-        self.begin, self.end = self.bounds(group.rank)
+        # How many elements each rank's rows take in a buffer, where all ranks have as much room.
+        self.room = self.each * self.width
+        self.begin = min(group.rank * self.each, self.rows)
+        self.end = min(self.begin + self.each, self.rows)
         self._is_shown = False
         parameter._sharding = self
-
-    def bounds(self, rank: int) -> tuple[int, int]:
-        """The first row of a rank, and the one after its last."""
-        begin = min(rank * self.each, self.rows)
-        return begin, min(begin + self.each, self.rows)
-
-    @property
-    def room(self) -> int:
-        """How many elements each rank's rows take in a buffer, where all ranks have as much room."""
-        return self.each * self.width
 
     def part_of(self, full: Tensor) -> Tensor:
         """This rank's rows of a tensor of the whole shape."""
