@@ -128,9 +128,9 @@ void define_products() {
   define({"matmul(Tensor input, Tensor other) -> Tensor",
           "The matrix product over the last two dimensions; those before broadcast.\n\n"
           "input (*, m, k), other (*, k, n): any dtypes, which promote. A 1-d input is a row, a 1-d other a column, "
-          "without that "
-          "dimension in the result. Returns (*, m, n).\n\n"
-          ">>> at.ones(2, 3).matmul(at.ones(3)).shape\n(2,)",
+          "without that dimension in the result. Returns (*, m, n), zeros where k is 0. ShapeError for 0-d tensors and "
+          "where the inner sizes differ.\n\n"
+          ">>> at.matmul(at.tensor([[1, 2], [3, 4]]), at.tensor([10, 1]))\ntensor([12, 34])",
           shape<matmul_rule>});
   define({"mm(Tensor input, Tensor mat2, dtype? out_dtype=None) -> Tensor",
           "The product of two matrices.\n\n"
@@ -141,22 +141,31 @@ void define_products() {
           ">>> a = at.full((1, 3), 100.0).half()\n>>> at.mm(a, a.t() * 10, out_dtype=at.float32)\ntensor([[300000.]])",
           shape<mm_rule>});
   define({"bmm(Tensor input, Tensor mat2, dtype? out_dtype=None) -> Tensor",
-          "The products of two batches of matrices.\n\n"
-          "input (b, m, k), mat2 (b, k, n). Returns (b, m, n). out_dtype: as for mm.",
+          "The products of two batches of matrices, one by one.\n\n"
+          "input (b, m, k), mat2 (b, k, n), which do not broadcast (matmul does). Returns (b, m, n). out_dtype: as for "
+          "mm.\n\n"
+          ">>> at.bmm(at.tensor([[[1, 2]], [[3, 4]]]), at.tensor([[[1], [1]], [[10], [1]]])).tolist()\n"
+          "[[[3]], [[34]]]",
           shape<bmm_rule>});
-  define({"mv(Tensor input, Tensor vec) -> Tensor", "A matrix times a vector.\n\ninput (m, k), vec (k,). Returns (m,).",
+  define({"mv(Tensor input, Tensor vec) -> Tensor",
+          "A matrix times a vector.\n\n"
+          "input (m, k), vec (k,): any dtypes, which promote. Returns (m,).\n\n"
+          ">>> at.mv(at.tensor([[1, 2], [3, 4]]), at.tensor([10, 1]))\ntensor([12, 34])",
           shape<mv_rule>});
   define({"dot(Tensor input, Tensor tensor) -> Tensor",
-          "The sum of the products of two vectors' elements (not conjugated).\n\ninput, tensor (n,). Returns a 0-d "
-          "tensor.\n\n"
+          "The sum of the products of two vectors' elements (not conjugated: see vdot).\n\n"
+          "input, tensor (n,), which do not broadcast: any dtypes, which promote. Returns a 0-d tensor, 0 for empty "
+          "vectors.\n\n"
           ">>> at.tensor([1, 2]).dot(at.tensor([3, 4]))\ntensor(11)",
           shape<dot_rule>});
   define(
       {"addmm(Tensor input, Tensor mat1, Tensor mat2, dtype? out_dtype=None, *, Scalar beta=1, Scalar alpha=1) -> "
        "Tensor",
-       "beta * input + alpha * (mat1 @ mat2); with beta 0, input's values do not count.\n\n"
+       "beta * input + alpha * (mat1 @ mat2); with beta 0, input's values do not count, even NaN.\n\n"
        "mat1 (m, k), mat2 (k, n); input broadcasts to (m, n). out_dtype: as for mm; input is of that dtype or of the "
-       "matrices'.",
+       "matrices'. DTypeError for a beta or alpha of a higher kind than the result, such as 0.5 for integers.\n\n"
+       ">>> at.addmm(at.tensor([100, 200]), at.tensor([[1, 2]]), at.tensor([[1, 0], [0, 1]]), alpha=10)\n"
+       "tensor([[110, 220]])",
        shape<add_rule<2, 2>>, ATLED_OP_INPLACE});
   define({"addmm_relu(Tensor? input, Tensor mat1, Tensor mat2) -> Tensor",
           "relu(input + mat1 @ mat2), on some devices in one pass.\n\n"
@@ -167,43 +176,68 @@ void define_products() {
           "mat1 (m, k), mat2 (k, n); input, if any, broadcasts to (m, n).",
           shape<gelu_rule>, ATLED_OP_PRIVATE});
   define({"addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * (mat @ vec).\n\nmat (m, k), vec (k,); input broadcasts to (m,).",
+          "beta * input + alpha * (mat @ vec), as addmm for a vector.\n\n"
+          "mat (m, k), vec (k,); input broadcasts to (m,).\n\n"
+          ">>> at.addmv(at.tensor([100, 200]), at.tensor([[1, 2], [3, 4]]), at.tensor([1, 1]), beta=2)\n"
+          "tensor([203, 407])",
           shape<add_rule<2, 1>>, ATLED_OP_INPLACE});
   define(
       {"baddbmm(Tensor input, Tensor batch1, Tensor batch2, dtype? out_dtype=None, *, Scalar beta=1, Scalar alpha=1) "
        "-> Tensor",
-       "beta * input + alpha * (batch1 @ batch2).\n\nbatch1 (b, m, k), batch2 (b, k, n); input broadcasts to (b, m, "
-       "n). out_dtype: as for addmm.",
+       "beta * input + alpha * (batch1 @ batch2), as addmm for each pair of matrices.\n\n"
+       "batch1 (b, m, k), batch2 (b, k, n); input broadcasts to (b, m, n). out_dtype: as for addmm.\n\n"
+       ">>> at.baddbmm(at.tensor([100]), at.tensor([[[1, 2]], [[3, 4]]]), at.tensor([[[1], [1]], [[2], "
+       "[2]]])).tolist()\n"
+       "[[[103]], [[114]]]",
        shape<add_rule<3, 3>>, ATLED_OP_INPLACE});
 }
 
 void define_composites() {
   constexpr uint32_t composite = ATLED_OP_COMPOSITE;
   define({"addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * the sum of batch1[i] @ batch2[i].\n\nbatch1 (b, m, k), batch2 (b, k, n); input "
-          "broadcasts to "
-          "(m, n).",
+          "beta * input + alpha * the sum of batch1[i] @ batch2[i] over the batch.\n\n"
+          "batch1 (b, m, k), batch2 (b, k, n); input broadcasts to (m, n). With beta 0, its values do not count.\n\n"
+          ">>> at.addbmm(at.tensor([100]), at.tensor([[[1, 2]], [[3, 4]]]), at.tensor([[[1], [1]], [[2], [2]]]))\n"
+          "tensor([[117]])",
           nullptr, composite | ATLED_OP_INPLACE});
   define({"addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-          "beta * input + alpha * outer(vec1, vec2).\n\nvec1 (m,), vec2 (n,); input broadcasts to (m, n).", nullptr,
-          composite | ATLED_OP_INPLACE});
+          "beta * input + alpha * outer(vec1, vec2); with beta 0, input's values do not count.\n\n"
+          "vec1 (m,), vec2 (n,); input broadcasts to (m, n).\n\n"
+          ">>> at.addr(at.tensor([100, 200]), at.tensor([1, 2]), at.tensor([3, 4]))\n"
+          "tensor([[103, 204],\n        [106, 208]])",
+          nullptr, composite | ATLED_OP_INPLACE});
   define({"outer(Tensor input, Tensor vec2) -> Tensor",
-          "Every element of one vector times every element of another.\n\ninput (m,), vec2 (n,). Returns (m, n).",
+          "Every element of one vector times every element of another.\n\n"
+          "input (m,), vec2 (n,): any dtypes, which promote. Returns (m, n). ShapeError for other than vectors.\n\n"
+          ">>> at.outer(at.tensor([1, 2]), at.tensor([1, 10, 100]))\ntensor([[  1,  10, 100],\n"
+          "        [  2,  20, 200]])",
           nullptr, composite});
   alias("core::matmul", "linalg::matmul");
   alias("core::outer", "core::ger");
   alias("core::outer", "linalg::outer");
   define({"vdot(Tensor input, Tensor other) -> Tensor",
-          "dot with input conjugated.\n\ninput, other (n,). Returns a 0-d tensor.", nullptr, composite});
+          "dot with input conjugated, which for real vectors is dot.\n\n"
+          "input, other (n,): any dtypes, which promote. Returns a 0-d tensor.\n\n"
+          ">>> at.vdot(at.tensor([1j, 2]), at.tensor([1j, 3]))\ntensor(7.+0.j)",
+          nullptr, composite});
   define({"vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor",
-          "The sum of conj(x) * y along a dimension; the others broadcast.", nullptr, composite});
+          "The sum of conj(x) * y along a dimension of size n; the other dimensions broadcast.\n\n"
+          "x, y: any dtypes, which promote, integers too; both have n entries in dim. Returns the broadcast shape "
+          "without it.\n\n"
+          ">>> at.vecdot(at.tensor([[1, 2], [3, 4]]), at.tensor([1, 10]))\ntensor([21, 43])",
+          nullptr, composite});
   define({"inner(Tensor input, Tensor other) -> Tensor",
-          "The sum of products over the last dimension of both.\n\ninput (*, k), other (*', k). Returns (*, *').",
+          "The sums of products over the last dimension of both, for every pair of rows.\n\n"
+          "input (*, k), other (*', k). Returns (*, *'); with a 0-d tensor, the product element by element.\n\n"
+          ">>> at.inner(at.tensor([[1, 2], [3, 4]]), at.tensor([[1, 1], [10, 1]]))\ntensor([[ 3, 12],\n"
+          "        [ 7, 34]])",
           nullptr, composite});
   define({"tensordot(Tensor a, Tensor b, int dims=2, *, int[]? dims_a=None, int[]? dims_b=None) -> Tensor",
-          "The sum of products over the last `dims` dimensions of a and the first of b, or over dims_a and dims_b, "
-          "pair by pair.\n\n"
-          "Returns a's other dimensions, then b's.\n\n>>> at.ones(2, 3).tensordot(at.ones(3, 4), 1).shape\n(2, 4)",
+          "The sum of products over the last `dims` dimensions of a and the first of b, or over the pairs that two "
+          "lists name.\n\n"
+          "Returns a's other dimensions, then b's; the dtypes promote. ShapeError where paired sizes differ.\n\n"
+          ">>> a = at.arange(4).reshape(2, 2)\n>>> at.tensordot(a, a, 1)\ntensor([[ 2,  3],\n"
+          "        [ 6, 11]])\n>>> at.tensordot(a, a, dims=([0, 1], [0, 1]))\ntensor(14)",
           nullptr, composite});
   alias("core::vecdot", "linalg::vecdot");
 }

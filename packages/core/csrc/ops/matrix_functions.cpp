@@ -388,7 +388,8 @@ void define_matrix_functions() {
        "Tensor",
        "sum(|x|^ord)^(1/ord) over dim, or over all elements; ord may be inf, -inf or 0 (how many are not 0).\n\n"
        "x: floating or complex; computed in dtype where it is given. Returns real numbers.\n\n"
-       ">>> at.linalg.vector_norm(at.tensor([3.0, 4.0]))\ntensor(5.)",
+       ">>> at.linalg.vector_norm(at.tensor([3.0, -4.0]))\ntensor(5.)\n"
+       ">>> at.linalg.vector_norm(at.tensor([3.0, -4.0]), float(\"inf\"))\ntensor(4.)",
        nullptr, composite});
   define(
       {"linalg::matrix_norm(Tensor A, Scalar|str ord=\"fro\", int[] dim=[-2, -1], bool keepdim=False, *, dtype? "
@@ -396,7 +397,9 @@ void define_matrix_functions() {
        "The norm of each matrix over two dimensions.\n\n"
        "ord: \"fro\" (the root of the sum of squares), \"nuc\" (the sum of singular values), 2 and -2 (the largest and "
        "smallest of them), 1 and -1 (of the sums of columns), inf and -inf (of the sums of rows). A: floating or "
-       "complex.\n\n>>> at.linalg.matrix_norm(at.eye(2), 1)\ntensor(1.)",
+       "complex.\n\n"
+       ">>> at.linalg.matrix_norm(at.tensor([[3.0, 0.0], [0.0, 4.0]]))\ntensor(5.)\n"
+       ">>> at.linalg.matrix_norm(at.tensor([[3.0, 0.0], [0.0, 4.0]]), 1)\ntensor(4.)",
        nullptr, composite});
   define(
       {"linalg::norm(Tensor A, Scalar|str? ord=None, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> "
@@ -411,24 +414,33 @@ void define_matrix_functions() {
        "be any matrix), -2 its inverse.\n\n>>> at.linalg.cond(at.eye(2) * 3)\ntensor(1.)",
        nullptr, composite});
   define({"linalg::matrix_power(Tensor A, int n) -> Tensor",
-          "The n-th power of square matrices; of the inverse where n is negative.\n\nA (*, n, n). LinAlgError where an "
-          "inverse is asked for and there is none.",
+          "The n-th power of square matrices; of the inverse where n is negative, the identity where it is 0.\n\n"
+          "A (*, n, n): any numbers, for n < 0 float32, float64 or complex. LinAlgError where an inverse is asked for "
+          "and there is none.\n\n"
+          ">>> at.linalg.matrix_power(at.tensor([[1, 1], [0, 1]]), 3)\ntensor([[1, 3],\n"
+          "        [0, 1]])",
           nullptr, composite});
   alias("linalg::matrix_power", "core::matrix_power");
   define({"linalg::matrix_exp(Tensor A) -> Tensor",
           "The exponential of square matrices, the sum of A^k / k!.\n\n"
           "A (*, n, n): float32, float64 or complex. By scaling, a Pade approximant and squaring (Higham 2005, The "
-          "scaling "
-          "and squaring method for the matrix exponential revisited).\n\n"
-          ">>> at.linalg.matrix_exp(at.zeros(2, 2))\ntensor([[1., 0.],\n        [0., 1.]])",
+          "scaling and squaring method for the matrix exponential revisited).\n\n"
+          ">>> at.linalg.matrix_exp(at.tensor([[0.0, 1.0], [0.0, 0.0]]))\ntensor([[1., 1.],\n"
+          "        [0., 1.]])",
           shape<square_rule>});
   alias("linalg::matrix_exp", "core::matrix_exp");
   define({"linalg::multi_dot(Tensor[] tensors) -> Tensor",
           "The product of a chain of matrices, in the order that takes the fewest operations.\n\n"
-          "tensors: at least two; the first and the last may be vectors, without that dimension in the result.",
+          "tensors: at least two (ArgumentError), 2-d; the first and the last may be vectors, without that dimension "
+          "in the result.\n\n"
+          ">>> a, b = at.tensor([1, 2]), at.tensor([[1, 1], [0, 1]])\n"
+          ">>> at.linalg.multi_dot([a, b, b])\ntensor([1, 4])",
           nullptr, function});
-  define(
-      {"chain_matmul(Tensor[*] matrices) -> Tensor", "linalg.multi_dot of one or more matrices.", nullptr, function});
+  define({"chain_matmul(Tensor[*] matrices) -> Tensor",
+          "linalg.multi_dot of one or more matrices.\n\n"
+          ">>> at.chain_matmul(at.tensor([[1, 2]]), at.tensor([[1, 1], [0, 1]]), at.tensor([[1], [1]]))\n"
+          "tensor([[4]])",
+          nullptr, function});
   define({"linalg::cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor",
           "The cross products of vectors of 3 along dim; the rest broadcasts.\n\n"
           ">>> at.linalg.cross(at.tensor([1, 0, 0]), at.tensor([0, 1, 0]))\ntensor([0, 0, 1])",
@@ -438,10 +450,16 @@ void define_matrix_functions() {
           ">>> at.linalg.vander(at.tensor([2, 3]), 3)\ntensor([[1, 2, 4],\n        [1, 3, 9]])",
           nullptr, composite});
   define({"linalg::diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor",
-          "The diagonals of matrices as a new last dimension: a view.", nullptr, composite | ATLED_OP_VIEW});
+          "The diagonals of matrices as a new last dimension: a view.\n\n"
+          "A (*, m, n): any dtype; offset > 0 is above, < 0 below the main diagonal. As core's diagonal, but of the "
+          "last two dimensions unless given.\n\n"
+          ">>> at.linalg.diagonal(at.tensor([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))\ntensor([[1, 4],\n"
+          "        [5, 8]])",
+          nullptr, composite | ATLED_OP_VIEW});
   define({"linalg::trace(Tensor x, *, int offset=0, dtype? dtype=None) -> Tensor",
           "The sums along the diagonals of matrices (*, m, n), of integers in int64 or, unsigned ones, in uint64.\n\n"
-          ">>> at.linalg.trace(at.eye(3))\ntensor(3.)",
+          "offset > 0 is above, < 0 below the main diagonal. Returns (*).\n\n"
+          ">>> at.linalg.trace(at.tensor([[[1, 2], [3, 4]], [[5, 6], [7, 8]]]))\ntensor([ 5, 13])",
           nullptr, composite});
 }
 

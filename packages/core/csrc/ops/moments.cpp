@@ -118,20 +118,32 @@ void corrcoef(atled_frame* f) {
 void define_moments() {
   constexpr uint32_t composite = ATLED_OP_COMPOSITE;
   define({"nansum(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
-          "The sum over dim, or over all dimensions, of what is not NaN.", shape<nansum_rule>});
+          "The sum over dim, or over all dimensions, of what is not NaN; 0 where that is nothing.\n\n"
+          "input: any dtype; bool and integers are summed in int64, as sum does it.\n\n"
+          ">>> at.tensor([1.0, float(\"nan\"), 2.0]).nansum()\ntensor(3.)",
+          shape<nansum_rule>});
   define({"nanmean(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
-          "The mean over dim, or over all dimensions, of what is not NaN; of NaNs alone, NaN.", nullptr, composite});
+          "The mean over dim, or over all dimensions, of what is not NaN; of NaNs alone, NaN.\n\n"
+          "input: floating or complex, else DTypeError unless dtype is given.\n\n"
+          ">>> at.tensor([1.0, float(\"nan\"), 2.0]).nanmean()\ntensor(1.5000)",
+          nullptr, composite});
   define(
       {"var_mean(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "
        "-> (Tensor, Tensor)",
-       "The variance (see var) and the mean over dim.", nullptr, composite | ATLED_OP_FUNCTION});
+       "The variance and the mean over dim, or over all dimensions; the arguments are those of var.\n\n"
+       ">>> at.var_mean(at.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)\n"
+       "(tensor(1.2500), tensor(2.5000))",
+       nullptr, composite | ATLED_OP_FUNCTION});
   define(
       {"std_mean(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "
        "-> (Tensor, Tensor)",
-       "The standard deviation (see std) and the mean over dim.", nullptr, composite | ATLED_OP_FUNCTION});
+       "The standard deviation and the mean over dim, or over all dimensions; the arguments are those of std.\n\n"
+       ">>> at.std_mean(at.tensor([1.0, 2.0, 3.0]))\n(tensor(1.), tensor(2.))",
+       nullptr, composite | ATLED_OP_FUNCTION});
   define({"aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)",
-          "The smallest and the largest element along dim, or of all.\n\n>>> at.tensor([3, 1, 2]).aminmax().max\n"
-          "tensor(3)",
+          "The smallest and the largest element along dim, or of all; NaN for both if there is one.\n\n"
+          "input: real. ShapeError where there are no elements to choose from.\n\n"
+          ">>> at.tensor([3, 1, 2]).aminmax()\natled.core.aminmax_result(min=tensor(1), max=tensor(3))",
           nullptr, composite});
   define({"cov(Tensor input, *, float correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
           "The covariances of variables (rows) over observations (columns).\n\n"
@@ -139,7 +151,10 @@ void define_moments() {
           "integers; aweights: how much each counts.\n\n>>> at.tensor([1.0, 2.0, 3.0]).cov()\ntensor(1.)",
           nullptr, composite});
   define({"corrcoef(Tensor input) -> Tensor",
-          "Pearson's correlations of variables (rows) over observations (columns): cov over the deviations of both.",
+          "Pearson's correlations of variables (rows) over observations (columns): cov over the deviations of both.\n\n"
+          "input: at most 2-d; integers are computed in the default float. Returns (rows, rows) in [-1, 1], of one "
+          "variable a 0-d tensor; NaN for a variable that does not vary.\n\n"
+          ">>> at.tensor([[1, 2, 3], [3, 2, 1]]).corrcoef()\ntensor([[ 1., -1.],\n        [-1.,  1.]])",
           nullptr, composite});
 }
 ATLED_OPS(define_moments);

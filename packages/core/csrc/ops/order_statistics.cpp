@@ -248,7 +248,9 @@ void define_order_statistics() {
           "The median along dim of what is not NaN, and where it is.", nullptr, hidden});
   define({"mode(Tensor input, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
           "The most frequent element along dim, the smallest of several, and where it occurs last.\n\n"
-          "input: real. NaNs count as different.\n\n>>> at.tensor([3, 1, 3]).mode().values\ntensor(3)",
+          "input: real. NaNs count as different.\n\n"
+          ">>> at.tensor([3, 1, 3, 1, 2]).mode()\n"
+          "atled.core.mode_result(values=tensor(1), indices=tensor(3))",
           shape<mode_rule>});
   define(
       {"quantile(Tensor input, Tensor|Scalar q, int? dim=None, bool keepdim=False, *, str "
@@ -262,7 +264,9 @@ void define_order_statistics() {
   define(
       {"nanquantile(Tensor input, Tensor|Scalar q, int? dim=None, bool keepdim=False, *, str "
        "interpolation=\"linear\") -> Tensor",
-       "quantile of what is not NaN; of NaNs alone, NaN.", nullptr, ATLED_OP_COMPOSITE});
+       "quantile of what is not NaN; of NaNs alone, NaN.\n\n"
+       ">>> at.tensor([1.0, float(\"nan\"), 2.0, 4.0]).nanquantile(0.75)\ntensor(3.)",
+       nullptr, ATLED_OP_COMPOSITE});
 }
 ATLED_OPS(define_order_statistics);
 

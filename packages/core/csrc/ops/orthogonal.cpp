@@ -83,20 +83,28 @@ void define_orthogonal() {
        ">>> at.linalg.qr(at.tensor([[3.0], [4.0]])).R.abs()\ntensor([[5.]])",
        shape<qr_rule>});
   define({"qr(Tensor input, bool some=True) -> (Tensor Q, Tensor R)",
-          "linalg.qr under its older name: reduced, or complete without some.", nullptr, ATLED_OP_COMPOSITE});
+          "linalg.qr under its older name: reduced, or complete without some.\n\n"
+          ">>> at.qr(at.tensor([[1.0], [1.0]])).R.abs()\ntensor([[1.4142]])",
+          nullptr, ATLED_OP_COMPOSITE});
   define({"geqrf(Tensor input) -> (Tensor a, Tensor tau)",
           "QR in LAPACK's compact form: R above, Householder's vectors below the diagonal, and their factors.\n\n"
-          "input (*, m, n). Returns a of its shape and tau (*, min(m, n)).",
+          "input (*, m, n): float32, float64 or complex. Returns a of its shape and tau (*, min(m, n)), for "
+          "householder_product and ormqr.\n\n"
+          ">>> at.geqrf(at.tensor([[1.0], [1.0]])).a[0].abs()\ntensor([1.4142])",
           shape<geqrf_rule>});
   define({"linalg::householder_product(Tensor A, Tensor tau) -> Tensor",
           "The first n columns of the product of the reflections I - tau_i v_i v_i^H, v_i below A's diagonal.\n\n"
-          "A (*, m, n), tau (*, k), k <= n <= m, as geqrf answers them.",
+          "A (*, m, n), tau (*, k), k <= n <= m, as geqrf answers them: the product is then Q.\n\n"
+          ">>> q = at.linalg.householder_product(*at.geqrf(at.tensor([[1.0], [1.0]])))\n>>> q.abs()\n"
+          "tensor([[0.7071],\n        [0.7071]])",
           shape<householder_rule>});
   alias("linalg::householder_product", "core::orgqr");
   define({"ormqr(Tensor input, Tensor tau, Tensor other, bool left=True, bool transpose=False) -> Tensor",
           "Q other, or other Q without left, where Q (m x m) is the product of the reflections; with transpose, of "
           "Q^H.\n\n"
-          "input (*, m, n) and tau (*, k) as geqrf answers them.",
+          "input (*, m, n) and tau (*, k) as geqrf answers them.\n\n"
+          ">>> a = at.tensor([[1.0], [1.0]])\n>>> at.ormqr(*at.geqrf(a), a, transpose=True)[0].abs()\n"
+          "tensor([1.4142])",
           shape<ormqr_rule>});
 }
 

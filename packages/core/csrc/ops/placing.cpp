@@ -211,29 +211,45 @@ void combinations(atled_frame* f) {
 void define_placing() {
   constexpr uint32_t composite = ATLED_OP_COMPOSITE, inplace = ATLED_OP_COMPOSITE | ATLED_OP_INPLACE;
   define({"put(Tensor input, Tensor index, Tensor source, bool accumulate=False) -> Tensor",
-          "input with source's elements at positions of the flattened input, or added there.\n\n"
-          "index: integers; source: input's dtype, as many elements.\n\n"
-          ">>> at.zeros(3).put(at.tensor([2]), at.ones(1))\ntensor([0., 0., 1.])",
+          "A copy of input with source's elements at positions of the flattened input, or added there.\n\n"
+          "index: integers, which may count from the end (BoundsError beyond it); source: input's dtype, as many "
+          "elements. Of an index that occurs twice without accumulate, one of the elements counts.\n\n"
+          ">>> at.zeros(2, 2).put(at.tensor([1, -1]), at.tensor([5.0, 6.0]))\ntensor([[0., 5.],\n"
+          "        [0., 6.]])",
           nullptr, inplace});
   define(
       {"index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> "
        "Tensor",
-       "input with source's slices reduced into the slices of a dimension that index names.\n\n"
-       "reduce: \"prod\", \"mean\", \"amax\", \"amin\" or \"sum\"; without include_self, what input held there does "
-       "not count.",
+       "A copy of input with source's slices reduced into the slices of a dimension that index names.\n\n"
+       "index: a vector of integers (BoundsError outside input's size); source: input's shape, but as many slices as "
+       "index. reduce: \"prod\", \"mean\", \"amax\", \"amin\" or \"sum\"; without include_self, what input held there "
+       "does not count.\n\n"
+       ">>> at.ones(2).index_reduce(0, at.tensor([0, 0]), at.tensor([3.0, 4.0]), \"prod\")\n"
+       "tensor([12.,  1.])",
        nullptr, inplace});
   define({"as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
-          "A contiguous copy of input in which src is what as_strided shows.", nullptr, composite});
+          "A contiguous copy of input in which src is what as_strided shows.\n\n"
+          "src: input's dtype, of shape size. storage_offset counts in input's storage, as as_strided's does.\n\n"
+          ">>> at.zeros(4).as_strided_scatter(at.tensor([1.0, 2.0]), (2,), (2,))\n"
+          "tensor([1., 0., 2., 0.])",
+          nullptr, composite});
   define({"nonzero_static(Tensor input, *, int size, int fill_value=-1) -> Tensor",
-          "The first `size` rows of nonzero, filled up with fill_value: a shape that does not depend on the values.",
+          "The first `size` rows of nonzero, filled up with fill_value: a shape that does not depend on the values.\n\n"
+          "Returns int64 (size, input.ndim).\n\n"
+          ">>> at.nonzero_static(at.tensor([0, 7, 0, 8]), size=3).tolist()\n[[1], [3], [-1]]",
           nullptr, composite});
   define({"fill_diagonal_(Tensor(a!) input, Scalar fill_value, bool wrap=False) -> Tensor",
-          "Writes a number where all indices are equal; with wrap, a tall matrix gets further diagonals.", nullptr,
-          composite});
-  define({"sum_to_size(Tensor input, int[*] size) -> Tensor",
-          "The sum over the dimensions in which size would broadcast to input's shape.\n\n"
-          ">>> at.ones(3, 2).sum_to_size(1, 2)\ntensor([[3., 3.]])",
+          "Writes a number where all indices are equal; with wrap, a tall matrix gets further diagonals.\n\n"
+          "input: at least 2-d, beyond that with equal sizes, else ShapeError. Wrapped diagonals begin a row below the "
+          "end of the last. Returns input.\n\n"
+          ">>> at.zeros(2, 3).fill_diagonal_(7)\ntensor([[7., 0., 0.],\n        [0., 7., 0.]])",
           nullptr, composite});
+  define(
+      {"sum_to_size(Tensor input, int[*] size) -> Tensor",
+       "The sum over the dimensions in which size would broadcast to input's shape: what a gradient of expand is.\n\n"
+       "ShapeError where it would not broadcast.\n\n"
+       ">>> at.ones(3, 2).sum_to_size(1, 2)\ntensor([[3., 3.]])",
+       nullptr, composite});
   define({"unravel_index(Tensor indices, int[] shape) -> Tensor[]",
           "The coordinates, one tensor for each dimension, of positions in a flattened tensor of that shape.\n\n"
           "indices: a BoundsError where one is outside.\n\n"

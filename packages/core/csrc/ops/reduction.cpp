@@ -62,39 +62,83 @@ void logsumexp_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_reduction() {
   define({"core::sum(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
-          "The sum over dim, or over all dimensions; bool and integers are summed in int64.", shape<sum_rule>});
+          "The sum over dim, or over all dimensions; bool and integers are summed in int64 (uint64 in uint64).\n\n"
+          "dim: one or several, each once; None and an empty list mean all. keepdim leaves them with size 1. dtype: "
+          "what input is cast to first. The sum of nothing is 0.\n\n"
+          ">>> at.tensor([[1, 2], [3, 4]]).sum()\ntensor(10)\n"
+          ">>> at.tensor([[1, 2], [3, 4]]).sum(0, keepdim=True)\ntensor([[4, 6]])",
+          shape<sum_rule>});
   define({"core::prod(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
-          "The product over dim, or over all dimensions; bool and integers are multiplied in int64.", shape<sum_rule>});
+          "The product over dim, or over all dimensions; bool and integers are multiplied in int64.\n\n"
+          "dim, keepdim and dtype: as for sum. The product of nothing is 1.\n\n"
+          ">>> at.tensor([[1, 2], [3, 4]]).prod(1)\ntensor([ 2, 12])",
+          shape<sum_rule>});
   define({"core::mean(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
-          "The mean over dim, or over all dimensions; of no elements NaN.", shape<mean_rule>});
+          "The mean over dim, or over all dimensions; of no elements NaN.\n\n"
+          "input: floating or complex, else DTypeError unless dtype says what to compute in. dim and keepdim: as for "
+          "sum.\n\n"
+          ">>> at.tensor([[1.0, 2.0], [3.0, 5.0]]).mean(0)\ntensor([2.0000, 3.5000])",
+          shape<mean_rule>});
   define({"core::amax(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
-          "The largest element over dim, or over all dimensions; NaN if there is one.", shape<extreme_rule>});
+          "The largest element over dim, or over all dimensions; NaN if there is one.\n\n"
+          "input: real; dim and keepdim: as for sum. A gradient is divided among equal largest elements. ShapeError "
+          "where there are no elements to choose from.\n\n"
+          ">>> at.tensor([[1, 5], [7, 2]]).amax(1)\ntensor([5, 7])",
+          shape<extreme_rule>});
   define({"core::amin(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
-          "The smallest element over dim, or over all dimensions; NaN if there is one.", shape<extreme_rule>});
+          "The smallest element over dim, or over all dimensions; NaN if there is one.\n\n"
+          "input: real; dim and keepdim: as for sum. A gradient is divided among equal smallest elements. ShapeError "
+          "where there are no elements to choose from.\n\n"
+          ">>> at.tensor([[1, 5], [7, 2]]).amin(1)\ntensor([1, 2])",
+          shape<extreme_rule>});
   define({"core::any(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
-          "Whether some element over dim is true (not 0), as bool.", shape<truth_rule>});
+          "Whether some element over dim, or of all, is true (not 0; NaN is true), as bool; of none, False.\n\n"
+          "dim and keepdim: as for sum.\n\n"
+          ">>> at.tensor([[0, 1], [0, 0]]).any(1)\ntensor([ True, False])",
+          shape<truth_rule>});
   define({"core::all(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
-          "Whether every element over dim is true (not 0), as bool.", shape<truth_rule>});
+          "Whether every element over dim, or of all, is true (not 0; NaN is true), as bool; of none, True.\n\n"
+          "dim and keepdim: as for sum.\n\n"
+          ">>> at.tensor([[2, 1], [0, 1]]).all(1)\ntensor([ True, False])",
+          shape<truth_rule>});
   define({"core::count_nonzero(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
-          "How many elements over dim are not 0, as int64.", shape<count_rule>});
+          "How many elements over dim, or of all, are not 0, as int64; NaN counts.\n\n"
+          "dim and keepdim: as for sum.\n\n"
+          ">>> at.tensor([[0, 7], [3, 4]]).count_nonzero(0)\ntensor([1, 2])",
+          shape<count_rule>});
   define(
       {"core::var(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "
        "-> "
        "Tensor",
-       "The variance over dim: squared distances from the mean, summed and divided by n - correction.\n\n"
-       "correction is 1 unless given; unbiased=False is another way to say correction=0. Of complex numbers it is "
-       "real.",
+       "The variance over dim, or over all dimensions: squared distances from the mean, summed and divided by n - "
+       "correction.\n\n"
+       "input: floating or complex, else DTypeError; of complex numbers it is real. dim and keepdim: as for sum. "
+       "correction is 1 unless given; unbiased=False is another way to say correction=0. NaN where n is not above "
+       "correction.\n\n"
+       ">>> at.tensor([1.0, 2.0, 3.0, 4.0]).var(correction=0)\ntensor(1.2500)",
        shape<var_rule>});
   define(
       {"core::std(Tensor input, int[]? dim=None, bool? unbiased=None, bool keepdim=False, *, float? correction=None) "
        "-> "
        "Tensor",
-       "The standard deviation over dim: the root of the variance (see var).", shape<var_rule>});
+       "The standard deviation over dim: the root of the variance, whose arguments it takes (see var).\n\n"
+       ">>> at.tensor([1.0, 2.0, 3.0]).std()\ntensor(1.)",
+       shape<var_rule>});
   define({"core::norm(Tensor input, Scalar p=2, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
-          "The vector p-norm over dim: sum(|input|^p)^(1/p); p may be 0 (how many are not 0), inf or -inf.",
+          "The vector p-norm over dim, or over all elements: sum(|input|^p)^(1/p); p may be 0 (how many are not 0), "
+          "inf or -inf.\n\n"
+          "input: floating or complex, else DTypeError; the result is real. dim and keepdim: as for sum. Matrix norms "
+          "are linalg.matrix_norm's.\n\n"
+          ">>> at.tensor([3.0, 4.0]).norm()\ntensor(5.)\n"
+          ">>> at.tensor([[3.0, -4.0], [0.0, 2.0]]).norm(1, 0)\ntensor([3., 6.])",
           shape<norm_rule>});
   define({"core::logsumexp(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
-          "log(sum(exp(input))) over dim, without overflow.", shape<logsumexp_rule>});
+          "log(sum(exp(input))) over dim, or over all dimensions, without overflow: the largest element is taken out "
+          "first.\n\n"
+          "input: real, else DTypeError; dim and keepdim: as for sum. -inf where all elements are -inf or there are "
+          "none.\n\n"
+          ">>> at.tensor([1000.0, 1000.0]).logsumexp(0)\ntensor(1000.6932)",
+          shape<logsumexp_rule>});
   alias("core::logsumexp", "special::logsumexp");
 }
 ATLED_OPS(define_reduction);

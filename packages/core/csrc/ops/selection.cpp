@@ -53,33 +53,62 @@ void ordered_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_selection() {
   define({"core::where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "input where condition is true, other elsewhere.", shape<where_rule>,
-          ATLED_OP_ELEMENTWISE | ATLED_OP_FLOAT8});
+          "input where condition is true, other elsewhere; the three broadcast.\n\n"
+          "condition: bool, else DTypeError; the dtypes of input and other promote. where(condition) alone gives the "
+          "indices of what is true, as nonzero(as_tuple=True).\n\n"
+          ">>> x = at.tensor([-1.0, 2.0])\n>>> at.where(x > 0, x, 0)\ntensor([0., 2.])",
+          shape<where_rule>, ATLED_OP_ELEMENTWISE | ATLED_OP_FLOAT8});
   define({"core::clamp(Tensor input, Tensor|Scalar? min=None, Tensor|Scalar? max=None) -> Tensor",
-          "input, but no less than min and no more than max; where min > max, max.", shape<clamp_rule>, kElementwise});
+          "input, but no less than min and no more than max; where min > max, max.\n\n"
+          "min, max: numbers or tensors that broadcast, one of which may be None (InvalidValueError for both). A NaN "
+          "in input, min or max gives NaN. Dtypes promote: integers with a bound of 1.5 become floating.\n\n"
+          ">>> at.tensor([-2, 0, 9]).clamp(-1, 3)\ntensor([-1,  0,  3])",
+          shape<clamp_rule>, kElementwise});
   define({"core::masked_fill(Tensor input, Tensor mask, Tensor|Scalar value) -> Tensor",
-          "value where mask is true, input elsewhere; the dtype is input's.", shape<masked_fill_rule>,
-          kElementwise | ATLED_OP_FLOAT8});
-  define({"core::relu(Tensor input) -> Tensor", "input where it is above 0, else 0.", shape<real_rule>, kElementwise});
+          "value where mask is true, input elsewhere; the dtype is input's.\n\n"
+          "mask: bool, else DTypeError; it broadcasts with input. value: a number or 0-d tensor; DTypeError for one of "
+          "a higher kind than input, such as 0.5 for integers.\n\n"
+          ">>> at.tensor([1, 2, 3]).masked_fill(at.tensor([True, False, True]), -1)\n"
+          "tensor([-1,  2, -1])",
+          shape<masked_fill_rule>, kElementwise | ATLED_OP_FLOAT8});
+  define({"core::relu(Tensor input) -> Tensor",
+          "input where it is above 0, else 0; NaN stays.\n\n"
+          "input: real numbers, integers too, not bool (DTypeError).\n\n"
+          ">>> at.relu(at.tensor([-1.0, 2.0]))\ntensor([0., 2.])",
+          shape<real_rule>, kElementwise});
   define({"core::relu_backward(Tensor grad, Tensor input) -> Tensor",
           "grad where input, or relu of it, is above 0, else 0.", shape<real_float_rule>,
           ATLED_OP_ELEMENTWISE | ATLED_OP_PRIVATE});
   define({"core::copysign(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The magnitude of input with the sign of other.", shape<real_float_rule>, kElementwise});
-  define({"core::clamp_min(Tensor input, Tensor|Scalar min) -> Tensor", "input, but no less than min.",
+          "The magnitude of input with the sign of other, that of -0.0 included.\n\n"
+          ">>> at.copysign(at.tensor([1.0, -2.0]), at.tensor([-0.0, 3.0]))\ntensor([-1.,  2.])",
+          shape<real_float_rule>, kElementwise});
+  define({"core::clamp_min(Tensor input, Tensor|Scalar min) -> Tensor",
+          "input, but no less than min; NaN stays.\n\n"
+          ">>> at.tensor([-1, 2]).clamp_min(0)\ntensor([0, 2])",
           shape<real_rule>, kElementwise});
-  define({"core::clamp_max(Tensor input, Tensor|Scalar max) -> Tensor", "input, but no more than max.",
+  define({"core::clamp_max(Tensor input, Tensor|Scalar max) -> Tensor",
+          "input, but no more than max; NaN stays.\n\n"
+          ">>> at.tensor([-1, 2]).clamp_max(1)\ntensor([-1,  1])",
           shape<real_rule>, kElementwise});
   define({"core::fmax(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The larger of the two, element by element; the other one where one is NaN.", shape<ordered_rule>,
-          ATLED_OP_ELEMENTWISE});
+          "The larger of the two, element by element; the other one where one is NaN (maximum gives NaN there).\n\n"
+          ">>> at.fmax(at.tensor([1.0, float(\"nan\")]), at.tensor([2.0, 5.0]))\ntensor([2., 5.])",
+          shape<ordered_rule>, ATLED_OP_ELEMENTWISE});
   define({"core::fmin(Tensor|Scalar input, Tensor|Scalar other) -> Tensor",
-          "The smaller of the two, element by element; the other one where one is NaN.", shape<ordered_rule>,
-          ATLED_OP_ELEMENTWISE});
+          "The smaller of the two, element by element; the other one where one is NaN (minimum gives NaN there).\n\n"
+          ">>> at.fmin(at.tensor([1.0, float(\"nan\")]), at.tensor([2.0, 5.0]))\ntensor([1., 5.])",
+          shape<ordered_rule>, ATLED_OP_ELEMENTWISE});
   define({"core::heaviside(Tensor|Scalar input, Tensor|Scalar values) -> Tensor",
-          "The step function: 0 below 0 (and for NaN), 1 above, values at 0.", shape<ordered_rule>, kElementwise});
+          "The step function: 0 below 0 (and for NaN), 1 above, values at 0.\n\n"
+          ">>> at.heaviside(at.tensor([-1.0, 0.0, 2.0]), 0.5)\ntensor([0.0000, 0.5000, 1.0000])",
+          shape<ordered_rule>, kElementwise});
   define({"core::nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
-          "Numbers in place of NaN (0 unless given) and of the infinities (the dtype's largest and lowest numbers).",
+          "Numbers in place of NaN (0 unless given) and of the infinities (the dtype's largest and lowest numbers "
+          "unless given).\n\n"
+          "input: any dtype; integers stay, of complex numbers both parts are replaced.\n\n"
+          ">>> at.nan_to_num(at.tensor([float(\"nan\"), float(\"inf\"), 1.0]), posinf=9)\n"
+          "tensor([0., 9., 1.])",
           shape<same_rule>, kElementwise});
   alias("core::clamp", "core::clip");
 }

@@ -29,9 +29,17 @@ void softmax_backward_rule(const atled_frame* frame, atled_spec* outs) {
 
 void define_softmax() {
   define({"core::softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor",
-          "exp(input) / sum(exp(input)) along dim; computed in float32 or wider.", shape<softmax_rule>});
+          "exp(input) / sum(exp(input)) along dim; computed in float32 or wider.\n\n"
+          "input: real; integers become the default float. dtype: what input is cast to first, which saves a half's "
+          "overflow. The largest element is taken off first, so that nothing overflows; NaN where all are -inf.\n\n"
+          ">>> at.tensor([0.0, 0.0, 1000.0]).softmax(0)\ntensor([0., 0., 1.])\n"
+          ">>> at.tensor([[1.0, 1.0], [2.0, 2.0]]).softmax(1)\ntensor([[0.5000, 0.5000],\n"
+          "        [0.5000, 0.5000]])",
+          shape<softmax_rule>});
   define({"core::log_softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor",
-          "log(softmax(input)) along dim, without under- or overflow; computed in float32 or wider.",
+          "log(softmax(input)) along dim, without under- or overflow; computed in float32 or wider.\n\n"
+          "input and dtype: as for softmax.\n\n"
+          ">>> at.tensor([0.0, 1000.0]).log_softmax(0)\ntensor([-1000.,     0.])",
           shape<softmax_rule>});
   define(
       {"core::softmax_backward(Tensor grad, Tensor result, int dim) -> Tensor",

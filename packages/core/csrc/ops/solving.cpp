@@ -271,7 +271,11 @@ void define_solving() {
   define(
       {"linalg::solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (Tensor result, Tensor "
        "info)",
-       "solve that does not raise: info (int32, for each of A's matrices) is 0, or which pivot is zero.",
+       "solve that does not raise: info (int32, for each of A's matrices) is 0, or which pivot, counted from 1, is "
+       "zero.\n\n"
+       "Where info is not 0, the result is of no use. With check_errors it raises as solve does.\n\n"
+       ">>> at.linalg.solve_ex(at.tensor([[1.0, 1.0], [1.0, 1.0]]), at.ones(2)).info\n"
+       "tensor(2, dtype=int32)",
        shape<solve_rule>});
   define({"linalg::solve(Tensor A, Tensor B, *, bool left=True) -> Tensor",
           "X with A X = B, or with left=False X A = B, by LU factorization.\n\n"
@@ -280,7 +284,10 @@ void define_solving() {
           ">>> at.linalg.solve(at.tensor([[2.0, 0.0], [0.0, 4.0]]), at.ones(2))\ntensor([0.5000, 0.2500])",
           nullptr, composite});
   define({"linalg::inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)",
-          "inv that does not raise: info (int32) is 0, or which pivot, counted from 1, is zero.", shape<inv_rule>});
+          "inv that does not raise: info (int32, for each matrix) is 0, or which pivot, counted from 1, is zero.\n\n"
+          "Where info is not 0, the inverse is of no use. With check_errors it raises as inv does.\n\n"
+          ">>> at.linalg.inv_ex(at.tensor([[[2.0]], [[0.0]]])).info\ntensor([0, 1], dtype=int32)",
+          shape<inv_rule>});
   define(
       {"linalg::inv(Tensor A) -> Tensor",
        "The inverse of each matrix.\n\n"
@@ -291,10 +298,16 @@ void define_solving() {
   alias("linalg::inv", "core::inverse");
   define({"linalg::lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor",
           "X with A X = B (A^H X = B with adjoint; X A = B, X A^H = B without left) from A's lu_factor.\n\n"
-          "LU (*, n, n), pivots (*, n), B (*, n, k); batch dimensions broadcast.",
+          "LU (*, n, n), pivots (*, n), B (*, n, k); batch dimensions broadcast. For several right-hand sides that "
+          "come one after the other: A is factored once.\n\n"
+          ">>> factors = at.linalg.lu_factor(at.tensor([[2.0, 0.0], [0.0, 4.0]]))\n"
+          ">>> at.linalg.lu_solve(*factors, at.ones(2, 1)).tolist()\n[[0.5], [0.25]]",
           shape<lu_solve_rule>});
   define({"lu_solve(Tensor b, Tensor LU_data, Tensor LU_pivots) -> Tensor",
-          "linalg.lu_solve under its older name, the right-hand sides first.", nullptr, composite});
+          "linalg.lu_solve under its older name, the right-hand sides first.\n\n"
+          ">>> factors = at.linalg.lu_factor(at.tensor([[2.0, 0.0], [0.0, 4.0]]))\n"
+          ">>> at.lu_solve(at.ones(2, 1), *factors).tolist()\n[[0.5], [0.25]]",
+          nullptr, composite});
   define(
       {"linalg::solve_triangular(Tensor A, Tensor B, *, bool upper, bool left=True, bool unitriangular=False) -> "
        "Tensor",
@@ -307,15 +320,29 @@ void define_solving() {
   define(
       {"triangular_solve(Tensor b, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> "
        "(Tensor solution, Tensor cloned_coefficient)",
-       "linalg.solve_triangular under its older name, and a copy of A.", nullptr, composite});
+       "linalg.solve_triangular under its older name, the right-hand sides first, and a copy of A.\n\n"
+       "transpose: solves with A^T instead.\n\n"
+       ">>> at.triangular_solve(at.ones(2, 1), at.tensor([[4.0, 0.0], [0.0, 2.0]])).solution.tolist()\n"
+       "[[0.25], [0.5]]",
+       nullptr, composite});
   define({"cholesky_solve(Tensor B, Tensor L, bool upper=False) -> Tensor",
-          "X with A X = B, where A = L L^H (upper: L^H L).\n\nB (*, n, k), L (*, n, n) as cholesky answers it.",
+          "X with A X = B, where A = L L^H (upper: L^H L).\n\n"
+          "B (*, n, k), L (*, n, n) as cholesky answers it; batch dimensions broadcast.\n\n"
+          ">>> factor = at.linalg.cholesky(at.tensor([[4.0, 0.0], [0.0, 16.0]]))\n"
+          ">>> at.cholesky_solve(at.ones(2, 1), factor).tolist()\n[[0.25], [0.0625]]",
           nullptr, composite});
   define({"cholesky_inverse(Tensor L, bool upper=False) -> Tensor",
-          "The inverse of A = L L^H (upper: L^H L) from its factor.", nullptr, composite});
+          "The inverse of A = L L^H (upper: L^H L) from its factor.\n\n"
+          "L (*, n, n) as cholesky answers it: float32, float64 or complex.\n\n"
+          ">>> at.cholesky_inverse(at.tensor([[2.0, 0.0], [0.0, 4.0]]))\ntensor([[0.2500, 0.0000],\n"
+          "        [0.0000, 0.0625]])",
+          nullptr, composite});
   define(
       {"linalg::ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False) -> Tensor",
-       "X with A X = B from A's ldl_factor.\n\nLD (*, n, n), pivots (*, n), B (*, n, k); batch dimensions broadcast.",
+       "X with A X = B from A's ldl_factor.\n\n"
+       "LD (*, n, n), pivots (*, n), B (*, n, k); batch dimensions broadcast. hermitian: as it was for ldl_factor.\n\n"
+       ">>> factors = at.linalg.ldl_factor(at.tensor([[2.0, 0.0], [0.0, -4.0]]))\n"
+       ">>> at.linalg.ldl_solve(*factors, at.ones(2, 1)).tolist()\n[[0.5], [-0.25]]",
        shape<ldl_solve_rule>});
   define({"linalg::det(Tensor A) -> Tensor",
           "The determinant of each matrix.\n\nA (*, n, n): float32, float64 or complex.\n\n"
@@ -326,11 +353,15 @@ void define_solving() {
       {"linalg::slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)",
        "The determinant as sign * exp(logabsdet), which does not overflow; of singular matrices 0 and -inf, and where "
        "A has a NaN, NaN and NaN.\n\n"
-       "A (*, n, n): float32, float64 or complex. sign has A's dtype (complex: of magnitude 1), logabsdet is real.",
+       "A (*, n, n): float32, float64 or complex. sign has A's dtype (complex: of magnitude 1), logabsdet is real.\n\n"
+       ">>> at.linalg.slogdet(at.tensor([[-1e30, 0.0], [0.0, 1e30]]))\n"
+       "atled.core.slogdet_result(sign=tensor(-1.), logabsdet=tensor(138.1551))",
        shape<slogdet_rule>});
   alias("linalg::slogdet", "core::slogdet");
   define({"logdet(Tensor input) -> Tensor",
-          "The logarithm of the determinant: -inf where it is 0, NaN where it is negative.\n\ninput (*, n, n).",
+          "The logarithm of the determinant: -inf where it is 0, NaN where it is negative.\n\n"
+          "input (*, n, n): float32, float64 or complex. Returns (*); linalg.slogdet tells the sign as well.\n\n"
+          ">>> at.logdet(at.tensor([[2.0, 0.0], [0.0, 3.0]]))\ntensor(1.7918)",
           nullptr, composite});
   define(
       {"linalg::_lstsq(Tensor A, Tensor B, float? rcond, str driver) -> (Tensor solution, Tensor rank, Tensor "
@@ -343,15 +374,25 @@ void define_solving() {
        "A (*, m, n), B (*, m, k) or (*, m). driver: LAPACK's gelsy (the default: QR with pivots), gels (QR; A of full "
        "rank), gelsd or gelss (singular values). Those below rcond times the largest, eps * max(m, n) by default, "
        "count as zero. residuals are the squared norms of A X - B where m > n and A has full rank. What the driver "
-       "does not compute is empty.",
+       "does not compute is empty.\n\n"
+       ">>> a = at.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])\n"
+       ">>> at.linalg.lstsq(a, at.tensor([1.0, 3.0, 5.0])).solution.round(decimals=3)\n"
+       "tensor([1., 2.])",
        nullptr, composite | ATLED_OP_FUNCTION});
   define({"linalg::tensorinv(Tensor A, int ind=2) -> Tensor",
           "The inverse of A as a map between tensors: tensordot(result, A, ind) is the identity.\n\n"
-          "The product of A.shape[:ind] must be that of A.shape[ind:]. LinAlgError when there is none.",
+          "The product of A.shape[:ind] must be that of A.shape[ind:] (ShapeError); the result has the shape "
+          "A.shape[ind:] + A.shape[:ind]. LinAlgError when there is none.\n\n"
+          ">>> at.linalg.tensorinv(at.tensor([[2.0, 0.0], [0.0, 4.0]]), ind=1)\n"
+          "tensor([[0.5000, 0.0000],\n        [0.0000, 0.2500]])",
           nullptr, composite});
   define(
       {"linalg::tensorsolve(Tensor A, Tensor B, int[]? dims=None) -> Tensor",
-       "X with tensordot(A, X, X.ndim) = B; dims of A are moved to its end first.\n\nLinAlgError when A is singular.",
+       "X with tensordot(A, X, X.ndim) = B; dims of A are moved to its end first.\n\n"
+       "A's shape is B's and then X's, whose products must be equal (ShapeError). LinAlgError when A is singular.\n\n"
+       ">>> a = at.diag(at.tensor([1.0, 2.0, 4.0, 8.0])).reshape(4, 2, 2)\n"
+       ">>> at.linalg.tensorsolve(a, at.ones(4))\ntensor([[1.0000, 0.5000],\n"
+       "        [0.2500, 0.1250]])",
        nullptr, composite});
 }
 

@@ -79,55 +79,78 @@ void define_sorting() {
   define(
       {"sort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> (Tensor values, Tensor indices)",
        "The elements of each line along a dimension in order, and where they were.\n\n"
-       "input: real. Equal elements keep their order (stable or not). Returns values of input's dtype and int64 "
-       "indices.\n\n"
-       ">>> at.tensor([3, 1, 2]).sort().values\ntensor([1, 2, 3])",
+       "input: real; NaN counts as the largest. Equal elements keep their order (stable or not). Returns values of "
+       "input's dtype and int64 indices.\n\n"
+       ">>> at.tensor([3, 1, 2]).sort()\n"
+       "atled.core.sort_result(values=tensor([1, 2, 3]), indices=tensor([1, 2, 0]))",
        shape<sort_rule>});
   define({"argsort(Tensor input, int dim=-1, bool descending=False, *, bool stable=False) -> Tensor",
-          "The indices that sort each line along a dimension: int64.\n\n>>> at.tensor([3, 1, 2]).argsort()\ntensor([1, "
-          "2, 0])",
+          "The indices that sort each line along a dimension: int64.\n\n"
+          "input: real. The order is sort's: NaN counts as the largest, equal elements keep theirs.\n\n"
+          ">>> at.tensor([3, 1, 2]).argsort()\ntensor([1, 2, 0])",
           shape<sort_rule>});
   define(
       {"topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
        "The k largest (or smallest) elements of each line along a dimension, in order, and where they are.\n\n"
-       "input: real. Of equal elements, the first ones.\n\n>>> at.tensor([3, 1, 2]).topk(2).values\ntensor([3, 2])",
+       "input: real; NaN counts as the largest. Of equal elements, the first ones. InvalidValueError for k outside [0, "
+       "n].\n\n"
+       ">>> at.tensor([3, 1, 2]).topk(2)\n"
+       "atled.core.topk_result(values=tensor([3, 2]), indices=tensor([0, 2]))",
        shape<topk_rule>});
   define({"kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)",
           "The k-th smallest element (from 1) of each line along a dimension, and where it is.\n\n"
-          ">>> at.tensor([3, 1, 2]).kthvalue(2).values\ntensor(2)",
+          "input: real; NaN counts as the largest. Of equal elements, the place in stable order. InvalidValueError for "
+          "k outside [1, n].\n\n"
+          ">>> at.tensor([30, 10, 20]).kthvalue(2)\n"
+          "atled.core.kthvalue_result(values=tensor(20), indices=tensor(2))",
           shape<kthvalue_rule>});
-  define({"msort(Tensor input) -> Tensor", "The elements in order along the first dimension.", nullptr,
-          ATLED_OP_COMPOSITE});
+  define({"msort(Tensor input) -> Tensor",
+          "The elements in order along the first dimension, as sort(dim=0).values.\n\n"
+          ">>> at.tensor([[3, 1], [1, 2]]).msort()\ntensor([[1, 1],\n        [3, 2]])",
+          nullptr, ATLED_OP_COMPOSITE});
   define(
       {"searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? "
        "side=None, "
        "Tensor? sorter=None) -> Tensor",
        "Where input's elements belong in a sorted sequence: before equal ones, or behind them with right (side "
        "\"right\").\n\n"
-       "sorted_sequence: one dimension, or input's shape but for the last; sorter: indices that sort it. Returns int64 "
-       "or "
-       "int32.\n\n>>> at.searchsorted(at.tensor([1, 3]), at.tensor([0, 3]))\ntensor([0, 1])",
+       "sorted_sequence: one dimension, or input's shape but for the last; it is not checked to be in order. sorter: "
+       "indices that sort it. Returns input's shape, int64 or int32. InvalidValueError where right and side "
+       "disagree.\n\n"
+       ">>> at.searchsorted(at.tensor([1, 3, 5]), at.tensor([0, 3, 9]))\ntensor([0, 1, 3])\n"
+       ">>> at.searchsorted(at.tensor([1, 3, 5]), at.tensor([0, 3, 9]), side=\"right\")\n"
+       "tensor([0, 2, 3])",
        shape<searchsorted_rule>, ATLED_OP_FUNCTION});
   define({"bucketize(Tensor|Scalar input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
-          "searchsorted with the sequence last: which bucket each element falls into.", nullptr,
-          ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
+          "searchsorted with the sequence last: which bucket each element falls into.\n\n"
+          "boundaries: a sorted vector. Bucket i ends with boundaries[i], which belongs to it, or with right to the "
+          "next.\n\n"
+          ">>> at.bucketize(at.tensor([0, 3, 9]), at.tensor([1, 3]))\ntensor([0, 1, 2])",
+          nullptr, ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
   define({"unique_all(Tensor input) -> (Tensor values, Tensor indices, Tensor inverse_indices, Tensor counts)",
           "The different elements in order, where each occurs first, which one each element is, and how often each "
           "occurs.\n\n"
-          "input: any dtype; NaNs count as different. inverse_indices has input's shape."});
+          "input: any dtype; NaNs count as different. inverse_indices has input's shape.\n\n"
+          ">>> at.unique_all(at.tensor([3, 1, 3])).indices\ntensor([1, 0])"});
   define(
       {"unique_consecutive_all(Tensor input, bool inverse=True, bool counts=True) -> (Tensor values, "
        "Tensor inverse_indices, Tensor counts)",
        "The flattened input without repetitions of the element before; what is not asked for is empty.", nullptr,
        ATLED_OP_PRIVATE});
   define({"unique_values(Tensor input) -> Tensor",
-          "The different elements in order.\n\ninput: any dtype; NaNs count as different."});
+          "The different elements in order.\n\n"
+          "input: any dtype; NaNs count as different.\n\n"
+          ">>> at.unique_values(at.tensor([3, 1, 3]))\ntensor([1, 3])"});
   define({"unique_counts(Tensor input) -> (Tensor values, Tensor counts)",
-          "The different elements in order, and how often each "
-          "occurs.",
+          "The different elements in order, and how often each occurs.\n\n"
+          "input: any dtype; NaNs count as different.\n\n"
+          ">>> at.unique_counts(at.tensor([3, 1, 3])).counts\ntensor([1, 2])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"unique_inverse(Tensor input) -> (Tensor values, Tensor inverse_indices)",
-          "The different elements in order, and which one each element is.", nullptr, ATLED_OP_COMPOSITE});
+          "The different elements in order, and which one each element is.\n\n"
+          "input: any dtype; NaNs count as different. values[inverse_indices] is input.\n\n"
+          ">>> at.unique_inverse(at.tensor([3, 1, 3])).inverse_indices\ntensor([1, 0, 1])",
+          nullptr, ATLED_OP_COMPOSITE});
 }
 
 ATLED_OPS(define_sorting);

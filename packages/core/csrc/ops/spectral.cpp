@@ -189,11 +189,16 @@ void define_spectral() {
        ">>> at.linalg.svd(at.tensor([[0.0, 2.0], [1.0, 0.0]])).S\ntensor([2., 1.])",
        shape<svd_rule>});
   define({"linalg::svdvals(Tensor A, *, str? driver=None) -> Tensor",
-          "The singular values of each matrix, descending.\n\nA (*, m, n). Returns (*, min(m, n)), real.",
+          "The singular values of each matrix, descending.\n\n"
+          "A (*, m, n): float32, float64 or complex. Returns (*, min(m, n)), real. LinAlgError where A holds NaN or "
+          "infinities.\n\n"
+          ">>> at.linalg.svdvals(at.tensor([[1.0, 1.0], [0.0, 0.0]]))\ntensor([1.4142, 0.0000])",
           shape<svdvals_rule>});
   define({"svd(Tensor input, bool some=True, bool compute_uv=True) -> (Tensor U, Tensor S, Tensor V)",
-          "linalg.svd under its older name: reduced unless some is False, and with V rather than its adjoint.", nullptr,
-          composite});
+          "linalg.svd under its older name: reduced unless some is False, and with V rather than its adjoint.\n\n"
+          "compute_uv=False: U and V are zeros.\n\n"
+          ">>> at.svd(at.tensor([[1.0], [1.0]])).S\ntensor([1.4142])",
+          nullptr, composite});
   define({"linalg::eigh(Tensor A, str UPLO=\"L\") -> (Tensor eigenvalues, Tensor eigenvectors)",
           "Eigenvalues, ascending, and orthonormal eigenvectors (columns) of symmetric or Hermitian matrices.\n\n"
           "A (*, n, n): float32, float64 or complex; only the lower (UPLO=\"U\": upper) triangle is read. LinAlgError "
@@ -202,14 +207,21 @@ void define_spectral() {
           ">>> at.linalg.eigh(at.tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues\ntensor([1., 2.])",
           shape<eigh_rule>});
   define({"linalg::eigvalsh(Tensor A, str UPLO=\"L\") -> Tensor",
-          "The eigenvalues of symmetric or Hermitian matrices, ascending.\n\nA (*, n, n). Returns (*, n), real.",
+          "The eigenvalues of symmetric or Hermitian matrices, ascending.\n\n"
+          "A (*, n, n), of which one triangle is read, as for eigh. Returns (*, n), real.\n\n"
+          ">>> at.linalg.eigvalsh(at.tensor([[2.0, 0.0], [0.0, 1.0]]))\ntensor([1., 2.])",
           shape<eigvalsh_rule>});
   define({"linalg::eig(Tensor A) -> (Tensor eigenvalues, Tensor eigenvectors)",
           "Eigenvalues, in no order, and eigenvectors (columns of norm 1) of square matrices; always complex.\n\n"
-          "A (*, n, n): float32, float64 or complex. LinAlgError where A holds NaN or infinities.",
+          "A (*, n, n): float32, float64 or complex. LinAlgError where A holds NaN or infinities.\n\n"
+          ">>> at.linalg.eig(at.tensor([[2.0, 0.0], [0.0, 2.0]])).eigenvalues\n"
+          "tensor([2.+0.j, 2.+0.j])",
           shape<eig_rule>});
   define({"linalg::eigvals(Tensor A) -> Tensor",
-          "The eigenvalues of square matrices, in no order; always complex.\n\nA (*, n, n). Returns (*, n).",
+          "The eigenvalues of square matrices, in no order; always complex.\n\n"
+          "A (*, n, n): float32, float64 or complex. Returns (*, n). LinAlgError where A holds NaN or infinities.\n\n"
+          ">>> at.linalg.eigvals(at.tensor([[0.0, 2.0], [-1.0, 0.0]])).imag.abs()\n"
+          "tensor([1.4142, 1.4142])",
           shape<eigvals_rule>});
   define(
       {"linalg::pinv(Tensor A, Tensor|Scalar? rtol=None, bool hermitian=False, *, Tensor|Scalar? atol=None) -> Tensor",
@@ -218,12 +230,16 @@ void define_spectral() {
        "where atol is given. atol and rtol: numbers, or tensors of the batch's shape.\n\n"
        ">>> at.linalg.pinv(at.tensor([[2.0], [0.0]]))\ntensor([[0.5000, 0.0000]])",
        shape<pinv_rule>});
-  define({"pinverse(Tensor input, float rcond=1e-15) -> Tensor", "linalg.pinv with rtol=rcond.", nullptr, composite});
+  define({"pinverse(Tensor input, float rcond=1e-15) -> Tensor",
+          "linalg.pinv with rtol=rcond.\n\n"
+          ">>> at.pinverse(at.tensor([[2.0], [0.0]]))\ntensor([[0.5000, 0.0000]])",
+          nullptr, composite});
   define(
       {"linalg::matrix_rank(Tensor A, Tensor|Scalar? atol=None, bool hermitian=False, *, Tensor|Scalar? rtol=None) -> "
        "Tensor",
        "How many singular values (hermitian: magnitudes of eigenvalues) are above max(atol, rtol * largest): int64.\n\n"
-       "A (*, m, n); atol and rtol as for pinv.",
+       "A (*, m, n); atol and rtol as for pinv. Returns (*).\n\n"
+       ">>> at.linalg.matrix_rank(at.tensor([[1.0, 2.0], [2.0, 4.0]]))\ntensor(1)",
        nullptr, composite});
 }
 

@@ -206,15 +206,13 @@ void define_spectrogram() {
        "The spectra of a signal's frames: each of n_fft points, hop_length (n_fft / 4) after the one before, times "
        "window.\n\n"
        "input: (n,) or (batch, n). window: (win_length,), ones unless given, in the middle of n_fft points. center: "
-       "frame "
-       "t is around point t * hop_length, of the signal padded as pad_mode (reflect, constant, replicate, circular) "
-       "says; "
-       "else it begins there, or its window does with align_to_window. normalized: divided by sqrt(n_fft). onesided: "
-       "the "
-       "n_fft / 2 + 1 frequencies that a real signal is known by, for real ones unless set otherwise. return_complex "
-       "False gives the parts in a last dimension.\n\n"
+       "frame t is around point t * hop_length, of the signal padded as pad_mode (reflect, constant, replicate, "
+       "circular) says; else it begins there, or its window does with align_to_window. normalized: divided by "
+       "sqrt(n_fft). onesided: the n_fft / 2 + 1 frequencies that a real signal is known by, for real ones unless set "
+       "otherwise. return_complex False gives the parts in a last dimension.\n\n"
        "Returns complex (batch, frequencies, frames), without batch for one signal.\n\n"
-       ">>> at.stft(at.ones(400), 64, window=at.hann_window(64)).shape\n(33, 26)",
+       ">>> at.stft(at.tensor([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]), 4, hop_length=4, center=False).real\n"
+       "tensor([[4., 0.],\n        [0., 0.],\n        [0., 0.]])",
        nullptr, ATLED_OP_COMPOSITE});
   define(
       {"istft(Tensor input, int n_fft, int? hop_length=None, int? win_length=None, Tensor? window=None, bool "

@@ -50,7 +50,8 @@ void define_standard() {
   alias("core::concat", "core::concatenate");
   define({"take_along_axis(Tensor input, Tensor indices, int dim=-1) -> Tensor",
           "take_along_dim along the last dimension unless another is given.\n\n"
-          ">>> at.take_along_axis(at.tensor([[3, 1]]), at.tensor([[1]]))\ntensor([[1]])",
+          ">>> at.take_along_axis(at.tensor([[3, 1], [5, 7]]), at.tensor([[1], [0]]))\ntensor([[1],\n"
+          "        [5]])",
           nullptr, ATLED_OP_COMPOSITE});
   define({"expand_dims(Tensor input, int[] dim) -> Tensor",
           "unsqueeze at one or more dimensions of the result.\n\n"

@@ -112,13 +112,13 @@ void define_windows() {
        nullptr, factory});
   define({"blackman_window(int window_length, bool periodic=True, *, dtype? dtype=None, device? device=None) -> Tensor",
           "0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N); periodic as in bartlett_window.\n\n"
-          ">>> at.blackman_window(4)[2]\ntensor(1.)",
+          ">>> at.blackman_window(4)\ntensor([0.0000, 0.3400, 1.0000, 0.3400])",
           nullptr, factory});
   define(
       {"kaiser_window(int window_length, bool periodic=True, float beta=12.0, *, dtype? dtype=None, "
        "device? device=None) -> Tensor",
        "i0(beta sqrt(1 - x^2)) / i0(beta) for x from -1 to 1; periodic as in bartlett_window.\n\n"
-       ">>> at.kaiser_window(4)[2]\ntensor(1.)",
+       ">>> at.kaiser_window(4, beta=2.0)\ntensor([0.4387, 0.8348, 1.0000, 0.8348])",
        nullptr, factory});
 }
 
