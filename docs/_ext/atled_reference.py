@@ -63,11 +63,10 @@ def tidy(app: Sphinx, what: str, name: str, value: object, options: object, line
     if isinstance(value, bool | int | float | str | tuple | None):
         lines.clear()
     elif lines and what in {"function", "method"} and not inspect.isfunction(value):
-        match = _SIGNATURE.match(lines[0])
-        if match:
-            lines[:1] = [f"``{match[1]}``", "", match[2].upper() + _escaped(lines[0][match.end() :])]
-        else:
-            lines[:] = map(_escaped, lines)
+        text = "\n".join(lines)
+        match = _SIGNATURE.match(text)
+        signature = [f"``{match[1]}``", ""] if match else []
+        lines[:] = signature + prose(match[2].upper() + text[match.end() :] if match else text).splitlines()
 
 
 class _Generated(SphinxDirective):

@@ -433,12 +433,20 @@ PyMethodDef construct_methods[] = {
     {"tensor", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(tensor_function)),
      METH_VARARGS | METH_KEYWORDS,
      "tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False): a new tensor with a copy of "
-     "data, numbers in nested lists, an "
-     "array or a tensor."},
+     "data, numbers in nested lists, an array or a tensor.\n\n"
+     "Python's bool, int, float and complex become bool, int64, the default float and its complex dtype; arrays keep "
+     "theirs. ShapeError for lists of unequal lengths, InvalidValueError for integers that the dtype does not hold, "
+     "ArgumentError for what is no number. asarray shares memory where it can.\n\n"
+     ">>> at.tensor([[1, 2], [3, 4]])\ntensor([[1, 2],\n        [3, 4]])\n>>> at.tensor([1, 2.5])\n"
+     "tensor([1.0000, 2.5000])"},
     {"asarray", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(asarray_function)),
      METH_VARARGS | METH_KEYWORDS,
      "asarray(obj, dtype=None, device=None, copy=None, *, requires_grad=False): a tensor over obj's memory where that "
-     "is possible, else a copy."},
+     "is possible, else a copy.\n\n"
+     "obj: a tensor, a NumPy array, an object that speaks DLPack, or what tensor takes. copy=True always copies; "
+     "copy=False raises InvalidValueError where a copy is needed.\n\n"
+     ">>> import numpy as np\n>>> array = np.zeros(3)\n>>> at.asarray(array)[0] = 5\n"
+     ">>> array.tolist()\n[5.0, 0.0, 0.0]"},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace atled::core::python

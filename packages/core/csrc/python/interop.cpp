@@ -651,12 +651,23 @@ PyObject* adopt_foreign(PyObject* object) {
 PyMethodDef interop_methods[] = {
     {"from_dlpack", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(from_dlpack)),
      METH_VARARGS | METH_KEYWORDS,
-     "from_dlpack(x, *, device=None, copy=None): a tensor over the memory of an object that speaks DLPack."},
+     "from_dlpack(x, *, device=None, copy=None): a tensor over the memory of an object that speaks DLPack.\n\n"
+     "x: an object with __dlpack__, such as PyTorch's tensors, CuPy's and NumPy's arrays, or a capsule; ArgumentError "
+     "for another. device: where to copy it; copy: True for a copy, False for none.\n\n"
+     ">>> import numpy as np\n>>> at.from_dlpack(np.arange(3))\ntensor([0, 1, 2])"},
     {"from_numpy", from_numpy, METH_O,
-     "from_numpy(array): a tensor over the memory of a NumPy array or another buffer."},
+     "from_numpy(array): a tensor over the memory of a NumPy array or another buffer.\n\n"
+     "Writing to one writes to the other; of a read-only array the tensor is read-only. DTypeError for a dtype that "
+     "atled lacks or bytes in another order.\n\n"
+     ">>> import numpy as np\n>>> at.from_numpy(np.array([[1.5, 2.5]]))\n"
+     "tensor([[1.5000, 2.5000]], dtype=float64)"},
     {"frombuffer", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(frombuffer)),
      METH_VARARGS | METH_KEYWORDS,
-     "frombuffer(buffer, dtype, count=-1, offset=0): a 1-d tensor over the bytes of a buffer."},
+     "frombuffer(buffer, dtype, count=-1, offset=0): a 1-d tensor over the bytes of a buffer.\n\n"
+     "count: how many elements, -1 for all; offset: the first byte. The tensor is read-only where the buffer is, as "
+     "bytes are. InvalidValueError where elements do not fit.\n\n"
+     ">>> at.frombuffer(b\"\\x01\\x00\\x02\\x00\", at.uint8, count=3, offset=1)\n"
+     "tensor([0, 2, 0], dtype=uint8)"},
     {"_from_address", from_address, METH_VARARGS,
      "_from_address(owner, address, dtype, shape, strides, device, readonly): a tensor over memory that owner keeps."},
     {nullptr, nullptr, 0, nullptr}};

@@ -136,14 +136,18 @@ void bind_registry(nb::module_& m) {
       "The callables of all registered ops, in order of registration.");
   m.def(
       "has_op", [](const std::string& name) { return lookup_op(name) != nullptr; }, nb::arg("name"),
-      "True when an op of that qualified name, or alias, is registered already.");
+      "True when an op of that qualified name, or alias, is registered already.\n\n"
+      "Ops of another wheel are once it is imported.\n\n"
+      ">>> at.has_op(\"core::exp\"), at.has_op(\"core::nothing\")\n(True, False)");
   m.def(
       "inplace_form",
       [](nb::handle op) -> nb::object {
         const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
         return found && (found->traits & ATLED_OP_INPLACE) ? callable(found, true) : nb::none();
       },
-      nb::arg("op"), "The callable of name_, or None.");
+      nb::arg("op"),
+      "The callable of an op's in-place form, name_, or None where it has none.\n\n"
+      ">>> at.inplace_form(at.exp) is at.exp_, at.inplace_form(at.sort)\n(True, None)");
   m.def(
       "has_kernel",
       [](nb::handle op, const std::string& device) {
@@ -152,10 +156,18 @@ void bind_registry(nb::module_& m) {
         check_or_raise(parse_device(device.c_str(), &d));
         return find_kernel(found, d).run != nullptr;
       },
-      nb::arg("op"), nb::arg("device"), "True when the op has a kernel for the device.");
+      nb::arg("op"), nb::arg("device"),
+      "True when the op has a kernel for the device, one of its own or one for all.\n\n"
+      "device: its name; DeviceError where no wheel provides it.\n\n"
+      ">>> at.has_kernel(at.exp, \"cpu\")\nTrue");
   m.def(
       "load_plugin", [](const std::string& path) { check_or_raise(load_plugin(path.c_str())); }, nb::arg("path"),
-      "Loads a plugin library and lets it register what it brings.");
+      "Loads a plugin library and lets it register what it brings: ops, kernels, devices.\n\n"
+      "path: the library's file. PluginError where it is none or raises, ABIError where it was built for another ABI. "
+      "Wheels with an entry point in the group atled.plugins are loaded by themselves (docs/extending.md).\n\n"
+      ">>> at.load_plugin(\"none.so\")  # doctest: +IGNORE_EXCEPTION_DETAIL\n"
+      "Traceback (most recent call last):\n"
+      "atled.core.PluginError: plugin none.so cannot be loaded: ...");
   m.def(
       "layers",
       [] {
@@ -164,7 +176,8 @@ void bind_registry(nb::module_& m) {
           if (const char* name = layer_name(level)) names[nb::int_(level)] = name;
         return names;
       },
-      "Level and name of each registered layer.");
+      "Level and name of each registered layer: what stands between a call and its kernel, such as autograd's tape.\n\n"
+      ">>> all(isinstance(level, int) for level in at.layers())\nTrue");
   m.def(
       "peers",
       [] {
@@ -172,12 +185,14 @@ void bind_registry(nb::module_& m) {
         for (const Peer& p : peers()) list.append(nb::make_tuple(p.distribution, p.version, p.minor, p.target_minor));
         return list;
       },
-      "(distribution, version, ABI minor, oldest minor accepted) of each library that has negotiated, in order.");
+      "(distribution, version, ABI minor, oldest minor accepted) of each library that has negotiated, in order.\n\n"
+      ">>> all(oldest <= minor for _, _, minor, oldest in at.peers())\nTrue");
   m.def(
       "cpu_level", [] { return cpu_level() == kAvx512 ? "avx512"
                                : cpu_level() == kAvx2 ? "avx2"
                                                       : "baseline"; },
-      "The instruction set that kernels use: avx512, avx2 or baseline.");
+      "The instruction set that kernels use: avx512, avx2 or baseline. ATLED_CPU_LEVEL lowers it.\n\n"
+      ">>> at.cpu_level() in (\"avx512\", \"avx2\", \"baseline\")\nTrue");
   m.def(
       "_group",
       [](const char* name, uint32_t version, size_t size) {
@@ -189,17 +204,23 @@ void bind_registry(nb::module_& m) {
   m.def("_raise_error", [] { rethrow_state(); }, "Raises what this thread's last failed call of a table has set.");
   m.def(
       "abi_version", [] { return nb::make_tuple(handshake()->major, handshake()->minor); },
-      "(major, minor) of the C ABI.");
+      "(major, minor) of the C ABI: plugins of the same major and of no later minor load.\n\n"
+      ">>> major, minor = at.abi_version()\n>>> (major, minor) >= (0, 2)\nTrue");
 }
 
 void bind_process(nb::module_& m) {
   nb::object generator = m.attr("default_generator");
   m.def(
       "manual_seed", [generator](nb::int_ seed) { return generator.attr("manual_seed")(seed); }, nb::arg("seed"),
-      "Seeds the default generator; returns it.");
+      "Seeds the default generator, which random ops draw from unless given another; returns it.\n\n"
+      "seed: an int, of which 64 bits count. After it the same calls draw the same numbers, on any device and number "
+      "of threads.\n\n"
+      ">>> generator = at.manual_seed(0)\n>>> at.rand(3)\ntensor([0.3990, 0.8805, 0.7357])");
   m.def(
       "get_default_dtype", [] { return nb::steal(dtype_object(default_dtype())); },
-      "The dtype of floating-point results that nothing else decides.");
+      "The dtype of floating-point results that nothing else decides: of Python floats, and of integers in at.exp and "
+      "its like.\n\n"
+      ">>> at.get_default_dtype()\natled.float32");
   m.def(
       "set_default_dtype",
       [](nb::handle dtype) {
@@ -210,10 +231,15 @@ void bind_process(nb::module_& m) {
         }
         if (guard([&] { set_default_dtype(id); }) != ATLED_OK) check_or_raise(ATLED_E_DTYPE);
       },
-      nb::arg("dtype"), "Sets the default floating-point dtype.");
+      nb::arg("dtype"),
+      "Sets the default floating-point dtype of the process: float16, bfloat16, float32 (at the start) or float64.\n\n"
+      "DTypeError for another one.\n\n"
+      ">>> at.set_default_dtype(at.float64)\n>>> at.tensor(1.5).dtype\natled.float64\n"
+      ">>> at.set_default_dtype(at.float32)");
   m.def(
       "get_default_device", [] { return nb::steal(device_object(thread_state.device)); },
-      "Where this thread makes tensors that nothing else places.");
+      "Where this thread makes tensors that nothing else places: the CPU unless set otherwise.\n\n"
+      ">>> with at.device(\"meta\"):\n...     at.get_default_device()\ndevice('meta')");
   m.def(
       "set_default_device",
       [](nb::handle device) {
@@ -226,7 +252,12 @@ void bind_process(nb::module_& m) {
         }
         thread_state.device = chosen;
       },
-      nb::arg("device").none(), "Sets where this thread makes tensors that nothing else places; None for the CPU.");
+      nb::arg("device").none(),
+      "Sets where this thread makes tensors that nothing else places; None for the CPU.\n\n"
+      "device: a device or its name; DeviceError where there is none such. ``with at.device(...)`` does it for a "
+      "block.\n\n"
+      ">>> at.set_default_device(\"meta\")\n>>> at.zeros(2).device\ndevice('meta')\n"
+      ">>> at.set_default_device(None)");
   m.def(
       "set_flush_denormal",
       [](bool mode) {
@@ -234,7 +265,9 @@ void bind_process(nb::module_& m) {
         return kHasFloatMode;
       },
       nb::arg("mode"),
-      "Whether this thread's calls take subnormal numbers as zero; answers whether the processor can do that.");
+      "Sets whether this thread's calls take subnormal numbers as zero; answers whether the processor can do that.\n\n"
+      ">>> can = at.set_flush_denormal(True)\n>>> (at.tensor([1e-39]) * 1 == 0).item() == can\nTrue\n"
+      ">>> at.set_flush_denormal(False) == can\nTrue");
   m.def(
       "_promote",
       [](nb::handle a, nb::handle b) {
@@ -265,7 +298,9 @@ void bind_process(nb::module_& m) {
         return nb::steal(dtype_object(dtype.is_none() ? scalar_dtype(v) : promote_scalar(dtype_from(dtype.ptr()), v)));
       },
       nb::arg("dtype").none(), nb::arg("scalar"));
-  m.def("get_num_threads", &num_threads, "How many threads one op may use.");
+  m.def("get_num_threads", &num_threads,
+        "How many threads one op may use: the cores unless set otherwise. Results do not depend on it.\n\n"
+        ">>> at.get_num_threads() >= 1\nTrue");
   m.def(
       "set_num_threads",
       [](int n) {
@@ -275,11 +310,18 @@ void bind_process(nb::module_& m) {
         }
         set_num_threads(n);
       },
-      nb::arg("num_threads"), "Sets how many threads one op may use.");
+      nb::arg("num_threads"),
+      "Sets how many threads one op may use, in the whole process; InvalidValueError below 1.\n\n"
+      ">>> before = at.get_num_threads()\n>>> at.set_num_threads(1)\n>>> at.get_num_threads()\n1\n"
+      ">>> at.set_num_threads(before)");
   m.def(
       "fallback_to_cpu", [](const char* device, bool on) { check_or_raise(fallback_to_cpu(device, on)); },
       nb::arg("device"), nb::arg("on") = true,
-      "Runs ops that have no kernel for a device on the CPU, by copies there and back, or stops doing so.");
+      "Runs ops that have no kernel for a device on the CPU, by copies there and back, or stops doing so.\n\n"
+      "device: the name of a type, such as \"cuda\"; DeviceError where no wheel provides it. Without it such ops raise "
+      "NotImplementedOpError, so that nobody pays for copies unknowingly.\n\n"
+      ">>> if at.cuda.is_available():\n...     at.fallback_to_cpu(\"cuda\")\n"
+      "...     at.fallback_to_cpu(\"cuda\", False)");
   m.def(
       "_current_stream",
       [](nb::handle device) {
@@ -310,7 +352,9 @@ void bind_process(nb::module_& m) {
         return d;
       },
       "What the CPU allocator holds: live and peak bytes (in blocks above 64 KiB), cached bytes, blocks asked of the "
-      "system, all bytes held with their limit (0 for none), and the most that is cached.");
+      "system, all bytes held with their limit (0 for none), and the most that is cached.\n\n"
+      ">>> before = at.memory_stats()[\"live_bytes\"]\n>>> x = at.zeros(1 << 20)\n"
+      ">>> at.memory_stats()[\"live_bytes\"] - before\n4194304");
   m.def(
       "set_memory_limit",
       [](int64_t bytes) {
@@ -321,10 +365,17 @@ void bind_process(nb::module_& m) {
         set_memory_limit(static_cast<uint64_t>(bytes));
       },
       nb::arg("limit"),
-      "Sets how many bytes the CPU allocator may hold, cached ones too; 0 for no limit. What would go beyond raises "
-      "OutOfMemoryError. ATLED_MEMORY_LIMIT (\"8G\") sets it at the start.");
-  m.def("reset_peak_memory", &reset_peak, "Makes peak_bytes start from what is live now.");
-  m.def("trim_memory", &trim, "Gives cached memory back to the system.");
+      "Sets how many bytes the CPU allocator may hold, cached ones too; 0 for no limit.\n\n"
+      "What would go beyond raises OutOfMemoryError. ATLED_MEMORY_LIMIT (\"8G\") sets it at the start.\n\n"
+      ">>> before = at.memory_stats()[\"limit_bytes\"]\n>>> at.set_memory_limit(1 << 40)\n"
+      ">>> at.memory_stats()[\"limit_bytes\"] == 1 << 40\nTrue\n>>> at.set_memory_limit(before)");
+  m.def("reset_peak_memory", &reset_peak,
+        "Makes memory_stats' peak_bytes start from what is live now.\n\n"
+        ">>> at.reset_peak_memory()\n>>> stats = at.memory_stats()\n"
+        ">>> stats[\"peak_bytes\"] == stats[\"live_bytes\"]\nTrue");
+  m.def("trim_memory", &trim,
+        "Gives cached memory of the CPU allocator back to the system.\n\n"
+        ">>> at.trim_memory()\n>>> at.memory_stats()[\"cached_bytes\"]\n0");
 }
 
 }  // namespace

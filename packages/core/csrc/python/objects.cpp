@@ -91,14 +91,21 @@ std::string name_of(const Device& d) {
 }  // namespace
 
 void bind_objects(nb::module_& m) {
-  nb::class_<Dtype>(m, "dtype", "The type of a tensor's elements: at.float32 and its like.")
+  nb::class_<Dtype>(m, "dtype",
+                    "The type of a tensor's elements: at.float32 and its like, of which there is one object each.\n\n"
+                    ">>> at.float16, at.float16.name, at.float16.itemsize\n(atled.float16, 'float16', 2)")
       .def_prop_ro(
           "name", [](const Dtype& d) { return std::string(dtype_name(d.id)); }, "Such as 'float32'.")
       .def_prop_ro(
-          "itemsize", [](const Dtype& d) { return itemsize(d.id); }, "Bytes per element.")
-      .def_prop_ro("is_floating_point", [](const Dtype& d) { return is_floating(d.id); })
-      .def_prop_ro("is_complex", [](const Dtype& d) { return is_complex(d.id); })
-      .def_prop_ro("is_signed", [](const Dtype& d) { return is_signed(d.id); })
+          "itemsize", [](const Dtype& d) { return itemsize(d.id); },
+          "Bytes per element.\n\n"
+          ">>> at.float32.itemsize, at.zeros(2, dtype=at.float16).itemsize\n(4, 2)")
+      .def_prop_ro(
+          "is_floating_point", [](const Dtype& d) { return is_floating(d.id); }, "Whether it is one of real floats.")
+      .def_prop_ro(
+          "is_complex", [](const Dtype& d) { return is_complex(d.id); }, "Whether it is one of complex numbers.")
+      .def_prop_ro(
+          "is_signed", [](const Dtype& d) { return is_signed(d.id); }, "Whether it has negative numbers.")
       .def("__repr__", [](const Dtype& d) { return std::string("atled.") + dtype_name(d.id); })
       .def("__reduce__", [](const Dtype& d) { return nb::str(dtype_name(d.id)); });  // the name in this module
   dtype_type = reinterpret_cast<PyTypeObject*>(nb::type<Dtype>().ptr());
@@ -111,10 +118,15 @@ void bind_objects(nb::module_& m) {
   }
   m.attr("_dtypes") = nb::tuple(dtypes);
 
-  nb::class_<Device>(
-      m, "device",
-      "Where tensors are: device('cpu'), device('cuda', 1), device('cuda:1'). In a with statement, where this thread "
-      "makes tensors that nothing else places.")
+  nb::class_<Device>(m, "device",
+                     "Where tensors are: device('cpu'), device('cuda', 1), device('cuda:1'). In a with statement, "
+                     "where this thread makes tensors that nothing else places.\n\n"
+                     "Devices are equal to their names. DeviceError where no wheel provides the type. Tensors of "
+                     "device \"meta\" have a shape and a dtype, and no elements.\n\n"
+                     ">>> device = at.device(\"cpu\")\n>>> device.type, device.index, device == \"cpu\"\n"
+                     "('cpu', 0, True)\n>>> with at.device(\"meta\"):\n"
+                     "...     at.zeros(1000, 1000) @ at.zeros(1000, 3)\n"
+                     "tensor(..., size=(1000, 3), device='meta')")
       .def(
           "__init__",
           [](Device* self, const std::string& type, std::optional<int> index) {
@@ -157,7 +169,12 @@ void bind_objects(nb::module_& m) {
 
   nb::class_<Generator>(
       m, "Generator",
-      "A stream of random numbers (Philox4x32-10): the same seed gives the same numbers on every device.")
+      "A stream of random numbers (Philox4x32-10): the same seed gives the same numbers on every device.\n\n"
+      "Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3. A new one has the default generator's seed and "
+      "is at its start. Random ops take it as generator=.\n\n"
+      ">>> generator = at.Generator().manual_seed(0)\n"
+      ">>> at.randint(100, (4,), generator=generator)\ntensor([39, 88, 73, 60])\n"
+      ">>> at.randint(100, (4,), generator=generator)\ntensor([97, 36, 69,  3])")
       .def(
           "__init__",
           [](Generator* self, nb::handle) {
@@ -171,9 +188,13 @@ void bind_objects(nb::module_& m) {
             put(nb::cast<Generator&>(self), {PyLong_AsUnsignedLongLongMask(seed.ptr()), 0});
             return self;
           },
-          nb::arg("seed"), "Starts the stream of a seed; returns the generator.")
+          nb::arg("seed"),
+          "Starts the stream of a seed; returns the generator.\n\n"
+          ">>> at.Generator().manual_seed(7).initial_seed()\n7")
       .def(
-          "initial_seed", [](Generator& g) { return state_of(g).seed; }, "The seed of the stream.")
+          "initial_seed", [](Generator& g) { return state_of(g).seed; },
+          "The seed of the stream.\n\n"
+          ">>> at.Generator().manual_seed(7).initial_seed()\n7")
       .def(
           "seed",
           [](Generator& g) {
@@ -184,10 +205,13 @@ void bind_objects(nb::module_& m) {
             put(g, {seed, 0});
             return seed;
           },
-          "Starts a stream with a seed from the system; returns the seed.")
+          "Starts a stream with a seed from the system; returns the seed.\n\n"
+          ">>> generator = at.Generator()\n>>> generator.seed() == generator.initial_seed()\nTrue")
       .def(
           "get_state", [](Generator& g) { return nb::steal(state_tensor(state_of(g))); },
-          "Seed and position, 16 bytes in a uint8 tensor: set_state takes it.")
+          "Seed and position, 16 bytes in a uint8 tensor: set_state takes it.\n\n"
+          ">>> at.Generator().manual_seed(3).get_state().tolist()\n"
+          "[3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]")
       .def(
           "clone_state",
           [](Generator& g) {
@@ -195,15 +219,22 @@ void bind_objects(nb::module_& m) {
             put(*copy, state_of(g));
             return copy;
           },
-          nb::rv_policy::take_ownership, "Another generator at the same position of the same stream.")
+          nb::rv_policy::take_ownership,
+          "Another generator at the same position of the same stream, which goes on by itself.\n\n"
+          ">>> generator = at.Generator().manual_seed(0)\n>>> twin = generator.clone_state()\n"
+          ">>> (at.rand(3, generator=generator) == at.rand(3, generator=twin)).all()\ntensor(True)")
       .def(
           "set_state",
           [](nb::object self, nb::handle new_state) {
             put(nb::cast<Generator&>(self), state_from(new_state.ptr()));
             return self;
           },
-          nb::arg("new_state"), "Goes back to a state of get_state; returns the generator.")
-      .def_prop_ro("device", [](const Generator&) { return Device{{kDLCPU, 0}}; });
+          nb::arg("new_state"),
+          "Goes back to a state of get_state; returns the generator.\n\n"
+          ">>> generator = at.Generator().manual_seed(0)\n>>> state = generator.get_state()\n"
+          ">>> first = at.rand(3, generator=generator)\n"
+          ">>> (at.rand(3, generator=generator.set_state(state)) == first).all()\ntensor(True)")
+      .def_prop_ro("device", [](const Generator&) { return Device{{kDLCPU, 0}}; }, "The CPU, where its state is.");
   generator_type = reinterpret_cast<PyTypeObject*>(nb::type<Generator>().ptr());
   // The default generator is a Generator with nothing added, so the object may be seen as one.
   nb::object shared = nb::cast(static_cast<Generator*>(&default_generator()), nb::rv_policy::reference);

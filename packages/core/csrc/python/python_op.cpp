@@ -131,7 +131,12 @@ void bind_python_ops(nb::module_& m) {
       },
       nb::arg("schema"), nb::arg("doc") = "", nb::kw_only(), nb::arg("composite") = false,
       "Registers an op by its schema and returns its callable; composite says that its kernel calls other ops and "
-      "layers shall see those.");
+      "layers shall see those.\n\n"
+      "schema: a name in a namespace of your own, arguments and results (docs/extending.md). The op is then in at.ops. "
+      "InvalidValueError for a schema that makes no sense, PluginError for a name that is taken.\n\n"
+      ">>> twice = at.define_op(\"docs::twice(Tensor input) -> Tensor\", \"Two times the input.\", composite=True)\n"
+      ">>> at.add_kernel(twice, \"any\", lambda x: x + x)\n>>> at.ops.docs.twice(at.tensor([1, 2]))\n"
+      "tensor([2, 4])");
   m.def(
       "add_kernel",
       [](nb::handle op, const std::string& device, nb::object function) {
@@ -151,7 +156,12 @@ void bind_python_ops(nb::module_& m) {
       },
       nb::arg("op"), nb::arg("device"), nb::arg("function"),
       "Registers a Python function as the kernel of an op for a device, or for \"any\": it gets the arguments by "
-      "position and returns the results.");
+      "position and returns the results.\n\n"
+      "What it raises goes to the caller of the op; an op without a kernel for a device raises "
+      "NotImplementedOpError.\n\n"
+      ">>> thrice = at.define_op(\"docs::thrice(Tensor input) -> Tensor\")\n"
+      ">>> at.add_kernel(thrice, \"cpu\", lambda x: x * 3)\n>>> thrice(at.tensor([1, 2]))\n"
+      "tensor([3, 6])");
 }
 
 }  // namespace atled::core::python

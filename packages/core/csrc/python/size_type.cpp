@@ -67,9 +67,10 @@ void* slot(F f) {
   return reinterpret_cast<void*>(f);
 }
 
-PyMethodDef methods[] = {
-    {"numel", size_numel, METH_NOARGS, "Number of elements of a tensor of this size: the product of the numbers."},
-    {nullptr, nullptr, 0, nullptr}};
+PyMethodDef methods[] = {{"numel", size_numel, METH_NOARGS,
+                          "Number of elements of a tensor of this size: the product of the numbers.\n\n"
+                          ">>> at.Size([2, 3]).numel()\n6"},
+                         {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot slots[] = {{Py_tp_base, &PyTuple_Type},
                        {Py_tp_doc, const_cast<char*>("The sizes of a tensor's dimensions, a tuple of ints.\n\n"

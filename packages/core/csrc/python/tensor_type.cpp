@@ -347,20 +347,58 @@ PyObject* matrix_transposed(PyObject* o, void*) {
 }
 
 PyGetSetDef tensor_getset[] = {
-    {"shape", get_shape, nullptr, "Sizes of the dimensions, a tuple of ints with a method numel.", nullptr},
-    {"ndim", get_ndim, nullptr, "Number of dimensions.", nullptr},
-    {"dtype", get_dtype, nullptr, "Type of the elements.", nullptr},
-    {"device", get_device, nullptr, "Where the elements are.", nullptr},
-    {"itemsize", get_itemsize, nullptr, "Bytes per element.", nullptr},
-    {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
-    {"data", get_data, set_data, "The same elements as a tensor without history; assigned, the tensor takes them over.",
+    {"shape", get_shape, nullptr,
+     "Sizes of the dimensions, an at.Size: a tuple of ints with a method numel.\n\n"
+     ">>> at.zeros(2, 3).shape\n(2, 3)",
      nullptr},
-    {"T", transposed, nullptr, "The view with the dimensions in reverse order.", nullptr},
-    {"mT", matrix_transposed, nullptr, "The view with the last two dimensions exchanged.", nullptr},
-    {"is_cpu", get_is_cpu, nullptr, "True when the elements are in host memory.", nullptr},
-    {"is_cuda", get_is_cuda, nullptr, "True when the elements are on a CUDA device.", nullptr},
-    {"is_meta", get_is_meta, nullptr, "True when there are no elements, only shape and dtype.", nullptr},
-    {"is_readonly", get_readonly, nullptr, "True when in-place changes are refused.", nullptr},
+    {"ndim", get_ndim, nullptr,
+     "Number of dimensions.\n\n"
+     ">>> at.zeros(2, 3).ndim\n2",
+     nullptr},
+    {"dtype", get_dtype, nullptr,
+     "Type of the elements.\n\n"
+     ">>> at.zeros(2).dtype\natled.float32",
+     nullptr},
+    {"device", get_device, nullptr,
+     "Where the elements are.\n\n"
+     ">>> at.zeros(2).device\ndevice('cpu')",
+     nullptr},
+    {"itemsize", get_itemsize, nullptr,
+     "Bytes per element.\n\n"
+     ">>> at.float32.itemsize, at.zeros(2, dtype=at.float16).itemsize\n(4, 2)",
+     nullptr},
+    {"nbytes", get_nbytes, nullptr,
+     "Bytes of all elements.\n\n"
+     ">>> at.zeros(2, 3).nbytes\n24",
+     nullptr},
+    {"data", get_data, set_data,
+     "The same elements as a tensor without history; assigned, the tensor takes them over.\n\n"
+     ">>> x = at.tensor([1.0])\n>>> x.data += 1\n>>> x\ntensor([2.])",
+     nullptr},
+    {"T", transposed, nullptr,
+     "The view with the dimensions in reverse order.\n\n"
+     ">>> at.tensor([[1, 2], [3, 4]]).T\ntensor([[1, 3],\n        [2, 4]])",
+     nullptr},
+    {"mT", matrix_transposed, nullptr,
+     "The view with the last two dimensions exchanged; ShapeError below two.\n\n"
+     ">>> at.tensor([[[1, 2], [3, 4]]]).mT\ntensor([[[1, 3],\n         [2, 4]]])",
+     nullptr},
+    {"is_cpu", get_is_cpu, nullptr,
+     "True when the elements are in host memory.\n\n"
+     ">>> at.zeros(2).is_cpu\nTrue",
+     nullptr},
+    {"is_cuda", get_is_cuda, nullptr,
+     "True when the elements are on a CUDA device.\n\n"
+     ">>> at.zeros(2, device=\"cpu\").is_cuda\nFalse",
+     nullptr},
+    {"is_meta", get_is_meta, nullptr,
+     "True when there are no elements, only shape and dtype.\n\n"
+     ">>> at.zeros(2, device=\"meta\").is_meta\nTrue",
+     nullptr},
+    {"is_readonly", get_readonly, nullptr,
+     "True when in-place changes are refused.\n\n"
+     ">>> at.frombuffer(b\"abc\", at.uint8).is_readonly\nTrue",
+     nullptr},
     {"_version", get_version, nullptr, "How often the storage was changed in place.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
@@ -540,36 +578,70 @@ PyCFunction method(F f) {
 }
 
 PyMethodDef tensor_methods[] = {
-    {"size", method(method_size), METH_VARARGS | METH_KEYWORDS, "size(dim=None): the shape, or one size."},
+    {"size", method(method_size), METH_VARARGS | METH_KEYWORDS,
+     "size(dim=None): the shape, or one size; BoundsError for a dimension that there is not.\n\n"
+     ">>> at.zeros(2, 3).size(), at.zeros(2, 3).size(-1)\n((2, 3), 3)"},
     {"stride", method(method_stride), METH_VARARGS | METH_KEYWORDS,
-     "stride(dim=None): the strides in elements, or one of them."},
-    {"dim", [](PyObject* o, PyObject*) { return get_ndim(o, nullptr); }, METH_NOARGS, "Number of dimensions."},
-    {"numel", method_numel, METH_NOARGS, "Number of elements."},
-    {"nelement", method_numel, METH_NOARGS, "Number of elements."},
+     "stride(dim=None): the strides in elements, or one of them.\n\n"
+     ">>> at.zeros(2, 3).stride(), at.zeros(2, 3).t().stride()\n((3, 1), (1, 3))"},
+    {"dim", [](PyObject* o, PyObject*) { return get_ndim(o, nullptr); }, METH_NOARGS,
+     "Number of dimensions.\n\n"
+     ">>> at.zeros(2, 3).ndim\n2"},
+    {"numel", method_numel, METH_NOARGS,
+     "Number of elements.\n\n"
+     ">>> at.zeros(2, 3).numel()\n6"},
+    {"nelement", method_numel, METH_NOARGS,
+     "Number of elements.\n\n"
+     ">>> at.zeros(2, 3).numel()\n6"},
     {"element_size", [](PyObject* o, PyObject*) { return get_itemsize(o, nullptr); }, METH_NOARGS,
-     "Bytes per element."},
-    {"item", method_item, METH_NOARGS, "The single element as a Python number."},
-    {"tolist", tensor_tolist, METH_NOARGS, "The elements as nested lists of Python numbers."},
+     "Bytes per element.\n\n"
+     ">>> at.float32.itemsize, at.zeros(2, dtype=at.float16).itemsize\n(4, 2)"},
+    {"item", method_item, METH_NOARGS,
+     "The single element as a Python number; InvalidValueError when there is not just one.\n\n"
+     ">>> at.tensor([1.5]).item()\n1.5"},
+    {"tolist", tensor_tolist, METH_NOARGS,
+     "The elements as nested lists of Python numbers, of a 0-d tensor a number.\n\n"
+     ">>> at.tensor([[1, 2], [3, 4]]).tolist()\n[[1, 2], [3, 4]]"},
     {"numpy", method(tensor_numpy), METH_VARARGS | METH_KEYWORDS,
      "numpy(*, force=False): a NumPy array over the same memory; by force also of a tensor that requires grad, or, as "
-     "a "
-     "copy, of one on another device."},
+     "a copy, of one on another device.\n\n"
+     ">>> x = at.tensor([1.0, 2.0])\n>>> x.numpy()[0] = 5\n>>> x\ntensor([5., 2.])"},
     {"is_contiguous", method(method_is_contiguous), METH_VARARGS | METH_KEYWORDS,
-     "True when the elements lie in row-major order without gaps, or in that of memory_format."},
-    {"is_floating_point", method_is_floating, METH_NOARGS, "True for float16, bfloat16, float32, float64 and float8."},
-    {"is_complex", method_is_complex, METH_NOARGS, "True for complex64 and complex128."},
-    {"data_ptr", method_data_ptr, METH_NOARGS, "Address of element 0."},
+     "True when the elements lie in row-major order without gaps, or in that of memory_format.\n\n"
+     ">>> at.zeros(2, 3).is_contiguous(), at.zeros(2, 3).t().is_contiguous()\n(True, False)"},
+    {"is_floating_point", method_is_floating, METH_NOARGS,
+     "True for float16, bfloat16, float32, float64 and float8.\n\n"
+     ">>> at.tensor([1.5]).is_floating_point()\nTrue"},
+    {"is_complex", method_is_complex, METH_NOARGS,
+     "True for complex64 and complex128.\n\n"
+     ">>> at.tensor([1j]).is_complex()\nTrue"},
+    {"data_ptr", method_data_ptr, METH_NOARGS,
+     "Address of element 0.\n\n"
+     ">>> x = at.tensor([1.0, 2.0])\n>>> x[1:].data_ptr() - x.data_ptr()\n4"},
     {"_is_opaque", method_is_opaque, METH_NOARGS, nullptr},
-    {"storage_offset", method_storage_offset, METH_NOARGS, "Position of element 0 in the storage, in elements."},
-    {"shares_storage", method_shares, METH_O, "True when both are views of one storage."},
+    {"storage_offset", method_storage_offset, METH_NOARGS,
+     "Position of element 0 in the storage, in elements.\n\n"
+     ">>> at.arange(4)[2:].storage_offset()\n2"},
+    {"shares_storage", method_shares, METH_O,
+     "True when both are views of one storage.\n\n"
+     ">>> x = at.arange(4)\n>>> x.shares_storage(x[2:]), x.shares_storage(x.clone())\n"
+     "(True, False)"},
     {"view", method(method_view), METH_VARARGS | METH_KEYWORDS,
      "view(*shape) or view(dtype): the same elements in another shape, or the same bytes as another dtype, without a "
-     "copy."},
+     "copy.\n\n"
+     "ShapeError where the strides do not allow it, or the last dimension does not hold whole elements of the "
+     "dtype.\n\n"
+     ">>> at.arange(4).view(2, 2)\ntensor([[0, 1],\n        [2, 3]])\n"
+     ">>> at.tensor([1.0]).view(at.int32)\ntensor([1065353216], dtype=int32)"},
     {"to", method(method_to), METH_VARARGS | METH_KEYWORDS,
      "to(dtype), to(device), to(device, dtype) or to(other): the tensor with another dtype or on another device; "
-     "itself when it has both already, "
-     "unless copy."},
-    {"cpu", method_cpu, METH_NOARGS, "The tensor in host memory."},
+     "itself when it has both already, unless copy.\n\n"
+     "Also by name: dtype, device, copy, memory_format, and non_blocking for copies between host and GPU. Floats are "
+     "rounded towards 0 to integers; complex numbers lose their imaginary parts.\n\n"
+     ">>> at.tensor([1.7, -1.7]).to(at.int32)\ntensor([ 1, -1], dtype=int32)"},
+    {"cpu", method_cpu, METH_NOARGS,
+     "The tensor in host memory: itself if it is there.\n\n"
+     ">>> x = at.zeros(2)\n>>> x.cpu() is x\nTrue"},
     {"bool", method_as<ATLED_BOOL>, METH_NOARGS, "to(at.bool)"},
     {"byte", method_as<ATLED_UINT8>, METH_NOARGS, "to(at.uint8)"},
     {"char", method_as<ATLED_INT8>, METH_NOARGS, "to(at.int8)"},
@@ -582,7 +654,9 @@ PyMethodDef tensor_methods[] = {
     {"double", method_as<ATLED_FLOAT64>, METH_NOARGS, "to(at.float64)"},
     {"cfloat", method_as<ATLED_COMPLEX64>, METH_NOARGS, "to(at.complex64)"},
     {"cdouble", method_as<ATLED_COMPLEX128>, METH_NOARGS, "to(at.complex128)"},
-    {"is_shared", tensor_is_shared, METH_NOARGS, "True when the elements are in memory that processes share."},
+    {"is_shared", tensor_is_shared, METH_NOARGS,
+     "True when the elements are in memory that processes share: after share_memory_.\n\n"
+     ">>> at.zeros(2).is_shared(), at.zeros(2).share_memory_().is_shared()\n(False, True)"},
     {"__format__", method_format, METH_O, nullptr},
     {"__complex__", method_complex, METH_NOARGS, nullptr},
     {"__dlpack__", method(tensor_dlpack), METH_VARARGS | METH_KEYWORDS, "A DLPack capsule over the same memory."},
@@ -597,60 +671,67 @@ void* slot(F f) {
   return reinterpret_cast<void*>(f);
 }
 
-PyType_Slot tensor_slots[] = {{Py_tp_dealloc, slot(tensor_dealloc)},
-                              {Py_tp_new, slot(tensor_new)},
-                              {Py_tp_repr, slot(tensor_repr)},
-                              {Py_tp_str, slot(tensor_str)},
-                              {Py_tp_hash, slot(tensor_hash)},
-                              {Py_tp_richcompare, slot(compare)},
-                              {Py_tp_iter, slot(tensor_iter)},
-                              {Py_tp_getattro, slot(tensor_getattr)},
-                              {Py_tp_setattro, slot(tensor_setattr)},
-                              {Py_tp_methods, tensor_methods},
-                              {Py_tp_members, tensor_members},
-                              {Py_tp_getset, tensor_getset},
-                              {Py_tp_doc, const_cast<char*>("A strided array of one dtype on one device.")},
-                              {Py_nb_add, slot(number_add)},
-                              {Py_nb_subtract, slot(number_subtract)},
-                              {Py_nb_multiply, slot(number_multiply)},
-                              {Py_nb_true_divide, slot(number_divide)},
-                              {Py_nb_floor_divide, slot(number_floor_divide)},
-                              {Py_nb_remainder, slot(number_remainder)},
-                              {Py_nb_power, slot(number_power)},
-                              {Py_nb_matrix_multiply, slot(number_matmul)},
-                              {Py_nb_and, slot(number_and)},
-                              {Py_nb_or, slot(number_or)},
-                              {Py_nb_xor, slot(number_xor)},
-                              {Py_nb_lshift, slot(number_lshift)},
-                              {Py_nb_rshift, slot(number_rshift)},
-                              {Py_nb_inplace_add, slot(inplace_number_add)},
-                              {Py_nb_inplace_subtract, slot(inplace_number_subtract)},
-                              {Py_nb_inplace_multiply, slot(inplace_number_multiply)},
-                              {Py_nb_inplace_true_divide, slot(inplace_number_divide)},
-                              {Py_nb_inplace_floor_divide, slot(inplace_number_floor_divide)},
-                              {Py_nb_inplace_remainder, slot(inplace_number_remainder)},
-                              {Py_nb_inplace_power, slot(inplace_number_power)},
-                              {Py_nb_inplace_matrix_multiply, slot(inplace_number_matmul)},
-                              {Py_nb_inplace_and, slot(inplace_number_and)},
-                              {Py_nb_inplace_or, slot(inplace_number_or)},
-                              {Py_nb_inplace_xor, slot(inplace_number_xor)},
-                              {Py_nb_inplace_lshift, slot(inplace_number_lshift)},
-                              {Py_nb_inplace_rshift, slot(inplace_number_rshift)},
-                              {Py_nb_negative, slot(number_negative)},
-                              {Py_nb_positive, slot(number_positive)},
-                              {Py_nb_absolute, slot(number_absolute)},
-                              {Py_nb_invert, slot(number_invert)},
-                              {Py_nb_bool, slot(number_bool)},
-                              {Py_nb_int, slot(number_int)},
-                              {Py_nb_float, slot(number_float)},
-                              {Py_nb_index, slot(number_index)},
-                              {Py_mp_length, slot(tensor_length)},
-                              {Py_mp_subscript, slot(get_item)},
-                              {Py_mp_ass_subscript, slot(set_item)},
-                              {Py_sq_contains, slot(tensor_contains)},
-                              {Py_bf_getbuffer, slot(get_buffer)},
-                              {Py_bf_releasebuffer, slot(release_buffer)},
-                              {0, nullptr}};
+PyType_Slot tensor_slots[] = {
+    {Py_tp_dealloc, slot(tensor_dealloc)},
+    {Py_tp_new, slot(tensor_new)},
+    {Py_tp_repr, slot(tensor_repr)},
+    {Py_tp_str, slot(tensor_str)},
+    {Py_tp_hash, slot(tensor_hash)},
+    {Py_tp_richcompare, slot(compare)},
+    {Py_tp_iter, slot(tensor_iter)},
+    {Py_tp_getattro, slot(tensor_getattr)},
+    {Py_tp_setattro, slot(tensor_setattr)},
+    {Py_tp_methods, tensor_methods},
+    {Py_tp_members, tensor_members},
+    {Py_tp_getset, tensor_getset},
+    {Py_tp_doc,
+     const_cast<char*>("A strided array of one dtype on one device: what every op takes and returns.\n\n"
+                       "at.tensor makes one of data; at.Tensor(2, 3) is at.empty(2, 3), at.Tensor([1, 2]) a tensor of "
+                       "the default float. Tensors take part in Python's arithmetic and NumPy's, are indexed as "
+                       "NumPy's arrays are, and views share their memory.\n\n"
+                       ">>> x = at.tensor([[1, 2], [3, 4]])\n>>> x[:, 0] += 10\n>>> x @ x\ntensor([[147,  30],\n"
+                       "        [195,  42]])")},
+    {Py_nb_add, slot(number_add)},
+    {Py_nb_subtract, slot(number_subtract)},
+    {Py_nb_multiply, slot(number_multiply)},
+    {Py_nb_true_divide, slot(number_divide)},
+    {Py_nb_floor_divide, slot(number_floor_divide)},
+    {Py_nb_remainder, slot(number_remainder)},
+    {Py_nb_power, slot(number_power)},
+    {Py_nb_matrix_multiply, slot(number_matmul)},
+    {Py_nb_and, slot(number_and)},
+    {Py_nb_or, slot(number_or)},
+    {Py_nb_xor, slot(number_xor)},
+    {Py_nb_lshift, slot(number_lshift)},
+    {Py_nb_rshift, slot(number_rshift)},
+    {Py_nb_inplace_add, slot(inplace_number_add)},
+    {Py_nb_inplace_subtract, slot(inplace_number_subtract)},
+    {Py_nb_inplace_multiply, slot(inplace_number_multiply)},
+    {Py_nb_inplace_true_divide, slot(inplace_number_divide)},
+    {Py_nb_inplace_floor_divide, slot(inplace_number_floor_divide)},
+    {Py_nb_inplace_remainder, slot(inplace_number_remainder)},
+    {Py_nb_inplace_power, slot(inplace_number_power)},
+    {Py_nb_inplace_matrix_multiply, slot(inplace_number_matmul)},
+    {Py_nb_inplace_and, slot(inplace_number_and)},
+    {Py_nb_inplace_or, slot(inplace_number_or)},
+    {Py_nb_inplace_xor, slot(inplace_number_xor)},
+    {Py_nb_inplace_lshift, slot(inplace_number_lshift)},
+    {Py_nb_inplace_rshift, slot(inplace_number_rshift)},
+    {Py_nb_negative, slot(number_negative)},
+    {Py_nb_positive, slot(number_positive)},
+    {Py_nb_absolute, slot(number_absolute)},
+    {Py_nb_invert, slot(number_invert)},
+    {Py_nb_bool, slot(number_bool)},
+    {Py_nb_int, slot(number_int)},
+    {Py_nb_float, slot(number_float)},
+    {Py_nb_index, slot(number_index)},
+    {Py_mp_length, slot(tensor_length)},
+    {Py_mp_subscript, slot(get_item)},
+    {Py_mp_ass_subscript, slot(set_item)},
+    {Py_sq_contains, slot(tensor_contains)},
+    {Py_bf_getbuffer, slot(get_buffer)},
+    {Py_bf_releasebuffer, slot(release_buffer)},
+    {0, nullptr}};
 
 PyType_Spec tensor_spec = {"atled.core.Tensor", sizeof(PyTensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
                            tensor_slots};
