@@ -13,7 +13,11 @@ from ._ops import ops
 
 
 def is_tensor(obj: object) -> TypeGuard[Tensor]:
-    """Whether an object is a Tensor."""
+    """Whether an object is a Tensor.
+
+    >>> is_tensor(at.zeros(2)), is_tensor([0.0, 0.0])
+    (True, False)
+    """
     return isinstance(obj, Tensor)
 
 
@@ -24,43 +28,76 @@ def _need(function: str, input: Any) -> Tensor:
 
 
 def is_complex(input: Tensor) -> bool:
-    """Whether the dtype is complex."""
+    """Whether the dtype is complex.
+
+    >>> is_complex(at.tensor([1j])), is_complex(at.tensor([1.0]))
+    (True, False)
+    """
     return _need("is_complex", input).is_complex()
 
 
 def is_floating_point(input: Tensor) -> bool:
-    """Whether the dtype is a floating-point one."""
+    """Whether the dtype is one of real floats: float16, bfloat16, float32, float64 or float8.
+
+    >>> is_floating_point(at.tensor([1.0])), is_floating_point(at.tensor([1]))
+    (True, False)
+    """
     return _need("is_floating_point", input).is_floating_point()
 
 
 def is_signed(input: Tensor) -> bool:
-    """Whether the dtype has negative numbers."""
+    """Whether the dtype has negative numbers.
+
+    >>> is_signed(at.tensor([1])), is_signed(at.tensor([1], dtype=at.uint8))
+    (True, False)
+    """
     return _need("is_signed", input).is_signed()
 
 
 def is_nonzero(input: Tensor) -> bool:
-    """Whether the single element of a tensor is not zero; InvalidValueError when there is not just one."""
+    """Whether the single element of a tensor is not zero; InvalidValueError when there is not just one.
+
+    >>> is_nonzero(at.tensor([0.5])), is_nonzero(at.tensor([[0]]))
+    (True, False)
+    """
     return _need("is_nonzero", input).is_nonzero()
 
 
 def detach(input: Tensor) -> Tensor:
-    """The same tensor, outside of every graph of gradients; see `Tensor.detach`."""
+    """The same elements as a tensor outside of every graph of gradients: a view.
+
+    It is `Tensor.detach`, which comes with atled-autograd.
+    """
     found: Tensor = _need("detach", input).detach()
     return found
 
 
 def numel(input: Tensor) -> int:
-    """Number of elements."""
+    """Number of elements: the product of the shape, 1 for a 0-d tensor.
+
+    >>> numel(at.zeros(2, 3)), numel(at.tensor(5.0))
+    (6, 1)
+    """
     return _need("numel", input).numel()
 
 
 def get_device(input: Tensor) -> int:
-    """The number of the GPU that a tensor is on; -1 for the CPU."""
+    """The number of the GPU that a tensor is on; -1 for the CPU.
+
+    >>> get_device(at.zeros(2, device="cpu"))
+    -1
+    """
     return _need("get_device", input).get_device()
 
 
 def get_device_module(device: _core.device | str | None = None) -> ModuleType:
-    """The module of a device type, ``atled.core.cuda`` for "cuda"; atled.core itself for one that has no module."""
+    """The module of a device type, ``atled.core.cuda`` for "cuda"; atled.core itself for one that has no module.
+
+    device: the default device unless given.
+
+    >>> get_device_module("cpu").__name__
+    'atled.core'
+    """
     chosen = _core.get_default_device() if device is None else _core.device(device)
     try:
         return importlib.import_module(f"atled.core.{chosen.type}")
@@ -90,12 +127,30 @@ def broadcast_shapes(*shapes: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def as_tensor(data: Any, dtype: _core.dtype | None = None, device: _core.device | str | None = None) -> Tensor:
-    """A tensor over data's memory where that is possible, else a copy; a tensor keeps its history."""
+    """A tensor over data's memory where that is possible, else a copy; a tensor keeps its history.
+
+    data: what `tensor` takes, or an object that speaks DLPack. A copy is needed for lists, and for another dtype or
+    device.
+
+    >>> import numpy as np
+    >>> array = np.array([1, 2, 3])
+    >>> as_tensor(array)[0] = 9
+    >>> array.tolist(), as_tensor([1.5]).dtype
+    ([9, 2, 3], atled.float32)
+    """
     return _core.asarray(data, dtype, device)
 
 
 def to_dlpack(tensor: Tensor) -> Any:
-    """A DLPack capsule over the tensor's memory; ``from_dlpack`` takes it, once."""
+    """A DLPack capsule over the tensor's memory; ``from_dlpack`` takes it, once.
+
+    Objects that have ``__dlpack__``, as tensors do, need no capsule: ``from_dlpack(x)`` asks them itself.
+
+    >>> x = at.tensor([1, 2])
+    >>> at.from_dlpack(to_dlpack(x))[0] = 7
+    >>> x
+    tensor([7, 2])
+    """
     return _need("to_dlpack", tensor).__dlpack__()
 
 

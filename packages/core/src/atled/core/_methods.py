@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class layout:
-    """How a tensor's elements lie in memory: ``at.strided``, the only one there is."""
+    """How a tensor's elements lie in memory: ``at.strided``, the only one there is.
+
+    >>> at.zeros(2).layout, at.zeros(2).layout is at.strided
+    (atled.strided, True)
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -40,6 +44,9 @@ class memory_format(str):
 
     ``contiguous_format`` is row-major order, ``preserve_format`` the order that an argument has; ``channels_last`` has
     the second of four dimensions innermost, ``channels_last_3d`` that of five.
+
+    >>> at.zeros(2, 3, 4, 5).to(memory_format=at.channels_last).stride()
+    (60, 1, 15, 3)
     """
 
     __slots__ = ()
@@ -84,7 +91,12 @@ _TYPES = {
 
 
 def _H(self: _core.Tensor) -> _core.Tensor:
-    """A matrix transposed and conjugated."""
+    """A matrix transposed and conjugated; ShapeError for other than 2-d.
+
+    >>> at.tensor([[1 + 2j, 3]]).H
+    tensor([[1.-2.j],
+            [3.-0.j]])
+    """
     if self.ndim not in (0, 2):
         mend = "; for a batch of matrices use mH" if self.ndim > 2 else ""
         raise _core.ShapeError(f"H: expected a matrix, got shape {self.shape}{mend}")
@@ -92,19 +104,34 @@ def _H(self: _core.Tensor) -> _core.Tensor:
 
 
 def _mH(self: _core.Tensor) -> _core.Tensor:
-    """Each matrix transposed and conjugated."""
+    """Each matrix transposed and conjugated; ShapeError below 2-d.
+
+    >>> at.tensor([[[1 + 2j, 3]]]).mH
+    tensor([[[1.-2.j],
+             [3.-0.j]]])
+    """
     if self.ndim < 2:
         raise _core.ShapeError(f"mH: expected at least 2 dimensions, got shape {self.shape}")
     return ops.core.adjoint(self)  # type: ignore[no-any-return]
 
 
 def _real(self: _core.Tensor) -> _core.Tensor:
-    """The real part: a view; of real numbers the tensor itself."""
+    """The real part: a view; of real numbers the tensor itself.
+
+    >>> x = at.tensor([1 + 2j])
+    >>> x.real = 5
+    >>> x, x.real
+    (tensor([5.+2.j]), tensor([5.]))
+    """
     return ops.core.real(self)  # type: ignore[no-any-return]
 
 
 def _imag(self: _core.Tensor) -> _core.Tensor:
-    """The imaginary part of complex numbers: a view."""
+    """The imaginary part of complex numbers: a view; DTypeError for real ones.
+
+    >>> at.tensor([1 + 2j]).imag
+    tensor([2.])
+    """
     return ops.core.imag(self)  # type: ignore[no-any-return]
 
 
@@ -121,12 +148,20 @@ def _write(part: _core.Tensor, value: Any) -> None:
 
 
 def _layout(self: _core.Tensor) -> layout:
-    """``at.strided``."""
+    """``at.strided``.
+
+    >>> at.zeros(2).layout
+    atled.strided
+    """
     return strided
 
 
 def _never(self: _core.Tensor) -> bool:
-    """False: tensors are dense and strided, of plain numbers. Programs written for PyTorch ask."""
+    """False: tensors are dense and strided, of plain numbers. Programs written for PyTorch ask.
+
+    >>> at.zeros(2).is_sparse
+    False
+    """
     return False
 
 
@@ -141,19 +176,31 @@ def _cuda_array_interface(self: _core.Tensor) -> dict[str, Any]:
 
 
 def is_signed(self: _core.Tensor) -> bool:
-    """Whether the dtype has negative numbers."""
+    """Whether the dtype has negative numbers.
+
+    >>> at.tensor([1]).is_signed(), at.tensor([True]).is_signed()
+    (True, False)
+    """
     return self.dtype.is_signed
 
 
 def is_nonzero(self: _core.Tensor) -> bool:
-    """Whether the single element is not zero; InvalidValueError when there is not just one."""
+    """Whether the single element is not zero; InvalidValueError when there is not just one.
+
+    >>> at.tensor([0.5]).is_nonzero()
+    True
+    """
     if self.numel() != 1:
         raise _core.InvalidValueError(f"is_nonzero: expected a tensor of one element, got shape {self.shape}")
     return bool(self)
 
 
 def is_pinned(self: _core.Tensor, device: Device | None = None) -> bool:
-    """Whether the memory is page-locked for a GPU."""
+    """Whether the memory is page-locked for a GPU.
+
+    >>> at.zeros(2).is_pinned()
+    False
+    """
     if self.device.type != "cpu":
         return False
     from atled.core.cuda._interop import is_pinned
@@ -162,23 +209,42 @@ def is_pinned(self: _core.Tensor, device: Device | None = None) -> bool:
 
 
 def is_set_to(self: _core.Tensor, tensor: _core.Tensor) -> bool:
-    """Whether both see the same elements of one storage, with the same shape and strides."""
+    """Whether both see the same elements of one storage, with the same shape and strides.
+
+    >>> x = at.zeros(2, 3)
+    >>> x.is_set_to(x.view(2, 3)), x.is_set_to(x.clone()), x.is_set_to(x.t())
+    (True, False, False)
+    """
     mine = (self.data_ptr(), self.shape, self.stride())
     return self.shares_storage(tensor) and mine == (tensor.data_ptr(), tensor.shape, tensor.stride())
 
 
 def ndimension(self: _core.Tensor) -> int:
-    """Number of dimensions."""
+    """Number of dimensions.
+
+    >>> at.zeros(2, 3).ndimension()
+    2
+    """
     return self.ndim
 
 
 def get_device(self: _core.Tensor) -> int:
-    """The number of the GPU that the tensor is on; -1 for the CPU."""
+    """The number of the GPU that the tensor is on; -1 for the CPU.
+
+    >>> at.zeros(2, device="cpu").get_device()
+    -1
+    """
     return -1 if self.device.type in ("cpu", "meta") else self.device.index
 
 
 def type(self: _core.Tensor, dtype: _core.dtype | str | None = None, non_blocking: bool = False) -> Any:
-    """Without ``dtype`` PyTorch's name of the type, ``"atled.FloatTensor"``; else the tensor converted to it."""
+    """Without ``dtype`` PyTorch's name of the type, ``"atled.FloatTensor"``; else the tensor converted to it.
+
+    dtype: a dtype or such a name.
+
+    >>> at.tensor([1]).type(), at.tensor([1]).type("atled.FloatTensor")
+    ('atled.LongTensor', tensor([1.]))
+    """
     if dtype is None:
         place = "" if self.device.type == "cpu" else f"{self.device.type}."
         return f"atled.{place}{_TYPES[self.dtype.name]}"
@@ -229,17 +295,30 @@ def in_format(self: _core.Tensor, format: memory_format) -> _core.Tensor:
 
 
 def type_as(self: _core.Tensor, other: _core.Tensor) -> _core.Tensor:
-    """The tensor with other's dtype, on other's device."""
+    """The tensor with other's dtype, on other's device; itself when it has both.
+
+    >>> at.tensor([1, 2]).type_as(at.tensor([0.5]))
+    tensor([1., 2.])
+    """
     return self.to(other)
 
 
 def to_dense(self: _core.Tensor, dtype: _core.dtype | None = None) -> _core.Tensor:
-    """The tensor itself, which is dense, or converted to ``dtype``."""
+    """The tensor itself, which is dense, or converted to ``dtype``.
+
+    >>> x = at.zeros(2)
+    >>> x.to_dense() is x
+    True
+    """
     return self if dtype is None else self.to(dtype)
 
 
 def to_device(self: _core.Tensor, device: Device, /, *, stream: Any = None) -> _core.Tensor:
-    """The tensor on another device (the array API's name of ``to``)."""
+    """The tensor on another device (the array API's name of ``to``).
+
+    >>> at.zeros(2).to_device("meta").device
+    device('meta')
+    """
     if stream is not None and _core.device(device).type == "cpu":
         raise _core.InvalidValueError("to_device: expected no stream for the CPU, which has none")
     if stream is None:
@@ -252,20 +331,36 @@ def to_device(self: _core.Tensor, device: Device, /, *, stream: Any = None) -> _
 
 
 def cuda(self: _core.Tensor, device: Device | int | None = None, non_blocking: bool = False) -> _core.Tensor:
-    """The tensor on a GPU; DeviceError, saying what to install, where there is none."""
+    """The tensor on a GPU; DeviceError, saying what to install, where there is none.
+
+    >>> if at.cuda.is_available():
+    ...     assert at.zeros(2).cuda().is_cuda
+    """
     place = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
     return self.to(place, non_blocking=non_blocking)
 
 
 def pin_memory(self: _core.Tensor, device: Device | None = None) -> _core.Tensor:
-    """The tensor in page-locked memory, from which copies to a GPU go on in the background; DeviceError without one."""
+    """The tensor in page-locked memory, from which copies to a GPU go on in the background; DeviceError without one.
+
+    >>> if at.cuda.is_available():
+    ...     assert at.zeros(2).pin_memory().is_pinned()
+    """
     from atled.core.cuda._interop import pin_memory
 
     return pin_memory(self)
 
 
 def record_stream(self: _core.Tensor, stream: Any) -> None:
-    """Keeps the memory, once freed, until the work that a GPU's stream has by then is done."""
+    """Keeps the memory, once freed, until the work that a GPU's stream has by then is done.
+
+    Needed where a stream other than the one that made the tensor still reads it.
+
+    >>> if at.cuda.is_available():
+    ...     side = at.cuda.Stream()
+    ...     x = at.zeros(2, device="cuda")
+    ...     x.record_stream(side)
+    """
     from atled.core.cuda._interop import record_stream
 
     record_stream(self, stream)
@@ -274,7 +369,10 @@ def record_stream(self: _core.Tensor, stream: Any) -> None:
 def new(self: _core.Tensor, *args: Any) -> _core.Tensor:
     """A tensor with this one's dtype and device: of data, or uninitialised for sizes (loose ints or an ``at.Size``).
 
-    PyTorch's old name of `new_tensor` and `new_empty`.
+    >>> at.zeros(2, dtype=at.int16).new([7, 8])
+    tensor([7, 8], dtype=int16)
+    >>> at.zeros(2).new(2, 3).shape
+    (2, 3)
     """
     if len(args) == 1 and not isinstance(args[0], (int, _core.Size)):
         return self.new_tensor(args[0])
@@ -290,7 +388,11 @@ def new_tensor(
     device: Device | None = None,
     requires_grad: bool = False,
 ) -> _core.Tensor:
-    """``at.tensor(data)`` with this tensor's dtype and device unless given."""
+    """``at.tensor(data)`` with this tensor's dtype and device unless given.
+
+    >>> at.zeros(2, dtype=at.int16).new_tensor([7, 8])
+    tensor([7, 8], dtype=int16)
+    """
     return _core.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
 
@@ -303,13 +405,22 @@ def new_empty_strided(
     device: Device | None = None,
     requires_grad: bool = False,
 ) -> _core.Tensor:
-    """``at.empty_strided`` with this tensor's dtype and device unless given."""
+    """``at.empty_strided`` with this tensor's dtype and device unless given.
+
+    >>> at.zeros(2).new_empty_strided((2, 3), (1, 2)).stride()
+    (1, 2)
+    """
     made = ops.core.empty_strided(size, stride, dtype=dtype or self.dtype, device=device or self.device)
     return made.requires_grad_() if requires_grad else made  # type: ignore[no-any-return]
 
 
 def index(self: _core.Tensor, indices: Sequence[Any]) -> _core.Tensor:
-    """``self[indices]``, where None stands for a whole dimension."""
+    """``self[indices]``, where None stands for a whole dimension.
+
+    >>> at.tensor([[1, 2], [3, 4]]).index((None, at.tensor([1])))
+    tensor([[2],
+            [4]])
+    """
     if not isinstance(indices, (tuple, list)):
         raise _core.ArgumentError(f"index: expected a list of indices, got {indices!r}")
     return self[tuple(slice(None) if i is None else i for i in indices)]
@@ -324,14 +435,22 @@ def __reversed__(self: _core.Tensor) -> _core.Tensor:
 
 
 def storage(self: _core.Tensor) -> TypedStorage:
-    """The memory behind this tensor and its views, as numbers of its dtype."""
+    """The memory behind this tensor and its views, as numbers of its dtype.
+
+    >>> at.arange(4)[2:].storage().tolist()
+    [0, 1, 2, 3]
+    """
     from atled.core._storage import TypedStorage
 
     return TypedStorage(self._storage_view(self.dtype))
 
 
 def untyped_storage(self: _core.Tensor) -> UntypedStorage:
-    """The memory behind this tensor and its views, as bytes."""
+    """The memory behind this tensor and its views, as bytes.
+
+    >>> at.arange(4)[2:].untyped_storage().nbytes()
+    32
+    """
     from atled.core._storage import UntypedStorage
 
     return UntypedStorage(self._storage_view(_core.uint8))
@@ -346,7 +465,12 @@ def set_(
 ) -> _core.Tensor:
     """Makes this tensor one of source's elements: those of a tensor, or of a storage as size and stride say.
 
-    Without a source it becomes empty. AutogradError for a tensor that requires grad.
+    Without a source it becomes empty. DTypeError for a source of another dtype, AutogradError for a tensor that
+    requires grad.
+
+    >>> x, y = at.zeros(2), at.tensor([5.0, 6.0])
+    >>> x.set_(y).data_ptr() == y.data_ptr(), x
+    (True, tensor([5., 6.]))
     """
     if source is None:
         return self._adopt(ops.core.empty(0, dtype=self.dtype, device=self.device))
@@ -368,6 +492,10 @@ def resize_(self: _core.Tensor, *size: Any, memory_format: Any = None) -> _core.
 
     Elements keep their row-major order; new ones are whatever was in memory. AutogradError for a tensor that requires
     grad.
+
+    >>> at.arange(6).resize_(2, 2)
+    tensor([[0, 1],
+            [2, 3]])
     """
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
     if not all(hasattr(n, "__index__") for n in shape):
@@ -396,19 +524,31 @@ def _row_major(size: Sequence[int]) -> list[int]:
 
 
 def apply_(self: _core.Tensor, callable: Callable[[Any], Any]) -> _core.Tensor:
-    """Replaces each element by what a Python function makes of it; slow, and on the CPU only."""
+    """Replaces each element by what a Python function makes of it; slow, and on the CPU only.
+
+    >>> at.tensor([1.0, 2.0]).apply_(lambda x: 10 * x)
+    tensor([10., 20.])
+    """
     return _each("apply_", self, callable)
 
 
 def map_(self: _core.Tensor, tensor: _core.Tensor, callable: Callable[[Any, Any], Any]) -> _core.Tensor:
-    """Replaces each element by ``callable(element, tensor's element)``; tensor broadcasts. Slow, on the CPU only."""
+    """Replaces each element by ``callable(element, tensor's element)``; tensor broadcasts. Slow, on the CPU only.
+
+    >>> at.tensor([1.0, 2.0]).map_(at.tensor([5.0]), lambda x, y: x + y)
+    tensor([6., 7.])
+    """
     return _each("map_", self, callable, tensor)
 
 
 def map2_(
     self: _core.Tensor, x: _core.Tensor, y: _core.Tensor, callable: Callable[[Any, Any, Any], Any]
 ) -> _core.Tensor:
-    """Replaces each element by ``callable(element, x's, y's)``; x and y broadcast. Slow, and on the CPU only."""
+    """Replaces each element by ``callable(element, x's, y's)``; x and y broadcast. Slow, and on the CPU only.
+
+    >>> at.tensor([1.0, 2.0]).map2_(at.tensor([5.0]), at.tensor([3.0]), lambda a, x, y: a * x + y)
+    tensor([ 8., 13.])
+    """
     return _each("map2_", self, callable, x, y)
 
 
@@ -447,7 +587,11 @@ def __array_ufunc__(self: _core.Tensor, ufunc: np.ufunc, method: str, *inputs: A
 
 
 def polygamma(self: _core.Tensor, n: int) -> _core.Tensor:
-    """``at.polygamma(n, self)``: the n-th derivative of digamma."""
+    """``at.polygamma(n, self)``: the n-th derivative of digamma.
+
+    >>> at.tensor([1.0]).polygamma(1)
+    tensor([1.6449])
+    """
     return ops.core.polygamma(n, self)  # type: ignore[no-any-return]
 
 

@@ -166,7 +166,12 @@ def _where(
     condition: _core.Tensor,
     other: _core.Tensor | complex,
 ) -> Any:
-    """Elements of the tensor where the condition holds, of other elsewhere: ``at.where(condition, self, other)``."""
+    """Elements of the tensor where the condition holds, of other elsewhere: ``at.where(condition, self, other)``.
+
+    >>> x = at.tensor([-1.0, 2.0])
+    >>> x.where(x > 0, 0)
+    tensor([0., 2.])
+    """
     return _choose(condition, self, other)
 
 
@@ -229,17 +234,14 @@ def tensor_split(
 
 
 def hsplit(input: _core.Tensor, indices_or_sections: int | Sequence[int] | _core.Tensor) -> tuple[_core.Tensor, ...]:
-    """``tensor_split`` of dimension 1, or 0 for vectors."""
     return _cut(ops.core.hsplit, input, indices_or_sections)
 
 
 def vsplit(input: _core.Tensor, indices_or_sections: int | Sequence[int] | _core.Tensor) -> tuple[_core.Tensor, ...]:
-    """``tensor_split`` of dimension 0."""
     return _cut(ops.core.vsplit, input, indices_or_sections)
 
 
 def dsplit(input: _core.Tensor, indices_or_sections: int | Sequence[int] | _core.Tensor) -> tuple[_core.Tensor, ...]:
-    """``tensor_split`` of dimension 2."""
     return _cut(ops.core.dsplit, input, indices_or_sections)
 
 
@@ -273,11 +275,12 @@ def tensordot(
 ) -> Any:
     """Products summed over the last ``dims`` dimensions of a and the first of b, or over two lists of dimensions.
 
-    ``axes`` is the array API's name of ``dims``.
+    Returns a's other dimensions, then b's; dtypes promote. ``axes`` is the array API's name of ``dims``. ShapeError
+    where paired sizes differ.
 
-    >>> import atled.core as at
-    >>> at.tensordot(at.ones(2, 3), at.ones(3, 2), ([1], [0])).shape
-    (2, 2)
+    >>> a = at.tensor([[1, 2], [3, 4]])
+    >>> at.tensordot(a, a, 1).tolist(), at.tensordot(a, a, ([0], [0])).tolist()
+    ([[7, 10], [15, 22]], [[10, 14], [14, 20]])
     """
     chosen = dims if axes is None else axes
     if isinstance(chosen, _core.Tensor):
@@ -320,7 +323,6 @@ def _lifted(n: int) -> Any:
         return tuple(map(op, given)) if isinstance(given, (tuple, list)) else op(given)
 
     lift.__name__ = lift.__qualname__ = f"atleast_{n}d"
-    lift.__doc__ = f"""A tensor with at least {n} dimensions; of several tensors, or a list of them, a tuple of such."""
     return lift
 
 
@@ -334,11 +336,11 @@ def einsum(equation: str | _core.Tensor, *operands: Any) -> _core.Tensor:
     the dimensions that occur once, in alphabetical order. Or operands and lists of ints below 52 that stand for letters
     in turn, and at the end, if wanted, the list for the result. Broadcasts what ``...`` stands for.
 
-    >>> import atled.core as at
-    >>> at.einsum("ij,j->i", at.ones(2, 3), at.ones(3)).tolist()
-    [3.0, 3.0]
-    >>> at.einsum(at.ones(2, 3), [0, 1], at.ones(3), [1], [0]).tolist()
-    [3.0, 3.0]
+    >>> a = at.tensor([[1, 2], [3, 4]])
+    >>> at.einsum("ij,j->i", a, at.tensor([10, 1])), at.einsum("ii", a)
+    (tensor([12, 34]), tensor(5))
+    >>> at.einsum(a, [0, 1], at.tensor([10, 1]), [1], [0])
+    tensor([12, 34])
     """
     if isinstance(equation, str):
         return _einsum(equation, *operands)  # type: ignore[no-any-return]
@@ -413,6 +415,8 @@ def _chosen(values: Any, inverse: Any, counts: Any, return_inverse: bool, return
 def install() -> None:
     """Puts these on Tensor."""
     functions = (max, min, median, nanmedian, nonzero, unique, unique_consecutive, norm, repeat_interleave)
+    for function in (atleast_1d, atleast_2d, atleast_3d, hsplit, vsplit, dsplit):
+        function.__doc__ = getattr(ops.core, function.__name__).doc
     for function in (*functions, split, tensor_split, hsplit, vsplit, dsplit):
         setattr(_core.Tensor, function.__name__, function)
     setattr(_core.Tensor, "where", _where)  # noqa: B010 - not the method that a type checker knows

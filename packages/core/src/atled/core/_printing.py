@@ -38,7 +38,12 @@ _here: ContextVar[PrintOptions | None] = ContextVar("printoptions", default=None
 
 
 def get_printoptions() -> PrintOptions:
-    """The options in force here."""
+    """The options in force here: those of `set_printoptions`, or of a ``with printoptions(...)`` around the call.
+
+    >>> with at.printoptions(precision=2):
+    ...     get_printoptions().precision, at.tensor([1.23456])
+    (2, tensor([1.23]))
+    """
     return _here.get() or _options
 
 

@@ -66,6 +66,10 @@ def load(
     from the file and read when first used; writing to them changes the memory alone, and the file must stay as it is
     while they live. `weights_only` is PyTorch's; it cannot be turned off. Raises FormatError, saying what is wrong,
     when the file is truncated or not what it says.
+
+    >>> at.save({"weight": at.tensor([1.0, 2.0]), "epoch": 3}, folder / "state.safetensors")
+    >>> at.load(folder / "state.safetensors")
+    {'weight': tensor([1., 2.]), 'epoch': 3}
     """
     if not weights_only:
         raise InvalidValueError("load: expected weights_only=True, got False; code in files is never run")
@@ -84,7 +88,15 @@ def load(
 
 
 def load_metadata(f: Target) -> dict[str, str]:
-    """The metadata that `save` put into a safetensors file, without reading the tensors."""
+    """The metadata that `save` put into a safetensors file, without reading the tensors.
+
+    f: a path or a binary file. Returns a dict of strings, empty where there is none; FormatError for another kind of
+    file.
+
+    >>> at.save(at.zeros(2), folder / "zeros.safetensors", metadata={"author": "me"})
+    >>> at.load_metadata(folder / "zeros.safetensors")["author"]
+    'me'
+    """
     from ._formats.safetensors import read_metadata
 
     with _reading(f) as file:

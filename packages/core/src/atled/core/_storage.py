@@ -75,14 +75,30 @@ class _Storage:
 
 
 class UntypedStorage(_Storage):
-    """A storage as bytes: what ``Tensor.untyped_storage`` answers."""
+    """A storage as bytes: what ``Tensor.untyped_storage`` answers.
+
+    It is all of the memory behind a tensor, whatever view of it the tensor is; indexing reads and writes bytes.
+
+    >>> x = at.tensor([1, 2], dtype=at.int16)
+    >>> x[1:].untyped_storage().tolist()
+    [1, 0, 2, 0]
+    """
 
     def __repr__(self) -> str:
         return f"UntypedStorage(device={self.device}, nbytes={self.nbytes()})"
 
 
 class TypedStorage(_Storage):
-    """A storage as numbers of one dtype: what ``Tensor.storage`` answers."""
+    """A storage as numbers of one dtype: what ``Tensor.storage`` answers.
+
+    It is all of the memory behind a tensor, whatever view of it the tensor is; indexing reads and writes numbers.
+
+    >>> x = at.arange(4)
+    >>> storage = x[2:].storage()
+    >>> storage[0] = 9
+    >>> x
+    tensor([9, 1, 2, 3])
+    """
 
     @property
     def dtype(self) -> dtype:

@@ -85,7 +85,13 @@ def _array_namespace(self: _core.Tensor, *, api_version: str | None = None) -> A
 
 
 def _share_memory(self: _core.Tensor) -> _core.Tensor:
-    """Moves the elements into memory that processes share; returns the tensor."""
+    """Moves the elements into memory that processes share; returns the tensor.
+
+    What such a tensor is sent to through a pipe or queue, or inherits it by a fork, sees the same elements.
+
+    >>> at.zeros(2).share_memory_().is_shared()
+    True
+    """
     from atled.core.multiprocessing import _sharing
 
     return _sharing.share(self)

@@ -45,12 +45,20 @@ class mps:
 
     @staticmethod
     def is_available() -> bool:
-        """False."""
+        """False.
+
+        >>> at.backends.mps.is_available()
+        False
+        """
         return False
 
     @staticmethod
     def is_built() -> bool:
-        """False."""
+        """False.
+
+        >>> at.backends.mps.is_built()
+        False
+        """
         return False
 
 
@@ -59,7 +67,11 @@ class mkldnn:
 
     @staticmethod
     def is_available() -> bool:
-        """False."""
+        """False.
+
+        >>> at.backends.mkldnn.is_available()
+        False
+        """
         return False
 
 

@@ -38,5 +38,13 @@ def _of(method: str) -> BaseContext:
 
 
 def get_context(method: str | None = None) -> Any:
-    """The context of a start method (``"fork"``, ``"spawn"`` or ``"forkserver"``), by default the one that is set."""
+    """The context of a start method (``"fork"``, ``"spawn"`` or ``"forkserver"``), by default the one that is set.
+
+    It has the names of this module, bound to that method; ValueError for another word.
+
+    >>> queue = get_context("spawn").SimpleQueue()
+    >>> queue.put(at.tensor([1, 2]))
+    >>> queue.get()
+    tensor([1, 2])
+    """
     return _of(method or multiprocessing.get_start_method())

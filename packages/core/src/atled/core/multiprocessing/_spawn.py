@@ -40,7 +40,13 @@ class ProcessExitedException(ProcessError):
 
 
 class ProcessContext:
-    """The processes that `spawn` started."""
+    """The processes that `start_processes` started without joining them.
+
+    >>> from atled.core.multiprocessing import start_processes
+    >>> context = start_processes(print, nprocs=2, join=False, start_method="fork")
+    >>> len(context.pids()), context.join()
+    (2, True)
+    """
 
     def __init__(self, processes: list[BaseProcess], errors: list[Connection]) -> None:
         self.processes = processes
@@ -105,7 +111,13 @@ def start_processes(
     """Starts `nprocs` processes that call ``fn(index, *args)``.
 
     With `join`, waits for all of them and returns None, raising ProcessRaisedException or ProcessExitedException when
-    one fails, after ending the others. Otherwise returns a context whose ``join`` does that.
+    one fails, after ending the others. Otherwise returns a context whose ``join`` does that. With "spawn" and
+    "forkserver", fn must be importable by its name.
+
+    >>> x = at.zeros(2).share_memory_()
+    >>> start_processes(x.index_fill_, (at.tensor([1]), 5.0), start_method="fork")
+    >>> x
+    tensor([0., 5.])
     """
     context = get_context(start_method)
     processes: list[BaseProcess] = []
@@ -132,7 +144,13 @@ def spawn(
     daemon: bool = False,
     start_method: str = "spawn",
 ) -> ProcessContext | None:
-    """As `start_processes`; PyTorch's name."""
+    """As `start_processes`, under PyTorch's name.
+
+    >>> x = at.zeros(2).share_memory_()
+    >>> spawn(x.index_fill_, (at.tensor([1]), 5.0), start_method="fork")
+    >>> x
+    tensor([0., 5.])
+    """
     return start_processes(fn, args, nprocs, join, daemon, start_method)
 
 

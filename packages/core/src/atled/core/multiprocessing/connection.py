@@ -168,7 +168,15 @@ class Connection(connection.Connection):
 
 
 def Pipe(duplex: bool = True) -> tuple[Connection, Connection]:
-    """Both ends of a connection; without `duplex`, the first only receives and the second only sends."""
+    """Both ends of a connection; without `duplex`, the first only receives and the second only sends.
+
+    Tensors and NumPy arrays in what is sent go through shared memory.
+
+    >>> receiver, sender = Pipe(duplex=False)
+    >>> sender.send([at.tensor([1, 2]), "two"])
+    >>> receiver.recv()
+    [tensor([1, 2]), 'two']
+    """
     left, right = socket.socketpair()
     return Connection(left.detach(), writable=duplex), Connection(right.detach(), readable=duplex)
 
