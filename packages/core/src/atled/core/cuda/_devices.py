@@ -27,19 +27,33 @@ def is_available() -> bool:
 
 
 def is_initialized() -> bool:
-    """Whether the backend is loaded already."""
+    """Whether the backend is loaded already: the first use of a GPU does that.
+
+    >>> at.cuda.init()
+    >>> at.cuda.is_initialized()
+    True
+    """
     from ._native import loaded
 
     return loaded()
 
 
 def init() -> None:
-    """Loads the backend, which happens by itself when it is needed."""
+    """Loads the backend, which happens by itself when it is needed; DeviceError, saying why, where it cannot be.
+
+    >>> at.cuda.init()
+    >>> at.cuda.is_initialized()
+    True
+    """
     native()
 
 
 def device_count() -> int:
-    """How many GPUs can be used: 0 where there is none."""
+    """How many GPUs can be used: 0 where there is none.
+
+    >>> at.cuda.device_count() > at.cuda.current_device()
+    True
+    """
     return ask("device_count") if is_available() else 0
 
 
@@ -59,12 +73,24 @@ def index_of(given: Device, function: str = "device") -> int:
 
 
 def current_device() -> int:
-    """The index of this thread's current GPU: what ``"cuda"`` means."""
+    """The index of this thread's current GPU: what ``"cuda"`` means.
+
+    >>> with at.cuda.device(0):
+    ...     at.cuda.current_device(), at.zeros(2, device="cuda").device
+    (0, device('cuda:0'))
+    """
     return ask("current_device")
 
 
 def set_device(device: Device) -> None:
-    """Makes a GPU this thread's current one; a negative number changes nothing."""
+    """Makes a GPU this thread's current one; a negative number changes nothing.
+
+    device: a number, a device or its name; DeviceError for one that there is not.
+
+    >>> at.cuda.set_device("cuda:0")
+    >>> at.cuda.current_device()
+    0
+    """
     if not (isinstance(device, int) and device < 0):
         native().set_device(index_of(device, "set_device"))
 
@@ -93,14 +119,25 @@ class device:
 
 
 class device_of(device):
-    """A context manager: the GPU of a tensor is the current one inside; a tensor elsewhere changes nothing."""
+    """A context manager: the GPU of a tensor is the current one inside; a tensor elsewhere changes nothing.
+
+    >>> x = at.zeros(2, device="cuda:0")
+    >>> with at.cuda.device_of(x):
+    ...     at.zeros(2, device="cuda").device == x.device
+    True
+    """
 
     def __init__(self, tensor: _core.Tensor) -> None:
         super().__init__(tensor.device if tensor.device.type == "cuda" else None)
 
 
 class DeviceProperties(NamedTuple):
-    """What a GPU is; sizes in bytes."""
+    """What a GPU is, as `get_device_properties` answers it; sizes in bytes.
+
+    >>> properties = at.cuda.get_device_properties()
+    >>> (properties.major, properties.minor) == at.cuda.get_device_capability()
+    True
+    """
 
     name: str
     major: int
@@ -124,7 +161,11 @@ class DeviceProperties(NamedTuple):
 
 
 def get_device_properties(device: Device = None) -> DeviceProperties:
-    """Name, compute capability, memory and limits of a GPU."""
+    """Name, compute capability, memory and limits of a GPU, the current one unless given.
+
+    >>> at.cuda.get_device_properties().warp_size
+    32
+    """
     found = Properties()
     native().properties(index_of(device, "get_device_properties"), byref(found), sizeof(found))
     fields: dict[str, Any] = {name: getattr(found, name) for name, *_ in Properties._fields_}
@@ -139,23 +180,40 @@ def get_device_properties(device: Device = None) -> DeviceProperties:
 
 
 def get_device_name(device: Device = None) -> str:
-    """Such as "NVIDIA H200"."""
+    """The name of a GPU, such as "NVIDIA H200".
+
+    >>> at.cuda.get_device_name() == at.cuda.get_device_properties().name
+    True
+    """
     return get_device_properties(device).name
 
 
 def get_device_capability(device: Device = None) -> tuple[int, int]:
-    """The compute capability: (9, 0) for an H200."""
+    """The compute capability of a GPU: (9, 0) for an H200.
+
+    >>> major, minor = at.cuda.get_device_capability()
+    >>> major >= 7
+    True
+    """
     found = get_device_properties(device)
     return found.major, found.minor
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether the current GPU computes with bfloat16; every one does, those before (8, 0) by emulation."""
+    """Whether the current GPU computes with bfloat16; every one does, those before (8, 0) by emulation.
+
+    >>> at.cuda.is_bf16_supported()
+    True
+    """
     return is_available() and (including_emulation or get_device_capability() >= (8, 0))
 
 
 def can_device_access_peer(device: Device, peer_device: Device) -> bool:
-    """Whether one GPU can read another's memory without a copy through the host."""
+    """Whether one GPU can read another's memory without a copy through the host.
+
+    >>> isinstance(at.cuda.can_device_access_peer(0, 0), bool)
+    True
+    """
     return bool(ask("can_access_peer", index_of(device), index_of(peer_device)))
 
 
@@ -167,12 +225,25 @@ def versions() -> tuple[int, int]:
 
 
 def synchronize(device: Device = None) -> None:
-    """Waits for all work of a GPU."""
+    """Waits for all work of a GPU, the current one unless given.
+
+    Errors of that work are raised here if they were not before.
+
+    >>> x = at.ones(2, device="cuda") + 1
+    >>> at.cuda.synchronize()
+    >>> at.cuda.current_stream().query()
+    True
+    """
     native().synchronize(index_of(device, "synchronize"))
 
 
 def mem_get_info(device: Device = None) -> tuple[int, int]:
-    """Free and total memory of a GPU in bytes, whoever uses it."""
+    """Free and total memory of a GPU in bytes, whoever uses it.
+
+    >>> free, total = at.cuda.mem_get_info()
+    >>> 0 <= free <= total
+    True
+    """
     free, total = c_uint64(), c_uint64()
     native().memory_info(index_of(device, "mem_get_info"), byref(free), byref(total))
     return free.value, total.value

@@ -101,7 +101,13 @@ class Stream:
 
 
 class ExternalStream(Stream):
-    """A stream that another library made, by its address; it must outlive this object and all work that it is given."""
+    """A stream that another library made, by its address; it must outlive this object and all work that it is given.
+
+    >>> stream = at.cuda.ExternalStream(at.cuda.Stream().cuda_stream)
+    >>> with at.cuda.stream(stream):
+    ...     (at.ones(2, device="cuda") + 1).tolist()
+    [2.0, 2.0]
+    """
 
     __slots__ = ()
 
@@ -128,25 +134,48 @@ def _existing(index: int, address: int) -> Stream:
 
 
 def current_stream(device: Device = None) -> Stream:
-    """The stream that this thread gives a GPU's work to."""
+    """The stream that this thread gives a GPU's work to: the default one unless another was set.
+
+    >>> at.cuda.current_stream() == at.cuda.default_stream()
+    True
+    """
     index = index_of(device, "current_stream")
     return _existing(index, handle("current_stream", index))
 
 
 def default_stream(device: Device = None) -> Stream:
-    """The stream that is current where no other was set."""
+    """The stream that is current where no other was set.
+
+    >>> at.cuda.default_stream().cuda_stream
+    0
+    """
     return _existing(index_of(device, "default_stream"), 0)
 
 
 def set_stream(stream: Stream | None) -> None:
-    """Makes a stream this thread's current one, and its GPU the current one; None changes nothing."""
+    """Makes a stream this thread's current one, and its GPU the current one; None changes nothing.
+
+    ``with at.cuda.stream(...)`` goes back at its end by itself.
+
+    >>> before, side = at.cuda.current_stream(), at.cuda.Stream()
+    >>> at.cuda.set_stream(side)
+    >>> at.cuda.current_stream() == side
+    True
+    >>> at.cuda.set_stream(before)
+    """
     if stream is not None:
         native().set_device(stream.device_index)
         native().set_stream(stream.device_index, stream.cuda_stream)
 
 
 class StreamContext:
-    """A context manager: a stream, and its GPU, are current inside; None changes nothing."""
+    """A context manager: a stream, and its GPU, are current inside; None changes nothing.
+
+    >>> side = at.cuda.Stream()
+    >>> with at.cuda.StreamContext(side):
+    ...     at.cuda.current_stream() == side
+    True
+    """
 
     def __init__(self, stream: Stream | None) -> None:
         self.stream = stream
@@ -166,12 +195,26 @@ class StreamContext:
 
 
 def stream(stream: Stream | None) -> StreamContext:
-    """``with at.cuda.stream(s):`` gives s what is done inside."""
+    """``with at.cuda.stream(s):`` gives s what is done inside; None changes nothing.
+
+    Another stream that uses the results has to wait: ``at.cuda.current_stream().wait_stream(s)``.
+
+    >>> side = at.cuda.Stream()
+    >>> with at.cuda.stream(side):
+    ...     x = at.ones(2, device="cuda") + 1
+    >>> at.cuda.current_stream().wait_stream(side)
+    >>> x.tolist()
+    [2.0, 2.0]
+    """
     return StreamContext(stream)
 
 
 def is_current_stream_capturing() -> bool:
-    """Whether this thread's current stream is being captured into a graph."""
+    """Whether this thread's current stream is being captured into a graph.
+
+    >>> at.cuda.is_current_stream_capturing()
+    False
+    """
     index = current_device()
     return bool(ask("stream_capturing", index, handle("current_stream", index)))
 

@@ -25,7 +25,20 @@ _streams: dict[int, Stream] = {}  # of captures that say none, by device
 
 
 def graph_pool_handle() -> PoolHandle:
-    """A name for memory that several graphs share; they must run in the order in which they were captured."""
+    """A name for memory that several graphs share; they must run in the order in which they were captured.
+
+    >>> pool = at.cuda.graph_pool_handle()
+    >>> first, second = at.cuda.CUDAGraph(), at.cuda.CUDAGraph()
+    >>> x = at.ones(2, device="cuda")
+    >>> with at.cuda.graph(first, pool=pool):
+    ...     y = x + 1
+    >>> with at.cuda.graph(second, pool=pool):
+    ...     z = y * 2
+    >>> first.replay()
+    >>> second.replay()
+    >>> z.tolist()
+    [4.0, 4.0]
+    """
     return 0, next(_handles)
 
 
@@ -109,6 +122,13 @@ class graph:
     """A context manager: what is done inside is captured into ``cuda_graph`` and not run.
 
     It happens on ``stream``, or on one that all such captures share; memory comes from ``pool``.
+
+    >>> x, captured = at.ones(2, device="cuda"), at.cuda.CUDAGraph()
+    >>> with at.cuda.graph(captured):
+    ...     y = x + 1
+    >>> captured.replay()
+    >>> y.tolist()
+    [2.0, 2.0]
     """
 
     def __init__(

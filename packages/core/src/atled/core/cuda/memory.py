@@ -33,61 +33,113 @@ def _stat(name: str, device: Device) -> int:
 
 
 def memory_allocated(device: Device = None) -> int:
-    """Bytes of live tensors on a GPU; 0 before it is used."""
+    """Bytes of live tensors on a GPU, in the blocks that they have; 0 before it is used.
+
+    >>> before = at.cuda.memory_allocated()
+    >>> x = at.zeros(1 << 20, device="cuda")
+    >>> at.cuda.memory_allocated() - before
+    4194304
+    """
     return _stat("allocated_bytes.all.current", device)
 
 
 def max_memory_allocated(device: Device = None) -> int:
-    """The most bytes of live tensors since the start or `reset_peak_memory_stats`."""
+    """The most bytes of live tensors since the start or `reset_peak_memory_stats`.
+
+    >>> x = at.zeros(1 << 20, device="cuda")
+    >>> at.cuda.max_memory_allocated() >= x.nbytes
+    True
+    """
     return _stat("allocated_bytes.all.peak", device)
 
 
 def memory_reserved(device: Device = None) -> int:
-    """Bytes that the allocator has got from the driver, unused ones too."""
+    """Bytes that the allocator has got from the driver, unused ones too.
+
+    >>> x = at.zeros(1 << 20, device="cuda")
+    >>> at.cuda.memory_reserved() >= at.cuda.memory_allocated() >= x.nbytes
+    True
+    """
     return _stat("reserved_bytes.all.current", device)
 
 
 def max_memory_reserved(device: Device = None) -> int:
-    """The most bytes that the allocator had from the driver since the start or `reset_peak_memory_stats`."""
+    """The most bytes that the allocator had from the driver since the start or `reset_peak_memory_stats`.
+
+    >>> at.cuda.max_memory_reserved() >= at.cuda.memory_reserved()
+    True
+    """
     return _stat("reserved_bytes.all.peak", device)
 
 
 def reset_peak_memory_stats(device: Device = None) -> None:
-    """Makes the peaks start from what is used now."""
+    """Makes the peaks start from what is used now.
+
+    >>> at.cuda.reset_peak_memory_stats()
+    >>> at.cuda.max_memory_allocated() == at.cuda.memory_allocated()
+    True
+    """
     native().reset_peak_stats(index_of(device, "reset_peak_memory_stats"))
 
 
 def reset_accumulated_memory_stats(device: Device = None) -> None:
-    """Makes the sums (``allocated``, ``freed``) and counters start from 0."""
+    """Makes the sums (``allocated``, ``freed``) and counters start from 0.
+
+    >>> at.cuda.reset_accumulated_memory_stats()
+    >>> at.cuda.memory_stats()["num_ooms"]
+    0
+    """
     native().reset_accumulated_stats(index_of(device, "reset_accumulated_memory_stats"))
 
 
 def host_memory_stats() -> dict[str, int]:
-    """The numbers of the cache of pinned host memory."""
+    """The numbers of the cache of pinned host memory, which copies between host and GPU go through.
+
+    >>> all(isinstance(number, int) for number in at.cuda.host_memory_stats().values())
+    True
+    """
     return dict(tell("host_stats"))
 
 
 def empty_cache(device: Device = None) -> None:
-    """Gives unused memory of a GPU back to the driver; waits for the GPU."""
+    """Gives unused memory of a GPU back to the driver; waits for the GPU.
+
+    Tensors keep theirs, and other programs can use what is given back.
+
+    >>> at.cuda.empty_cache()
+    >>> at.cuda.memory_reserved() >= at.cuda.memory_allocated()
+    True
+    """
     if device is not None or loaded():
         native().empty_cache(index_of(device, "empty_cache"))
 
 
 def host_empty_cache() -> None:
-    """Gives unused pinned memory of the host back to the system."""
+    """Gives unused pinned memory of the host back to the system.
+
+    >>> at.cuda.host_empty_cache()
+    """
     if loaded():
         native().host_empty_cache()
 
 
 def set_per_process_memory_fraction(fraction: float, device: Device = None) -> None:
-    """Limits how much of a GPU's memory this process may reserve, in (0, 1]; OutOfMemoryError beyond."""
+    """Limits how much of a GPU's memory this process may reserve, in (0, 1]; OutOfMemoryError beyond.
+
+    >>> at.cuda.set_per_process_memory_fraction(1.0)
+    """
     if not 0 < fraction <= 1:
         raise InvalidValueError(f"set_per_process_memory_fraction: expected a fraction in (0, 1], got {fraction}")
     native().set_memory_fraction(index_of(device, "set_per_process_memory_fraction"), fraction)
 
 
 def memory_snapshot(device: Device = None) -> list[dict[str, Any]]:
-    """The allocator's segments with their blocks, each with the line of the program that made it as ``site``."""
+    """The allocator's segments with their blocks, each with the line of the program that made it as ``site``.
+
+    >>> x = at.zeros(1000, device="cuda")
+    >>> any(segment["blocks"] for segment in at.cuda.memory_snapshot())
+    True
+    """
     segments: list[dict[str, Any]] = _snapshot(device)["segments"]
     return segments
 
@@ -133,6 +185,9 @@ def memory_summary(device: Device = None, abbreviated: bool = False) -> str:
     """The statistics as a table.
 
     abbreviated: without the rows for small and large blocks.
+
+    >>> print(at.cuda.memory_summary(0, abbreviated=True).splitlines()[0].partition(";")[0])
+    atled CUDA memory summary, device 0
     """
     index = index_of(device, "memory_summary")
     stats = memory_stats(index)

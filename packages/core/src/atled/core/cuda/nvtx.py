@@ -15,7 +15,12 @@ _usable = cache(is_available)  # marks are made often
 
 
 def range_push(msg: str) -> int:
-    """Begins a range inside those that are open; answers its depth, or a negative number without a profiler."""
+    """Begins a range inside those that are open; answers its depth, or a negative number without a profiler.
+
+    >>> depth = at.cuda.nvtx.range_push("step")
+    >>> at.cuda.nvtx.range_pop() == depth
+    True
+    """
     depth = c_int32(-1)
     if _usable():
         native().range_push(msg.encode(), byref(depth))
@@ -23,7 +28,12 @@ def range_push(msg: str) -> int:
 
 
 def range_pop() -> int:
-    """Ends the innermost range; answers its depth, or a negative number without a profiler."""
+    """Ends the innermost range; answers its depth, or a negative number without a profiler.
+
+    >>> depth = at.cuda.nvtx.range_push("step")
+    >>> at.cuda.nvtx.range_pop() == depth
+    True
+    """
     depth = c_int32(-1)
     if _usable():
         native().range_pop(byref(depth))
@@ -31,7 +41,10 @@ def range_pop() -> int:
 
 
 def range_start(msg: str) -> int:
-    """Begins a range that any thread may end; answers its number."""
+    """Begins a range that any thread may end; answers its number.
+
+    >>> at.cuda.nvtx.range_end(at.cuda.nvtx.range_start("step"))
+    """
     number = c_uint64(0)
     if _usable():
         native().range_start(msg.encode(), byref(number))
@@ -39,13 +52,19 @@ def range_start(msg: str) -> int:
 
 
 def range_end(range_id: int) -> None:
-    """Ends a range of `range_start`."""
+    """Ends a range of `range_start`.
+
+    >>> at.cuda.nvtx.range_end(at.cuda.nvtx.range_start("step"))
+    """
     if _usable():
         native().range_end(range_id)
 
 
 def mark(msg: str) -> None:
-    """Marks a moment."""
+    """Marks a moment.
+
+    >>> at.cuda.nvtx.mark("the first step is done")
+    """
     if _usable():
         native().mark(msg.encode())
 
