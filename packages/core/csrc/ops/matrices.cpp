@@ -42,8 +42,10 @@ void triu_indices_rule(const atled_frame* f, atled_spec* outs) { indices_rule(f,
 void define_matrices() {
   constexpr uint32_t composite = ATLED_OP_COMPOSITE, function = ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION;
   define({"equal(Tensor input, Tensor other) -> bool",
-          "Whether two tensors have one shape and equal elements (dtypes promote; NaN equals nothing).\n\n"
-          ">>> at.equal(at.ones(2), at.ones(2))\nTrue"});
+          "Whether two tensors have one shape and equal elements, as a Python bool.\n\n"
+          "Dtypes promote; NaN equals nothing, itself neither. Shapes do not broadcast.\n\n"
+          ">>> at.equal(at.tensor([1, 2]), at.tensor([1.0, 2.0])), at.equal(at.ones(2), at.ones(1))\n"
+          "(True, False)"});
   define(
       {"allclose(Tensor input, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool",
        "Whether |input - other| <= atol + rtol * |other| everywhere; the two broadcast.\n\n"

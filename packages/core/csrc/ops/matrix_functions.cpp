@@ -405,14 +405,17 @@ void define_matrix_functions() {
       {"linalg::norm(Tensor A, Scalar|str? ord=None, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> "
        "Tensor",
        "vector_norm of all elements, or over one dim; matrix_norm where ord is given for two dims or a matrix.\n\n"
-       ">>> at.linalg.norm(at.tensor([[3.0, 4.0]]))\ntensor(5.)",
+       "A: floating or complex, else DTypeError. ord: as for vector_norm and matrix_norm.\n\n"
+       ">>> at.linalg.norm(at.tensor([[3.0, 4.0], [0.0, 0.0]])), at.linalg.norm(at.tensor([[3.0, 4.0], [0.0, 0.0]]), "
+       "1)\n"
+       "(tensor(5.), tensor(4.))",
        nullptr, composite});
-  define(
-      {"linalg::cond(Tensor A, Scalar|str? p=None) -> Tensor",
-       "The condition number of each matrix: norm(A, p) * norm(inv(A), p), inf for singular ones.\n\n"
-       "p: as matrix_norm's ord; None and 2 give the ratio of the largest to the smallest singular value (A may then "
-       "be any matrix), -2 its inverse.\n\n>>> at.linalg.cond(at.eye(2) * 3)\ntensor(1.)",
-       nullptr, composite});
+  define({"linalg::cond(Tensor A, Scalar|str? p=None) -> Tensor",
+          "The condition number of each matrix: norm(A, p) * norm(inv(A), p), inf for singular ones.\n\n"
+          "p: as matrix_norm's ord; None and 2 give the ratio of the largest to the smallest singular value (A may "
+          "then be any matrix), -2 its inverse. ShapeError for another p where A is not square.\n\n"
+          ">>> at.linalg.cond(at.tensor([[2.0, 0.0], [0.0, 0.5]]), 1)\ntensor(4.)",
+          nullptr, composite});
   define({"linalg::matrix_power(Tensor A, int n) -> Tensor",
           "The n-th power of square matrices; of the inverse where n is negative, the identity where it is 0.\n\n"
           "A (*, n, n): any numbers, for n < 0 float32, float64 or complex. LinAlgError where an inverse is asked for "
@@ -443,7 +446,9 @@ void define_matrix_functions() {
           nullptr, function});
   define({"linalg::cross(Tensor input, Tensor other, *, int dim=-1) -> Tensor",
           "The cross products of vectors of 3 along dim; the rest broadcasts.\n\n"
-          ">>> at.linalg.cross(at.tensor([1, 0, 0]), at.tensor([0, 1, 0]))\ntensor([0, 0, 1])",
+          "input, other: any dtypes, which promote; ShapeError where dim has another size.\n\n"
+          ">>> at.linalg.cross(at.tensor([1, 0, 0]), at.tensor([[0, 1, 0], [0, 0, 1]]))\n"
+          "tensor([[ 0,  0,  1],\n        [ 0, -1,  0]])",
           nullptr, composite});
   define({"linalg::vander(Tensor x, int? N=None) -> Tensor",
           "Matrices with rows (1, x, x^2, ..., x^(N-1)).\n\nx (*, n); N is n by default.\n\n"

@@ -147,8 +147,11 @@ void define_moments() {
           nullptr, composite});
   define({"cov(Tensor input, *, float correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
           "The covariances of variables (rows) over observations (columns).\n\n"
-          "input: at most 2-d; the sums are divided by n - correction. fweights: how often each observation was made, "
-          "integers; aweights: how much each counts.\n\n>>> at.tensor([1.0, 2.0, 3.0]).cov()\ntensor(1.)",
+          "input: at most 2-d; integers are computed in the default float. The sums are divided by n - correction. "
+          "fweights: how often each observation was made, integers; aweights: how much each counts, floating; both "
+          "(columns,). Returns (rows, rows), of one variable a 0-d tensor.\n\n"
+          ">>> at.tensor([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]]).cov()\ntensor([[ 1., -2.],\n"
+          "        [-2.,  4.]])",
           nullptr, composite});
   define({"corrcoef(Tensor input) -> Tensor",
           "Pearson's correlations of variables (rows) over observations (columns): cov over the deviations of both.\n\n"

@@ -256,10 +256,12 @@ void define_order_statistics() {
       {"quantile(Tensor input, Tensor|Scalar q, int? dim=None, bool keepdim=False, *, str "
        "interpolation=\"linear\") -> Tensor",
        "What the given part of the elements along dim, or of all, is not above; NaN if there is one.\n\n"
-       "input: floating and real; q: in [0, 1] (a tensor on another device than the CPU is not looked at, but taken "
-       "as the nearer end), a number or a vector, which then becomes the first dimension of the result; interpolation, "
-       "where q falls between two elements: \"linear\", \"lower\", \"higher\", \"midpoint\" "
-       "or \"nearest\".\n\n>>> at.tensor([1.0, 2.0, 4.0]).quantile(0.75)\ntensor(3.)",
+       "input: floating and real, not empty; q: in [0, 1] (a tensor on another device than the CPU is not looked at, "
+       "but taken as the nearer end), a number or a vector, which then becomes the first dimension of the result; "
+       "interpolation, where q falls between two elements: \"linear\", \"lower\", \"higher\", \"midpoint\" or "
+       "\"nearest\".\n\n"
+       ">>> at.tensor([1.0, 2.0, 4.0]).quantile(at.tensor([0.5, 0.75]))\ntensor([2., 3.])\n"
+       ">>> at.tensor([1.0, 2.0, 4.0]).quantile(0.75, interpolation=\"higher\")\ntensor(4.)",
        nullptr, ATLED_OP_COMPOSITE});
   define(
       {"nanquantile(Tensor input, Tensor|Scalar q, int? dim=None, bool keepdim=False, *, str "

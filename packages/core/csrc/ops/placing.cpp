@@ -252,12 +252,15 @@ void define_placing() {
        nullptr, composite});
   define({"unravel_index(Tensor indices, int[] shape) -> Tensor[]",
           "The coordinates, one tensor for each dimension, of positions in a flattened tensor of that shape.\n\n"
-          "indices: a BoundsError where one is outside.\n\n"
-          ">>> at.unravel_index(at.tensor(5), (2, 3))\n(tensor(1), tensor(2))",
+          "indices: integers, not negative; a BoundsError where one is outside. Returns a tuple.\n\n"
+          ">>> at.unravel_index(at.tensor([0, 5]), (2, 3))\n(tensor([0, 1]), tensor([0, 2]))",
           nullptr, composite | ATLED_OP_FUNCTION});
   define({"combinations(Tensor input, int r=2, bool with_replacement=False) -> Tensor",
-          "The combinations of r elements of a vector, a row for each, in order.\n\n"
-          ">>> at.combinations(at.tensor([1, 2, 3]))\ntensor([[1, 2],\n        [1, 3],\n        [2, 3]])",
+          "The combinations of r elements of a vector, a row for each, in order of their places.\n\n"
+          "input: 1-d, else ShapeError. Returns (count, r); with_replacement: an element may come again.\n\n"
+          ">>> at.combinations(at.tensor([1, 2, 3]))\ntensor([[1, 2],\n        [1, 3],\n        [2, 3]])\n"
+          ">>> at.combinations(at.tensor([1, 2]), with_replacement=True).tolist()\n"
+          "[[1, 1], [1, 2], [2, 2]]",
           nullptr, composite | ATLED_OP_FUNCTION});
 }
 ATLED_OPS(define_placing);

@@ -59,7 +59,7 @@ void define_sets() {
       {"isin(Tensor|Scalar elements, Tensor|Scalar test_elements, *, bool assume_unique=False, bool invert=False) "
        "-> Tensor",
        "Which elements are among test_elements, or with invert are not: bool of elements' shape.\n\n"
-       "NaN is equal to nothing. assume_unique is PyTorch's and changes nothing.\n\n"
+       "Dtypes promote; NaN is equal to nothing. assume_unique is PyTorch's and changes nothing.\n\n"
        ">>> at.isin(at.tensor([1, 2, 3]), at.tensor([3, 1]))\ntensor([ True, False,  True])",
        nullptr, ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
   define(

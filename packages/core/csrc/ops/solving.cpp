@@ -345,7 +345,9 @@ void define_solving() {
        ">>> at.linalg.ldl_solve(*factors, at.ones(2, 1)).tolist()\n[[0.5], [-0.25]]",
        shape<ldl_solve_rule>});
   define({"linalg::det(Tensor A) -> Tensor",
-          "The determinant of each matrix.\n\nA (*, n, n): float32, float64 or complex.\n\n"
+          "The determinant of each matrix.\n\n"
+          "A (*, n, n): float32, float64 or complex. Returns (*), 1 where n is 0. It over- and underflows sooner than "
+          "slogdet.\n\n"
           ">>> at.linalg.det(at.tensor([[2.0, 1.0], [0.0, 3.0]]))\ntensor(6.)",
           shape<det_rule>});
   alias("linalg::det", "core::det");

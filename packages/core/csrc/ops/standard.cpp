@@ -45,7 +45,9 @@ void expand_dims(atled_frame* f) {
 void define_standard() {
   define({"concat(Tensor[] tensors, int? dim=0) -> Tensor",
           "cat, which with dim=None joins the flattened tensors.\n\n"
-          "tensors: dtypes promote.\n\n>>> at.concat([at.zeros(1, 1), at.ones(2)], axis=None)\ntensor([0., 1., 1.])",
+          "tensors: dtypes promote. ShapeError where other sizes than dim's differ.\n\n"
+          ">>> at.concat([at.tensor([[1, 2]]), at.tensor([[3, 4]])])\ntensor([[1, 2],\n        [3, 4]])\n"
+          ">>> at.concat([at.tensor([[1, 2]]), at.tensor([5])], axis=None)\ntensor([1, 2, 5])",
           nullptr, ATLED_OP_COMPOSITE | ATLED_OP_FUNCTION});
   alias("core::concat", "core::concatenate");
   define({"take_along_axis(Tensor input, Tensor indices, int dim=-1) -> Tensor",

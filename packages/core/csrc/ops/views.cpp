@@ -31,11 +31,14 @@ constexpr ViewOp kOps[] = {
      ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"squeeze(Tensor input, int[]? dim=None) -> Tensor",
      "Without dimensions of size 1: all of them, or those in `dim` (which stay if they are larger).\n\n"
-     "input: any dtype. Returns a view.\n\n>>> at.zeros(1, 3, 1).squeeze().shape\n(3,)",
+     "input: any dtype. Returns a view.\n\n"
+     ">>> at.tensor([[[1], [2]]]).squeeze(), at.zeros(1, 2, 1).squeeze(0).shape\n"
+     "(tensor([1, 2]), (2, 1))",
      ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"unsqueeze(Tensor input, int dim) -> Tensor",
      "With a new dimension of size 1 at `dim`.\n\n"
-     "input: any dtype; dim in [-ndim - 1, ndim]. Returns a view.\n\n>>> at.zeros(3).unsqueeze(0).shape\n(1, 3)",
+     "input: any dtype; dim in [-ndim - 1, ndim], else BoundsError. Returns a view.\n\n"
+     ">>> at.tensor([1, 2]).unsqueeze(1)\ntensor([[1],\n        [2]])",
      ATLED_OP_VIEW | ATLED_OP_INPLACE},
     {"expand(Tensor input, int[*] size) -> Tensor",
      "Dimensions of size 1 repeated without a copy, and new ones in front; -1 keeps a size.\n\n"
@@ -56,7 +59,8 @@ constexpr ViewOp kOps[] = {
     {"diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor",
      "The diagonal of two dimensions, as a new last dimension.\n\n"
      "input: any dtype, at least 2-d; offset > 0 above, < 0 below the main diagonal. Returns a view.\n\n"
-     ">>> at.eye(3).diagonal()\ntensor([1., 1., 1.])"},
+     ">>> at.tensor([[1, 2], [3, 4]]).diagonal(), at.tensor([[1, 2], [3, 4]]).diagonal(1)\n"
+     "(tensor([1, 4]), tensor([2]))"},
     {"as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
      "A view of input's storage with the given sizes, strides and offset, all in elements.\n\n"
      "input: any dtype. BoundsError when it would reach outside the storage.\n\n"

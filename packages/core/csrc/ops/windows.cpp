@@ -96,28 +96,34 @@ void kaiser_window(atled_frame* f) {
 void define_windows() {
   const uint32_t factory = ATLED_OP_FACTORY | ATLED_OP_FUNCTION | ATLED_OP_COMPOSITE;
   define({"bartlett_window(int window_length, bool periodic=True, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "A triangle from 0 to 1 and back.\n\n"
-          "periodic: for frames that follow one another, as if one point longer and without the last; else "
-          "symmetric.\n\n>>> at.bartlett_window(4)\ntensor([0.0000, 0.5000, 1.0000, 0.5000])",
+          "A triangle from 0 to 1 and back: 1 - |2 n / N - 1| for n from 0 to window_length - 1.\n\n"
+          "N is window_length where periodic, for frames that follow one another, else window_length - 1, which is "
+          "symmetric; of one point, 1. dtype: floating (the default float). InvalidValueError for a negative "
+          "window_length.\n\n"
+          ">>> at.bartlett_window(4), at.bartlett_window(5, periodic=False)\n"
+          "(tensor([0.0000, 0.5000, 1.0000, 0.5000]), tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000]))",
           nullptr, factory});
   define({"hann_window(int window_length, bool periodic=True, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "(1 - cos(2 pi n / N)) / 2; periodic as in bartlett_window.\n\n"
+          "(1 - cos(2 pi n / N)) / 2, the von Hann window; n, N and the errors as in bartlett_window.\n\n"
           ">>> at.hann_window(4)\ntensor([0.0000, 0.5000, 1.0000, 0.5000])",
           nullptr, factory});
   define(
       {"hamming_window(int window_length, bool periodic=True, float alpha=0.54, float beta=0.46, *, "
        "dtype? dtype=None, device? device=None) -> Tensor",
-       "alpha - beta cos(2 pi n / N); periodic as in bartlett_window.\n\n"
+       "alpha - beta cos(2 pi n / N), the Hamming window; n, N and the errors as in bartlett_window.\n\n"
        ">>> at.hamming_window(4)\ntensor([0.0800, 0.5400, 1.0000, 0.5400])",
        nullptr, factory});
   define({"blackman_window(int window_length, bool periodic=True, *, dtype? dtype=None, device? device=None) -> Tensor",
-          "0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N); periodic as in bartlett_window.\n\n"
+          "0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N), the Blackman window; n, N and the errors as in "
+          "bartlett_window.\n\n"
           ">>> at.blackman_window(4)\ntensor([0.0000, 0.3400, 1.0000, 0.3400])",
           nullptr, factory});
   define(
       {"kaiser_window(int window_length, bool periodic=True, float beta=12.0, *, dtype? dtype=None, "
        "device? device=None) -> Tensor",
-       "i0(beta sqrt(1 - x^2)) / i0(beta) for x from -1 to 1; periodic as in bartlett_window.\n\n"
+       "i0(beta sqrt(1 - x^2)) / i0(beta) for x = 2 n / N - 1, the Kaiser window; n, N and the errors as in "
+       "bartlett_window.\n\n"
+       "beta: the larger, the narrower; in [-1e6, 1e6].\n\n"
        ">>> at.kaiser_window(4, beta=2.0)\ntensor([0.4387, 0.8348, 1.0000, 0.8348])",
        nullptr, factory});
 }
