@@ -104,6 +104,12 @@ def test_a_dependence_is_found() -> None:
             expect_independent(x, y)
 
 
+def test_an_integer_dtype_holds_what_is_drawn() -> None:
+    assert at.randint(-128, 128, (1000,), dtype=at.int8).unique().numel() > 200
+    assert at.randperm(256, dtype=at.uint8).sort().values.tolist() == list(range(256))
+    assert at.zeros(9, dtype=at.bool).random_(2).dtype == at.bool
+
+
 def test_short_permutations_are_all_as_likely() -> None:
     generator = at.Generator().manual_seed(4)
     drawn = np.stack([at.randperm(4, generator=generator).numpy() for _ in range(6000)])

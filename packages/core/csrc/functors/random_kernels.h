@@ -83,22 +83,28 @@ class RandomKernels {
     draw_floats<Normal>(out_tensor(f), f->args[1], 0.0, is_complex(out_tensor(f)->dtype) ? 0.70710678118654752 : 1.0);
   }
 
-  static void expect_range(int64_t low, int64_t high) {
+  // Integers from low to high - 1 that a dtype holds; floats are rounded to.
+  static void expect_range(int dtype, int64_t low, int64_t high) {
     if (low >= high) fail(ATLED_E_VALUE, "expected low < high, got %lld and %lld", (long long)low, (long long)high);
+    if (dtype >= ATLED_FLOAT16) return;
+    const int64_t last = last_integer(dtype), first = is_signed(dtype) ? -last - 1 : 0;
+    if (low < first || high - 1 > last)
+      fail(ATLED_E_VALUE, "expected low and high - 1 in [%lld, %lld], which %s holds, got %lld and %lld",
+           (long long)first, (long long)last, dtype_name(dtype), (long long)low, (long long)(high - 1));
   }
 
   static void randint(atled_frame* f) {
     const atled_value& high = f->args[1];
     const bool from_zero = is_none(f->args[2]) || is_none(high);
     const int64_t low = from_zero ? 0 : arg_int(f, 0), end = from_zero ? arg_int(f, 0) : high.u.ints[0];
-    expect_range(low, end);
+    expect_range(out_tensor(f)->dtype, low, end);
     draw_integers(out_tensor(f), f->args[3], low, static_cast<uint64_t>(end) - static_cast<uint64_t>(low));
   }
 
   static void randint_like(atled_frame* f) {
     const bool from_zero = arg_is_none(f, 2);
     const int64_t low = from_zero ? 0 : arg_int(f, 1), end = from_zero ? arg_int(f, 1) : arg_int(f, 2);
-    expect_range(low, end);
+    expect_range(out_tensor(f)->dtype, low, end);
     draw_integers(out_tensor(f), f->args[3], low, static_cast<uint64_t>(end) - static_cast<uint64_t>(low));
   }
 
@@ -171,7 +177,7 @@ class RandomKernels {
     if (!arg_is_none(f, 2) || low != 0) {
       const int64_t end = arg_is_none(f, 2) ? low : arg_int(f, 2);
       if (arg_is_none(f, 2)) low = 0;
-      expect_range(low, end);
+      expect_range(input->dtype, low, end);
       range = static_cast<uint64_t>(end) - static_cast<uint64_t>(low);
     } else {
       range = static_cast<uint64_t>(last_integer(input->dtype)) + 1;

@@ -51,7 +51,12 @@ void randint_like_rule(const atled_frame* f, atled_spec* outs) {
 void randperm_rule(const atled_frame* f, atled_spec* outs) {
   const int64_t n = arg_int(f, 0);
   if (n < 0) fail(ATLED_E_VALUE, "expected n >= 0, got %lld", (long long)n);
-  set_spec(outs[0], dtype_or(f, 2, ATLED_INT64), {n});
+  const int dtype = dtype_or(f, 2, ATLED_INT64);
+  const int bits = dtype == ATLED_BOOL ? 1 : 8 * itemsize(dtype) - (is_signed(dtype) ? 1 : 0);
+  if (dtype < ATLED_FLOAT16 && bits < 63 && n > int64_t{1} << bits)
+    fail(ATLED_E_VALUE, "expected n of at most %lld for %s, got %lld", (long long)(int64_t{1} << bits),
+         dtype_name(dtype), (long long)n);
+  set_spec(outs[0], dtype, {n});
 }
 
 void bernoulli_rule(const atled_frame* f, atled_spec* outs) {
@@ -133,7 +138,8 @@ void define_draws() {
       {"randint(int low=0, int[]? high=None, int[]? size=None, *, Generator? generator=None, dtype? dtype=None, "
        "device? device=None) -> Tensor",
        "Integers uniform in [low, high); randint(high, size) starts at 0.\n\n"
-       "dtype: int64 unless given; it should hold high - 1. InvalidValueError where low is not below high.\n\n"
+       "dtype: int64 unless given; floats round. InvalidValueError where low is not below high, or an integer dtype "
+       "does not hold both low and high - 1.\n\n"
        ">>> at.randint(10, (5,), generator=at.Generator().manual_seed(0))\ntensor([3, 8, 7, 6, 9])\n"
        ">>> at.randint(-1, 2, (5,), generator=at.Generator().manual_seed(0))\n"
        "tensor([0, 1, 1, 0, 1])",
@@ -147,6 +153,7 @@ void define_draws() {
        shape<randint_like_rule>, kFactory});
   define({"randperm(int n, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
           "The integers 0 to n - 1 in random order; int64 unless given.\n\n"
+          "InvalidValueError where n is negative, or an integer dtype does not hold n - 1.\n\n"
           ">>> at.randperm(5, generator=at.Generator().manual_seed(0))\ntensor([4, 1, 3, 2, 0])",
           shape<randperm_rule>, kFactory});
   define({"bernoulli(Tensor input, float? p=None, *, Generator? generator=None) -> Tensor",
@@ -229,7 +236,7 @@ void define_fills() {
   define({"random_(Tensor(a!) input, int from=0, int? to=None, *, Generator? generator=None) -> Tensor",
           "Fills input with integers uniform in [from, to), in place; without to, random_(to) starts at 0 and "
           "random_() takes all that input's dtype holds exactly.\n\n"
-          "InvalidValueError where from is not below to. Returns input.\n\n"
+          "InvalidValueError where from is not below to, or an integer dtype does not hold them. Returns input.\n\n"
           ">>> at.zeros(4).random_(10, generator=at.Generator().manual_seed(0))\n"
           "tensor([3., 8., 7., 6.])",
           nullptr, ATLED_OP_RANDOM});

@@ -204,7 +204,7 @@ void bind_registry(nb::module_& m) {
   m.def("_raise_error", [] { rethrow_state(); }, "Raises what this thread's last failed call of a table has set.");
   m.def(
       "abi_version", [] { return nb::make_tuple(handshake()->major, handshake()->minor); },
-      "(major, minor) of the C ABI: plugins of the same major and of no later minor load.\n\n"
+      "(major, minor) of the C ABI (docs/abi.md).\n\n"
       ">>> major, minor = at.abi_version()\n>>> (major, minor) >= (0, 2)\nTrue");
 }
 

@@ -239,7 +239,14 @@ SPECS = [
     op("randn", floats(NORMAL, HALF_NORMAL), sizes, ErrorCase(at.DTypeError, "", (2,), dtype="bool"), dtypes=FLOATING),
     op("rand_like", check_like(UNIFORM), likes, ErrorCase(at.DTypeError, "floating", np.ones(2, int)), dtypes=FLOATING),
     op("randn_like", check_like(NORMAL, HALF_NORMAL), likes, dtypes=FLOATING),
-    op("randint", check_randint, integer_ranges, ErrorCase(at.InvalidValueError, "", 5, 5, (2,)), dtypes=REALS),
+    op(
+        "randint",
+        check_randint,
+        integer_ranges,
+        ErrorCase(at.InvalidValueError, "low < high", 5, 5, (2,)),
+        ErrorCase(at.InvalidValueError, r"\[0, 255\], which uint8 holds, got 0 and 256", 257, (2,), dtype="uint8"),
+        dtypes=REALS,
+    ),
     op(
         "randint_like",
         check_randint_like,
@@ -252,6 +259,7 @@ SPECS = [
         check_permutation,
         lambda draw: iter([*(Sample(n, dtype=draw.dtype) for n in (0, 1, 2, 100)), Sample(10_000)]),
         ErrorCase(at.InvalidValueError, "n >= 0", -1),
+        ErrorCase(at.InvalidValueError, "at most 128 for int8, got 129", 129, dtype="int8"),
         dtypes=INTEGERS,
     ),
     op("bernoulli", check_bernoulli, probabilities, ErrorCase(at.DTypeError, "", np.ones(2, int))),
@@ -330,7 +338,8 @@ SPECS = [
         "random_",
         check_integers_fill,
         fills(3, 60),
-        ErrorCase(at.InvalidValueError, "", X, 3, 3),
+        ErrorCase(at.InvalidValueError, "low < high", X, 3, 3),
+        ErrorCase(at.InvalidValueError, "which int8 holds, got -129 and 0", np.ones(2, np.int8), -129, 1),
         dtypes=REALS,
     ),
     op(
