@@ -91,6 +91,8 @@ CASES: dict[str, Case] = {
     "float index": (lambda: x()[1.5], at.BoundsError, "index: expected integers, slices, .*, got float"),
     "string index": (lambda: x()["a"], at.BoundsError, "got str"),
     "slice of step 0": (lambda: x()[::0], ValueError, "slice step cannot be zero"),
+    "size": (lambda: x().size(2), at.BoundsError, r"size: expected dim in \[-2, 1\], got 2"),
+    "stride": (lambda: x().stride(dim=-3), at.BoundsError, r"stride: expected dim in \[-2, 1\], got -3"),
     "axis": (lambda: x().sum(2), at.BoundsError, r"sum: expected dim in \[-2, 1\], got 2"),
     "repeated axis": (lambda: x().sum((0, 0)), at.InvalidValueError, "sum: "),
     "gather": (lambda: x().gather(1, at.tensor([[9]])), at.BoundsError, "gather: .*got 9"),

@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include "atled/plugin.hpp"
+#include "dispatch/error.h"
 #include "dispatch/op.h"
 #include "tensor/tensor.h"
 
@@ -45,11 +46,13 @@ PyObject* raise(int kind, const char* op, const char* format, ...);
 std::string type_name(PyObject* object);
 // Takes the current Python exception into the error state; answers ATLED_E_PYTHON.
 int catch_exception();
-// A C++ function of the binding: what it throws becomes the exception.
+// A C++ function of the binding: what it throws becomes the exception, with the name in front.
 template <class F>
-PyObject* guarded(F&& f) {
+PyObject* guarded(const char* name, F&& f) {
   PyObject* result = nullptr;
-  return guard([&] { result = f(); }) == ATLED_OK ? result : raise();
+  if (guard([&] { result = f(); }) == ATLED_OK) return result;
+  name_error(name);
+  return raise();
 }
 
 // ---- tensor_type.cpp ----

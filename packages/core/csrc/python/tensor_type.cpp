@@ -412,10 +412,9 @@ PyObject* method_size(PyObject* o, PyObject* args, PyObject* kwargs) {
   if (dim == Py_None) return get_shape(o, nullptr);
   Py_ssize_t i = PyNumber_AsSsize_t(dim, PyExc_IndexError);
   if (i == -1 && PyErr_Occurred()) return nullptr;
-  return guarded([&] {
-    return PyLong_FromLongLong(
-        t->dl.shape[t->dl.ndim ? wrap_dim(i, t->dl.ndim)
-                               : (fail(ATLED_E_BOUNDS, "size: a 0-d tensor has no dimensions"), 0)]);
+  return guarded("size", [&] {
+    return PyLong_FromLongLong(t->dl.shape[t->dl.ndim ? wrap_dim(i, t->dl.ndim)
+                                                      : (fail(ATLED_E_BOUNDS, "a 0-d tensor has no dimensions"), 0)]);
   });
 }
 PyObject* method_stride(PyObject* o, PyObject* args, PyObject* kwargs) {
@@ -428,7 +427,7 @@ PyObject* method_stride(PyObject* o, PyObject* args, PyObject* kwargs) {
   if (dim == Py_None) return ints_tuple(t->dl.ndim, t->dl.strides);
   Py_ssize_t i = PyNumber_AsSsize_t(dim, PyExc_IndexError);
   if (i == -1 && PyErr_Occurred()) return nullptr;
-  return guarded([&] { return PyLong_FromLongLong(t->dl.strides[wrap_dim(i, t->dl.ndim)]); });
+  return guarded("stride", [&] { return PyLong_FromLongLong(t->dl.strides[wrap_dim(i, t->dl.ndim)]); });
 }
 PyObject* method_numel(PyObject* o, PyObject*) { return PyLong_FromLongLong(numel(tensor_of(o))); }
 PyObject* method_item(PyObject* o, PyObject*) { return item(tensor_of(o)); }
