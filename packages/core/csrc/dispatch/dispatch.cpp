@@ -135,10 +135,14 @@ KernelEntry load_kernel(const Op* op, DLDevice device) {
   if (!entry.run) {
     const std::string name = device_text(DLDevice{device.device_type, 0});
     const std::string why = why_no_kernel(op, device);
+    const std::string none = device_text(device) + ", but there is none" + (why.empty() ? "" : ": " + why);
+    if (device.device_type == kDLCPU)
+      fail(ATLED_E_NOT_IMPLEMENTED, "expected a kernel for device %s; load what has one, or add one with add_kernel",
+           none.c_str());
     fail(ATLED_E_NOT_IMPLEMENTED,
-         "expected a kernel for device %s, but there is none%s%s; move the arguments, for example to \"cpu\", or have "
-         "all such ops run there, by copies: fallback_to_cpu(\"%s\")",
-         device_text(device).c_str(), why.empty() ? "" : ": ", why.c_str(), name.substr(0, name.find(':')).c_str());
+         "expected a kernel for device %s; move the arguments, for example to \"cpu\", or have all such ops run there, "
+         "by copies: fallback_to_cpu(\"%s\")",
+         none.c_str(), name.substr(0, name.find(':')).c_str());
   }
   return entry;
 }
