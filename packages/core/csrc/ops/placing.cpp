@@ -240,8 +240,8 @@ void define_placing() {
           nullptr, composite});
   define({"fill_diagonal_(Tensor(a!) input, Scalar fill_value, bool wrap=False) -> Tensor",
           "Writes a number where all indices are equal; with wrap, a tall matrix gets further diagonals.\n\n"
-          "input: at least 2-d, beyond that with equal sizes, else ShapeError. Wrapped diagonals begin a row below the "
-          "end of the last. Returns input.\n\n"
+          "input: at least 2-d, beyond that with equal sizes, else ShapeError. A row is left out between wrapped "
+          "diagonals. Returns input.\n\n"
           ">>> at.zeros(2, 3).fill_diagonal_(7)\ntensor([[7., 0., 0.],\n        [0., 7., 0.]])",
           nullptr, composite});
   define(

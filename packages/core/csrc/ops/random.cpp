@@ -112,7 +112,8 @@ void normal_rule(const atled_frame* f, atled_spec* outs) {
 
 void define_draws() {
   define({"rand(int[*] size, *, Generator? generator=None, dtype? dtype=None, device? device=None) -> Tensor",
-          "Numbers uniform in [0, 1), multiples of 2^-24 (float64: 2^-53).\n\n"
+          "Numbers uniform in [0, 1): multiples of 2^-24 in float32, 2^-53 in float64, 2^-11 in float16, 2^-8 in "
+          "bfloat16.\n\n"
           "dtype: floating (the default float) or complex, whose parts are drawn each, else DTypeError. What is drawn "
           "depends on the generator's seed (the default one's is set by manual_seed) and how much was drawn before, "
           "not on the number of threads.\n\n"

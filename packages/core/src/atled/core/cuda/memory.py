@@ -93,7 +93,7 @@ def reset_accumulated_memory_stats(device: Device = None) -> None:
 
 
 def host_memory_stats() -> dict[str, int]:
-    """The numbers of the cache of pinned host memory, which copies between host and GPU go through.
+    """The numbers of the cache of pinned host memory, from which `Tensor.pin_memory` takes.
 
     >>> all(isinstance(number, int) for number in at.cuda.host_memory_stats().values())
     True
