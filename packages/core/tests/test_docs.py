@@ -18,6 +18,7 @@ MODULES = (
     *("_printing", "_serialization", "_registry", "_paths", "_reference", "multiprocessing"),
     *("_dtypes", "_facts", "_functions", "_settings", "_overloads", "array_api"),
     *("accelerator", "backends"),
+    *("profiler", "profiler._events", "profiler._profile", "profiler._record", "profiler._schedule"),
 )
 
 

@@ -15,6 +15,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "dispatch/generator.h"
+#include "dispatch/recorder.h"
 #include "dispatch/registry.h"
 #include "dispatch/thread_state.h"
 #include "tensor/tensor.h"
@@ -148,6 +149,7 @@ int get_group(const char* name, uint32_t version, void* table, size_t size) noex
       {"rng", &rng_table, sizeof rng_table},
       {"parallel", &parallel_table, sizeof parallel_table},
       {"py", &py_table, sizeof py_table},
+      {"profile", &profile_table, sizeof profile_table},
   };
   for (const OwnGroup& group : own) {
     if (strcmp(group.name, name) != 0) continue;

@@ -6,6 +6,7 @@
 
 #include "atled/plugin.hpp"
 #include "dispatch/error.h"
+#include "dispatch/recorder.h"
 #include "dispatch/registry.h"
 #include "dispatch/thread_state.h"
 #include "memory/allocator.h"
@@ -500,6 +501,7 @@ int enter(atled_frame* frame, uint64_t wanted) noexcept {
 
 int call(const atled_op* op, uint32_t flags, atled_value* args, atled_value* outs) noexcept {
   atled_frame frame{op, args, outs, 0, flags, 0};
+  if (__builtin_expect(recording.load(std::memory_order_relaxed) != 0, 0)) return recorded_call(&frame);
   return redispatch(&frame);
 }
 

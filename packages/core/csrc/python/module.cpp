@@ -395,7 +395,7 @@ NB_MODULE(_core, m) {
   check_or_raise(register_builtin_ops());
   if (!add_methods()) rethrow();
   if (PyModule_AddFunctions(module, construct_methods) < 0 || PyModule_AddFunctions(module, interop_methods) < 0 ||
-      PyModule_AddFunctions(module, sharing_methods) < 0)
+      PyModule_AddFunctions(module, sharing_methods) < 0 || PyModule_AddFunctions(module, recording_methods) < 0)
     rethrow();
   bind_registry(m);
   bind_process(m);

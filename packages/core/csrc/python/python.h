@@ -159,6 +159,9 @@ void acquire_the_gil(void* token);
 extern PyMethodDef sharing_methods[];
 PyObject* tensor_is_shared(PyObject* self, PyObject* unused);
 
+// ---- recording.cpp ----
+extern PyMethodDef recording_methods[];
+
 // ---- stable_abi.cpp: what the limited API leaves out ----
 PyObject* call_one(PyObject* f, PyObject* x);
 PyObject* bound_method(PyObject* f, PyObject* self);

@@ -7,6 +7,7 @@
 
 #include "dispatch/device.h"
 #include "dispatch/error.h"
+#include "dispatch/recorder.h"
 #include "dispatch/thread_state.h"
 #include "memory/allocator.h"
 
@@ -41,12 +42,16 @@ Storage* make_storage(size_t nbytes, DLDevice device) {
     deallocate(block, sizeof(Storage));
     return nullptr;
   }
+  if (__builtin_expect(recording.load(std::memory_order_relaxed) != 0, 0))
+    note_memory(device, static_cast<int64_t>(nbytes));
   return s;
 }
 
 void release_storage(Storage* s) {
   if (s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   delete s->change;
+  if (__builtin_expect(recording.load(std::memory_order_relaxed) != 0, 0) && !s->foreign)
+    note_memory(s->device, -static_cast<int64_t>(s->nbytes));
   size_t block_bytes = sizeof(Storage);
   if (s->foreign) {
     if (s->foreign->deleter) s->foreign->deleter(s->foreign);

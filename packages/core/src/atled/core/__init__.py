@@ -97,6 +97,7 @@ _MODULES = (
     "fft",
     "linalg",
     "multiprocessing",
+    "profiler",
     "special",
     "utils",
 )
