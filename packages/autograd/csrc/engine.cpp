@@ -208,6 +208,7 @@ class Run {
   };
 
   void visit(Node* node) {
+    const NodeRange range(node);
     Gradients gradients(node->output_count);
     for (uint32_t i = 0; i < node->output_count; ++i) {
       gradients.list[i] = std::exchange(buffer(node, i), Buffer{});

@@ -1,5 +1,5 @@
-// Modes that few programs use: hooks for saved tensors, and watching for NaN. Where none is set in any thread, the tape
-// asks `any_mode` and no more.
+// Modes that few programs use: hooks for saved tensors, watching for NaN, and profiling. Where none is set in any
+// thread, the tape asks `any_mode` and no more.
 #pragma once
 
 #include "node.h"
@@ -21,6 +21,28 @@ void pack_saved(Node* node);
 Tensor unpack_saved(Node* node, uint64_t place);
 // While there is a message, pushing hooks raises it; answers the message before. None takes it away.
 PyObject* disable_hooks(PyObject* message);
+
+// ---- a profiler that records (profile.cpp), in the process ----
+
+void watch_profiler();  // from now on, for good
+bool profiled();
+// Tells it that the call that is being recorded has made the node.
+void note_node(const Node* node);
+uint64_t begin_node(const Node* node);
+void end_node(uint64_t range);
+// What a run does with a node.
+class NodeRange {
+ public:
+  explicit NodeRange(const Node* node) : range_(any_mode() && profiled() ? begin_node(node) : 0) {}
+  ~NodeRange() {
+    if (range_) end_node(range_);
+  }
+  NodeRange(const NodeRange&) = delete;
+  NodeRange& operator=(const NodeRange&) = delete;
+
+ private:
+  uint64_t range_;
+};
 
 // ---- anomaly mode (anomaly.cpp), of the process ----
 

@@ -283,6 +283,7 @@ NodeRef build(const Plan& plan, const atled_frame* frame, const atled_value* val
     if (outputs[i]) payload = describe_output(node.get(), i, outputs[i], payload);
   if (any_mode()) pack_saved(node.get());
   number(node.get());
+  if (any_mode()) note_node(node.get());
   return node;
 }
 

@@ -1,5 +1,6 @@
 // The extension module atled.autograd._tape.
 #include "autocast.h"
+#include "modes.h"
 #include "mutation.h"
 #include "python/python.h"
 #include "record.h"
@@ -42,6 +43,7 @@ bool connect_core() {
     define_reductions();
     add_mutation_layer();
     add_autocast_layer();
+    watch_profiler();
   });
   if (status != ATLED_OK) py_group->raise();
   return status == ATLED_OK;

@@ -26,6 +26,8 @@ void node_dealloc(PyObject* object) {
   Py_DECREF(type);
 }
 
+}  // namespace
+
 std::string node_name(const Node* node) {
   if (node->kind != Kind::kRule)
     return node->kind == Kind::kFunction ? std::string(node->name) + "Backward" : node->name;
@@ -42,6 +44,8 @@ std::string node_name(const Node* node) {
   }
   return name + "Backward";
 }
+
+namespace {
 
 PyObject* node_repr(PyObject* object) {
   return PyUnicode_FromFormat("<%s %p>", node_name(node_of(object)).c_str(), static_cast<void*>(node_of(object)));

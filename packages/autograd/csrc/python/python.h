@@ -90,5 +90,7 @@ extern PyMethodDef tensor_methods[], engine_methods[], rule_methods[], function_
 bool init_node_type(PyObject* module);
 // The Python object of a node: always the same one while it lives.
 Ref wrap_node(Node* node);
+// "MulBackward".
+std::string node_name(const Node* node);
 
 }  // namespace atled::autograd
