@@ -439,3 +439,12 @@ def test_hooks_of_state_dicts() -> None:
     state = optimizer.state_dict()
     optimizer.load_state_dict(state)
     assert calls == ["writing", "first", "1", "loaded"] and state["note"] == 1
+
+
+def test_a_profiler_sees_steps() -> None:
+    parameters = [at.ones(2), at.ones(3)]
+    sgd = optim.SGD(parameters, lr=0.1)
+    with at.profiler.profile() as prof:
+        sgd.step(grads=[at.ones(2), at.ones(3)])
+    (step,) = (event for event in prof.events() if event.name == "Optimizer.step#SGD.step")
+    assert [call.name for call in step.cpu_children] == ["sgd_"]

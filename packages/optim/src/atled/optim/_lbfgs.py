@@ -75,7 +75,8 @@ class LBFGS(Optimizer):
         """Takes up to ``max_iter`` steps; ``closure`` computes the loss and the gradients anew."""
         (group,) = self.param_groups
         run = _Run(group, self.state[group["params"][0]], closure)
-        return run.steps()
+        with self._range():
+            return run.steps()
 
 
 class _Point(NamedTuple):

@@ -6,10 +6,12 @@ import functools
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._core import _recording
 from atled.core._hooks import RemovableHandle
 
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
@@ -133,6 +135,17 @@ class Optimizer:
         one), so that tensors which nothing differentiated can be stepped. ``closure`` computes the loss anew first; its
         value is returned. Its calls are recorded, also within ``no_grad()``.
         """
+        if _recording():
+            with self._range():
+                return self._step(closure, grads)
+        return self._step(closure, grads)
+
+    def _range(self) -> AbstractContextManager[Any]:
+        """What a profiler that records shows of a step."""
+        name = f"Optimizer.step#{type(self).__name__}.step"
+        return at.profiler.record_function(name) if _recording() else nullcontext()
+
+    def _step(self, closure: Callable[[], Any] | None, grads: Sequence[Tensor | None] | None) -> Any:
         loss = None if closure is None else with_recording(closure)
         if grads is not None and len(grads) != len(self._all()):
             raise at.ArgumentError(f"step: expected one gradient per parameter, {len(self._all())}, got {len(grads)}")
