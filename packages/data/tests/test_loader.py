@@ -262,3 +262,12 @@ def test_pytorchs_modules_have_what_is_public_here(module: str) -> None:
     assert getattr(data, module) is (imported := importlib.import_module(f"atled.data.{module}"))
     assert imported.__all__
     assert all(getattr(imported, name) is getattr(data, name) for name in imported.__all__)
+
+
+@pytest.mark.parametrize(("workers", "name"), [(0, "LocalIterator"), (1, "PoolIterator")])
+def test_a_profiler_sees_what_waiting_for_a_batch_takes(workers: int, name: str) -> None:
+    loader = data.DataLoader(range(4), batch_size=2, num_workers=workers)
+    with at.profiler.profile() as prof:
+        assert len(list(loader)) == len(loader) == 2
+    fetches = [event.name for event in prof.events() if event.is_user_annotation]
+    assert fetches == [f"enumerate(DataLoader)#{name}.__next__"] * 3  # the last finds the end

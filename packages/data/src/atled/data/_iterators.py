@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
+
+import atled.core as at
+from atled.core._core import _recording
 
 from ._dataset import IterableDataset
 from ._errors import WorkerError
@@ -38,7 +42,29 @@ def _with_occurrences(plain: Iterator[Task]) -> Iterator[Task]:
         yield task._replace(occurrences=occurrences)
 
 
-class LocalIterator:
+class Pass(ABC):
+    """One pass over a loader, an iterator of its batches."""
+
+    _loader: DataLoader[Any]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if not _recording():
+            return self._next()
+        with at.profiler.record_function(f"enumerate(DataLoader)#{type(self).__name__}.__next__"):
+            return self._next()
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    @abstractmethod
+    def _next(self) -> Any:
+        """The next batch, or StopIteration."""
+
+
+class LocalIterator(Pass):
     """Loads in the main process; the global generators are as before after every batch."""
 
     def __init__(self, loader: DataLoader[Any], seed: int, epoch: int) -> None:
@@ -50,10 +76,7 @@ class LocalIterator:
         self._draws = plan.seeds_samples or plan.seeds_batches
         self._finished = False
 
-    def __iter__(self) -> LocalIterator:
-        return self
-
-    def __next__(self) -> Any:
+    def _next(self) -> Any:
         if self._finished:
             raise StopIteration
         task = next(self._tasks)
@@ -68,11 +91,8 @@ class LocalIterator:
             raise StopIteration from None
         return self._loader.finish(batch)
 
-    def __len__(self) -> int:
-        return len(self._loader)
 
-
-class PoolIterator:
+class PoolIterator(Pass):
     """Loads in worker processes, each with up to ``prefetch_factor`` batches ahead, and hands batches over in order."""
 
     def __init__(self, loader: DataLoader[Any], pool: WorkerPool, seed: int, epoch: int) -> None:
@@ -88,10 +108,7 @@ class PoolIterator:
         for _ in range(loader.num_workers * loader.prefetch_depth):
             self._submit()
 
-    def __iter__(self) -> PoolIterator:
-        return self
-
-    def __next__(self) -> Any:
+    def _next(self) -> Any:
         from ._worker import Kind
 
         if self._generation != self._pool.generation:
@@ -117,9 +134,6 @@ class PoolIterator:
             if not self._loader.persistent_workers:
                 self._pool.close()
         raise StopIteration
-
-    def __len__(self) -> int:
-        return len(self._loader)
 
     def _submit(self) -> None:
         """Sends the next task, if there is one: a stream's to each worker in turn, any other to the least busy."""
