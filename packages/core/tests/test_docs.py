@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pydoc
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ from atled.core._ops import NAMESPACES
 
 PUBLIC = [op for op in _core.ops() if op.ns in NAMESPACES and "private" not in op.traits]
 OPS = [op for op in _core.ops() if op.ns in NAMESPACES and ">>>" in op.doc]
+NEEDS_TENSORBOARD = pytest.mark.skipif(not find_spec("tensorboardX"), reason="tensorboardX is not installed")
 MODULES = (
     *("_printing", "_serialization", "_registry", "_paths", "_reference", "multiprocessing"),
     *("_dtypes", "_facts", "_functions", "_settings", "_overloads", "array_api"),
     *("accelerator", "backends"),
+    pytest.param(
+        "utils.tensorboard", marks=pytest.mark.skipif(not find_spec("tensorboardX"), reason="no tensorboardX")
+    ),
     *("profiler", "profiler._events", "profiler._profile", "profiler._record", "profiler._schedule"),
 )
 

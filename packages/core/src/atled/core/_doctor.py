@@ -25,7 +25,8 @@ _OPTIONAL = {
     "atled.distributed": ("atled-distributed", "several processes"),
     "cupy": ("'atled-core[cuda]'", 'the device "cuda"'),
     "ml_dtypes": ("ml_dtypes", "bfloat16 and float8 tensors as NumPy arrays"),
-    "tqdm": ("tqdm", "progress bars"),
+    "tensorboardX": ("'atled-core[tensorboard]'", "curves for TensorBoard"),
+    "tqdm": ("tqdm", "progress of the bench command"),
 }
 _LEVELS = {
     "baseline": set[str](),
