@@ -242,7 +242,7 @@ def portable(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site in docs/_build/html; a warning is an error."""
-    install(session, PACKAGES, "sphinx>=8.1", "furo>=2025.1", "myst-parser>=4.0")
+    install(session, PACKAGES, "sphinx>=8.1", "furo>=2025.1", "myst-parser>=4.0", "tensorboardX>=2.6.2")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html", *session.posargs)
 
 
