@@ -94,7 +94,7 @@ Ref as_tuple(const Recording& all, const Record& r, Sites& sites) {
 }
 
 PyObject* stop(PyObject*, PyObject*) {
-  return guarded([&] {
+  return guarded("profile", [&] {
     struct Events {
       Recording all;
       ~Events() { drop_events(all); }
