@@ -220,7 +220,14 @@ int event_record(int32_t index, atled_event event, atled_stream stream) {
   return on(index, [&] { expect(cudaEventRecord(event_of(event), stream_of(stream)), "record an event"); });
 }
 int event_query(int32_t index, atled_event event, int32_t* done) {
-  return on(index, [&] { answer(cudaEventQuery(event_of(event)), done); });
+  return on(index, [&] {
+    // The event may be of work before a graph that another thread captures meanwhile.
+    cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    expect(cudaThreadExchangeStreamCaptureMode(&mode), "ask whether work is done");
+    const cudaError_t status = cudaEventQuery(event_of(event));
+    expect(cudaThreadExchangeStreamCaptureMode(&mode), "ask whether work is done");
+    answer(status, done);
+  });
 }
 int event_synchronize(int32_t index, atled_event event) {
   return on(index, [&] {

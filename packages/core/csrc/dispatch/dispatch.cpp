@@ -121,6 +121,15 @@ inline DLDevice common_device(const atled_frame* frame, const Glance& seen) {
   return plain && !(frame->flags & ATLED_CALL_OUT) ? seen.first->dl.device : find_device(frame);
 }
 
+// Whether a call copies between devices, and so may wait for one of them.
+inline bool crosses(DLDevice device, const Glance& seen) {
+  return !seen.one_device || (seen.first && !same_device(seen.first->dl.device, device));
+}
+
+// What counts as work of a kernel that may wait for a device: what it waits for may itself wait, for other processes,
+// and who ends that needs the GIL.
+inline uint64_t waiting(uint64_t work) { return std::max(work, kGilWork); }
+
 int run_entry(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
   if (work < kGilWork || !release_gil) return entry.run(entry.ctx, frame);
   void* token = release_gil();
@@ -306,6 +315,7 @@ int run_structured(atled_frame* frame, const Glance& seen) {
     allocate_outputs(frame, specs.list, device);
     uint64_t work = impl(frame->outs[0].u.tensor)->numel;
     if (!(op->traits & ATLED_OP_ELEMENTWISE)) work += seen.elements;
+    if (crosses(device, seen)) work = waiting(work);
     int status = meta ? ATLED_OK : run_entry(entry, frame, work);
     if (status != ATLED_OK) release_values(frame->outs, op->nouts);
     return status;
@@ -424,10 +434,13 @@ int run_free(atled_frame* frame, const Glance& seen) {
   if (op->mutated >= 0 && device.device_type == ATLED_DEVICE_META)
     return run_mutating(frame, find_kernel(op, device), seen.elements);
   const KernelEntry entry = need_kernel(op, device);
-  if (op->mutated >= 0) return run_mutating(frame, entry, seen.elements);
+  uint64_t work = op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE) ? 0 : seen.elements;
+  // Many a kernel without a shape rule reads from its device what the shape is.
+  if (work && (device.device_type != kDLCPU || crosses(device, seen))) work = waiting(work);
+  if (op->mutated >= 0) return run_mutating(frame, entry, work);
   for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
   each_mutated(frame, [&](atled_tensor* t, const char* name) { check_writable(t, name); });
-  int status = run_entry(entry, frame, (op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE)) ? 0 : seen.elements);
+  int status = run_entry(entry, frame, work);
   each_mutated(frame, [&](atled_tensor* t, const char*) { bump_version(t, op->name); });
   for (int i = 0; i < op->nouts && status == ATLED_OK; ++i) {
     if (frame->outs[i].tag != ATLED_NONE || op->out_types[static_cast<size_t>(i)].back() == '?') continue;
