@@ -10,8 +10,25 @@
 namespace atled::emulator {
 
 // One lock for everything: host threads take turns.
-std::recursive_mutex& lock();
-using Guard = std::lock_guard<std::recursive_mutex>;
+class Lock {
+ public:
+  void lock() {
+    mutex_.lock();
+    ++depth_;
+  }
+  void unlock() {
+    --depth_;
+    mutex_.unlock();
+  }
+  // Lets the others go on for a moment, however often this thread holds it.
+  void pause();
+
+ private:
+  std::recursive_mutex mutex_;
+  int depth_ = 0;
+};
+Lock& lock();
+using Guard = std::lock_guard<Lock>;
 
 // Remembers an error for cudaGetLastError, and returns it.
 cudaError_t answer(cudaError_t error);
@@ -36,8 +53,10 @@ bool is_pinned(const void* pointer);
 
 // ---- streams ----
 
-// Gives a stream work to do later: when somebody waits for it. In a capture, when its graph is launched.
-cudaError_t enqueue(cudaStream_t stream, std::function<void()> work);
+// Gives a stream work to do later: when somebody waits for it. In a capture, when its graph is launched. Where there is
+// `ready`, the stream stands still, and its waiters with it, until that answers true: what other processes do is
+// awaited so, and this process's other threads go on.
+cudaError_t enqueue(cudaStream_t stream, std::function<void()> work, std::function<bool()> ready = nullptr);
 // Does all work that was given to a stream, or to all of a device's.
 cudaError_t finish(cudaStream_t stream);
 cudaError_t finish_device(int device);

@@ -6,11 +6,13 @@
 #include <cuda.h>
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -181,9 +183,16 @@ CUresult pop_context(CUcontext* out) {
 
 }  // namespace
 
-std::recursive_mutex& lock() {
-  static auto* mutex = new std::recursive_mutex;
+Lock& lock() {
+  static auto* mutex = new Lock;
   return *mutex;
+}
+
+void Lock::pause() {
+  const int depth = depth_;
+  for (int i = 0; i < depth; ++i) unlock();
+  std::this_thread::sleep_for(std::chrono::microseconds(50));
+  for (int i = 0; i < depth; ++i) lock();
 }
 
 cudaError_t answer(cudaError_t error) {

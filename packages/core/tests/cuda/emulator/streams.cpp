@@ -9,6 +9,8 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "emulator.h"
@@ -18,6 +20,11 @@ using namespace atled::emulator;
 namespace {
 
 using Work = std::function<void()>;
+using Ready = std::function<bool()>;
+struct Step {
+  Work work;
+  Ready ready;  // empty: at once
+};
 struct Graph {
   std::vector<Work> work;
   unsigned long long id = 0;  // of the capture
@@ -44,7 +51,8 @@ struct Queue {
   int device = 0, priority = 0;
   unsigned long long number = 0;
   uint64_t given = 0, done = 0;
-  std::deque<Work> pending;
+  std::deque<Step> pending;
+  std::thread::id runner;  // who does a piece of its work
   std::shared_ptr<Graph> capture;
   bool begun = false, invalid = false;  // where the capture began
 };
@@ -78,13 +86,24 @@ bool eager() {
   return is;
 }
 
-void run_until(Queue& queue, uint64_t place) {
-  if (queue.done >= place || queue.pending.empty()) return;
+// Does a stream's work in order, up to a place: what is not ready is waited for, or else ends it.
+void run_until(Queue& queue, uint64_t place, bool waits = true) {
+  if (queue.done >= place) return;
+  const std::thread::id self = std::this_thread::get_id(), nobody;
   open_memory();
-  while (queue.done < place && !queue.pending.empty()) {
-    const Work work = std::move(queue.pending.front());
+  while (queue.done < place) {
+    const bool busy = queue.runner != nobody && queue.runner != self;
+    if (!busy && queue.pending.empty()) break;  // asked by a piece of work of the same stream
+    if (busy || (queue.pending.front().ready && !queue.pending.front().ready())) {
+      if (!waits) break;
+      lock().pause();
+      continue;
+    }
+    const Step step = std::move(queue.pending.front());
     queue.pending.pop_front();
-    work();
+    const std::thread::id former = std::exchange(queue.runner, self);
+    step.work();
+    queue.runner = former;
     ++queue.done;
   }
   close_memory();
@@ -114,17 +133,22 @@ cudaError_t may_wait(const Queue& queue) {
 
 namespace atled::emulator {
 
-cudaError_t enqueue(cudaStream_t stream, Work work) {
+cudaError_t enqueue(cudaStream_t stream, Work work, Ready ready) {
   use_context();
   Guard guard(lock());
   const auto queue = queue_of(stream);
   if (!queue) return cudaErrorInvalidResourceHandle;
   if (queue->capture) {
     if (queue->invalid) return cudaErrorStreamCaptureInvalidated;
+    if (ready)
+      work = [work = std::move(work), ready = std::move(ready)] {
+        while (!ready()) lock().pause();
+        work();
+      };
     queue->capture->work.push_back(std::move(work));
     return cudaSuccess;
   }
-  queue->pending.push_back(std::move(work));
+  queue->pending.push_back({std::move(work), std::move(ready)});
   ++queue->given;
   if (eager()) run_until(*queue, queue->given);
   return cudaSuccess;
@@ -194,7 +218,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
   if (!queue) return answer(cudaErrorInvalidResourceHandle);
   if (const cudaError_t error = may_wait(*queue)) return answer(error);
   if (queue->done == queue->given) return cudaSuccess;
-  run_until(*queue, queue->done + 1);  // time goes by
+  run_until(*queue, queue->done + 1, false);  // time goes by
   return cudaErrorNotReady;
 }
 cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* out) {
@@ -279,7 +303,12 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return answer(cudaErrorStreamCaptureUnsupported);
   }
   if (!other) return cudaSuccess;
-  return answer(enqueue(stream, [other, place = event->place] { run_until(*other, place); }));
+  return answer(enqueue(
+      stream, [] {},
+      [other, place = event->place] {
+        run_until(*other, place, false);
+        return other->done >= place;
+      }));
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   use_context();
@@ -288,7 +317,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   if (event->captured) return answer(cudaErrorStreamCaptureUnsupported);
   const auto queue = queue_of(event->stream, event->device);
   if (!queue || queue->done >= event->place) return cudaSuccess;
-  run_until(*queue, queue->done + 1);
+  run_until(*queue, queue->done + 1, false);
   return answer(cudaErrorNotReady);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
