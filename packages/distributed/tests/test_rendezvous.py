@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from atled.distributed import DistError, DistTimeoutError, RankFailedError, Store
+from atled.distributed._calls import overdue
 
 
 def join(address, rank, world_size=2, timeout=5.0):
@@ -54,6 +55,20 @@ def test_ask_collects_what_each_rank_is_doing(stores):
     stores[0].status = lambda: "thinking"
     stores[1].status = lambda: ["waiting", 3]
     assert stores[0].ask() == {0: "thinking", 1: ["waiting", 3]}
+
+
+def test_a_late_call_is_explained_by_what_the_others_have_called(stores):
+    for store, call in zip(stores, ("all_reduce(float32[2], SUM)", "broadcast(float32[2], src=0)"), strict=True):
+        store.calls.note("world", 1, "barrier()", "barrier() (call 1)")
+        store.calls.note("world", 2, call, f"{call} (call 2)")
+    stores[0].calls.note("world", 3, "barrier()", "barrier() (call 3)")
+    messages = [str(overdue(stores[0], (0, 1), "world", n, s, "late")) for n, s in ((1, "barrier()"), (3, "barrier()"))]
+    assert messages == [
+        "late",
+        "late\n  rank 1 has not called it; its last call: broadcast(float32[2], src=0) (call 2)",
+    ]
+    differing = overdue(stores[0], (0, 1), "world", 2, "all_reduce(float32[2], SUM)", "late")
+    assert str(differing) == "late\n  rank 1 has called broadcast(float32[2], src=0) instead"
 
 
 def test_a_rank_that_fails_is_known_to_the_other_at_once(stores):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from atled.core import ArgumentError, DeviceError, DTypeError, InvalidValueError, ShapeError, Tensor
+from atled.core import DeviceError, Tensor
 
 from ._arrays import HostTensor, raw_bytes, reducible_numbers
 from ._errors import MismatchError
 from ._group import FutureWork, ProcessGroup, ReduceOp, Work
 from ._mpi_engine import SIGNATURE_BYTES, Channel, Engine, Receives, fixed_size
+from ._parts import check_parts, one_dtype
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Comm, Op, Request, Status
@@ -72,7 +73,7 @@ class MPIProcessGroup(ProcessGroup):
 
     def all_gather(self, output: Tensor, input: Tensor) -> Work:
         target, source = _host(output, "all_gather", is_output=True), _host(input, "all_gather")
-        _check_parts("all_gather_into_tensor", "output", target, "input", source, self.size)
+        check_parts("all_gather_into_tensor", "output", target, "input", source, self.size)
 
         def run(comm: Comm, wait: Wait) -> None:
             whole = target.contiguous()
@@ -84,7 +85,7 @@ class MPIProcessGroup(ProcessGroup):
 
     def reduce_scatter(self, output: Tensor, input: Tensor, op: ReduceOp) -> Work:
         target, source = _host(output, "reduce_scatter", is_output=True), _host(input, "reduce_scatter")
-        _check_parts("reduce_scatter_tensor", "input", source, "output", target, self.size)
+        check_parts("reduce_scatter_tensor", "input", source, "output", target, self.size)
         source.check_reducible("reduce_scatter", op)
 
         def run(comm: Comm, wait: Wait) -> None:
@@ -120,7 +121,7 @@ class MPIProcessGroup(ProcessGroup):
         source = _host(input, "gather")
         target = None if output is None else _host(output, "gather", is_output=True)
         if target is not None:
-            _check_parts("gather", "output", target, "input", source, self.size)
+            check_parts("gather", "output", target, "input", source, self.size)
 
         def run(comm: Comm, wait: Wait) -> None:
             if source.tensor.numel():
@@ -136,7 +137,7 @@ class MPIProcessGroup(ProcessGroup):
         target = _host(output, "scatter", is_output=True)
         source = None if input is None else _host(input, "scatter")
         if source is not None:
-            _check_parts("scatter", "input", source, "output", target, self.size)
+            check_parts("scatter", "input", source, "output", target, self.size)
 
         def run(comm: Comm, wait: Wait) -> None:
             part = target.contiguous()
@@ -149,9 +150,7 @@ class MPIProcessGroup(ProcessGroup):
     def all_to_all(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Work:
         targets = [_host(tensor, "all_to_all", is_output=True) for tensor in outputs]
         sources = [_host(tensor, "all_to_all") for tensor in inputs]
-        dtypes = {array.dtype for array in (*targets, *sources)}
-        if len(dtypes) > 1:
-            raise DTypeError(f"all_to_all: expected tensors of one dtype, got {', '.join(sorted(dtypes))}")
+        dtype = one_dtype("all_to_all", [*targets, *sources])
         # Elements to send to each rank, and to receive from it.
         counts = np.array([[a.tensor.numel() for a in arrays] for arrays in (sources, targets)], np.int64)
 
@@ -172,7 +171,7 @@ class MPIProcessGroup(ProcessGroup):
                     raw_bytes(flat)[:] = receive[end - size : end]
                     array.store(flat)
 
-        return self._engine.submit(self._channel, f"all_to_all({dtypes.pop()})", run)
+        return self._engine.submit(self._channel, f"all_to_all({dtype})", run)
 
     def send(self, tensor: Tensor, to: int, tag: int) -> Work:
         array = _host(tensor, "send")
@@ -249,18 +248,15 @@ class MPIProcessGroup(ProcessGroup):
 
 
 def _host(tensor: Tensor, what: str, is_output: bool = False) -> HostTensor:
-    if not isinstance(tensor, Tensor):
-        raise ArgumentError(f"{what}: expected a Tensor, got {type(tensor).__name__}")
+    HostTensor.check_tensor(what, tensor)
     if tensor.device.type != "cpu":
-        raise DeviceError(f"{what}: backend 'mpi' expects a tensor on cpu, got one on {tensor.device}; move it there")
+        raise DeviceError(
+            f"{what}: backend 'mpi' expects a tensor on cpu, got one on {tensor.device}; move it there, or for GPUs of "
+            "NVIDIA pip install 'atled-distributed[cuda]', whose backend 'nccl' init_process_group() then takes as well"
+        )
     array = HostTensor(tensor)
     if is_output:
-        strides = zip(tensor.stride(), tensor.shape, strict=True)
-        if tensor.numel() and any(stride == 0 and extent > 1 for stride, extent in strides):
-            raise InvalidValueError(f"{what}: cannot write to an expanded tensor, its elements share memory; clone it")
-        if tensor.is_readonly:
-            raise InvalidValueError(f"{what}: cannot write to a read-only tensor; clone it")
-        array.count_change()
+        array.will_be_written(what)
     return array
 
 
@@ -273,18 +269,6 @@ def _average(op: ReduceOp, numbers: npt.NDArray[Any], size: int) -> None:
     """Divides the sum of ``size`` ranks, which MPI has no average of, where ``op`` asks for one."""
     if op is ReduceOp.AVG:
         np.divide(numbers, size, out=numbers)
-
-
-def _check_parts(what: str, whole_name: str, whole: HostTensor, part_name: str, part: HostTensor, size: int) -> None:
-    if whole.dtype != part.dtype:
-        raise DTypeError(
-            f"{what}: expected {whole_name} and {part_name} of one dtype, got {whole.dtype} and {part.dtype}"
-        )
-    if whole.tensor.numel() != size * part.tensor.numel():
-        raise ShapeError(
-            f"{what}: expected {whole_name} with {size} times as many elements as {part_name}, got shapes "
-            f"{tuple(whole.tensor.shape)} and {tuple(part.tensor.shape)}"
-        )
 
 
 def _mpi_op(op: ReduceOp, dtype: str) -> Op:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._calls import overdue
 from ._errors import DistError, DistTimeoutError, MismatchError
 from ._group import FutureWork
 from ._store import resolve
@@ -141,13 +142,10 @@ class Engine:
         self._queue: queue.Queue[_Operation | None] = queue.Queue()
         self._lock = threading.Lock()
         self._unfinished: dict[_Operation, None] = {}
-        self._last = "nothing yet"
-        self._calls: dict[str, int] = {}
         self._failure: BaseException | None = None
         self._abandoned: list[Any] = []
         self._transfers: list[_Transfer] = []
         self.world: Comm | None = None
-        store.status = self._status
         started = FutureWork("init_process_group")
         store.on_failure = started.finish
         self._thread = threading.Thread(target=self._main, args=(started,), name="atled-mpi", daemon=True)
@@ -165,8 +163,10 @@ class Engine:
     def _submit(self, operation: _Operation) -> FutureWork:
         with self._lock:
             self._unfinished[operation] = None
-            self._last = str(operation)
-            self._calls[operation.channel.name] = operation.number
+            if operation.steps is None:
+                self._store.calls.note(operation.channel.name, operation.number, operation.signature, str(operation))
+            else:
+                self._store.calls.note_message(str(operation))
             failure = self._failure
         if failure is not None:
             self._end(operation, failure)
@@ -294,7 +294,7 @@ class Engine:
             now = time.monotonic()
             if self._failure is not None or now > deadline:
                 self._abandoned.append((request, operation))
-                raise self._failure or DistTimeoutError(self._missing(operation))
+                raise self._failure or self._overdue(operation)
             if self._transfers:
                 self._advance()
             waited = now - start
@@ -302,23 +302,10 @@ class Engine:
             if waited > _SPIN_SECONDS:
                 time.sleep(_pause(waited))
 
-    def _missing(self, operation: _Operation) -> str:
-        """Who does not come, and what the others say they do instead."""
+    def _overdue(self, operation: _Operation) -> DistError:
         channel = operation.channel
-        try:
-            answers = self._store.ask()
-        except DistError:
-            answers = {}
-        lines = []
-        for rank in channel.ranks:
-            if rank not in answers:
-                lines.append(f"  rank {rank} does not answer")
-            elif answers[rank]["calls"].get(channel.name, 0) < operation.number:
-                lines.append(f"  rank {rank} has not called it; its last call: {answers[rank]['last']}")
-        return "\n".join([f"{operation}: not done within {channel.timeout:g} s", *lines])
-
-    def _status(self) -> dict[str, Any]:
-        return {"last": self._last, "calls": self._calls}
+        head = f"{operation}: not done within {channel.timeout:g} s"
+        return overdue(self._store, channel.ranks, channel.name, operation.number, operation.signature, head)
 
     def _end(self, operation: _Operation, error: BaseException | None) -> None:
         with self._lock:

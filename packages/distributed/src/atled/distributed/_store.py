@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ._calls import CallLog
 from ._errors import DistError, DistTimeoutError, RankFailedError
 
 __all__ = ["Store", "listen", "resolve", "start_server"]
@@ -26,7 +27,7 @@ class Store:
 
     A thread reads it for as long as it is open. When a rank fails, ``failure`` becomes a RankFailedError, waiting calls
     raise it and ``on_failure`` is called (on the reading thread). ``status`` is asked when another rank wants to know
-    what this one is doing. Thread-safe.
+    what this one is doing: what backends note in ``calls``. Thread-safe.
     """
 
     def __init__(self, addr: str, port: int, rank: int, world_size: int, timeout: float) -> None:
@@ -36,7 +37,8 @@ class Store:
         self.address = f"{addr}:{port}"
         self.failure: RankFailedError | None = None
         self.on_failure: Callable[[RankFailedError], None] = lambda error: None
-        self.status: Callable[[], Any] = lambda: None
+        self.calls = CallLog()
+        self.status: Callable[[], Any] = self.calls.status
         self._replies: dict[int, dict[str, Any]] = {}
         self._changed = threading.Condition()
         self._sending = threading.Lock()
