@@ -178,7 +178,8 @@ def matrix(session: nox.Session) -> None:
 @nox.session
 def cuda(session: nox.Session) -> None:
     """Build what is for CUDA, with nvcc from PyPI where the machine has none, and test it on an emulated device."""
-    packages = [package for package in PACKAGES if package.name in ("core", "autograd", "nn", "optim", "testing")]
+    names = ("core", "autograd", "nn", "optim", "distributed", "testing")
+    packages = [package for package in PACKAGES if package.name in names]
     core = packages[0]
     requirements = {requirement for package in packages for requirement in package.test_requirements}
     tools = ["cmake>=3.26", "ninja>=1.11", *core.build_requirements]

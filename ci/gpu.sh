@@ -87,6 +87,7 @@ if step build 300 bash -c build; then
   beside backend 200 "${pytest[@]}" "${few[@]}" packages/core/tests/cuda -k "not on_a_device"
   beside nn-cuda 200 "${pytest[@]}" "${few[@]}" packages/nn/tests/test_cuda*.py
   beside optim-cuda 200 "${pytest[@]}" packages/optim/tests/test_cuda.py
+  beside distributed 100 "${pytest[@]}" packages/distributed/tests/test_cuda_nccl.py
   beside graphed 200 "${pytest[@]}" packages/autograd/tests/test_cuda_graphed.py
   export ATLED_TEST_DEVICE=cuda
   beside ops 200 "${pytest[@]}" "${many[@]}" packages/core/tests/test_ops.py

@@ -29,26 +29,27 @@ def exact(dtype, shape, rank):
     return values + 1j * rng.integers(-64, 64, shape) / 16.0 if dtype in COMPLEX else values
 
 
-def to_tensor(values, dtype, layout="contiguous"):
+def to_tensor(values, dtype, layout="contiguous", device="cpu"):
     """A tensor with these values in some layout."""
     values = np.asarray(values)
     like = np.float32 if dtype == "bfloat16" else dtype
     if layout == "transposed":
-        tensor = at.asarray(np.array(values.T, like, order="C")).permute(*reversed(range(values.ndim)))
+        tensor = at.asarray(np.array(values.T, like, order="C"), device=device).permute(*reversed(range(values.ndim)))
     elif layout == "strided" and values.ndim:
         spread = np.zeros((*values.shape[:-1], 2 * values.shape[-1]), like)
         spread[..., ::2] = values
-        tensor = at.asarray(spread)
+        tensor = at.asarray(spread, device=device)
         if dtype == "bfloat16":
             tensor = tensor.to(at.bfloat16)
         return tensor[..., ::2]
     else:
-        tensor = at.asarray(np.array(values, like))
+        tensor = at.asarray(np.array(values, like), device=device)
     return tensor.to(getattr(at, dtype)) if dtype == "bfloat16" else tensor
 
 
 def to_numpy(tensor):
     """The values, in a type that holds them exactly."""
+    tensor = tensor.to("cpu")
     return np.array(tensor.to(at.float32).numpy() if tensor.dtype == at.bfloat16 else tensor.numpy())
 
 
@@ -75,36 +76,41 @@ def cases():
 def run_all(rank):
     """All cases on one rank: case -> what the rank holds afterwards."""
     dist.init_process_group(timeout=60)
+    return run(rank, cases())
+
+
+def run(rank, chosen, device="cpu"):
+    """Some cases on one rank, by tensors on a device."""
     size = dist.get_world_size()
     held = {}
-    for case in cases():
+    for case in chosen:
         collective, dtype, op, layout, shape = case
-        tensor = to_tensor(exact(dtype, shape, rank), dtype, layout)
+        tensor = to_tensor(exact(dtype, shape, rank), dtype, layout, device)
         if collective == "broadcast":
             dist.broadcast(tensor, src=size - 1)
         elif collective == "all_reduce":
             dist.all_reduce(tensor, dist.ReduceOp[op])
         elif collective == "all_gather":
-            whole = to_tensor(np.zeros((size, *shape)), dtype, layout)
+            whole = to_tensor(np.zeros((size, *shape)), dtype, layout, device)
             dist.all_gather_into_tensor(whole, tensor)
             tensor = whole
         elif collective == "reduce":
             dist.reduce(tensor, size - 1, dist.ReduceOp[op])
         elif collective == "gather":
-            parts = [to_tensor(np.zeros(shape), dtype, layout) for _ in range(size)]
+            parts = [to_tensor(np.zeros(shape), dtype, layout, device) for _ in range(size)]
             dist.gather(tensor, parts if rank == 1 else None, dst=1)
             tensor = at.stack(parts)
         elif collective == "scatter":
-            parts = [to_tensor(exact(dtype, shape, part), dtype, layout) for part in range(size)]
+            parts = [to_tensor(exact(dtype, shape, part), dtype, layout, device) for part in range(size)]
             dist.scatter(tensor, parts if rank == size - 1 else None, group_src=size - 1)
         elif collective == "all_to_all":
-            parts = [to_tensor(exact(dtype, shape, rank + 10 * part), dtype, layout) for part in range(size)]
-            received = [to_tensor(np.zeros(shape), dtype, layout) for _ in range(size)]
+            parts = [to_tensor(exact(dtype, shape, rank + 10 * part), dtype, layout, device) for part in range(size)]
+            received = [to_tensor(np.zeros(shape), dtype, layout, device) for _ in range(size)]
             dist.all_to_all(received, parts)
             tensor = at.stack(received)
         else:
             parts = np.stack([exact(dtype, shape, rank + 10 * part) for part in range(size)])
-            dist.reduce_scatter_tensor(tensor, to_tensor(parts, dtype, layout), dist.ReduceOp[op])
+            dist.reduce_scatter_tensor(tensor, to_tensor(parts, dtype, layout, device), dist.ReduceOp[op])
         held[case] = to_numpy(tensor)
     return held
 
@@ -119,6 +125,25 @@ def reduced(inputs, op, dtype):
     return getattr(stack, {"SUM": "sum", "AVG": "mean", "MIN": "min", "MAX": "max", "PRODUCT": "prod"}[op])(0)
 
 
+def expected_of(case, rank, size):
+    """What a rank holds afterwards, by NumPy."""
+    collective, dtype, op, _, shape = case
+    inputs = [exact(dtype, shape, other) for other in range(size)]
+    if collective == "broadcast":
+        return inputs[-1]
+    if collective == "all_gather":
+        return np.stack(inputs)
+    if collective == "all_reduce" or (collective == "reduce" and rank == size - 1):
+        return reduced(inputs, op, dtype)
+    if collective in ("reduce", "scatter"):
+        return inputs[rank]
+    if collective == "gather":
+        return np.stack(inputs) if rank == 1 else np.zeros((size, *shape))
+    if collective == "all_to_all":
+        return np.stack([exact(dtype, shape, other + 10 * rank) for other in range(size)])
+    return reduced([exact(dtype, shape, other + 10 * rank) for other in range(size)], op, dtype)
+
+
 @pytest.fixture(scope="module", params=[2, 3])
 def job(request):
     """The number of ranks, and what each of them held after each case."""
@@ -131,25 +156,10 @@ def test_against_numpy(job, collective, dtype):
     size, held = job
     checked = 0
     for case in cases():
-        name, kind, op, _, shape = case
-        if (name, kind) != (collective, dtype):
+        if case[:2] != (collective, dtype):
             continue
-        inputs = [exact(dtype, shape, rank) for rank in range(size)]
         for rank in range(size):
-            if collective == "broadcast":
-                expected = inputs[-1]
-            elif collective == "all_gather":
-                expected = np.stack(inputs)
-            elif collective == "all_reduce" or (collective == "reduce" and rank == size - 1):
-                expected = reduced(inputs, op, dtype)
-            elif collective in ("reduce", "scatter"):
-                expected = inputs[rank]
-            elif collective == "gather":
-                expected = np.stack(inputs) if rank == 1 else np.zeros((size, *shape))
-            elif collective == "all_to_all":
-                expected = np.stack([exact(dtype, shape, other + 10 * rank) for other in range(size)])
-            else:
-                expected = reduced([exact(dtype, shape, other + 10 * rank) for other in range(size)], op, dtype)
+            expected = expected_of(case, rank, size)
             got = held[rank][case]
             assert got.shape == expected.shape, case
             np.testing.assert_allclose(got, expected, rtol=TOLERANCE.get(dtype, 0), atol=0, err_msg=str(case))

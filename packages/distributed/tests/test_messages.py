@@ -17,7 +17,7 @@ def wait_for(path):
 
 def seen_late(rank, folder, lengths, source):
     """All messages arrive after the engine has looked for the first and before it looks for the others."""
-    dist.init_process_group(timeout=20)
+    dist.init_process_group("mpi", timeout=20)
     awaited, sent = Path(folder) / "awaited", Path(folder) / "sent"
     if rank == 0:
         wait_for(awaited)
@@ -62,7 +62,7 @@ def test_receives_of_one_tag_are_filled_in_the_order_of_sending(tmp_path, length
 
 
 def many(rank):
-    dist.init_process_group(timeout=20)
+    dist.init_process_group("mpi", timeout=20)
     wrong = 0
     for _ in range(20):
         if rank == 0:
@@ -85,7 +85,7 @@ def test_many_receives_at_once():
 
 def in_between(rank):
     """A receive from one rank awaits its message for longer than a later one from anybody."""
-    dist.init_process_group(timeout=20)
+    dist.init_process_group("mpi", timeout=20)
     first, second = at.zeros((1,)), at.zeros((1,))
     if rank == 1:
         work = dist.irecv(first, 0)
@@ -104,7 +104,7 @@ def test_a_receive_does_not_hold_up_one_from_another_rank():
 
 
 def idle(rank):
-    dist.init_process_group(timeout=20)
+    dist.init_process_group("mpi", timeout=20)
     looks = 0
     if rank == 0:
         advance = _mpi_engine.Engine._advance

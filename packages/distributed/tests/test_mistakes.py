@@ -143,6 +143,8 @@ def test_a_wrong_environment_is_explained(monkeypatch, changes, message):
     ("arguments", "message"),
     [
         ({"backend": "gloo"}, "no backend 'gloo' is installed .* leave backend out for 'mpi'"),
+        ({"backend": "cpu:mpi,cpu:mpi"}, "expected a backend for each device, as in 'cpu:mpi,cuda:nccl'"),
+        ({"backend": "cpu:mpi,cuda:"}, "expected a backend for each device"),
         ({"init_method": "file:///tmp/x"}, "expected init_method env:// or tcp://address:port"),
         ({"init_method": "tcp://127.0.0.1:29500"}, "needs rank and world_size"),
     ],

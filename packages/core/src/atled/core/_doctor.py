@@ -23,6 +23,7 @@ _OPTIONAL = {
     "atled.data": ("atled-data", "datasets and loaders"),
     "atled.distributions": ("atled-distributions", "probability distributions"),
     "atled.distributed": ("atled-distributed", "several processes"),
+    "nvidia.nccl": ("'atled-distributed[cuda]'", "training on several GPUs"),
     "cupy": ("'atled-core[cuda]'", 'the device "cuda"'),
     "ml_dtypes": ("ml_dtypes", "bfloat16 and float8 tensors as NumPy arrays"),
     "tensorboardX": ("'atled-core[tensorboard]'", "curves for TensorBoard"),

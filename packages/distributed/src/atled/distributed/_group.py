@@ -6,10 +6,12 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+import atled.core as at
 from atled.core import InvalidValueError, Tensor
 
 from ._errors import DistError, DistTimeoutError
@@ -23,8 +25,8 @@ __all__ = ["FutureWork", "ProcessGroup", "ProcessGroupFactory", "ReceiveWork", "
 class ReduceOp(Enum):
     """How values of the ranks become one: SUM, AVG (floating and complex dtypes), MIN, MAX, PRODUCT.
 
-    On bool, SUM and MAX mean "any", PRODUCT and MIN mean "all". float16 and bfloat16 are reduced in float32. What MIN
-    and MAX make of NaN is not specified.
+    On bool, SUM and MAX mean "any", PRODUCT and MIN mean "all". MPI reduces float16 and bfloat16 in float32, NCCL as
+    they are. What MIN and MAX make of NaN is not specified.
     """
 
     SUM = "SUM"
@@ -35,7 +37,10 @@ class ReduceOp(Enum):
 
 
 class Work(ABC):
-    """A collective that may still run. Its tensors are valid, and may be touched again, once ``wait`` has returned."""
+    """A collective that may still run. Its tensors are valid, and may be touched again, once ``wait`` has returned.
+
+    Tensors on a GPU are so for the stream that was current in ``wait``, which waits in the host's place.
+    """
 
     @abstractmethod
     def wait(self, timeout: float | timedelta | None = None) -> bool:
@@ -131,6 +136,26 @@ class ProcessGroup(ABC):
     @abstractmethod
     def reduce_scatter(self, output: Tensor, input: Tensor, op: ReduceOp) -> Work:
         """Reduces ``input`` (``size`` times as many elements as ``output``); rank r gets the r-th part."""
+
+    @property
+    def device(self) -> at.device:
+        """Where the package puts tensors of its own that the ranks exchange, such as sizes and pickled objects."""
+        return at.device("cpu")
+
+    def use_device(self, device: at.device) -> None:
+        """Tells which device this rank's tensors will be on; all ranks call it. A backend for one that cares connects.
+
+        ``init_process_group(device_id=...)`` does so.
+        """
+        return None
+
+    def only(self, backend: str) -> ProcessGroup | None:
+        """The part of the group that a backend serves; None where this is a group of another backend's."""
+        return None
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Messages that are begun within it do not wait for each other, whatever their order."""
+        return nullcontext()
 
     def reduce(self, tensor: Tensor, root: int, op: ReduceOp) -> Work:
         """Replaces ``tensor`` of rank ``root`` by the reduction of all ranks' tensors."""

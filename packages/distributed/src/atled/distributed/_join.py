@@ -32,8 +32,9 @@ class Attendance:
 
         Raises DistError on every rank, where that was asked for, as soon as one has run out of inputs.
         """
-        present = at.empty((self._group.size,), dtype=at.uint8)
-        self._group.all_gather(present, at.tensor([trains + 2 * refreshes], dtype=at.uint8)).wait()
+        device = self._group.device
+        present = at.empty((self._group.size,), dtype=at.uint8, device=device)
+        self._group.all_gather(present, at.tensor([trains + 2 * refreshes], dtype=at.uint8, device=device)).wait()
         acts = present.tolist()
         active = [rank for rank, each in enumerate(acts) if each]
         if self._throws and len(active) < self._group.size:

@@ -43,12 +43,12 @@ def broadcast_object_list(
     members = group_or_default(group, what)
     root = root_of(members, what, "src", src, group_src)
     packet = _Packet(list(object_list) if members.rank == root else None)
-    size = at.tensor([packet.size], dtype=at.int64)
+    size = at.tensor([packet.size], dtype=at.int64, device=members.device)
     members.broadcast(size, root).wait()
     sizes = [0] * members.size
     sizes[root] = int(size[0])
     _check_pickled(what, packet, sizes, members)
-    buffer = packet.padded(sizes[root]) if members.rank == root else at.empty((sizes[root],), dtype=at.uint8)
+    buffer = _filled(packet, sizes[root], members) if members.rank == root else _empty((sizes[root],), members)
     members.broadcast(buffer, root).wait()
     if members.rank != root:
         received = _unpickle(buffer, sizes[root])
@@ -72,9 +72,9 @@ def all_gather_object(object_list: list[Any], obj: Any, group: object = None) ->
     packet = _Packet(obj)
     sizes = _sizes(packet, members)
     _check_pickled(what, packet, sizes, members)
-    parts = at.empty((members.size, max(sizes)), dtype=at.uint8)
-    members.all_gather(parts, packet.padded(max(sizes))).wait()
-    object_list[:] = [_unpickle(row, size) for row, size in zip(parts, sizes, strict=True)]
+    parts = _empty((members.size, max(sizes)), members)
+    members.all_gather(parts, _filled(packet, max(sizes), members)).wait()
+    object_list[:] = [_unpickle(row, size) for row, size in zip(parts.to("cpu"), sizes, strict=True)]
 
 
 def gather_object(
@@ -97,10 +97,10 @@ def gather_object(
     packet = _Packet(obj)
     sizes = _sizes(packet, members)
     _check_pickled(what, packet, sizes, members)
-    parts = at.empty((members.size, max(sizes)), dtype=at.uint8) if members.rank == root else None
-    members.gather(parts, packet.padded(max(sizes)), root).wait()
+    parts = _empty((members.size, max(sizes)), members) if members.rank == root else None
+    members.gather(parts, _filled(packet, max(sizes), members), root).wait()
     if parts is not None and object_gather_list is not None:
-        object_gather_list[:] = [_unpickle(row, size) for row, size in zip(parts, sizes, strict=True)]
+        object_gather_list[:] = [_unpickle(row, size) for row, size in zip(parts.to("cpu"), sizes, strict=True)]
 
 
 def scatter_object_list(
@@ -124,13 +124,14 @@ def scatter_object_list(
     if members.rank == root:
         _check_length(what, "scatter_object_input_list", scatter_object_input_list, members.size)
         packets = [_Packet(each) for each in scatter_object_input_list or ()]
-    sizes = at.tensor([packet.size for packet in packets] or [0] * members.size, dtype=at.int64)
+    counts = [packet.size for packet in packets] or [0] * members.size
+    sizes = at.tensor(counts, dtype=at.int64, device=members.device)
     members.broadcast(sizes, root).wait()
     lengths: list[int] = sizes.tolist()
     broken = next((packet for packet in packets if packet.error is not None), _Packet(None))
     _check_pickled(what, broken, [min(lengths) if rank == root else 0 for rank in range(members.size)], members)
-    parts = at.stack([packet.padded(max(lengths)) for packet in packets]) if packets else None
-    part = at.empty((max(lengths),), dtype=at.uint8)
+    parts = at.stack([_filled(packet, max(lengths), members) for packet in packets]) if packets else None
+    part = _empty((max(lengths),), members)
     members.scatter(part, parts, root).wait()
     scatter_object_output_list[0] = _unpickle(part, lengths[members.rank])
 
@@ -151,9 +152,17 @@ class _Packet:
         return at.from_numpy(np.frombuffer(self._data.ljust(size, b"\0"), np.uint8))
 
 
+def _empty(shape: tuple[int, ...], members: ProcessGroup) -> Tensor:
+    return at.empty(shape, dtype=at.uint8, device=members.device)
+
+
+def _filled(packet: _Packet, size: int, members: ProcessGroup) -> Tensor:
+    return packet.padded(size).to(members.device)
+
+
 def _sizes(packet: _Packet, members: ProcessGroup) -> list[int]:
-    sizes = at.empty((members.size,), dtype=at.int64)
-    members.all_gather(sizes, at.tensor([packet.size], dtype=at.int64)).wait()
+    sizes = at.empty((members.size,), dtype=at.int64, device=members.device)
+    members.all_gather(sizes, at.tensor([packet.size], dtype=at.int64, device=members.device)).wait()
     lengths: list[int] = sizes.tolist()
     return lengths
 
@@ -166,7 +175,7 @@ def _check_pickled(what: str, packet: _Packet, sizes: Sequence[int], members: Pr
 
 
 def _unpickle(buffer: Tensor, size: int) -> Any:
-    return pickle.loads(buffer[:size].numpy().data)
+    return pickle.loads(buffer[:size].to("cpu").numpy().data)
 
 
 def _check_length(what: str, name: str, objects: object, size: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 from atled.core import ArgumentError, InvalidValueError, Tensor
@@ -97,7 +98,11 @@ def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Work]:
     for each in p2p_op_list:
         if not isinstance(each, P2POp):
             raise ArgumentError(f"batch_isend_irecv: expected P2POps, got {type(each).__name__}")
-    return [each.op(*each.arguments) for each in p2p_op_list]
+    groups = dict.fromkeys(group_or_default(each.arguments[2], "batch_isend_irecv") for each in p2p_op_list)
+    with ExitStack() as stack:
+        for members in groups:
+            stack.enter_context(members.batch())
+        return [each.op(*each.arguments) for each in p2p_op_list]
 
 
 def _send(what: str, tensor: Tensor, dst: int | None, group: object, tag: int, group_dst: int | None) -> Work:

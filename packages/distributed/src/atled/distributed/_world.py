@@ -14,10 +14,13 @@ from types import TracebackType
 from typing import cast
 from urllib.parse import urlsplit
 
+import atled.core as at
 from atled.core import InvalidValueError
 
+from ._by_device import ByDevice
 from ._errors import DistError, RankFailedError
 from ._group import ProcessGroup, ProcessGroupFactory, seconds
+from ._nccl_library import is_usable
 from ._store import Store, start_server
 
 __all__ = [
@@ -70,6 +73,7 @@ class _World:
         self.group = group
         self.store = store
         self.backend = backend
+        self.backends: weakref.WeakKeyDictionary[ProcessGroup, str] = weakref.WeakKeyDictionary({group: backend})
         self.pid = os.getpid()
         self.groups_made = 0
 
@@ -93,13 +97,16 @@ def init_process_group(
 ) -> None:
     """Joins the job: blocks until all ``world_size`` processes have called it.
 
-    ``backend`` names an entry point of the group ``atled.collectives``; None is ``"mpi"``. ``init_method`` is ``env://``
-    (the default: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, as the launcher sets them) or ``tcp://address:port`` with
-    ``world_size`` and ``rank``. ``timeout``, seconds or a timedelta (None: half an hour), holds for joining and for
-    every collective. ``group_name``, ``pg_options`` and ``device_id`` are there for PyTorch's programs and change
-    nothing.
+    ``backend`` is ``"mpi"`` for tensors on cpu, ``"nccl"`` for those on cuda, or another one that a wheel brings;
+    ``"cpu:mpi,cuda:nccl"`` is one for each, and None is that where `is_nccl_available`, else ``"mpi"``. ``init_method``
+    is ``env://`` (the default: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, as the launcher sets them) or
+    ``tcp://address:port`` with ``world_size`` and ``rank``. ``timeout``, seconds or a timedelta (None: half an hour),
+    holds for joining and for every collective. ``device_id``, a device or the index of a GPU, connects NCCL now, rather
+    than when all ranks make the first call. ``group_name`` and ``pg_options`` are there for PyTorch's programs and
+    change nothing.
 
-    Raises DistTimeoutError naming the ranks that do not come, DistError for a wrong environment.
+    Raises DistTimeoutError naming the ranks that do not come, DistError for a wrong environment, DeviceError for
+    ``"nccl"`` without a GPU or without NCCL.
 
     >>> from atled import distributed as dist
     >>> dist.init_process_group(init_method="tcp://127.0.0.1:29531", rank=0, world_size=1)
@@ -110,16 +117,10 @@ def init_process_group(
     global _world
     if _world is not None:
         raise DistError("init_process_group: this process has a group already; call destroy_process_group first")
-    from atled.core import _registry  # reads the metadata of what is installed, which importing must not
-
     limit = DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
-    name = backend or "mpi"
-    if not is_backend_available(name):
-        raise DistError(
-            f"init_process_group: no backend {name!r} is installed (wheels bring them by entry points in "
-            "atled.collectives); leave backend out for 'mpi', which takes tensors on cpu"
-        )
-    factory = cast(ProcessGroupFactory, _registry.load("atled.collectives", name))
+    name = backend or ("cpu:mpi,cuda:nccl" if is_nccl_available() else "mpi")
+    factory = _factory(name)
+    device = None if device_id is None else _device(device_id)
     if store is None:
         rank, world_size, addr, port = _contract(init_method, rank, world_size)
         if rank == 0 and not _is_served(init_method):
@@ -127,6 +128,8 @@ def init_process_group(
         store = Store(addr, port, rank, world_size, limit)
     try:
         group = factory(store, store.rank, store.world_size, limit)
+        if device is not None:
+            group.use_device(device)
     except BaseException as error:
         # The others wait for this rank.
         store.fail(_summary(error), "".join(traceback.format_exception(error)))
@@ -137,6 +140,40 @@ def init_process_group(
     if store.failure is not None:
         _peer_failed(store.failure)
     _install_hooks()
+
+
+def _device(device_id: object) -> at.device:
+    return at.device("cuda", device_id) if isinstance(device_id, int) else at.device(cast(str, device_id))
+
+
+def _factory(name: str) -> ProcessGroupFactory:
+    """What makes the group of a backend, or of one for each type of device."""
+    if ":" not in name:
+        return _factory_of_one(name)
+    words = [word.strip().partition(":") for word in name.split(",")]
+    backends = {kind: backend for kind, _, backend in words}
+    if len(backends) != len(words) or not all(backends.values()):
+        raise DistError(
+            f"init_process_group: expected a backend for each device, as in 'cpu:mpi,cuda:nccl', got {name!r}"
+        )
+    factories = [(kind, backend, _factory_of_one(backend)) for kind, backend in backends.items()]
+
+    def create(store: Store, rank: int, world_size: int, timeout: float) -> ProcessGroup:
+        made = {kind: (backend, factory(store, rank, world_size, timeout)) for kind, backend, factory in factories}
+        return ByDevice(made)
+
+    return create
+
+
+def _factory_of_one(name: str) -> ProcessGroupFactory:
+    from atled.core import _registry  # reads the metadata of what is installed, which importing must not
+
+    if not is_backend_available(name):
+        raise DistError(
+            f"init_process_group: no backend {name!r} is installed (wheels bring them by entry points in "
+            "atled.collectives); leave backend out for 'mpi', which takes tensors on cpu, and 'nccl', for those on cuda"
+        )
+    return cast(ProcessGroupFactory, _registry.load("atled.collectives", name))
 
 
 def destroy_process_group(group: object = None) -> None:
@@ -177,8 +214,8 @@ def is_mpi_available() -> bool:
 
 
 def is_nccl_available() -> bool:
-    """Whether something installed provides the backend ``"nccl"``."""
-    return is_backend_available("nccl")
+    """Whether the backend ``"nccl"`` can be used: there is a GPU, and NCCL (``atled-distributed[cuda]`` has it)."""
+    return is_usable()
 
 
 def is_gloo_available() -> bool:
@@ -204,14 +241,16 @@ def new_group(
     """Makes a group of some ranks (None: all). Every rank of the job calls it, in the same order.
 
     Returns the group, or ``GroupMember.NON_GROUP_MEMBER`` on ranks outside it. Its ranks are numbered in the order that
-    they have in the job, or with ``sort_ranks=False`` in that of ``ranks``. ``pg_options``, ``group_desc`` and
-    ``device_id`` are there for PyTorch's programs and change nothing.
+    they have in the job, or with ``sort_ranks=False`` in that of ``ranks``. ``backend`` is one of the job's, None all
+    of them. ``device_id`` is as in `init_process_group`, and by default as it was there. ``pg_options`` and
+    ``group_desc`` are there for PyTorch's programs and change nothing.
     """
     if use_local_synchronization:
         raise DistError("new_group: every rank of the job calls it, so use_local_synchronization cannot be True")
     world = _require("new_group")
-    if backend not in (None, world.backend):
-        raise DistError(f"new_group: expected the backend of the job, {world.backend!r}, got {backend!r}")
+    whole = world.group if backend in (None, world.backend) else world.group.only(str(backend))
+    if whole is None:
+        raise DistError(f"new_group: expected a backend of the job, {world.backend!r}, got {backend!r}")
     everyone = range(world.group.size)
     members = list(everyone if ranks is None else ranks)
     if not members or len(set(members)) != len(members) or not set(members) <= set(everyone):
@@ -220,14 +259,17 @@ def new_group(
         members.sort()
     world.groups_made += 1
     limit = world.store.timeout if timeout is None else seconds(timeout)
-    group = world.group.new_group(members, f"group {world.groups_made}", limit)
+    group = whole.new_group(members, f"group {world.groups_made}", limit)
+    if group is not None:
+        world.backends[group] = backend or world.backend
+        if device_id is not None:
+            group.use_device(_device(device_id))
     return GroupMember.NON_GROUP_MEMBER if group is None else group
 
 
 def get_backend(group: object = None) -> str:
-    """The name of the backend of the job, and so of every group."""
-    group_or_default(group, "get_backend")
-    return _require("get_backend").backend
+    """The name of the backend of a group (None: of the whole job), ``"cpu:mpi,cuda:nccl"`` where it has both."""
+    return _require("get_backend").backends[group_or_default(group, "get_backend")]
 
 
 def get_process_group_ranks(group: object = None) -> list[int]:
