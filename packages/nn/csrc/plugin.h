@@ -18,6 +18,8 @@ void define_pooling();
 void define_recurrent();
 
 void add_activation();
+void add_attention();
+void add_attention_backward();
 void add_dropout();
 void add_embedding();
 void add_grid_sample();

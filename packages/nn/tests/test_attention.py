@@ -36,6 +36,13 @@ def attended(q: Array, k: Array, v: Array, added: Array, scale: float | None = N
     return weights @ v, weights
 
 
+def route(monkeypatch: pytest.MonkeyPatch, block: int | None) -> None:
+    """Fused, as the CPU does, or composed: at once, or by blocks of so many queries."""
+    if block is not None:
+        monkeypatch.setattr(_attention, "_fuses", lambda *_: False)
+        monkeypatch.setattr(_attention, "_block", lambda *_: block)
+
+
 def numbers(mask: Array) -> Array:
     return np.where(mask, 0.0, -math.inf) if mask.dtype == bool else mask
 
@@ -43,11 +50,11 @@ def numbers(mask: Array) -> Array:
 @pytest.mark.parametrize("kind", ["none", "causal", "bool", "float", "row"])
 @pytest.mark.parametrize("sizes", [(1, 1), (5, 7), (6, 3)])
 @pytest.mark.parametrize("heads", [4, 2, 1])
-@pytest.mark.parametrize("block", [0, 2])
+@pytest.mark.parametrize("block", [None, 0, 2])
 def test_scaled_dot_product_attention(
-    kind: str, sizes: tuple[int, int], heads: int, block: int, monkeypatch: pytest.MonkeyPatch
+    kind: str, sizes: tuple[int, int], heads: int, block: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_attention, "_block", lambda *_: block)
+    route(monkeypatch, block)
     length, keys = sizes
     q, k, v = draw(2, 4, length, 6), draw(2, heads, keys, 6), draw(2, heads, keys, 3)
     masks: dict[str, Array] = {
@@ -110,18 +117,43 @@ def test_long_causal_attention() -> None:
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-13)
 
 
+@pytest.mark.parametrize(("length", "dtype"), [(70, at.float64), (2, at.float32), (70, at.bfloat16)])
+def test_masks_that_hide_every_key(length: int, dtype: at.dtype) -> None:
+    """Booleans and minus infinity are the same; a query without keys gets zeros, and gives none."""
+    q, k, v = draw(1, 2, length, 6), draw(1, 2, 140, 6), draw(1, 2, 140, 6)
+    seen = RNG.random((length, 140)) < 0.5
+    seen[1:2], seen[:, 1:2] = False, False
+    tensors = [at.from_numpy(t).to(dtype) for t in (q, k, v)]
+    exact = [t.double().numpy() for t in tensors]
+    expected = [attended(exact[0][0, h], exact[1][0, h], exact[2][0, h], numbers(seen))[0] for h in range(2)]
+    found = []
+    for mask in (at.from_numpy(seen), at.from_numpy(numbers(seen)).to(dtype)):
+        leaves = [t.clone() for t in tensors]
+        learns = hasattr(at.Tensor, "backward")
+        result = F.scaled_dot_product_attention(*(t.requires_grad_() if learns else t for t in leaves), mask)
+        np.testing.assert_allclose(result.detach().double().numpy()[0], expected, atol=4 * at.finfo(dtype).eps)
+        assert not result[0, :, 1].any()
+        if learns:
+            (result * result).sum().backward()
+            found.append([at.Tensor(t.grad).double().numpy() for t in leaves])
+    if found:
+        assert not found[0][0][0, :, 1].any() and not found[0][1][0, :, 1].any() and np.isfinite(found[0][2]).all()
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_blocks_need_little_memory() -> None:
     q = at.from_numpy(draw(4, 1024, 8)).float()
     at.reset_peak_memory()
     before = at.memory_stats()["live_bytes"]
-    F.scaled_dot_product_attention(q, q, q, is_causal=True)
-    assert at.memory_stats()["peak_bytes"] - before < 6 << 20  # all scores are 16 MB
+    F.scaled_dot_product_attention(q, q, q)
+    assert at.memory_stats()["peak_bytes"] - before < 1 << 20  # all scores are 16 MB
 
 
 @pytest.mark.parametrize("dtype", [at.float16, at.bfloat16])
-@pytest.mark.parametrize("block", [0, 16])
-def test_half_precision_is_rounded_once(dtype: at.dtype, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_attention, "_block", lambda *_: block)
+@pytest.mark.parametrize("block", [None, 0, 16])
+def test_half_precision_is_rounded_once(dtype: at.dtype, block: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    route(monkeypatch, block)
     q, k, v = (at.from_numpy(t).to(dtype) for t in (6 * draw(40, 64), draw(40, 64), draw(40, 8)))
     bias = at.from_numpy(draw(40, 40))  # digits that half precision does not have
     exact = [t.double().numpy() for t in (q, k, v)]
@@ -149,15 +181,16 @@ def test_weights_of_half_precision_are_rounded_once(dtype: at.dtype) -> None:
     np.testing.assert_allclose(got[0].double().numpy(), np.mean(heads, 0), rtol=at.finfo(dtype).eps / 2, atol=1e-5)
 
 
-@pytest.mark.parametrize("block", [0, 2])
-def test_gradients_in_half_precision(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [None, 0, 2])
+def test_gradients_in_half_precision(block: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("atled.autograd")
-    monkeypatch.setattr(_attention, "_block", lambda *_: block)
+    route(monkeypatch, block)
     v = at.from_numpy(draw(6, 4)).to(at.float16).requires_grad_()
     large = at.full((6, 4), 200.0, dtype=at.float16).requires_grad_()
     F.scaled_dot_product_attention(large, large, v, scale=1.0).sum().backward()
     assert v.grad is not None and large.grad is not None and v.grad.dtype == large.grad.dtype == at.float16
-    np.testing.assert_allclose(v.grad.float().numpy(), 1, rtol=1e-3)
+    # The fused gradient has weights from the logarithms of their sums, 160000 in float32 here.
+    np.testing.assert_allclose(v.grad.float().numpy(), 1, rtol=2e-2 if block is None else 1e-3)
     assert at.isfinite(large.grad).all()
 
 
@@ -169,10 +202,10 @@ def test_the_bias_of_no_query_has_a_gradient() -> None:
 
 
 @pytest.mark.parametrize("kind", ["none", "causal", "mask"])
-@pytest.mark.parametrize("block", [0, 2])
-def test_gradients_of_attention(kind: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", [None, 0, 2])
+def test_gradients_of_attention(kind: str, block: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     autograd = pytest.importorskip("atled.autograd")
-    monkeypatch.setattr(_attention, "_block", lambda *_: block)
+    route(monkeypatch, block)
     inputs = [at.from_numpy(draw(*shape)).requires_grad_() for shape in ((4, 3, 2), (2, 4, 2), (2, 4, 3), (3, 4))]
     unmasked = at.tensor([[False] * 4, [True, False, True, True], [True] * 4])
 
@@ -273,7 +306,7 @@ def test_multihead_attention(settings: dict[str, Any], masks: str) -> None:
     np.testing.assert_allclose(at.Tensor(each).numpy(), weights, atol=1e-12)
     again, nothing = layer(*tensors, need_weights=False, **kwargs)
     assert nothing is None
-    np.testing.assert_array_equal(at.Tensor(again).numpy(), plain)
+    np.testing.assert_allclose(at.Tensor(again).numpy(), plain, atol=1e-12)
 
 
 def test_multihead_attention_without_a_batch() -> None:

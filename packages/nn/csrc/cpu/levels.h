@@ -13,10 +13,18 @@
 #include "atled/dtype.hpp"
 #include "atled/levels.hpp"
 #include "atled/philox.h"
+#include "functors/attention.h"
 #include "functors/math.h"
 #include "functors/recurrent.h"
 
 namespace atled::nn {
+
+// Whether the compiler has shuffles of vectors.
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+#define ATLED_SHUFFLES 1
+#else
+#define ATLED_SHUFFLES 0
+#endif
 
 // What a loop of slopes needs: the function, and what all of them are multiplied by.
 template <class T, class F>
@@ -26,19 +34,25 @@ struct Scaled {
 };
 
 struct Baseline {
+  constexpr static int kVectorBytes = 16, kTileRows = 6;
 #define ATLED_TARGET
+#include "cpu/attention.inl"
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };
 
 #if ATLED_X86_LEVELS
 struct Avx2 {
+  constexpr static int kVectorBytes = 32, kTileRows = 6;
 #define ATLED_TARGET ATLED_TARGET_AVX2
+#include "cpu/attention.inl"
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };
 struct Avx512 {
+  constexpr static int kVectorBytes = 64, kTileRows = 12;
 #define ATLED_TARGET ATLED_TARGET_AVX512
+#include "cpu/attention.inl"
 #include "cpu/loops.inl"
 #undef ATLED_TARGET
 };

@@ -1,4 +1,4 @@
-// Fused attention composed of core's ops: the CPU's, and that of what CUDA's kernels do not take.
+// Fused attention composed of core's ops: that of what CUDA's kernels do not take.
 #pragma once
 
 #include "atled/plugin.hpp"

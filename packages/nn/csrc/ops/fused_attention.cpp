@@ -1,4 +1,4 @@
-// Attention in heads, without a matrix of scores where a device has kernels for that; on the CPU composed of products.
+// Attention in heads, without a matrix of scores where a device has kernels for that; else composed of products.
 #include "ops/attention_products.h"
 #include "ops/rules.h"
 #include "plugin.h"
@@ -30,9 +30,10 @@ const atled_tensor* expect_heads(const atled_frame* f, int first) {
   if (!fits)
     fail(ATLED_E_SHAPE, "expected bias that broadcasts to %s, got %s", shape_text(4, scores).c_str(),
          shape_text(bias).c_str());
-  if (bias->dtype != compute_dtype(query->dtype))
-    fail(ATLED_E_DTYPE, "expected bias of dtype %s, got %s", dtype_name(compute_dtype(query->dtype)),
-         dtype_name(bias->dtype));
+  const bool on_cpu = query->dl.device.device_type == kDLCPU;
+  if (bias->dtype != compute_dtype(query->dtype) && !(on_cpu && bias->dtype == ATLED_BOOL))
+    fail(ATLED_E_DTYPE, "expected bias of dtype %s%s, got %s", dtype_name(compute_dtype(query->dtype)),
+         on_cpu ? " or bool" : "", dtype_name(bias->dtype));
   return query;
 }
 
@@ -70,8 +71,9 @@ void define_fused_attention() {
        "scale=1.0) -> (Tensor attended, Tensor lse)",
        "softmax(scale query @ key.mT + bias) @ value for query (B, H, L, E), key (B, G, S, E) and value (B, G, S, V), "
        "each of whose heads serves H / G neighbouring ones of query; is_causal hides keys behind a query's place. lse "
-       "(B, H, L): the logarithm of the softmax's sum. bias is of lse's dtype, float32 for half precision, has no "
-       "gradient, and leaves each query a key.",
+       "(B, H, L): the logarithm of the softmax's sum. bias is of lse's dtype, float32 for half precision, and has no "
+       "gradient; on the CPU it may be bool, true where a query sees a key. A query without keys gets zeros on the "
+       "CPU; elsewhere bias leaves each query a key.",
        shape<forward_rule>, ATLED_OP_FUNCTION});
   add_kernel("nn::fused_attention", ATLED_DEVICE_ANY, kernel<attention_by_products>);
   define(

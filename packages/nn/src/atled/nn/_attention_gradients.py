@@ -63,9 +63,21 @@ def _in_heads(
     wide = wide_dtype(query.dtype)
     heads, groups = query.shape[1], key.shape[1]
     key, value = (t.to(wide).repeat_interleave(heads // max(groups, 1), 1) for t in (key, value))
-    scores = _scores(query.to(wide) * scale, key, bias, False, 0)
+    scores = _scores(query.to(wide) * scale, key, _numbers(bias, wide), False, 0)
     scores = _hidden(scores) if is_causal else scores
-    return at.matmul(at.softmax(scores, -1), value).to(query.dtype), at.logsumexp(scores, -1)
+    return at.matmul(_weights(scores), value).to(query.dtype), at.logsumexp(scores, -1)
+
+
+def _numbers(bias: Tensor | None, dtype: at.dtype) -> Tensor | None:
+    """What a mask adds to scores."""
+    if bias is None or bias.dtype != at.bool:
+        return bias
+    return at.where(bias, at.zeros((), dtype=dtype, device=bias.device), -math.inf)
+
+
+def _weights(scores: Tensor) -> Tensor:
+    """Softmax; zeros for a query without keys."""
+    return at.where((scores == -math.inf).all(-1, keepdim=True), 0.0, at.softmax(scores, -1))
 
 
 def _hidden(scores: Tensor) -> Tensor:
@@ -101,8 +113,8 @@ def _fused_second(
 
     q, g, by_query = (t.to(wide) for t in (query, grad, g_query))
     k, v, by_key, by_value = (each(t) for t in (key, value, g_key, g_value))
-    scores = _scores(q * scale, k, bias, False, 0)
-    p = at.softmax(_hidden(scores) if is_causal else scores, -1)
+    scores = _scores(q * scale, k, _numbers(bias, wide), False, 0)
+    p = _weights(_hidden(scores) if is_causal else scores)
     dp = at.matmul(g, v.mT)
     r = sums(p, dp)
     ds = p * (dp - r)

@@ -54,18 +54,23 @@ def scaled_dot_product_attention(
     _check_operands(query, key, value, enable_gqa)
     if is_causal and attn_mask is not None:
         raise at.ArgumentError("scaled_dot_product_attention: expected attn_mask or is_causal, got both")
-    bias = bias_of(attn_mask, query)
-    if bias is not None:
-        _check_mask(bias.added, query.shape[-2], key.shape[-2])
-    return attended(query, key, value, bias, dropout_p, is_causal, scale, enable_gqa)
+    mask = None if attn_mask is None else _checked_mask(attn_mask, query, key.shape[-2])
+    return attended(query, key, value, mask, dropout_p, is_causal, scale, enable_gqa)
 
 
-def _check_mask(mask: Tensor, length: int, keys: int) -> None:
+def _checked_mask(mask: Tensor, query: Tensor, keys: int) -> Tensor:
+    """With two dimensions at least."""
+    if mask.dtype != at.bool and (not mask.is_floating_point() or mask.dtype not in (query.dtype, at.float32)):
+        raise at.DTypeError(
+            f"scaled_dot_product_attention: expected attn_mask of bool or {query.dtype.name}, got {mask.dtype.name}"
+        )
+    mask, length = mask if mask.ndim > 1 else mask.reshape(1, -1), query.shape[-2]
     if mask.shape[-2] not in (1, length) or mask.shape[-1] not in (1, keys):
         raise at.ShapeError(
             f"scaled_dot_product_attention: expected attn_mask that broadcasts to (*, {length}, {keys}), "
             f"got {tuple(mask.shape)}"
         )
+    return mask
 
 
 def _check_operands(query: Tensor, key: Tensor, value: Tensor, grouped: bool) -> None:
@@ -101,16 +106,11 @@ def bias_of(mask: Tensor | None, query: Tensor) -> Bias | None:
     """Of a mask; for queries without keys nothing is added, so that their softmax and its gradient stay finite."""
     if mask is None:
         return None
-    mask = mask if mask.ndim > 1 else mask.reshape(1, -1)
     if mask.dtype == at.bool:
         empty = ~mask.any(-1, keepdim=True)
         allowed = mask | empty
         zero = at.zeros((), dtype=wide_dtype(query.dtype), device=mask.device)
         return Bias(at.where(allowed, zero, -math.inf), empty)
-    if not mask.is_floating_point() or mask.dtype not in (query.dtype, at.float32):
-        raise at.DTypeError(
-            f"scaled_dot_product_attention: expected attn_mask of bool or {query.dtype.name}, got {mask.dtype.name}"
-        )
     empty = (mask == -math.inf).all(-1, keepdim=True)
     return Bias(at.where(empty, 0.0, mask).to(wide_dtype(query.dtype)), empty)
 
@@ -125,7 +125,7 @@ def attended(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    bias: Bias | None = None,
+    mask: Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
@@ -133,8 +133,15 @@ def attended(
 ) -> Tensor:
     """The attended values alone, fused or by blocks of queries where that saves time or much memory."""
     dtype = query.dtype
-    if _fuses(query, key, value, bias, dropout_p):
-        return _fused(query, key, value, bias, is_causal, scale, grouped)
+    fuses = _fuses(query, key, value, mask, dropout_p)
+    if fuses and query.device.type == "cpu":
+        added = mask if mask is None or mask.dtype == at.bool else mask.to(wide_dtype(dtype))
+        return _fused(query, key, value, added, is_causal, scale, grouped)
+    bias = bias_of(mask, query)
+    added = None if bias is None else bias.added
+    if fuses:
+        result = _fused(query, key, value, added, is_causal, scale, grouped)
+        return result if bias is None else at.where(bias.empty, 0.0, result)
     learning = any(requires_grad(t) for t in (query, key, value))
     block = 0 if dropout_p else _block(query, key, is_causal, learning)
     if not block:
@@ -143,7 +150,6 @@ def attended(
     if grouped:
         shared = query.shape[-3] // key.shape[-3]
         key, value = key.repeat_interleave(shared, -3), value.repeat_interleave(shared, -3)
-    added = None if bias is None else bias.added
     operands = (query, key, value)
     lead = at.broadcast_shapes(*(t.shape[:-2] for t in operands), () if added is None else added.shape[:-2])
     query, key, value = (t.expand(*lead, *t.shape[-2:]) for t in operands)
@@ -151,19 +157,24 @@ def attended(
     return (result if bias is None else at.where(bias.empty, 0.0, result)).to(dtype)
 
 
-def _fuses(query: Tensor, key: Tensor, value: Tensor, bias: Bias | None, dropout_p: float) -> bool:
-    """Whether there are kernels that make no matrix of scores."""
+def _fuses(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout_p: float) -> bool:
+    """Whether there are kernels that make no matrix of scores; they have no gradient for the mask."""
+    if dropout_p or (mask is not None and requires_grad(mask)):
+        return False
+    if query.device.type == "cpu":
+        return True
     size = query.shape[-1]
-    fits = size == value.shape[-1] and size % 8 == 0 and 0 < size <= _MOST_FEATURES and not dropout_p
-    return fits and _in_halves(query) and (bias is None or not requires_grad(bias.added))
+    return size == value.shape[-1] and size % 8 == 0 and 0 < size <= _MOST_FEATURES and _in_halves(query)
 
 
 def _fused(
-    query: Tensor, key: Tensor, value: Tensor, bias: Bias | None, is_causal: bool, scale: float | None, grouped: bool
+    query: Tensor, key: Tensor, value: Tensor, added: Tensor | None, is_causal: bool, scale: float | None, grouped: bool
 ) -> Tensor:
     """In heads of batches; broadcasting copies nothing, and heads that broadcast are dimensions like others."""
+    factor = _scale(query, scale)
+    if _in_heads(query.shape, key.shape, value.shape, None if added is None else added.shape, grouped):
+        return _several.fused_attention(query, key, value, added, is_causal, factor)[0]
     own = 3 if grouped else 2
-    added = None if bias is None else bias.added
     operands = [query, key, value] if added is None else [query, key, value, added]
     lead = at.broadcast_shapes(*(t.shape[:-own] for t in operands))
 
@@ -181,10 +192,27 @@ def _fused(
         in_heads(value),
         None if added is None else in_heads(added),
         is_causal,
-        _scale(query, scale),
+        factor,
     )[0]
-    result = result.reshape(*lead, *query.shape[-own:-2], *result.shape[-2:])
-    return result if bias is None else at.where(bias.empty, 0.0, result)
+    return result.reshape(*lead, *query.shape[-own:-2], *result.shape[-2:])
+
+
+def _in_heads(
+    query: tuple[int, ...],
+    key: tuple[int, ...],
+    value: tuple[int, ...],
+    added: tuple[int, ...] | None,
+    grouped: bool,
+) -> bool:
+    """Whether such shapes are what fused attention takes."""
+    return (
+        len(query) == len(key) == len(value) == 4
+        and query[0] == key[0] == value[0]
+        and key[1] == value[1]
+        and (grouped or query[1] == key[1])
+        and (added is None or all(n in (1, m) for n, m in zip(added[-3::-1], query[1::-1], strict=False)))
+        and (added is None or len(added) <= 4)
+    )
 
 
 def _block(query: Tensor, key: Tensor, is_causal: bool, learning: bool) -> int:

@@ -153,14 +153,14 @@ def attend_in_heads(
     mask = _mask(key_padding_mask, attn_mask, (*q.shape[:3], k.shape[2]), added, wide_dtype(q.dtype))
     # A causal mask alone needs no tensor: taken at its word, as PyTorch takes it.
     causal = is_causal and not need_weights and key_padding_mask is None and not added
-    bias = None if causal else bias_of(mask, q)
     weights = None
     if need_weights:
+        bias = bias_of(mask, q)
         values, weights = attend(q, k, v, bias, dropout_p)
         weights = weights if bias is None else at.where(bias.empty, 0.0, weights)
         weights = (weights.mean(1) if average_attn_weights else weights).to(q.dtype)
     else:
-        values = attended(q, k, v, bias, dropout_p, causal)
+        values = attended(q, k, v, None if causal else mask, dropout_p, causal)
     merged = values.permute(0, 2, 1, 3) if batch_first else values.permute(2, 0, 1, 3)
     merged = merged.reshape(*merged.shape[:2], num_heads * merged.shape[3])
     output = linear(merged, projections.out_weight, projections.out_bias)
