@@ -10,13 +10,16 @@ import atled.core as at
 from atled import autograd, nn
 from benchmarks.rows.row import Row
 
-# Batch, heads, queries and keys, size of a head; what hides keys.
+# Batch, heads, queries, keys, size of a head; what hides keys, or the dtype.
 _ATTENTION = [
-    (4, 8, 256, 64, ""),
-    (1, 8, 512, 64, "causal"),
-    (1, 8, 2048, 64, ""),
-    (1, 8, 2048, 64, "causal"),
-    (1, 8, 2048, 64, "mask"),
+    (8, 8, 32, 32, 64, ""),
+    (4, 8, 256, 256, 64, ""),
+    (1, 8, 512, 512, 64, "causal"),
+    (1, 8, 2048, 2048, 64, ""),
+    (1, 8, 2048, 2048, 64, "causal"),
+    (1, 8, 2048, 2048, 64, "mask"),
+    (1, 8, 1024, 1024, 64, "bfloat16"),
+    (8, 8, 1, 2048, 64, ""),
 ]
 # Steps, batch, features, hidden size.
 _RECURRENT = [(50, 1, 32, 32), (50, 32, 64, 128), (100, 16, 256, 256)]
@@ -57,18 +60,25 @@ def _pair(
     ]
 
 
-def _attention(batch: int, heads: int, length: int, size: int, hidden: str) -> list[Row]:
-    inputs = _made((batch, heads, length, size))
-    seen = np.random.default_rng(1).random((length, length)) < 0.7
+def _attention(batch: int, heads: int, length: int, keys: int, size: int, kind: str) -> list[Row]:
+    inputs, others = _made((batch, heads, length, size)), _made((batch, heads, keys, size))
+    if kind == "bfloat16":
+        for made in (inputs, others):
+            made.update({"atled": made["atled"].bfloat16(), "torch": made["torch"].bfloat16()})
+    seen = np.random.default_rng(1).random((length, keys)) < 0.7
     masks = {"atled": at.asarray(seen), "torch": torch.from_numpy(seen)}
     functionals = {"atled": nn.functional, "torch": torch.nn.functional}
 
     def call(library: str) -> Callable[..., Any]:
-        settings = {"attn_mask": masks[library] if hidden == "mask" else None, "is_causal": hidden == "causal"}
-        return lambda x: functionals[library].scaled_dot_product_attention(x, x, x, **settings)
+        settings = {"attn_mask": masks[library] if kind == "mask" else None, "is_causal": kind == "causal"}
+        attention = functionals[library].scaled_dot_product_attention
+        if length == keys:
+            return lambda x: attention(x, x, x, **settings)
+        return lambda x: attention(x, others[library], others[library], **settings)
 
-    name = f"attention of {batch} × {heads} × {length} × {size}" + (f", {hidden}" if hidden else "")
-    return _pair(name, {library: call(library) for library in functionals}, inputs, (1.4, 1.2))
+    name = f"attention of {batch} × {heads} × {length} × {size}" + f", {keys} keys" * (keys != length)
+    name += f", {kind}" if kind else ""
+    return _pair(name, {library: call(library) for library in functionals}, inputs, (1.1, 1.0))
 
 
 def _layers(name: str, made: Callable[[Any], Any], shape: tuple[int, ...], budgets: tuple[float, float]) -> list[Row]:
