@@ -101,6 +101,18 @@ def test_batch_norm_tracks_and_uses_running_statistics() -> None:
         layer(at.ones(2, 3))
 
 
+@pytest.mark.parametrize("dtype", [at.float32, at.bfloat16])
+def test_batch_norm_of_rows_far_from_zero(dtype: at.dtype) -> None:
+    """Groups of rows, each about its own mean, in two blocks of channels; the first row is far from the others."""
+    drawn = 300 + np.random.default_rng(7).standard_normal((37, 300))
+    drawn[0] = -500
+    x = at.from_numpy(drawn).to(dtype)
+    exact = x.double().numpy()
+    expected = (exact - exact.mean(0)) / np.sqrt(exact.var(0) + 1e-5)
+    got = nn.functional.batch_norm(x, None, None, training=True)
+    np.testing.assert_allclose(got.double().numpy(), expected, rtol=at.finfo(dtype).eps, atol=3e-6)
+
+
 def test_batch_norm_can_average_over_all_batches() -> None:
     layer = nn.BatchNorm1d(2, momentum=None, dtype=at.float64)
     batches = [draw(5, 2) for _ in range(3)]

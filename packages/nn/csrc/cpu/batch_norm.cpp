@@ -62,51 +62,88 @@ void each_block(const Planes& s, F&& f) {
   });
 }
 
+// Some rows are summed in their own dtype while they are in the cache, and the sums of those in double.
+constexpr int64_t kSome = 16;
+
+// A block's columns of some rows in what they are computed in: where they lie, or converted in room of their own.
 template <class T>
-void forward_columns(const Planes& s, double eps, const T* x, const T* w, const T* b, T* y, T* means, T* vars) {
+class Columns {
+ public:
+  using A = Wide<T>;
+  Columns(const T* x, const Planes& s, int64_t first, int64_t n) : x_(x + first), step_(s.channels), n_(n) {}
+  const A* at(int64_t row, int64_t rows) {
+    if constexpr (std::is_same_v<T, A>) {
+      return x_ + row * step_;
+    } else {
+      ATLED_PICK(take_rows<T, A>)(x_ + row * step_, step_, rows, n_, room_, n_);
+      return room_;
+    }
+  }
+  int64_t step() const { return std::is_same_v<T, A> ? step_ : n_; }
+
+ private:
+  const T* x_;
+  int64_t step_, n_;
+  A room_[std::is_same_v<T, A> ? 1 : kSome * kColumns];
+};
+
+template <class T>
+void forward_columns(const Planes& s, double eps, const T* x, const Wide<T>* w, const Wide<T>* b, T* y, Wide<T>* means,
+                     Wide<T>* vars) {
+  using A = Wide<T>;
   each_block(s, [&](int64_t first, int64_t n) {
     double mean[kColumns] = {}, var[kColumns] = {};
-    T scale[kColumns], shift[kColumns];
-    for (int64_t p = 0; p < s.n; ++p) ATLED_PICK(accumulate<T, double>)(x + p * s.channels + first, mean, n);
-    for (int64_t i = 0; i < n; ++i) mean[i] /= static_cast<double>(s.n);
-    for (int64_t p = 0; p < s.n; ++p) ATLED_PICK(column_squares<T>)(x + p * s.channels + first, mean, var, n);
+    A room[2 * kColumns], scale[kColumns], shift[kColumns];
+    Columns<T> columns(x, s, first, n);
+    for (int64_t p = 0; p < s.n; p += kSome) {
+      const int64_t rows = std::min(kSome, s.n - p);
+      ATLED_PICK(column_statistics<A>)(columns.at(p, rows), columns.step(), rows, p, mean, var, room, n);
+    }
     for (int64_t i = 0; i < n; ++i) {
       var[i] /= static_cast<double>(s.n);
-      means[first + i] = static_cast<T>(mean[i]);
-      vars[first + i] = static_cast<T>(var[i]);
-      scale[i] = static_cast<T>((w ? static_cast<double>(w[first + i]) : 1.0) / std::sqrt(var[i] + eps));
-      shift[i] = b ? static_cast<T>(b[first + i]) : T(0);
+      means[first + i] = static_cast<A>(mean[i]);
+      vars[first + i] = static_cast<A>(var[i]);
+      scale[i] = static_cast<A>((w ? static_cast<double>(w[first + i]) : 1.0) / std::sqrt(var[i] + eps));
+      shift[i] = b ? b[first + i] : A(0);
     }
+    const auto combine = ATLED_PICK(column_combine<A>);
+    Row<T> out(n);
     for (int64_t p = 0; p < s.n; ++p) {
-      const int64_t at = p * s.channels + first;
-      ATLED_PICK(column_combine<T>)(nullptr, x + at, y + at, mean, nullptr, scale, shift, n);
+      T* to = y + p * s.channels + first;
+      combine(nullptr, columns.at(p, 1), out.target(to), means + first, nullptr, scale, shift, n);
+      out.write(to, n);
     }
   });
 }
 
 template <class T>
-void backward_columns(const Planes& s, double eps, const T* g, const T* x, const T* w, const T* means, const T* vars,
-                      T* y, T* grad_weight, T* grad_bias) {
+void backward_columns(const Planes& s, double eps, const T* g, const T* x, const Wide<T>* w, const Wide<T>* means,
+                      const Wide<T>* vars, T* y, Wide<T>* grad_weight, Wide<T>* grad_bias) {
+  using A = Wide<T>;
   each_block(s, [&](int64_t first, int64_t n) {
-    double mean[kColumns], sum_g[kColumns] = {}, sum_gx[kColumns] = {};
-    T scale[kColumns], slope[kColumns], shift[kColumns];
-    std::copy(means + first, means + first + n, mean);
-    for (int64_t p = 0; p < s.n; ++p) {
-      const int64_t at = p * s.channels + first;
-      ATLED_PICK(column_grad_sums<T>)(g + at, x + at, mean, sum_g, sum_gx, n);
+    double sum_g[kColumns] = {}, sum_gx[kColumns] = {};
+    A room[2 * kColumns], scale[kColumns], slope[kColumns], shift[kColumns];
+    Columns<T> columns(x, s, first, n), grads(g, s, first, n);
+    for (int64_t p = 0; p < s.n; p += kSome) {
+      const int64_t rows = std::min(kSome, s.n - p);
+      ATLED_PICK(column_grad_sums<A>)(grads.at(p, rows), grads.step(), columns.at(p, rows), columns.step(), rows,
+                                      means + first, sum_g, sum_gx, room, n);
     }
     for (int64_t i = 0; i < n; ++i) {
       const double rstd = 1 / std::sqrt(static_cast<double>(vars[first + i]) + eps),
                    a = (w ? static_cast<double>(w[first + i]) : 1.0) * rstd;
-      scale[i] = static_cast<T>(a);
-      slope[i] = static_cast<T>(-a * rstd * rstd * sum_gx[i] / s.count());
-      shift[i] = static_cast<T>(-a * sum_g[i] / s.count());
-      grad_weight[first + i] = static_cast<T>(sum_gx[i] * rstd);
-      grad_bias[first + i] = static_cast<T>(sum_g[i]);
+      scale[i] = static_cast<A>(a);
+      slope[i] = static_cast<A>(-a * rstd * rstd * sum_gx[i] / s.count());
+      shift[i] = static_cast<A>(-a * sum_g[i] / s.count());
+      grad_weight[first + i] = static_cast<A>(sum_gx[i] * rstd);
+      grad_bias[first + i] = static_cast<A>(sum_g[i]);
     }
+    const auto combine = ATLED_PICK(column_combine<A>);
+    Row<T> out(n);
     for (int64_t p = 0; p < s.n; ++p) {
-      const int64_t at = p * s.channels + first;
-      ATLED_PICK(column_combine<T>)(g + at, x + at, y + at, mean, scale, slope, shift, n);
+      T* to = y + p * s.channels + first;
+      combine(grads.at(p, 1), columns.at(p, 1), out.target(to), means + first, scale, slope, shift, n);
+      out.write(to, n);
     }
   });
 }
@@ -124,8 +161,7 @@ void forward_as(atled_frame* f) {
   const A *w = data_or_null<A>(weight), *b = data_or_null<A>(bias);
   T* y = data<T>(out_tensor(f, 0));
   A *means = data<A>(out_tensor(f, 1)), *vars = data<A>(out_tensor(f, 2));
-  if constexpr (std::is_same_v<T, A>)
-    if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
+  if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
   const auto write = ATLED_PICK(scale_shift<A>);
   each_channel<T>(s, [&](int64_t c, Row<T>& row, Row<T>&) {
     double mean = 0, var = 0;
@@ -160,13 +196,12 @@ void inference_as(atled_frame* f) {
     shift[c] = b ? b[c] : A(0);
   }
   if (s.inner == 1) {
-    const std::vector<double> center(means, means + channels);
     const auto write = ATLED_PICK(column_combine<A>);
     return parallel_for(s.n, row_grain(s.channels), [&](int64_t begin, int64_t end) {
       Row<T> row(s.channels);
       for (int64_t p = begin; p < end; ++p) {
-        write(nullptr, row.read(x + s.at(p, 0), s.channels), row.target(y + s.at(p, 0)), center.data(), nullptr,
-              scale.data(), shift.data(), s.channels);
+        write(nullptr, row.read(x + s.at(p, 0), s.channels), row.target(y + s.at(p, 0)), means, nullptr, scale.data(),
+              shift.data(), s.channels);
         row.write(y + s.at(p, 0), s.channels);
       }
     });
@@ -213,8 +248,11 @@ void backward_as(atled_frame* f) {
   T* y = data<T>(out_tensor(f, 0));
   const WideResult of_weight(out_tensor(f, 1), dtype_of<A>), of_bias(out_tensor(f, 2), dtype_of<A>);
   A *grad_weight = of_weight.data<A>(), *grad_bias = of_bias.data<A>();
-  if constexpr (std::is_same_v<T, A>)
-    if (s.inner == 1) return backward_columns(s, eps, g, x, w, means, vars, y, grad_weight, grad_bias);
+  if (s.inner == 1) {
+    backward_columns(s, eps, g, x, w, means, vars, y, grad_weight, grad_bias);
+    of_weight.finish();
+    return of_bias.finish();
+  }
   const auto write = ATLED_PICK(combine<A>);
   each_channel<T>(s, [&](int64_t c, Row<T>& row, Row<T>& grads) {
     const GradSums sums = grad_sums_of<T>(g, x, s, c, means[c], row, grads);
@@ -261,22 +299,15 @@ void update_average(atled_frame* f) {
   compute_dtype(average->dtype) == ATLED_FLOAT64 ? update_as<double>(f) : update_as<float>(f);
 }
 
-// One element of each channel in a row is converted as a whole.
-template <void (*run_float)(atled_frame*), void (*run_double)(atled_frame*), void (*run_bfloat16)(atled_frame*), int i>
-void plane_kernel(atled_frame* f) {
-  if (planes_of(arg_tensor(f, i)).inner == 1) return wide_kernel<run_float, run_double, i>(f);
-  row_kernel<run_float, run_double, run_bfloat16, i>(f);
-}
-
 }  // namespace
 
 void add_batch_norm() {
   add_kernel("nn::batch_norm", ATLED_DEVICE_CPU,
-             kernel<plane_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, 0>>);
+             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, 0>>);
   add_kernel("nn::batch_norm_inference", ATLED_DEVICE_CPU,
              kernel<row_kernel<inference_as<float>, inference_as<double>, inference_as<BFloat16>, 0>>);
   add_kernel("nn::batch_norm_backward", ATLED_DEVICE_CPU,
-             kernel<plane_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, 1>>);
+             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, 1>>);
   add_kernel("nn::update_average", ATLED_DEVICE_CPU, kernel<update_average>);
 }
 

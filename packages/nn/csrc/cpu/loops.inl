@@ -277,38 +277,82 @@ ATLED_TARGET static T pair_sum(const F& functor, const T* x, const T* y, int64_t
 
 // ---- columns: row after row of (n, channels), one channel for each lane ----
 
-// y += (x - center)^2
+// The means of columns of so many rows `before`, and the sums of squares about them, joined with those of some rows,
+// `step` elements apart (Chan et al. 1983); room is for 2 n numbers.
 template <class T>
-ATLED_TARGET static void column_squares(const T* x, const double* center, double* y, int64_t n) {
+ATLED_TARGET static void column_statistics(const T* x, int64_t step, int64_t rows, int64_t before, double* mean,
+                                           double* squares, T* room, int64_t n) {
+  T *center = room, *around = room + n;
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) center[i] = around[i] = 0;
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const T *a = x + r * step, *b = a + step, *c = b + step, *d = c + step;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) center[i] += (a[i] + b[i]) + (c[i] + d[i]);
+  }
+  for (; r < rows; ++r) accumulate<T, T>(x + r * step, center, n);
+  const T share = T(1) / static_cast<T>(rows);
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) center[i] *= share;
+  for (r = 0; r + 4 <= rows; r += 4) {
+    const T *a = x + r * step, *b = a + step, *c = b + step, *d = c + step;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const T p = a[i] - center[i], q = b[i] - center[i], u = c[i] - center[i], v = d[i] - center[i];
+      around[i] += (p * p + q * q) + (u * u + v * v);
+    }
+  }
+  for (; r < rows; ++r)
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) around[i] += (x[r * step + i] - center[i]) * (x[r * step + i] - center[i]);
+  const double all = static_cast<double>(before + rows), take = static_cast<double>(rows) / all,
+               apart = static_cast<double>(before) * take;
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const double d = static_cast<double>(x[i]) - center[i];
-    y[i] += d * d;
+    const double delta = static_cast<double>(center[i]) - mean[i];
+    mean[i] += delta * take;
+    squares[i] += static_cast<double>(around[i]) + delta * delta * apart;
   }
 }
 
-// sum_g += g, sum_gx += g (x - center)
+// sum_g += g, sum_gx += g (x - center), for some rows; room is for 2 n numbers.
 template <class T>
-ATLED_TARGET static void column_grad_sums(const T* g, const T* x, const double* center, double* sum_g, double* sum_gx, int64_t n) {
+ATLED_TARGET static void column_grad_sums(const T* g, int64_t g_step, const T* x, int64_t x_step, int64_t rows, const T* center,
+                                          double* sum_g, double* sum_gx, T* room, int64_t n) {
+  T *s = room, *t = room + n;
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const double gi = static_cast<double>(g[i]);
-    sum_g[i] += gi;
-    sum_gx[i] += gi * (static_cast<double>(x[i]) - center[i]);
+  for (int64_t i = 0; i < n; ++i) s[i] = t[i] = 0;
+  int64_t r = 0;
+  for (; r + 2 <= rows; r += 2) {
+    const T *g0 = g + r * g_step, *g1 = g0 + g_step, *x0 = x + r * x_step, *x1 = x0 + x_step;
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      s[i] += g0[i] + g1[i];
+      t[i] += g0[i] * (x0[i] - center[i]) + g1[i] * (x1[i] - center[i]);
+    }
   }
+  if (r < rows)
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      s[i] += g[r * g_step + i];
+      t[i] += g[r * g_step + i] * (x[r * x_step + i] - center[i]);
+    }
+  accumulate<T, double>(s, sum_g, n);
+  accumulate<T, double>(t, sum_gx, n);
 }
 
 // y = g a + (x - center) b + c; g may be NULL.
 template <class T>
-ATLED_TARGET static void column_combine(const T* g, const T* x, T* y, const double* center, const T* a, const T* b, const T* c, int64_t n) {
+ATLED_TARGET static void column_combine(const T* g, const T* x, T* y, const T* center, const T* a, const T* b, const T* c, int64_t n) {
   if (!g) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - static_cast<T>(center[i])) * b[i] + c[i];
+    for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - center[i]) * b[i] + c[i];
     return;
   }
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i)
-    y[i] = g[i] * a[i] + (x[i] - static_cast<T>(center[i])) * b[i] + c[i];
+    y[i] = g[i] * a[i] + (x[i] - center[i]) * b[i] + c[i];
 }
 
 // ---- pooling ----
