@@ -1,6 +1,7 @@
 #include "functors/loss.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "cpu/kernel.h"
@@ -28,7 +29,9 @@ struct Nll {
         smoothing(static_cast<A>(label_smoothing)),
         share(static_cast<A>(label_smoothing / static_cast<double>(classes ? classes : 1))) {
     for (int i = 2; i < input.ndim; ++i) inner *= input.dims[i];
-    for (int64_t i = 0; i < n * inner; ++i)
+    bool good = true;  // of all together, in vectors
+    for (int64_t i = 0; i < n * inner; ++i) good &= (target[i] == ignore) | ((target[i] >= 0) & (target[i] < classes));
+    for (int64_t i = 0; !good && i < n * inner; ++i)
       if (target[i] != ignore && (target[i] < 0 || target[i] >= classes))
         fail(ATLED_E_BOUNDS, "expected target in [0, %lld) or ignore_index %lld, got %lld at position %lld",
              static_cast<long long>(classes), static_cast<long long>(ignore), static_cast<long long>(target[i]),
@@ -36,9 +39,21 @@ struct Nll {
   }
   A class_weight(int64_t c) const { return weight ? static_cast<A>(weight[c]) : A(1); }
   A sample_weight(int64_t i) const { return target[i] == ignore ? A(0) : class_weight(target[i]); }
-  // Where class 0 of sample i lies; further classes are `inner` apart.
-  int64_t start(int64_t i) const { return (i / inner) * classes * inner + i % inner; }
+  // Calls f(i, where class 0 of sample i lies) for i in [begin, end); further classes are `inner` apart.
+  template <class F>
+  void each_sample(int64_t begin, int64_t end, F&& f) const {
+    while (begin < end) {
+      const int64_t plane = begin / inner, last = std::min(end, (plane + 1) * inner);
+      int64_t at = plane * classes * inner + begin % inner;
+      for (; begin < last; ++begin, ++at) f(begin, at);
+    }
+  }
   double total_weight() const {
+    if (!weight) {
+      int64_t count = 0;
+      for (int64_t i = 0; i < n * inner; ++i) count += target[i] != ignore;
+      return static_cast<double>(count);
+    }
     double total = 0;
     for (int64_t i = 0; i < n * inner; ++i) total += sample_weight(i);
     return total;
@@ -55,19 +70,19 @@ void forward_as(atled_frame* f) {
   const T* x = data<T>(input);
   T* out = data<T>(out_tensor(f, 0));
   const int64_t samples = nll.n * nll.inner;
-  std::vector<A> losses(static_cast<size_t>(samples));
+  const std::unique_ptr<A[]> losses(new A[static_cast<size_t>(samples)]);
   parallel_for(samples, nll.smoothing > 0 ? row_grain(nll.classes) : 16384, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
+    nll.each_sample(begin, end, [&](int64_t i, int64_t at) {
       A loss = 0;
       if (nll.target[i] != nll.ignore) {
-        const T* row = x + nll.start(i);
+        const T* row = x + at;
         loss = -(A(1) - nll.smoothing) * nll.sample_weight(i) * static_cast<A>(row[nll.target[i] * nll.inner]);
         if (nll.smoothing > 0)
           for (int64_t c = 0; c < nll.classes; ++c)
             loss -= nll.share * nll.class_weight(c) * static_cast<A>(row[c * nll.inner]);
       }
       losses[static_cast<size_t>(i)] = loss;
-    }
+    });
   });
   const double total = nll.total_weight();
   *data<A>(out_tensor(f, 1)) = static_cast<A>(total);
@@ -75,8 +90,7 @@ void forward_as(atled_frame* f) {
     for (int64_t i = 0; i < samples; ++i) out[i] = static_cast<T>(losses[static_cast<size_t>(i)]);
     return;
   }
-  double sum = 0;
-  for (A loss : losses) sum += loss;
+  const double sum = ATLED_PICK(sum<A, double>)(losses.get(), samples);
   *out = static_cast<T>(static_cast<A>(reduction == Reduction::kMean ? sum / total : sum));
 }
 
@@ -93,18 +107,18 @@ void backward_as(atled_frame* f) {
   // Blocks of whole samples: (classes, inner) each.
   parallel_for(nll.n, row_grain(nll.classes * nll.inner), [&](int64_t begin, int64_t end) {
     if (nll.smoothing == 0) std::fill(out + begin * nll.classes * nll.inner, out + end * nll.classes * nll.inner, T(0));
-    for (int64_t i = begin * nll.inner; i < end * nll.inner; ++i) {
-      T* row = out + nll.start(i);
+    nll.each_sample(begin * nll.inner, end * nll.inner, [&](int64_t i, int64_t at) {
+      T* row = out + at;
       const bool ignored = nll.target[i] == nll.ignore;
       const A gi = ignored ? A(0) : -static_cast<A>(g[reduction == Reduction::kNone ? i : 0]) * scale;
       if (nll.smoothing > 0)
         for (int64_t c = 0; c < nll.classes; ++c)
           row[c * nll.inner] = static_cast<T>(gi * nll.share * nll.class_weight(c));
-      if (ignored) continue;
+      if (ignored) return;
       T& hit = row[nll.target[i] * nll.inner];
       hit = static_cast<T>((nll.smoothing > 0 ? static_cast<A>(hit) : A(0)) +
                            gi * (A(1) - nll.smoothing) * nll.sample_weight(i));
-    }
+    });
   });
 }
 
