@@ -222,7 +222,7 @@ def test_unused_parameters_meshes_dtypes_prefetching_and_errors():
             "Linear.weight is also a parameter of a module that is sharded by itself",
             "a module that is not sharded yet, got a FSDPChoosy",
             "expected a module, got Tensor",
-            "expected mesh to be a DeviceMesh, got MPIProcessGroup",
+            "expected mesh to be a DeviceMesh, got (MPIProcessGroup|ByDevice)",
             "a module with a forward of its own, got ModuleList",
             "LazyLinear.weight has no shape yet",
             "cannot be copied, .* get_model_state_dict",
