@@ -90,6 +90,27 @@ def test_tanh_far_out() -> None:
     assert math.isfinite(policy.log_prob(policy.rsample()).item())
 
 
+def test_a_cache_is_that_of_the_parts() -> None:
+    both = transforms.ComposeTransform([transforms.AffineTransform(0.0, 2.0), TANH]).with_cache(1)
+    x = tensor(30.0)
+    assert both.inv(both(x)) is x and both.with_cache(1) is both
+
+
+def test_parameters_of_a_transform_widen_the_batch() -> None:
+    for transform in (
+        transforms.AffineTransform(tensor([0.0, 0.0]), 1.0),
+        transforms.AffineTransform(0.0, tensor([1.0, 1.0])),
+        transforms.PowerTransform(tensor([1.0, 1.0])),
+    ):
+        wide = D.TransformedDistribution(make("Uniform", low=0.0, high=1.0), transform)
+        assert wide.batch_shape == wide.log_prob(tensor(0.5)).shape == (2,)
+        drawn = wide.sample()
+        assert drawn.shape == (2,) and drawn[0].item() != drawn[1].item()
+        x = tensor(0.5)
+        y = transform(x)
+        assert transform.log_abs_det_jacobian(x, y).shape == y.shape == transform.forward_shape(())
+
+
 def test_to_where_a_constraint_holds() -> None:
     for constraint in (
         constraints.real, constraints.positive, constraints.greater_than(2.0), constraints.less_than(-1.0),

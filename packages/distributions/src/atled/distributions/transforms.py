@@ -164,6 +164,11 @@ def sum_rightmost(value: Tensor, dims: int) -> Tensor:
     return value if dims == 0 else value.flatten(value.ndim - dims).sum(-1)
 
 
+def _with_parameters(shape: Sequence[int], *parameters: Any) -> tuple[int, ...]:
+    """The shape, broadcast with those of the parameters that are tensors."""
+    return tuple(at.broadcast_shapes(shape, *(p.shape for p in parameters if isinstance(p, Tensor))))
+
+
 class ComposeTransform(Transform):
     """Several, one after another: ``parts[-1](... parts[0](x))``.
 
@@ -175,7 +180,7 @@ class ComposeTransform(Transform):
     def __init__(self, parts: Sequence[Transform], cache_size: int = 0) -> None:
         super().__init__(cache_size)
         self.parts = [part.with_cache(cache_size) for part in parts] if cache_size else list(parts)
-        self.bijective = all(part.bijective for part in parts)
+        self.bijective = all(part.bijective for part in self.parts)
         self.domain = self._outer([p.domain for p in self.parts], [p.codomain for p in self.parts])
         backwards = self.parts[::-1]
         self.codomain = self._outer([p.codomain for p in backwards], [p.domain for p in backwards])
@@ -192,6 +197,10 @@ class ComposeTransform(Transform):
             needed = max(entry.event_dim, needed + entry.event_dim - leave.event_dim)
         more = needed - entries[0].event_dim
         return constraints.independent(entries[0], more) if more else entries[0]
+
+    def with_cache(self, cache_size: int = 1) -> Transform:
+        """The same with another cache_size, which is that of the parts."""
+        return self if cache_size == self._cache_size else ComposeTransform(self.parts, cache_size)
 
     @property
     def inv(self) -> Transform:
@@ -362,6 +371,14 @@ class PowerTransform(Transform):
         slope: Tensor = self.exponent * y / x
         return slope.abs().log()
 
+    def forward_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of y, of x's: that of x and the exponent together."""
+        return _with_parameters(shape, self.exponent)
+
+    def inverse_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of x, of y's."""
+        return _with_parameters(shape, self.exponent)
+
 
 class SigmoidTransform(Transform):
     """``1 / (1 + exp(-x))``."""
@@ -460,7 +477,16 @@ class AffineTransform(Transform):
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """``log |scale|``."""
         scale = self.scale if isinstance(self.scale, Tensor) else at.full_like(x, float(self.scale))
-        return sum_rightmost(scale.abs().log().expand(x.shape), self.event_dim)
+        shape = at.broadcast_shapes(x.shape, y.shape)
+        return sum_rightmost(scale.abs().log().expand(shape), self.event_dim)
+
+    def forward_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of y, of x's: that of x, loc and scale together."""
+        return _with_parameters(shape, self.loc, self.scale)
+
+    def inverse_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of x, of y's."""
+        return _with_parameters(shape, self.loc, self.scale)
 
 
 class SoftmaxTransform(Transform):
