@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from typing import Any
+import pickle
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -147,6 +149,42 @@ def test_constraints() -> None:
     for constraint, value, expected in table:
         got = constraint.check(tensor(value)).tolist()
         assert got == expected, constraint
+        assert pickle.loads(pickle.dumps(constraint)).check(tensor(value)).tolist() == expected
     with pytest.raises(at.OperationError, match="dependent"):
         constraints.dependent.check(tensor(1.0))
     assert constraints.is_dependent(D.Uniform.support)
+
+
+def test_copies_of_constraints_have_their_transforms() -> None:
+    for constraint in (constraints.real, constraints.simplex, constraints.positive, constraints.lower_cholesky):
+        for other in (copy.deepcopy(constraint), pickle.loads(pickle.dumps(constraint))):
+            assert repr(D.biject_to(other)) == repr(D.biject_to(constraint))
+
+
+def test_a_constraint_of_ones_own() -> None:
+    class Falling(constraints.Constraint):
+        event_dim = 1
+
+        def check(self, value: at.Tensor) -> at.Tensor:
+            return (value[..., 1:] <= value[..., :-1]).all(-1)
+
+    class Sorted(D.Distribution):
+        arg_constraints: ClassVar = {"levels": Falling()}
+
+        def __init__(self, levels: at.Tensor) -> None:
+            self.levels = levels
+            super().__init__(levels.shape[:-1], levels.shape[-1:])
+
+    assert Sorted(tensor([3.0, 2.0])).event_shape == (2,)
+    with pytest.raises(at.InvalidValueError, match="levels within Falling"):
+        Sorted(tensor([2.0, 3.0]))
+    with pytest.raises(NotImplementedError, match="has no check"):
+        constraints.Constraint().check(tensor(1.0))
+
+
+def test_shares_of_half_precision_add_up_as_it_can() -> None:
+    for dtype in (at.float16, at.bfloat16):
+        shares = tensor([0.1, 0.2, 0.3, 0.15, 0.77]).to(dtype)
+        assert D.Categorical(shares).probs.dtype is dtype
+        assert not bool(constraints.simplex.check(shares * 2))
+    assert constraints.simplex.check(at.tensor([[0, 1], [1, 1]])).tolist() == [True, False]

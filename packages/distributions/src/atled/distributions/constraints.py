@@ -48,7 +48,7 @@ __all__ = [
 
 
 class Constraint:
-    """A set of values, of which ``check`` tells the members.
+    """A set of values, of which ``check`` tells the members; a subclass has it, ``event_dim`` and ``is_discrete``.
 
     >>> constraints.positive.check(at.tensor([-1.0, 2.0])).tolist()
     [False, True]
@@ -57,30 +57,48 @@ class Constraint:
     is_discrete = False
     event_dim = 0
 
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each value: of value's shape without its last ``event_dim`` dimensions."""
+        raise NotImplementedError(f"{type(self).__name__} has no check")
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+class _Named(Constraint):
+    """One that has no parameters: a function of the values, under the name that this module has it by."""
+
     def __init__(self, text: str, test: Callable[[Tensor], Tensor], event_dim: int = 0, is_discrete: bool = False):
         self._text, self._test, self.event_dim, self.is_discrete = text, test, event_dim, is_discrete
 
     def check(self, value: Tensor) -> Tensor:
-        """A bool for each value: of value's shape without its last ``event_dim`` dimensions."""
+        """A bool for each value."""
         return self._test(value)
 
     def __repr__(self) -> str:
         return self._text
+
+    def __reduce__(self) -> str:
+        return self._text  # copies and pickles are itself, which the registries know
 
 
 class _Dependent(Constraint):
     """Depends on a distribution's parameters, which is asked instead."""
 
     def __init__(self, *, is_discrete: bool = False, event_dim: int = 0) -> None:
-        super().__init__("dependent", self._refuse, event_dim, is_discrete)
+        self.event_dim, self.is_discrete = event_dim, is_discrete
 
-    def _refuse(self, value: Tensor) -> Tensor:
+    def check(self, value: Tensor) -> Tensor:
+        """An OperationError."""
         raise at.OperationError(
             "dependent: expected the constraint of a distribution's instance, which knows its bounds"
         )
 
     def __call__(self, *, is_discrete: bool = False, event_dim: int = 0) -> _Dependent:
         return _Dependent(is_discrete=is_discrete, event_dim=event_dim)
+
+    def __repr__(self) -> str:
+        return "dependent"
 
 
 class dependent_property(property, Constraint):
@@ -90,7 +108,7 @@ class dependent_property(property, Constraint):
         self, fn: Callable[[Any], Constraint] | None = None, *, is_discrete: bool = False, event_dim: int = 0
     ) -> None:
         super().__init__(fn)
-        self._text, self.is_discrete, self.event_dim = "dependent", is_discrete, event_dim
+        self.is_discrete, self.event_dim = is_discrete, event_dim
 
     def __call__(self, fn: Callable[[Any], Constraint]) -> dependent_property:
         return dependent_property(fn, is_discrete=self.is_discrete, event_dim=self.event_dim)
@@ -123,11 +141,8 @@ class independent(Constraint):
         if value.ndim < self.event_dim:
             raise at.ShapeError(f"{self}: expected at least {self.event_dim} dimensions, got {tuple(value.shape)}")
         inner = self.base_constraint.check(value)
-        return inner.flatten(inner.ndim - self.reinterpreted_batch_ndims).all(-1) if self._joins else inner
-
-    @property
-    def _joins(self) -> bool:
-        return self.reinterpreted_batch_ndims > 0
+        joined = self.reinterpreted_batch_ndims
+        return inner.flatten(inner.ndim - joined).all(-1) if joined else inner
 
     def __repr__(self) -> str:
         return f"independent({self.base_constraint}, {self.reinterpreted_batch_ndims})"
@@ -170,76 +185,105 @@ class stack(Constraint):
         return f"stack({self.cseq}, {self.dim})"
 
 
-class greater_than(Constraint):
+Bound = Tensor | float
+
+
+class _Bounded(Constraint):
+    """One that its bounds tell of."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(str(bound) for bound in vars(self).values())})"
+
+
+class greater_than(_Bounded):
     """Numbers above a bound."""
 
-    def __init__(self, lower_bound: Any) -> None:
-        super().__init__(f"greater_than({lower_bound})", lambda v: v > lower_bound)
+    def __init__(self, lower_bound: Bound) -> None:
         self.lower_bound = lower_bound
 
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each number."""
+        return value > self.lower_bound
 
-class greater_than_eq(Constraint):
+
+class greater_than_eq(_Bounded):
     """Numbers of at least a bound."""
 
-    def __init__(self, lower_bound: Any) -> None:
-        super().__init__(f"greater_than_eq({lower_bound})", lambda v: v >= lower_bound)
+    def __init__(self, lower_bound: Bound) -> None:
         self.lower_bound = lower_bound
 
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each number."""
+        return value >= self.lower_bound
 
-class less_than(Constraint):
+
+class less_than(_Bounded):
     """Numbers below a bound."""
 
-    def __init__(self, upper_bound: Any) -> None:
-        super().__init__(f"less_than({upper_bound})", lambda v: v < upper_bound)
+    def __init__(self, upper_bound: Bound) -> None:
         self.upper_bound = upper_bound
 
-
-class _Between(Constraint):
-    """What lies between two bounds."""
-
-    def __init__(self, lower_bound: Any, upper_bound: Any) -> None:
-        super().__init__(f"{type(self).__name__}({lower_bound}, {upper_bound})", self._lies_between)
-        self.lower_bound, self.upper_bound = lower_bound, upper_bound
-
-    def _lies_between(self, v: Tensor) -> Tensor:
-        inside: Tensor = (v >= self.lower_bound) & (v <= self.upper_bound)
-        return inside
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each number."""
+        return value < self.upper_bound
 
 
-class interval(_Between):
+class interval(_Bounded):
     """Numbers between two bounds, which belong to it."""
 
+    def __init__(self, lower_bound: Bound, upper_bound: Bound) -> None:
+        self.lower_bound, self.upper_bound = lower_bound, upper_bound
 
-class half_open_interval(_Between):
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each number."""
+        return (value >= self.lower_bound) & (value <= self.upper_bound)
+
+
+class half_open_interval(_Bounded):
     """Numbers between two bounds, of which the lower one belongs to it."""
 
-    def _lies_between(self, v: Tensor) -> Tensor:
-        inside: Tensor = (v >= self.lower_bound) & (v < self.upper_bound)
-        return inside
+    def __init__(self, lower_bound: Bound, upper_bound: Bound) -> None:
+        self.lower_bound, self.upper_bound = lower_bound, upper_bound
+
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each number."""
+        return (value >= self.lower_bound) & (value < self.upper_bound)
 
 
-class integer_interval(_Between):
+class integer_interval(_Bounded):
     """Whole numbers, of any dtype, between two bounds, which belong to it."""
 
-    def __init__(self, lower_bound: Any, upper_bound: Any) -> None:
-        super().__init__(lower_bound, upper_bound)
-        self.is_discrete = True
+    is_discrete = True
 
-    def _lies_between(self, v: Tensor) -> Tensor:
-        return _whole(v) & super()._lies_between(v)
+    def __init__(self, lower_bound: Bound, upper_bound: Bound) -> None:
+        self.lower_bound, self.upper_bound = lower_bound, upper_bound
+
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each number."""
+        return _whole(value) & (value >= self.lower_bound) & (value <= self.upper_bound)
+
+
+class multinomial(_Bounded):
+    """Vectors of counts that sum to ``upper_bound``."""
+
+    is_discrete = True
+    event_dim = 1
+
+    def __init__(self, upper_bound: Bound) -> None:
+        self.upper_bound = upper_bound
+
+    def check(self, value: Tensor) -> Tensor:
+        """A bool for each vector."""
+        return (_whole(value) & (value >= 0)).all(-1) & (value.sum(-1) == self.upper_bound)
 
 
 def _whole(value: Tensor) -> Tensor:
     return value % 1 == 0
 
 
-def _at_least(least: int) -> Constraint:
-    name = {0: "nonnegative_integer", 1: "positive_integer"}[least]
-    return Constraint(name, lambda v: _whole(v) & (v >= least), is_discrete=True)
-
-
 def _on_simplex(v: Tensor) -> Tensor:
-    return (v >= 0).all(-1) & ((v.sum(-1) - 1).abs() < 1e-6)
+    tolerance = max(1e-6, 4 * at.finfo(v.dtype).eps) if v.is_floating_point() else 0.5
+    return (v >= 0).all(-1) & ((v.sum(-1) - 1).abs() < tolerance)
 
 
 def _is_lower(v: Tensor) -> Tensor:
@@ -279,34 +323,20 @@ def _numbers(v: Tensor) -> Tensor:
 
 
 dependent = _Dependent()
-boolean = Constraint("boolean", lambda v: (v == 0) | (v == 1), is_discrete=True)
-one_hot = Constraint(
-    "one_hot", lambda v: ((v == 0) | (v == 1)).all(-1) & (v.sum(-1) == 1), event_dim=1, is_discrete=True
-)
-nonnegative_integer = _at_least(0)
-positive_integer = _at_least(1)
-real = Constraint("real", _numbers)
-real_vector = Constraint("real_vector", lambda v: _numbers(v).all(-1), event_dim=1)
+boolean = _Named("boolean", lambda v: (v == 0) | (v == 1), is_discrete=True)
+one_hot = _Named("one_hot", lambda v: ((v == 0) | (v == 1)).all(-1) & (v.sum(-1) == 1), event_dim=1, is_discrete=True)
+nonnegative_integer = _Named("nonnegative_integer", lambda v: _whole(v) & (v >= 0), is_discrete=True)
+positive_integer = _Named("positive_integer", lambda v: _whole(v) & (v >= 1), is_discrete=True)
+real = _Named("real", _numbers)
+real_vector = _Named("real_vector", lambda v: _numbers(v).all(-1), event_dim=1)
 positive = greater_than(0)
 nonnegative = greater_than_eq(0)
 unit_interval = interval(0, 1)
-simplex = Constraint("simplex", _on_simplex, event_dim=1)
-lower_triangular = Constraint("lower_triangular", _is_lower, event_dim=2)
-lower_cholesky = Constraint("lower_cholesky", _is_lower_cholesky, event_dim=2)
-corr_cholesky = Constraint("corr_cholesky", _is_corr_cholesky, event_dim=2)
-square = Constraint("square", _is_square, event_dim=2)
-symmetric = Constraint("symmetric", _is_symmetric, event_dim=2)
-positive_semidefinite = Constraint("positive_semidefinite", _is_semidefinite, event_dim=2)
-positive_definite = Constraint("positive_definite", _is_definite, event_dim=2)
-
-
-class multinomial(Constraint):
-    """Vectors of counts that sum to ``upper_bound``."""
-
-    def __init__(self, upper_bound: Any) -> None:
-        super().__init__(f"multinomial({upper_bound})", self._adds_up, event_dim=1, is_discrete=True)
-        self.upper_bound = upper_bound
-
-    def _adds_up(self, v: Tensor) -> Tensor:
-        fits: Tensor = (_whole(v) & (v >= 0)).all(-1) & (v.sum(-1) == self.upper_bound)
-        return fits
+simplex = _Named("simplex", _on_simplex, event_dim=1)
+lower_triangular = _Named("lower_triangular", _is_lower, event_dim=2)
+lower_cholesky = _Named("lower_cholesky", _is_lower_cholesky, event_dim=2)
+corr_cholesky = _Named("corr_cholesky", _is_corr_cholesky, event_dim=2)
+square = _Named("square", _is_square, event_dim=2)
+symmetric = _Named("symmetric", _is_symmetric, event_dim=2)
+positive_semidefinite = _Named("positive_semidefinite", _is_semidefinite, event_dim=2)
+positive_definite = _Named("positive_definite", _is_definite, event_dim=2)
