@@ -8,7 +8,7 @@ import importlib
 import pickle
 import pkgutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -115,6 +115,75 @@ def test_independent_takes_dimensions() -> None:
     assert ours.entropy().shape == (2,) and ours.expand((4, 2)).sample().shape == (4, 2, 3)
     with pytest.raises(at.InvalidValueError, match="from 0 to 2"):
         D.Independent(base, 3)
+
+
+def test_expand_keeps_the_class_its_attributes_and_its_checks() -> None:
+    shares = tensor([[0.2, 0.8]])
+    for ours in (
+        D.LogNormal(tensor([0.0]), 1.0),
+        D.LogisticNormal(tensor([[0.0]]), tensor(1.0)),
+        D.RelaxedBernoulli(0.5, tensor([0.5])),
+        D.RelaxedOneHotCategorical(0.5, shares),
+        D.MixtureSameFamily(D.Categorical(shares), D.LogNormal(shares, 1.0)),
+        D.Independent(D.Exponential(shares), 1),
+    ):
+        wide = ours.expand((3, 1))
+        assert type(wide) is type(ours) and wide.batch_shape == wide.log_prob(wide.sample()).shape == (3, 1)
+        for name in ("loc", "scale", "temperature", "probs", "logits", "transforms"):
+            assert hasattr(wide, name) == hasattr(ours, name), name
+        if isinstance(ours, (D.TransformedDistribution, D.Independent)):
+            with pytest.raises(at.InvalidValueError, match="support"):
+                wide.log_prob(-at.ones(wide.event_shape))
+
+
+def test_a_family_of_ones_own_in_torchs_style() -> None:
+    class Shifted(D.Distribution):
+        arg_constraints: ClassVar = {"loc": D.constraints.real}
+        support = D.constraints.real
+
+        def __init__(self, loc: at.Tensor, validate_args: bool | None = None) -> None:
+            self.loc = loc
+            super().__init__(loc.shape, validate_args=validate_args)
+
+        def log_prob(self, value: at.Tensor) -> at.Tensor:
+            if self._validate_args:
+                self._validate_sample(value)
+            return -(value - self.loc).abs()
+
+    class Expanding(Shifted):
+        def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+            new = self._get_checked_instance(Expanding, _instance)
+            new.loc = self.loc.expand(batch_shape)
+            super(Shifted, new).__init__(batch_shape, validate_args=False)
+            new._validate_args = self._validate_args
+            return new
+
+    class Again(D.Normal):
+        def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+            new = self._get_checked_instance(Again, _instance)
+            new.mine = 1
+            return super().expand(batch_shape, _instance=new)
+
+    for ours in (Shifted(tensor([1.0, 2.0])), Expanding(tensor([1.0, 2.0])), Again(tensor([1.0, 2.0]), 1.0)):
+        wide = ours.expand((3, 2))
+        assert type(wide) is type(ours) and wide.loc.shape == wide.log_prob(tensor(0.0)).shape == (3, 2)
+        assert repr(ours).startswith(f"{type(ours).__name__}(loc: (2,)")
+        with pytest.raises(at.InvalidValueError, match="support real"):
+            wide.log_prob(tensor(np.nan))
+    assert wide.mine == 1
+
+
+def test_whole_numbers_are_as_exact_as_the_parameters() -> None:
+    for ours in (
+        D.Poisson(tensor(50.0)),
+        D.Binomial(60, tensor(0.4)),
+        D.NegativeBinomial(5, tensor(0.4)),
+        D.InverseGamma(tensor(2.0), 30.0),
+        D.LogNormal(tensor(3.0), 1.0),
+        D.MixtureSameFamily(D.Categorical(tensor([1.0, 2.0])), D.Poisson(tensor([1.0, 50.0]))),
+    ):
+        assert ours.log_prob(at.tensor(47)).item() == ours.log_prob(tensor(47)).item()
+    assert D.Bernoulli(0.5).log_prob(at.tensor([True, False])).dtype is at.float32
 
 
 def test_gradients_reach_the_parameters() -> None:

@@ -82,6 +82,10 @@ class Categorical(_OverClasses):
     ) -> None:
         self._take_either(probs, logits, validate_args)
 
+    @property
+    def _dtype(self) -> None:
+        """Class numbers stay whole."""
+
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> Any:
         """0 to n - 1."""
@@ -109,7 +113,7 @@ class Categorical(_OverClasses):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The class's log-probability."""
-        index = self._check_value(value).to(at.int64).unsqueeze(-1)
+        index = self._validate_sample(value).to(at.int64).unsqueeze(-1)
         batch = at.broadcast_shapes(index.shape[:-1], self.logits.shape[:-1])
         logits = self.logits.expand(*batch, self._num_events)
         return logits.gather(-1, index.expand(*batch, 1)).squeeze(-1)
@@ -166,7 +170,7 @@ class OneHotCategorical(_OverClasses):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The class's log-probability."""
-        return Categorical(logits=self.logits, validate_args=False).log_prob(self._check_value(value).argmax(-1))
+        return Categorical(logits=self.logits, validate_args=False).log_prob(self._validate_sample(value).argmax(-1))
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All classes."""
@@ -242,7 +246,7 @@ class Multinomial(_OverClasses):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``log(n! / (x_1! ... x_k!))`` and the classes' log-probabilities."""
-        value = self._check_value(value)
+        value = self._validate_sample(value)
         never = (value == 0) & (self.logits == -math.inf)
         terms = value * at.where(never, 0.0, self.logits)
         ways = at.lgamma(value.sum(-1) + 1) - at.lgamma(value + 1).sum(-1)

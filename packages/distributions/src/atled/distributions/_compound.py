@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import atled.core as at
 from atled.core import Tensor
@@ -50,10 +50,12 @@ class Independent(Distribution):
         """The base's, where no dimension was taken."""
         return self.reinterpreted_batch_ndims == 0 and self.base_dist.has_enumerate_support
 
-    def expand(self, batch_shape: Shape) -> Independent:
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> Self:
         """The same with a larger batch_shape."""
+        wider = super().expand(batch_shape, _instance)
         taken = self._event_shape[: self.reinterpreted_batch_ndims]
-        return Independent(self.base_dist.expand((*batch_shape, *taken)), self.reinterpreted_batch_ndims, False)
+        wider.base_dist = self.base_dist.expand((*batch_shape, *taken))
+        return wider
 
     @property
     def support(self) -> Any:
@@ -135,11 +137,17 @@ class MixtureSameFamily(Distribution):
         self.component_distribution = component_distribution
         super().__init__(batch[:-1], component_distribution.event_shape, validate_args)
 
-    def expand(self, batch_shape: Shape) -> MixtureSameFamily:
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> Self:
         """The same with a larger batch_shape."""
+        wider = super().expand(batch_shape, _instance)
         classes = self.mixture_distribution.param_shape[-1]
-        wider = self.component_distribution.expand((*batch_shape, classes))
-        return MixtureSameFamily(self.mixture_distribution.expand(batch_shape), wider, False)
+        wider.component_distribution = self.component_distribution.expand((*batch_shape, classes))
+        wider.mixture_distribution = self.mixture_distribution.expand(batch_shape)
+        return wider
+
+    @property
+    def _dtype(self) -> Any:
+        return self.component_distribution._dtype
 
     @property
     def support(self) -> Any:
@@ -181,12 +189,12 @@ class MixtureSameFamily(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``logsumexp`` of the components' and the weights'."""
-        value = self._check_value(value).unsqueeze(self._component)
+        value = self._validate_sample(value).unsqueeze(self._component)
         return at.logsumexp(self.component_distribution.log_prob(value) + self.mixture_distribution.logits, -1)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The weighted mean of the components'."""
-        value = self._check_value(value).unsqueeze(self._component)
+        value = self._validate_sample(value).unsqueeze(self._component)
         return (self.component_distribution.cdf(value) * self.mixture_distribution.probs).sum(-1)
 
     def __repr__(self) -> str:
@@ -249,12 +257,16 @@ class TransformedDistribution(Distribution):
         more = len(self._event_shape) - found.event_dim
         return constraints.independent(found, more) if more > 0 else found
 
-    def expand(self, batch_shape: Shape) -> Any:
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> Self:
         """The same with a larger batch_shape."""
-        whole = ComposeTransform(self.transforms)
-        shape = whole.inverse_shape((*batch_shape, *self._event_shape))
-        base = self.base_dist.expand(shape[: len(shape) - len(self.base_dist.event_shape)])
-        return TransformedDistribution(base, self.transforms, False)
+        wider = super().expand(batch_shape, _instance)
+        shape = ComposeTransform(self.transforms).inverse_shape((*batch_shape, *self._event_shape))
+        wider.base_dist = self.base_dist.expand(shape[: len(shape) - len(self.base_dist.event_shape)])
+        return wider
+
+    @property
+    def _dtype(self) -> Any:
+        return self.base_dist._dtype
 
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """The base's draws, transformed."""
@@ -272,7 +284,7 @@ class TransformedDistribution(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The base's, less the transforms' ``log_abs_det_jacobian``."""
-        y = self._check_value(value)
+        y = self._validate_sample(value)
         event, total = len(self._event_shape), None
         for transform in reversed(self.transforms):
             x = transform.inv(y)
@@ -295,7 +307,7 @@ class TransformedDistribution(Distribution):
 
     def cdf(self, value: Tensor) -> Tensor:
         """The base's at the inverse."""
-        x = self._check_value(value)
+        x = self._validate_sample(value)
         for transform in reversed(self.transforms):
             x = transform.inv(x)
         return self._falling(self.base_dist.cdf(x))
@@ -320,11 +332,6 @@ class LogNormal(TransformedDistribution):
 
     def __init__(self, loc: Number, scale: Number, validate_args: bool | None = None) -> None:
         super().__init__(Normal(loc, scale, validate_args), ExpTransform(), validate_args)
-
-    def expand(self, batch_shape: Shape) -> LogNormal:
-        """The same with a larger batch_shape."""
-        wider = self.base_dist.expand(batch_shape)
-        return LogNormal(wider.loc, wider.scale, False)
 
     @property
     def loc(self) -> Tensor:
@@ -371,11 +378,6 @@ class LogisticNormal(TransformedDistribution):
         if not base.batch_shape:
             raise at.ShapeError("LogisticNormal: expected loc or scale of at least one dimension, got numbers")
         super().__init__(base, StickBreakingTransform(), validate_args)
-
-    def expand(self, batch_shape: Shape) -> LogisticNormal:
-        """The same with a larger batch_shape."""
-        wider = self.base_dist.expand(batch_shape).base_dist  # type: ignore[attr-defined]
-        return LogisticNormal(wider.loc, wider.scale, False)
 
     @property
     def loc(self) -> Tensor:

@@ -96,7 +96,7 @@ class Bernoulli(ByProbability):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(probs) + (1 - value) log(1 - probs)``."""
-        return self._check_value(value) * self.logits - softplus(self.logits)
+        return self._validate_sample(value) * self.logits - softplus(self.logits)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """0 and 1."""
@@ -147,7 +147,7 @@ class Geometric(ByProbability):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(1 - probs) + log(probs)``."""
-        return at.special.xlog1py(self._check_value(value), -self.probs) + self.probs.log()
+        return at.special.xlog1py(self._validate_sample(value), -self.probs) + self.probs.log()
 
     def entropy(self) -> Tensor:
         """That of one trial, over probs."""
@@ -206,7 +206,7 @@ class Binomial(ByProbability):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``log C(total_count, value)`` and the trials' log-probabilities."""
-        value, n = self._check_value(value), self.total_count
+        value, n = self._validate_sample(value), self.total_count
         ways = at.lgamma(n + 1) - at.lgamma(value + 1) - at.lgamma(n - value + 1)
         return ways + value * self.logits - n * softplus(self.logits)
 
@@ -270,7 +270,7 @@ class NegativeBinomial(ByProbability):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the probability."""
-        value, n = self._check_value(value), self.total_count
+        value, n = self._validate_sample(value), self.total_count
         ways = at.where(n + value == 0, 0.0, at.lgamma(n + value) - at.lgamma(value + 1) - at.lgamma(n))
         return ways - n * softplus(self.logits) - value * softplus(-self.logits)
 
@@ -311,7 +311,7 @@ class Poisson(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(rate) - rate - log(value!)``."""
-        value = self._check_value(value)
+        value = self._validate_sample(value)
         return at.xlogy(value, self.rate) - self.rate - at.lgamma(value + 1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self, overload
@@ -77,7 +76,8 @@ class Distribution:
         event_shape: Shape = (),
         validate_args: bool | None = None,
     ) -> None:
-        self._given: tuple[str, ...] = self.__dict__.get("_given", ())
+        if "_given" not in self.__dict__:  # a subclass that has set its parameters by itself
+            self._given = tuple(n for n in self.arg_constraints if isinstance(self.__dict__.get(n), Tensor))
         self._batch_shape = at.Size(batch_shape)
         self._event_shape = at.Size(event_shape)
         self._validate_args = self._validates_by_default if validate_args is None else validate_args
@@ -124,12 +124,19 @@ class Distribution:
             if not valid:
                 raise at.InvalidValueError(f"{type(self).__name__}: expected {name} within {constraint}, got {value}")
 
-    def _check_value(self, value: Any) -> Tensor:
-        """The value as a tensor, which fits the shapes and, where values are checked, the support."""
+    @property
+    def _dtype(self) -> Any:
+        """The parameters', which whole numbers become; None where they stay what they are."""
+        return self.__dict__[self._given[0]].dtype if self._given else None
+
+    def _validate_sample(self, value: Tensor) -> Tensor:
+        """The value, which fits the shapes and, where values are checked, the support."""
         if not isinstance(value, Tensor):
             raise at.ArgumentError(
                 f"{type(self).__name__}: expected a Tensor as value, got {type(value).__name__}; make one by at.tensor"
             )
+        if not (value.is_floating_point() or value.is_complex() or self._dtype is None):
+            value = value.to(self._dtype)
         if not self._validate_args:
             return value
         event = value.ndim - len(self._event_shape)
@@ -149,13 +156,18 @@ class Distribution:
                 )
         return value
 
-    def expand(self, batch_shape: Shape) -> Self:
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """What a subclass's ``expand`` fills: the instance of a subclass of its own, or else a bare one."""
+        return type(self).__new__(type(self)) if _instance is None else _instance
+
+    def expand(self, batch_shape: Shape, _instance: Any = None) -> Self:
         """The same distribution with a larger ``batch_shape``, to which its own broadcasts; no memory is copied.
 
         >>> Normal(0.0, 1.0).expand((2, 3)).batch_shape
         (2, 3)
         """
-        wider = copy.copy(self)
+        wider: Self = self._get_checked_instance(type(self), _instance)
+        wider.__dict__.update({**self.__dict__, **wider.__dict__})
         batch = at.Size(batch_shape)
         for name in self._given:
             value, own = self.__dict__[name], self.arg_constraints[name].event_dim

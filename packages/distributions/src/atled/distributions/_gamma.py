@@ -108,12 +108,12 @@ class Gamma(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        a, value = self.concentration, self._check_value(value)
+        a, value = self.concentration, self._validate_sample(value)
         return at.xlogy(a, self.rate) + at.xlogy(a - 1, value) - self.rate * value - at.lgamma(a)
 
     def cdf(self, value: Tensor) -> Tensor:
         """``gammainc(concentration, rate value)``."""
-        return at.special.gammainc(self.concentration, self.rate * self._check_value(value))
+        return at.special.gammainc(self.concentration, self.rate * self._validate_sample(value))
 
     def entropy(self) -> Tensor:
         """``a - log(rate) + lgamma(a) + (1 - a) digamma(a)``."""
@@ -184,12 +184,12 @@ class InverseGamma(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        a, value = self.concentration, self._check_value(value)
+        a, value = self.concentration, self._validate_sample(value)
         return a * self.rate.log() - at.lgamma(a) - (a + 1) * value.log() - self.rate / value
 
     def cdf(self, value: Tensor) -> Tensor:
         """``gammaincc(concentration, rate / value)``."""
-        return at.special.gammaincc(self.concentration, self.rate / self._check_value(value))
+        return at.special.gammaincc(self.concentration, self.rate / self._validate_sample(value))
 
     def entropy(self) -> Tensor:
         """``a + log(rate) + lgamma(a) - (1 + a) digamma(a)``."""
@@ -238,7 +238,7 @@ class Dirichlet(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        a, value = self.concentration, self._check_value(value)
+        a, value = self.concentration, self._validate_sample(value)
         return at.xlogy(a - 1, value).sum(-1) + at.lgamma(a.sum(-1)) - at.lgamma(a).sum(-1)
 
     def entropy(self) -> Tensor:
@@ -298,7 +298,7 @@ class Beta(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        a, b, value = self.concentration1, self.concentration0, self._check_value(value)
+        a, b, value = self.concentration1, self.concentration0, self._validate_sample(value)
         return at.xlogy(a - 1, value) + at.special.xlog1py(b - 1, -value) + _log_inverse_beta(a, b)
 
     def entropy(self) -> Tensor:
@@ -363,7 +363,7 @@ class StudentT(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        df, z = self.df, (self._check_value(value) - self.loc) / self.scale
+        df, z = self.df, (self._validate_sample(value) - self.loc) / self.scale
         size = (
             self.scale.log()
             + 0.5 * df.log()
@@ -423,7 +423,7 @@ class FisherSnedecor(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        a, b, value = self.df1 / 2, self.df2 / 2, self._check_value(value)
+        a, b, value = self.df1 / 2, self.df2 / 2, self._validate_sample(value)
         ratio = self.df1 / self.df2
         front = _log_inverse_beta(a, b) + a * ratio.log() + (a - 1) * value.log()
         return front - (a + b) * at.log1p(ratio * value)

@@ -40,7 +40,7 @@ class _LocationScale(Distribution):
         return self.loc
 
     def _scaled(self, value: Tensor) -> Tensor:
-        return (self._check_value(value) - self.loc) / self.scale
+        return (self._validate_sample(value) - self.loc) / self.scale
 
 
 class Normal(_LocationScale):
@@ -236,12 +236,12 @@ class _Half(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density; -inf below 0."""
-        value = self._check_value(value)
+        value = self._validate_sample(value)
         return at.where(value >= 0, self._whole.log_prob(value) + math.log(2), -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        return 2 * self._whole.cdf(self._check_value(value)) - 1
+        return 2 * self._whole.cdf(self._validate_sample(value)) - 1
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""
@@ -340,13 +340,13 @@ class Uniform(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``-log(high - low)``; -inf outside."""
-        value = self._check_value(value)
+        value = self._validate_sample(value)
         inside = (value >= self.low) & (value < self.high)
         return at.where(inside, -(self.high - self.low).log(), -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        return ((self._check_value(value) - self.low) / (self.high - self.low)).clamp(0, 1)
+        return ((self._validate_sample(value) - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""

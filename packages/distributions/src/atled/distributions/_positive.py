@@ -55,12 +55,12 @@ class Exponential(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``log(rate) - rate value``; -inf below 0."""
-        value = self._check_value(value)
+        value = self._validate_sample(value)
         return at.where(value >= 0, self.rate.log() - self.rate * value, -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        return -at.expm1(-self.rate * self._check_value(value))
+        return -at.expm1(-self.rate * self._validate_sample(value))
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""
@@ -113,13 +113,13 @@ class Pareto(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density; -inf below scale."""
-        value = self._check_value(value)
+        value = self._validate_sample(value)
         inside = self.alpha.log() + self.alpha * self.scale.log() - (self.alpha + 1) * value.log()
         return at.where(value >= self.scale, inside, -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        return -at.expm1(self.alpha * (self.scale / self._check_value(value)).log())
+        return -at.expm1(self.alpha * (self.scale / self._validate_sample(value)).log())
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""
@@ -160,7 +160,7 @@ class GeneralizedPareto(Distribution):
 
     def _exponent(self, value: Tensor) -> Tensor:
         """``log(1 + c z) / c``, the minus logarithm of what is left above; by its series where c z is small."""
-        z = (self._check_value(value) - self.loc) / self.scale
+        z = (self._validate_sample(value) - self.loc) / self.scale
         product = self.concentration * z
         small = product.abs() < 1e-5
         c = at.where(small, 1.0, self.concentration)
@@ -256,12 +256,12 @@ class Weibull(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        k, ratio = self.concentration, (self._check_value(value) / self.scale).log()
+        k, ratio = self.concentration, (self._validate_sample(value) / self.scale).log()
         return k.log() - self.scale.log() + (k - 1) * ratio - at.exp(k * ratio)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        return -at.expm1(-(self._check_value(value) / self.scale).pow(self.concentration))
+        return -at.expm1(-(self._validate_sample(value) / self.scale).pow(self.concentration))
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""
@@ -321,12 +321,12 @@ class Kumaraswamy(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        a, b, value = self.concentration1, self.concentration0, self._check_value(value)
+        a, b, value = self.concentration1, self.concentration0, self._validate_sample(value)
         return (a * b).log() + at.xlogy(a - 1, value) + at.special.xlog1py(b - 1, -value.pow(a))
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        powered = self._check_value(value).pow(self.concentration1)
+        powered = self._validate_sample(value).pow(self.concentration1)
         return -at.expm1(self.concentration0 * at.log1p(-powered))
 
     def icdf(self, value: Tensor) -> Tensor:

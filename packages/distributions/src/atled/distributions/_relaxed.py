@@ -56,7 +56,7 @@ class LogitRelaxedBernoulli(ByProbability):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        apart = self.logits - self._check_value(value) * self.temperature
+        apart = self.logits - self._validate_sample(value) * self.temperature
         return self.temperature.log() + apart - 2 * softplus(apart)
 
 
@@ -132,7 +132,7 @@ class ExpRelaxedCategorical(Categorical):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Maddison et al. 2017, eq. 22."""
-        value, n = self._check_value(value), self._num_events
+        value, n = self._validate_sample(value), self._num_events
         scores = self.logits - value * self.temperature
         return math.lgamma(n) + (n - 1) * self.temperature.log() + (scores - scores.logsumexp(-1, keepdim=True)).sum(-1)
 
@@ -231,11 +231,11 @@ class ContinuousBernoulli(ByProbability):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        return self._check_value(value) * self.logits - softplus(self.logits) + self._log_constant()
+        return self._validate_sample(value) * self.logits - softplus(self.logits) + self._log_constant()
 
     def cdf(self, value: Tensor) -> Tensor:
         """``(exp(x logits) - 1) / (exp(logits) - 1)``."""
-        value = self._check_value(value)
+        value = self._validate_sample(value)
         falls = self.logits <= 0
         share = at.expm1(self._slope * at.where(falls, value, 1 - value)) / at.expm1(self._slope)
         return at.where(falls, share, 1 - share).clamp(0, 1)

@@ -134,7 +134,7 @@ class MultivariateNormal(_ByMatrix):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        distance = square_distance(self.scale_tril, self._check_value(value) - self.loc)
+        distance = square_distance(self.scale_tril, self._validate_sample(value) - self.loc)
         n = self._event_shape[0]
         return -0.5 * (n * math.log(2 * math.pi) + distance) - half_log_det(self.scale_tril)
 
@@ -221,7 +221,7 @@ class LowRankMultivariateNormal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        apart = self._check_value(value) - self.loc
+        apart = self._validate_sample(value) - self.loc
         projected = ((self.cov_factor.mT / self.cov_diag.unsqueeze(-2)) @ apart.unsqueeze(-1)).squeeze(-1)
         distance = (apart.square() / self.cov_diag).sum(-1) - square_distance(self._capacitance_tril, projected)
         return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + distance) - self._half_log_det()
@@ -317,7 +317,7 @@ class Wishart(_ByMatrix):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        value, n = self._check_value(value), self._event_shape[0]
+        value, n = self._validate_sample(value), self._event_shape[0]
         batch = at.broadcast_shapes(value.shape, self.scale_tril.shape)
         traced = at.cholesky_solve(value.expand(*batch), self.scale_tril.expand(*batch))
         trace = traced.diagonal(dim1=-2, dim2=-1).sum(-1)
@@ -378,7 +378,7 @@ class LKJCholesky(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density, among such factors."""
-        diagonal = self._check_value(value).diagonal(dim1=-2, dim2=-1)[..., 1:]
+        diagonal = self._validate_sample(value).diagonal(dim1=-2, dim2=-1)[..., 1:]
         n, eta = self.dim, self.concentration
         orders = at.arange(2, n + 1, dtype=eta.dtype, device=eta.device)
         powers = 2 * (eta.unsqueeze(-1) - 1) + n - orders
@@ -454,5 +454,5 @@ class VonMises(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """``concentration cos(value - loc) - log(2 pi I0(concentration))``."""
         k = self.concentration
-        towards = at.cos(self._check_value(value) - self.loc) - 1
+        towards = at.cos(self._validate_sample(value) - self.loc) - 1
         return k * towards - math.log(2 * math.pi) - at.special.i0e(k).log()
