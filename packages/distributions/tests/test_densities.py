@@ -186,3 +186,12 @@ def test_mixtures_and_transformed() -> None:
     close(turned.log_prob(tensor(values)), theirs.logpdf(values))
     close(turned.cdf(tensor(values)), SHARES)
     close(turned.icdf(tensor(SHARES)), values, rtol=1e-8)
+
+
+def test_log_odds_far_out() -> None:
+    close(D.Geometric(logits=at.tensor([20.0, -100.0])).log_prob(at.tensor(1.0)), [-20.0, -100.0], rtol=1e-6)
+    for sign, values in ((1, [0.0, 1.0]), (-1, [1.0, 0.0])):
+        sure = D.Bernoulli(logits=tensor(sign * math.inf))
+        impossible, certain = sure.log_prob(tensor(values)).tolist()
+        assert impossible < -1e300 and certain == 0 and sure.entropy().item() == 0
+        assert D.kl_divergence(sure, D.Bernoulli(tensor(0.5))).item() == pytest.approx(math.log(2))

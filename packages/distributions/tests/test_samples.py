@@ -135,3 +135,29 @@ def test_ratios_and_vectors_have_the_gradient_of_their_mean() -> None:
     (expected,) = at.autograd.grad(at.softmax(logits, -1)[0], logits)
     np.testing.assert_allclose(np.asarray(got), np.asarray(expected))
     assert not D.Normal(logits, tensor(1.0)).sample().requires_grad
+
+
+def test_relaxed_draws_have_logistic_and_gumbel_noise() -> None:
+    at.manual_seed(6)
+    for dtype in (at.float64, at.bfloat16):
+        ours = D.LogitRelaxedBernoulli(0.5, logits=tensor(0.7).to(dtype))
+        drawn = np.asarray(ours.sample((COUNT,)).to(at.float64))
+        assert stats.kstest(drawn, stats.logistic(1.4, 2).cdf).pvalue > 1e-3
+    assert make("RelaxedBernoulli", temperature=0.1, logits=0.0).temperature.dtype is at.float64
+    for family in (D.RelaxedBernoulli, D.RelaxedOneHotCategorical):  # a number takes the dtype of the tensor beside it
+        assert family(0.1, logits=tensor([0.0])).temperature.item() == 0.1
+
+
+def test_no_exponential_draw_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at.Tensor, "exponential_", lambda self: self.fill_(0))
+    assert bool(at.isfinite(D.RelaxedOneHotCategorical(0.5, at.ones(3)).sample()).all())
+    assert bool(at.isfinite(D.Gumbel(0.0, 1.0).sample()))
+
+
+def test_draws_of_half_precision() -> None:
+    at.manual_seed(8)
+    for dtype in (at.bfloat16, at.float16):
+        half = at.tensor(0.5, dtype=dtype)
+        assert D.Geometric(half).sample((COUNT,)).amax().item() < 30
+        counts = D.Multinomial(6000, at.stack([half, half])).sample()
+        np.testing.assert_allclose(np.asarray(counts.to(at.float64)), 3000, atol=200)

@@ -12,10 +12,10 @@ from . import constraints
 from ._discrete import Binomial
 from ._distribution import Constraints, Distribution, Shape, derived, quietly
 
-__all__ = ["Categorical", "Multinomial", "OneHotCategorical", "OneHotCategoricalStraightThrough"]
+__all__ = ["Categorical", "Multinomial", "OneHotCategorical", "OneHotCategoricalStraightThrough", "OverClasses"]
 
 
-class _OverClasses(Distribution):
+class OverClasses(Distribution):
     """``probs``, which need not sum to 1, or ``logits`` of classes along the last dimension; both are normalised."""
 
     arg_constraints: ClassVar[Constraints] = {"probs": constraints.simplex, "logits": constraints.real_vector}
@@ -48,7 +48,12 @@ class _OverClasses(Distribution):
     @property
     def param_shape(self) -> at.Size:
         """The shape of probs and of logits."""
-        return at.Size(self.__dict__[self._given[-1]].shape)
+        return at.Size(self._either.shape)
+
+    @property
+    def _either(self) -> Tensor:
+        given: Tensor = self.__dict__[self._given[-1]]
+        return given
 
     @property
     def _num_events(self) -> int:
@@ -67,7 +72,7 @@ class _OverClasses(Distribution):
         return -(self.logits.clamp(min=least) * self.probs).sum(-1)
 
 
-class Categorical(_OverClasses):
+class Categorical(OverClasses):
     """Class numbers 0 to n - 1, with the given probabilities along the last dimension.
 
     >>> Categorical(at.tensor([1.0, 3.0])).log_prob(at.tensor([0, 1])).exp()
@@ -129,7 +134,7 @@ class Categorical(_OverClasses):
         return self._entropy()
 
 
-class OneHotCategorical(_OverClasses):
+class OneHotCategorical(OverClasses):
     """Vectors of zeros with a 1 in the place of the drawn class.
 
     >>> OneHotCategorical(at.tensor([1.0, 3.0])).log_prob(at.tensor([0.0, 1.0])).exp()
@@ -198,7 +203,7 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
         return self.sample(sample_shape) + (self.probs - at.detach(self.probs))
 
 
-class Multinomial(_OverClasses):
+class Multinomial(OverClasses):
     """How often each class comes in ``total_count`` draws.
 
     >>> Multinomial(2, at.tensor([1.0, 1.0])).log_prob(at.tensor([1.0, 1.0])).exp()
@@ -241,8 +246,9 @@ class Multinomial(_OverClasses):
         shape = (*sample_shape, *self._batch_shape)
         with quietly():
             classes = self._drawn((self.total_count, *shape)).movedim(0, -1)
-            counts = at.zeros(*shape, self._num_events, dtype=self.probs.dtype, device=self.probs.device)
-            return counts.scatter_add(-1, classes, at.ones(classes.shape, dtype=counts.dtype, device=counts.device))
+            # Whole, as a dtype of few digits stops counting.
+            counts = at.zeros(*shape, self._num_events, dtype=at.int64, device=classes.device)
+            return counts.scatter_add(-1, classes, at.ones_like(classes)).to(self.probs.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``log(n! / (x_1! ... x_k!))`` and the classes' log-probabilities."""

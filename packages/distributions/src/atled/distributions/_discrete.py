@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, derived, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, derived, exponentials, quietly
 from ._gamma import standard_gamma
 
 __all__ = ["Bernoulli", "Binomial", "ByProbability", "Geometric", "NegativeBinomial", "Poisson", "softplus"]
@@ -96,7 +96,13 @@ class Bernoulli(ByProbability):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(probs) + (1 - value) log(1 - probs)``."""
-        return self._validate_sample(value) * self.logits - softplus(self.logits)
+        return self._validate_sample(value) * self._finite_logits - softplus(self._finite_logits)
+
+    @property
+    def _finite_logits(self) -> Tensor:
+        """The logits, of which infinite ones times 0 are no number."""
+        info = at.finfo(self.logits.dtype)
+        return self.logits.clamp(info.min, info.max)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """0 and 1."""
@@ -104,7 +110,7 @@ class Bernoulli(ByProbability):
 
     def entropy(self) -> Tensor:
         """``-probs log(probs) - (1 - probs) log(1 - probs)``."""
-        return softplus(self.logits) - self.probs * self.logits
+        return softplus(self._finite_logits) - self.probs * self._finite_logits
 
 
 class Geometric(ByProbability):
@@ -141,13 +147,19 @@ class Geometric(ByProbability):
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws of the parameters' dtype."""
         with quietly():
-            tiny = at.finfo(self._either.dtype).tiny
-            draws = self._uniform(sample_shape).clamp(min=tiny)
-            return at.detach((draws.log() / at.log1p(-self.probs)).floor())
+            draws = exponentials(self._extended_shape(sample_shape), self._either)
+            return at.detach((-draws / self._log_failure()).floor())
+
+    def _log_failure(self) -> Tensor:
+        """``log(1 - probs)``, of logits without the difference, which may round to 0."""
+        return at.log1p(-self.probs) if "probs" in self._given else -softplus(self.logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(1 - probs) + log(probs)``."""
-        return at.special.xlog1py(self._validate_sample(value), -self.probs) + self.probs.log()
+        value = self._validate_sample(value)
+        if "logits" in self._given:
+            return value * self._log_failure() - softplus(-self.logits)
+        return at.special.xlog1py(value, -self.probs) + self.probs.log()
 
     def entropy(self) -> Tensor:
         """That of one trial, over probs."""

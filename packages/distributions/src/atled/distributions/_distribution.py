@@ -274,5 +274,6 @@ def _as_tensors(what: str, given: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def exponentials(shape: Shape, like: Tensor) -> Tensor:
-    """Draws of mean 1, of the dtype and device of ``like``."""
-    return at.empty(tuple(shape), dtype=like.dtype, device=like.device).exponential_()
+    """Draws of mean 1, of the dtype and device of ``like``; none is 0, of which there is no logarithm."""
+    draws = at.empty(tuple(shape), dtype=like.dtype, device=like.device).exponential_()
+    return draws.clamp(min=at.finfo(like.dtype).tiny)

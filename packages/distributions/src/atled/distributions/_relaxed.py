@@ -9,10 +9,10 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._categorical import Categorical
+from ._categorical import OverClasses
 from ._compound import TransformedDistribution
 from ._discrete import ByProbability, softplus
-from ._distribution import Constraints, Distribution, Number, Shape, exponentials
+from ._distribution import Constraints, Number, Shape, exponentials
 from .transforms import ExpTransform, SigmoidTransform
 
 __all__ = [
@@ -24,8 +24,10 @@ __all__ = [
 ]
 
 
-def _as_temperature(temperature: Any) -> Tensor:
-    return temperature if isinstance(temperature, Tensor) else at.tensor(float(temperature))
+def _as_temperature(temperature: Number, like: Tensor) -> Tensor:
+    if isinstance(temperature, Tensor):
+        return temperature
+    return at.tensor(float(temperature), dtype=like.dtype, device=like.device)
 
 
 class LogitRelaxedBernoulli(ByProbability):
@@ -45,14 +47,15 @@ class LogitRelaxedBernoulli(ByProbability):
         logits: Number | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        self.temperature = _as_temperature(temperature)
         self._take_either(probs, logits, validate_args)
+        self.temperature = _as_temperature(temperature, self._either)
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients."""
-        info = at.finfo(self._either.dtype)
-        noise = self._uniform(sample_shape).clamp(info.tiny, 1 - info.eps)
-        return (noise.log() - at.log1p(-noise) + self.logits) / self.temperature
+        shape = self._extended_shape(sample_shape)
+        # The log-odds of a uniform number, without those that half precision rounds to an end.
+        noise = exponentials(shape, self._either).log() - exponentials(shape, self._either).log()
+        return (noise + self.logits) / self.temperature
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
@@ -96,7 +99,7 @@ class RelaxedBernoulli(TransformedDistribution):
         return self.base_dist.logits
 
 
-class ExpRelaxedCategorical(Categorical):
+class ExpRelaxedCategorical(OverClasses):
     """The logarithms of RelaxedOneHotCategorical's values.
 
     Gumbel noise on ``logits``, over ``temperature``, normalised.
@@ -107,8 +110,6 @@ class ExpRelaxedCategorical(Categorical):
 
     support: Any = constraints.real_vector
     has_rsample = True
-    has_enumerate_support = False
-    has_event = True
 
     def __init__(
         self,
@@ -117,18 +118,14 @@ class ExpRelaxedCategorical(Categorical):
         logits: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        self.temperature = _as_temperature(temperature)
-        super().__init__(probs, logits, validate_args)
+        self._take_either(probs, logits, validate_args)
+        self.temperature = _as_temperature(temperature, self._either)
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients."""
         noise = -exponentials(self._extended_shape(sample_shape), self.logits).log()
         scores = (self.logits + noise) / self.temperature
         return scores - scores.logsumexp(-1, keepdim=True)
-
-    def sample(self, sample_shape: Shape = ()) -> Tensor:
-        """Draws."""
-        return Distribution.sample(self, sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Maddison et al. 2017, eq. 22."""
