@@ -112,6 +112,24 @@ def test_what_lies_outside_is_infinite_and_what_is_unknown_says_so() -> None:
     ]
     with pytest.raises(NotImplementedError, match="the same transforms"):
         D.kl_divergence(*scaled)
+    # Both folded are one distribution.
+    folded = [D.TransformedDistribution(make("Normal", loc=m, scale=1.0), D.AbsTransform()) for m in (1.0, -1.0)]
+    with pytest.raises(NotImplementedError, match="which have an inverse"):
+        D.kl_divergence(*folded)
+    relaxed = [D.RelaxedOneHotCategorical(t, tensor([0.5, 0.5])) for t in (0.5, 5.0)]
+    with pytest.raises(NotImplementedError, match="ExpRelaxedCategorical"):
+        D.kl_divergence(*relaxed)
+
+
+def test_gradients_beside_classes_that_are_ruled_out() -> None:
+    autograd = pytest.importorskip("atled.autograd")
+    values = [tensor([1.0, 0.5, -np.inf]).requires_grad_(), tensor([0.2, 0.0, -np.inf]).requires_grad_()]
+    p, q = (D.Categorical(logits=v) for v in values)
+    got = autograd.grad(D.kl_divergence(p, q), values)
+    few = [at.detach(v[:2]).requires_grad_() for v in values]
+    expected = autograd.grad(D.kl_divergence(*(D.Categorical(logits=v) for v in few)), few)
+    for mine, reference in zip(got, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(mine), [*np.asarray(reference), 0.0])
 
 
 def test_independent_and_own_formulas() -> None:

@@ -76,9 +76,8 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
 
 @register_kl(Bernoulli, Bernoulli)
 def _bernoulli(p: Bernoulli, q: Bernoulli) -> Tensor:
-    return p.probs * (softplus(-q.logits) - softplus(-p.logits)) + (1 - p.probs) * (
-        softplus(q.logits) - softplus(p.logits)
-    )
+    a, b = p._finite_logits, q._finite_logits
+    return p.probs * (softplus(-b) - softplus(-a)) + (1 - p.probs) * (softplus(b) - softplus(a))
 
 
 @register_kl(Binomial, Binomial)
@@ -91,9 +90,9 @@ def _binomial(p: Binomial, q: Binomial) -> Tensor:
 
 @register_kl(Categorical, Categorical)
 def _categorical(p: Categorical, q: Categorical) -> Tensor:
-    terms = p.probs * (p.logits - q.logits)
-    terms = at.where((q.probs == 0).expand(terms.shape), math.inf, terms)
-    return at.where((p.probs == 0).expand(terms.shape), 0.0, terms).sum(-1)
+    # Masked before the product: there the gradient of infinite logits would be NaN.
+    apart = at.where(p.probs == 0, 0.0, p.logits - q.logits)
+    return at.where((q.probs == 0) & (p.probs > 0), math.inf, p.probs * apart).sum(-1)
 
 
 @register_kl(OneHotCategorical, OneHotCategorical)
@@ -257,11 +256,13 @@ def _independent(p: Independent, q: Independent) -> Tensor:
 def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tensor:
     # The same invertible map of both changes nothing.
     same = len(p.transforms) == len(q.transforms) and all(
-        type(a) is type(b) and (a is b or (not _parameters(a) and not _parameters(b)))
+        a.bijective and type(a) is type(b) and (a is b or (not _parameters(a) and not _parameters(b)))
         for a, b in zip(p.transforms, q.transforms, strict=True)
     )
     if not same or p.event_shape != q.event_shape:
-        raise NotImplementedError("kl_divergence: TransformedDistributions of the same transforms only have a formula")
+        raise NotImplementedError(
+            "kl_divergence: TransformedDistributions of the same transforms, which have an inverse, only have a formula"
+        )
     return kl_divergence(p.base_dist, q.base_dist)
 
 
