@@ -161,3 +161,31 @@ def test_draws_of_half_precision() -> None:
         assert D.Geometric(half).sample((COUNT,)).amax().item() < 30
         counts = D.Multinomial(6000, at.stack([half, half])).sample()
         np.testing.assert_allclose(np.asarray(counts.to(at.float64)), 3000, atol=200)
+
+
+def test_small_concentrations_leave_the_ratios_what_they_are() -> None:
+    at.manual_seed(9)
+    drawn = np.asarray(D.Beta(at.tensor(1e-3), at.tensor(1e-3)).sample((COUNT * 10,)))
+    assert drawn.min() > 0 and drawn.max() < 1
+    assert ((drawn > 0.1) & (drawn < 0.9)).mean() < 0.004 and abs(drawn.mean() - 0.5) < 0.02
+    drawn = np.asarray(D.Dirichlet(at.full((3,), 1e-3)).sample((COUNT,)))
+    assert (drawn.max(-1) < 0.9).mean() < 0.01
+    np.testing.assert_allclose(drawn.mean(0), 1 / 3, atol=0.04)
+    drawn = np.asarray(D.FisherSnedecor(at.tensor(0.02), at.tensor(0.02)).sample((COUNT,)))
+    assert abs((drawn < 1).mean() - 0.5) < 0.04
+
+
+def test_what_has_no_gamma_distribution_comes_back() -> None:
+    assert D.Gamma(at.tensor([np.inf]), 1.0).sample().tolist() == [np.inf]
+    outside = D.Gamma(at.tensor([-5.0, np.nan, 2.0]), 1.0, validate_args=False).sample()
+    assert at.isnan(outside).tolist() == [True, True, False]
+
+
+def test_gradients_of_draws_are_finite_for_tiny_concentrations() -> None:
+    autograd = pytest.importorskip("atled.autograd")
+    for dtype in (at.float32, at.float16):
+        c = at.tensor([1e-30, 1e-6, 1e-3]).to(dtype).clamp(min=1e-7).requires_grad_()
+        for ours in (D.Gamma(c, 1.0), D.Beta(c, 1.0), D.Dirichlet(c)):
+            drawn = ours.rsample((50,))
+            (got,) = autograd.grad(drawn.sum(), c)
+            assert bool(at.isfinite(drawn).all() & at.isfinite(got).all())

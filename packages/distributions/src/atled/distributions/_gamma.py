@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, exponentials, quietly
 
 __all__ = ["Beta", "Chi2", "Dirichlet", "FisherSnedecor", "Gamma", "InverseGamma", "StudentT", "standard_gamma"]
 
@@ -23,43 +23,61 @@ def standard_gamma(concentration: Tensor) -> Tensor:
     """
     with quietly():
         fixed = at.detach(concentration)
-        wide = fixed.to(at.float64 if fixed.dtype == at.float64 else at.float32)
-        draws = _draw(wide.reshape(-1)).reshape(fixed.shape).to(fixed.dtype).clamp(min=at.finfo(fixed.dtype).tiny)
+        whole, log_share = _draw(fixed)
+        draws = (whole * log_share.exp()).to(fixed.dtype).clamp(min=at.finfo(fixed.dtype).tiny)
         if not _is_recorded(concentration):
             return draws
-        slope = _slope(fixed.to(at.float64), draws.to(at.float64)).to(fixed.dtype)
+        log_draws = whole.to(at.float64).log() + log_share.to(at.float64)
+        slope = (_log_slope(fixed.to(at.float64), log_draws) * log_draws.exp()).to(fixed.dtype)
     return draws + (concentration - fixed) * slope
+
+
+def log_standard_gamma(concentration: Tensor) -> Tensor:
+    """The logarithm of such a draw, in float64: those of small concentrations are below the least number."""
+    wide = concentration.to(at.float64)
+    with quietly():
+        fixed = at.detach(wide)
+        draws, log_share = _draw(at.detach(concentration))
+        log_draws = draws.to(at.float64).log() + log_share.to(at.float64)
+        if not _is_recorded(concentration):
+            return log_draws
+        slope = _log_slope(fixed, log_draws)
+    return log_draws + (wide - fixed) * slope
 
 
 def _is_recorded(tensor: Tensor) -> bool:
     return bool(getattr(tensor, "requires_grad", False))
 
 
-def _draw(concentration: Tensor) -> Tensor:
+def _draw(concentration: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws, and the logarithms of what they are to be multiplied by, both of float32 at least."""
+    a = concentration.to(at.float64 if concentration.dtype == at.float64 else at.float32)
     # Below 1 a draw with one more is scaled by a power of a uniform number.
-    is_small = concentration < 1
-    d = at.where(is_small, concentration + 1, concentration) - 1 / 3
+    is_small = a < 1
+    d = (at.where(is_small, a + 1, a) - 1 / 3).reshape(-1)
     draws = _attempt(d)
     while True:
-        (again,) = at.where(at.isnan(draws) & ~at.isnan(d))
+        (again,) = at.where(at.isnan(draws) & (d > 0))
         if again.numel() == 0:
             break
         draws[again] = _attempt(d[again])
-    scale = at.rand_like(draws).pow(concentration.reciprocal())
-    return at.where(is_small, draws * scale, draws)
+    return draws.reshape(a.shape), at.where(is_small, -exponentials(a.shape, a) / a, 0.0)
 
 
 def _attempt(d: Tensor) -> Tensor:
     """Draws, and NaN where they were rejected."""
     x = at.randn_like(d)
-    v = (1 + x * (9 * d).rsqrt()).pow(3)
-    accepted = (v > 0) & (at.rand_like(d).log() < 0.5 * x.square() + d - d * v + d * v.clamp(min=1e-30).log())
-    return at.where(accepted, d * v, math.nan)
+    t = x * (9 * d).rsqrt()
+    v = (1 + t).pow(3)
+    # 1 - v + log(v) of v near 1, which d multiplies.
+    least = 3 * at.log1p(t) - t * (3 + t * (3 + t))
+    accepted = (v > 0) & (at.rand_like(d).log() < 0.5 * x.square() + d * least)
+    return at.where(accepted | (d == math.inf), d * v, math.nan)
 
 
-def _slope(a: Tensor, x: Tensor) -> Tensor:
-    """How x moves with a where P(a, x) stays: by differences of fourth order, of the tail that x is in."""
-    h = 1e-3 * at.minimum(a, a.sqrt())
+def _log_slope(a: Tensor, log_x: Tensor) -> Tensor:
+    """How log x moves with a where P(a, x) stays: by differences of fourth order, of the tail that x is in."""
+    h, x = 1e-3 * at.minimum(a, a.sqrt()), log_x.exp()
     is_low = x < a
 
     def share(steps: int) -> Tensor:
@@ -67,8 +85,10 @@ def _slope(a: Tensor, x: Tensor) -> Tensor:
         return at.where(is_low, at.special.gammainc(at_a, x), -at.special.gammaincc(at_a, x))
 
     change = (share(-2) - 8 * share(-1) + 8 * share(1) - share(2)) / (12 * h)
-    log_density = (a - 1) * x.log() - x - at.lgamma(a)
-    return at.nan_to_num(-change * at.exp(-log_density), nan=0.0, posinf=0.0, neginf=0.0)
+    slope = -change * at.exp(x + at.lgamma(a) - a * log_x)
+    # Near 0, P(a, x) is x^a / Gamma(a + 1).
+    slope = at.where(log_x < -18, (at.digamma(a + 1) - log_x) / a, slope)
+    return at.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 class Gamma(Distribution):
@@ -233,8 +253,8 @@ class Dirichlet(Distribution):
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients: the shares of gamma variables."""
-        draws = standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape)))
-        return draws / draws.sum(-1, keepdim=True)
+        draws = log_standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape)))
+        return _inside(at.softmax(draws, -1).to(self.concentration.dtype))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
@@ -293,8 +313,8 @@ class Beta(Distribution):
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients to both concentrations."""
         shape = self._extended_shape(sample_shape)
-        first, second = (standard_gamma(c.expand(*shape)) for c in (self.concentration1, self.concentration0))
-        return first / (first + second)
+        first, second = (log_standard_gamma(c.expand(*shape)) for c in (self.concentration1, self.concentration0))
+        return _inside(at.sigmoid(first - second).to(self.concentration1.dtype))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
@@ -311,6 +331,12 @@ class Beta(Distribution):
             - (b - 1) * at.digamma(b)
             + (total - 2) * at.digamma(total)
         )
+
+
+def _inside(share: Tensor) -> Tensor:
+    """Apart from 0 and 1, where a density may be infinite."""
+    info = at.finfo(share.dtype)
+    return share.clamp(info.tiny, 1 - info.eps / 2)
 
 
 def _log_inverse_beta(a: Tensor, b: Tensor) -> Tensor:
@@ -418,8 +444,8 @@ class FisherSnedecor(Distribution):
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients to both parameters."""
         shape = self._extended_shape(sample_shape)
-        first, second = (standard_gamma((df / 2).expand(*shape)) / df for df in (self.df1, self.df2))
-        return (first / second).clamp(min=at.finfo(first.dtype).tiny)
+        first, second = (log_standard_gamma((df / 2).expand(*shape)) - df.log() for df in (self.df1, self.df2))
+        return at.exp(first - second).to(self.df1.dtype).clamp(min=at.finfo(self.df1.dtype).tiny)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
