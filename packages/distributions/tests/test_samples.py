@@ -189,3 +189,13 @@ def test_gradients_of_draws_are_finite_for_tiny_concentrations() -> None:
             drawn = ours.rsample((50,))
             (got,) = autograd.grad(drawn.sum(), c)
             assert bool(at.isfinite(drawn).all() & at.isfinite(got).all())
+
+
+def test_angles_of_any_concentration() -> None:
+    at.manual_seed(10)
+    ours = D.VonMises(tensor(0.0), tensor([1e-200, 1e8, 1e20, np.inf]))
+    drawn = np.asarray(ours.sample((COUNT,)))
+    assert stats.kstest(drawn[:, 0], stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > 1e-3
+    assert stats.kstest(drawn[:, 1] * 1e4, stats.norm.cdf).pvalue > 1e-3
+    np.testing.assert_allclose(drawn[:, 2].std() * 1e10, 1, rtol=0.05)
+    assert (drawn[:, 3] == 0).all()

@@ -425,34 +425,34 @@ class VonMises(Distribution):
         """Draws."""
         shape = self._extended_shape(sample_shape)
         with quietly():
-            # In double: the proposal's parameter is a small difference where the concentration is small.
-            k = at.detach(self.concentration).to(at.float64).expand(*shape).reshape(-1)
-            root = (1 + 4 * k.square()).sqrt()
-            tau = 1 + root
-            rho = (tau - (2 * tau).sqrt()) / (2 * k)
-            r = at.where(k < 1e-5, 1 / k + k, (1 + rho.square()) / (2 * rho))
-            angles = self._attempt(k, r)
+            k = at.detach(self.concentration).to(at.float64).expand(*shape).reshape(-1).clamp(min=1e-150)
+            angles = self._attempt(k)
             while True:
                 (again,) = at.where(at.isnan(angles) & ~at.isnan(k))
                 if again.numel() == 0:
                     break
-                angles[again] = self._attempt(k[again], r[again])
+                angles[again] = self._attempt(k[again])
             turned = angles.reshape(shape) + at.detach(self.loc).to(at.float64)
             return (at.remainder(turned + math.pi, 2 * math.pi) - math.pi).to(self.loc.dtype)
 
     @staticmethod
-    def _attempt(k: Tensor, r: Tensor) -> Tensor:
-        """Angles around 0, and NaN where they were rejected."""
-        z = at.cos(math.pi * at.rand_like(k))
-        f = (1 + r * z) / (r + z)
-        c = k * (r - f)
+    def _attempt(k: Tensor) -> Tensor:
+        """Angles around 0, and NaN where they were rejected.
+
+        The proposal's r is ``(1 + sqrt(1 + 4 k²)) / (2 k)``; what is near 1 for a large k is taken apart from 1.
+        """
+        root = at.hypot(at.ones_like(k), 2 * k)
+        above = (1 + 1 / (root + 2 * k)) / 2  # k (r - 1)
+        half = 0.5 * math.pi * at.rand_like(k)  # of the angle with the cosine z
+        below = above / k + 2 * half.cos().square()  # r + z
+        c = above * (above / k + 2) / below  # k (r - f)
         u = at.rand_like(k)
         accepted = (c * (2 - c) > u) | ((c / u).log() + 1 >= c)
-        signed = at.where(at.rand_like(k) < 0.5, -1.0, 1.0) * at.acos(f.clamp(-1, 1))
-        return at.where(accepted, signed, math.nan)
+        angles = 2 * at.asin((half.sin() * (above / k / below).sqrt()).clamp(max=1))
+        return at.where(accepted, at.where(at.rand_like(k) < 0.5, -angles, angles), math.nan)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``concentration cos(value - loc) - log(2 pi I0(concentration))``."""
         k = self.concentration
-        towards = at.cos(self._validate_sample(value) - self.loc) - 1
-        return k * towards - math.log(2 * math.pi) - at.special.i0e(k).log()
+        half = at.sin((self._validate_sample(value) - self.loc) / 2)
+        return -2 * k * half.square() - math.log(2 * math.pi) - at.special.i0e(k).log()
