@@ -118,12 +118,11 @@ class Laplace(_LocationScale):
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
         z = self._scaled(value)
-        return 0.5 - 0.5 * z.sign() * at.expm1(-z.abs())
+        return at.where(z < 0, 0.5 * at.exp(z.clamp(max=0)), 1 - 0.5 * at.exp(-z.clamp(min=0)))
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""
-        term = value - 0.5
-        return self.loc - self.scale * term.sign() * at.log1p(-2 * term.abs())
+        return self.loc + self.scale * at.where(value < 0.5, (2 * value).log(), -(2 - 2 * value).log())
 
     def entropy(self) -> Tensor:
         """``1 + log(2 scale)``."""
@@ -195,15 +194,21 @@ class Cauchy(_LocationScale):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
-        return -at.log1p(self._scaled(value).square()) - self.scale.log() - math.log(math.pi)
+        z = self._scaled(value)
+        return -2 * at.hypot(at.ones_like(z), z).log() - self.scale.log() - math.log(math.pi)
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        return at.atan(self._scaled(value)) / math.pi + 0.5
+        z = self._scaled(value)
+        return at.atan2(at.ones_like(z), -z) / math.pi
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""
-        return self.loc + self.scale * at.tan(math.pi * (value - 0.5))
+        # By the tail's probability, of which less is lost than of the distance from the middle.
+        tail = at.minimum(value, 1 - value)
+        far = (value - 0.5).sign() / at.tan(math.pi * tail.clamp(max=0.25))
+        near = at.tan(math.pi * (value - 0.5).clamp(-0.25, 0.25))
+        return self.loc + self.scale * at.where(tail < 0.25, far, near)
 
     def entropy(self) -> Tensor:
         """``log(4 pi scale)``."""
@@ -239,14 +244,6 @@ class _Half(Distribution):
         value = self._validate_sample(value)
         return at.where(value >= 0, self._whole.log_prob(value) + math.log(2), -math.inf)
 
-    def cdf(self, value: Tensor) -> Tensor:
-        """The probability of values up to ``value``."""
-        return 2 * self._whole.cdf(self._validate_sample(value)) - 1
-
-    def icdf(self, value: Tensor) -> Tensor:
-        """The value that ``cdf`` maps to ``value``."""
-        return self._whole.icdf((value + 1) / 2)
-
     def entropy(self) -> Tensor:
         """That of the whole, less ``log(2)``."""
         return self._whole.entropy() - math.log(2)
@@ -273,6 +270,14 @@ class HalfNormal(_Half):
         """``scale² (1 - 2 / pi)``."""
         return self.scale.square() * (1 - 2 / math.pi)
 
+    def cdf(self, value: Tensor) -> Tensor:
+        """The probability of values up to ``value``."""
+        return at.erf(self._validate_sample(value) / (math.sqrt(2) * self.scale))
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The value that ``cdf`` maps to ``value``."""
+        return math.sqrt(2) * self.scale * at.erfinv(value)
+
 
 class HalfCauchy(_Half):
     """``|x|`` of an ``x`` of Cauchy's distribution around 0.
@@ -294,6 +299,15 @@ class HalfCauchy(_Half):
     def variance(self) -> Tensor:
         """Infinite."""
         return at.full_like(self.scale, math.inf)
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """The probability of values up to ``value``."""
+        return 2 / math.pi * at.atan(self._validate_sample(value) / self.scale)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The value that ``cdf`` maps to ``value``."""
+        near = at.tan(math.pi / 2 * value.clamp(max=0.5))
+        return self.scale * at.where(value < 0.5, near, 1 / at.tan(math.pi / 2 * (1 - value.clamp(min=0.5))))
 
 
 class Uniform(Distribution):

@@ -194,32 +194,31 @@ class ContinuousBernoulli(ByProbability):
         self._take_either(probs, logits, validate_args)
 
     def _beside(self) -> tuple[Tensor, Tensor]:
-        """Where probs is apart from a half, and probs with the others moved there."""
-        eps = at.finfo(self.probs.dtype).eps
-        probs = self.probs.clamp(eps, 1 - eps)
-        apart = (probs <= self._lims[0]) | (probs > self._lims[1])
-        return apart, at.where(apart, probs, self._lims[0])
+        """Where probs is apart from a half, and the logits with the others moved there."""
+        apart = (self.probs <= self._lims[0]) | (self.probs > self._lims[1])
+        return apart, at.where(apart, self.logits, math.log(self._lims[0] / (1 - self._lims[0])))
 
     def _log_constant(self) -> Tensor:
-        """``log(2 atanh(1 - 2 p) / (1 - 2 p))``."""
-        apart, p = self._beside()
-        exact = (at.log1p(-p) - p.log()).abs().log() - (1 - 2 * p).abs().log()
+        """``log(2 atanh(1 - 2 p) / (1 - 2 p))``, which is ``log(logits / tanh(logits / 2))``."""
+        apart, logits = self._beside()
+        exact = logits.abs().log() - at.tanh(logits.abs() / 2).log()
         x = (self.probs - 0.5).square()
         return at.where(apart, exact, math.log(2) + (4 / 3 + 104 / 45 * x) * x)
 
     @property
     def mean(self) -> Tensor:
         """``p / (2 p - 1) + 1 / (2 atanh(1 - 2 p))``."""
-        apart, p = self._beside()
+        apart, logits = self._beside()
+        exact = at.sigmoid(logits) / at.tanh(logits / 2) - 1 / logits
         x = self.probs - 0.5
-        return at.where(apart, p / (2 * p - 1) + 1 / (at.log1p(-p) - p.log()), 0.5 + (1 / 3 + 16 / 45 * x.square()) * x)
+        return at.where(apart, exact, 0.5 + (1 / 3 + 16 / 45 * x.square()) * x)
 
     @property
     def variance(self) -> Tensor:
         """``p (p - 1) / (1 - 2 p)² + 1 / (2 atanh(1 - 2 p))²``."""
-        apart, p = self._beside()
+        apart, logits = self._beside()
         x = (self.probs - 0.5).square()
-        exact = p * (p - 1) / (1 - 2 * p).square() + (at.log1p(-p) - p.log()).pow(-2)
+        exact = logits.pow(-2) - at.sigmoid(logits) * at.sigmoid(-logits) / at.tanh(logits / 2).square()
         return at.where(apart, exact, 1 / 12 - (1 / 15 - 128 / 945 * x) * x)
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
