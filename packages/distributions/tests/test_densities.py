@@ -195,3 +195,48 @@ def test_log_odds_far_out() -> None:
         impossible, certain = sure.log_prob(tensor(values)).tolist()
         assert impossible < -1e300 and certain == 0 and sure.entropy().item() == 0
         assert D.kl_divergence(sure, D.Bernoulli(tensor(0.5))).item() == pytest.approx(math.log(2))
+
+
+FAR = {
+    "Cauchy": (stats.cauchy, "loc scale"),
+    "HalfCauchy": (stats.halfcauchy, "scale"),
+    "HalfNormal": (stats.chi(1), "scale"),  # whose quantiles near 0 are exact
+    "Laplace": (stats.laplace, "loc scale"),
+    "Normal": (stats.norm, "loc scale"),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_far_tails_of_float32(name: str) -> None:
+    theirs, parameters = FAR[name]
+    ours = getattr(D, name)(*({"loc": 0.0, "scale": 1.0}[p] for p in parameters.split()))
+    for share in (1e-30, 1e-9, 0.2, 0.25, 0.5, 0.75, 0.999):
+        exact = at.tensor(share)
+        point = theirs.ppf(float(exact.item()))
+        np.testing.assert_allclose(np.asarray(ours.icdf(exact)), point, rtol=2e-5)
+        np.testing.assert_allclose(np.asarray(ours.cdf(at.tensor(float(point)))), share, rtol=2e-5)
+    if "Cauchy" in name:
+        close(ours.log_prob(at.tensor(1e25)), theirs.logpdf(1e25), rtol=1e-6)
+    func = pytest.importorskip("atled.autograd.func")
+    close(func.grad(ours.cdf)(tensor(0.5)), theirs.pdf(0.5), rtol=1e-6)
+    close(func.grad(ours.icdf)(tensor(0.5)), 1 / theirs.pdf(theirs.ppf(0.5)), rtol=1e-6)
+
+
+def test_large_parameters_of_float32() -> None:
+    cases: list[tuple[Any, Any, Any]] = [
+        (D.StudentT(1e6), stats.t(1e6), 0.5),
+        (D.Beta(2e4, 3e4), stats.beta(2e4, 3e4), 0.40625),
+        (D.Gamma(1e6, 1e3), stats.gamma(1e6, scale=1e-3), 1001.0),
+        (D.FisherSnedecor(1e5, 1e6), stats.f(1e5, 1e6), 1.0078125),
+        (D.VonMises(0.0, 1e6), stats.vonmises(1e6), 2.0**-9),
+    ]
+    for ours, theirs, x in cases:
+        value = ours.log_prob(at.tensor(x))
+        assert value.dtype is at.float32
+        close(value, theirs.logpdf(x), rtol=1e-5)
+        if not isinstance(ours, (D.FisherSnedecor, D.VonMises)):
+            close(ours.entropy(), theirs.entropy(), rtol=1e-5)
+    close(D.Poisson(1e6).log_prob(at.tensor(1e6)), stats.poisson(1e6).logpmf(1e6), rtol=1e-5)
+    close(D.Binomial(100000, 0.5).log_prob(at.tensor(50000)), stats.binom(100000, 0.5).logpmf(50000), rtol=1e-5)
+    close(D.ContinuousBernoulli(logits=at.tensor(50.0)).log_prob(at.tensor(1.0)), math.log(50), rtol=1e-6)
+    assert D.Beta(at.tensor(2.0, dtype=at.bfloat16), 3.0).log_prob(at.tensor(0.5)).dtype is at.float32

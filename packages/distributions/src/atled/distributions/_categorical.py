@@ -10,7 +10,7 @@ from atled.core import Tensor
 
 from . import constraints
 from ._discrete import Binomial
-from ._distribution import Constraints, Distribution, Shape, derived, quietly
+from ._distribution import Constraints, Distribution, Shape, derived, in_double, quietly
 
 __all__ = ["Categorical", "Multinomial", "OneHotCategorical", "OneHotCategoricalStraightThrough", "OverClasses"]
 
@@ -250,6 +250,7 @@ class Multinomial(OverClasses):
             counts = at.zeros(*shape, self._num_events, dtype=at.int64, device=classes.device)
             return counts.scatter_add(-1, classes, at.ones_like(classes)).to(self.probs.dtype)
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """``log(n! / (x_1! ... x_k!))`` and the classes' log-probabilities."""
         value = self._validate_sample(value)

@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, derived, exponentials, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, derived, exponentials, in_double, quietly
 from ._gamma import standard_gamma
 
 __all__ = ["Bernoulli", "Binomial", "ByProbability", "Geometric", "NegativeBinomial", "Poisson", "softplus"]
@@ -216,6 +216,7 @@ class Binomial(ByProbability):
             counts, shares = (at.detach(t).expand(*shape).contiguous() for t in (self.total_count, self.probs))
             return at.binomial(counts, shares)
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """``log C(total_count, value)`` and the trials' log-probabilities."""
         value, n = self._validate_sample(value), self.total_count
@@ -280,6 +281,7 @@ class NegativeBinomial(ByProbability):
             counts = at.detach(self.total_count).expand(*self._extended_shape(sample_shape))
             return at.poisson(standard_gamma(counts) * at.exp(at.detach(self.logits)))
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the probability."""
         value, n = self._validate_sample(value), self.total_count
@@ -321,6 +323,7 @@ class Poisson(Distribution):
         with quietly():
             return at.poisson(at.detach(self.rate.expand(*self._extended_shape(sample_shape))).contiguous())
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(rate) - rate - log(value!)``."""
         value = self._validate_sample(value)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, Self, TypeVar, cast, overload
 
 import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
 
-__all__ = ["EULER", "Constraints", "Distribution", "Number", "Shape", "derived", "exponentials", "quietly"]
+__all__ = ["EULER", "Constraints", "Distribution", "Number", "Shape", "derived", "exponentials", "in_double", "quietly"]
 
+Method = TypeVar("Method", bound=Callable[..., Tensor])
 Number = Tensor | float | int
 Shape = Sequence[int]
 Constraints = Mapping[str, Any]
@@ -26,6 +28,24 @@ def quietly() -> contextlib.AbstractContextManager[Any]:
     """Within it nothing is recorded, where there is anything that records."""
     no_grad = getattr(at, "no_grad", None)
     return contextlib.nullcontext() if no_grad is None else no_grad()
+
+
+def in_double(compute: Method) -> Method:
+    """A method whose large terms cancel: computed in float64, its result of the parameters' and values' dtype."""
+
+    @functools.wraps(compute)
+    def widely(self: Distribution, *values: Tensor) -> Tensor:
+        dtype = self._dtype
+        if dtype == at.float64:
+            return compute(self, *values)
+        checked = [self._validate_sample(value) for value in values]
+        for value in checked:
+            dtype = at.promote_types(dtype, value.dtype)
+        wide = self._copied(lambda _, value: value.to(at.float64), type(self).__new__(type(self)))
+        wide._validate_args = False
+        return compute(wide, *(value.to(at.float64) for value in checked)).to(dtype)
+
+    return cast("Method", widely)
 
 
 class derived:
@@ -166,17 +186,24 @@ class Distribution:
         >>> Normal(0.0, 1.0).expand((2, 3)).batch_shape
         (2, 3)
         """
-        wider: Self = self._get_checked_instance(type(self), _instance)
-        wider.__dict__.update({**self.__dict__, **wider.__dict__})
         batch = at.Size(batch_shape)
-        for name in self._given:
-            value, own = self.__dict__[name], self.arg_constraints[name].event_dim
-            wider.__dict__[name] = value.expand(*batch, *value.shape[value.ndim - own :])
-        for name in list(wider.__dict__):
-            if isinstance(getattr(type(self), name, None), derived) and name not in self._given:
-                del wider.__dict__[name]
+
+        def widened(name: str, value: Tensor) -> Tensor:
+            return value.expand(*batch, *value.shape[value.ndim - self.arg_constraints[name].event_dim :])
+
+        wider = self._copied(widened, self._get_checked_instance(type(self), _instance))
         wider._batch_shape = batch
         return wider
+
+    def _copied(self, change: Callable[[str, Tensor], Tensor], other: Self) -> Self:
+        """The other instance with all that this one has, of which the parameters that were given are changed."""
+        other.__dict__.update({**self.__dict__, **other.__dict__})
+        for name in list(other.__dict__):
+            if name in self._given:
+                other.__dict__[name] = change(name, self.__dict__[name])
+            elif isinstance(getattr(type(self), name, None), derived):
+                del other.__dict__[name]
+        return other
 
     @property
     def batch_shape(self) -> at.Size:

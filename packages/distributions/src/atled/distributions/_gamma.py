@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, exponentials, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, exponentials, in_double, quietly
 
 __all__ = ["Beta", "Chi2", "Dirichlet", "FisherSnedecor", "Gamma", "InverseGamma", "StudentT", "standard_gamma"]
 
@@ -126,6 +126,7 @@ class Gamma(Distribution):
         """Draws with gradients to both parameters."""
         return standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape))) / self.rate
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         a, value = self.concentration, self._validate_sample(value)
@@ -135,6 +136,7 @@ class Gamma(Distribution):
         """``gammainc(concentration, rate value)``."""
         return at.special.gammainc(self.concentration, self.rate * self._validate_sample(value))
 
+    @in_double
     def entropy(self) -> Tensor:
         """``a - log(rate) + lgamma(a) + (1 - a) digamma(a)``."""
         a = self.concentration
@@ -202,6 +204,7 @@ class InverseGamma(Distribution):
         """Draws with gradients to both parameters."""
         return self.rate / standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape)))
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         a, value = self.concentration, self._validate_sample(value)
@@ -211,6 +214,7 @@ class InverseGamma(Distribution):
         """``gammaincc(concentration, rate / value)``."""
         return at.special.gammaincc(self.concentration, self.rate / self._validate_sample(value))
 
+    @in_double
     def entropy(self) -> Tensor:
         """``a + log(rate) + lgamma(a) - (1 + a) digamma(a)``."""
         a = self.concentration
@@ -256,11 +260,13 @@ class Dirichlet(Distribution):
         draws = log_standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape)))
         return _inside(at.softmax(draws, -1).to(self.concentration.dtype))
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         a, value = self.concentration, self._validate_sample(value)
         return at.xlogy(a - 1, value).sum(-1) + at.lgamma(a.sum(-1)) - at.lgamma(a).sum(-1)
 
+    @in_double
     def entropy(self) -> Tensor:
         """In nats."""
         a, total = self.concentration, self.concentration.sum(-1)
@@ -316,11 +322,13 @@ class Beta(Distribution):
         first, second = (log_standard_gamma(c.expand(*shape)) for c in (self.concentration1, self.concentration0))
         return _inside(at.sigmoid(first - second).to(self.concentration1.dtype))
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         a, b, value = self.concentration1, self.concentration0, self._validate_sample(value)
         return at.xlogy(a - 1, value) + at.special.xlog1py(b - 1, -value) + _log_inverse_beta(a, b)
 
+    @in_double
     def entropy(self) -> Tensor:
         """In nats."""
         a, b = self.concentration1, self.concentration0
@@ -387,6 +395,7 @@ class StudentT(Distribution):
         squares = 2 * standard_gamma((self.df / 2).expand(*shape))
         return self.loc + self.scale * normal * (squares / self.df).rsqrt()
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         df, z = self.df, (self._validate_sample(value) - self.loc) / self.scale
@@ -399,6 +408,7 @@ class StudentT(Distribution):
         )
         return -0.5 * (df + 1) * at.log1p(z.square() / df) - size
 
+    @in_double
     def entropy(self) -> Tensor:
         """In nats."""
         half, next_half = 0.5 * self.df, 0.5 * (self.df + 1)
@@ -447,6 +457,7 @@ class FisherSnedecor(Distribution):
         first, second = (log_standard_gamma((df / 2).expand(*shape)) - df.log() for df in (self.df1, self.df2))
         return at.exp(first - second).to(self.df1.dtype).clamp(min=at.finfo(self.df1.dtype).tiny)
 
+    @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         a, b, value = self.df1 / 2, self.df2 / 2, self._validate_sample(value)
