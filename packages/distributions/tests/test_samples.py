@@ -159,6 +159,12 @@ def test_draws_of_half_precision() -> None:
     for dtype in (at.bfloat16, at.float16):
         half = at.tensor(0.5, dtype=dtype)
         assert D.Geometric(half).sample((COUNT,)).amax().item() < 30
+        for ours in (
+            D.Uniform(half, 3 * half),
+            D.Kumaraswamy(half, half / 8),
+            D.RelaxedOneHotCategorical(1.0, logits=at.tensor([300.0, 301.0, 299.0], dtype=dtype)),
+        ):
+            assert bool(at.isfinite(ours.log_prob(ours.sample((COUNT,)))).all())
         counts = D.Multinomial(6000, at.stack([half, half])).sample()
         np.testing.assert_allclose(np.asarray(counts.to(at.float64)), 3000, atol=200)
 

@@ -31,7 +31,7 @@ class OverClasses(Distribution):
         if probs is not None:
             probs = probs / probs.sum(-1, keepdim=True)
         elif logits is not None:
-            logits = logits - logits.logsumexp(-1, keepdim=True)
+            logits = at.log_softmax(logits, -1)
         self._take(validate_args, None if self.has_event else (), probs=probs, logits=logits)
 
     @derived

@@ -13,7 +13,18 @@ from atled.core import Tensor
 
 from . import constraints
 
-__all__ = ["EULER", "Constraints", "Distribution", "Number", "Shape", "derived", "exponentials", "in_double", "quietly"]
+__all__ = [
+    "EULER",
+    "Constraints",
+    "Distribution",
+    "Number",
+    "Shape",
+    "derived",
+    "exponentials",
+    "in_double",
+    "inside_unit",
+    "quietly",
+]
 
 Method = TypeVar("Method", bound=Callable[..., Tensor])
 Number = Tensor | float | int
@@ -304,3 +315,9 @@ def exponentials(shape: Shape, like: Tensor) -> Tensor:
     """Draws of mean 1, of the dtype and device of ``like``; none is 0, of which there is no logarithm."""
     draws = at.empty(tuple(shape), dtype=like.dtype, device=like.device).exponential_()
     return draws.clamp(min=at.finfo(like.dtype).tiny)
+
+
+def inside_unit(share: Tensor) -> Tensor:
+    """Apart from 0 and 1, where a density may be infinite."""
+    info = at.finfo(share.dtype)
+    return share.clamp(info.tiny, 1 - info.eps / 2)

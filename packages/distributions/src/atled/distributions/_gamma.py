@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, exponentials, in_double, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, exponentials, in_double, inside_unit, quietly
 
 __all__ = ["Beta", "Chi2", "Dirichlet", "FisherSnedecor", "Gamma", "InverseGamma", "StudentT", "standard_gamma"]
 
@@ -258,7 +258,7 @@ class Dirichlet(Distribution):
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients: the shares of gamma variables."""
         draws = log_standard_gamma(self.concentration.expand(*self._extended_shape(sample_shape)))
-        return _inside(at.softmax(draws, -1).to(self.concentration.dtype))
+        return inside_unit(at.softmax(draws, -1).to(self.concentration.dtype))
 
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:
@@ -320,7 +320,7 @@ class Beta(Distribution):
         """Draws with gradients to both concentrations."""
         shape = self._extended_shape(sample_shape)
         first, second = (log_standard_gamma(c.expand(*shape)) for c in (self.concentration1, self.concentration0))
-        return _inside(at.sigmoid(first - second).to(self.concentration1.dtype))
+        return inside_unit(at.sigmoid(first - second).to(self.concentration1.dtype))
 
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:
@@ -339,12 +339,6 @@ class Beta(Distribution):
             - (b - 1) * at.digamma(b)
             + (total - 2) * at.digamma(total)
         )
-
-
-def _inside(share: Tensor) -> Tensor:
-    """Apart from 0 and 1, where a density may be infinite."""
-    info = at.finfo(share.dtype)
-    return share.clamp(info.tiny, 1 - info.eps / 2)
 
 
 def _log_inverse_beta(a: Tensor, b: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import EULER, Constraints, Distribution, Number, Shape, exponentials
+from ._distribution import EULER, Constraints, Distribution, Number, Shape, exponentials, quietly
 
 __all__ = ["Cauchy", "Gumbel", "HalfCauchy", "HalfNormal", "Laplace", "Normal", "Uniform"]
 
@@ -350,7 +350,10 @@ class Uniform(Distribution):
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients to low and high."""
         draws = at.rand(self._extended_shape(sample_shape), dtype=self.low.dtype, device=self.low.device)
-        return self.low + draws * (self.high - self.low)
+        drawn = self.low + draws * (self.high - self.low)
+        with quietly():
+            below = at.nextafter(at.detach(self.high), at.detach(self.low))
+        return at.where(drawn == self.high, below, drawn)  # the sum may round to high
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``-log(high - low)``; -inf outside."""

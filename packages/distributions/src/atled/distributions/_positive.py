@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import EULER, Constraints, Distribution, Number, Shape, exponentials
+from ._distribution import EULER, Constraints, Distribution, Number, Shape, exponentials, inside_unit
 
 __all__ = ["Exponential", "GeneralizedPareto", "Kumaraswamy", "Pareto", "Weibull"]
 
@@ -317,7 +317,7 @@ class Kumaraswamy(Distribution):
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients to both concentrations."""
         tail = exponentials(self._extended_shape(sample_shape), self.concentration0)
-        return (-at.expm1(-tail / self.concentration0)).pow(self.concentration1.reciprocal())
+        return inside_unit((-at.expm1(-tail / self.concentration0)).pow(self.concentration1.reciprocal()))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""

@@ -124,14 +124,13 @@ class ExpRelaxedCategorical(OverClasses):
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients."""
         noise = -exponentials(self._extended_shape(sample_shape), self.logits).log()
-        scores = (self.logits + noise) / self.temperature
-        return scores - scores.logsumexp(-1, keepdim=True)
+        return at.log_softmax((self.logits + noise) / self.temperature, -1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Maddison et al. 2017, eq. 22."""
         value, n = self._validate_sample(value), self._num_events
         scores = self.logits - value * self.temperature
-        return math.lgamma(n) + (n - 1) * self.temperature.log() + (scores - scores.logsumexp(-1, keepdim=True)).sum(-1)
+        return math.lgamma(n) + (n - 1) * self.temperature.log() + at.log_softmax(scores, -1).sum(-1)
 
 
 class RelaxedOneHotCategorical(TransformedDistribution):

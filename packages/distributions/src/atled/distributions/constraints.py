@@ -282,7 +282,7 @@ def _whole(value: Tensor) -> Tensor:
 
 
 def _on_simplex(v: Tensor) -> Tensor:
-    tolerance = max(1e-6, 4 * at.finfo(v.dtype).eps) if v.is_floating_point() else 0.5
+    tolerance = max(1e-6, 8 * at.finfo(v.dtype).eps) if v.is_floating_point() else 0.5
     return (v >= 0).all(-1) & ((v.sum(-1) - 1).abs() < tolerance)
 
 
