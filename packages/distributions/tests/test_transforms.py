@@ -155,6 +155,31 @@ def test_constraints() -> None:
     assert constraints.is_dependent(D.Uniform.support)
 
 
+def test_parts_of_one_value() -> None:
+    base = make("Normal", loc=np.zeros((2, 2)), scale=np.ones((2, 2)))
+    # Slices and parts of the last dimension, each with a density of its own.
+    for transform in (
+        transforms.StackTransform([transforms.ExpTransform(), TANH], dim=-1),
+        transforms.IndependentTransform(transforms.CatTransform([transforms.ExpTransform(), TANH], dim=-1), 1),
+    ):
+        ours = D.TransformedDistribution(base, transform)
+        assert ours.batch_shape == (2,) and ours.event_shape == (2,)
+        drawn = ours.sample((3,))
+        expected = D.LogNormal(tensor(0.0), 1.0).log_prob(drawn[..., 0]) + D.TransformedDistribution(
+            make("Normal", loc=0.0, scale=1.0), TANH
+        ).log_prob(drawn[..., 1])
+        np.testing.assert_allclose(np.asarray(ours.log_prob(drawn)), np.asarray(expected), rtol=1e-9)
+    both = constraints.cat([constraints.simplex, constraints.real_vector], dim=-1, lengths=[2, 1])
+    assert both.check(tensor([[0.5, 0.5, 7.0], [0.5, 0.6, 7.0]])).tolist() == [True, False]
+    pairs = constraints.stack([constraints.positive, constraints.simplex], dim=-2)
+    assert pairs.event_dim == 2 and bool(pairs.check(tensor([[1.0, 2.0], [0.5, 0.5]])))
+    apart = constraints.stack([constraints.positive, constraints.positive], dim=-2)
+    assert apart.event_dim == 0 and apart.check(tensor([[1.0, -2.0], [0.5, 0.5]])).tolist() == [
+        [True, False],
+        [True, True],
+    ]
+
+
 def test_copies_of_constraints_have_their_transforms() -> None:
     for constraint in (constraints.real, constraints.simplex, constraints.positive, constraints.lower_cholesky):
         for other in (copy.deepcopy(constraint), pickle.loads(pickle.dumps(constraint))):

@@ -123,6 +123,11 @@ def is_dependent(constraint: object) -> bool:
     return isinstance(constraint, (_Dependent, dependent_property))
 
 
+def _all_of(fits: Tensor, dims: int) -> Tensor:
+    """Whether all of the last ``dims`` dimensions fit."""
+    return fits.flatten(fits.ndim - dims).all(-1) if dims else fits
+
+
 class independent(Constraint):
     """A constraint whose last ``reinterpreted_batch_ndims`` dimensions count as one value: all of it must fit.
 
@@ -140,9 +145,7 @@ class independent(Constraint):
         """A bool for each value."""
         if value.ndim < self.event_dim:
             raise at.ShapeError(f"{self}: expected at least {self.event_dim} dimensions, got {tuple(value.shape)}")
-        inner = self.base_constraint.check(value)
-        joined = self.reinterpreted_batch_ndims
-        return inner.flatten(inner.ndim - joined).all(-1) if joined else inner
+        return _all_of(self.base_constraint.check(value), self.reinterpreted_batch_ndims)
 
     def __repr__(self) -> str:
         return f"independent({self.base_constraint}, {self.reinterpreted_batch_ndims})"
@@ -159,8 +162,10 @@ class cat(Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         """A bool for each value."""
-        parts = value.split(self.lengths, self.dim)
-        return at.cat([c.check(part) for c, part in zip(self.cseq, parts, strict=True)], self.dim)
+        parts = zip(self.cseq, value.split(self.lengths, self.dim), strict=True)
+        found = [_all_of(c.check(part), self.event_dim - c.event_dim) for c, part in parts]
+        dim = (self.dim if self.dim < 0 else self.dim - value.ndim) + self.event_dim
+        return at.cat(found, dim) if dim < 0 else at.stack(found).all(0)
 
     def __repr__(self) -> str:
         return f"cat({self.cseq}, {self.dim}, {self.lengths})"
@@ -172,14 +177,17 @@ class stack(Constraint):
     def __init__(self, cseq: Sequence[Constraint], dim: int = 0) -> None:
         self.cseq, self.dim = list(cseq), dim
         self.is_discrete = any(c.is_discrete for c in self.cseq)
-        self.event_dim = max(c.event_dim for c in self.cseq) + (
-            1 if dim + max(c.event_dim for c in self.cseq) < 0 else 0
-        )
+        widest = max(c.event_dim for c in self.cseq)
+        self._is_within = -1 - widest <= dim < 0  # a slice's number is part of the value
+        self.event_dim = widest + self._is_within
 
     def check(self, value: Tensor) -> Tensor:
         """A bool for each value."""
-        slices = value.unbind(self.dim)
-        return at.stack([c.check(part) for c, part in zip(self.cseq, slices, strict=True)], self.dim)
+        slices, widest = zip(self.cseq, value.unbind(self.dim), strict=True), self.event_dim - self._is_within
+        found = [_all_of(c.check(part), widest - c.event_dim) for c, part in slices]
+        if self._is_within:
+            return at.stack(found).all(0)
+        return at.stack(found, self.dim if self.dim >= 0 else self.dim + widest)
 
     def __repr__(self) -> str:
         return f"stack({self.cseq}, {self.dim})"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import atled.core as at
@@ -662,19 +662,22 @@ class StackTransform(Transform):
         self.domain = constraints.stack([t.domain for t in self.transforms], dim)
         self.codomain = constraints.stack([t.codomain for t in self.transforms], dim)
 
-    def _mapped(self, call: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        slices = zip(self.transforms, *(t.unbind(self.dim) for t in tensors), strict=True)
-        return at.stack([call(*parts) for parts in slices], self.dim)
-
     def _call(self, x: Tensor) -> Tensor:
-        return self._mapped(lambda t, part: t(part), x)
+        slices = zip(self.transforms, x.unbind(self.dim), strict=True)
+        return at.stack([transform(part) for transform, part in slices], self.dim)
 
     def _inverse(self, y: Tensor) -> Tensor:
-        return self._mapped(lambda t, part: t.inv(part), y)
+        slices = zip(self.transforms, y.unbind(self.dim), strict=True)
+        return at.stack([transform.inv(part) for transform, part in slices], self.dim)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        """The slices'."""
-        return self._mapped(lambda t, before, after: t.log_abs_det_jacobian(before, after), x, y)
+        """The slices', side by side; along an event's dimension their sum."""
+        widest = max(t.domain.event_dim for t in self.transforms)
+        slices = zip(self.transforms, x.unbind(self.dim), y.unbind(self.dim), strict=True)
+        found = [sum_rightmost(t.log_abs_det_jacobian(*pair), widest - t.domain.event_dim) for t, *pair in slices]
+        if self.domain.event_dim > widest:
+            return sum(found[1:], found[0])
+        return at.stack(found, self.dim if self.dim >= 0 else self.dim + widest)
 
 
 class CumulativeDistributionTransform(Transform):
