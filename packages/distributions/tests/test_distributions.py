@@ -142,8 +142,12 @@ def test_a_family_of_ones_own_in_torchs_style() -> None:
         support = D.constraints.real
 
         def __init__(self, loc: at.Tensor, validate_args: bool | None = None) -> None:
-            self.loc = loc
-            super().__init__(loc.shape, validate_args=validate_args)
+            self.loc, _ = D.utils.broadcast_all(loc, 1.0)
+            super().__init__(self.loc.shape, validate_args=validate_args)
+
+        @D.utils.lazy_property
+        def twice(self) -> at.Tensor:
+            return 2 * self.loc
 
         def log_prob(self, value: at.Tensor) -> at.Tensor:
             if self._validate_args:
@@ -165,7 +169,9 @@ def test_a_family_of_ones_own_in_torchs_style() -> None:
             return super().expand(batch_shape, _instance=new)
 
     for ours in (Shifted(tensor([1.0, 2.0])), Expanding(tensor([1.0, 2.0])), Again(tensor([1.0, 2.0]), 1.0)):
+        assert getattr(ours, "twice", ours.loc).shape == (2,)
         wide = ours.expand((3, 2))
+        assert getattr(wide, "twice", wide.loc).shape == (3, 2)
         assert type(wide) is type(ours) and wide.loc.shape == wide.log_prob(tensor(0.0)).shape == (3, 2)
         assert repr(ours).startswith(f"{type(ours).__name__}(loc: (2,)")
         with pytest.raises(at.InvalidValueError, match="support real"):
@@ -209,6 +215,12 @@ def test_gradients_reach_the_parameters() -> None:
 def test_torchs_modules_have_the_classes() -> None:
     assert importlib.import_module("atled.distributions.normal").Normal is D.Normal
     assert importlib.import_module("atled.distributions.multivariate_normal").MultivariateNormal is D.MultivariateNormal
+    assert importlib.import_module("atled.distributions.relaxed_categorical").__all__ == [
+        "ExpRelaxedCategorical",
+        "RelaxedOneHotCategorical",
+    ]
+    for name in ("fishersnedecor", "lkj_cholesky", "lowrank_multivariate_normal", "studentT"):
+        importlib.import_module(f"atled.distributions.{name}")
     assert at.distributions is D
 
 

@@ -8,7 +8,7 @@ import re
 import sys
 from types import ModuleType
 
-from . import constraints, transforms
+from . import constraints, transforms, utils
 from ._categorical import Categorical, Multinomial, OneHotCategorical, OneHotCategoricalStraightThrough
 from ._compound import Independent, LogisticNormal, LogNormal, MixtureSameFamily, TransformedDistribution
 from ._discrete import Bernoulli, Binomial, Geometric, NegativeBinomial, Poisson
@@ -120,7 +120,20 @@ __all__ = [
     "register_kl",
     "transform_to",
     "transforms",
+    "utils",
 ]
+
+
+_OTHER_MODULES = {
+    "ExpRelaxedCategorical": "relaxed_categorical",
+    "FisherSnedecor": "fishersnedecor",
+    "LKJCholesky": "lkj_cholesky",
+    "LogitRelaxedBernoulli": "relaxed_bernoulli",
+    "LowRankMultivariateNormal": "lowrank_multivariate_normal",
+    "OneHotCategoricalStraightThrough": "one_hot_categorical",
+    "RelaxedOneHotCategorical": "relaxed_categorical",
+    "StudentT": "studentT",
+}
 
 
 def _give_modules() -> None:
@@ -128,10 +141,11 @@ def _give_modules() -> None:
     for name in __all__:
         found = globals()[name]
         if isinstance(found, type) and issubclass(found, Distribution):
-            own = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-            module = ModuleType(f"{__name__}.{own}", f"The distribution {name}.")
-            module.__dict__.update({name: found, "Distribution": Distribution, "__all__": [name]})
-            sys.modules[module.__name__] = globals()[own] = module
+            own = _OTHER_MODULES.get(name) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+            module = globals().setdefault(own, ModuleType(f"{__name__}.{own}", f"What PyTorch has in {own}."))
+            module.__dict__.update({name: found, "Distribution": Distribution})
+            module.__dict__.setdefault("__all__", []).append(name)
+            sys.modules[module.__name__] = module
 
 
 _give_modules()

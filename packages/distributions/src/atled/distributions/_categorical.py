@@ -10,7 +10,8 @@ from atled.core import Tensor
 
 from . import constraints
 from ._discrete import Binomial
-from ._distribution import Constraints, Distribution, Shape, derived, in_double, quietly
+from ._distribution import Constraints, Distribution, Shape, in_double, lazy_property, quietly
+from .utils import logits_to_probs, probs_to_logits
 
 __all__ = ["Categorical", "Multinomial", "OneHotCategorical", "OneHotCategoricalStraightThrough", "OverClasses"]
 
@@ -34,16 +35,15 @@ class OverClasses(Distribution):
             logits = at.log_softmax(logits, -1)
         self._take(validate_args, None if self.has_event else (), probs=probs, logits=logits)
 
-    @derived
+    @lazy_property
     def probs(self) -> Tensor:
         """The probabilities, which sum to 1."""
-        return at.softmax(self.logits, -1)
+        return logits_to_probs(self.logits)
 
-    @derived
+    @lazy_property
     def logits(self) -> Tensor:
         """The logarithms of the probabilities, which are kept apart from 0 and 1 by the dtype's epsilon."""
-        eps = at.finfo(self.probs.dtype).eps
-        return self.probs.clamp(eps, 1 - eps).log()
+        return probs_to_logits(self.probs)
 
     @property
     def param_shape(self) -> at.Size:

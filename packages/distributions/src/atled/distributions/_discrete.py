@@ -9,8 +9,9 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, derived, exponentials, in_double, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, exponentials, in_double, lazy_property, quietly
 from ._gamma import standard_gamma
+from .utils import logits_to_probs, probs_to_logits
 
 __all__ = ["Bernoulli", "Binomial", "ByProbability", "Geometric", "NegativeBinomial", "Poisson", "softplus"]
 
@@ -31,17 +32,15 @@ class ByProbability(Distribution):
             raise at.ArgumentError(f"{type(self).__name__}: expected probs or logits, got {given}")
         self._take(validate_args, **others, probs=probs, logits=logits)
 
-    @derived
+    @lazy_property
     def probs(self) -> Tensor:
         """The probabilities."""
-        return at.sigmoid(self.logits)
+        return logits_to_probs(self.logits, is_binary=True)
 
-    @derived
+    @lazy_property
     def logits(self) -> Tensor:
         """``log(probs / (1 - probs))``, with probs kept apart from 0 and 1 by the dtype's epsilon."""
-        eps = at.finfo(self.probs.dtype).eps
-        clamped = self.probs.clamp(eps, 1 - eps)
-        return clamped.log() - at.log1p(-clamped)
+        return probs_to_logits(self.probs, is_binary=True)
 
     @property
     def _either(self) -> Tensor:

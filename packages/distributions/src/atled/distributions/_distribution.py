@@ -19,10 +19,11 @@ __all__ = [
     "Distribution",
     "Number",
     "Shape",
-    "derived",
+    "as_tensors",
     "exponentials",
     "in_double",
     "inside_unit",
+    "lazy_property",
     "quietly",
 ]
 
@@ -59,7 +60,7 @@ def in_double(compute: Method) -> Method:
     return cast("Method", widely)
 
 
-class derived:
+class lazy_property:
     """A property that follows from the parameters: kept once it was computed, unless that was not recorded."""
 
     def __init__(self, compute: Callable[[Any], Tensor]) -> None:
@@ -128,7 +129,7 @@ class Distribution:
         A parameter's own event dimensions are those of its constraint; they are the distribution's, unless
         ``event_shape`` says otherwise.
         """
-        tensors = _as_tensors(type(self).__name__, {k: v for k, v in given.items() if v is not None})
+        tensors = as_tensors(type(self).__name__, {k: v for k, v in given.items() if v is not None})
         own = {name: self.arg_constraints[name].event_dim for name in tensors}
         for name, tensor in tensors.items():
             if tensor.ndim < own[name]:
@@ -212,7 +213,7 @@ class Distribution:
         for name in list(other.__dict__):
             if name in self._given:
                 other.__dict__[name] = change(name, self.__dict__[name])
-            elif isinstance(getattr(type(self), name, None), derived):
+            elif isinstance(getattr(type(self), name, None), lazy_property):
                 del other.__dict__[name]
         return other
 
@@ -290,7 +291,7 @@ class Distribution:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _as_tensors(what: str, given: dict[str, Any]) -> dict[str, Tensor]:
+def as_tensors(what: str, given: dict[str, Any]) -> dict[str, Tensor]:
     """The values as tensors of one dtype and device; numbers take those of the tensors beside them."""
     tensors = [v for v in given.values() if isinstance(v, Tensor)]
     for name, value in given.items():

@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, derived, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, lazy_property, quietly
 from ._gamma import Beta, standard_gamma
 
 __all__ = ["LKJCholesky", "LowRankMultivariateNormal", "MultivariateNormal", "VonMises", "Wishart"]
@@ -42,17 +42,17 @@ def half_log_det(factor: Tensor) -> Tensor:
 class _ByMatrix(Distribution):
     """One of ``covariance_matrix``, ``precision_matrix`` and ``scale_tril`` is given; the others follow from it."""
 
-    @derived
+    @lazy_property
     def covariance_matrix(self) -> Tensor:
         """``L Lᵀ``."""
         return self._unbroadcasted_scale_tril @ self._unbroadcasted_scale_tril.mT
 
-    @derived
+    @lazy_property
     def precision_matrix(self) -> Tensor:
         """The covariance's inverse."""
         return at.linalg.inv(self.covariance_matrix)
 
-    @derived
+    @lazy_property
     def scale_tril(self) -> Tensor:
         """The lower Cholesky factor ``L`` of the covariance."""
         if "covariance_matrix" in self._given:
@@ -205,7 +205,7 @@ class LowRankMultivariateNormal(Distribution):
         solved = _transposed_solve(self._capacitance_tril, scaled.mT)
         return at.diag_embed(self.cov_diag.reciprocal()) - solved.mT @ solved
 
-    @derived
+    @lazy_property
     def _capacitance_tril(self) -> Tensor:
         """The factor of ``1 + Wᵀ D⁻¹ W``."""
         m = self.cov_factor.shape[-1]
