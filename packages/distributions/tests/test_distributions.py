@@ -244,3 +244,4 @@ def test_no_other_package_is_imported() -> None:
     for file in Path(D.__path__[0]).glob("*.py"):
         for sibling in ("autograd", "nn", "optim", "data", "distributed"):
             assert f"atled.{sibling}" not in file.read_text()
+        assert "at.detach" not in file.read_text()  # comes with autograd, without which there are draws too

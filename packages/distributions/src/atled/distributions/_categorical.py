@@ -10,7 +10,7 @@ from atled.core import Tensor
 
 from . import constraints
 from ._discrete import Binomial
-from ._distribution import Constraints, Distribution, Shape, in_double, lazy_property, quietly
+from ._distribution import Constraints, Distribution, Shape, detached, in_double, lazy_property, quietly
 from .utils import logits_to_probs, probs_to_logits
 
 __all__ = ["Categorical", "Multinomial", "OneHotCategorical", "OneHotCategoricalStraightThrough", "OverClasses"]
@@ -62,7 +62,7 @@ class OverClasses(Distribution):
     def _drawn(self, shape: tuple[int, ...]) -> Tensor:
         """Class numbers of ``shape``, which ends with the batch_shape."""
         count = math.prod(shape[: len(shape) - len(self._batch_shape)])
-        rows = at.detach(self.probs).reshape(-1, self._num_events)
+        rows = detached(self.probs).reshape(-1, self._num_events)
         if count == 0 or rows.shape[0] == 0:
             return at.zeros(shape, dtype=at.int64, device=rows.device)
         return at.multinomial(rows, count, replacement=True).T.reshape(shape)
@@ -200,7 +200,7 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws, with probs' gradient."""
-        return self.sample(sample_shape) + (self.probs - at.detach(self.probs))
+        return self.sample(sample_shape) + (self.probs - detached(self.probs))
 
 
 class Multinomial(OverClasses):

@@ -9,7 +9,17 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, exponentials, in_double, lazy_property, quietly
+from ._distribution import (
+    Constraints,
+    Distribution,
+    Number,
+    Shape,
+    detached,
+    exponentials,
+    in_double,
+    lazy_property,
+    quietly,
+)
 from ._gamma import standard_gamma
 from .utils import logits_to_probs, probs_to_logits
 
@@ -91,7 +101,7 @@ class Bernoulli(ByProbability):
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws of the parameters' dtype."""
         with quietly():
-            return at.bernoulli(at.detach(self.probs.expand(*self._extended_shape(sample_shape))))
+            return at.bernoulli(detached(self.probs.expand(*self._extended_shape(sample_shape))))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(probs) + (1 - value) log(1 - probs)``."""
@@ -147,7 +157,7 @@ class Geometric(ByProbability):
         """Draws of the parameters' dtype."""
         with quietly():
             draws = exponentials(self._extended_shape(sample_shape), self._either)
-            return at.detach((-draws / self._log_failure()).floor())
+            return detached((-draws / self._log_failure()).floor())
 
     def _log_failure(self) -> Tensor:
         """``log(1 - probs)``, of logits without the difference, which may round to 0."""
@@ -212,7 +222,7 @@ class Binomial(ByProbability):
         """Draws of the parameters' dtype."""
         shape = self._extended_shape(sample_shape)
         with quietly():
-            counts, shares = (at.detach(t).expand(*shape).contiguous() for t in (self.total_count, self.probs))
+            counts, shares = (detached(t).expand(*shape).contiguous() for t in (self.total_count, self.probs))
             return at.binomial(counts, shares)
 
     @in_double
@@ -277,8 +287,8 @@ class NegativeBinomial(ByProbability):
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws of the parameters' dtype: of Poisson's with a rate of a gamma variable."""
         with quietly():
-            counts = at.detach(self.total_count).expand(*self._extended_shape(sample_shape))
-            return at.poisson(standard_gamma(counts) * at.exp(at.detach(self.logits)))
+            counts = detached(self.total_count).expand(*self._extended_shape(sample_shape))
+            return at.poisson(standard_gamma(counts) * at.exp(detached(self.logits)))
 
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:
@@ -320,7 +330,7 @@ class Poisson(Distribution):
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws of the parameters' dtype."""
         with quietly():
-            return at.poisson(at.detach(self.rate.expand(*self._extended_shape(sample_shape))).contiguous())
+            return at.poisson(detached(self.rate.expand(*self._extended_shape(sample_shape))).contiguous())
 
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ __all__ = [
     "Number",
     "Shape",
     "as_tensors",
+    "detached",
     "exponentials",
     "in_double",
     "inside_unit",
@@ -40,6 +41,12 @@ def quietly() -> contextlib.AbstractContextManager[Any]:
     """Within it nothing is recorded, where there is anything that records."""
     no_grad = getattr(at, "no_grad", None)
     return contextlib.nullcontext() if no_grad is None else no_grad()
+
+
+def detached(tensor: Tensor) -> Tensor:
+    """The tensor apart from any gradient; itself, where there is nothing that records."""
+    detach = getattr(tensor, "detach", None)
+    return tensor if detach is None else detach()
 
 
 def in_double(compute: Method) -> Method:
@@ -250,7 +257,7 @@ class Distribution:
     def sample(self, sample_shape: Shape = ()) -> Tensor:
         """Independent draws, of ``sample_shape + batch_shape + event_shape``, apart from any gradient."""
         with quietly():
-            return at.detach(self.rsample(sample_shape))
+            return detached(self.rsample(sample_shape))
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws that are differentiable with respect to the parameters, where ``has_rsample``."""

@@ -9,7 +9,17 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, exponentials, in_double, inside_unit, quietly
+from ._distribution import (
+    Constraints,
+    Distribution,
+    Number,
+    Shape,
+    detached,
+    exponentials,
+    in_double,
+    inside_unit,
+    quietly,
+)
 
 __all__ = ["Beta", "Chi2", "Dirichlet", "FisherSnedecor", "Gamma", "InverseGamma", "StudentT", "standard_gamma"]
 
@@ -22,7 +32,7 @@ def standard_gamma(concentration: Tensor) -> Tensor:
     2018, "Implicit reparameterization gradients", eq. 6); it can be used once, second derivatives lack it.
     """
     with quietly():
-        fixed = at.detach(concentration)
+        fixed = detached(concentration)
         whole, log_share = _draw(fixed)
         draws = (whole * log_share.exp()).to(fixed.dtype).clamp(min=at.finfo(fixed.dtype).tiny)
         if not _is_recorded(concentration):
@@ -36,8 +46,8 @@ def log_standard_gamma(concentration: Tensor) -> Tensor:
     """The logarithm of such a draw, in float64: those of small concentrations are below the least number."""
     wide = concentration.to(at.float64)
     with quietly():
-        fixed = at.detach(wide)
-        draws, log_share = _draw(at.detach(concentration))
+        fixed = detached(wide)
+        draws, log_share = _draw(detached(concentration))
         log_draws = draws.to(at.float64).log() + log_share.to(at.float64)
         if not _is_recorded(concentration):
             return log_draws

@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import EULER, Constraints, Distribution, Number, Shape, exponentials, quietly
+from ._distribution import EULER, Constraints, Distribution, Number, Shape, detached, exponentials, quietly
 
 __all__ = ["Cauchy", "Gumbel", "HalfCauchy", "HalfNormal", "Laplace", "Normal", "Uniform"]
 
@@ -352,7 +352,7 @@ class Uniform(Distribution):
         draws = at.rand(self._extended_shape(sample_shape), dtype=self.low.dtype, device=self.low.device)
         drawn = self.low + draws * (self.high - self.low)
         with quietly():
-            below = at.nextafter(at.detach(self.high), at.detach(self.low))
+            below = at.nextafter(detached(self.high), detached(self.low))
         return at.where(drawn == self.high, below, drawn)  # the sum may round to high
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from . import constraints
-from ._distribution import Constraints, Distribution, Number, Shape, lazy_property, quietly
+from ._distribution import Constraints, Distribution, Number, Shape, detached, lazy_property, quietly
 from ._gamma import Beta, standard_gamma
 
 __all__ = ["LKJCholesky", "LowRankMultivariateNormal", "MultivariateNormal", "VonMises", "Wishart"]
@@ -368,7 +368,7 @@ class LKJCholesky(Distribution):
         like: Any = {"dtype": self.concentration.dtype, "device": self.concentration.device}
         with quietly():
             rows = at.arange(1, self.dim, **like)
-            most = at.detach(self.concentration).unsqueeze(-1) + 0.5 * (self.dim - 1 - rows)
+            most = detached(self.concentration).unsqueeze(-1) + 0.5 * (self.dim - 1 - rows)
             shares = Beta(0.5 * rows, most, validate_args=False).sample(sample_shape).unsqueeze(-1)
             directions = at.randn(shape, **like).tril(-1)[..., 1:, :]
             directions = directions / directions.square().sum(-1, keepdim=True).sqrt()
@@ -425,14 +425,14 @@ class VonMises(Distribution):
         """Draws."""
         shape = self._extended_shape(sample_shape)
         with quietly():
-            k = at.detach(self.concentration).to(at.float64).expand(*shape).reshape(-1).clamp(min=1e-150)
+            k = detached(self.concentration).to(at.float64).expand(*shape).reshape(-1).clamp(min=1e-150)
             angles = self._attempt(k)
             while True:
                 (again,) = at.where(at.isnan(angles) & ~at.isnan(k))
                 if again.numel() == 0:
                     break
                 angles[again] = self._attempt(k[again])
-            turned = angles.reshape(shape) + at.detach(self.loc).to(at.float64)
+            turned = angles.reshape(shape) + detached(self.loc).to(at.float64)
             return (at.remainder(turned + math.pi, 2 * math.pi) - math.pi).to(self.loc.dtype)
 
     @staticmethod
