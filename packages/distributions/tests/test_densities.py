@@ -101,6 +101,18 @@ def test_kumaraswamy_and_continuous_bernoulli_by_integrals() -> None:
         np.testing.assert_allclose(ours.icdf(tensor(part)).item(), 0.3, rtol=1e-8)
 
 
+def test_kumaraswamy_near_the_ends() -> None:
+    ours = make("Kumaraswamy", concentration1=2.5, concentration0=0.5)
+    np.testing.assert_allclose(ours.cdf(tensor(1e-9)).item(), 0.5 * 1e-9**2.5, rtol=1e-9)
+    small = D.Kumaraswamy(0.01, 0.01)
+    np.testing.assert_allclose(
+        small.log_prob(at.tensor(1 - 2.0**-20)).item(), -4 * math.log(10) - 0.99 * math.log(0.01 * 2.0**-20), rtol=1e-5
+    )
+    ends = make("Kumaraswamy", concentration1=[1.0, 2.0, 2.0], concentration0=[1.0, 1.0, 2.0])
+    assert ends.log_prob(tensor(1.0)).tolist() == [0.0, math.log(2), -math.inf]
+    assert ends.log_prob(tensor(0.0)).tolist() == [0.0, -math.inf, -math.inf]
+
+
 def test_of_classes() -> None:
     weights = RNG.random((2, 4))
     probs = weights / weights.sum(-1, keepdims=True)
@@ -178,6 +190,9 @@ def test_mixtures_and_transformed() -> None:
     close(mixture.cdf(tensor(x)), (parts.cdf(x[:, None]) * weights).sum(-1))
     close(mixture.mean, weights @ means)
     close(mixture.variance, weights @ (np.array([1, 0.25]) + means**2) - (weights @ means) ** 2)
+    several = D.MixtureSameFamily(D.Categorical(tensor([weights, weights])), mixture.component_distribution)
+    assert several.batch_shape == (2,) and several.sample((3,)).shape == (3, 2)
+    close(several.log_prob(tensor(x[:, None])), np.asarray(mixture.log_prob(tensor(x[:, None]))).repeat(2, -1))
     turned = D.TransformedDistribution(
         make("Normal", loc=0.5, scale=2.0), [D.AffineTransform(1.0, -3.0), D.ExpTransform()]
     )

@@ -187,6 +187,12 @@ def test_what_has_no_gamma_distribution_comes_back() -> None:
     assert at.isnan(outside).tolist() == [True, True, False]
 
 
+def test_small_concentrations_draw_what_has_a_density() -> None:
+    at.manual_seed(12)
+    for ours in (D.Weibull(1.0, 0.01), D.Kumaraswamy(0.01, 0.01)):
+        assert bool(at.isfinite(ours.log_prob(ours.sample((COUNT,)))).all())
+
+
 def test_gradients_of_draws_are_finite_for_tiny_concentrations() -> None:
     autograd = pytest.importorskip("atled.autograd")
     for dtype in (at.float32, at.float16):

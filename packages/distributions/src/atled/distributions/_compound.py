@@ -132,10 +132,10 @@ class MixtureSameFamily(Distribution):
                 f"MixtureSameFamily: expected components along the last batch dimension, {classes} of them, got a "
                 f"batch_shape of {tuple(batch)}"
             )
-        at.broadcast_shapes(mixture_distribution.batch_shape, batch[:-1])
-        self.mixture_distribution = mixture_distribution.expand(batch[:-1])
-        self.component_distribution = component_distribution
-        super().__init__(batch[:-1], component_distribution.event_shape, validate_args)
+        shape = at.broadcast_shapes(mixture_distribution.batch_shape, batch[:-1])
+        self.mixture_distribution = mixture_distribution.expand(shape)
+        self.component_distribution = component_distribution.expand((*shape, classes))
+        super().__init__(shape, component_distribution.event_shape, validate_args)
 
     def expand(self, batch_shape: Shape, _instance: Any = None) -> Self:
         """The same with a larger batch_shape."""

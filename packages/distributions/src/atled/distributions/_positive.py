@@ -250,9 +250,9 @@ class Weibull(Distribution):
 
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws with gradients to both parameters."""
-        return self.scale * exponentials(self._extended_shape(sample_shape), self.scale).pow(
-            self.concentration.reciprocal()
-        )
+        draws = exponentials(self._extended_shape(sample_shape), self.scale).pow(self.concentration.reciprocal())
+        info = at.finfo(self.scale.dtype)
+        return (self.scale * draws).clamp(info.tiny, info.max)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
@@ -322,12 +322,19 @@ class Kumaraswamy(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         a, b, value = self.concentration1, self.concentration0, self._validate_sample(value)
-        return (a * b).log() + at.xlogy(a - 1, value) + at.special.xlog1py(b - 1, -value.pow(a))
+        left = self._log_left(value)
+        left = at.where((b == 1) & (value == 1), 0.0, left)
+        return (a * b).log() + at.xlogy(a - 1, value) + (b - 1) * left
+
+    def _log_left(self, value: Tensor) -> Tensor:
+        """``log(1 - value^a)``, of values near 0 and near 1."""
+        powered = self.concentration1 * value.clamp(min=at.finfo(value.dtype).tiny).log()
+        near_0, near_1 = powered.clamp(max=-math.log(2)), powered.clamp(min=-math.log(2))
+        return at.where(powered < -math.log(2), at.log1p(-near_0.exp()), (-at.expm1(near_1)).log())
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of values up to ``value``."""
-        powered = self._validate_sample(value).pow(self.concentration1)
-        return -at.expm1(self.concentration0 * at.log1p(-powered))
+        return -at.expm1(self.concentration0 * self._log_left(self._validate_sample(value)))
 
     def icdf(self, value: Tensor) -> Tensor:
         """The value that ``cdf`` maps to ``value``."""

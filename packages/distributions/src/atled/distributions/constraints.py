@@ -113,6 +113,9 @@ class dependent_property(property, Constraint):
     def __call__(self, fn: Callable[[Any], Constraint]) -> dependent_property:
         return dependent_property(fn, is_discrete=self.is_discrete, event_dim=self.event_dim)
 
+    def __repr__(self) -> str:
+        return "dependent"
+
 
 def is_dependent(constraint: object) -> bool:
     """Whether the constraint is known for a distribution's instance only.
