@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import doctest
 import importlib
+import inspect
 import pickle
 import pkgutil
 from pathlib import Path
@@ -230,14 +231,15 @@ def test_examples(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name), extraglobs=names).failed == 0
 
 
-def test_every_public_class_has_an_example() -> None:
-    shown = [
-        name
-        for name in D.__all__
-        if isinstance(getattr(D, name), type) and issubclass(getattr(D, name), D.Distribution)
-    ]
-    assert len(shown) > 40
-    assert [name for name in shown if ">>>" not in (getattr(D, name).__doc__ or "")] == []
+def test_everything_public_has_an_example() -> None:
+    shown = {
+        f"{module.__name__}.{name}": getattr(module, name)
+        for module in (D, D.constraints, D.transforms, D.constraint_registry, D.kl, D.utils)
+        for name in module.__all__
+    }
+    documented = {name: v for name, v in shown.items() if isinstance(v, type) or inspect.isfunction(v)}
+    assert len(documented) > 100
+    assert [name for name, v in documented.items() if ">>>" not in (v.__doc__ or "")] == []
 
 
 def test_no_other_package_is_imported() -> None:

@@ -68,7 +68,15 @@ def in_double(compute: Method) -> Method:
 
 
 class lazy_property:
-    """A property that follows from the parameters: kept once it was computed, unless that was not recorded."""
+    """A property that follows from the parameters: kept once it was computed, unless that was not recorded.
+
+    >>> class Halves(Distribution):
+    ...     @utils.lazy_property
+    ...     def probs(self):
+    ...         return at.tensor(0.5)
+    >>> Halves().probs
+    tensor(0.5000)
+    """
 
     def __init__(self, compute: Callable[[Any], Tensor]) -> None:
         self._compute = compute

@@ -102,7 +102,11 @@ class _Dependent(Constraint):
 
 
 class dependent_property(property, Constraint):
-    """A property whose value, a constraint, depends on the instance; of the class it is ``dependent`` itself."""
+    """A property whose value, a constraint, depends on the instance; of the class it is ``dependent`` itself.
+
+    >>> constraints.is_dependent(Uniform.support)
+    True
+    """
 
     def __init__(
         self, fn: Callable[[Any], Constraint] | None = None, *, is_discrete: bool = False, event_dim: int = 0
@@ -155,7 +159,11 @@ class independent(Constraint):
 
 
 class cat(Constraint):
-    """Parts along ``dim``, of the given lengths, each with a constraint of its own."""
+    """Parts along ``dim``, of the given lengths, each with a constraint of its own.
+
+    >>> constraints.cat([constraints.positive, constraints.real]).check(at.tensor([-1.0, -1.0])).tolist()
+    [False, True]
+    """
 
     def __init__(self, cseq: Sequence[Constraint], dim: int = 0, lengths: Sequence[int] | None = None) -> None:
         self.cseq, self.dim = list(cseq), dim
@@ -175,7 +183,11 @@ class cat(Constraint):
 
 
 class stack(Constraint):
-    """Slices along ``dim``, each with a constraint of its own."""
+    """Slices along ``dim``, each with a constraint of its own.
+
+    >>> constraints.stack([constraints.positive, constraints.real]).check(at.tensor([-1.0, -1.0])).tolist()
+    [False, True]
+    """
 
     def __init__(self, cseq: Sequence[Constraint], dim: int = 0) -> None:
         self.cseq, self.dim = list(cseq), dim
@@ -207,7 +219,11 @@ class _Bounded(Constraint):
 
 
 class greater_than(_Bounded):
-    """Numbers above a bound."""
+    """Numbers above a bound.
+
+    >>> constraints.greater_than(1.0).check(at.tensor([1.0, 2.0])).tolist()
+    [False, True]
+    """
 
     def __init__(self, lower_bound: Bound) -> None:
         self.lower_bound = lower_bound
@@ -218,7 +234,11 @@ class greater_than(_Bounded):
 
 
 class greater_than_eq(_Bounded):
-    """Numbers of at least a bound."""
+    """Numbers of at least a bound.
+
+    >>> constraints.greater_than_eq(1.0).check(at.tensor([1.0, 2.0])).tolist()
+    [True, True]
+    """
 
     def __init__(self, lower_bound: Bound) -> None:
         self.lower_bound = lower_bound
@@ -229,7 +249,11 @@ class greater_than_eq(_Bounded):
 
 
 class less_than(_Bounded):
-    """Numbers below a bound."""
+    """Numbers below a bound.
+
+    >>> constraints.less_than(1.0).check(at.tensor([0.0, 1.0])).tolist()
+    [True, False]
+    """
 
     def __init__(self, upper_bound: Bound) -> None:
         self.upper_bound = upper_bound
@@ -240,7 +264,11 @@ class less_than(_Bounded):
 
 
 class interval(_Bounded):
-    """Numbers between two bounds, which belong to it."""
+    """Numbers between two bounds, which belong to it.
+
+    >>> constraints.interval(0.0, 1.0).check(at.tensor([1.0, 2.0])).tolist()
+    [True, False]
+    """
 
     def __init__(self, lower_bound: Bound, upper_bound: Bound) -> None:
         self.lower_bound, self.upper_bound = lower_bound, upper_bound
@@ -251,7 +279,11 @@ class interval(_Bounded):
 
 
 class half_open_interval(_Bounded):
-    """Numbers between two bounds, of which the lower one belongs to it."""
+    """Numbers between two bounds, of which the lower one belongs to it.
+
+    >>> constraints.half_open_interval(0.0, 1.0).check(at.tensor([0.0, 1.0])).tolist()
+    [True, False]
+    """
 
     def __init__(self, lower_bound: Bound, upper_bound: Bound) -> None:
         self.lower_bound, self.upper_bound = lower_bound, upper_bound
@@ -262,7 +294,11 @@ class half_open_interval(_Bounded):
 
 
 class integer_interval(_Bounded):
-    """Whole numbers, of any dtype, between two bounds, which belong to it."""
+    """Whole numbers, of any dtype, between two bounds, which belong to it.
+
+    >>> constraints.integer_interval(0, 3).check(at.tensor([0.5, 3.0])).tolist()
+    [False, True]
+    """
 
     is_discrete = True
 
@@ -275,7 +311,11 @@ class integer_interval(_Bounded):
 
 
 class multinomial(_Bounded):
-    """Vectors of counts that sum to ``upper_bound``."""
+    """Vectors of counts that sum to ``upper_bound``.
+
+    >>> constraints.multinomial(2).check(at.tensor([[1, 1], [1, 2]])).tolist()
+    [True, False]
+    """
 
     is_discrete = True
     event_dim = 1
