@@ -12,7 +12,8 @@ from . import constraints
 from ._categorical import Categorical
 from ._distribution import Constraints, Distribution, Number, Shape, quietly
 from ._normal import Normal
-from .transforms import ComposeTransform, ExpTransform, StickBreakingTransform, Transform, sum_rightmost
+from ._transform import sum_rightmost
+from .transforms import ComposeTransform, ExpTransform, StickBreakingTransform, Transform
 
 __all__ = ["Independent", "LogNormal", "LogisticNormal", "MixtureSameFamily", "TransformedDistribution"]
 

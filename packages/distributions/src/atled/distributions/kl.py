@@ -17,8 +17,8 @@ from ._gamma import Beta, Dirichlet, Gamma, InverseGamma
 from ._normal import Cauchy, Gumbel, HalfCauchy, HalfNormal, Laplace, Normal, Uniform
 from ._positive import Exponential, Pareto
 from ._relaxed import ContinuousBernoulli
+from ._transform import sum_rightmost
 from ._vectors import LowRankMultivariateNormal, MultivariateNormal, Wishart, half_log_det, square_distance
-from .transforms import sum_rightmost
 
 __all__ = ["kl_divergence", "register_kl"]
 
