@@ -112,6 +112,15 @@ def test_what_lies_outside_is_infinite_and_what_is_unknown_says_so() -> None:
     ]
     with pytest.raises(NotImplementedError, match="the same transforms"):
         D.kl_divergence(*scaled)
+    for event_dim in (0, 1):  # equal ones that were made apart
+        p, q = (
+            D.TransformedDistribution(
+                make("Normal", loc=[m], scale=[1.0]),
+                [D.AffineTransform(tensor([2.0]), 3.0, event_dim, cache), D.ComposeTransform([D.TanhTransform()])],
+            )
+            for m, cache in ((0.0, 0), (1.0, 1))
+        )
+        assert D.kl_divergence(p, q).item() == 0.5
     # Both folded are one distribution.
     folded = [D.TransformedDistribution(make("Normal", loc=m, scale=1.0), D.AbsTransform()) for m in (1.0, -1.0)]
     with pytest.raises(NotImplementedError, match="which have an inverse"):
@@ -119,6 +128,18 @@ def test_what_lies_outside_is_infinite_and_what_is_unknown_says_so() -> None:
     relaxed = [D.RelaxedOneHotCategorical(t, tensor([0.5, 0.5])) for t in (0.5, 5.0)]
     with pytest.raises(NotImplementedError, match="ExpRelaxedCategorical"):
         D.kl_divergence(*relaxed)
+
+
+def test_large_concentrations_of_float32() -> None:
+    for family, given in (
+        (D.Gamma, [(1e6, 1.0), (1.001e6, 1.0)]),
+        (D.Beta, [(1e6, 2e6), (1.001e6, 2e6)]),
+    ):
+        p, q = (family(*map(at.tensor, numbers)) for numbers in given)
+        wide = [family(*(tensor(at.tensor(v).item()) for v in numbers)) for numbers in given]
+        got, expected = D.kl_divergence(p, q), D.kl_divergence(*wide)
+        assert got.dtype is at.float32
+        np.testing.assert_allclose(got.item(), expected.item(), rtol=1e-5)
 
 
 def test_gradients_beside_classes_that_are_ruled_out() -> None:

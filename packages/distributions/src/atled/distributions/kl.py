@@ -17,8 +17,9 @@ from ._gamma import Beta, Dirichlet, Gamma, InverseGamma
 from ._normal import Cauchy, Gumbel, HalfCauchy, HalfNormal, Laplace, Normal, Uniform
 from ._positive import Exponential, Pareto
 from ._relaxed import ContinuousBernoulli
-from ._transform import sum_rightmost
+from ._transform import Transform, sum_rightmost
 from ._vectors import LowRankMultivariateNormal, MultivariateNormal, Wishart, half_log_det, square_distance
+from .constraints import Constraint
 
 __all__ = ["kl_divergence", "register_kl"]
 
@@ -174,14 +175,10 @@ def _pareto(p: Pareto, q: Pareto) -> Tensor:
 
 @register_kl(Gamma, Gamma)
 def _gamma(p: Gamma, q: Gamma) -> Tensor:
-    a, b = p.concentration, q.concentration
-    return (
-        b * (p.rate / q.rate).log()
-        + at.lgamma(b)
-        - at.lgamma(a)
-        + (a - b) * at.digamma(a)
-        + (q.rate - p.rate) * (a / p.rate)
-    )
+    # In double, as large terms cancel.
+    a, b, rate, other = (t.to(at.float64) for t in (p.concentration, q.concentration, p.rate, q.rate))
+    terms = b * (rate / other).log() + at.lgamma(b) - at.lgamma(a) + (a - b) * at.digamma(a)
+    return (terms + (other - rate) * (a / rate)).to(at.promote_types(p._dtype, q._dtype))
 
 
 @register_kl(InverseGamma, InverseGamma)
@@ -197,11 +194,12 @@ def _beta(p: Beta, q: Beta) -> Tensor:
 
 @register_kl(Dirichlet, Dirichlet)
 def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
-    a, b = p.concentration, q.concentration
+    a, b = (d.concentration.to(at.float64) for d in (p, q))
     total = a.sum(-1)
     expected = at.digamma(a) - at.digamma(total).unsqueeze(-1)
     sizes = at.lgamma(total) - at.lgamma(b.sum(-1))
-    return sizes - (at.lgamma(a) - at.lgamma(b)).sum(-1) + ((a - b) * expected).sum(-1)
+    terms = sizes - (at.lgamma(a) - at.lgamma(b)).sum(-1) + ((a - b) * expected).sum(-1)
+    return terms.to(at.promote_types(p._dtype, q._dtype))
 
 
 def _mass(factor: Tensor, other: Tensor) -> Tensor:
@@ -256,8 +254,7 @@ def _independent(p: Independent, q: Independent) -> Tensor:
 def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tensor:
     # The same invertible map of both changes nothing.
     same = len(p.transforms) == len(q.transforms) and all(
-        a.bijective and type(a) is type(b) and (a is b or (not _parameters(a) and not _parameters(b)))
-        for a, b in zip(p.transforms, q.transforms, strict=True)
+        a.bijective and _are_equal(a, b) for a, b in zip(p.transforms, q.transforms, strict=True)
     )
     if not same or p.event_shape != q.event_shape:
         raise NotImplementedError(
@@ -266,9 +263,22 @@ def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tens
     return kl_divergence(p.base_dist, q.base_dist)
 
 
-def _parameters(transform: Any) -> bool:
-    """Whether it has any: two without are the same map."""
-    return any(name not in ("_cache_size", "_pair") for name in vars(transform))
+def _are_equal(a: Any, b: Any) -> bool:
+    """Whether two transforms, or parameters of them, are the same."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Tensor):
+        return a.shape == b.shape and bool((a == b).all())
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(_are_equal, a, b))
+    if isinstance(a, Transform):
+        names = vars(a).keys() - {"_cache_size", "_pair"}
+        return names == vars(b).keys() - {"_cache_size", "_pair"} and all(
+            _are_equal(getattr(a, name), getattr(b, name)) for name in names
+        )
+    return repr(a) == repr(b) if isinstance(a, Constraint) else bool(a == b)
 
 
 @register_kl(Exponential, Gamma)
