@@ -235,7 +235,8 @@ struct RAdam : AdamSettings {
     }
     ATLED_HOST_DEVICE void operator()(const Step& step, C* x) const {
       const auto now = this->renew(x);
-      x[0] = now.p - step.size * now.mean / (step.adapts ? std::sqrt(now.square) + this->eps : C(1));
+      const C root = std::sqrt(now.square) + this->eps;  // not as a branch: the loop is then vectorised
+      x[0] = now.p - step.size * now.mean / (step.adapts ? root : C(1));
     }
   };
 };
