@@ -1,14 +1,10 @@
 #include "functors/arithmetic.h"
 
-#include "cpu/kernels.h"
+#include "cpu/halves.h"
+#include "functors/half_order.h"
 #include "functors/logical.h"
 
 namespace atled::core {
-
-namespace halves {
-#define ATLED_LEVEL_BODY "cpu/halves.inl"
-#include "cpu/each_level.inl"
-}  // namespace halves
 
 namespace {
 
@@ -155,14 +151,15 @@ void fmod(atled_frame* frame) { divide(frame, fmod_loops); }
 const LoopTable square_loops = [] {
   LoopTable t;
   t[ATLED_BOOL] = ATLED_PICK(unary<bool, uint8_t, Truth>);
-  return t.unary<Square>(Unsigned{}).unary<Square>(Floats{}).unary<Square>(Complexes{}).share_signed();
+  t.unary<Square>(Unsigned{}).unary<Square>(Floats{}).unary<Square>(Complexes{}).share_signed();
+  return with_halves<Square>(t);
 }();
 const LoopTable cube_loops = LoopTable().unary<Cube>(Floats{});
 const LoopTable reciprocal_loops = [] {
   LoopTable t;
   t[ATLED_COMPLEX64] = ATLED_PICK(unary_checked<std::complex<float>, QuickComplexReciprocal>);
   t[ATLED_COMPLEX128] = ATLED_PICK(unary_checked<std::complex<double>, QuickComplexReciprocal>);
-  return t.unary<Reciprocal>(Floats{});
+  return with_halves<Reciprocal>(t.unary<Reciprocal>(Floats{}));
 }();
 const LoopTable root_loops = LoopTable().unary<SquareRootPower>(Floats{});
 const LoopTable pow_loops = [] {
@@ -186,9 +183,12 @@ const LoopTable* small_power(const atled_value& exponent, int dtype) {
 
 void pow(atled_frame* frame) {
   const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
+  if (const LoopTable* power = small_power(frame->args[1], promoted_dtype)) {
+    const int own = (*power)[promoted_dtype] ? promoted_dtype : dtype;
+    return Elementwise().output(out_tensor(frame), own).operand(frame->args[0], own).run((*power)[own]);
+  }
   Elementwise e;
   e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype);
-  if (const LoopTable* power = small_power(frame->args[1], promoted_dtype)) return e.run((*power)[dtype]);
   e.operand(frame->args[1], dtype).run(find_loop(pow_loops, promoted_dtype), nullptr, 4096);
 }
 
@@ -231,12 +231,12 @@ void abs(atled_frame* frame) {
 const LoopTable maximum_loops = [] {
   LoopTable t;
   t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalOr>);
-  return t.binary<Maximum>(Integers{}).binary<Maximum>(Floats{});
+  return t.binary<Maximum>(Integers{}).binary<Maximum>(Floats{}).half_bits<HalfMaximum>();
 }();
 const LoopTable minimum_loops = [] {
   LoopTable t;
   t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalAnd>);
-  return t.binary<Minimum>(Integers{}).binary<Minimum>(Floats{});
+  return t.binary<Minimum>(Integers{}).binary<Minimum>(Floats{}).half_bits<HalfMinimum>();
 }();
 const LoopTable lerp_loops = LoopTable().ternary<Lerp>(Floats{}).ternary<Lerp>(Complexes{});
 

@@ -59,3 +59,28 @@ ATLED_TARGET static void binary(void*, char* const* data, const int64_t* strides
     narrow<T>(data[0] + i * strides[0], strides[0], x, m);
   }
 }
+
+template <class T, class F>
+ATLED_TARGET static void unary(void*, char* const* data, const int64_t* strides, int64_t n) {
+  const F f{};
+  const int64_t to = strides[0], from = strides[1];
+  int64_t i = 0;
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+  if (to == sizeof(T) && from == sizeof(T))
+    for (; i + 8 <= n; i += 8) {
+      float x[8];
+      ::atled::core::Avx2::load_eight(x, reinterpret_cast<const T*>(data[1]) + i);
+      for (int k = 0; k < 8; ++k) x[k] = f(x[k]);
+      ::atled::core::Avx2::store_eight(reinterpret_cast<T*>(data[0]) + i, x);
+    }
+#endif
+  constexpr int64_t kBlock = 256;
+  float x[kBlock];
+  for (; i < n; i += kBlock) {
+    const int64_t m = n - i < kBlock ? n - i : kBlock;
+    widen<T>(x, data[1] + i * from, from, m);
+    ATLED_IVDEP
+    for (int64_t k = 0; k < m; ++k) x[k] = f(x[k]);
+    narrow<T>(data[0] + i * to, to, x, m);
+  }
+}

@@ -49,6 +49,13 @@ struct LoopTable {
     ((loops[dtype_of<T>] = ATLED_PICK(ternary<T, T, T, T, F>)), ...);
     return *this;
   }
+  // float16 and bfloat16 by their bits, of which F knows infinity's.
+  template <template <uint16_t> class F>
+  LoopTable& half_bits() {
+    loops[ATLED_FLOAT16] = ATLED_PICK(binary<uint16_t, uint16_t, uint16_t, F<0x7C00>>);
+    loops[ATLED_BFLOAT16] = ATLED_PICK(binary<uint16_t, uint16_t, uint16_t, F<0x7F80>>);
+    return *this;
+  }
   // Results are bool.
   template <class F, class... T>
   LoopTable& test(Types<T...>) {

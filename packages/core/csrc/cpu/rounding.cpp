@@ -1,6 +1,6 @@
 #include "functors/rounding.h"
 
-#include "cpu/kernels.h"
+#include "cpu/halves.h"
 #include "functors/arithmetic.h"
 
 namespace atled::core {
@@ -9,14 +9,14 @@ namespace {
 
 template <class F>
 LoopTable whole() {
-  return LoopTable().unary<F>(Floats{}).template unary_plain<Positive>(Unsigned{}).share_signed();
+  return with_halves<F>(LoopTable().unary<F>(Floats{}).template unary_plain<Positive>(Unsigned{}).share_signed());
 }
 
 const LoopTable floor_loops = whole<Floor>();
 const LoopTable ceil_loops = whole<Ceil>();
 const LoopTable trunc_loops = whole<Trunc>();
 const LoopTable round_loops = whole<Round>().unary_plain<Round>(Complexes{});
-const LoopTable frac_loops = LoopTable().unary<Frac>(Floats{});
+const LoopTable frac_loops = with_halves<Frac>(LoopTable().unary<Frac>(Floats{}));
 
 template <class T>
 void round_decimals(atled_frame* frame, int64_t decimals, int loop_dtype) {
@@ -28,11 +28,12 @@ void round_decimals(atled_frame* frame, int64_t decimals, int loop_dtype) {
 
 void round(atled_frame* frame) {
   const int64_t decimals = arg_int(frame, 1);
-  const int dtype = compute_dtype(arg_tensor(frame, 0)->dtype);
+  const int given = arg_tensor(frame, 0)->dtype, dtype = compute_dtype(given);
   if (decimals != 0 && (is_floating(dtype) || decimals < 0))
     return dtype == ATLED_FLOAT32 ? round_decimals<float>(frame, decimals, dtype)
                                   : round_decimals<double>(frame, decimals, ATLED_FLOAT64);
-  Elementwise().output(out_tensor(frame), dtype).input(arg_tensor(frame, 0), dtype).run(find_loop(round_loops, dtype));
+  const int own = round_loops[given] ? given : dtype;
+  Elementwise().output(out_tensor(frame), own).input(arg_tensor(frame, 0), own).run(find_loop(round_loops, own));
 }
 
 void add_rounding() {

@@ -3,6 +3,7 @@
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "functors/arithmetic.h"
+#include "functors/half_order.h"
 #include "functors/logical.h"
 
 namespace atled::core {
@@ -32,13 +33,21 @@ void masked_fill(atled_frame* frame) {
   choose(frame, frame->args[1], frame->args[2], frame->args[0], arg_tensor(frame, 0)->dtype);
 }
 
-const LoopTable clamp_loops = LoopTable().ternary<Clamp>(Integers{}).ternary<Clamp>(Floats{});
-const LoopTable raise_loops = LoopTable().binary<Maximum>(Integers{}).binary<Maximum>(Floats{});
-const LoopTable lower_loops = LoopTable().binary<Minimum>(Integers{}).binary<Minimum>(Floats{});
+const LoopTable clamp_loops = [] {
+  LoopTable t;
+  t[ATLED_FLOAT16] = ATLED_PICK(ternary<uint16_t, uint16_t, uint16_t, uint16_t, HalfClamp<0x7C00>>);
+  t[ATLED_BFLOAT16] = ATLED_PICK(ternary<uint16_t, uint16_t, uint16_t, uint16_t, HalfClamp<0x7F80>>);
+  return t.ternary<Clamp>(Integers{}).ternary<Clamp>(Floats{});
+}();
+const LoopTable raise_loops =
+    LoopTable().binary<Maximum>(Integers{}).binary<Maximum>(Floats{}).half_bits<HalfMaximum>();
+const LoopTable lower_loops =
+    LoopTable().binary<Minimum>(Integers{}).binary<Minimum>(Floats{}).half_bits<HalfMinimum>();
 
 void clamp(atled_frame* frame) {
-  const int promoted_dtype = promoted(frame, 0b111), dtype = compute_dtype(promoted_dtype);
+  const int promoted_dtype = promoted(frame, 0b111);
   const LoopTable& table = arg_is_none(frame, 1) ? lower_loops : arg_is_none(frame, 2) ? raise_loops : clamp_loops;
+  const int dtype = table[promoted_dtype] ? promoted_dtype : compute_dtype(promoted_dtype);
   Elementwise e;
   e.output(out_tensor(frame), dtype);
   for (int i = 0; i < 3; ++i) e.operand(frame->args[i], dtype);
@@ -66,7 +75,11 @@ void relu_backward(atled_frame* frame) {
   e.run(relu_backward_loops[dtype]);
 }
 
-const LoopTable copysign_loops = LoopTable().binary<CopySign>(Floats{});
+const LoopTable copysign_loops = [] {
+  LoopTable t;
+  t[ATLED_FLOAT16] = t[ATLED_BFLOAT16] = ATLED_PICK(binary<uint16_t, uint16_t, uint16_t, HalfCopySign>);
+  return t.binary<CopySign>(Floats{});
+}();
 
 const LoopTable heaviside_loops = [] {
   LoopTable t;
@@ -76,12 +89,12 @@ const LoopTable heaviside_loops = [] {
 const LoopTable fmax_loops = [] {
   LoopTable t;
   t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalOr>);
-  return t.binary<Maximum>(Integers{}).binary<Fmax>(Floats{});
+  return t.binary<Maximum>(Integers{}).binary<Fmax>(Floats{}).half_bits<HalfFmax>();
 }();
 const LoopTable fmin_loops = [] {
   LoopTable t;
   t[ATLED_BOOL] = ATLED_PICK(binary<bool, uint8_t, uint8_t, LogicalAnd>);
-  return t.binary<Minimum>(Integers{}).binary<Fmin>(Floats{});
+  return t.binary<Minimum>(Integers{}).binary<Fmin>(Floats{}).half_bits<HalfFmin>();
 }();
 // What nan_to_num leaves alone: numbers that are never NaN or infinite.
 const LoopTable kept_loops = [] {

@@ -1,0 +1,21 @@
+// Loops over float16 and bfloat16 that convert in registers rather than by way of blocks of floats.
+#pragma once
+
+#include "cpu/kernels.h"
+
+namespace atled::core {
+
+namespace halves {
+#define ATLED_LEVEL_BODY "cpu/halves.inl"
+#include "cpu/each_level.inl"
+}  // namespace halves
+
+// The table with loops of F, computed in float, for both.
+template <class F>
+LoopTable with_halves(LoopTable table) {
+  table[ATLED_FLOAT16] = ATLED_PICK_OF(halves, unary<Half, F>);
+  table[ATLED_BFLOAT16] = ATLED_PICK_OF(halves, unary<BFloat16, F>);
+  return table;
+}
+
+}  // namespace atled::core
