@@ -26,6 +26,14 @@ def test_transposed_operands_are_turned_in_squares(dtype: str, shape: tuple[int,
         np.testing.assert_array_equal(at.asarray(x).permute(order).contiguous().numpy(), turned)
         other = np.ones(turned.shape, dtype)
         np.testing.assert_array_equal((at.asarray(x).permute(order) + at.asarray(other)).numpy(), turned + other)
+        for dims in range(x.ndim):
+            np.testing.assert_array_equal(at.asarray(x).permute(order).flip(dims).numpy(), np.flip(turned, dims))
+
+
+@pytest.mark.parametrize("shift", [1, 3, 15, 16, 1024])
+def test_long_rows_are_moved_a_little(shift: int) -> None:
+    x = normal(3, 1024)
+    np.testing.assert_array_equal(at.asarray(x).roll(shift, 1).numpy(), np.roll(x, shift, 1))
 
 
 def test_outputs_beyond_the_cache_are_whole_wherever_they_begin() -> None:

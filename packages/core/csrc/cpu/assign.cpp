@@ -12,12 +12,22 @@ namespace atled::core {
 
 namespace {
 
+// memcpy, but for what begins less than a cache line further in its page than what it is copied from: the instruction
+// that the C library takes for long copies crawls there on AMD's Zen (glibc's bug 30994), so it gets short ones.
+void copy_bytes(char* out, const char* in, int64_t n) {
+  constexpr int64_t kLong = 2048, kShort = 256;
+  const uintptr_t ahead = (reinterpret_cast<uintptr_t>(out) - reinterpret_cast<uintptr_t>(in)) % 4096;
+  if (n >= kLong && ahead != 0 && ahead < 64)
+    for (; n > kShort; n -= kShort, out += kShort, in += kShort) std::memcpy(out, in, kShort);
+  std::memcpy(out, in, static_cast<size_t>(n));
+}
+
 template <class T>
 void copy_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
   char* out = data[0];
   const char* in = data[1];
   if (strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
-    std::memcpy(out, in, static_cast<size_t>(n) * sizeof(T));
+    copy_bytes(out, in, n * int64_t{sizeof(T)});
   } else if (strides[0] == sizeof(T) && strides[1] == 0) {
     const T x = *reinterpret_cast<const T*>(in);
     for (int64_t i = 0; i < n; ++i) reinterpret_cast<T*>(out)[i] = x;

@@ -127,7 +127,8 @@ class Walk {
       if (itemsize(dtype_[k]) > 4) tile_ = kTile / 2;
     for (int k = outputs_; k < count_ && turned_ < kTurned; ++k) {
       const int64_t item = itemsize(dtype_[k]);
-      if (strides_[k][1] == item && strides_[k][0] != item && strides_[k][0] != 0 && !(anchors_ >> k & 1))
+      const int64_t inner = magnitude(strides_[k][0]);
+      if (magnitude(strides_[k][1]) == item && inner != item && inner != 0 && !(anchors_ >> k & 1))
         turns_[turned_++] = k;
     }
   }
@@ -180,7 +181,12 @@ class Walk {
       for (int k = 0; k < count_; ++k) data[k] = base[k] + column * strides_[k][0];
       for (int t = 0; t < turned_; ++t) {
         const int k = turns_[t];
-        transpose(turned[t], steps[k], data[k], strides_[k][0], rows, columns, static_cast<int>(along[k]));
+        const int item = static_cast<int>(along[k]);
+        if (strides_[k][1] > 0)
+          transpose(turned[t], steps[k], data[k], strides_[k][0], rows, columns, item);
+        else  // from its last row on, backwards
+          transpose(turned[t] + (rows - 1) * steps[k], -steps[k], data[k] - (rows - 1) * item, strides_[k][0], rows,
+                    columns, item);
         data[k] = turned[t];
       }
       for (int64_t i = 0; i < rows; ++i) {
