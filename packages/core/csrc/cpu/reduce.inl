@@ -57,13 +57,30 @@ ATLED_TARGET ATLED_INLINE static void quarter(const R& r, typename R::Acc* sums,
   for (int k = 0; k < L / 4; ++k) to[k] = r.combine(sums[k], sums[k + L / 4]);
 }
 
+// Sums of integers, and their extremes, are the same in any order, which is the compiler's then. Of narrower integers it
+// makes no better extremes than lanes do.
+template <class R>
+static constexpr bool kAnyOrder = std::is_integral_v<typename R::Acc> &&
+                                  (R::kSums || (!R::kAdds && sizeof(typename R::Acc) == 8));
+template <class R>
+ATLED_TARGET ATLED_INLINE static typename R::Acc any_order(const R& r, const typename R::In* x, int64_t n) {
+  typename R::Acc total = r.identity();
+  for (int64_t i = 0; i < n; ++i) total = r.combine(total, r.load(x[i]));
+  return total;
+}
+
 template <class R>
 ATLED_TARGET static void row(const void* ctx, const char* in, int64_t stride, int64_t n, char* result) {
   using In = typename R::In;
   using Acc = typename R::Acc;
   constexpr int L = kLanes<R>;
   const R r = ::atled::core::Baseline::functor<R>(ctx);
-  if (stride == sizeof(In) && n >= L) {
+  if constexpr (kAnyOrder<R>) {
+    if (stride == sizeof(In)) {
+      *reinterpret_cast<Acc*>(result) = any_order(r, reinterpret_cast<const In*>(in), n);
+      return;
+    }
+  } else if (stride == sizeof(In) && n >= L) {
     Acc sums[L];
     row_lanes(r, reinterpret_cast<const In*>(in), n, sums);
     halve<L / 2>(r, sums);
@@ -100,6 +117,11 @@ ATLED_TARGET static void rows(const void* ctx, const char* in, int64_t row_strid
   const In* x = reinterpret_cast<const In*>(in);
   alignas(64) unsigned char room[kRowsAtOnce * L * sizeof(Acc)];  // no array of Acc: complex numbers would be made zeros
   Acc *joined = reinterpret_cast<Acc*>(room), *out = reinterpret_cast<Acc*>(result);
+  if constexpr (kAnyOrder<R>)
+    if (n > 16) {
+      for (int64_t j = 0; j < m; ++j) out[j] = any_order(r, reinterpret_cast<const In*>(in + j * row_stride), n);
+      return;
+    }
   int64_t left = n;  // numbers of each row
   const bool pairs = n % 16 == 0 && n < 2 * L && row_stride == n * int64_t{sizeof(In)};
   if (n >= L && !pairs) {

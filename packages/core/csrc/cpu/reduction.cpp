@@ -28,7 +28,7 @@ using Plain = Types<bool, uint8_t, int8_t, uint16_t, int16_t, uint32_t, uint64_t
 const ReduceTable sum_loops =
     ReduceTable().add<Sum, true>(Fast{}).add_half<Sum, true>().add<Sum, false>(Plain{}).add<Sum, false>(Complexes{});
 const ReduceTable prod_loops =
-    ReduceTable().add<Prod, false>(Fast{}).add_half<Prod, false>().add<Prod, false>(Plain{}).add<Prod, false>(
+    ReduceTable().add<Prod, true>(Fast{}).add_half<Prod, true>().add<Prod, false>(Plain{}).add<Prod, false>(
         Complexes{});
 const ReduceTable amax_loops =
     ReduceTable().add<Largest, true>(Fast{}).add_half<Largest, true>().add<Largest, false>(Plain{});

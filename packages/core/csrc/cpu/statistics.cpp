@@ -62,7 +62,8 @@ void std_(atled_frame* frame) { variance(frame, true); }
 
 template <class T, class R>
 void norm_by(const atled_tensor* input, DimSet dims, const atled_tensor* out, const R& r) {
-  static const ReduceLoops loops = reduce_loops<R, std::is_same_v<R, Norm2<float>>, T>();
+  static const ReduceLoops loops =
+      reduce_loops<R, std::is_same_v<R, Norm2<float>> || std::is_same_v<R, Norm2<double>>, T>();
   reduce(input, dims, out, loops, &r);
 }
 
