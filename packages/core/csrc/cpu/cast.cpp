@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "cpu/levels.h"
 #include "functors/copy.h"
@@ -25,13 +26,28 @@ struct Convert {
   }
 };
 
+// By the halves of x, each as the last digits of a number whose first are known: vectors have no instruction for it
+// below AVX-512. Only the sum rounds.
+template <>
+struct Convert<double, int64_t> {
+  ATLED_FN double operator()(int64_t x) const {
+    const uint64_t bits = static_cast<uint64_t>(x);
+    const uint64_t low = (bits & 0xffffffffu) | 0x4330000000000000u;           // 2^52 + the lower half
+    const uint64_t high = ((bits >> 32) ^ 0x80000000u) | 0x4530000000000000u;  // 2^84 + 2^63 + 2^32 times the upper one
+    double a, b;
+    std::memcpy(&a, &low, sizeof a);
+    std::memcpy(&b, &high, sizeof b);
+    return (b - 19342822341709703277445120.0) + a;  // less 2^84 + 2^63 + 2^52
+  }
+};
+
 // Only what training converts all day is worth code for each level.
 template <class To, class From>
 constexpr bool is_hot() {
   constexpr int f = dtype_of<From>, t = dtype_of<To>;
   constexpr bool from = f == ATLED_BOOL || f == ATLED_UINT8 || f == ATLED_INT32 || f == ATLED_INT64 || is_floating(f);
   constexpr bool to = t == ATLED_BOOL || t == ATLED_UINT8 || t == ATLED_INT32 || t == ATLED_INT64 || is_floating(t);
-  return f != t && from && to && (is_floating(f) || is_floating(t));
+  return f != t && from && to && (is_floating(f) || is_floating(t) || t == ATLED_BOOL);
 }
 
 // float16 and bfloat16 become others, and come of them, by way of blocks of float32, for which there are instructions.
@@ -101,14 +117,27 @@ void from_float8(char* out, int64_t out_stride, const char* in, int64_t in_strid
         Cast<To, float>{}(number[*reinterpret_cast<const uint8_t*>(in + i * in_stride)]);
 }
 
+// Where float has fewer digits, all others but bfloat16 are 0.
+template <class Narrow>
 struct OddFloat {
-  ATLED_FN float operator()(double x) const { return rounded_to_odd(x); }
+  ATLED_FN float operator()(double x) const {
+    if constexpr (std::is_same_v<Narrow, BFloat16>) {
+      return rounded_to_odd(x);
+    } else {
+      uint64_t bits;
+      std::memcpy(&bits, &x, sizeof bits);
+      bits = odd_digits(bits);
+      std::memcpy(&x, &bits, sizeof x);
+      return static_cast<float>(x);
+    }
+  }
 };
 
-template <class From>
+template <class From, class Narrow>
 CastLoop to_floats() {
+  using F = OddFloat<Narrow>;
   if (!std::is_same_v<From, double>) return cast_loop(dtype_of<From>, ATLED_FLOAT32);
-  return cpu_level() >= kAvx2 ? Avx2::convert<float, double, OddFloat> : Baseline::convert<float, double, OddFloat>;
+  return cpu_level() >= kAvx2 ? Avx2::convert<float, double, F> : Baseline::convert<float, double, F>;
 }
 
 // By float32, a block at a time.
@@ -116,7 +145,7 @@ template <class Narrow, class From>
 void in_two_steps(char* out, int64_t out_stride, const char* in, int64_t in_stride, int64_t n) {
   static const CastLoop narrow = pick<Narrow, float>();
   if (std::is_same_v<From, float>) return narrow(out, out_stride, in, in_stride, n);
-  const CastLoop widen = to_floats<From>();
+  const CastLoop widen = to_floats<From, Narrow>();
   constexpr int64_t kBlock = 512;
   float block[kBlock];
   for (int64_t i = 0; i < n; i += kBlock) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <complex>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "functors/complex_operators.h"
@@ -22,15 +23,25 @@ inline constexpr bool is_small_float = std::is_same_v<T, Half> || std::is_same_v
 template <class T>
 using Stored = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
 
-// x as a float of its 23 leading digits and one that says whether there were others: rounding that to fewer digits is
-// rounding x (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums", on rounding to odd).
+// Of a double's digits the 23 leading ones and one that says whether there were others: rounding that to fewer digits
+// is rounding it (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums", on rounding to odd).
+ATLED_FN uint64_t odd_digits(uint64_t bits) {
+  constexpr uint64_t kRest = (uint64_t{1} << 29) - 1;
+  return (bits | ((bits & kRest) + kRest)) & ~kRest;
+}
+// x as a float that rounds to at most 22 digits as x itself does; where float has fewer digits, the nearest multiple of
+// bfloat16's smallest number.
 ATLED_FN float rounded_to_odd(double x) {
-  const float nearest = static_cast<float>(x);
-  const double back = nearest;
-  // By way of doubles: vector code has no masks of two widths.
-  const double away = std::fabs(back) > std::fabs(x) ? 1.0 : 0.0, others = back != x ? 1.0 : 0.0;
-  return bits_to_float((float_to_bits(nearest) - static_cast<uint32_t>(static_cast<int32_t>(away))) |
-                       static_cast<uint32_t>(static_cast<int32_t>(others)));
+  constexpr uint64_t kSign = uint64_t{1} << 63;
+  constexpr double kGrid = 6.203854594147708e-25;  // 1.5 * 2^(52 - 133): adding and taking it away rounds to 2^-133
+  uint64_t bits, tiny;
+  memcpy(&bits, &x, sizeof bits);
+  const double near = (x + kGrid) - kGrid;
+  memcpy(&tiny, &near, sizeof tiny);
+  const uint64_t chosen = std::fabs(x) < 1.1754943508222875e-38 ? tiny | (bits & kSign) : odd_digits(bits);
+  double result;
+  memcpy(&result, &chosen, sizeof result);
+  return static_cast<float>(result);
 }
 
 template <class To, class From>
