@@ -112,6 +112,18 @@ def test_normal_distribution_function() -> None:
     assert np.max(ulps(got, special.ndtr(x.astype(np.float64)))) <= 1.0
 
 
+def test_functions_of_a_part_of_the_line() -> None:
+    """Near both ends and around the middle."""
+    rng = np.random.default_rng(0)
+    near = np.exp2(-rng.uniform(0, 140, 20_000)).astype(np.float32)
+    x = np.concatenate([rng.uniform(0, 1, 50_000).astype(np.float32), near, 1 - near, np.array([0, 1, 2], np.float32)])
+    with np.errstate(all="ignore"):
+        for name, function, bound in (("erfinv", special.erfinv, 0.6), ("logit", special.logit, 1.5)):
+            got = getattr(at, name)(at.from_numpy(x)).numpy()
+            assert np.max(ulps(got, function(x.astype(np.float64)))) <= bound, name
+    np.testing.assert_array_equal(at.erfinv(at.from_numpy(-x)).numpy(), -at.erfinv(at.from_numpy(x)).numpy())
+
+
 @pytest.mark.parametrize("dtype, digits", [(at.float16, 11), (at.bfloat16, 8)])
 def test_float64_is_rounded_to_half_precision_once(dtype: at.dtype, digits: int) -> None:
     """Just above and below halfway between two neighbours, where float32 would fall on the middle."""
@@ -122,6 +134,10 @@ def test_float64_is_rounded_to_half_precision_once(dtype: at.dtype, digits: int)
     assert at.tensor(x, dtype=at.float64).to(dtype).tolist() == expected
     assert at.tensor(x, dtype=dtype).tolist() == expected
     assert [at.full((), one, dtype=dtype).item() for one in x] == expected
+    smallest = 2.0 ** (-24 if dtype is at.float16 else -133)
+    x = [sign * (k + 0.5 + way * little) * smallest for sign in (1, -1) for way in (1, -1) for k in (0, 3, 100)]
+    expected = [sign * (k + (way > 0)) * smallest for sign in (1, -1) for way in (1, -1) for k in (0, 3, 100)]
+    assert at.tensor(x, dtype=at.float64).to(dtype).tolist() == expected
     edges = [float("inf"), -float("inf"), 1e300, -1e300, 1e-300, -0.0]
     ends = at.tensor(edges, dtype=at.float64).to(dtype).tolist()
     assert ends == [float("inf"), -float("inf"), float("inf"), -float("inf"), 0.0, 0.0]

@@ -15,8 +15,8 @@ const LoopTable conj_loops = [] {
 }();
 const LoopTable angle_loops = [] {
   LoopTable t;
-  t[ATLED_COMPLEX64] = Baseline::unary<float, std::complex<float>, Angle>;
-  t[ATLED_COMPLEX128] = Baseline::unary<double, std::complex<double>, Angle>;
+  t[ATLED_COMPLEX64] = ATLED_PICK(unary<float, std::complex<float>, Angle>);
+  t[ATLED_COMPLEX128] = ATLED_PICK(unary<double, std::complex<double>, Angle>);
   return t.unary<Angle>(Floats{});
 }();
 

@@ -1,6 +1,6 @@
 #include "functors/explog.h"
 
-#include "cpu/kernels.h"
+#include "cpu/halves.h"
 
 namespace atled::core {
 
@@ -19,8 +19,8 @@ const LoopTable log_loops = complex_loops<Log>();
 const LoopTable log2_loops = complex_loops<Log2>();
 const LoopTable log10_loops = complex_loops<Log10>();
 const LoopTable log1p_loops = complex_loops<Log1p>();
-const LoopTable sqrt_loops = LoopTable().unary<Sqrt>(Floats{}).unary_plain<Sqrt>(Complexes{});
-const LoopTable rsqrt_loops = LoopTable().unary<Rsqrt>(Floats{}).unary_plain<Rsqrt>(Complexes{});
+const LoopTable sqrt_loops = with_halves<Sqrt>(complex_loops<Sqrt>());
+const LoopTable rsqrt_loops = with_halves<Rsqrt>(complex_loops<Rsqrt>());
 const LoopTable sigmoid_loops = complex_loops<Sigmoid>();
 const LoopTable erf_loops = LoopTable().unary<Erf>(Floats{});
 const LoopTable erfc_loops = LoopTable().unary<Erfc>(Floats{});
@@ -49,7 +49,7 @@ void logit(atled_frame* frame) {
   Elementwise e;
   e.output(out_tensor(frame), dtype).input(arg_tensor(frame, 0), dtype);
   if (dtype == ATLED_FLOAT32) return run_logit<float>(e, ATLED_PICK(unary<float, float, Logit<float>>), low, high);
-  run_logit<double>(e, Baseline::unary<double, double, Logit<double>>, low, high);
+  run_logit<double>(e, ATLED_PICK(unary<double, double, Logit<double>>), low, high);
 }
 
 void add_explog() {

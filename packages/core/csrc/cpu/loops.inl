@@ -26,34 +26,6 @@ ATLED_TARGET static void unary(void* ctx, char* const* data, const int64_t* stri
     *reinterpret_cast<R*>(out + i * so) = f(*reinterpret_cast<const A*>(a + i * sa));
 }
 
-// For functors whose fast path holds only where F::fast(x): of a block with other elements, those take F::slow.
-template <class T, class F>
-ATLED_TARGET static void unary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
-  constexpr int64_t kBlock = 512;
-  const int64_t so = strides[0], sa = strides[1];
-  const F f{};
-  if (so != sizeof(T) || sa != sizeof(T)) {
-    for (int64_t i = 0; i < n; ++i) {
-      const T x = *reinterpret_cast<const T*>(data[1] + i * sa);
-      *reinterpret_cast<T*>(data[0] + i * so) = F::fast(x) ? f(x) : F::slow(x);
-    }
-    return;
-  }
-  T* r = reinterpret_cast<T*>(data[0]);
-  const T* x = reinterpret_cast<const T*>(data[1]);
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t end = begin + kBlock < n ? begin + kBlock : n;
-    int odd = 0;
-    for (int64_t i = begin; i < end; ++i) odd += !F::fast(x[i]);
-    if (odd) {
-      for (int64_t i = begin; i < end; ++i) r[i] = F::fast(x[i]) ? f(x[i]) : F::slow(x[i]);
-    } else {
-      ATLED_IVDEP
-      for (int64_t i = begin; i < end; ++i) r[i] = f(x[i]);
-    }
-  }
-}
-
 // n elements of an operand side by side: as they are, or brought together in `room`.
 template <class T>
 ATLED_TARGET static const T* gathered(const char* from, int64_t stride, int64_t n, T* room) {
@@ -62,7 +34,32 @@ ATLED_TARGET static const T* gathered(const char* from, int64_t stride, int64_t 
   return room;
 }
 
-// The same of two operands: for functors that cost much more than a copy.
+// For functors whose fast path holds only where F::fast(x): of a block with other elements, those take F::slow. They
+// cost much more than a copy, so what lies apart is brought together first.
+template <class T, class F>
+ATLED_TARGET static void unary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
+  constexpr int64_t kBlock = 512;
+  const F f{};
+  alignas(T) unsigned char rooms[2][kBlock * sizeof(T)];  // no array of T: complex numbers would be made zeros
+  for (int64_t begin = 0; begin < n; begin += kBlock) {
+    const int64_t m = n - begin < kBlock ? n - begin : kBlock;
+    const T* x = gathered(data[1] + begin * strides[1], strides[1], m, reinterpret_cast<T*>(rooms[1]));
+    const bool direct = strides[0] == sizeof(T);
+    T* r = direct ? reinterpret_cast<T*>(data[0]) + begin : reinterpret_cast<T*>(rooms[0]);
+    int odd = 0;
+    for (int64_t i = 0; i < m; ++i) odd += !F::fast(x[i]);
+    if (odd) {
+      for (int64_t i = 0; i < m; ++i) r[i] = F::fast(x[i]) ? f(x[i]) : F::slow(x[i]);
+    } else {
+      ATLED_IVDEP
+      for (int64_t i = 0; i < m; ++i) r[i] = f(x[i]);
+    }
+    if (direct) continue;
+    for (int64_t i = 0; i < m; ++i) *reinterpret_cast<T*>(data[0] + (begin + i) * strides[0]) = r[i];
+  }
+}
+
+// The same of two operands.
 template <class T, class F>
 ATLED_TARGET static void binary_checked(void*, char* const* data, const int64_t* strides, int64_t n) {
   constexpr int64_t kBlock = 512;

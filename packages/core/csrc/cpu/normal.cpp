@@ -2,7 +2,7 @@
 
 #include "cpu/special.h"
 #include "functors/double_erf.h"
-#include "functors/float_math.h"
+#include "functors/float_erf.h"
 
 namespace atled::core {
 
@@ -14,10 +14,15 @@ struct Ndtr {
     return fmath::ndtr(x);
   }
 };
+struct ErfInv {
+  ATLED_FN float operator()(float x) const { return fmath::erfinv(x); }
+};
 const LoopTable ndtr_loops = LoopTable().unary<Ndtr>(Floats{});
+const LoopTable erfinv_loops =
+    LoopTable().unary<ErfInv>(Types<float>{}).unary_plain<OfDouble<special::erfinv>>(Types<double>{});
 
 void add_normal() {
-  special_kernel<special::erfinv>("core::erfinv");
+  cpu_kernel("core::erfinv", run_special_table, erfinv_loops);
   special_kernel<special::erfcx>("special::erfcx");
   cpu_kernel("special::ndtr", run_special_table, ndtr_loops);
   special_kernel<special::log_ndtr>("special::log_ndtr");

@@ -11,10 +11,10 @@ LoopTable library() {
   return LoopTable().unary_plain<F>(Floats{}).template unary_plain<F>(Complexes{});
 }
 
-// float in vectors at each level, or double, too.
-template <class F, class T = Types<float>>
+// float and double in vectors at each level.
+template <class F>
 LoopTable in_vectors() {
-  return library<F>().template unary<F>(T{});
+  return LoopTable().unary<F>(Floats{}).template unary_plain<F>(Complexes{});
 }
 
 template <class Fast, class F>
@@ -28,20 +28,20 @@ LoopTable checked() {
 const LoopTable sin_loops = checked<FastSin, Sin>();
 const LoopTable cos_loops = checked<FastCos, Cos>();
 const LoopTable tan_loops = checked<FastTan, Tan>();
-const LoopTable asin_loops = in_vectors<Asin, Floats>();
-const LoopTable acos_loops = in_vectors<Acos, Floats>();
-const LoopTable atan_loops = in_vectors<Atan, Floats>();
-const LoopTable sinh_loops = in_vectors<Sinh, Floats>();
-const LoopTable cosh_loops = in_vectors<Cosh, Floats>();
-const LoopTable tanh_loops = in_vectors<Tanh, Floats>();
+const LoopTable asin_loops = in_vectors<Asin>();
+const LoopTable acos_loops = in_vectors<Acos>();
+const LoopTable atan_loops = in_vectors<Atan>();
+const LoopTable sinh_loops = in_vectors<Sinh>();
+const LoopTable cosh_loops = in_vectors<Cosh>();
+const LoopTable tanh_loops = in_vectors<Tanh>();
 const LoopTable asinh_loops = in_vectors<Asinh>();
 const LoopTable acosh_loops = in_vectors<Acosh>();
 const LoopTable atanh_loops = in_vectors<Atanh>();
 const LoopTable atan2_loops = LoopTable().binary<Atan2>(Floats{});
-const LoopTable hypot_loops = LoopTable().binary_plain<Hypot>(Floats{});
+const LoopTable hypot_loops = LoopTable().binary<Hypot>(Floats{});
 const LoopTable deg2rad_loops = LoopTable().unary<Deg2Rad>(Floats{});
 const LoopTable rad2deg_loops = LoopTable().unary<Rad2Deg>(Floats{});
-const LoopTable sinc_loops = library<Sinc>();
+const LoopTable sinc_loops = in_vectors<Sinc>();
 
 void add_trig() {
   cpu_kernel("core::sin", run_float, sin_loops);

@@ -156,8 +156,9 @@ ATLED_SPECIAL double bessel_y1(double x) {
   return w.q * w.difference - w.p * w.sum;
 }
 
-// exp(-|x|) I0(x)
-ATLED_SPECIAL double i0e(double x) {
+// exp(-a) I0(a) for 0 <= a <= 8 and for 8 < a; of float's results fewer terms show.
+template <bool kOfFloat = false>
+ATLED_FN double i0e_near(double a) {
   static constexpr double kA[] = {
       -4.41534164647933937950E-18, 3.33079451882223809783E-17, -2.43127984654795469359E-16, 1.71539128555513303061E-15,
       -1.16853328779934516808E-14, 7.67618549860493561688E-14, -4.85644678311192946090E-13, 2.95505266312963983461E-12,
@@ -167,6 +168,10 @@ ATLED_SPECIAL double i0e(double x) {
       -5.76375574538582365885E-4,  1.63947561694133579842E-3,  -4.32430999505057594430E-3,  1.05464603945949983183E-2,
       -2.37374148058994688156E-2,  4.93052842396707084878E-2,  -9.49010970480476444210E-2,  1.71620901522208775349E-1,
       -3.04682672343198398683E-1,  6.76795274409476084995E-1};
+  return chebyshev<kOfFloat ? 11 : 0>(kA, a / 2 - 2);
+}
+template <bool kOfFloat = false>
+ATLED_FN double i0e_far(double a) {
   static constexpr double kB[] = {-7.23318048787475395456E-18, -4.83050448594418207126E-18, 4.46562142029675999901E-17,
                                   3.46122286769746109310E-17,  -2.82762398051658348494E-16, -3.42548561967721913462E-16,
                                   1.77256013305652638360E-15,  3.81168066935262242075E-15,  -9.55484669882830764870E-15,
@@ -176,13 +181,16 @@ ATLED_SPECIAL double i0e(double x) {
                                   3.39623202570838634515E-9,   2.26666899049817806459E-8,   2.04891858946906374183E-7,
                                   2.89137052083475648297E-6,   6.88975834691682398426E-5,   3.36911647825569408990E-3,
                                   8.04490411014108831608E-1};
-
-  x = std::fabs(x);
-  return x <= 8 ? chebyshev(kA, x / 2 - 2) : chebyshev(kB, 32 / x - 2) / std::sqrt(x);
+  return chebyshev<kOfFloat ? 18 : 0>(kB, 32 / a - 2) / std::sqrt(a);
+}
+ATLED_SPECIAL double i0e(double x) {
+  const double a = std::fabs(x);
+  return a <= 8 ? i0e_near(a) : i0e_far(a);
 }
 
-// exp(-|x|) I1(x)
-ATLED_SPECIAL double i1e(double x) {
+// The same of I1.
+template <bool kOfFloat = false>
+ATLED_FN double i1e_near(double a) {
   static constexpr double kA[] = {
       2.77791411276104639959E-18, -2.11142121435816608115E-17, 1.55363195773620046921E-16, -1.10559694773538630805E-15,
       7.60068429473540693410E-15, -5.04218550472791168711E-14, 3.22379336594557470981E-13, -1.98397439776494371520E-12,
@@ -192,6 +200,10 @@ ATLED_SPECIAL double i1e(double x) {
       5.12285956168575772895E-4,  -1.51357245063125314899E-3,  4.15642294431288815669E-3,  -1.05640848946261981558E-2,
       2.47264490306265168283E-2,  -5.29459812080949914269E-2,  1.02643658689847095384E-1,  -1.76416518357834055153E-1,
       2.52587186443633654823E-1};
+  return chebyshev<kOfFloat ? 10 : 0>(kA, a / 2 - 2) * a;
+}
+template <bool kOfFloat = false>
+ATLED_FN double i1e_far(double a) {
   static constexpr double kB[] = {7.51729631084210481353E-18,  4.41434832307170791151E-18,  -4.65030536848935832153E-17,
                                   -3.20952592199342395980E-17, 2.96262899764595013876E-16,  3.30820231092092828324E-16,
                                   -1.88035477551078244854E-15, -3.81440307243700780478E-15, 1.04202769841288027642E-14,
@@ -201,10 +213,11 @@ ATLED_SPECIAL double i1e(double x) {
                                   -3.83538038596423702205E-9,  -2.63146884688951950684E-8,  -2.51223623787020892529E-7,
                                   -3.88256480887769039346E-6,  -1.10588938762623716291E-4,  -9.76109749136146840777E-3,
                                   7.78576235018280120474E-1};
-
-  const double size = std::fabs(x);
-  if (size <= 8) return chebyshev(kA, size / 2 - 2) * x;
-  return std::copysign(chebyshev(kB, 32 / size - 2) / std::sqrt(size), x);
+  return chebyshev<kOfFloat ? 18 : 0>(kB, 32 / a - 2) / std::sqrt(a);
+}
+ATLED_SPECIAL double i1e(double x) {
+  const double a = std::fabs(x);
+  return std::copysign(a <= 8 ? i1e_near(a) : i1e_far(a), x);
 }
 
 // exp(|x|) in two factors: the product with what is scaled by it overflows later.

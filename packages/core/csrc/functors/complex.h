@@ -4,7 +4,7 @@
 #include <cmath>
 #include <complex>
 
-#include "functors/copy.h"
+#include "functors/trig.h"
 
 namespace atled::core {
 
@@ -33,7 +33,7 @@ struct Angle {
   }
   template <class T>
   ATLED_FN T operator()(std::complex<T> z) const {
-    return std::atan2(z.imag(), z.real());
+    return Atan2{}(z.imag(), z.real());
   }
 };
 

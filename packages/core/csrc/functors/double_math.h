@@ -148,6 +148,21 @@ ATLED_FN double log1p(double x) {
   result = x == -1.0 ? -kHuge : result;
   return x >= -1.0 ? result : kNoNumber;
 }
+// log(x / (1 - x)), of the smaller of both by the larger; around 1/2, where that is near 1, of 1 + q, whose q is exact
+// but for one rounding. Within 2 ulp.
+ATLED_FN double logit(double x) {
+  const double y = 1.0 - x, low = x < y ? x : y, high = x < y ? y : x;
+  const bool close = low >= 0.25;
+  const double q = (close ? 1.0 - 2.0 * low : low) / (close ? low : high), u = close ? 1.0 + q : q;
+  const Parted p = any_parted(u);
+  const bool itself = close & (p.k == 0.0);
+  // What u lost by rounding, and about that over u.
+  const double lost = q > 1.0 ? 1.0 - (u - q) : q - (u - 1.0);
+  const double f = itself ? q : p.f, c = (close & (p.k != 0.0)) ? lost * (0.97 - q * (0.7 - q * 0.19)) : 0.0;
+  const double rest = log_rest(f) + (p.k * kLogLow + c);
+  const double result = log_ends(u, p.k * kLogHigh - ((0.5 * f * f - rest) - f));
+  return close == (x < y) ? -result : result;
+}
 // log(1 + f) / log(b) + k * (a + a2), where 1 / log(b) = e + e2 and the first parts leave room for exact products.
 ATLED_FN double log_to_base(const Parted& p, double e, double e2, double a, double a2) {
   const double square = 0.5 * p.f * p.f;
@@ -168,7 +183,10 @@ ATLED_FN double log10(double x) {
 
 // Within 2.5 ulp.
 ATLED_FN double sigmoid(double x) {
-  const double e = exp(-absolute(x));
+  const double a = absolute(x);
+  const ExpParts p = exp_parts(a > 746.0 ? -746.0 : -a);
+  // 2^54 more, which makes a power with a normal exponent of every one that occurs.
+  const double e = (1.0 + (p.rest + p.r)) * power_of_2(p.k.n + 54) * 5.551115123125783e-17;
   return (x < 0.0 ? e : 1.0) / (1.0 + e);
 }
 // By t = exp(2 |x|) - 1, within 3 ulp.
@@ -178,14 +196,52 @@ ATLED_FN double tanh(double x) {
 }
 // Within 3 ulp.
 ATLED_FN double sinh(double x) {
-  const double a = absolute(x), t = expm1(clamped(a, 0.0, 22.0));
-  const double y = a < 22.0 ? 0.5 * (t + t / (t + 1.0)) : exp_scaled<1>(a);
-  return absolute(x) < 1e-20 ? x : x != x ? x : with_sign(y, x);
+  const double a = absolute(x);
+  const ExpParts p = exp_parts(a > 711.0 ? 711.0 : a);
+  const double eighth = power_of_2(p.k.n - 3);  // for exp(711) overflows
+  // (exp(a) - 1) / 8
+  const double t = p.k.f == 0.0 ? 0.125 * (p.r + p.rest) : (eighth * p.r + (eighth - 0.125)) + eighth * p.rest;
+  const double y = 4.0 * t + t / (2.0 * t + 0.25);
+  return a < 1e-20 ? x : x != x ? x : with_sign(y, x);
 }
 // Within 1.5 ulp.
 ATLED_FN double cosh(double x) {
   const double half = exp_scaled<1>(absolute(x));
   return x != x ? x : half + 0.25 / half;
+}
+
+// The inverse hyperbolic functions are logarithms of 1 + y, for a y that loses no digits. Within 2.5 ulp.
+ATLED_FN double asinh(double x) {
+  const double a = absolute(x);
+  const bool large = a > 1e20;  // where sqrt(1 + a^2) is a
+  const double b = large ? 1.0 : a, y = log1p(large ? a : b + b * b / (1.0 + std::sqrt(1.0 + b * b)));
+  return x != x ? x : with_sign(large ? y + 0.69314718055994530942 : y, x);
+}
+ATLED_FN double acosh(double x) {
+  const double t = x - 1.0;
+  const bool large = x > 1e20;
+  const double b = large ? 1.0 : t, y = log1p(large ? t : b + std::sqrt(b * (b + 2.0)));
+  return x >= 1.0 ? (large ? y + 0.69314718055994530942 : y) : kNoNumber;
+}
+ATLED_FN double atanh(double x) {
+  const double a = absolute(x), twice = a + a, q = (a < 0.5 ? twice * a : twice) / (1.0 - a);
+  const double y = 0.5 * log1p(a < 0.5 ? twice + q : q);
+  return a < 1.0 ? with_sign(y, x) : (a == 1.0 ? with_sign(kHuge, x) : kNoNumber);
+}
+// Without over- and underflow; the root is corrected by what its square is off (Borges 2020, "An Improved Algorithm for
+// hypot(a, b)"). Within 1 ulp.
+ATLED_FN double hypot(double x, double y) {
+  const double a = absolute(x), b = absolute(y), large = a < b ? b : a, small = a < b ? a : b;
+  const double scale = large > 1e150 ? 0x1p-600 : (large < 1e-140 ? 0x1p600 : 1.0);
+  const double high = large * scale, low = small * scale, root = std::sqrt(high * high + low * low);
+  const double near = root - low, far = root - high;
+  const bool alike = root <= 2.0 * low;
+  const double first = alike ? high * (2.0 * near - high) : 2.0 * far * (high - 2.0 * low);
+  const double second = alike ? (near - 2.0 * (high - low)) * near : (4.0 * far - low) * low + far * far;
+  const double better = root - (first + second) / (2.0 * root);
+  const double result = (large == 0.0 ? 0.0 : better) * (large > 1e150 ? 0x1p600 : (large < 1e-140 ? 0x1p-600 : 1.0));
+  const bool infinite = (a == kHuge) | (b == kHuge);
+  return infinite ? kHuge : (x != x ? x : (y != y ? y : result));
 }
 
 // For |x| <= kTrigLimit of float_math.h: x - q pi / 2 as high + low. Parts of pi / 2 of 33 bits have exact products

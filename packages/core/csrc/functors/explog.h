@@ -10,6 +10,7 @@
 #include "functors/copy.h"
 #include "functors/double_erf.h"
 #include "functors/double_math.h"
+#include "functors/float_erf.h"
 #include "functors/float_math.h"
 
 namespace atled::core {
@@ -193,11 +194,12 @@ struct Logit {
   ATLED_FN T operator()(T x) const {
     x = x < low ? low : x;
     x = x > high ? high : x;
-    const T y = T(1) - x;
-    if constexpr (by_float_math<T>)
-      return x < T(0.25) ? fmath::log(x / y) : fmath::log1p((T(2) * x - T(1)) / y);
-    else
+    if constexpr (by_own_math<T>) {
+      return fmath::logit(x);
+    } else {
+      const T y = T(1) - x;
       return x < T(0.25) ? std::log(x / y) : std::log1p((T(2) * x - T(1)) / y);
+    }
   }
 };
 // x log(y), 0 where x is 0 and y no NaN.

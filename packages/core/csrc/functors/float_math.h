@@ -167,19 +167,6 @@ ATLED_FN float tanh(float x) {
   return with_sign(a < 0.625f ? small : large, x);
 }
 
-ATLED_FN float erf(float x) {
-  const float a = absolute(x), u = a * a;
-  float p = -9.55852906e-06f * u + 0.000112294519f;
-  p = ((((p * u - 0.000847926509f) * u + 0.0052207175f) * u - 0.0268653256f) * u + 0.112837808f) * u - 0.376126384f;
-  const float small = x + x * (p * u + 0.12837917f);
-  // erfc(a) = exp(q(a)); beyond 4 it does not show any more.
-  const float b = clamped(a, 0.0f, 4.0f);
-  float q = -2.16976882e-05f * b + 0.000441473554f;
-  q = (((q * b - 0.00420528937f) * b + 0.0252103526f) * b - 0.108422121f) * b - 0.633216376f;
-  q = (q * b - 1.12958032f) * b + 0.000188470245f;
-  return a < 1.0f ? small : with_sign(1.0f - exp(q), x);
-}
-
 // |x| up to which the reduction below keeps all bits of a float's result.
 constexpr float kTrigLimit = 1.0e6f;
 
@@ -229,31 +216,6 @@ ATLED_FN double double_exp2(double e) {
   double scale;
   memcpy(&scale, &bits, sizeof scale);
   return z * scale;
-}
-
-// 2^q(|x|), where q is fitted to log2(erfc) on [0, 10.1]: beyond, erfc is 0 in float. Its odd and even powers are
-// summed apart, so that neither waits for the other.
-ATLED_FN double erfc_of_size(double a) {
-  const double t = (a < 10.1 ? a : 10.1) * (1 / 5.05) - 1.0, u = t * t;
-  double odd = -0.0001932009210795001 * u + 0.00786222371627243;
-  odd =
-      (((odd * u - 0.01351837505755837) * u + 0.008323740586010367) * u - 0.01953504554829443) * u - 0.0332806846388543;
-  odd = (((odd * u - 0.0805846208838427) * u - 0.17291375506655102) * u - 0.38968065014908826) * u - 74.97564926814788;
-  double even = -0.002441929950895061 * u - 0.0014470250677898536;
-  even = (((even * u + 0.007570513345518457) * u + 0.00036737875316891874) * u + 0.026275576792057297) * u +
-         0.0524382303756378;
-  even =
-      (((even * u + 0.11836480197957536) * u + 0.25533839878704356) * u - 36.144256807192484) * u - 39.98137879253949;
-  return double_exp2(odd * t + even);
-}
-ATLED_FN float erfc(float x) {
-  const double y = erfc_of_size(absolute(x));
-  return x != x ? x : static_cast<float>(x < 0.0f ? 2.0 - y : y);
-}
-// The normal distribution function, erfc(-x / sqrt(2)) / 2.
-ATLED_FN float ndtr(float x) {
-  const double y = 0.5 * erfc_of_size(absolute(x) * 0.70710678118654752440);
-  return x != x ? x : static_cast<float>(x > 0.0f ? 1.0 - y : y);
 }
 
 // x^y for x > 0, both finite, by double's log2 and exp2: the only rounding that shows is the last one.

@@ -125,5 +125,11 @@ ATLED_FN float atanh(float x) {
   const float end = with_sign(kInfinity, x);
   return a < 1.0 ? y : (a == 1.0 ? end : bits_to_float(0x7fc00000u));
 }
+// In double, where no square over- or underflows.
+ATLED_FN float hypot(float x, float y) {
+  const double a = x, b = y;
+  const bool infinite = (absolute(x) == kInfinity) | (absolute(y) == kInfinity);
+  return infinite ? kInfinity : static_cast<float>(std::sqrt(a * a + b * b));
+}
 
 }  // namespace atled::core::fmath

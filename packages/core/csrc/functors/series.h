@@ -10,6 +10,13 @@
 
 #define ATLED_SPECIAL ATLED_HOST_DEVICE inline
 
+// Before a short loop that has to be gone for the loop around it to become vector code.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define ATLED_UNROLLED _Pragma("GCC unroll 32")
+#else
+#define ATLED_UNROLLED
+#endif
+
 namespace atled::core::special {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -25,11 +32,13 @@ ATLED_SPECIAL double horner(const double (&c)[N], double x) {
   return y;
 }
 
-// c[0] T_(N-1)(x / 2) + ... + c[N-1] T_0 / 2, by Clenshaw's recurrence: x in [-2, 2].
-template <int N>
-ATLED_SPECIAL double chebyshev(const double (&c)[N], double x) {
-  double a = c[0], b = 0, d = 0;
-  for (int i = 1; i < N; ++i) {
+// c[0] T_(N-1)(x / 2) + ... + c[N-1] T_0 / 2, by Clenshaw's recurrence: x in [-2, 2]. The first kLess coefficients are
+// left out.
+template <int kLess = 0, int N>
+ATLED_FN double chebyshev(const double (&c)[N], double x) {
+  double a = c[kLess], b = 0, d = 0;
+  ATLED_UNROLLED
+  for (int i = kLess + 1; i < N; ++i) {
     d = b;
     b = a;
     a = x * b - d + c[i];

@@ -48,9 +48,9 @@ ATLED_OWN_FUNCTION(Atan, atan, by_own_math);
 ATLED_OWN_FUNCTION(Sinh, sinh, by_own_math);
 ATLED_OWN_FUNCTION(Cosh, cosh, by_own_math);
 ATLED_OWN_FUNCTION(Tanh, tanh, by_own_math);
-ATLED_OWN_FUNCTION(Asinh, asinh, by_float_math);
-ATLED_OWN_FUNCTION(Acosh, acosh, by_float_math);
-ATLED_OWN_FUNCTION(Atanh, atanh, by_float_math);
+ATLED_OWN_FUNCTION(Asinh, asinh, by_own_math);
+ATLED_OWN_FUNCTION(Acosh, acosh, by_own_math);
+ATLED_OWN_FUNCTION(Atanh, atanh, by_own_math);
 #undef ATLED_OWN_FUNCTION
 
 // The library's function for every type.
@@ -83,10 +83,15 @@ constexpr double kPi = 3.14159265358979323846;
 // sin(pi x) / (pi x), with 0 at the integers: x is reduced by its period before the product with pi rounds.
 struct Sinc {
   ATLED_FN double operator()(double x) const {
-    if (x == 0 || std::isinf(x)) return x == 0;
     double r = period(x);
-    if (std::fabs(r) > 0.5) r = std::copysign(1.0, r) - r;
-    return std::sin(kPi * r) / (kPi * x);
+    r = std::fabs(r) > 0.5 ? std::copysign(1.0, r) - r : r;
+    double y;
+    if constexpr (by_own_math<double>)
+      y = fmath::sin(kPi * r) / (kPi * x);
+    else
+      y = std::sin(kPi * r) / (kPi * x);
+    y = std::fabs(x) == std::numeric_limits<double>::infinity() ? 0.0 : y;
+    return x == 0.0 ? 1.0 : y;
   }
   ATLED_FN float operator()(float x) const { return static_cast<float>((*this)(static_cast<double>(x))); }
   // Complex numbers on the host alone: CUDA's library has no sine of them.
@@ -98,7 +103,11 @@ struct Sinc {
     return std::complex<float>((*this)(std::complex<double>(z)));
   }
 
-  static ATLED_FN double period(double x) { return x - 2 * std::nearbyint(x / 2); }
+  // Numbers from 2^52 on are whole. Smaller ones are rounded without a call of the library.
+  static ATLED_FN double period(double x) {
+    const double whole = (0.5 * x + fmath::kShift) - fmath::kShift;
+    return std::fabs(x) < 4503599627370496.0 ? x - 2.0 * whole : x - x;
+  }
 };
 struct Atan2 {
   template <class T>
@@ -112,7 +121,10 @@ struct Atan2 {
 struct Hypot {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
-    return std::hypot(a, b);
+    if constexpr (by_own_math<T>)
+      return fmath::hypot(a, b);
+    else
+      return std::hypot(a, b);
   }
 };
 
