@@ -1,5 +1,7 @@
 """Recording and backward from several threads."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
@@ -28,6 +30,22 @@ def together(n: int, work: Callable[[int], None]) -> None:
         thread.join()
     if failures:
         raise failures[0]
+
+
+def test_first_calls_find_the_rules_that_another_thread_is_loading() -> None:
+    program = """
+import threading
+import atled.core as at, atled.autograd
+done = []
+def work():
+    (at.ones(2, 2).requires_grad_() @ at.ones(2, 2)).sum().backward()
+    done.append(1)
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(done) == 4
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
 def test_threads_have_graphs_of_their_own() -> None:

@@ -121,6 +121,8 @@ def test_trace_is_well_formed(prof: profile, tmp_path: Path) -> None:
         ("conv2d_backward_weight", [(2, 4, 6, 6), (2, 6, 8, 8)], (4, 3, 3, 3), 2 * 4 * 6 * 6 * 27),
         ("conv2d_backward_input", [(2, 4, 6, 6), (4, 3, 3, 3)], (2, 6, 8, 8), 2 * 4 * 6 * 6 * 27),
         ("attention", [(2, 3, 5, 8), (2, 3, 7, 8), (2, 3, 7, 9)], (2, 3, 5, 9), 6 * 5 * 7 * (8 + 9)),
+        ("inner", [(), ()], (), 1),
+        ("addmm_", [(2, 4), (2, 3), (3, 4)], (2, 4), 2 * 3 * 4),
         ("exp", [(3,)], (3,), 0),
     ],
 )
@@ -163,6 +165,10 @@ def test_schedule() -> None:
             at.full((1,), float(step))
             prof.step()
     assert seen == [prof] and prof.current_action is ProfilerAction.NONE
+    with recorded(schedule=schedule(wait=0, warmup=0, active=1)) as ended:
+        pass
+    ended.step()  # behind the end, nothing begins again
+    assert not at._core._recording()
     steps = [event for event in prof.events() if event.name.startswith("ProfilerStep")]
     assert [(step.name, len(step.cpu_children)) for step in steps] == [("ProfilerStep#3", 1), ("ProfilerStep#4", 1)]
     with pytest.raises(at.InvalidValueError, match="expected active of at least 1, got 0"):

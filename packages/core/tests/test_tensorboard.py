@@ -38,7 +38,7 @@ def test_images_texts_and_settings(tmp_path: Path) -> None:
     with at.utils.tensorboard.SummaryWriter(tmp_path) as writer:
         writer.add_image("image", pixels, dataformats="HWC")
         writer.add_text("note", "*begun*")
-        writer.add_hparams({"lr": at.tensor(0.5), "kind": "sgd"}, {"score": at.tensor(2.0)}, "run")
+        writer.add_hparams({"lr": at.tensor(0.5), "kind": "sgd"}, {"score": at.tensor(2.0)}, run_name="run")
         with pytest.raises(at.ArgumentError, match=r"add_scalar: expected a number or a tensor of one element"):
             writer.add_scalar("loss", at.ones(2))
         with pytest.raises(NotImplementedError, match="add_graph"):
@@ -48,6 +48,25 @@ def test_images_texts_and_settings(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "image.png")), pixels.numpy())
     assert found.Tensors("note/text_summary")[0].tensor_proto.string_val == [b"*begun*"]
     assert read(tmp_path / "run").Scalars("score")[0].value == 2.0
+
+
+def test_writers_of_one_folder_keep_what_others_wrote(tmp_path: Path) -> None:
+    writer = at.utils.tensorboard.SummaryWriter(tmp_path)
+    for tag in ("first", "later"):
+        writer.add_scalar(tag, 1.0, 0)
+        writer.close()
+    with at.utils.tensorboard.SummaryWriter(tmp_path) as second:
+        second.add_scalar("second", 1.0, 0)
+    assert set(read(tmp_path).Tags()["scalars"]) == {"first", "later", "second"}
+
+
+def test_pixels_beyond_the_ends_are_clipped(tmp_path: Path) -> None:
+    from PIL import Image
+
+    with at.utils.tensorboard.SummaryWriter(tmp_path) as writer:
+        writer.add_image("image", at.tensor([[-0.1, 0.0, 1.0, 1.2]]), dataformats="HW")
+    (tmp_path / "image.png").write_bytes(read(tmp_path).Images("image")[0].encoded_image_string)
+    assert np.asarray(Image.open(tmp_path / "image.png"))[0, :, 0].tolist() == [0, 0, 255, 255]
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,9 +53,12 @@ uint64_t thread_number() {
 #endif
 }
 
+std::atomic<uint32_t> threads{0};  // how many have recorded so far
+
 // A thread's records of one recording. Its flag guards all of it.
 struct Writer {
   Flag flag;
+  const uint32_t thread = ++threads;
   uint32_t session = 0;
   int64_t open = -1;  // the innermost record that has not ended
   int64_t words_left = 0;
@@ -90,6 +93,9 @@ struct Writer {
     ++track.count;
     return &record;
   }
+
+  // The upper half of the numbers of ranges: another thread's, or of a recording before, have another.
+  uint64_t stamp() const { return (uint64_t{session} << 48) | (uint64_t{thread & 0x7FFF} << 33) | uint64_t{1} << 32; }
 
   int64_t* take_words(int64_t n) {
     constexpr int64_t kBlock = 8192;
@@ -385,7 +391,7 @@ uint64_t begin_range(const char* name, RecordKind kind, uint64_t sequence) noexc
     record->sequence = sequence;
     to->open = to->track.count - 1;
     record->begin = recorder_now();
-    return uint64_t{number} << 32 | static_cast<uint64_t>(to->open);
+    return to->stamp() | static_cast<uint64_t>(to->open);
   } catch (...) {
     return 0;
   }
@@ -396,7 +402,7 @@ void end_range(uint64_t range) noexcept {
   if (!range || !to) return;
   const int64_t now = recorder_now();
   const std::lock_guard<Flag> lock(to->flag);
-  if (to->session == range >> 32) to->end(static_cast<int64_t>(range & UINT32_MAX), now);
+  if (to->stamp() >> 32 == range >> 32) to->end(static_cast<int64_t>(range & UINT32_MAX), now);
 }
 
 void note_sequence(uint64_t sequence) noexcept {
@@ -417,7 +423,7 @@ void note_memory(DLDevice device, int64_t bytes) noexcept {
     const std::lock_guard<Flag> lock(to->flag);
     const uint32_t number = session.load(std::memory_order_acquire);
     Record* record = to->session == number && to->open >= 0 ? &to->track.at(to->open) : nullptr;
-    if (!record) {
+    if (!record || record->kind != RecordKind::kCall) {  // a range may be long: when it was is noted, too
       record = to->add(number);
       if (!record) return;
       record->name = "[memory]";

@@ -18,6 +18,7 @@ one.
 """
 
 import inspect
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,9 @@ class Transforms:
 
 _rules: dict[str, Rule] = {}
 _transforms: dict[str, Transforms] = {}
-_loaded: set[str] = set()
+_loaded: set[str] = set()  # namespaces
+_begun: set[str] = set()  # those whose rules the thread that has _loading registers now, and those loaded
+_loading = threading.RLock()
 _missed: set[str] = set()  # ops that the tape has met without a rule
 
 
@@ -208,10 +211,14 @@ def load(namespace: str) -> None:
     """Registers what installed distributions provide for a namespace; does nothing the second time."""
     if namespace in _loaded:
         return
-    _loaded.add(namespace)
-    register = _registry.find("atled.gradients", namespace)
-    if callable(register):
-        register(RuleBook(namespace))
+    with _loading:  # who comes second waits until the rules are all there
+        if namespace in _begun:
+            return
+        _begun.add(namespace)
+        register = _registry.find("atled.gradients", namespace)
+        if callable(register):
+            register(RuleBook(namespace))
+        _loaded.add(namespace)
 
 
 def find(namespace: str, op: str) -> Rule | None:

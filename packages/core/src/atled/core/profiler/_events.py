@@ -84,6 +84,7 @@ class FunctionEvent(_Times):
     cpu_memory_usage: int = 0
     device_memory_usage: int = 0
     count: int = 1
+    _changes: list[tuple[float, int, int]] = field(default_factory=list, repr=False)  # of a range: when, and bytes
     _counted: bool = field(default=False, repr=False)
 
     @property
@@ -100,6 +101,11 @@ class FunctionEvent(_Times):
     def is_user_annotation(self) -> bool:
         """Whether it is a range of `record_function`."""
         return self.kind == RANGE
+
+    def _change(self, when: float, host: int, device: int) -> None:
+        self.self_cpu_memory_usage += host
+        self.self_device_memory_usage += device
+        self._changes.append((when, host, device))
 
     def _finish(self, own_flops: int) -> None:
         host = device = 0.0
@@ -194,14 +200,14 @@ class EventList(list[Any]):
         self,
         sort_by: str | None = None,
         row_limit: int = 100,
-        max_src_column_width: int = 75,
-        max_name_column_width: int = 55,
-        max_shapes_column_width: int = 80,
+        max_src_column_width: int | None = 75,
+        max_name_column_width: int | None = 55,
+        max_shapes_column_width: int | None = 80,
         header: str | None = None,
         top_level_events_only: bool = False,
         time_unit: str | None = None,
     ) -> str:
-        """A table as text, of at most ``row_limit`` rows (-1: all).
+        """A table as text, of at most ``row_limit`` rows (-1: all) and columns of those widths (None: any).
 
         ``sort_by`` is ``"count"`` or one of the sums, such as ``"cpu_time_total"``, ``"self_cpu_memory_usage"`` or
         ``"device_time_total"`` (also with ``cuda`` for ``device``), greatest first; else the order stays. Times are in
@@ -237,10 +243,15 @@ def events_of(tracks: Iterable[tuple[int, int, list[Record]]], zero: int, *, wit
     """Events of the tracks that ``_stop_recording`` answers, in order of their begin; times from ``zero`` on."""
     events: list[FunctionEvent] = []
     for thread, _, records in tracks:
-        first = len(events)
+        made: list[FunctionEvent | None] = []  # of each record
         for record in records:
             name, kind, begin, end, parent, sequence, got, freed, device_got, device_freed = record[:10]
             site, arguments, _, device, failed = record[10:]
+            around = made[parent] if parent >= 0 else None
+            if kind == MEMORY and around is not None:  # what a range itself does, and when
+                around._change((begin - zero) / 1e3, got - freed, device_got - device_freed)
+                made.append(None)
+                continue
             shapes, dtypes = _shapes(arguments)
             event = FunctionEvent(
                 id=len(events),
@@ -259,11 +270,13 @@ def events_of(tracks: Iterable[tuple[int, int, list[Record]]], zero: int, *, wit
                 self_cpu_memory_usage=got - freed,
                 self_device_memory_usage=device_got - device_freed,
             )
-            if parent >= 0:
-                event.cpu_parent = events[first + parent]
-                event.cpu_parent.cpu_children.append(event)
+            if around is not None:
+                event.cpu_parent = around
+                around.cpu_children.append(event)
+            made.append(event)
             events.append(event)
         # What is inside of an event stands behind it.
-        for event, record in zip(reversed(events[first:]), reversed(records), strict=True):
-            event._finish(flops_of(event.name, record[11], record[12]) if with_flops else 0)
+        for done, record in zip(reversed(made), reversed(records), strict=True):
+            if done is not None:
+                done._finish(flops_of(done.name, record[11], record[12]) if with_flops else 0)
     return sorted(events, key=lambda event: (event.time_range.start, event.id))

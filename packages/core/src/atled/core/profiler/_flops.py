@@ -12,7 +12,7 @@ Rule = Callable[[list[Shape], Shape], int]
 
 def _product(left: int) -> Rule:
     """Of a product of matrices; ``left`` is the place of its left factor among the arguments."""
-    return lambda given, out: 2 * prod(out) * given[left][-1]
+    return lambda given, out: 2 * prod(out) * prod(given[left][-1:])  # inner takes numbers, too
 
 
 def _attention(given: list[Shape], of_key: int, of_value: int) -> int:
@@ -41,7 +41,7 @@ _RULES: dict[str, Rule] = {
 
 def flops_of(name: str, arguments: Any, results: Any) -> int:
     """Of one call; 0 for an op that no rule knows, or whose shapes were not recorded."""
-    rule = _RULES.get(name)
+    rule = _RULES.get(name.removesuffix("_"))
     if rule is None or not arguments or not results or not isinstance(results[0], tuple):
         return 0
     given: list[Shape] = [one[1:] if isinstance(one, tuple) else () for one in arguments]

@@ -63,6 +63,7 @@ class profile:
     ``profile_memory``: notes the bytes of tensors that each call allocates and frees.
     ``with_stack``: notes file and line of the user's code that made the call.
     ``with_flops``: counts floating-point operations of products of matrices, convolutions and attention, by formula.
+    ``with_modules``: changes nothing; PyTorch names modules of TorchScript with it, which there are none of.
 
     RuntimeError when another profile is recording, or records are asked for before there are any. A process that a
     fork makes records nothing.
@@ -84,6 +85,7 @@ class profile:
         profile_memory: bool = False,
         with_stack: bool = False,
         with_flops: bool = False,
+        with_modules: bool = False,
     ) -> None:
         self.activities = supported_activities() if activities is None else set(activities)
         if not self.activities or not all(isinstance(one, ProfilerActivity) for one in self.activities):
@@ -94,24 +96,28 @@ class profile:
         self.profile_memory = profile_memory
         self.with_stack = with_stack
         self.with_flops = with_flops
+        self.with_modules = with_modules
         self.step_num = 0
         self.current_action = ProfilerAction.NONE
         self._events: EventList | None = None
         self._names: dict[int, str] = {}
         self._began = 0
+        self._started = False
         self._recording = False
         self._range = 0
         self._metadata: dict[str, Any] = {}
 
     def start(self) -> None:
         """Begins; with a schedule, with what that says of step 0."""
-        if self._recording or self.current_action is not ProfilerAction.NONE:
+        if self._started:
             raise RuntimeError("profile: it has been started already; stop() it first")
         self.step_num = 0
         self._turn_to(self._planned())
+        self._started = True
 
     def stop(self) -> None:
         """Ends, and calls ``on_trace_ready`` when something was recorded."""
+        self._started = False
         self._turn_to(ProfilerAction.NONE)
 
     def __enter__(self) -> profile:
@@ -125,7 +131,7 @@ class profile:
         """Says that the next step of a loop begins."""
         _core._end_range(self._range)
         self.step_num += 1
-        if self.schedule is not None:
+        if self._started and self.schedule is not None:
             self._turn_to(self._planned())
 
     def _planned(self) -> ProfilerAction:

@@ -26,8 +26,8 @@ def memory(nbytes: int) -> str:
     return f"{nbytes} B"
 
 
-def _cut(text: str, width: int, *, end: bool = False) -> str:
-    if len(text) <= width:
+def _cut(text: str, width: int | None, *, end: bool = False) -> str:
+    if width is None or len(text) <= width:
         return text
     return "..." + text[3 - width :] if end else text[: width - 3] + "..."
 
@@ -47,7 +47,7 @@ def table(
     shown: frozenset[str],
     sort_by: str | None,
     row_limit: int,
-    widths: tuple[int, int, int],
+    widths: tuple[int | None, int | None, int | None],
     header: str | None,
     unit: str | None,
 ) -> str:

@@ -67,11 +67,15 @@ def _flows(events: list[FunctionEvent], pid: int) -> Iterator[dict[str, Any]]:
 def _memory(events: list[FunctionEvent], pid: int) -> Iterator[dict[str, Any]]:
     """How much there is of what was allocated since the recording began."""
     here = {"CPU": 0, "device": 0}
-    for event in sorted(events, key=lambda event: event.time_range.end):
-        if event.self_cpu_memory_usage or event.self_device_memory_usage:
-            here["CPU"] += event.self_cpu_memory_usage
-            here["device"] += event.self_device_memory_usage
-            yield {"ph": "C", "name": "memory", "pid": pid, "tid": 0, "ts": event.time_range.end, "args": dict(here)}
+    changes: list[tuple[float, int, int]] = []
+    for event in events:
+        own = (event.time_range.end, event.self_cpu_memory_usage, event.self_device_memory_usage)
+        changes += event._changes or [own]
+    for when, host, device in sorted(changes):
+        if host or device:
+            here["CPU"] += host
+            here["device"] += device
+            yield {"ph": "C", "name": "memory", "pid": pid, "tid": 0, "ts": when, "args": dict(here)}
 
 
 def _named(pid: int, tid: int, kind: str, name: str) -> dict[str, Any]:

@@ -6,7 +6,9 @@ The files are written by tensorboardX (``pip install 'atled-core[tensorboard]'``
 
 from __future__ import annotations
 
+import itertools
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +24,8 @@ except ImportError as error:
 
 __all__ = ["SummaryWriter"]
 
+_files = itertools.count()
+
 
 def _plain(value: Any) -> Any:
     """Tensors, wherever they are, as NumPy arrays of a dtype that NumPy has itself; all else as it is."""
@@ -31,6 +35,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
+
+
+def _pixels(value: Any) -> Any:
+    """Pixels other than uint8 from 0 to 1, since tensorboardX lets those beyond wrap around."""
+    plain = _plain(value)
+    if isinstance(plain, list):
+        return [_pixels(one) for one in plain]
+    return plain if str(getattr(plain, "dtype", "uint8")) in ("uint8", "bool") else plain.clip(0, 1)
 
 
 def _number(method: str, value: Any) -> Any:
@@ -63,11 +75,20 @@ class SummaryWriter:
         flush_secs: int = 120,
         filename_suffix: str = "",
     ) -> None:
-        folder = None if log_dir is None else os.fspath(log_dir)
-        self._writer = tensorboardX.SummaryWriter(
-            folder, comment, purge_step, max_queue, flush_secs, filename_suffix=filename_suffix
-        )
+        self._options = None if log_dir is None else os.fspath(log_dir), comment, purge_step, max_queue, flush_secs
+        self._suffix = filename_suffix
+        self._open: Any = None
         self.log_dir: str = self._writer.logdir
+        self._options = self.log_dir, comment, None, max_queue, flush_secs
+
+    @property
+    def _writer(self) -> Any:
+        """tensorboardX's, a new one after `close`; with a file of its own, since tensorboardX names files by the second
+        and overwrites one that is there."""
+        if self._open is None:
+            suffix = f".{os.getpid()}.{next(_files)}{self._suffix}"
+            self._open = tensorboardX.SummaryWriter(*self._options, filename_suffix=suffix)
+        return self._open
 
     def get_logdir(self) -> str:
         """The folder that is written to."""
@@ -111,7 +132,7 @@ class SummaryWriter:
         dataformats: str = "CHW",
     ) -> None:
         """Adds an image: uint8, or floats from 0 to 1; ``dataformats`` names its dimensions. Needs Pillow."""
-        self._writer.add_image(tag, _plain(img_tensor), global_step, walltime, dataformats)
+        self._writer.add_image(tag, _pixels(img_tensor), global_step, walltime, dataformats)
 
     def add_images(
         self,
@@ -122,7 +143,7 @@ class SummaryWriter:
         dataformats: str = "NCHW",
     ) -> None:
         """Adds a batch of images, as one beside the other."""
-        self._writer.add_images(tag, _plain(img_tensor), global_step, walltime, dataformats)
+        self._writer.add_images(tag, _pixels(img_tensor), global_step, walltime, dataformats)
 
     def add_figure(
         self, tag: str, figure: Any, global_step: int | None = None, close: bool = True, walltime: float | None = None
@@ -166,13 +187,21 @@ class SummaryWriter:
         self,
         hparam_dict: Mapping[str, Any],
         metric_dict: Mapping[str, Any],
+        hparam_domain_discrete: Mapping[str, list[Any]] | None = None,
         run_name: str | None = None,
         global_step: int | None = None,
     ) -> None:
-        """Adds the settings of a run and what came of them, as a run of its own in the folder."""
+        """Adds the settings of a run and what came of them, as a run of its own in the folder.
+
+        ``hparam_domain_discrete`` is for PyTorch's signature and changes nothing: tensorboardX does not write domains.
+        """
         metrics = {name: _number("add_hparams", value) for name, value in metric_dict.items()}
         settings = {name: value.item() if isinstance(value, Tensor) else value for name, value in hparam_dict.items()}
-        self._writer.add_hparams(settings, metrics, run_name, global_step)
+        with SummaryWriter(os.path.join(self.log_dir, run_name or str(time.time()))) as run:
+            for summary in tensorboardX.summary.hparams(settings, metrics):
+                run._writer.file_writer.add_summary(summary)
+            for name, value in metrics.items():
+                run.add_scalar(name, value, global_step)
 
     def add_graph(
         self, model: Any, input_to_model: Any = None, verbose: bool = False, use_strict_trace: bool = True
@@ -185,11 +214,14 @@ class SummaryWriter:
 
     def flush(self) -> None:
         """Writes what waits."""
-        self._writer.flush()
+        if self._open is not None:
+            self._open.flush()
 
     def close(self) -> None:
-        """Writes what waits, and closes the files."""
-        self._writer.close()
+        """Writes what waits, and closes the files; what is added later goes to new ones."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def __enter__(self) -> SummaryWriter:
         return self
