@@ -42,7 +42,10 @@ class CallLog:
 
 
 def overdue(store: Store, ranks: Sequence[int], group: str, number: int, signature: str, head: str) -> DistTimeoutError:
-    """The error of call ``number`` of a group that does not end: who has not come, or has called something else."""
+    """The error of call ``number`` of a group that does not end: who has not come, or has called something else.
+
+    A message has no number: what each rank has called last is all that can be said.
+    """
     try:
         answers = store.ask()
     except DistError:
@@ -51,6 +54,8 @@ def overdue(store: Store, ranks: Sequence[int], group: str, number: int, signatu
     for rank in ranks:
         if rank not in answers:
             lines.append(f"  rank {rank} does not answer")
+        elif not number:
+            lines += [f"  rank {rank}'s last call: {answers[rank]['last']}"] * (rank != store.rank)
         elif answers[rank]["calls"].get(group, 0) < number:
             lines.append(f"  rank {rank} has not called it; its last call: {answers[rank]['last']}")
         else:

@@ -194,6 +194,10 @@ class NCCLProcessGroup(ProcessGroup):
         targets = [self._part(tensor, "all_to_all", is_output=True) for tensor in outputs]
         sources = [self._part(tensor, "all_to_all") for tensor in inputs]
         dtype = one_dtype("all_to_all", [*targets, *sources])
+        # The other pairs are between ranks; NCCL would not go on.
+        check_parts(
+            "all_to_all", f"outputs[{self.rank}]", targets[self.rank], f"inputs[{self.rank}]", sources[self.rank], 1
+        )
 
         def give(launch: Launch) -> None:
             for rank, (target, source) in enumerate(zip(targets, sources, strict=True)):

@@ -10,15 +10,17 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ctypes import byref, c_int, c_void_p
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import atled.core as at
-from atled.core import Tensor
+from atled.core import DeviceError, Tensor
 
 from ._calls import overdue
 from ._errors import DistError, DistTimeoutError
@@ -32,6 +34,7 @@ __all__ = ["Communicator", "Launch", "Members", "NcclEngine", "NcclWork", "Opera
 
 _LOOK_SECONDS = 0.1
 _LONGEST_PAUSE = 1e-3
+_GIVING_SECONDS = 1.0
 
 
 class Launch:
@@ -122,7 +125,13 @@ class NcclWork(Work):
             self.wait_on_host(None if timeout is None else seconds(timeout))
         self._engine.check()
         assert self.event is not None and self.event.device is not None
-        at.cuda.current_stream(self.event.device).wait_event(self.event)
+        stream = at.cuda.current_stream(self.event.device)
+        stream.wait_event(self.event)
+        tensors, self.operation.tensors = self.operation.tensors, ()
+        for tensor in tensors:
+            # What they are used for now comes after the collective. For the stream that they are of, this does nothing.
+            with suppress(DeviceError):  # another library's memory
+                tensor.record_stream(stream)
         return True
 
     def wait_on_host(self, limit: float | None = None) -> None:
@@ -159,7 +168,9 @@ class Communicator:
         self._engine = engine
         self._members = members
         self._handle = c_void_p()
+        self._is_in_graphs = False
         self._ends = threading.Lock()
+        self._giving = threading.Lock()
         self._start(first)
         self._stream = at.cuda.Stream(index)
 
@@ -181,7 +192,9 @@ class Communicator:
         except BaseException as error:
             is_late = isinstance(error, DistTimeoutError) and self._engine.failure is None
             self._engine.abort(self._members.overdue(self._engine.store, first) if is_late else error)
-            self._engine.check()
+            if isinstance(error, DistError):
+                self._engine.check()
+            raise
 
     def _begin_here(self) -> None:
         key = f"{self._members.key} {self._engine.token}"
@@ -207,11 +220,13 @@ class Communicator:
         engine = self._engine
         engine.check()
         library, caller = nccl(), at.cuda.current_stream(self.index)
-        if not ask("stream_capturing", self.index, caller.cuda_stream):
+        if ask("stream_capturing", self.index, caller.cuda_stream):
+            self._is_in_graphs = True
+        else:
             # Before NCCL has it, for the first call to a rank waits for that rank on the host.
             self.works.extend(works)
         try:
-            with at.cuda.stream(self._stream):
+            with self._giving, at.cuda.stream(self._stream):
                 self._stream.wait_stream(caller)
                 launches = [Launch(self._handle, self._stream.cuda_stream) for _ in works]
                 library.ncclGroupStart()
@@ -224,33 +239,34 @@ class Communicator:
                     launch.finish()
                 event = self._stream.record_event()
         except BaseException as error:
+            if engine.failure is not None:
+                engine.check()
             # The ranks are out of step: nothing after it could be trusted.
             engine.abort(error)
-            if engine.failure is not error:
-                engine.check()
             raise
         for work in works:
-            work.event = event
-            for tensor in work.operation.tensors:
-                tensor.record_stream(self._stream)
-            # The allocator keeps their memory from here on.
-            work.operation.tensors, work.operation.give = (), _given
+            # The tensors stay with it until somebody waits, or it is done. To tell the allocator of the stream instead
+            # would keep freed memory until all is done that the stream has by then.
+            work.event, work.operation.give = event, _given
 
     def look(self) -> None:
         """Forgets what is done; ends everything if something takes too long, or NCCL has an error."""
         while self.works and self.works[0].is_completed():
-            self.works.popleft()
-        if not self.works or self._engine.failure is not None:
+            self.works.popleft().operation.tensors = ()
+        if self._engine.failure is not None:
             return
-        if time.monotonic() > self.works[0].deadline:
-            self._engine.abort(self.works[0].overdue())
+        # What graphs do is not among the works, but NCCL knows of its errors.
+        late = self.works[0] if self.works else None
+        if late is not None and time.monotonic() > late.deadline:
+            self._engine.abort(late.overdue())
             return
         result = c_int()
         with self._ends:
             if self._handle:
                 nccl().ncclCommGetAsyncError(self._handle, byref(result))
         if result.value not in (CONSTANTS["ncclSuccess"], CONSTANTS["ncclInProgress"]):
-            self._engine.abort(DistError(f"{self.works[0]}: {nccl().explain(result.value)}"))
+            what = f"group {self._members.name!r}, nccl" if late is None else str(late)
+            self._engine.abort(DistError(f"{what}: {nccl().explain(result.value)}"))
 
     def finish(self) -> None:
         """Waits on the host for all work."""
@@ -261,7 +277,12 @@ class Communicator:
         """Gives the handle up, once."""
         with self._ends:
             handle, self._handle = self._handle, c_void_p()
-        if handle:
+        # NCCL frees what a thread in ncclGroupEnd still uses. Most are through at once; who waits there for another
+        # rank must be aborted.
+        if self._giving.acquire(timeout=_GIVING_SECONDS):
+            self._giving.release()
+        # ncclCommDestroy waits until the graphs with calls of the communicator are gone, which may outlive the job.
+        if handle and (aborts or not self._is_in_graphs):
             (nccl().ncclCommAbort if aborts else nccl().ncclCommDestroy)(handle)
 
 
@@ -318,6 +339,11 @@ class NcclEngine:
         with self._lock:
             if self.failure is not None:
                 return
+            if not isinstance(error, DistError):
+                # Later calls raise it, which have not met it themselves.
+                summary = "".join(traceback.format_exception_only(error)).splitlines()[0]
+                failure = DistError(f"an earlier call of backend 'nccl' failed on this rank: {summary}")
+                failure.__cause__, error = error, failure
             self.failure = error
             communicators, starting = list(self._communicators), list(self._starting)
         for begun in starting:

@@ -18,7 +18,7 @@ import atled.core as at
 from atled.core import InvalidValueError
 
 from ._by_device import ByDevice
-from ._errors import DistError, RankFailedError
+from ._errors import DistError, MismatchError, RankFailedError
 from ._group import ProcessGroup, ProcessGroupFactory, seconds
 from ._nccl_library import is_usable
 from ._store import Store, start_server
@@ -127,6 +127,7 @@ def init_process_group(
             _start_server(addr, port, world_size)
         store = Store(addr, port, rank, world_size, limit)
     try:
+        _check_backends(store.gather("init_process_group: backend", name, limit))
         group = factory(store, store.rank, store.world_size, limit)
         if device is not None:
             group.use_device(device)
@@ -140,6 +141,14 @@ def init_process_group(
     if store.failure is not None:
         _peer_failed(store.failure)
     _install_hooks()
+
+
+def _check_backends(names: Sequence[str]) -> None:
+    """Raises where ranks chose differently, as they do by themselves if some have no GPU, or no NCCL."""
+    if len(set(names)) > 1:
+        chosen = {name: [rank for rank, each in enumerate(names) if each == name] for name in dict.fromkeys(names)}
+        listing = ", ".join(f"{name!r} on ranks {ranks}" for name, ranks in chosen.items())
+        raise MismatchError(f"init_process_group: expected one backend on all ranks, got {listing}; pass backend")
 
 
 def _device(device_id: object) -> at.device:
