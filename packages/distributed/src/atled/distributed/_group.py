@@ -115,6 +115,9 @@ class ProcessGroup(ABC):
         self.ranks = tuple(ranks)
         self.rank = rank
         self.name = name
+        # What the next collectives are for, "" or such as " for the loss"; a backend that compares the ranks' calls
+        # compares this, too.
+        self.purpose = ""
 
     @property
     def size(self) -> int:

@@ -69,7 +69,7 @@ class MPIProcessGroup(ProcessGroup):
                 _average(op, numbers, comm.size)
                 array.store(values)
 
-        return self._engine.submit(self._channel, f"all_reduce({array}, {op.value})", run)
+        return self._engine.submit(self._channel, f"all_reduce({array}, {op.value}){self.purpose}", run)
 
     def all_gather(self, output: Tensor, input: Tensor) -> Work:
         target, source = _host(output, "all_gather", is_output=True), _host(input, "all_gather")
@@ -81,7 +81,7 @@ class MPIProcessGroup(ProcessGroup):
                 wait(comm.Iallgather(raw_bytes(source.contiguous()), raw_bytes(whole)))
                 target.store(whole)
 
-        return self._engine.submit(self._channel, f"all_gather({source})", run)
+        return self._engine.submit(self._channel, f"all_gather({source}){self.purpose}", run)
 
     def reduce_scatter(self, output: Tensor, input: Tensor, op: ReduceOp) -> Work:
         target, source = _host(output, "reduce_scatter", is_output=True), _host(input, "reduce_scatter")
@@ -96,7 +96,7 @@ class MPIProcessGroup(ProcessGroup):
                 _average(op, numbers, comm.size)
                 target.store(part)
 
-        return self._engine.submit(self._channel, f"reduce_scatter({source}, {op.value})", run)
+        return self._engine.submit(self._channel, f"reduce_scatter({source}, {op.value}){self.purpose}", run)
 
     def reduce(self, tensor: Tensor, root: int, op: ReduceOp) -> Work:
         is_root = self.rank == root

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import atled.core as at
 from atled.core import Tensor
 
-from .._group import ProcessGroup, ReduceOp, Work
+from .._group import ReduceOp, Work
+from ._members import Members
 from ._policy import MixedPrecisionPolicy
 from ._shard import Shard
 
@@ -64,7 +65,7 @@ def _kinds(shards: Sequence[Shard], policy: MixedPrecisionPolicy, indices: Seque
 class Gathering:
     """The shards of all ranks on their way to every rank."""
 
-    def __init__(self, shards: Sequence[Shard], group: ProcessGroup, policy: MixedPrecisionPolicy) -> None:
+    def __init__(self, shards: Sequence[Shard], group: Members, policy: MixedPrecisionPolicy) -> None:
         self._count, self._size = len(shards), group.size
         self._started: list[tuple[_Kind, Tensor, Tensor, Work]] = []
         for kind in _kinds(shards, policy, range(len(shards))):
@@ -118,8 +119,8 @@ class Reduction:
         self,
         shards: Sequence[Shard],
         gradients: Mapping[int, Tensor | None],
-        group: ProcessGroup,
-        replicas: ProcessGroup | None,
+        group: Members,
+        replicas: Members | None,
         policy: MixedPrecisionPolicy,
     ) -> None:
         self._replicas = replicas

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import NoneType
 from typing import Any, NoReturn
 
@@ -14,6 +14,7 @@ from .._errors import DistError
 from .._group import ProcessGroup
 from .._world import group_or_default
 from ..device_mesh import DeviceMesh
+from ._members import Members
 from ._policy import MixedPrecisionPolicy
 from ._shard import Shard, shard_of
 from ._sharded_tensor import ShardedTensor
@@ -38,8 +39,7 @@ class FSDPModule:
         With ``async_op`` it only begins to; ``wait()`` of what it returns ends it. Changes to whole parameters are
         lost, and those to shards are not seen: call ``reshard()`` before the next step of the optimizer.
         """
-        self._unit.is_held = True
-        self._unit.fetch()
+        self._unit.hold()
         handle = UnshardHandle(self._unit)
         if async_op:
             return handle
@@ -70,6 +70,11 @@ class FSDPModule:
         """
         for unit in self._units(recurse):
             unit.reshards_after_backward = reshard_after_backward
+
+    def named_modules(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Any]]:
+        """As the module's own, by which parameters and state dicts are found, too."""
+        self._unit.tidy()
+        yield from super().named_modules(*args, **kwargs)  # type: ignore[misc]
 
     def _units(self, recurse: bool) -> list[Unit]:
         modules: Iterable[Any] = self.modules() if recurse else [self]  # type: ignore[attr-defined]
@@ -148,6 +153,8 @@ def fully_shard(
         raise ArgumentError(f"{what}: expected reshard_after_forward to be a bool, got {reshard_after_forward!r}")
     if not isinstance(mesh, (DeviceMesh, NoneType)):
         raise ArgumentError(f"{what}: expected mesh to be a DeviceMesh, got {type(mesh).__name__}")
+    if not isinstance(mp_policy, (MixedPrecisionPolicy, NoneType)):
+        raise ArgumentError(f"{what}: expected mp_policy to be a MixedPrecisionPolicy, got {type(mp_policy).__name__}")
     if mesh is None:
         group, replicas = group_or_default(None, what), None
     elif mesh.ndim > 2:
@@ -158,7 +165,9 @@ def fully_shard(
     found = _own_parameters(module, ignored)
     device = None if mesh is None else mesh.device_type
     shards = [_shared_out(parameter, slots, group, replicas, device) for parameter, slots in found]
-    unit = Unit(shards, group, replicas, reshard_after_forward, mp_policy or MixedPrecisionPolicy())
+    name = type(module).__name__
+    members, copies = Members(group, name), None if replicas is None else Members(replicas, name)
+    unit = Unit(shards, members, copies, reshard_after_forward, mp_policy or MixedPrecisionPolicy())
     vars(module)[_UNIT] = unit
     module.register_forward_pre_hook(
         lambda _, args, kwargs: unit.enter_forward(args, kwargs), prepend=True, with_kwargs=True

@@ -47,7 +47,7 @@ class Pass:
         call.place = place
         usual = self.calls[0].unit.usual_order
         if not self.again and place + 1 < len(usual) and usual[place] is call.unit:
-            usual[place + 1].fetch()
+            usual[place + 1].fetch(self)
 
     def end_forward(self) -> None:
         """After the outermost call: lets go of what no backward will ask for."""
@@ -69,7 +69,7 @@ class Pass:
         """Fetches what backward comes to after this call; after the first, which surrounds all others, the last."""
         following = self.calls[call.place - 1]
         if following.is_recorded and not following.is_done:
-            following.unit.fetch()
+            following.unit.fetch(self)
 
     def reduce(self, reduction: Reduction) -> None:
         """Takes gradients that are on their way."""

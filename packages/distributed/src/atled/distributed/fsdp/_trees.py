@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +14,20 @@ __all__ = ["cast_to", "mapped", "tensors_in"]
 
 
 def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """The value with ``function`` of each tensor in its tuples, lists and dicts, or the value itself."""
+    """The value with ``function`` of each tensor in its tuples, lists, dicts and dataclasses, or the value itself."""
     if isinstance(value, Tensor):
         return function(value)
+    # What is of a class stays of it, with all else that it has.
+    copied: Any
     if isinstance(value, dict):
-        return {key: mapped(each, function) for key, each in value.items()}
+        copied = copy.copy(value)
+        copied.update({key: mapped(each, function) for key, each in value.items()})
+        return copied
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        copied = copy.copy(value)
+        for field in dataclasses.fields(value):
+            object.__setattr__(copied, field.name, mapped(getattr(value, field.name), function))
+        return copied
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(mapped(each, function) for each in value))
     if type(value) in (list, tuple):

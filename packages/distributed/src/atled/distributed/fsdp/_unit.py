@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import atled.core as at
-from atled.core import Tensor
+from atled.core import AutogradError, Tensor
 
-from .._group import ProcessGroup
 from ._exchange import Full, Gathering, Reduction
+from ._members import Members
 from ._passes import Call, Pass, running, steps
 from ._policy import MixedPrecisionPolicy
 from ._shard import Shard
@@ -26,10 +26,17 @@ class _Kept(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int
+    versions: tuple[int, ...]
 
     def tensor(self) -> Tensor:
         """The tensor; the parameters are fetched again where they are not here."""
-        return self.unit.whole().flats[self.flat].as_strided(self.shape, self.strides, self.offset)
+        flat = self.unit.whole().flats[self.flat]
+        if self.versions != self.unit.versions:
+            raise AutogradError(
+                "fully_shard: gradients need the parameters as they were in forward, but these were changed in place "
+                "since; call backward() before optimizer.step() or load_state_dict()"
+            )
+        return flat.as_strided(self.shape, self.strides, self.offset)
 
 
 class Unit:
@@ -42,8 +49,8 @@ class Unit:
     def __init__(
         self,
         shards: Sequence[Shard],
-        group: ProcessGroup,
-        replicas: ProcessGroup | None,
+        group: Members,
+        replicas: Members | None,
         reshards_after_forward: bool | None,
         policy: MixedPrecisionPolicy,
     ) -> None:
@@ -59,30 +66,37 @@ class Unit:
         self._group, self._replicas, self._policy = group, replicas, policy
         self._full: Full | None = None
         self._fetched: Gathering | None = None
+        # Of the shards, when they were gathered the last time.
+        self.versions: tuple[int, ...] = ()
+        # The forward that has called this unit last, and what the parameters were fetched for.
         self._passing: Pass | None = None
+        self._fetched_for: Pass | None = None
         self._unsynced: dict[int, Tensor] = {}
 
     # ---- whole parameters and shards ----
 
-    def fetch(self) -> None:
+    def fetch(self, passing: Pass | None = None) -> None:
         """Begins to gather the whole parameters, unless they are here."""
         if self._full is None and self._fetched is None:
             for shard in self.shards:
                 shard.follow()
+            self.versions = tuple(shard.parameter._version for shard in self.shards)
             self._fetched = Gathering(self.shards, self._group, self._policy)
+            self._fetched_for = passing
 
     def forget_fetched(self) -> None:
         """Lets go of what ``fetch`` has begun."""
-        if self._fetched is not None:
-            self._fetched.wait()
-            self._fetched = None
+        fetched, self._fetched = self._fetched, None
+        if fetched is not None:
+            fetched.wait()
 
     def whole(self) -> Full:
         """The whole parameters, gathered now if need be."""
         if self._full is None:
             self.fetch()
-            assert self._fetched is not None
-            self._full, self._fetched = self._fetched.finish(), None
+            fetched, self._fetched = self._fetched, None
+            assert fetched is not None
+            self._full = fetched.finish()
         return self._full
 
     def show(self, call: Call, token: Tensor | None) -> None:
@@ -91,7 +105,15 @@ class Unit:
         if token is not None and any(shard.parameter.requires_grad for shard in self.shards):
             tensors = steps().gathered.apply(call, token, *(shard.parameter for shard in self.shards))
         for shard, tensor in zip(self.shards, tensors, strict=True):
+            shard.follow()
             shard.show(tensor)
+
+    def hold(self) -> None:
+        """Begins to make the parameters whole until ``reshard``."""
+        if not (self.is_held or running.calls or _in_backward()):
+            self.reshard()  # what an earlier forward has left may be older than the shards
+        self.is_held = True
+        self.fetch()
 
     def show_held(self) -> None:
         """Makes the parameters whole, outside of a forward."""
@@ -103,9 +125,18 @@ class Unit:
         self.forget_fetched()
         self._full = None
         self.is_held = self.is_in_backward = False
+        self._hide()
+
+    def _hide(self) -> None:
+        """Puts the parameters themselves back, for all that is done to a module between its calls."""
         for shard in self.shards:
             shard.hide()
             shard.follow()
+
+    def tidy(self) -> None:
+        """Puts the parameters back where a backward has left whole ones: an exception did not let it come to an end."""
+        if self.is_in_backward and not (self.is_held or running.calls or _in_backward()):
+            self._hide()
 
     # ---- forward ----
 
@@ -132,11 +163,11 @@ class Unit:
 
     def _may_stay(self, passing: Pass) -> bool:
         """Whether whole parameters that are here are good for this forward: the shards may have changed since."""
-        if self._full is None:
+        if self._full is None and self._fetched is None:
             return True
         if passing.again and self.is_in_backward:
             return True
-        return self.is_held or self._passing is passing or not self.reshards_after_backward
+        return self.is_held or passing in (self._passing, self._fetched_for) or not self.reshards_after_backward
 
     def _watched(
         self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -157,7 +188,8 @@ class Unit:
         """The hook for saved tensors: what lies in whole parameters is not kept, for these are freed."""
         for number, flat in enumerate(() if self._full is None else self._full.flats):
             if tensor.dtype == flat.dtype and tensor.shares_storage(flat):
-                return _Kept(self, number, tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
+                place = tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset()
+                return _Kept(self, number, *place, self.versions)
         return NotImplemented
 
     def leave_forward(self, output: Any) -> Any:
@@ -177,8 +209,11 @@ class Unit:
                     call.is_recorded = True
         keeps = self.is_in_backward if passing.again else not self._reshards(passing)
         is_running = any(outer.unit is self for outer in running.calls)
-        if not (keeps or self.is_held or is_running):
-            self.reshard()
+        if not (self.is_held or is_running):
+            if not keeps:
+                self.reshard()
+            elif not self.is_in_backward:
+                self._hide()
         if not running.calls:
             passing.end_forward()
         return output
@@ -193,16 +228,20 @@ class Unit:
 
     def enter_backward(self) -> None:
         """Makes the parameters whole again, also for what a checkpoint within the module runs again."""
-        self.is_in_backward = True
         with at.enable_grad():
             # Nothing is differentiated through these: what runs again is there to be saved.
             self.show(Call(self, Pass(again=True)), at.zeros((), requires_grad=True))
+        self.is_in_backward = True
 
     def leave_backward(self) -> None:
         """Leaves only the shards, unless they are to stay whole."""
         self.is_in_backward = False
-        if self.reshards_after_backward and not self.is_held:
+        if self.is_held:
+            return
+        if self.reshards_after_backward:
             self.reshard()
+        else:
+            self._hide()
 
     def take_gradients(self, call: Call, gradients: Mapping[int, Tensor | None]) -> None:
         """Sends the gradients of whole parameters to the ranks, or keeps them for when that is asked for."""
@@ -211,7 +250,9 @@ class Unit:
             before, now = self._unsynced.pop(index, None), summed[index]
             summed[index] = now if before is None else before if now is None else before + now
         if not self.syncs_gradients:
-            self._unsynced.update({index: each for index, each in summed.items() if each is not None})
+            # Many small gradients would be lost in the sum, were it of few digits.
+            widened = mapped(summed, cast_to(self._policy.reduce_dtype)) if self._policy.reduce_dtype else summed
+            self._unsynced.update({index: each for index, each in widened.items() if each is not None})
         elif summed:
             # One unit's gradients are on their way at a time, while the next unit's are computed.
             call.passing.finish_reductions()
