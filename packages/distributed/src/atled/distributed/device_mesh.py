@@ -39,7 +39,10 @@ class DeviceMesh:
     def __init__(self, device_type: str, mesh: Any, *, mesh_dim_names: Sequence[str] | None = None) -> None:
         what = "DeviceMesh"
         world = group_or_default(None, what)
-        ranks = np.array(mesh.tolist() if isinstance(mesh, Tensor) else mesh)
+        try:
+            ranks = np.array(mesh.tolist() if isinstance(mesh, Tensor) else mesh)
+        except ValueError:  # of NumPy, for lists of different lengths
+            raise InvalidValueError(f"{what}: expected lists of one length, got {mesh!r}") from None
         if ranks.dtype.kind not in "iu" or ranks.ndim == 0:
             raise ArgumentError(f"{what}: expected mesh to be ranks in at least one dimension, got {mesh!r}")
         if not ranks.size or len(np.unique(ranks)) != ranks.size or ranks.min() < 0 or ranks.max() >= world.size:
@@ -186,6 +189,8 @@ def init_device_mesh(
     if not is_initialized():
         init_process_group()
     shape = (mesh_shape,) if isinstance(mesh_shape, int) else tuple(mesh_shape)
+    if not all(isinstance(each, int) for each in shape):
+        raise ArgumentError(f"init_device_mesh: expected mesh_shape to be integers, got {mesh_shape!r}")
     count = int(np.prod(shape, dtype=np.int64))
     if not shape or min(shape) < 1 or count > get_world_size():
         raise InvalidValueError(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 import atled.core as at
-from atled.core import OperationError, Tensor
+from atled.core import InvalidValueError, OperationError, Tensor
 
 from .._group import ProcessGroup, ReduceOp
 from ._shard import groups_of, shard_of
@@ -23,7 +23,8 @@ def clip_grad_norm_(
     parameters are sharded: the gradients of all ranks' shards count. Every rank calls it with the same parameters.
     ``norm_type`` may be ``inf``.
 
-    Raises OperationError, on every rank, when ``error_if_nonfinite`` is set and the norm is not finite.
+    Raises InvalidValueError for a ``norm_type`` that is not positive, and OperationError, on every rank, when
+    ``error_if_nonfinite`` is set and the norm is not finite.
 
     >>> from atled import distributed as dist
     >>> norm = dist.clip_grad_norm_(model.parameters(), 1.0)  # doctest: +SKIP
@@ -31,7 +32,11 @@ def clip_grad_norm_(
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     # A parameter that is given twice is scaled once.
     unique = list({id(parameter): parameter for parameter in given}.values())
-    power = float(norm_type)
+    power, limit = float(norm_type), float(max_norm)
+    if not power > 0:
+        raise InvalidValueError(
+            f"clip_grad_norm_: expected norm_type > 0 (inf for the largest element), got {norm_type}"
+        )
     whole = [p.grad.detach() for p in unique if p.grad is not None and shard_of(p) is None]
     total = _sum_of_powers(whole, power, unique)
     for group in groups_of(unique):
@@ -45,7 +50,7 @@ def clip_grad_norm_(
             f"clip_grad_norm_: expected a finite norm of order {norm_type}, got {norm.item()}; "
             "some gradient is NaN or infinite"
         )
-    scale = at.clamp(max_norm / (norm + 1e-6), max=1.0)
+    scale = at.clamp(limit / (norm + 1e-6), max=1.0)
     for parameter in unique:
         if parameter.grad is not None:
             grad = parameter.grad.detach()

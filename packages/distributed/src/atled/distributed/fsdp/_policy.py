@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import NoneType
 
 import atled.core as at
+from atled.core import ArgumentError, DTypeError
 
 __all__ = ["MixedPrecisionPolicy"]
 
@@ -18,6 +20,8 @@ class MixedPrecisionPolicy:
     floating results of forward are converted to. ``cast_forward_inputs``: whether floating arguments of forward are
     converted to ``param_dtype``.
 
+    Raises DTypeError for dtypes that are not floating.
+
     >>> import atled.core as at
     >>> from atled.distributed.fsdp import MixedPrecisionPolicy
     >>> MixedPrecisionPolicy(param_dtype=at.bfloat16, reduce_dtype=at.float32).cast_forward_inputs
@@ -28,3 +32,11 @@ class MixedPrecisionPolicy:
     reduce_dtype: at.dtype | None = None
     output_dtype: at.dtype | None = None
     cast_forward_inputs: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("param_dtype", "reduce_dtype", "output_dtype"):
+            dtype = getattr(self, name)
+            if not isinstance(dtype, (at.dtype, NoneType)):
+                raise ArgumentError(f"MixedPrecisionPolicy: expected {name} to be a dtype or None, got {dtype!r}")
+            if dtype is not None and not dtype.is_floating_point:
+                raise DTypeError(f"MixedPrecisionPolicy: expected {name} to be a floating dtype, got {dtype}")
