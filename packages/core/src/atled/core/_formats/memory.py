@@ -82,6 +82,10 @@ def _swapped(memory: memoryview, kind: dtype) -> memoryview:
 
 def to_bytes(tensor: Tensor) -> memoryview:
     """The elements in row-major order; a view of the tensor's own memory where that is possible."""
+    # A tensor that is only part of one may refuse.
+    check = getattr(tensor, "_check_saving", None)
+    if check is not None:
+        check()
     # An alias that no layer knows of: saving a tensor must leave no trace in a graph.
     host: Any = at.from_dlpack(tensor).to(device="cpu").contiguous()
     # What the buffer protocol does not have goes as integers.

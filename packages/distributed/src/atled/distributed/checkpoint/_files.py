@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import atled.core as at
 from atled.core import ArgumentError, FormatError, InvalidValueError, Tensor
 
-from .._collectives import barrier
+from .._errors import DistError
 from .._group import ProcessGroup
 from .._objects import all_gather_object, broadcast_object_list
 from .._world import group_or_default
@@ -20,7 +21,10 @@ from ..fsdp._sharded_tensor import ShardedTensor
 __all__ = ["load", "save"]
 
 _INDEX = "index.safetensors"
+_FILE = re.compile(r"[0-9a-f]{8}-[0-9]+\.safetensors")
 _FORMAT = "atled.distributed.checkpoint"
+
+_Parts = dict[str, dict[str, Any]]
 
 
 class _Entry(NamedTuple):
@@ -34,7 +38,7 @@ class _Entry(NamedTuple):
 
 def _entries(state: Any, path: str = "") -> Iterator[_Entry]:
     """The tensors, and the other values as far from the root as all of them hold no tensors."""
-    pairs = state.items() if isinstance(state, Mapping) else enumerate(state)
+    pairs: Iterable[tuple[Any, Any]] = state.items() if isinstance(state, Mapping) else enumerate(state)
     for name, value in pairs:
         key = f"{path}/{name}" if path else str(name)
         if isinstance(value, Mapping) or (isinstance(value, list) and _has_tensors(value)):
@@ -43,10 +47,10 @@ def _entries(state: Any, path: str = "") -> Iterator[_Entry]:
             yield _Entry(key, value, state, name)
 
 
-def _has_tensors(value: Any) -> bool:
+def _has_tensors(value: Any, kind: type[Tensor] = Tensor) -> bool:
     if isinstance(value, (Mapping, list, tuple)):
-        return any(map(_has_tensors, value.values() if isinstance(value, Mapping) else value))
-    return isinstance(value, Tensor)
+        return any(_has_tensors(each, kind) for each in (value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, kind)
 
 
 def save(
@@ -62,48 +66,105 @@ def save(
     before is good until then, and is replaced. State is dicts and lists of tensors, and of values that ``at.save``
     takes.
 
+    Raises, on every rank, what went wrong on one, such as OSError where the disk is full (DistError on the others);
+    InvalidValueError for two values of one path (``{"a/b": x, "a": {"b": y}}``), for sharded tensors in tuples, and for
+    rows that no rank of ``process_group`` has.
+
     >>> from atled.distributed import checkpoint
     >>> model_state, optimizer_state = checkpoint.state_dict.get_state_dict(model, optimizer)  # doctest: +SKIP
     >>> state = {"model": model_state, "optimizer": optimizer_state, "epoch": 3}  # doctest: +SKIP
     >>> checkpoint.save(state, checkpoint_id="checkpoints/latest")  # doctest: +SKIP
     """
+    if not isinstance(state_dict, Mapping):
+        raise ArgumentError(f"checkpoint.save: expected a dict, got {type(state_dict).__name__}")
     group = group_or_default(process_group, "checkpoint.save")
     folder = Path(checkpoint_id)
     name = [secrets.token_hex(4)]
     broadcast_object_list(name, group=group, group_src=0)
     file = f"{name[0]}-{group.rank}.safetensors"
-    tensors: dict[str, Tensor] = {}
-    parts: dict[str, Any] = {}
     values: dict[str, Any] = {}
-    for key, value, _, _ in _entries(state_dict):
+
+    def write() -> _Parts:
+        tensors, parts, others = _own(state_dict, file, is_first=group.rank == 0)
+        folder.mkdir(parents=True, exist_ok=True)
+        at.save(tensors, folder / file)
+        values.update(others)
+        return parts
+
+    of_ranks = _on_every_rank(write, group)
+
+    def write_index() -> None:
+        if group.rank == 0:
+            index = {"format": _FORMAT, "version": 1, "tensors": _listed(of_ranks), "values": values}
+            at.save(index, folder / _INDEX)
+            _remove_others(folder, name[0])
+
+    _on_every_rank(write_index, group)
+
+
+def _own(state: Mapping[str, Any], file: str, is_first: bool) -> tuple[dict[str, Tensor], _Parts, dict[str, Any]]:
+    """What one rank writes: its tensors, which rows of what they are, and other values."""
+    tensors: dict[str, Tensor] = {}
+    parts: _Parts = {}
+    values: dict[str, Any] = {}
+    seen: set[str] = set()
+    for key, value, _, _ in _entries(state):
+        if key in seen:
+            raise InvalidValueError(f"checkpoint.save: expected one value of the path {key!r}, got two")
+        seen.add(key)
         if not isinstance(value, Tensor):
+            if _has_tensors(value, ShardedTensor):
+                raise InvalidValueError(f"checkpoint.save: expected no sharded tensor in a tuple, got one at {key!r}")
             values[key] = value
             continue
         is_sharded = isinstance(value, ShardedTensor)
-        if value.is_first if is_sharded else group.rank == 0:
+        if value.is_first if is_sharded else is_first:
             shape = value.full_shape if is_sharded else tuple(value.shape)
             begin, end = (value.begin, value.end) if is_sharded else (0, shape[0] if shape else 1)
             parts[key] = {"shape": list(shape), "file": file, "begin": begin, "end": end}
             tensors[key] = Tensor(value).detach() if is_sharded else value.detach()
-    folder.mkdir(parents=True, exist_ok=True)
-    at.save(tensors, folder / file)
-    of_ranks: list[Any] = [None] * group.size
-    all_gather_object(of_ranks, parts, group)
-    if group.rank == 0:
-        listed: dict[str, Any] = {}
-        for each in of_ranks:
-            for key, part in each.items():
-                entry = listed.setdefault(key, {"shape": part["shape"], "parts": []})
-                entry["parts"].append([part["file"], part["begin"], part["end"]])
-        at.save({"format": _FORMAT, "version": 1, "tensors": listed, "values": values}, folder / _INDEX)
-        _remove_others(folder, name[0])
-    barrier(group)
+    return tensors, parts, values
+
+
+def _on_every_rank(function: Callable[[], Any], group: ProcessGroup) -> list[Any]:
+    """What a function gives on each rank; raises on all where it does on one, so that nobody waits for that one."""
+    result: Any = None
+    error: Exception | None = None
+    try:
+        result = function()
+    except Exception as raised:
+        error = raised
+    outcomes: list[Any] = [None] * group.size
+    all_gather_object(outcomes, (result, None if error is None else f"{type(error).__name__}: {error}"), group)
+    if error is not None:
+        raise error
+    for rank, (_, complaint) in zip(group.ranks, outcomes, strict=True):
+        if complaint is not None:
+            raise DistError(f"checkpoint.save: failed on rank {rank}: {complaint}")
+    return [each for each, _ in outcomes]
+
+
+def _listed(of_ranks: list[_Parts]) -> dict[str, Any]:
+    """All tensors, and where their rows are."""
+    listed: dict[str, Any] = {}
+    for parts in of_ranks:
+        for key, part in parts.items():
+            entry = listed.setdefault(key, {"shape": part["shape"], "parts": []})
+            entry["parts"].append([part["file"], part["begin"], part["end"]])
+    for key, entry in listed.items():
+        rows = entry["shape"][0] if entry["shape"] else 1
+        found = sum(end - begin for _, begin, end in entry["parts"])
+        if found != rows:
+            raise InvalidValueError(
+                f"checkpoint.save: expected the {rows} rows of {key} on the ranks of process_group, got {found}"
+            )
+    return listed
 
 
 def _remove_others(folder: Path, name: str) -> None:
-    """Removes the files of an earlier checkpoint, which nothing refers to any more."""
-    for path in folder.glob("*-*.safetensors"):
-        if not path.name.startswith(f"{name}-"):
+    """Removes the files of an earlier checkpoint, which nothing refers to any more, and no others."""
+    for path in folder.iterdir():
+        if _FILE.fullmatch(path.name) and not path.name.startswith(f"{name}-"):
             path.unlink(missing_ok=True)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import atled.core as at
 from atled.core import Tensor
 
+from .._errors import DistError
 from ._shard import Shard
 
 __all__ = ["ShardedTensor", "gathered"]
@@ -40,6 +41,26 @@ class ShardedTensor(Tensor):
     def group(self) -> Any:
         """The ranks that have the other rows."""
         return self._shard.group
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ShardedTensor:
+        """The same rows in memory of their own: a state dict may be kept for later."""
+        if id(self) not in memo:
+            memo[id(self)] = ShardedTensor(Tensor(self).clone(), self._shard)
+        copied: ShardedTensor = memo[id(self)]
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise DistError(
+            "ShardedTensor: the rows of one rank cannot be pickled, for they belong to the ranks of this job; pickle "
+            "full_tensor(), or use checkpoint.save"
+        )
+
+    def _check_saving(self) -> NoReturn:
+        """What ``at.save`` asks."""
+        raise DistError(
+            "save: a sharded tensor is the rows of one rank only; use checkpoint.save, or save what "
+            "get_model_state_dict gives with StateDictOptions(full_state_dict=True)"
+        )
 
     def full_tensor(self) -> Tensor:
         """The whole tensor; every rank of the group calls it."""
