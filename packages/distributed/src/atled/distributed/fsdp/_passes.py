@@ -75,6 +75,10 @@ class Pass:
         """Takes gradients that are on their way."""
         self._reductions.append(reduction)
 
+    def forget_reductions(self) -> None:
+        """Lets go of gradients that a backward has left on their way: an exception did not let it come to an end."""
+        self._reductions.clear()
+
     def finish_reductions(self) -> None:
         """Waits for gradients that are on their way, and puts them where optimizers look."""
         while self._reductions:
@@ -138,13 +142,16 @@ def steps() -> Steps:
     """Made at first use: they are of autograd, another wheel."""
 
     class ShardedParameters(at.autograd.Function):
-        """From shards to whole parameters; the gradients of these go to the ranks, past the graph."""
+        """Whole parameters, of which the gradients go to the ranks, past the graph.
+
+        It does not know of the shards: a backward for some of these alone would not come to the token, which ends it.
+        """
 
         @staticmethod
-        def forward(ctx: Any, call: Call, token: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        def forward(ctx: Any, call: Call, token: Tensor) -> tuple[Tensor, ...]:
             ctx.call = call
             ctx.set_materialize_grads(False)
-            learnt = ctx.needs_input_grad[2:]
+            learnt = [shard.parameter.requires_grad for shard in call.unit.shards]
             ctx.learnt = [i for i, needs in enumerate(learnt) if needs]
             whole = tuple(tensor.detach() for tensor in call.unit.whole().tensors)
             ctx.mark_non_differentiable(*(t for t, needs in zip(whole, learnt, strict=True) if not needs))
@@ -156,7 +163,7 @@ def steps() -> Steps:
                 raise DistError("fully_shard: gradients of sharded modules cannot be recorded; drop create_graph=True")
             ctx.call.came_by("parameters")  # which frees memory
             ctx.call.unit.take_gradients(ctx.call, {i: gradients[i] for i in ctx.learnt})
-            return (None, at.zeros(()), *(None for _ in gradients))
+            return None, at.zeros(())
 
     class ShardedModuleInputs(at.autograd.Function):
         """What a module gets; when its gradients are known, backward is through with the module."""

@@ -103,7 +103,7 @@ class Unit:
         """Puts whole parameters where the module looks for them; with a token, their gradients go to the ranks."""
         tensors: Sequence[Tensor] = self.whole().tensors
         if token is not None and any(shard.parameter.requires_grad for shard in self.shards):
-            tensors = steps().gathered.apply(call, token, *(shard.parameter for shard in self.shards))
+            tensors = steps().gathered.apply(call, token)
         for shard, tensor in zip(self.shards, tensors, strict=True):
             shard.follow()
             shard.show(tensor)
@@ -147,6 +147,8 @@ class Unit:
         if not self._may_stay(passing):
             self.reshard()
         if not passing.again:
+            if self._passing is not None and self._passing is not passing:
+                self._passing.forget_reductions()
             self._passing = passing
         records = _records()
         # The token comes first, for it has to be older than all that is computed.
