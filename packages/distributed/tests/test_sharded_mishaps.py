@@ -114,6 +114,13 @@ def all_cases(rank):
         case(model)
         states.append(arrays(get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)).items()))
 
+    # Shards are not in the graph; a backward for some of them does nothing, rather than a part of it.
+    model = sharded()
+    parameters = list(model.parameters())
+    assert at.autograd.grad(loss_of(model), parameters, allow_unused=True) == (None,) * 8
+    loss_of(model).backward(inputs=parameters[-2:])
+    assert [parameter.grad for parameter in parameters] == [None] * 8
+
     # Unsharding gathers again: what a forward left is older.
     model = sharded()
     loss_of(model)
@@ -192,6 +199,7 @@ def mistakes(rank, folder):
     at.save = original
     checkpoint.save({"model": state}, checkpoint_id=folder)
     alone = dist.new_group([0])
+    zero = dist.ZeroRedundancyOptimizer(layers().parameters(), optim.SGD)
 
     def save(state, name="", group=None):
         checkpoint.save(state, checkpoint_id=folder / name, process_group=group)
@@ -208,6 +216,10 @@ def mistakes(rank, folder):
         (lambda: MixedPrecisionPolicy(reduce_dtype=at.int32), at.DTypeError, "reduce_dtype to be a floating dtype"),
         (lambda: dist.DeviceMesh("cpu", [[0, 1], [0]]), ValueError, "lists of one length"),
         (lambda: dist.init_device_mesh("cpu", (2.0,)), TypeError, r"to be integers, got \(2.0,\)"),
+        (lambda: dist.DistributedDataParallel(model), ValueError, "every rank has whole"),
+        (lambda: dist.ZeroRedundancyOptimizer(model.parameters(), optim.SGD), ValueError, "every rank has whole"),
+        (lambda: copy.deepcopy(zero), dist.DistError, "cannot be copied"),
+        (lambda: fully_shard(dist.DistributedDataParallel(layers())), ValueError, "a module, got DistributedDataP"),
         # Layers of one shape are still not the same.
         (lambda: Choice()(at.ones(1, 4), rank), dist.MismatchError, "rank 1: all_gather.* for sharded module"),
     ]:

@@ -21,6 +21,7 @@ from ._join import Attendance
 from ._objects import all_gather_object
 from ._reducer import Reducer
 from ._world import group_or_default
+from .fsdp._shard import check_whole
 
 __all__ = ["DistributedDataParallel", "ModuleLike"]
 
@@ -82,6 +83,7 @@ class DistributedDataParallel:
         bucket_cap_mb = _BUCKET_CAP_MB if bucket_cap_mb is None else bucket_cap_mb
         if not bucket_cap_mb > 0:
             raise InvalidValueError(f"DistributedDataParallel: expected bucket_cap_mb > 0, got {bucket_cap_mb}")
+        check_whole("DistributedDataParallel", (parameter for _, parameter in module.named_parameters()))
         self.module = module
         self.process_group = group_or_default(process_group, "DistributedDataParallel")
         self.broadcast_buffers = broadcast_buffers

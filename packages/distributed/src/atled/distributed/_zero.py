@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
@@ -13,6 +13,7 @@ from ._errors import DistError
 from ._group import ProcessGroup, Work
 from ._objects import gather_object
 from ._world import group_or_default
+from .fsdp._shard import check_whole
 
 __all__ = ["ZeroRedundancyOptimizer"]
 
@@ -77,6 +78,7 @@ class ZeroRedundancyOptimizer:
         """Adds a group, as ``Optimizer.add_param_group``; every rank adds the same one."""
         super().add_param_group(param_group)  # type: ignore[misc]
         group = self.param_groups[-1]
+        check_whole("ZeroRedundancyOptimizer", group["params"])
         for param in sorted(group["params"], key=lambda p: -p.numel()):
             owner = self._loads.index(min(self._loads))
             self._owners[id(param)] = owner
@@ -185,6 +187,12 @@ class ZeroRedundancyOptimizer:
         )
         self._give_settings(self.param_groups, self.optim.param_groups)
         self._consolidated = None
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise DistError(
+            "ZeroRedundancyOptimizer: it belongs to the ranks of this job and cannot be copied or pickled; make a new "
+            "one and give it the state: consolidate_state_dict(), state_dict() and load_state_dict()"
+        )
 
     @property
     def state(self) -> Any:

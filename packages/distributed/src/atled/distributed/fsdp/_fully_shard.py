@@ -143,7 +143,7 @@ def fully_shard(
     what = "fully_shard"
     if isinstance(module, FSDPModule):
         raise InvalidValueError(f"{what}: expected a module that is not sharded yet, got a {type(module).__name__}")
-    if not (callable(getattr(module, "register_forward_pre_hook", None)) and hasattr(module, "_parameters")):
+    if not isinstance(module, at.nn.Module):
         raise InvalidValueError(f"{what}: expected a module, got {type(module).__name__}")
     if type(module).forward is at.nn.Module.forward:
         raise InvalidValueError(

@@ -10,7 +10,7 @@ from atled.core import InvalidValueError, Tensor
 
 from .._group import ProcessGroup
 
-__all__ = ["Shard", "groups_of", "shard_of"]
+__all__ = ["Shard", "check_whole", "groups_of", "shard_of"]
 
 
 class Shard:
@@ -81,6 +81,15 @@ def shard_of(tensor: Any) -> Shard | None:
     """What a parameter is a shard of; None for any other tensor."""
     found: Shard | None = getattr(tensor, "__dict__", {}).get("_sharding")
     return found
+
+
+def check_whole(what: str, tensors: Iterable[Any]) -> None:
+    """Raises where each rank has rows of its own, and all would get those of one."""
+    if any(shard_of(tensor) is not None for tensor in tensors):
+        raise InvalidValueError(
+            f"{what}: expected parameters that every rank has whole, got some that fully_shard has shared out; use one "
+            "or the other"
+        )
 
 
 def groups_of(tensors: Iterable[Any]) -> list[ProcessGroup]:
