@@ -17,7 +17,13 @@ import atled.core as at
 from atled import distributed as dist
 from atled import nn, optim
 from atled.distributed import checkpoint
-from atled.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from atled.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 from atled.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from sharded_models import arrays  # isort: skip
@@ -220,6 +226,11 @@ def mistakes(rank, folder):
         (lambda: dist.ZeroRedundancyOptimizer(model.parameters(), optim.SGD), ValueError, "every rank has whole"),
         (lambda: copy.deepcopy(zero), dist.DistError, "cannot be copied"),
         (lambda: fully_shard(dist.DistributedDataParallel(layers())), ValueError, "a module, got DistributedDataP"),
+        (lambda: get_model_state_dict(3), TypeError, "expected a module, got int"),
+        (lambda: get_model_state_dict(model, options={}), TypeError, "to be StateDictOptions, got dict"),
+        (lambda: get_optimizer_state_dict(model, 3), TypeError, "expected optimizers, got int"),
+        (lambda: set_model_state_dict(model, 3), TypeError, "expected a state dict, got int"),
+        (lambda: set_optimizer_state_dict(model, [], {}), ValueError, "what get_optimizer_state_dict gives"),
         # Layers of one shape are still not the same.
         (lambda: Choice()(at.ones(1, 4), rank), dist.MismatchError, "rank 1: all_gather.* for sharded module"),
     ]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import atled.core as at
-from atled.core import InvalidValueError, Tensor
+from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from .._errors import DistError
 from .._objects import broadcast_object_list
@@ -57,7 +58,7 @@ def get_model_state_dict(model: Any, *, options: StateDictOptions | None = None)
     >>> state = get_model_state_dict(model, options=whole)  # doctest: +SKIP
     >>> at.save(state, "model.safetensors") if dist.get_rank() == 0 else None  # doctest: +SKIP
     """
-    options = options or StateDictOptions()
+    options = _checked(options)
     _reshard(model)
     state = model.state_dict(keep_vars=True)
     if options.ignore_frozen_params:
@@ -77,10 +78,12 @@ def set_model_state_dict(
     >>> from atled.distributed.checkpoint.state_dict import set_model_state_dict
     >>> set_model_state_dict(model, at.load("model.safetensors", mmap=True))  # doctest: +SKIP
     """
-    options = options or StateDictOptions()
+    options = _checked(options)
     _reshard(model)
     own = model.state_dict(keep_vars=True)
     given = _from_rank_0(model_state_dict) if options.broadcast_from_rank0 else model_state_dict
+    if not isinstance(given, Mapping):
+        raise ArgumentError(f"set_model_state_dict: expected a state dict, got {type(given).__name__}")
     rows = {key: _rows(key, value, shard_of(own.get(key))) for key, value in given.items()}
     return model.load_state_dict(rows, strict=options.strict)
 
@@ -96,7 +99,7 @@ def get_optimizer_state_dict(model: Any, optimizers: Any, *, options: StateDictO
     >>> state["state"]["head.weight"]["exp_avg"].full_shape  # doctest: +SKIP
     (1000, 512)
     """
-    options = options or StateDictOptions()
+    options = _checked(options)
     _reshard(model)
     state: dict[str, Any] = {}
     groups: list[dict[str, Any]] = []
@@ -123,9 +126,11 @@ def set_optimizer_state_dict(
 
     Raises InvalidValueError where it has no group of a group's parameters.
     """
-    options = options or StateDictOptions()
+    options = _checked(options)
     _reshard(model)
     given = _from_rank_0(optim_state_dict) if options.broadcast_from_rank0 else optim_state_dict
+    if not isinstance(given, Mapping) or not {"state", "param_groups"} <= set(given):
+        raise InvalidValueError("set_optimizer_state_dict: expected what get_optimizer_state_dict gives, got other")
     by_names = {tuple(group["params"]): group for group in given["param_groups"]}
     for optimizer in _listed(optimizers):
         names = _names(model, optimizer)
@@ -174,8 +179,16 @@ def set_state_dict(
     return answer
 
 
+def _checked(options: Any) -> StateDictOptions:
+    if not isinstance(options, (StateDictOptions, NoneType)):
+        raise ArgumentError(f"state dict: expected options to be StateDictOptions, got {type(options).__name__}")
+    return options or StateDictOptions()
+
+
 def _reshard(model: Any) -> None:
     """Leaves only shards, which state dicts are about."""
+    if not any(isinstance(each, at.nn.Module) for each in (model, getattr(model, "module", None))):
+        raise ArgumentError(f"state dict: expected a module, got {type(model).__name__}")
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
@@ -233,6 +246,8 @@ def _is_for_each(key: str, value: Any, shard: Shard | None) -> bool:
 def _listed(optimizers: Any) -> list[Any]:
     listed = list(optimizers) if isinstance(optimizers, Iterable) else [optimizers]
     for optimizer in listed:
+        if not isinstance(optimizer, at.optim.Optimizer):
+            raise ArgumentError(f"optimizer state dict: expected optimizers, got {type(optimizer).__name__}")
         if isinstance(optimizer, ZeroRedundancyOptimizer):
             raise DistError(
                 "optimizer state dict: a ZeroRedundancyOptimizer has the whole one itself; call "
