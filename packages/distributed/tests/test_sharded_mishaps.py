@@ -16,6 +16,7 @@ pytest.importorskip("atled.optim")
 import atled.core as at
 from atled import distributed as dist
 from atled import nn, optim
+from atled.autograd.checkpoint import checkpoint as recomputed
 from atled.distributed import checkpoint
 from atled.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -109,7 +110,27 @@ def changed(model):
     step(model)
 
 
-CASES = [cut_short, raising, between, changed]
+class Twice(nn.Module):
+    """Backward comes to its second call before it is through with the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = layers()[:2]
+
+    def forward(self, x, depth=0):
+        y = recomputed(self.first, x)
+        return self.second(y) if depth else self(at.tanh(y), 1) + self.second(x)
+
+
+def twice(model):
+    at.manual_seed(0)
+    model.append(Twice())
+    if dist.is_initialized():
+        fully_shard(model[4])
+    step(model)
+
+
+CASES = [cut_short, raising, between, changed, twice]
 
 
 def all_cases(rank):

@@ -107,6 +107,7 @@ class Call:
     def before_backward(self, gradient: Tensor) -> None:
         """The hook of each result: a gradient has come, so the parameters will be needed."""
         self._awaited = set(self.expected)
+        self.unit.returning.add(self)
         if not self.unit.is_in_backward:
             self.unit.enter_backward()
             self.passing.before_backward(self)
@@ -116,7 +117,9 @@ class Call:
         self._awaited.discard(what)
         if not self._awaited:
             self.is_done = True
-            self.unit.leave_backward()
+            self.unit.returning.discard(self)
+            if not self.unit.returning:
+                self.unit.leave_backward()
 
 
 class _Running(threading.local):

@@ -61,6 +61,8 @@ class Unit:
         # Whole parameters stay until somebody says otherwise.
         self.is_held = False
         self.is_in_backward = False
+        # The calls that backward has come to and is not through with.
+        self.returning: set[Call] = set()
         # The units of a forward that begins with this one, as they came the last time.
         self.usual_order: list[Unit] = []
         self._group, self._replicas, self._policy = group, replicas, policy
@@ -125,6 +127,7 @@ class Unit:
         self.forget_fetched()
         self._full = None
         self.is_held = self.is_in_backward = False
+        self.returning.clear()
         self._hide()
 
     def _hide(self) -> None:
@@ -238,6 +241,7 @@ class Unit:
     def leave_backward(self) -> None:
         """Leaves only the shards, unless they are to stay whole."""
         self.is_in_backward = False
+        self.returning.clear()
         if self.is_held:
             return
         if self.reshards_after_backward:
