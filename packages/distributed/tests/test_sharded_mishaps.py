@@ -154,6 +154,11 @@ def all_cases(rank):
     halve(model)
     model.unshard()
     np.testing.assert_array_equal(model[3].weight.detach().numpy(), 0.5 * layers()[3].weight.detach().numpy())
+    with at.no_grad():
+        model(batch())
+    model[3].weight.sum().backward()
+    model.reshard()
+    assert model[3].weight.grad.tolist() == [[1.0] * 4] * 2
     return states
 
 

@@ -120,7 +120,11 @@ class Unit:
     def show_held(self) -> None:
         """Makes the parameters whole, outside of a forward."""
         passing = Pass(again=False)
-        self.show(Call(self, passing), passing.token if _records() else None)
+        if hasattr(at, "enable_grad"):
+            with at.enable_grad():
+                self.show(Call(self, passing), passing.token)
+        else:
+            self.show(Call(self, passing), None)
 
     def reshard(self) -> None:
         """Leaves only the shards."""
@@ -219,6 +223,8 @@ class Unit:
                 self.reshard()
             elif not self.is_in_backward:
                 self._hide()
+        elif self.is_held and not is_running and call.hooks is None:
+            self.show_held()  # this call has left tensors there that are not learnt
         if not running.calls:
             passing.end_forward()
         return output
