@@ -83,9 +83,9 @@ class DistributedDataParallel:
         bucket_cap_mb = _BUCKET_CAP_MB if bucket_cap_mb is None else bucket_cap_mb
         if not bucket_cap_mb > 0:
             raise InvalidValueError(f"DistributedDataParallel: expected bucket_cap_mb > 0, got {bucket_cap_mb}")
-        check_whole("DistributedDataParallel", (parameter for _, parameter in module.named_parameters()))
         self.module = module
         self.process_group = group_or_default(process_group, "DistributedDataParallel")
+        check_whole("DistributedDataParallel", (parameter for _, parameter in module.named_parameters()))
         self.broadcast_buffers = broadcast_buffers
         self.find_unused_parameters = find_unused_parameters or static_graph
         self._bucket_cap_mb = bucket_cap_mb
