@@ -26,7 +26,9 @@ class ByDevice(ProcessGroup):
             raise ArgumentError(f"{what}: expected a Tensor, got {type(tensor).__name__}")
         if tensor.device.type not in self._parts:
             raise DeviceError(f"{what}: expected a tensor on {' or '.join(self._parts)}, got one on {tensor.device}")
-        return self._parts[tensor.device.type][1]
+        part = self._parts[tensor.device.type][1]
+        part.purpose = self.purpose
+        return part
 
     @property
     def device(self) -> at.device:

@@ -120,7 +120,7 @@ class NCCLProcessGroup(ProcessGroup):
             here = launch.target(part.widened(), part.store)
             launch.nccl.ncclAllReduce(here, here, *part.numbers(op), launch.comm, launch.stream)
 
-        return self._submit(f"all_reduce({part}, {op.value})", [part], give)
+        return self._submit(f"all_reduce({part}, {op.value}){self.purpose}", [part], give)
 
     def all_gather(self, output: Tensor, input: Tensor) -> Work:
         target, source = self._part(output, "all_gather", is_output=True), self._part(input, "all_gather")
@@ -130,7 +130,7 @@ class NCCLProcessGroup(ProcessGroup):
             here, there = launch.source(source.contiguous()), launch.target(target.contiguous(), target.store)
             launch.nccl.ncclAllGather(here, there, _size(source), _BYTES, launch.comm, launch.stream)
 
-        return self._submit(f"all_gather({source})", [target, source], give)
+        return self._submit(f"all_gather({source}){self.purpose}", [target, source], give)
 
     def reduce_scatter(self, output: Tensor, input: Tensor, op: ReduceOp) -> Work:
         target, source = self._part(output, "reduce_scatter", is_output=True), self._part(input, "reduce_scatter")
@@ -141,7 +141,7 @@ class NCCLProcessGroup(ProcessGroup):
             here, there = launch.source(source.widened()), launch.target(target.widened(), target.store)
             launch.nccl.ncclReduceScatter(here, there, *target.numbers(op), launch.comm, launch.stream)
 
-        return self._submit(f"reduce_scatter({source}, {op.value})", [target, source], give)
+        return self._submit(f"reduce_scatter({source}, {op.value}){self.purpose}", [target, source], give)
 
     def reduce(self, tensor: Tensor, root: int, op: ReduceOp) -> Work:
         is_root = self.rank == root
