@@ -124,7 +124,7 @@ def test_a_rank_that_hangs_is_named():
 def test_a_rank_that_does_not_join_is_named():
     ended = launch_job(JOBS, "absent", ranks=3)
     assert ended.status == 1 and ended.seconds < 10
-    assert "init_process_group: waited 2 s for 1 of 3 ranks; missing: [1]" in ended.stderr
+    assert "init_process_group: backend: waited 2 s for 1 of 3 ranks; missing: [1]" in ended.stderr
 
 
 def test_a_rank_that_leaves_while_another_goes_on_is_a_mismatch():

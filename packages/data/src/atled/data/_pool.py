@@ -201,7 +201,7 @@ class FallbackWarning:
                 f"DataLoader: no shared memory for a batch ({reason}); batches are copied through a pipe, which is "
                 "slower; make room for it, or lower num_workers, prefetch_factor or batch_size",
                 SharedMemoryWarning,
-                stacklevel=6,  # the loop over the loader
+                stacklevel=7,  # the loop over the loader
             )
 
 
