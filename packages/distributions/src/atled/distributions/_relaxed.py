@@ -30,6 +30,31 @@ def _as_temperature(temperature: Number, like: Tensor) -> Tensor:
     return at.tensor(float(temperature), dtype=like.dtype, device=like.device)
 
 
+class _Relaxed(TransformedDistribution):
+    """The image of a distribution that has a temperature."""
+
+    arg_constraints: ClassVar[Constraints] = {}
+    base_dist: Any
+
+    @property
+    def temperature(self) -> Tensor:
+        """How far from a choice its values are."""
+        found: Tensor = self.base_dist.temperature
+        return found
+
+    @property
+    def probs(self) -> Tensor:
+        """The probabilities of the choices that it stands for."""
+        found: Tensor = self.base_dist.probs
+        return found
+
+    @property
+    def logits(self) -> Tensor:
+        """Their log-odds, or their logarithms."""
+        found: Tensor = self.base_dist.logits
+        return found
+
+
 class LogitRelaxedBernoulli(ByProbability):
     """The log-odds of RelaxedBernoulli: logistic noise on ``logits``, over ``temperature`` (Maddison et al. 2017).
 
@@ -63,15 +88,12 @@ class LogitRelaxedBernoulli(ByProbability):
         return self.temperature.log() + apart - 2 * softplus(apart)
 
 
-class RelaxedBernoulli(TransformedDistribution):
+class RelaxedBernoulli(_Relaxed):
     """Numbers between 0 and 1, near to an end where ``temperature`` is low (Jang et al. 2017; Maddison et al. 2017).
 
     >>> RelaxedBernoulli(0.5, probs=0.5).has_rsample
     True
     """
-
-    arg_constraints: ClassVar[Constraints] = {}
-    base_dist: LogitRelaxedBernoulli
 
     def __init__(
         self,
@@ -82,21 +104,6 @@ class RelaxedBernoulli(TransformedDistribution):
     ) -> None:
         base = LogitRelaxedBernoulli(temperature, probs, logits, validate_args)
         super().__init__(base, SigmoidTransform(), validate_args)
-
-    @property
-    def temperature(self) -> Tensor:
-        """How far from the ends."""
-        return self.base_dist.temperature
-
-    @property
-    def probs(self) -> Tensor:
-        """The probability of 1 that it stands for."""
-        return self.base_dist.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Its log-odds."""
-        return self.base_dist.logits
 
 
 class ExpRelaxedCategorical(OverClasses):
@@ -133,7 +140,7 @@ class ExpRelaxedCategorical(OverClasses):
         return math.lgamma(n) + (n - 1) * self.temperature.log() + at.log_softmax(scores, -1).sum(-1)
 
 
-class RelaxedOneHotCategorical(TransformedDistribution):
+class RelaxedOneHotCategorical(_Relaxed):
     """Shares of classes, nearly all of one class where ``temperature`` is low (Jang et al. 2017; Maddison et al. 2017).
 
     >>> RelaxedOneHotCategorical(0.5, at.ones(3)).event_shape
@@ -141,8 +148,6 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     """
 
     support: Any = constraints.simplex
-    arg_constraints: ClassVar[Constraints] = {}
-    base_dist: ExpRelaxedCategorical
 
     def __init__(
         self,
@@ -153,21 +158,6 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     ) -> None:
         base = ExpRelaxedCategorical(temperature, probs, logits, validate_args)
         super().__init__(base, ExpTransform(), validate_args)
-
-    @property
-    def temperature(self) -> Tensor:
-        """How far from one class."""
-        return self.base_dist.temperature
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities that it stands for."""
-        return self.base_dist.probs
-
-    @property
-    def logits(self) -> Tensor:
-        """Their logarithms."""
-        return self.base_dist.logits
 
 
 class ContinuousBernoulli(ByProbability):

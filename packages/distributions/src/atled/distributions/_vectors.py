@@ -42,10 +42,16 @@ def half_log_det(factor: Tensor) -> Tensor:
 class _ByMatrix(Distribution):
     """One of ``covariance_matrix``, ``precision_matrix`` and ``scale_tril`` is given; the others follow from it."""
 
+    arg_constraints: ClassVar[Constraints] = {
+        "covariance_matrix": constraints.positive_definite,
+        "precision_matrix": constraints.positive_definite,
+        "scale_tril": constraints.lower_cholesky,
+    }
+
     @lazy_property
     def covariance_matrix(self) -> Tensor:
         """``L Lᵀ``."""
-        return self._unbroadcasted_scale_tril @ self._unbroadcasted_scale_tril.mT
+        return self.scale_tril @ self.scale_tril.mT
 
     @lazy_property
     def precision_matrix(self) -> Tensor:
@@ -59,16 +65,17 @@ class _ByMatrix(Distribution):
             return at.linalg.cholesky(self.covariance_matrix)
         return factor_of_precision(self.precision_matrix)
 
-    @property
-    def _unbroadcasted_scale_tril(self) -> Tensor:
-        return self.scale_tril
-
-    def _only(self, **matrices: Tensor | None) -> None:
-        given = [name for name, matrix in matrices.items() if matrix is not None]
+    def _only(self, **matrices: Tensor | None) -> tuple[dict[str, Tensor], int]:
+        """The one matrix that is given, by its name, and how many rows and columns it has."""
+        name, given = type(self).__name__, {key: matrix for key, matrix in matrices.items() if matrix is not None}
         if len(given) != 1:
             raise at.ArgumentError(
-                f"{type(self).__name__}: expected one of {', '.join(matrices)}, got {' and '.join(given) or 'none'}"
+                f"{name}: expected one of {', '.join(matrices)}, got {' and '.join(given) or 'none'}"
             )
+        (matrix,) = given.values()
+        if matrix.ndim < 2 or matrix.shape[-2] != matrix.shape[-1]:
+            raise at.ShapeError(f"{name}: expected a square matrix, got {tuple(matrix.shape)}")
+        return given, matrix.shape[-1]
 
 
 class MultivariateNormal(_ByMatrix):
@@ -78,12 +85,7 @@ class MultivariateNormal(_ByMatrix):
     tensor(0.1592)
     """
 
-    arg_constraints: ClassVar[Constraints] = {
-        "loc": constraints.real_vector,
-        "covariance_matrix": constraints.positive_definite,
-        "precision_matrix": constraints.positive_definite,
-        "scale_tril": constraints.lower_cholesky,
-    }
+    arg_constraints: ClassVar[Constraints] = {"loc": constraints.real_vector, **_ByMatrix.arg_constraints}
     support = constraints.real_vector
     has_rsample = True
     loc: Tensor
@@ -96,21 +98,14 @@ class MultivariateNormal(_ByMatrix):
         scale_tril: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        matrices = {
-            "covariance_matrix": covariance_matrix,
-            "precision_matrix": precision_matrix,
-            "scale_tril": scale_tril,
-        }
-        self._only(**matrices)
-        matrix = next(m for m in matrices.values() if m is not None)
-        n = matrix.shape[-1] if matrix.ndim >= 2 else 0
-        if matrix.ndim < 2 or matrix.shape[-2] != n:
-            raise at.ShapeError(f"MultivariateNormal: expected a square matrix, got {tuple(matrix.shape)}")
+        matrix, n = self._only(
+            covariance_matrix=covariance_matrix, precision_matrix=precision_matrix, scale_tril=scale_tril
+        )
         if loc.ndim < 1 or loc.shape[-1] not in (1, n):
             raise at.ShapeError(
                 f"MultivariateNormal: expected loc of {n} numbers, as the matrix has rows, got {tuple(loc.shape)}"
             )
-        self._take(validate_args, (n,), loc=loc.expand(*loc.shape[:-1], n), **matrices)
+        self._take(validate_args, (n,), loc=loc.expand(*loc.shape[:-1], n), **matrix)
 
     @property
     def mean(self) -> Tensor:
@@ -245,12 +240,7 @@ class Wishart(_ByMatrix):
             [0., 3.]])
     """
 
-    arg_constraints: ClassVar[Constraints] = {
-        "df": constraints.greater_than(0),
-        "covariance_matrix": constraints.positive_definite,
-        "precision_matrix": constraints.positive_definite,
-        "scale_tril": constraints.lower_cholesky,
-    }
+    arg_constraints: ClassVar[Constraints] = {"df": constraints.greater_than(0), **_ByMatrix.arg_constraints}
     support = constraints.positive_definite
     has_rsample = True
     df: Tensor
@@ -263,17 +253,10 @@ class Wishart(_ByMatrix):
         scale_tril: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        matrices = {
-            "covariance_matrix": covariance_matrix,
-            "precision_matrix": precision_matrix,
-            "scale_tril": scale_tril,
-        }
-        self._only(**matrices)
-        matrix = next(m for m in matrices.values() if m is not None)
-        if matrix.ndim < 2 or matrix.shape[-2] != matrix.shape[-1]:
-            raise at.ShapeError(f"Wishart: expected a square matrix, got {tuple(matrix.shape)}")
-        self._take(validate_args, matrix.shape[-2:], df=df, **matrices)
-        n = self._event_shape[0]
+        matrix, n = self._only(
+            covariance_matrix=covariance_matrix, precision_matrix=precision_matrix, scale_tril=scale_tril
+        )
+        self._take(validate_args, (n, n), df=df, **matrix)
         if not (self.df > n - 1).all():
             raise at.InvalidValueError(f"Wishart: expected df above {n - 1} for {n} × {n} matrices, got {self.df}")
 
