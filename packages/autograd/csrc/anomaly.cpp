@@ -16,7 +16,9 @@ Tensor nan_mask(atled_tensor* t) {
   const RecordingScope off(false);
   const int64_t flat = -1;
   Tensor mask = reshape(isnan(t), ints_value(&flat, 1));
-  return t->dl.device.device_type == kDLCPU ? mask : to(mask, none(), device_value(DLDevice{kDLCPU, 0}));
+  if (t->dl.device.device_type != kDLCPU) mask = to(mask, none(), device_value(DLDevice{kDLCPU, 0}));
+  check(layer_group->settle(mask));
+  return mask;
 }
 
 // The first element that is NaN, or -1; how many.

@@ -103,7 +103,7 @@ int on_autocast(void*, atled_frame* frame) noexcept {
 
 }  // namespace
 
-void add_autocast_layer() { check(layer_group->add("autocast", kAutocastLevel, on_autocast, nullptr)); }
+void add_autocast_layer() { add_layer("autocast", kAutocastLevel, on_autocast); }
 
 Autocast autocast() {
   uint64_t included = 0;

@@ -42,7 +42,7 @@ int on_mutation(void*, atled_frame* frame) noexcept {
 
 }  // namespace
 
-void add_mutation_layer() { check(layer_group->add("autograd.mutation", kMutationLevel, on_mutation, nullptr)); }
+void add_mutation_layer() { add_layer("autograd.mutation", kMutationLevel, on_mutation); }
 
 PyObject* watch_mutation(PyObject* function) {
   PyObject* before = watcher ? watcher : Ref::borrow(Py_None).take();

@@ -23,6 +23,13 @@ constexpr uint32_t kLevel = 16;
 constexpr uint64_t kKey = uint64_t{1} << kLevel;
 constexpr uint64_t kInferenceKey = 1;  // excluded in inference mode, which marks what is made there
 
+// The handler may be given, and its calls may give, tensors whose values are yet to be computed: it settles those whose
+// memory it reads.
+inline void add_layer(const char* name, uint32_t level, atled_kernel handler) {
+  check(layer_group->add(name, level, handler, nullptr));
+  check(layer_group->defer(uint64_t{1} << level, &api.call, &api.redispatch));
+}
+
 struct Node;
 struct Rule;
 struct Wrapped;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import re
 from typing import Any
 
@@ -397,3 +398,18 @@ def test_sums_of_lists_of_modules() -> None:
     assert isinstance(chained, nn.Sequential) and list(chained) == [one, two]
     listed += [one]
     assert list(listed) == [one, two, one] and list(listed._modules) == ["0", "1", "2"]
+
+
+def test_a_compiled_module_is_itself() -> None:
+    net = nn.Sequential(nn.Linear(64, 256), nn.SiLU(), nn.Linear(256, 64))
+    x = at.randn(300, 64)
+    expected, keys = net(x), list(net.state_dict())
+    net.compile()
+    assert at.equal(net(x), expected)
+    assert at.equal(copy.deepcopy(net)(x), expected)
+    assert at.equal(pickle.loads(pickle.dumps(net))(x), expected)
+    other = at.compile(net, mode="max-autotune")
+    assert at.equal(other(x), expected)
+    assert list(net.state_dict()) == list(other.state_dict()) == keys
+    with pytest.raises(at.InvalidValueError, match="mode"):
+        net.compile(mode="fast")

@@ -250,7 +250,7 @@ int on_logged_call(void*, atled_frame* frame) noexcept {
 PyObject* log_calls(PyObject*, PyObject* function) {
   return python_call([&] {
     static const bool added = [] {
-      check(layer_group->add("autograd log", kLogLevel, on_logged_call, nullptr));
+      add_layer("autograd log", kLogLevel, on_logged_call);
       return true;
     }();
     (void)added;

@@ -35,8 +35,8 @@ bool connect_core() {
     return false;
   }
   const int status = guard([] {
-    check(layer_group->add("autograd", kLevel, on_call, nullptr));
-    check(layer_group->add("transform", kTransformLevel, on_transform, nullptr));
+    add_layer("autograd", kLevel, on_call);
+    add_layer("transform", kTransformLevel, on_transform);
     check(layer_group->own_slot("atled-autograd", drop_slot));
     define_ops();
     define_products();

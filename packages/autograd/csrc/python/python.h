@@ -65,12 +65,12 @@ inline std::string type_name(PyObject* object) {
 // Borrowed from the object.
 inline atled_tensor* tensor_of(PyObject* object) {
   atled_tensor* t = nullptr;
-  check(py_group->from_python(object, &t));
+  check(py_group->peek(object, &t));
   return t;
 }
 inline atled_tensor* tensor_or_null(PyObject* object) {
   atled_tensor* t = nullptr;
-  if (object == Py_None || py_group->from_python(object, &t) == ATLED_OK) return t;
+  if (object == Py_None || py_group->peek(object, &t) == ATLED_OK) return t;
   api.clear_error();
   return nullptr;
 }

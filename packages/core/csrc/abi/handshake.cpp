@@ -8,6 +8,7 @@
 #include "abi/stub.h"
 #include "abi/tables.h"
 #include "atled/plugin.hpp"
+#include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 
 #ifndef ATLED_CORE_VERSION
@@ -100,7 +101,11 @@ std::vector<Peer> peers() {
   return known().list;
 }
 
-void connect_core() noexcept { atled::api = root_table; }
+void connect_core() noexcept {
+  atled::api = root_table;
+  atled::api.call = call;
+  atled::api.redispatch = redispatch;
+}
 
 int load_plugin(const char* path) noexcept {
   return guard([&] {

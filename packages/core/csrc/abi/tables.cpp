@@ -14,6 +14,7 @@
 #include "cpu/parallel.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
+#include "dispatch/fusion.h"
 #include "dispatch/generator.h"
 #include "dispatch/recorder.h"
 #include "dispatch/registry.h"
@@ -99,6 +100,25 @@ int share_keys(atled_tensor* t, uint64_t set) noexcept {
   return ATLED_OK;
 }
 
+// What a plugin calls reads memory as soon as it has it, unless the plugin says otherwise: see defer.
+int call_at_once(const atled_op* op, uint32_t flags, atled_value* args, atled_value* outs) noexcept {
+  const Unfused unfused;
+  return call(op, flags, args, outs);
+}
+int redispatch_at_once(atled_frame* frame) noexcept {
+  const Unfused unfused;
+  return redispatch(frame);
+}
+
+int let_plugin_defer(uint64_t layers, int (**call_slot)(const atled_op*, uint32_t, atled_value*, atled_value*),
+                     int (**redispatch_slot)(atled_frame*)) noexcept {
+  *call_slot = call;
+  *redispatch_slot = redispatch;
+  return let_defer(layers);
+}
+
+int settle_tensor(atled_tensor* t) noexcept { return settle(t); }
+
 int find_device(const char* name, int32_t* type) noexcept {
   DLDevice device;
   int status = parse_device(name, &device);
@@ -107,8 +127,15 @@ int find_device(const char* name, int32_t* type) noexcept {
 }
 
 const atled_op_group op_table{define_op, count_ops, op_by_id};
-const atled_kernel_group kernel_table{add_kernel_entry, add_fallback, elementwise, run_kernel};
-const atled_layer_group layer_table{add_layer, include, exclude, skip, own_slot, set_slot, base_of, share_keys};
+int may_fuse_op(const atled_op* op) noexcept {
+  const_cast<Op*>(as_op(op))->one_pass = true;
+  return ATLED_OK;
+}
+
+const atled_kernel_group kernel_table{add_kernel_entry, add_fallback,   elementwise,
+                                      run_kernel,       elementwise_of, may_fuse_op};
+const atled_layer_group layer_table{add_layer, include,    exclude,          skip,         own_slot, set_slot,
+                                    base_of,   share_keys, let_plugin_defer, settle_tensor};
 const atled_device_group device_table{add_device, find_device, device_synchronize};
 const atled_alloc_group alloc_table{device_allocate, device_free};
 const atled_rng_group rng_table{reserve_random};
@@ -135,9 +162,9 @@ struct OwnGroup {
 
 }  // namespace
 
-const atled_api root_table{retain,         release,   empty,       as_view,     from_dlpack, export_dlpack,
-                           set_keys,       bump,      last_change, find_op,     call,        redispatch,
-                           release_values, set_error, get_error,   clear_error, get_group,   publish_group};
+const atled_api root_table{retain,         release,   empty,       as_view,     from_dlpack,  export_dlpack,
+                           set_keys,       bump,      last_change, find_op,     call_at_once, redispatch_at_once,
+                           release_values, set_error, get_error,   clear_error, get_group,    publish_group};
 
 int get_group(const char* name, uint32_t version, void* table, size_t size) noexcept {
   const OwnGroup own[] = {

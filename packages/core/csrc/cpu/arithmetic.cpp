@@ -131,7 +131,7 @@ void divide(atled_frame* frame, const LoopTable& table) {
   IntegerDivision ctx{&zero};
   Elementwise e;
   e.output(out_tensor(frame), dtype).operand(frame->args[0], dtype).operand(frame->args[1], dtype);
-  e.run(loop, &ctx, 8192);
+  e.run(loop, static_cast<void*>(&ctx), 8192);
   if (zero) fail(ATLED_E_VALUE, "expected an integer divisor other than 0, got 0 among the elements");
 }
 
@@ -254,26 +254,26 @@ void fused(atled_frame* frame) {
 }
 
 void add_arithmetic() {
-  cpu_kernel("core::add", kernel<add>);
-  cpu_kernel("core::sub", kernel<sub>);
-  cpu_kernel("core::mul", kernel<mul>);
-  cpu_kernel("core::div", kernel<div>);
-  cpu_kernel("core::floor_divide", kernel<floor_divide>);
-  cpu_kernel("core::remainder", kernel<remainder>);
-  cpu_kernel("core::fmod", kernel<fmod>);
-  cpu_kernel("core::pow", kernel<pow>);
-  cpu_kernel("core::float_power", kernel<float_power>);
+  fused_kernel("core::add", kernel<add>);
+  fused_kernel("core::sub", kernel<sub>);
+  fused_kernel("core::mul", kernel<mul>);
+  fused_kernel("core::div", kernel<div>);
+  fused_kernel("core::floor_divide", kernel<floor_divide>);
+  fused_kernel("core::remainder", kernel<remainder>);
+  fused_kernel("core::fmod", kernel<fmod>);
+  fused_kernel("core::pow", kernel<pow>);
+  fused_kernel("core::float_power", kernel<float_power>);
   cpu_kernel("core::neg", run_same, neg_loops);
   cpu_kernel("core::positive", run_same, positive_loops);
-  cpu_kernel("core::abs", kernel<abs>);
+  fused_kernel("core::abs", kernel<abs>);
   cpu_kernel("core::sign", run_same, sign_loops);
   cpu_kernel("core::square", run_same, square_loops);
   cpu_kernel("core::reciprocal", run_float, reciprocal_loops);
   cpu_kernel("core::maximum", run_same, maximum_loops);
   cpu_kernel("core::minimum", run_same, minimum_loops);
   cpu_kernel("core::lerp", run_same, lerp_loops);
-  cpu_kernel("core::addcmul", kernel<fused<Addcmul, true>>);
-  cpu_kernel("core::addcdiv", kernel<fused<Addcdiv, false>>);
+  fused_kernel("core::addcmul", kernel<fused<Addcmul, true>>);
+  fused_kernel("core::addcdiv", kernel<fused<Addcdiv, false>>);
 }
 ATLED_KERNELS(add_arithmetic);
 

@@ -20,7 +20,7 @@ void isclose(atled_frame* frame) {
 
 void add_comparison() {
   Comparisons<LoopTable>::each([](const char* op, const LoopTable& table) { cpu_kernel(op, run_bool, table); });
-  cpu_kernel("core::isclose", kernel<isclose>);
+  fused_kernel("core::isclose", kernel<isclose>);
 }
 ATLED_KERNELS(add_comparison);
 

@@ -38,9 +38,9 @@ void pair(atled_frame* frame) {
 
 void add_complex() {
   cpu_kernel("core::conj", run_same, conj_loops);
-  cpu_kernel("core::angle", kernel<angle>);
-  cpu_kernel("core::complex", kernel<pair<MakeComplex>>);
-  cpu_kernel("core::polar", kernel<pair<Polar>>);
+  fused_kernel("core::angle", kernel<angle>);
+  fused_kernel("core::complex", kernel<pair<MakeComplex>>);
+  fused_kernel("core::polar", kernel<pair<Polar>>);
 }
 ATLED_KERNELS(add_complex);
 

@@ -96,8 +96,9 @@ void add_copy() {
   cpu_kernel("core::copy_", kernel<copy>);
   cpu_kernel("core::fill_", kernel<fill>);
   cpu_kernel("core::zero_", kernel<zero>);
-  cpu_kernel("core::clone", kernel<clone>);
+  fused_kernel("core::clone", kernel<clone>);
   add_kernel("core::to_copy", ATLED_DEVICE_ANY, kernel<to_copy>);
+  may_fuse("core::to_copy");
   add_kernel("core::contiguous", ATLED_DEVICE_ANY, kernel<contiguous_kernel>);
   add_kernel("core::to", ATLED_DEVICE_ANY, kernel<to>);
   add_kernel("core::astype", ATLED_DEVICE_ANY, kernel<astype>);

@@ -67,7 +67,7 @@ void add_explog() {
   cpu_kernel("core::erfc", run_float, erfc_loops);
   cpu_kernel("core::logaddexp", run_float, logaddexp_loops);
   cpu_kernel("core::logaddexp2", run_float, logaddexp2_loops);
-  cpu_kernel("core::logit", kernel<logit>);
+  fused_kernel("core::logit", kernel<logit>);
   cpu_kernel("core::xlogy", run_float, xlogy_loops);
 }
 ATLED_KERNELS(add_explog);

@@ -40,7 +40,7 @@ void nextafter(atled_frame* frame) {
 void add_floats() {
   cpu_kernel("core::frexp", kernel<frexp>);
   cpu_kernel("core::ldexp", run_float, ldexp_loops);
-  cpu_kernel("core::nextafter", kernel<nextafter>);
+  fused_kernel("core::nextafter", kernel<nextafter>);
 }
 ATLED_KERNELS(add_floats);
 

@@ -4,9 +4,11 @@
 #include <cstring>
 
 #include "cpu/cast.h"
+#include "cpu/fusion.h"
 #include "cpu/parallel.h"
 #include "cpu/past_cache.h"
 #include "cpu/transpose.h"
+#include "dispatch/thread_state.h"
 #include "ops/rules.h"
 
 namespace atled::core {
@@ -454,7 +456,9 @@ bool Elementwise::run_flat(atled_loop loop, void* ctx, int64_t grain) {
   return true;
 }
 
-void Elementwise::run(atled_loop loop, void* ctx, int64_t grain) {
+void Elementwise::run(atled_loop loop, void* ctx, size_t ctx_bytes, int64_t grain) {
+  if (__builtin_expect(thread_state.deferral != nullptr, 0))
+    return thread_state.deferral->take(*this, loop, ctx, ctx_bytes);
   if (!casts_ && run_flat(loop, ctx, grain)) return;
   const atled_tensor* out = operands_[0].tensor;
   if (numel(out) == 0) return;
@@ -473,7 +477,12 @@ void Elementwise::run(atled_loop loop, void* ctx, int64_t grain) {
   walk.run(loop, ctx, grain);
 }
 
-int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx) {
+int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx) noexcept {
+  return elementwise_of(frame, in_dtype, out_dtype, loop, ctx, 0);
+}
+
+int elementwise_of(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, const void* ctx,
+                   size_t ctx_bytes) noexcept {
   return guard([&] {
     Elementwise e;
     for (int i = 0; i < frame->op->nouts; ++i) e.output(out_tensor(frame, i), out_dtype);
@@ -482,7 +491,7 @@ int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop
       const bool number = arg.tag == ATLED_NONE || arg.flags & ATLED_ARG_SCALAR_TOO;
       if (arg.tag == ATLED_TENSOR || number) e.operand(frame->args[i], in_dtype);
     }
-    e.run(loop, ctx);
+    e.run(loop, const_cast<void*>(ctx), ctx_bytes, Elementwise::kGrain);
   });
 }
 

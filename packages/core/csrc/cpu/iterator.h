@@ -6,7 +6,9 @@
 // same memory as an input; partial overlap is the dispatcher's to resolve.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "atled/plugin.hpp"
 #include "ops/scalars.h"
@@ -16,6 +18,7 @@ namespace atled::core {
 class Elementwise {
  public:
   static constexpr int kMaxOperands = 8;
+  static constexpr int64_t kGrain = 32768;
 
   // Outputs first. All outputs have one shape; inputs broadcast to it. `dtype` is what the loop reads or writes.
   Elementwise& output(const atled_tensor* t, int dtype);
@@ -28,8 +31,19 @@ class Elementwise {
   // Its dtype must be the tensor's own.
   Elementwise& anchored();
 
-  // `grain`: how many elements are worth a thread.
-  void run(atled_loop loop, void* ctx = nullptr, int64_t grain = 32768);
+  // `grain`: how many elements are worth a thread. Where the thread puts the call off (dispatch/fusion.h), the loop
+  // runs later, with a copy of what ctx points to; one that points on must be given as void*, and runs now.
+  template <class T>
+  void run(atled_loop loop, T* ctx, int64_t grain = kGrain) {
+    static_assert(std::is_void_v<T> || std::is_trivially_copyable_v<T>, "expected a context that may be copied");
+    if constexpr (std::is_void_v<T>)
+      run(loop, ctx, 0, grain);
+    else
+      run(loop, ctx, sizeof(T), grain);
+  }
+  // The same, of ctx_bytes at ctx; none for one that points on.
+  void run(atled_loop loop, void* ctx, size_t ctx_bytes, int64_t grain);
+  void run(atled_loop loop, std::nullptr_t = nullptr, int64_t grain = kGrain) { run(loop, nullptr, 0, grain); }
 
  private:
   struct Operand {
@@ -38,6 +52,7 @@ class Elementwise {
     int dtype;
   };
   friend class Walk;
+  friend class Deferral;
 
   void add(const atled_tensor* t, char* data, int dtype);
   bool run_flat(atled_loop loop, void* ctx, int64_t grain);
@@ -49,7 +64,9 @@ class Elementwise {
   alignas(16) char numbers_[kMaxOperands][16];
 };
 
-// The frame's outputs, then its tensor and scalar arguments in order, as kernel_group.elementwise has it.
-int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx);
+// The frame's outputs, then its tensor and scalar arguments in order, as the ABI's kernel group has it.
+int elementwise(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, void* ctx) noexcept;
+int elementwise_of(atled_frame* frame, int in_dtype, int out_dtype, atled_loop loop, const void* ctx,
+                   size_t ctx_bytes) noexcept;
 
 }  // namespace atled::core

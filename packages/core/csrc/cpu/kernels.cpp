@@ -1,5 +1,6 @@
 #include "cpu/kernels.h"
 
+#include "dispatch/op.h"
 #include "ops/scalars.h"
 
 namespace atled::core {
@@ -41,8 +42,16 @@ int run_bool(void* table, atled_frame* frame) noexcept {
 
 void cpu_kernel(const char* op, atled_kernel run) { add_kernel(op, kDLCPU, run); }
 
+void may_fuse(const char* op) { const_cast<Op*>(as_op(atled::Op(op).get()))->one_pass = true; }
+
+void fused_kernel(const char* op, atled_kernel run) {
+  cpu_kernel(op, run);
+  may_fuse(op);
+}
+
 void cpu_kernel(const char* op, atled_kernel run, const LoopTable& table) {
   add_kernel(op, kDLCPU, run, const_cast<LoopTable*>(&table));
+  may_fuse(op);
 }
 
 }  // namespace atled::core

@@ -38,10 +38,10 @@ const LoopTable left_loops = LoopTable().binary<ShiftLeft>(Unsigned{}).share_sig
 const LoopTable right_loops = LoopTable().binary<ShiftRight>(Integers{});
 
 void add_logical() {
-  cpu_kernel("core::logical_and", kernel<truth<LogicalAnd, 2>>);
-  cpu_kernel("core::logical_or", kernel<truth<LogicalOr, 2>>);
-  cpu_kernel("core::logical_xor", kernel<truth<LogicalXor, 2>>);
-  cpu_kernel("core::logical_not", kernel<truth<LogicalNot, 1>>);
+  fused_kernel("core::logical_and", kernel<truth<LogicalAnd, 2>>);
+  fused_kernel("core::logical_or", kernel<truth<LogicalOr, 2>>);
+  fused_kernel("core::logical_xor", kernel<truth<LogicalXor, 2>>);
+  fused_kernel("core::logical_not", kernel<truth<LogicalNot, 1>>);
   cpu_kernel("core::bitwise_and", run_same, and_loops);
   cpu_kernel("core::bitwise_or", run_same, or_loops);
   cpu_kernel("core::bitwise_xor", run_same, xor_loops);

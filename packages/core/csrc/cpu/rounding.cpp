@@ -40,7 +40,7 @@ void add_rounding() {
   cpu_kernel("core::floor", run_same, floor_loops);
   cpu_kernel("core::ceil", run_same, ceil_loops);
   cpu_kernel("core::trunc", run_same, trunc_loops);
-  cpu_kernel("core::round", kernel<round>);
+  fused_kernel("core::round", kernel<round>);
   cpu_kernel("core::frac", run_same, frac_loops);
 }
 ATLED_KERNELS(add_rounding);

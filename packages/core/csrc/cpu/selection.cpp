@@ -127,18 +127,18 @@ void nan_to_num(atled_frame* frame) {
 }
 
 void add_selection() {
-  cpu_kernel("core::where", kernel<where>);
-  cpu_kernel("core::clamp", kernel<clamp>);
-  cpu_kernel("core::masked_fill", kernel<masked_fill>);
+  fused_kernel("core::where", kernel<where>);
+  fused_kernel("core::clamp", kernel<clamp>);
+  fused_kernel("core::masked_fill", kernel<masked_fill>);
   cpu_kernel("core::relu", run_same, relu_loops);
-  cpu_kernel("core::relu_backward", kernel<relu_backward>);
+  fused_kernel("core::relu_backward", kernel<relu_backward>);
   cpu_kernel("core::copysign", run_float, copysign_loops);
   cpu_kernel("core::clamp_min", run_same, raise_loops);
   cpu_kernel("core::clamp_max", run_same, lower_loops);
   cpu_kernel("core::fmax", run_same, fmax_loops);
   cpu_kernel("core::fmin", run_same, fmin_loops);
   cpu_kernel("core::heaviside", run_same, heaviside_loops);
-  cpu_kernel("core::nan_to_num", kernel<nan_to_num>);
+  fused_kernel("core::nan_to_num", kernel<nan_to_num>);
 }
 ATLED_KERNELS(add_selection);
 

@@ -6,6 +6,7 @@
 
 #include "atled/plugin.hpp"
 #include "dispatch/error.h"
+#include "dispatch/fusion.h"
 #include "dispatch/recorder.h"
 #include "dispatch/registry.h"
 #include "dispatch/thread_state.h"
@@ -23,6 +24,7 @@ struct Layer {
   const char* name = nullptr;
   atled_kernel handler = nullptr;
   void* ctx = nullptr;
+  bool defers = false;  // its handler reads no memory that it has not settled
 };
 Layer layers[64];
 std::string slot_owner;
@@ -136,6 +138,53 @@ int run_entry(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
   int status = entry.run(entry.ctx, frame);
   if (token) acquire_gil(token);
   return status;
+}
+
+// Whether calls may have been put off that this one has to do with, or it may be put off itself.
+inline bool fusing(const Glance& seen) {
+  return __builtin_expect((seen.keys & kDeferredKey) || thread_state.region, 0);
+}
+
+// ... and whether the kernel may look at values: views need none, and core's composites settle what they look at.
+inline bool needs_values(const Glance& seen, const Op* op) {
+  return fusing(seen) && !(op->traits & ATLED_OP_VIEW) && !op->settles;
+}
+
+// Before a kernel reads and writes the memory of the frame's tensors.
+int settle_frame(const atled_frame* frame) {
+  int status = ATLED_OK;
+  auto look = [&](const atled_tensor* t) {
+    if (status == ATLED_OK) status = settle(t);
+  };
+  each_tensor(frame, [&](const atled_tensor* t, int) { look(t); });
+  const bool given = frame->flags & (ATLED_CALL_INPLACE | ATLED_CALL_OUT);
+  for (int i = 0; given && i < frame->op->nouts; ++i)
+    if (frame->outs[i].tag == ATLED_TENSOR) look(frame->outs[i].u.tensor);
+  // What was put off may read what is about to be written.
+  if (status == ATLED_OK && (given || frame->op->traits & ATLED_OP_MUTATES)) status = settle_region();
+  return status;
+}
+
+// A kernel may read the results of the calls that it makes, so none of those is put off.
+int run_settled(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
+  if (const int status = settle_frame(frame)) return status;
+  const Unfused unfused;
+  return run_entry(entry, frame, work);
+}
+
+// `whole`: the frame's outputs are the call's own, or its first argument, as they are.
+int run_or_defer(const KernelEntry& entry, atled_frame* frame, uint64_t work, DLDevice device, bool whole) {
+  const Op* op = as_op(frame->op);
+  if (whole && thread_state.region && op->one_pass && device.device_type == kDLCPU &&
+      impl(frame->outs[0].u.tensor)->numel >= static_cast<uint64_t>(fusion_limit)) {
+    const Fate fate = defer(entry, frame);
+    if (fate == Fate::kDeferred) return ATLED_OK;
+    if (fate == Fate::kFailed) {
+      atled_error error;
+      return get_error(&error);
+    }
+  }
+  return run_settled(entry, frame, work);
 }
 
 KernelEntry load_kernel(const Op* op, DLDevice device) {
@@ -289,18 +338,29 @@ void allocate_outputs(atled_frame* frame, const atled_spec* specs, DLDevice devi
 }
 
 // out= and in-place forms of a structured op.
-int run_given(atled_frame* frame, const atled_spec* specs, DLDevice device, const KernelEntry& entry) {
+int run_given(atled_frame* frame, const atled_spec* specs, DLDevice device, const KernelEntry& entry, bool fused) {
   GivenOutputs outputs;
   outputs.prepare(frame, specs, device);
   uint64_t work = 0;
   for (int i = 0; i < frame->op->nouts; ++i) work += impl(outputs.targets[i])->numel;
-  int status = entry.run ? run_entry(entry, frame, work) : ATLED_OK;
+  int status = ATLED_OK;
+  if (entry.run && fused)
+    status = run_or_defer(entry, frame, work, device, frame->flags == ATLED_CALL_INPLACE && !outputs.copy_back[0]);
+  else if (entry.run)
+    status = run_entry(entry, frame, work);
   if (status != ATLED_OK) {
     outputs.abandon(frame);
     return status;
   }
   outputs.finish(frame);
   return ATLED_OK;
+}
+
+// Whether a call that was put off, by whatever thread, is yet to write what out= gave.
+bool outs_deferred(const atled_frame* frame) {
+  for (int i = 0; i < frame->op->nouts; ++i)
+    if (keys_of(frame->outs[i].u.tensor) & kDeferredKey) return true;
+  return false;
 }
 
 int run_structured(atled_frame* frame, const Glance& seen) {
@@ -316,11 +376,15 @@ int run_structured(atled_frame* frame, const Glance& seen) {
     uint64_t work = impl(frame->outs[0].u.tensor)->numel;
     if (!(op->traits & ATLED_OP_ELEMENTWISE)) work += seen.elements;
     if (crosses(device, seen)) work = waiting(work);
-    int status = meta ? ATLED_OK : run_entry(entry, frame, work);
+    int status = ATLED_OK;
+    if (fusing(seen) && !meta)
+      status = run_or_defer(entry, frame, work, device, true);
+    else if (!meta)
+      status = run_entry(entry, frame, work);
     if (status != ATLED_OK) release_values(frame->outs, op->nouts);
     return status;
   }
-  return run_given(frame, specs.list, device, entry);
+  return run_given(frame, specs.list, device, entry, fusing(seen) || outs_deferred(frame));
 }
 
 // Calls f(tensor, argument name) for the tensors of every Tensor(a!)[] argument.
@@ -353,7 +417,7 @@ int run_composite_given(atled_frame* frame, const Glance& seen) {
   plain.args = args;
   plain.outs = made;
   plain.flags = 0;
-  const int status = entry.run(entry.ctx, &plain);
+  const int status = needs_values(seen, op) ? run_settled(entry, &plain, 0) : entry.run(entry.ctx, &plain);
   if (status != ATLED_OK) return status;
   Tensor results[8];
   for (int i = 0; i < op->nouts; ++i) results[i] = Tensor::steal(made[i].u.tensor);
@@ -377,6 +441,7 @@ int run_mutating(atled_frame* frame, const KernelEntry& entry, uint64_t work) {
   check_writable(target, op->args[op->mutated].name);
   for (int i = 1; i < op->nouts; ++i) frame->outs[i] = none();
   frame->outs[0] = value(target);
+  const Unfused unfused;  // what was put off is settled by the caller
   int status = entry.run ? run_entry(entry, frame, work) : ATLED_OK;
   // A kernel that failed midway may have written already.
   bump_version(target, op->name);
@@ -423,7 +488,10 @@ void note_base(const atled_frame* frame) {
 // An op without a shape rule: its kernel makes the outputs.
 int run_free(atled_frame* frame, const Glance& seen) {
   const Op* op = as_op(frame->op);
-  if (frame->flags == ATLED_CALL_INPLACE && (op->traits & ATLED_OP_VIEW)) return run_view_in_place(frame, seen);
+  if (frame->flags == ATLED_CALL_INPLACE && (op->traits & ATLED_OP_VIEW)) {
+    if (fusing(seen)) check(settle_frame(frame));
+    return run_view_in_place(frame, seen);
+  }
   // An op that changes its first argument is its own in-place form.
   if (frame->flags && !(op->mutated == 0 && frame->flags == ATLED_CALL_INPLACE)) {
     if (!op->takes_out()) fail(ATLED_E_ARGUMENT, "has no out= or in-place form");
@@ -437,10 +505,12 @@ int run_free(atled_frame* frame, const Glance& seen) {
   uint64_t work = op->traits & (ATLED_OP_VIEW | ATLED_OP_COMPOSITE) ? 0 : seen.elements;
   // Many a kernel without a shape rule reads from its device what the shape is.
   if (work && (device.device_type != kDLCPU || crosses(device, seen))) work = waiting(work);
+  const bool fused = needs_values(seen, op);
+  if (fused) check(settle_frame(frame));
   if (op->mutated >= 0) return run_mutating(frame, entry, work);
   for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
   each_mutated(frame, [&](atled_tensor* t, const char* name) { check_writable(t, name); });
-  int status = run_entry(entry, frame, work);
+  int status = fused ? run_settled(entry, frame, work) : run_entry(entry, frame, work);
   each_mutated(frame, [&](atled_tensor* t, const char*) { bump_version(t, op->name); });
   for (int i = 0; i < op->nouts && status == ATLED_OK; ++i) {
     if (frame->outs[i].tag != ATLED_NONE || op->out_types[static_cast<size_t>(i)].back() == '?') continue;
@@ -494,7 +564,7 @@ int run(atled_frame* frame, const Glance& seen) noexcept {
   return status;
 }
 
-int enter(atled_frame* frame, uint64_t wanted) noexcept {
+int enter(atled_frame* frame, uint64_t wanted, uint64_t keys) noexcept {
   const int level = 63 - __builtin_clzll(wanted);
   const uint64_t bit = uint64_t{1} << level, exclude = thread_state.exclude;
   const Layer& layer = layers[level];
@@ -502,6 +572,9 @@ int enter(atled_frame* frame, uint64_t wanted) noexcept {
     char text[96];
     snprintf(text, sizeof text, "a tensor or thread asks for layer %d, which nobody has registered", level);
     return set_error(ATLED_E_PLUGIN, text);
+  }
+  if (__builtin_expect(keys & kDeferredKey, 0) && !layer.defers) {
+    if (const int status = settle_frame(frame)) return status;
   }
   frame->layers = wanted & (bit - 1);
   thread_state.exclude = exclude | ~(bit - 1);
@@ -521,13 +594,15 @@ int call(const atled_op* op, uint32_t flags, atled_value* args, atled_value* out
 int redispatch(atled_frame* frame) noexcept {
   const Glance seen = glance(frame);
   const uint64_t wanted = wanted_layers(frame, seen);
-  return wanted == 0 ? run(frame, seen) : enter(frame, wanted);
+  return wanted == 0 ? run(frame, seen) : enter(frame, wanted, seen.keys);
 }
 
 int run_kernel(atled_frame* frame, int32_t device_type) noexcept {
   KernelEntry entry = find_kernel(as_op(frame->op), DLDevice{device_type, 0});
   if (!entry.run)
     return set_error(ATLED_E_NOT_IMPLEMENTED, (as_op(frame->op)->qualified + " has no kernel for that device").c_str());
+  if (const int status = settle_frame(frame)) return status;
+  const Unfused unfused;
   return entry.run(entry.ctx, frame);
 }
 
@@ -551,6 +626,12 @@ int add_layer(const char* name, uint32_t level, atled_kernel handler, void* ctx)
                                       " is taken by " + layers[level].name)
                                          .c_str());
   layers[level] = Layer{name, handler, ctx};
+  return ATLED_OK;
+}
+
+int let_defer(uint64_t levels) noexcept {
+  for (int level = 1; level < 63; ++level)
+    if (levels >> level & 1) layers[level].defers = true;
   return ATLED_OK;
 }
 

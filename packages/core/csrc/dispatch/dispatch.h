@@ -13,6 +13,8 @@ int run_kernel(atled_frame* frame, int32_t device_type) noexcept;
 void release_values(atled_value* values, uint32_t n) noexcept;
 
 int add_layer(const char* name, uint32_t level, atled_kernel handler, void* ctx) noexcept;
+// The handlers of these levels read no memory that they have not settled.
+int let_defer(uint64_t levels) noexcept;
 const char* layer_name(uint32_t level);  // NULL for a free level
 int own_slot(const char* owner, void (*drop)(atled_tensor* t)) noexcept;
 

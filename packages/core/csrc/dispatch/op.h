@@ -12,6 +12,9 @@
 
 namespace atled::core {
 
+// In the keys of a storage whose values a deferred call is yet to write (dispatch/fusion.h); level 0 is no layer's.
+constexpr uint64_t kDeferredKey = 1;
+
 // How the Python callable and the dispatcher treat an argument.
 enum class Kind : uint8_t {
   kTensor,
@@ -58,7 +61,9 @@ struct Op : atled_op {
   uint32_t mutated_lists = 0;  // a bit for each Tensor(a!)[] argument
   int dtype_arg = -1, device_arg = -1;
   bool returns_tensors = true;
-  std::atomic<uint64_t> layer_mask{~ATLED_KEY_OPAQUE};
+  bool one_pass = false;  // its CPU kernel's whole work is one Elementwise::run, which may be put off
+  bool settles = false;   // a composite that settles what it looks at
+  std::atomic<uint64_t> layer_mask{~(ATLED_KEY_OPAQUE | kDeferredKey)};
   atled_shape_rule shape = nullptr;
   void* shape_ctx = nullptr;
   KernelEntry any;

@@ -68,6 +68,8 @@ int register_builtin_ops() noexcept {
   return guard([] {
     for (const Pending& p : pending_ops()) p.run();
     for (const Pending& p : pending_kernels()) p.run();
+    for (uint32_t id = 0; id < op_count(); ++id)
+      const_cast<Op*>(op_at(id))->settles = op_at(id)->traits & ATLED_OP_COMPOSITE;
   });
 }
 

@@ -15,15 +15,19 @@ struct ErrorState {
   void* python = nullptr;  // owned reference, dropped through drop_python_error
 };
 
-class ThreadCache;  // csrc/memory/allocator.cpp
+class ThreadCache;   // csrc/memory/allocator.cpp
+class FusionRegion;  // csrc/cpu/fusion.h
+class Deferral;
 
 struct ThreadState {
   uint64_t include = 0;
   uint64_t exclude = 0;
-  ErrorState* error = nullptr;   // made at the first error
-  ThreadCache* cache = nullptr;  // made at the first allocation
-  DLDevice device{kDLCPU, 0};    // of what is made from no tensor
-  bool non_blocking = false;     // copies between devices may go on when the call has returned
+  ErrorState* error = nullptr;     // made at the first error
+  ThreadCache* cache = nullptr;    // made at the first allocation
+  DLDevice device{kDLCPU, 0};      // of what is made from no tensor
+  bool non_blocking = false;       // copies between devices may go on when the call has returned
+  FusionRegion* region = nullptr;  // where element-wise calls are put off (dispatch/fusion.h)
+  Deferral* deferral = nullptr;    // while a kernel is asked what it would run
 };
 
 // Reached without a call: `thread_local` of another file would first ask whether it needs a constructor.

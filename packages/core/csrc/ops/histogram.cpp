@@ -3,6 +3,7 @@
 
 #include "dispatch/register.h"
 #include "ops/rules.h"
+#include "ops/settled.h"
 
 namespace atled::core {
 namespace {
@@ -41,7 +42,7 @@ void bin_counts_rule(const atled_frame* f, atled_spec* outs) {
 
 double number(const Tensor& t) {
   const Tensor here = to_op(t, dtype_value(ATLED_FLOAT64), device_value(DLDevice{kDLCPU, 0}));
-  return data<double>(here)[0];
+  return settled_data<double>(here)[0];
 }
 
 // From the smallest to the largest element; where there is nothing between the two, half of width to either side.

@@ -9,6 +9,7 @@
 #include "ops/layout.h"
 #include "ops/matrix_rules.h"
 #include "ops/rules.h"
+#include "ops/settled.h"
 #include "ops/standard.h"
 
 namespace atled::core {
@@ -229,7 +230,8 @@ void matrix_exp(atled_frame* f) {
   double largest = 0;
   if (numel(a) > 0) {
     const Tensor norms = amax_op(sum_op(abs_op(a), ints_value(&rows, 1)));
-    largest = *data<double>(to_op(norms, dtype_value(ATLED_FLOAT64), device_value(DLDevice{kDLCPU, 0})));
+    const Tensor here = to_op(norms, dtype_value(ATLED_FLOAT64), device_value(DLDevice{kDLCPU, 0}));
+    largest = *settled_data<double>(here);
   }
   const bool single = real_dtype(a->dtype) == ATLED_FLOAT32;
   const Approximant *first = single ? kSingle : kDouble, *last = single ? kSingle + 2 : kDouble + 4;

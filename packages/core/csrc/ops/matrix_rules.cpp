@@ -1,6 +1,7 @@
 #include "ops/matrix_rules.h"
 
 #include "ops/rules.h"
+#include "ops/settled.h"
 
 namespace atled::core {
 
@@ -71,7 +72,7 @@ void expect_success(const Tensor& info, const char* format) {
   if (info->dl.device.device_type == ATLED_DEVICE_META) return;
   const Tensor here =
       info->dl.device.device_type == kDLCPU ? info : to(info, none(), device_value(DLDevice{kDLCPU, 0}));
-  const int32_t* codes = data<int32_t>(here);
+  const int32_t* codes = settled_data<int32_t>(here);
   for (int64_t i = 0, n = numel(here); i < n; ++i) {
     if (codes[i] == 0) continue;
     char text[256];

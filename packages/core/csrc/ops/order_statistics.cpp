@@ -3,6 +3,7 @@
 
 #include "dispatch/register.h"
 #include "ops/rules.h"
+#include "ops/settled.h"
 
 namespace atled::core {
 namespace {
@@ -168,7 +169,8 @@ Tensor probabilities(const atled_value& q, const atled_tensor* input) {
   if (t->dl.device.device_type == kDLCPU) {
     // Elsewhere looking would mean waiting; there q is clamped.
     const Tensor numbers = contiguous_op(to_op(t, dtype_value(ATLED_FLOAT64)));
-    for (int64_t i = 0; i < numel(numbers); ++i) expect_probability(data<double>(numbers)[i]);
+    const double* q_of = settled_data<double>(numbers);
+    for (int64_t i = 0; i < numel(numbers); ++i) expect_probability(q_of[i]);
   }
   const bool exact = t->dtype == ATLED_FLOAT32 || t->dtype == ATLED_FLOAT64;
   const Tensor row_of = t->dl.ndim == 1 ? Tensor::borrow(t) : reshape_op(t, ints_value(&row, 1));

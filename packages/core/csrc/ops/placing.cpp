@@ -6,6 +6,7 @@
 #include "ops/layout.h"
 #include "ops/rules.h"
 #include "ops/scattering.h"
+#include "ops/settled.h"
 
 namespace atled::core {
 namespace {
@@ -154,8 +155,9 @@ void unravel_index(atled_frame* f) {
     // Elsewhere looking would mean waiting.
     const Tensor numbers = flat(rest);
     const int64_t step = numbers->dl.strides[0];
+    const int64_t* indices = settled_data<int64_t>(numbers);
     for (int64_t i = 0; i < numel(numbers); ++i) {
-      const int64_t index = data<int64_t>(numbers)[i * step];
+      const int64_t index = indices[i * step];
       if (index < 0 || index >= total)
         fail(ATLED_E_BOUNDS, "expected indices in [0, %lld), got %lld", (long long)total, (long long)index);
     }

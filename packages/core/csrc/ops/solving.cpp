@@ -6,6 +6,7 @@
 #include "ops/layout.h"
 #include "ops/matrix_rules.h"
 #include "ops/rules.h"
+#include "ops/settled.h"
 
 namespace atled::core {
 namespace {
@@ -215,7 +216,7 @@ void lstsq(atled_frame* f) {
   bool full = m > n;
   if (full && numel(rank) > 0 && a->dl.device.device_type != ATLED_DEVICE_META) {
     const Tensor least = to(amin(rank), none(), device_value(DLDevice{kDLCPU, 0}));
-    full = *data<int64_t>(least) == n;
+    full = *settled_data<int64_t>(least) == n;
   }
   if (full) residuals = sum(square(abs(sub(matmul_op(a, x), b))), ints_value(&rows, 1));
   set_out(f, 0, vectors ? squeeze_op(x, -1) : x);

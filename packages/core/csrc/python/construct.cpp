@@ -6,6 +6,7 @@
 #include "dispatch/device.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
+#include "dispatch/fusion.h"
 #include "dispatch/thread_state.h"
 #include "functors/copy.h"
 #include "ops/rules.h"
@@ -405,11 +406,22 @@ bool on_host(atled_tensor* t, Ref* copy, const char* what) {
 }  // namespace
 
 bool readable(const atled_tensor* t, const char* what) {
-  if (!(t->keys & ATLED_KEY_OPAQUE)) return true;
+  if (!(t->keys & ATLED_KEY_OPAQUE)) {
+    if (settle(t) == ATLED_OK) return true;
+    raise();
+    return false;
+  }
   raise(
       ATLED_E_AUTOGRAD, what,
       "expected a tensor whose values are known, got one inside vmap, whose values differ between the elements of the "
       "batch; use ops on tensors, such as where()");
+  return false;
+}
+
+bool lendable(const atled_tensor* t, const char* what) {
+  if (!readable(t, what)) return false;
+  if (lend(t) == ATLED_OK) return true;
+  raise();
   return false;
 }
 

@@ -381,7 +381,7 @@ struct Exported {
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   atled_tensor* t = tensor_of(self);
   view->obj = nullptr;
-  if (!readable(t, "buffer")) return -1;
+  if (!lendable(t, "buffer")) return -1;
   const char* format = kFormats[t->dtype];
   if (t->dl.device.device_type != kDLCPU || !format) {
     PyErr_SetString(

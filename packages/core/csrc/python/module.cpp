@@ -12,6 +12,7 @@
 #include "dispatch/device.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
+#include "dispatch/fusion.h"
 #include "dispatch/generator.h"
 #include "dispatch/host_fallback.h"
 #include "dispatch/registry.h"
@@ -94,7 +95,7 @@ void install_hooks() {
         PyObject* o = static_cast<PyObject*>(object);
         if (!is_tensor(o)) return set_error(ATLED_E_ARGUMENT, ("expected a Tensor, got " + type_name(o)).c_str());
         *out = tensor_of(o);
-        return ATLED_OK;
+        return settle(*out);
       },
       [](const atled_value* v, void** out) -> int {
         *out = to_python(*v);
@@ -109,6 +110,12 @@ void install_hooks() {
       take_site,
       release_site,
       site_text,
+      [](void* object, atled_tensor** out) -> int {
+        PyObject* o = static_cast<PyObject*>(object);
+        if (!is_tensor(o)) return set_error(ATLED_E_ARGUMENT, ("expected a Tensor, got " + type_name(o)).c_str());
+        *out = tensor_of(o);
+        return ATLED_OK;
+      },
   };
 }
 
@@ -261,6 +268,7 @@ void bind_process(nb::module_& m) {
   m.def(
       "set_flush_denormal",
       [](bool mode) {
+        check_or_raise(settle_region());  // what was put off is computed in the mode it was called in
         if (kHasFloatMode) set_float_mode(mode ? float_mode() | kFlushDenormal : float_mode() & ~kFlushDenormal);
         return kHasFloatMode;
       },
@@ -373,6 +381,14 @@ void bind_process(nb::module_& m) {
         "Makes memory_stats' peak_bytes start from what is live now.\n\n"
         ">>> at.reset_peak_memory()\n>>> stats = at.memory_stats()\n"
         ">>> stats[\"peak_bytes\"] == stats[\"live_bytes\"]\nTrue");
+  m.def("_enter_fusion", [] { check_or_raise(enter_region()); }, "Begins a region of this thread.");
+  m.def("_leave_fusion", [] { check_or_raise(leave_region()); }, "Ends it, and runs what was put off.");
+  m.def(
+      "_fusion_counts", [] { return nb::make_tuple(fused_calls.load(), fused_runs.load()); },
+      "Of this process: calls that were put off, and how many of them were run.");
+  m.def(
+      "_set_fusion_limit", [](int64_t limit) { return std::exchange(fusion_limit, limit); }, nb::arg("limit"),
+      "Of how many elements a result must be to be put off; answers what it was.");
   m.def("trim_memory", &trim,
         "Gives cached memory of the CPU allocator back to the system.\n\n"
         ">>> at.trim_memory()\n>>> at.memory_stats()[\"cached_bytes\"]\n0");

@@ -440,7 +440,7 @@ PyObject* method_is_contiguous(PyObject* o, PyObject* args, PyObject* kwargs) {
   return ask ? PyObject_CallFunctionObjArgs(ask.get(), o, format, nullptr) : nullptr;
 }
 PyObject* method_data_ptr(PyObject* o, PyObject*) {
-  return readable(tensor_of(o), "data_ptr") ? PyLong_FromVoidPtr(tensor_of(o)->dl.data) : nullptr;
+  return lendable(tensor_of(o), "data_ptr") ? PyLong_FromVoidPtr(tensor_of(o)->dl.data) : nullptr;
 }
 PyObject* method_is_opaque(PyObject* o, PyObject*) {
   return PyBool_FromLong((tensor_of(o)->keys & ATLED_KEY_OPAQUE) != 0);

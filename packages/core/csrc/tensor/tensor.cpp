@@ -7,6 +7,7 @@
 
 #include "dispatch/device.h"
 #include "dispatch/error.h"
+#include "dispatch/fusion.h"
 #include "dispatch/recorder.h"
 #include "dispatch/thread_state.h"
 #include "memory/allocator.h"
@@ -47,8 +48,11 @@ Storage* make_storage(size_t nbytes, DLDevice device) {
   return s;
 }
 
+}  // namespace
+
 void release_storage(Storage* s) {
   if (s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (__builtin_expect(s->deferred != nullptr, 0)) forget(s);
   delete s->change;
   if (__builtin_expect(recording.load(std::memory_order_relaxed) != 0, 0) && !s->foreign)
     note_memory(s->device, -static_cast<int64_t>(s->nbytes));
@@ -65,6 +69,8 @@ void release_storage(Storage* s) {
   s->~Storage();
   deallocate(s, block_bytes);
 }
+
+namespace {
 
 // Of memory that this thread allocates now.
 uint16_t inference_flag() { return thread_state.exclude & 1 ? ATLED_TENSOR_INFERENCE : 0; }
@@ -384,6 +390,7 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
     return set_error(ATLED_E_AUTOGRAD, "expected a tensor whose memory holds its values, got one inside vmap");
   if (t->dl.device.device_type == ATLED_DEVICE_META)
     return set_error(ATLED_E_DEVICE, "a meta tensor has no data to export");
+  if (const int status = lend(t)) return status;
   Exported* e = new (std::nothrow) Exported;
   if (!e) return out_of_memory(sizeof(Exported));
   // Not t itself, which may become another tensor (Tensor.data, set_, t_) while its memory is lent out.
@@ -407,6 +414,7 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
 }
 
 int take_storage(atled_tensor* t, atled_tensor* from) noexcept {
+  if (const int status = settle(t)) return status;
   TensorImpl* self = impl(t);
   Storage *old = self->storage, *fresh = impl(from)->storage;
   if (self->base && self->base->refs.load() == 1) release(std::exchange(self->base, nullptr));  // nobody else has it

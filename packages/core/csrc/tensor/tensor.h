@@ -15,6 +15,7 @@
 namespace atled::core {
 
 struct Op;
+struct Deferred;
 
 // The last in-place change that somebody watched.
 struct Change {
@@ -26,12 +27,16 @@ struct Storage {
   std::atomic<uint32_t> refs{1};
   bool inline_data = false;  // bytes follow the header
   bool readonly = false;
+  bool lent = false;  // others may look into the memory between calls
   void* data = nullptr;
   size_t nbytes = 0;
   DLDevice device{kDLCPU, 0};
   DLManagedTensorVersioned* foreign = nullptr;  // memory that somebody else owns
   Change* change = nullptr;
+  Deferred* deferred = nullptr;  // the call that is yet to write it (dispatch/fusion.h)
 };
+
+void release_storage(Storage* s);
 
 struct TensorImpl : atled_tensor {
   static constexpr int kInlineDims = 6;

@@ -328,6 +328,12 @@ typedef struct { /* "kernel" */
   int (*elementwise)(atled_frame* frame, int32_t in_dtype, int32_t out_dtype, atled_loop loop, void* ctx);
   /* Runs the CPU kernel of frame->op on the frame as it is (its tensors must be readable host memory). */
   int (*run)(atled_frame* frame, int32_t device_type);
+  /* Since 0.2. As elementwise, where ctx points to ctx_bytes plain bytes of which a copy will do. */
+  int (*elementwise_of)(atled_frame* frame, int32_t in_dtype, int32_t out_dtype, atled_loop loop, const void* ctx,
+                        size_t ctx_bytes);
+  /* Since 0.2. Says that op's CPU kernel makes no calls and touches memory by no more than one elementwise_of, or
+   * elementwise without a ctx: its calls may be put off, to be run together with others (docs/fusion.md). */
+  int (*may_fuse)(const atled_op* op);
 } atled_kernel_group;
 
 typedef struct { /* "layer" */
@@ -347,6 +353,13 @@ typedef struct { /* "layer" */
   int (*base)(const atled_tensor* t, atled_tensor** out);
   /* Since 0.2. Adds to the keys that all tensors of t's storage share. */
   int (*share_keys)(atled_tensor* t, uint64_t set);
+  /* Since 0.2. For a plugin that reads the memory of what calls gave, and of what the handlers of these layers (a bit
+   * each) are given, only when it has settled it: puts functions into its own table with which element-wise calls may
+   * be put off, to be run together (docs/fusion.md). Kernels need neither this nor settle. */
+  int (*defer)(uint64_t layers, int (**call)(const atled_op*, uint32_t, atled_value*, atled_value*),
+               int (**redispatch)(atled_frame*));
+  /* Since 0.2. t's memory holds its values when this returns. */
+  int (*settle)(atled_tensor* t);
 } atled_layer_group;
 
 typedef void* atled_stream;
@@ -429,6 +442,8 @@ typedef struct {                                        /* "py": hold the GIL; P
   int (*take_site)(uint64_t* words);
   int (*release_site)(const uint64_t* words);
   int (*site_text)(const uint64_t* words, char* text, size_t size);
+  /* Since 0.2. As from_python, but what t's memory holds may be unsettled (see the group "layer"). */
+  int (*peek)(void* object, atled_tensor** out);
 } atled_py_group;
 
 #define ATLED_REQUEST(table, name, release, buffer, buffer_size)                                               \

@@ -13,7 +13,7 @@ void run(atled_frame* frame, bool backward) {
   F f(frame, backward ? 2 : 1);
   const int dtype = dtype_of<T>;
   const atled_loop loop = backward ? ATLED_PICK(slopes<T, F>) : ATLED_PICK(values<T, F>);
-  check(kernel_group->elementwise(frame, dtype, dtype, loop, &f));
+  check(kernel_group->elementwise_of(frame, dtype, dtype, loop, &f, sizeof f));
 }
 
 template <template <class> class F, bool backward>
@@ -43,35 +43,39 @@ void gelu(atled_frame* frame) {
     activation<Gelu, backward>(frame);
 }
 
+void add_fused(const char* op, atled_kernel run) {
+  add_kernel(op, ATLED_DEVICE_CPU, run);
+  check(kernel_group->may_fuse(Op(op).get()));
+}
+
 }  // namespace
 
 void add_activation() {
-  constexpr int kCpu = ATLED_DEVICE_CPU;
-  add_kernel("nn::elu", kCpu, kernel<activation<Elu, false>>);
-  add_kernel("nn::elu_backward", kCpu, kernel<activation<Elu, true>>);
-  add_kernel("nn::gelu", kCpu, kernel<gelu<false>>);
-  add_kernel("nn::gelu_backward", kCpu, kernel<gelu<true>>);
-  add_kernel("nn::hardshrink", kCpu, kernel<activation<Hardshrink, false>>);
-  add_kernel("nn::hardshrink_backward", kCpu, kernel<activation<Hardshrink, true>>);
-  add_kernel("nn::hardsigmoid", kCpu, kernel<activation<Hardsigmoid, false>>);
-  add_kernel("nn::hardsigmoid_backward", kCpu, kernel<activation<Hardsigmoid, true>>);
-  add_kernel("nn::hardswish", kCpu, kernel<activation<Hardswish, false>>);
-  add_kernel("nn::hardswish_backward", kCpu, kernel<activation<Hardswish, true>>);
-  add_kernel("nn::hardtanh", kCpu, kernel<activation<Hardtanh, false>>);
-  add_kernel("nn::hardtanh_backward", kCpu, kernel<activation<Hardtanh, true>>);
-  add_kernel("nn::leaky_relu", kCpu, kernel<activation<LeakyRelu, false>>);
-  add_kernel("nn::leaky_relu_backward", kCpu, kernel<activation<LeakyRelu, true>>);
-  add_kernel("nn::logsigmoid", kCpu, kernel<activation<Logsigmoid, false>>);
-  add_kernel("nn::logsigmoid_backward", kCpu, kernel<activation<Logsigmoid, true>>);
-  add_kernel("nn::mish", kCpu, kernel<activation<Mish, false>>);
-  add_kernel("nn::mish_backward", kCpu, kernel<activation<Mish, true>>);
-  add_kernel("nn::prelu", kCpu, kernel<prelu>);
-  add_kernel("nn::silu", kCpu, kernel<activation<Silu, false>>);
-  add_kernel("nn::silu_backward", kCpu, kernel<activation<Silu, true>>);
-  add_kernel("nn::softplus", kCpu, kernel<activation<Softplus, false>>);
-  add_kernel("nn::softplus_backward", kCpu, kernel<activation<Softplus, true>>);
-  add_kernel("nn::softshrink", kCpu, kernel<activation<Softshrink, false>>);
-  add_kernel("nn::softshrink_backward", kCpu, kernel<activation<Softshrink, true>>);
+  add_fused("nn::elu", kernel<activation<Elu, false>>);
+  add_fused("nn::elu_backward", kernel<activation<Elu, true>>);
+  add_fused("nn::gelu", kernel<gelu<false>>);
+  add_fused("nn::gelu_backward", kernel<gelu<true>>);
+  add_fused("nn::hardshrink", kernel<activation<Hardshrink, false>>);
+  add_fused("nn::hardshrink_backward", kernel<activation<Hardshrink, true>>);
+  add_fused("nn::hardsigmoid", kernel<activation<Hardsigmoid, false>>);
+  add_fused("nn::hardsigmoid_backward", kernel<activation<Hardsigmoid, true>>);
+  add_fused("nn::hardswish", kernel<activation<Hardswish, false>>);
+  add_fused("nn::hardswish_backward", kernel<activation<Hardswish, true>>);
+  add_fused("nn::hardtanh", kernel<activation<Hardtanh, false>>);
+  add_fused("nn::hardtanh_backward", kernel<activation<Hardtanh, true>>);
+  add_fused("nn::leaky_relu", kernel<activation<LeakyRelu, false>>);
+  add_fused("nn::leaky_relu_backward", kernel<activation<LeakyRelu, true>>);
+  add_fused("nn::logsigmoid", kernel<activation<Logsigmoid, false>>);
+  add_fused("nn::logsigmoid_backward", kernel<activation<Logsigmoid, true>>);
+  add_fused("nn::mish", kernel<activation<Mish, false>>);
+  add_fused("nn::mish_backward", kernel<activation<Mish, true>>);
+  add_kernel("nn::prelu", ATLED_DEVICE_CPU, kernel<prelu>);
+  add_fused("nn::silu", kernel<activation<Silu, false>>);
+  add_fused("nn::silu_backward", kernel<activation<Silu, true>>);
+  add_fused("nn::softplus", kernel<activation<Softplus, false>>);
+  add_fused("nn::softplus_backward", kernel<activation<Softplus, true>>);
+  add_fused("nn::softshrink", kernel<activation<Softshrink, false>>);
+  add_fused("nn::softshrink_backward", kernel<activation<Softshrink, true>>);
 }
 
 }  // namespace atled::nn

@@ -81,6 +81,7 @@ _LAZY = {
         *("are_deterministic_algorithms_enabled", "is_deterministic_algorithms_warn_only_enabled"),
         *("seed", "initial_seed", "get_rng_state", "set_rng_state"),
     ),
+    "_fusion": ("fuse", "compile"),
     "_numerical": ("gradient", "histogramdd"),
     "_namespace": ("__array_namespace_info__",),
     "_storage": ("UntypedStorage", "TypedStorage"),

@@ -72,13 +72,13 @@ CHECK(offsetof(atled_api, call) == 8 * 10);
 CHECK(offsetof(atled_api, publish) == 8 * 17);
 CHECK(sizeof(atled_api) == 8 * 18);
 CHECK(sizeof(atled_op_group) == 8 * 3);
-CHECK(sizeof(atled_kernel_group) == 8 * 4);
+CHECK(sizeof(atled_kernel_group) == 8 * 6);
 CHECK(offsetof(atled_layer_group, base) == 8 * 6); /* what minor 2 added */
-CHECK(sizeof(atled_layer_group) == 8 * 8);
+CHECK(sizeof(atled_layer_group) == 8 * 10);
 CHECK(sizeof(atled_device_group) == 8 * 3);
 CHECK(sizeof(atled_alloc_group) == 8 * 2);
 CHECK(sizeof(atled_rng_group) == 8);
 CHECK(sizeof(atled_parallel_group) == 8 * 2);
-CHECK(sizeof(atled_py_group) == 8 * 9);
+CHECK(sizeof(atled_py_group) == 8 * 10);
 
 int main(void) { return 0; }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
+
+import atled.core as at
 
 from ._backward_hooks import Passage
 
@@ -22,7 +25,9 @@ def table_property(name: str) -> Any:
 
 
 class Hooks:
-    """The hooks of one module, in the order of their calls."""
+    """The hooks of one module, in the order of their calls, and whether it is called inside `atled.core.fuse`."""
+
+    fused = False
 
     def __init__(self) -> None:
         self.before: dict[int, tuple[Callable[..., Any], bool]] = {}
@@ -36,6 +41,10 @@ class Hooks:
 
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The module's forward between its hooks."""
+        with at.fuse() if self.fused else nullcontext():
+            return self._call(module, args, kwargs)
+
+    def _call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         called: set[int] = set()
         try:
             args, kwargs = self._call_before(module, args, kwargs)

@@ -579,6 +579,18 @@ class Module:
         """
         return RemovableHandle(self._own_hooks().load_after, hook)
 
+    def compile(self, *, fullgraph: bool = False, dynamic: bool | None = None, mode: str | None = None) -> None:
+        """Fuses the element-wise calls of each later call of this module: as `atled.core.compile`, but in place.
+
+        >>> from atled import nn
+        >>> net = nn.Sequential(nn.Linear(4, 4), nn.SiLU())
+        >>> net.compile()
+        >>> net(at.ones(2, 4)).shape
+        (2, 4)
+        """
+        at.compile(self, fullgraph=fullgraph, dynamic=dynamic, mode=mode)
+        self._own_hooks().fused = True
+
     def has_hooks(self) -> bool:
         """Whether a forward or a forward pre-hook is registered here."""
         return self._hooks is not None and bool(self._hooks.before or self._hooks.after)

@@ -1,0 +1,93 @@
+// The parts of fusion: a call that is put off, a thread's region of such calls, and the pass that runs some of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cpu/iterator.h"
+#include "dispatch/fusion.h"
+
+namespace atled::core {
+
+// An element-wise call that is yet to run: a loop, what it reads, and where its result goes. Results are row-major.
+struct Deferred {
+  static constexpr int kInputs = Elementwise::kMaxOperands - 1;
+  static constexpr int kDims = 8;
+  static constexpr size_t kContext = 48;
+
+  // One of: the result of a call of the same shape; memory, by a reference to its storage; a number.
+  struct Input {
+    Deferred* from;
+    Storage* storage;
+    Deferred* after;  // the call that is yet to write that memory, if any
+    char* data;
+    int dtype, loop_dtype;
+    int64_t strides[kDims];  // in bytes, of memory: along the dimensions of the result
+    alignas(16) char number[16];
+  };
+
+  FusionRegion* region;
+  atled_loop loop;
+  alignas(16) char context[kContext];
+  int dtype, loop_dtype;
+  int ndim, count;
+  int64_t shape[kDims], numel;
+  Storage* storage;     // whose memory the result goes to; NULL once nobody can ask for it. Not owned
+  const Storage* home;  // what storage was at first
+  char* data;
+  void* spilled;  // memory for a result that another pass reads and no tensor holds
+  bool needed;
+  int level;  // the pass that runs it: later than those that write what it reads
+  int place;  // of its value in its pass
+  Input inputs[kInputs];
+
+  bool written() const { return storage || spilled; }
+  // Whether t is the result as it is.
+  bool is(const atled_tensor* t) const;
+};
+
+class FusionRegion {
+ public:
+  int depth = 0;
+
+  // An unused Deferred to be filled, which `keep` adds to the calls.
+  Deferred* blank();
+  void keep(Deferred* call);
+  bool full() const { return count_ == kMost; }
+  bool empty() const { return count_ == 0; }
+  // Whether a call reads the storage's memory, but for those that write their result over what they read.
+  bool reads(const Storage* storage) const;
+  // Runs what is needed of the calls and forgets all.
+  void run();
+
+ private:
+  static constexpr size_t kMost = 64;
+  void plan();
+  void clear() noexcept;
+
+  std::vector<std::unique_ptr<Deferred>> calls_;  // of which the first count_ are in use
+  size_t count_ = 0;
+  std::vector<Deferred*> needed_;
+};
+
+// What takes the place of running while a kernel is asked what it would run.
+class Deferral {
+ public:
+  Deferral(FusionRegion* region, Storage* target) : region_(region), target_(target) {}
+  void take(const Elementwise& e, atled_loop loop, const void* ctx, size_t ctx_bytes);
+  Deferred* call() const { return call_; }
+
+ private:
+  bool fill(Deferred* call, const Elementwise& e) const;
+  bool set_input(Deferred* call, const Elementwise::Operand& o) const;
+
+  FusionRegion* region_;
+  Storage* target_;           // what the call writes in place
+  Deferred* call_ = nullptr;  // NULL: it cannot be put off
+};
+
+// Runs calls of one shape, none of which reads memory that another writes but its own result.
+void run_pass(Deferred* const* calls, size_t count);
+
+}  // namespace atled::core

@@ -1,0 +1,308 @@
+// One pass: calls of one shape, run together block by block. A block's values stay in the L1 cache from the call that
+// makes them to those that read them; only what a tensor still holds is written to memory.
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "cpu/cast.h"
+#include "cpu/fusion.h"
+#include "cpu/parallel.h"
+#include "cpu/past_cache.h"
+#include "cpu/prefetch.h"
+
+namespace atled::core {
+
+namespace {
+
+constexpr int64_t kBlockBytes = 4096;  // of one value
+constexpr int64_t kGrain = 32768;      // elements of one call that are worth a thread
+constexpr int kOperands = Elementwise::kMaxOperands;
+
+// Memory that the pass reads or writes.
+struct Slot {
+  char* data;
+  int64_t strides[Deferred::kDims];  // in bytes, along the dimensions of the calls' shape
+  bool read = false;
+  int64_t steps[Deferred::kDims];  // ... and along those that are left when it is joined, the innermost first
+};
+
+// A loop over a block: its operands are places in the table of pointers, the result first.
+struct Step {
+  atled_loop loop;
+  void* context;
+  int count;
+  int places[kOperands];
+  int64_t strides[kOperands];
+  bool single;  // of one element, which stands for all
+};
+
+void convert(void* cast, char* const* data, const int64_t* strides, int64_t n) {
+  reinterpret_cast<CastLoop>(cast)(data[0], strides[0], data[1], strides[1], n);
+}
+
+void stream_out(void*, char* const* data, const int64_t* strides, int64_t n) {
+  copy_past_cache(data[0], data[1], n * strides[0]);
+}
+
+class Pass {
+ public:
+  Pass(Deferred* const* calls, size_t count) : calls_(calls), count_(count) {
+    find_slots();
+    join_dims();
+    int widest = 1;
+    for (size_t i = 0; i < count_; ++i) {
+      widest = std::max({widest, itemsize(calls_[i]->dtype), itemsize(calls_[i]->loop_dtype)});
+      for (int k = 0; k < calls_[i]->count; ++k) widest = std::max(widest, itemsize(calls_[i]->inputs[k].loop_dtype));
+    }
+    block_ = kBlockBytes / widest;
+    for (size_t i = 0; i < count_; ++i) add_call(calls_[i]);
+    share_buffers();
+  }
+
+  void run() const {
+    const int64_t grain = std::max<int64_t>(1, kGrain / static_cast<int64_t>(count_) / block_) * block_;
+    parallel(calls_[0]->numel, grain, [this](int64_t begin, int64_t end) { range(begin, end); });
+  }
+
+ private:
+  // ---- memory ----
+
+  int slot(char* data, const int64_t* strides) {
+    const int ndim = calls_[0]->ndim;
+    for (size_t i = 0; i < slots_.size(); ++i)
+      if (slots_[i].data == data && std::equal(strides, strides + ndim, slots_[i].strides)) return static_cast<int>(i);
+    Slot made;
+    made.data = data;
+    std::copy(strides, strides + ndim, made.strides);
+    slots_.push_back(made);
+    return static_cast<int>(slots_.size()) - 1;
+  }
+
+  int result_slot(const Deferred* call) {
+    int64_t strides[Deferred::kDims], step = itemsize(call->dtype);
+    for (int d = call->ndim - 1; d >= 0; --d) {
+      strides[d] = step;
+      step *= call->shape[d];
+    }
+    return slot(call->data, strides);
+  }
+
+  bool here(const Deferred* call) const { return call->level == calls_[0]->level; }
+
+  void find_slots() {
+    for (size_t i = 0; i < count_; ++i) {
+      Deferred* call = calls_[i];
+      call->place = -1;
+      for (int k = 0; k < call->count; ++k) {
+        const Deferred::Input& input = call->inputs[k];
+        if (input.storage) slots_[static_cast<size_t>(slot(input.data, input.strides))].read = true;
+        if (input.from && !here(input.from)) slots_[static_cast<size_t>(result_slot(input.from))].read = true;
+      }
+      if (call->written()) result_slot(call);
+    }
+  }
+
+  // Dimensions that all slots go through alike become one; the innermost first.
+  void join_dims() {
+    const Deferred* first = calls_[0];
+    std::vector<int> kept;  // the last dimension of each group
+    for (int d = first->ndim - 1; d >= 0; --d) {
+      if (first->shape[d] == 1) continue;
+      bool joins = !kept.empty();
+      for (const Slot& s : slots_) joins = joins && s.strides[d] == s.strides[kept.back()] * sizes_[kept.size() - 1];
+      if (joins) {
+        sizes_[kept.size() - 1] *= first->shape[d];
+        continue;
+      }
+      sizes_[kept.size()] = first->shape[d];
+      kept.push_back(d);
+    }
+    ndim_ = static_cast<int>(kept.size());
+    for (Slot& s : slots_) {
+      s.steps[0] = 0;
+      for (int j = 0; j < ndim_; ++j) s.steps[j] = s.strides[kept[static_cast<size_t>(j)]];
+    }
+    if (ndim_ == 0) sizes_[ndim_++] = 1;
+  }
+
+  // ---- steps ----
+
+  // Where a value is, and how far apart its elements are there. Places are of slots, then of numbers, then of buffers.
+  struct Value {
+    int place, dtype;
+    int64_t stride;
+  };
+  struct Cast {
+    int from, to;
+    int place;  // of what was converted
+    Value made;
+  };
+  static constexpr int kNumbers = 1 << 16, kBuffers = 1 << 20;
+
+  Value at_slot(int i, int dtype) const { return Value{i, dtype, slots_[static_cast<size_t>(i)].steps[0]}; }
+  Value buffer(int dtype, bool single = false) {
+    return Value{kBuffers + buffers_++, dtype, single ? 0 : itemsize(dtype)};
+  }
+
+  void step(atled_loop loop, void* context, std::initializer_list<Value> values, bool single = false) {
+    Step made{loop, context, 0, {}, {}, single};
+    for (const Value& v : values) operand(made, v);
+    steps_.push_back(made);
+  }
+  static void operand(Step& step, const Value& v) {
+    step.places[step.count] = v.place;
+    step.strides[step.count++] = v.stride;
+  }
+
+  Value converted(const Value& v, int dtype) {
+    if (v.dtype == dtype) return v;
+    for (const Cast& c : casts_)
+      if (c.place == v.place && c.from == v.dtype && c.to == dtype) return c.made;
+    const bool single = v.stride == 0;
+    const Value made = buffer(dtype, single);
+    step(convert, reinterpret_cast<void*>(cast_loop(v.dtype, dtype)), {made, v}, single);
+    casts_.push_back(Cast{v.dtype, dtype, v.place, made});
+    return made;
+  }
+
+  Value value_of(const Deferred* call) {
+    if (!here(call)) return at_slot(result_slot(call), call->dtype);
+    if (call->place < kNumbers) return at_slot(call->place, call->dtype);
+    return Value{call->place, call->dtype, itemsize(call->dtype)};
+  }
+
+  Value read(Deferred::Input& input) {
+    if (input.from) return converted(value_of(input.from), input.loop_dtype);
+    if (input.storage) return converted(at_slot(slot(input.data, input.strides), input.dtype), input.loop_dtype);
+    numbers_.push_back(input.number);
+    return Value{kNumbers + static_cast<int>(numbers_.size()) - 1, input.dtype, 0};
+  }
+
+  void add_call(Deferred* call) {
+    Step made{call->loop, call->context, 1, {}, {}, false};
+    bool over = false;  // what it reads
+    for (int k = 0; k < call->count; ++k) {
+      operand(made, read(call->inputs[k]));
+      over |= call->inputs[k].storage && call->inputs[k].data == call->data;
+    }
+    const int64_t bytes = call->numel * itemsize(call->dtype);
+    const bool streams = call->written() && !over && bytes >= past_cache_limit();
+    const int home = call->written() ? result_slot(call) : -1;
+    const Value result = home >= 0 && !streams ? at_slot(home, call->dtype) : buffer(call->dtype);
+    const Value computed = call->loop_dtype == call->dtype ? result : buffer(call->loop_dtype);
+    made.places[0] = computed.place;
+    made.strides[0] = computed.stride;
+    steps_.push_back(made);
+    if (call->loop_dtype != call->dtype)
+      step(convert, reinterpret_cast<void*>(cast_loop(call->loop_dtype, call->dtype)), {result, computed});
+    if (streams) step(stream_out, nullptr, {at_slot(home, call->dtype), result});
+    streams_ |= streams;
+    call->place = result.place;
+    casts_.erase(std::remove_if(casts_.begin(), casts_.end(), [&](const Cast& c) { return c.place == home; }),
+                 casts_.end());
+  }
+
+  // Gives buffers that are not in use at the same time the same memory, and all places their index in the table.
+  void share_buffers() {
+    std::vector<size_t> last(static_cast<size_t>(buffers_), 0);
+    for (size_t i = 0; i < steps_.size(); ++i)
+      for (int k = 0; k < steps_[i].count; ++k)
+        if (steps_[i].places[k] >= kBuffers) last[static_cast<size_t>(steps_[i].places[k] - kBuffers)] = i;
+    std::vector<int> where(static_cast<size_t>(buffers_), -1), idle;
+    const int base = static_cast<int>(slots_.size() + numbers_.size());
+    used_ = 0;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      std::vector<int> done;
+      for (int k = 0; k < steps_[i].count; ++k) {
+        int& place = steps_[i].places[k];
+        if (place < kNumbers) continue;
+        if (place < kBuffers) {
+          place += static_cast<int>(slots_.size()) - kNumbers;
+          continue;
+        }
+        const auto v = static_cast<size_t>(place - kBuffers);
+        if (where[v] < 0) {
+          if (idle.empty()) idle.push_back(used_++);
+          where[v] = idle.back();
+          idle.pop_back();
+        }
+        if (last[v] == i && std::find(done.begin(), done.end(), where[v]) == done.end()) done.push_back(where[v]);
+        place = base + where[v];
+      }
+      idle.insert(idle.end(), done.begin(), done.end());
+    }
+  }
+
+  // ---- running ----
+
+  void range(int64_t begin, int64_t end) const {
+    constexpr int kOnStack = 16;
+    alignas(64) char some[kOnStack * kBlockBytes];
+    std::vector<char> more(used_ > kOnStack ? static_cast<size_t>((used_ - kOnStack) * kBlockBytes + 64) : 0);
+    std::vector<char*> at(slots_.size() + numbers_.size() + static_cast<size_t>(used_));
+    std::copy(numbers_.begin(), numbers_.end(), at.begin() + static_cast<std::ptrdiff_t>(slots_.size()));
+    const uintptr_t rest = (reinterpret_cast<uintptr_t>(more.data()) + 63) / 64 * 64;
+    for (int b = 0; b < used_; ++b)
+      at[slots_.size() + numbers_.size() + static_cast<size_t>(b)] =
+          b < kOnStack ? some + b * kBlockBytes : reinterpret_cast<char*>(rest) + (b - kOnStack) * kBlockBytes;
+    int64_t index[Deferred::kDims], left = begin;
+    for (int j = 0; j < ndim_; ++j) {
+      index[j] = left % sizes_[j];
+      left /= sizes_[j];
+    }
+    for (left = end - begin; left > 0;) {
+      for (size_t s = 0; s < slots_.size(); ++s) {
+        at[s] = slots_[s].data;
+        for (int j = 0; j < ndim_; ++j) at[s] += index[j] * slots_[s].steps[j];
+      }
+      const int64_t row = std::min(left, sizes_[0] - index[0]);
+      for (int64_t done = 0; done < row; done += block_) {
+        const int64_t n = std::min(block_, row - done);
+        if (done + block_ < row) fetch(at.data(), n, std::min(block_, row - done - n));
+        block(at.data(), n);
+        for (size_t s = 0; s < slots_.size(); ++s) at[s] += n * slots_[s].steps[0];
+      }
+      left -= row;
+      index[0] += row;
+      for (int j = 0; j + 1 < ndim_ && index[j] == sizes_[j]; ++j) {
+        index[j] = 0;
+        ++index[j + 1];
+      }
+    }
+    if (streams_) past_cache_end();
+  }
+
+  // Memory answers while the block before is worked on: its own prefetching ends with each page.
+  void fetch(char* const* at, int64_t n, int64_t next) const {
+    for (size_t s = 0; s < slots_.size(); ++s) {
+      const int64_t step = slots_[s].steps[0];
+      if (!slots_[s].read || step <= 0 || step > 16) continue;
+      prefetch(at[s] + n * step, next * step);
+    }
+  }
+
+  void block(char* const* at, int64_t n) const {
+    char* data[kOperands];
+    for (const Step& step : steps_) {
+      for (int k = 0; k < step.count; ++k) data[k] = at[step.places[k]];
+      step.loop(step.context, data, step.strides, step.single ? 1 : n);
+    }
+  }
+
+  Deferred* const* calls_;
+  size_t count_;
+  std::vector<Slot> slots_;
+  std::vector<char*> numbers_;
+  std::vector<Cast> casts_;
+  std::vector<Step> steps_;
+  int ndim_ = 0, buffers_ = 0, used_ = 0;
+  bool streams_ = false;
+  int64_t sizes_[Deferred::kDims], block_;
+};
+
+}  // namespace
+
+void run_pass(Deferred* const* calls, size_t count) { Pass(calls, count).run(); }
+
+}  // namespace atled::core
