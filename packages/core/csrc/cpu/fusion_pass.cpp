@@ -15,7 +15,7 @@ namespace atled::core {
 
 namespace {
 
-constexpr int64_t kBlockBytes = 4096;  // of one value
+constexpr int64_t kBlockBytes = 3072;  // of one value
 constexpr int64_t kGrain = 32768;      // elements of one call that are worth a thread
 constexpr int kOperands = Elementwise::kMaxOperands;
 
