@@ -70,7 +70,7 @@ def test_a_job_is_started_again_when_a_rank_fails():
         (["--master-port", "99999", JOBS], "expected a MASTER_PORT from 0 to 65535, got 99999"),
         (["--standalone", "--nnodes", "2", JOBS], "one node and any free port"),
         (["--max-restarts", "1", "--nnodes", "2", "--master-port", "1", JOBS], "max_restarts >= 0, and 0 with several"),
-        (["--nproc-per-node", "all", JOBS], "invalid .*value: 'all'"),
+        (["--nproc-per-node", "all", JOBS], "expected a number, gpu, cpu or auto, got 'all'"),
     ],
 )
 def test_wrong_options_are_explained(capsys, words, message):
@@ -222,6 +222,35 @@ def test_spawn_raises_with_the_traceback_of_the_first_failure():
 def test_spawn_wants_a_function_that_can_be_pickled():
     with pytest.raises(dist.DistError, match="fn and args must be picklable"):
         dist.spawn(lambda rank: rank, nprocs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ((power, (3,), 0), ValueError, "spawn: expected nprocs >= 1, got 0"),
+        ((power, 3), TypeError, r"spawn: expected args to be a tuple, such as \(3,\), got 3"),
+        ((sys.exit, (), 1), dist.RankFailedError, r"spawn: rank 0 ended by sys.exit\(0\), before fn returned"),
+    ],
+)
+def test_wrong_ways_to_spawn_are_explained(arguments, kind, message):
+    with pytest.raises(kind, match=message):
+        dist.spawn(*arguments)
+
+
+@pytest.mark.parametrize(("words", "message"), [(["-"], "of an interactive session"), ([], "put what is to run once")])
+def test_spawn_says_where_its_function_must_be(tmp_path, words, message):
+    text = "from atled import distributed as dist\ndef fn(rank):\n    pass\ndist.spawn(fn)\n"
+    script = tmp_path / "script.py"
+    script.write_text(text)
+    done = subprocess.run(
+        [sys.executable, *(words or [script])], input=text, capture_output=True, text=True, timeout=60
+    )
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_launch_wants_a_list():
+    with pytest.raises(TypeError, match=r"expected target to be a list, such as \['a.py'\], got a string"):
+        dist.launch("a.py")
 
 
 @pytest.mark.parametrize("options", [{"nproc_per_node": 0}, {"nnodes": 2}, {"nnodes": 2, "node_rank": 2}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import pickle
 import signal
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import spawn as mp_spawn
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from atled.core import ArgumentError, InvalidValueError
 
 from ._errors import DistError, RankFailedError
 from ._store import listen
@@ -64,6 +67,8 @@ def launch(
 
     Returns None when all ranks ended well, else how the first one failed; the others were ended by then.
     """
+    if isinstance(target, str):
+        raise ArgumentError(f"launch: expected target to be a list, such as [{target!r}], got a string")
     mode, rest = ("module", target[1:]) if target[:1] == ["-m"] else ("script", target)
     if not rest:
         raise DistError("launch: expected a script, or -m and a module")
@@ -90,6 +95,20 @@ def spawn(fn: Callable[..., Any], args: Sequence[Any] = (), nprocs: int = 1) -> 
     >>> dist.spawn(divmod, (4,), nprocs=2)
     [(0, 0), (0, 1)]
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise DistError(
+            "spawn: called while a new process imports this script, where fn is found; put what is to run once under "
+            'if __name__ == "__main__":'
+        )
+    if getattr(fn, "__module__", None) == "__main__" and not _has_file(sys.modules["__main__"]):
+        raise DistError(
+            f"spawn: expected fn of a script or module, which new processes import, got {fn!r} of an interactive "
+            "session; put it in a file and import it"
+        )
+    if not isinstance(nprocs, int) or nprocs < 1:
+        raise InvalidValueError(f"spawn: expected nprocs >= 1, got {nprocs!r}")
+    if not isinstance(args, Iterable):
+        raise ArgumentError(f"spawn: expected args to be a tuple, such as ({args!r},), got {args!r}")
     with tempfile.TemporaryDirectory(prefix="atled-") as name:
         folder = Path(name)
         task = folder / "task"
@@ -103,7 +122,15 @@ def spawn(fn: Callable[..., Any], args: Sequence[Any] = (), nprocs: int = 1) -> 
         failure = _run(["function", str(task)], folder, nprocs, 1, 0, "127.0.0.1", 0)
         if failure is not None:
             raise RankFailedError(f"spawn: {failure}", failure.rank, failure.traceback)
-        return [pickle.loads((folder / f"rank{rank}.result").read_bytes()) for rank in range(nprocs)]
+        results = [folder / f"rank{rank}.result" for rank in range(nprocs)]
+        for rank, path in enumerate(results):
+            if not path.exists():
+                raise RankFailedError(f"spawn: rank {rank} ended by sys.exit(0), before fn returned", rank)
+        return [pickle.loads(path.read_bytes()) for path in results]
+
+
+def _has_file(module: object) -> bool:
+    return not getattr(module, "__file__", "<").startswith("<")
 
 
 class _Rank:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import multiprocessing
 import os
 import pickle
 import runpy
@@ -52,7 +53,10 @@ def _run(mode: str, target: str, arguments: list[str], own: Path) -> None:
         runpy.run_module(target, run_name="__main__", alter_sys=True)
     else:
         with Path(target).open("rb") as file:
+            process: Any = multiprocessing.current_process()
+            process._inheriting = True  # so that a script that would spawn again by being imported is told
             spawn.prepare(pickle.load(file))
+            del process._inheriting
             function, args = pickle.load(file)
         result: Any = function(int(os.environ["RANK"]), *args)
         own.with_suffix(".result").write_bytes(pickle.dumps(result))

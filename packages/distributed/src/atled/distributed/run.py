@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _nproc(text: str) -> int:
     if text not in ("auto", "cpu", "gpu"):
+        if not text.isdecimal():
+            raise argparse.ArgumentTypeError(f"expected a number, gpu, cpu or auto, got {text!r}")
         return int(text)
     import atled.core as at
 
