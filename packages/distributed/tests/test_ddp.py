@@ -317,8 +317,14 @@ def different_modules(rank):
         dist.DistributedDataParallel(empty)
     with pytest.raises(ValueError, match="bucket_cap_mb > 0"):
         dist.DistributedDataParallel(Perceptron(), bucket_cap_mb=0)
-    with pytest.raises(ValueError, match="device_ids to name one device"):
-        dist.DistributedDataParallel(Perceptron(), [0, 1])
+    for device_ids in ([0, 1], ["meta"]):
+        with pytest.raises(ValueError, match="device_ids to name one device, the module's"):
+            dist.DistributedDataParallel(Perceptron(), device_ids)
+    with pytest.raises(TypeError, match="device_ids to be a list, got 0"):
+        dist.DistributedDataParallel(Perceptron(), 0)
+    mesh = dist.init_device_mesh("cpu", (2, 1))
+    with pytest.raises(ValueError, match="device_mesh of one dimension"):
+        dist.DistributedDataParallel(Perceptron(), device_mesh=mesh)
 
 
 def test_modules_that_differ_are_refused():
@@ -345,7 +351,11 @@ def with_nn(rank):
 
     dist.init_process_group(timeout=60)
     module = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
-    model = dist.DistributedDataParallel(module)
+    model = dist.DistributedDataParallel(module, device_mesh=dist.init_device_mesh("cpu", (2,)))
+    # As of a GPU, whose arguments it moves there.
+    elsewhere = nn.Linear(4, 3, device="meta")
+    moving = dist.DistributedDataParallel(elsewhere, ["meta"], init_sync=False)
+    assert moving(at.ones((1, 4))).device.type == "meta"
     inputs, targets = (at.asarray(array[own_rows()].copy()) for array in batch(dtype=np.float32))
     twin = copy.deepcopy(model)
     nn.functional.mse_loss(model(inputs), targets).backward()

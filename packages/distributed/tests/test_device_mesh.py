@@ -52,6 +52,9 @@ def grid(rank):
     with pytest.raises(ValueError, match="2 different names"):
         init_device_mesh("cpu", (2, 2), mesh_dim_names=("a", "a"))
     again = DeviceMesh.from_group(mesh.get_group("tp"), "cpu")
+    assert DeviceMesh.from_group(mesh.get_all_groups(), "cpu", mesh.mesh, mesh_dim_names=("dp", "tp")) == mesh
+    with pytest.raises(ValueError, match=r"dimension 0 to have this rank's line of the mesh, \["):
+        DeviceMesh.from_group(mesh.get_all_groups()[::-1], "cpu", mesh.mesh)
     if importlib.util.find_spec("atled.nn") and importlib.util.find_spec("atled.autograd"):
         assert sharded_over(mesh, float(rank)) == ((2 - mesh.get_local_rank("tp"), 4), {1.5}, 3.0)
     return sums, rows.mesh.tolist(), mesh.get_coordinate(), mesh.get_local_rank("tp"), where, again.mesh.tolist()

@@ -8,10 +8,11 @@ import functools
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import NoneType
 from typing import Any, NoReturn, Protocol
 
 import atled.core as at
-from atled.core import InvalidValueError, Tensor
+from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from ._buckets import plan
 from ._errors import DistError, MismatchError
@@ -21,7 +22,9 @@ from ._join import Attendance
 from ._objects import all_gather_object
 from ._reducer import Reducer
 from ._world import group_or_default
+from .device_mesh import DeviceMesh
 from .fsdp._shard import check_whole
+from .fsdp._trees import mapped
 
 __all__ = ["DistributedDataParallel", "ModuleLike"]
 
@@ -75,16 +78,19 @@ class DistributedDataParallel:
         check_reduction: bool = False,
         gradient_as_bucket_view: bool = False,
         static_graph: bool = False,
+        *,
+        device_mesh: DeviceMesh | None = None,
     ) -> None:
-        if device_ids is not None and len(device_ids) > 1:
-            raise InvalidValueError(
-                f"DistributedDataParallel: expected device_ids to name one device, the module's, got {device_ids}"
-            )
+        if device_mesh is not None:
+            process_group = _group_of(device_mesh, process_group)
         bucket_cap_mb = _BUCKET_CAP_MB if bucket_cap_mb is None else bucket_cap_mb
         if not bucket_cap_mb > 0:
             raise InvalidValueError(f"DistributedDataParallel: expected bucket_cap_mb > 0, got {bucket_cap_mb}")
         self.module = module
         self.process_group = group_or_default(process_group, "DistributedDataParallel")
+        if not hasattr(module, "named_parameters"):
+            raise ArgumentError(f"DistributedDataParallel: expected a module, got {type(module).__name__}")
+        self._device = _named_device(device_ids, module)
         check_whole("DistributedDataParallel", (parameter for _, parameter in module.named_parameters()))
         self.broadcast_buffers = broadcast_buffers
         self.find_unused_parameters = find_unused_parameters or static_graph
@@ -111,6 +117,8 @@ class DistributedDataParallel:
             self._reducer.scale = scale if trains and scale is not None else self._reducer.scale
         if refreshes:
             self._broadcast_buffers(0 if self._attendance is None else self._attendance.source)
+        if self._device is not None:
+            args, kwargs = mapped((args, kwargs), lambda tensor: tensor.to(self._device))
         output = self.module(*args, **kwargs)
         if self.find_unused_parameters and self._reducer.is_enabled:
             unused = unused_parameters(output, self._parameters)
@@ -265,6 +273,36 @@ class DistributedDataParallel:
                 f"{self.process_group.ranks[0]}: {sorted(first - other)}; only on rank "
                 f"{self.process_group.ranks[rank]}: {sorted(other - first)}"
             )
+
+
+def _named_device(device_ids: Any, module: ModuleLike) -> at.device | None:
+    """The module's device, which ``device_ids``, if given, is to name; an index says nothing of a module on cpu."""
+    if not isinstance(device_ids, (Sequence, NoneType)) or isinstance(device_ids, str):
+        raise ArgumentError(f"DistributedDataParallel: expected device_ids to be a list, got {device_ids!r}")
+    if not device_ids:
+        return None
+    devices = list(dict.fromkeys(parameter.device for _, parameter in module.named_parameters())) or [at.device("cpu")]
+    if [_device_named(each, devices[0]) for each in device_ids] != devices:
+        raise InvalidValueError(
+            f"DistributedDataParallel: expected device_ids to name one device, the module's, {devices}, got "
+            f"{list(device_ids)}; move the module there before, or leave device_ids out"
+        )
+    return devices[0]
+
+
+def _device_named(name: Any, home: at.device) -> at.device:
+    if not isinstance(name, int):
+        return at.device(name)
+    return home if home.type == "cpu" else at.device(home.type, name)
+
+
+def _group_of(mesh: DeviceMesh, process_group: object) -> ProcessGroup:
+    if process_group is not None or not isinstance(mesh, DeviceMesh) or mesh.ndim != 1:
+        raise InvalidValueError(
+            "DistributedDataParallel: expected device_mesh of one dimension, and no process_group, got "
+            f"{mesh!r} and {process_group!r}"
+        )
+    return mesh.get_group()
 
 
 def _learnt(module: ModuleLike) -> list[tuple[str, Tensor]]:

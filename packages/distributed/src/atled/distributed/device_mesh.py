@@ -37,24 +37,16 @@ class DeviceMesh:
     """
 
     def __init__(self, device_type: str, mesh: Any, *, mesh_dim_names: Sequence[str] | None = None) -> None:
-        what = "DeviceMesh"
-        world = group_or_default(None, what)
-        try:
-            ranks = np.array(mesh.tolist() if isinstance(mesh, Tensor) else mesh)
-        except ValueError:  # of NumPy, for lists of different lengths
-            raise InvalidValueError(f"{what}: expected lists of one length, got {mesh!r}") from None
-        if ranks.dtype.kind not in "iu" or ranks.ndim == 0:
-            raise ArgumentError(f"{what}: expected mesh to be ranks in at least one dimension, got {mesh!r}")
-        if not ranks.size or len(np.unique(ranks)) != ranks.size or ranks.min() < 0 or ranks.max() >= world.size:
-            raise InvalidValueError(
-                f"{what}: expected distinct ranks of the job, from 0 to {world.size - 1}, got {ranks.tolist()}"
-            )
-        self._fill(device_type, ranks.astype(np.int64), mesh_dim_names)
+        ranks = _ranks_of("DeviceMesh", mesh)
+        self._fill(device_type, ranks, mesh_dim_names)
         self._groups: list[ProcessGroup | object] = [self._make_group(dim) for dim in range(ranks.ndim)]
 
     def _fill(self, device_type: str, ranks: _Ranks, names: Sequence[str] | None) -> None:
         if not isinstance(device_type, str) or ":" in device_type:
             raise InvalidValueError(f'DeviceMesh: expected a type of device, such as "cpu", got {device_type!r}')
+        at.device(device_type)  # raises for one that there is not
+        if names is not None and (isinstance(names, str) or not isinstance(names, Sequence)):
+            raise ArgumentError(f"DeviceMesh: expected mesh_dim_names to be a tuple of names, got {names!r}")
         if names is not None and (len(names) != ranks.ndim or len(set(names)) != len(names)):
             raise InvalidValueError(
                 f"DeviceMesh: expected mesh_dim_names to be {ranks.ndim} different names, one for each dimension, "
@@ -75,13 +67,37 @@ class DeviceMesh:
         return next((group for group in groups if isinstance(group, ProcessGroup)), groups[0])
 
     @staticmethod
-    def from_group(group: ProcessGroup, device_type: str, *, mesh_dim_names: Sequence[str] | None = None) -> DeviceMesh:
-        """The mesh of one dimension whose ranks are those of a group that is there already."""
-        members = group_or_default(group, "DeviceMesh.from_group")
-        mesh = DeviceMesh.__new__(DeviceMesh)
-        mesh._fill(device_type, np.array(members.ranks, np.int64), mesh_dim_names)
-        mesh._groups = [members]
-        return mesh
+    def from_group(
+        group: ProcessGroup | Sequence[ProcessGroup],
+        device_type: str,
+        mesh: Any = None,
+        *,
+        mesh_dim_names: Sequence[str] | None = None,
+    ) -> DeviceMesh:
+        """The mesh of groups that are there already: one, whose ranks it has, or one along each dimension of ``mesh``.
+
+        ``mesh`` is as in DeviceMesh. Raises InvalidValueError where the groups are not this rank's lines of it.
+
+        """
+        what = "DeviceMesh.from_group"
+        groups = [group_or_default(each, what) for each in (group if isinstance(group, Sequence) else [group])]
+        if mesh is None and len(groups) > 1:
+            raise InvalidValueError(f"{what}: expected mesh, the ranks of {len(groups)} dimensions, got None")
+        ranks = np.array(groups[0].ranks, np.int64) if mesh is None else _ranks_of(what, mesh)
+        made = DeviceMesh.__new__(DeviceMesh)
+        made._fill(device_type, ranks, mesh_dim_names)
+        if ranks.ndim != len(groups):
+            raise InvalidValueError(f"{what}: expected a group for each of {ranks.ndim} dimensions, got {len(groups)}")
+        for dim, members in enumerate(groups):
+            place = made._place(what)
+            line = ranks[tuple(slice(None) if i == dim else place[i] for i in range(ranks.ndim))].tolist()
+            if list(members.ranks) != line:
+                raise InvalidValueError(
+                    f"{what}: expected the group of dimension {dim} to have this rank's line of the mesh, {line}, got "
+                    f"the ranks {list(members.ranks)}"
+                )
+        made._groups = list(groups)
+        return made
 
     def __getitem__(self, mesh_dim_names: str | Sequence[str]) -> DeviceMesh:
         """The mesh of some of the dimensions, in this mesh's order, through the place of this rank."""
@@ -169,6 +185,22 @@ class DeviceMesh:
     def __repr__(self) -> str:
         names = "" if self.mesh_dim_names is None else f", mesh_dim_names={self.mesh_dim_names}"
         return f"DeviceMesh({self.device_type!r}, {self._ranks.tolist()}{names})"
+
+
+def _ranks_of(what: str, mesh: Any) -> _Ranks:
+    """The ranks of a mesh as an array; raises for what is none."""
+    world = group_or_default(None, what)
+    try:
+        ranks = np.array(mesh.tolist() if isinstance(mesh, Tensor) else mesh)
+    except ValueError:  # of NumPy, for lists of different lengths
+        raise InvalidValueError(f"{what}: expected lists of one length, got {mesh!r}") from None
+    if ranks.dtype.kind not in "iu" or ranks.ndim == 0:
+        raise ArgumentError(f"{what}: expected mesh to be ranks in at least one dimension, got {mesh!r}")
+    if not ranks.size or len(np.unique(ranks)) != ranks.size or ranks.min() < 0 or ranks.max() >= world.size:
+        raise InvalidValueError(
+            f"{what}: expected distinct ranks of the job, from 0 to {world.size - 1}, got {ranks.tolist()}"
+        )
+    return ranks.astype(np.int64)
 
 
 def init_device_mesh(
