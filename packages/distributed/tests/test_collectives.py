@@ -1,5 +1,7 @@
 """Every collective, for every dtype, reduction and layout, against NumPy on two and three ranks."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -252,6 +254,14 @@ def asynchronous(rank):
     works = [dist.all_reduce(tensor, async_op=True) for tensor in tensors]
     assert all(work.wait() for work in reversed(works))
     assert all(work.is_completed() and work.is_success() and work.exception() is None for work in works)
+    if rank == 0:
+        barrier = dist.barrier(async_op=True, timeout=0.05)
+        with pytest.raises(dist.DistTimeoutError, match="not done after 0.1 s of Work.wait"):
+            barrier.wait()
+        barrier.wait(30)
+    else:
+        time.sleep(0.5)
+        dist.barrier()
     return [tensor[0].item() for tensor in tensors]
 
 

@@ -1,5 +1,7 @@
 """Wrong use: each mistake gets a typed error that says what was expected, on every rank, and no hang."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,11 @@ def bad_arguments(rank):
         (lambda: dist.all_reduce(expanded), ValueError, "expanded tensor"),
         (lambda: dist.all_reduce(at.asarray(readonly)), ValueError, "read-only"),
         (lambda: dist.all_reduce(np.zeros(3)), TypeError, "all_reduce: expected a Tensor, got ndarray"),
-        (lambda: dist.all_reduce(at.zeros((2,)), "sum"), TypeError, "expected a ReduceOp, got 'sum'"),
+        (
+            lambda: dist.all_reduce(at.zeros((2,)), "sum"),
+            TypeError,
+            "expected a ReduceOp, such as ReduceOp.SUM, got 'sum'",
+        ),
         (lambda: dist.broadcast(at.zeros((2,)), src=1), ValueError, r"src among the ranks of the group, \[0\], got 1"),
         (lambda: dist.all_gather([], at.zeros((2,))), ValueError, "tensor_list of 1 tensors"),
         (lambda: dist.all_gather([at.zeros((3,))], at.zeros((2,))), ValueError, r"tensor_list\[0\] of shape \(2,\)"),
@@ -88,12 +94,43 @@ def bad_arguments(rank):
         (lambda: dist.new_group([0, 1]), ValueError, "distinct ranks from 0 to 0"),
         (lambda: dist.new_group([]), ValueError, "distinct ranks"),
         (lambda: dist.init_process_group(), dist.DistError, "has a group already"),
-        (lambda: dist.barrier(object()), dist.DistError, "not in the group"),
+        (lambda: dist.barrier(object()), TypeError, "expected a ProcessGroup or None, got object"),
+        (lambda: dist.barrier(dist.DeviceMesh("cpu", [0])), TypeError, r"got DeviceMesh; pass its get_group\(\)"),
+        (lambda: dist.barrier(device_ids=[0]), ValueError, r"backend 'nccl', .* leave it out, got \[0\]"),
+        (lambda: dist.barrier(timeout="1"), TypeError, "seconds or a timedelta, got '1'"),
+        (lambda: dist.all_gather(None, at.zeros((2,))), TypeError, "tensor_list to be a list of tensors, got NoneType"),
+        (
+            lambda: dist.all_to_all_single(at.zeros((2,)), at.zeros((2,)), [2.0]),
+            TypeError,
+            r"output_split_sizes to be integers, got \[2.0\]",
+        ),
+        (lambda: dist.broadcast_object_list((1,)), TypeError, "object_list to be a list"),
+        (lambda: dist.broadcast_object_list([1], device="meta"), RuntimeError, "expects a tensor on cpu"),
+        (lambda: dist.new_group(0), TypeError, "ranks to be a list of them, got 0"),
+        (lambda: dist.batch_isend_irecv(None), TypeError, "a list of P2POps, got NoneType"),
+        (lambda: dist.DeviceMesh("gpu", [0]), RuntimeError, "'gpu'"),
+        (lambda: dist.DeviceMesh("cpu", [0], mesh_dim_names="a"), TypeError, "a tuple of names, got 'a'"),
+        (lambda: dist.checkpoint.save({}, checkpoint_id=None), TypeError, "the path of a folder, got None"),
+        (lambda: dist.checkpoint.load({}, checkpoint_id=1), TypeError, "the path of a folder, got 1"),
+        (lambda: dist.DistributedDataParallel(1), TypeError, "expected a module, got int"),
     ]
     for call, kind, message in cases:
         with pytest.raises(kind, match=message):
             call()
     dist.all_reduce(at.zeros((2,)))
+    group = dist.new_group([0])
+    dist.destroy_process_group()
+    for call in (lambda: dist.barrier(group), lambda: dist.all_reduce(at.zeros((2,)), group=group)):
+        with pytest.raises(dist.DistError, match="has been left by destroy_process_group"):
+            call()
+    store = dist.Store(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), 0, 1, 30)
+    with pytest.raises(dist.DistError, match="store is of rank 0 of 1, .* got None, -1 and 2"):
+        dist.init_process_group(store=store, world_size=2)
+    with pytest.raises(TypeError, match="bytes or a str, got int"):
+        store.set("key", 1)
+    dist.init_process_group(store=store)
+    with pytest.raises(dist.DistError, match="group 'group 1' is not one of this job"):
+        dist.get_backend(group)
 
 
 def test_wrong_arguments_are_refused_before_anything_is_sent():

@@ -9,13 +9,14 @@ dtype and any strides. With ``async_op=True`` a function returns a Work; the ten
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import atled.core as at
-from atled.core import ArgumentError, InvalidValueError, Tensor
+from atled.core import ArgumentError, DeviceError, InvalidValueError, Tensor
 
-from ._group import ProcessGroup, ReduceOp, Work
+from ._group import ProcessGroup, ReduceOp, Work, seconds
 from ._world import group_or_default, root_of
 
 __all__ = [
@@ -159,10 +160,9 @@ def all_to_all(
     >>> dist.all_to_all(received, to_send)  # doctest: +SKIP
     """
     members = group_or_default(group, "all_to_all")
-    outputs, inputs = list(output_tensor_list), list(input_tensor_list)
-    for name, tensors in (("output_tensor_list", outputs), ("input_tensor_list", inputs)):
+    for name, tensors in (("output_tensor_list", output_tensor_list), ("input_tensor_list", input_tensor_list)):
         _check_length("all_to_all", name, tensors, members.size)
-    return _finish(members.all_to_all(outputs, inputs), async_op)
+    return _finish(members.all_to_all(list(output_tensor_list), list(input_tensor_list)), async_op)
 
 
 def all_to_all_single(
@@ -217,26 +217,23 @@ def barrier(
     device_ids: object = None,
     timeout: float | timedelta | None = None,
 ) -> Work | None:
-    """Waits until every rank of the group has called it, at most ``timeout`` (seconds; None: the group's).
-
-    ``device_ids`` is there for PyTorch's programs and changes nothing.
-    """
-    work = group_or_default(group, "barrier").barrier()
-    if async_op:
-        return work
-    work.wait(timeout)
-    return None
+    """Waits until every rank of the group has called it, at most ``timeout`` (seconds; None: the group's)."""
+    members = group_or_default(group, "barrier")
+    limit = None if timeout is None else seconds(timeout)
+    work = members.barrier() if device_ids is None else _barrier_on(members, device_ids)
+    return _finish(work if limit is None else _WorkThen(work, lambda: None, limit), async_op)
 
 
 class _WorkThen(Work):
     """Work with a last step, which the thread that waits for it takes."""
 
-    def __init__(self, work: Work, then: Callable[[], None]) -> None:
+    def __init__(self, work: Work, then: Callable[[], None], limit: float | None = None) -> None:
         self._work = work
         self._then: Callable[[], None] | None = then
+        self._limit = limit
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
-        self._work.wait(timeout)
+        self._work.wait(self._limit if timeout is None else timeout)
         then, self._then = self._then, None
         if then is not None:
             then()
@@ -256,9 +253,28 @@ def _finish(work: Work, async_op: bool) -> Work | None:
     return None
 
 
+def _barrier_on(members: ProcessGroup, device_ids: object) -> Work:
+    """A barrier by the part of the group that is on GPUs, on the one that ``device_ids`` names."""
+    part = members.only("nccl")
+    if part is None:
+        raise InvalidValueError(
+            f"barrier: device_ids names a GPU for backend 'nccl', which the group does not have; leave it out, got "
+            f"{device_ids!r}"
+        )
+    if not (isinstance(device_ids, Sequence) and len(device_ids) == 1 and isinstance(device_ids[0], int)):
+        raise ArgumentError(f"barrier: expected device_ids to be a list of one index of a GPU, got {device_ids!r}")
+    with at.cuda.device(device_ids[0]):
+        if part.device.index != device_ids[0]:
+            raise DeviceError(
+                f"barrier: expected device_ids=[{part.device.index}], as in earlier calls of the group, "
+                f"got {device_ids!r}"
+            )
+        return part.barrier()
+
+
 def _check_op(op: ReduceOp, what: str) -> None:
     if not isinstance(op, ReduceOp):
-        raise ArgumentError(f"{what}: expected a ReduceOp, got {op!r}")
+        raise ArgumentError(f"{what}: expected a ReduceOp, such as ReduceOp.SUM, got {op!r}")
 
 
 def _list_of_root(
@@ -267,7 +283,7 @@ def _list_of_root(
     """The tensors on the rank that passes them, None elsewhere; raises if another rank does, or none."""
     if (tensors is not None) != (group.rank == root):
         expected = f"a list of {group.size} tensors on rank {group.ranks[root]}, its {role}, and None elsewhere"
-        got = "None" if tensors is None else f"{len(tensors)} tensors"
+        got = "None" if tensors is None else "a list"
         raise InvalidValueError(f"{what}: expected {name} to be {expected}, got {got} here")
     if tensors is not None:
         _check_list(what, name, tensors, like, group.size)
@@ -294,15 +310,21 @@ def _parts(what: str, name: str, tensor: Tensor, sizes: Sequence[int] | None, co
                 f"{tuple(tensor.shape)}; pass {name}_split_sizes"
             )
         sizes = [rows // count] * count
+    try:
+        sizes = [operator.index(each) for each in sizes]
+    except TypeError:
+        raise ArgumentError(f"{what}: expected {name}_split_sizes to be integers, got {list(sizes)}") from None
     if len(sizes) != count or min(sizes) < 0 or sum(sizes) != rows:
         raise InvalidValueError(
-            f"{what}: expected {name}_split_sizes of {count} numbers that add up to {rows}, got {list(sizes)}"
+            f"{what}: expected {name}_split_sizes of {count} numbers that add up to {rows}, got {sizes}"
         )
     ends = list(itertools.accumulate(sizes))
     return [tensor[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
 def _check_length(what: str, name: str, tensors: Sequence[Tensor], size: int) -> None:
+    if not isinstance(tensors, Sequence):
+        raise ArgumentError(f"{what}: expected {name} to be a list of tensors, got {type(tensors).__name__}")
     if len(tensors) != size:
         raise InvalidValueError(f"{what}: expected {name} of {size} tensors, one for each rank, got {len(tensors)}")
     for i, each in enumerate(tensors):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from atled.core import AtledError
 
-__all__ = ["DistError", "DistTimeoutError", "MismatchError", "RankFailedError"]
+__all__ = ["DistError", "DistTimeoutError", "MismatchError", "RankFailedError", "left"]
 
 
 class DistError(AtledError, RuntimeError):
@@ -29,3 +29,8 @@ class RankFailedError(DistError):
         super().__init__(message)
         self.rank = rank
         self.traceback = traceback
+
+
+def left() -> DistError:
+    """What a group raises once its job has been left."""
+    return DistError("the job of this group has been left by destroy_process_group; join again and make the group anew")

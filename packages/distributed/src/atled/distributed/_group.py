@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -12,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 import atled.core as at
-from atled.core import InvalidValueError, Tensor
+from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from ._errors import DistError, DistTimeoutError
 
@@ -212,6 +213,8 @@ class ProcessGroupFactory(Protocol):
 
 def seconds(timeout: float | timedelta) -> float:
     """A timeout in seconds."""
+    if not isinstance(timeout, (numbers.Real, timedelta)):
+        raise ArgumentError(f"timeout: expected a number of seconds or a timedelta, got {timeout!r}")
     value = timeout.total_seconds() if isinstance(timeout, timedelta) else float(timeout)
     if not value > 0:
         raise InvalidValueError(f"timeout: expected a positive number of seconds, got {value}")

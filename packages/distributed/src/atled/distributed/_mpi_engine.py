@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._calls import overdue
-from ._errors import DistError, DistTimeoutError, MismatchError
+from ._errors import DistError, DistTimeoutError, MismatchError, left
 from ._group import FutureWork
 from ._store import resolve
 
@@ -195,6 +195,9 @@ class Engine:
         self.submit(channel, "destroy_process_group()", leave).wait()
         self._queue.put(None)
         self._thread.join()
+        with self._lock:
+            # Nobody is left to end what groups that outlive the job are asked for.
+            self._failure = self._failure or left()
 
     def _main(self, started: FutureWork) -> None:
         try:

@@ -23,7 +23,7 @@ import atled.core as at
 from atled.core import DeviceError, Tensor
 
 from ._calls import overdue
-from ._errors import DistError, DistTimeoutError
+from ._errors import DistError, DistTimeoutError, left
 from ._group import FutureWork, Work, seconds
 from ._nccl_library import CONSTANTS, UniqueId, nccl
 
@@ -363,6 +363,7 @@ class NcclEngine:
         self._thread.join()
         for each in self._communicators:
             each.end(aborts=False)
+        self.failure = self.failure or left()
 
     def _watch(self) -> None:
         while not self._closed.wait(_LOOK_SECONDS):

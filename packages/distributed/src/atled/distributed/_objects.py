@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def broadcast_object_list(
 ) -> None:
     """Replaces the objects of ``object_list`` by those of rank ``src``; all lists have the same length.
 
-    ``device`` is there for PyTorch's programs and changes nothing.
+    ``device`` is where the bytes travel.
 
     >>> from atled import distributed as dist
     >>> dist.broadcast_object_list(settings, src=0)  # doctest: +SKIP
@@ -42,13 +42,16 @@ def broadcast_object_list(
     what = "broadcast_object_list"
     members = group_or_default(group, what)
     root = root_of(members, what, "src", src, group_src)
+    _check_list(what, "object_list", object_list)
+    where = members.device if device is None else at.device(cast(str, device))
     packet = _Packet(list(object_list) if members.rank == root else None)
-    size = at.tensor([packet.size], dtype=at.int64, device=members.device)
+    size = at.tensor([packet.size], dtype=at.int64, device=where)
     members.broadcast(size, root).wait()
     sizes = [0] * members.size
     sizes[root] = int(size[0])
     _check_pickled(what, packet, sizes, members)
-    buffer = _filled(packet, sizes[root], members) if members.rank == root else _empty((sizes[root],), members)
+    shape = (sizes[root],)
+    buffer = packet.padded(*shape).to(where) if members.rank == root else at.empty(shape, dtype=at.uint8, device=where)
     members.broadcast(buffer, root).wait()
     if members.rank != root:
         received = _unpickle(buffer, sizes[root])
@@ -178,8 +181,12 @@ def _unpickle(buffer: Tensor, size: int) -> Any:
     return pickle.loads(buffer[:size].to("cpu").numpy().data)
 
 
-def _check_length(what: str, name: str, objects: object, size: int) -> None:
+def _check_list(what: str, name: str, objects: object) -> None:
     if not isinstance(objects, list):
         raise ArgumentError(f"{what}: expected {name} to be a list, got {objects!r}")
+
+
+def _check_length(what: str, name: str, objects: Any, size: int) -> None:
+    _check_list(what, name, objects)
     if len(objects) != size:
         raise InvalidValueError(f"{what}: expected a list of {size} elements, one for each rank, got {len(objects)}")

@@ -13,11 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from atled.core import ArgumentError
+
 from ._calls import CallLog
 from ._errors import DistError, DistTimeoutError, RankFailedError
+from ._group import seconds
 
 __all__ = ["Store", "listen", "resolve", "start_server"]
 
@@ -30,10 +34,10 @@ class Store:
     what this one is doing: what backends note in ``calls``. Thread-safe.
     """
 
-    def __init__(self, addr: str, port: int, rank: int, world_size: int, timeout: float) -> None:
+    def __init__(self, addr: str, port: int, rank: int, world_size: int, timeout: float | timedelta) -> None:
         self.rank = rank
         self.world_size = world_size
-        self.timeout = timeout
+        self.timeout = timeout = seconds(timeout)
         self.address = f"{addr}:{port}"
         self.failure: RankFailedError | None = None
         self.on_failure: Callable[[RankFailedError], None] = lambda error: None
@@ -52,13 +56,17 @@ class Store:
         if refusal is not None:
             raise DistError(f"init_process_group: {refusal}")
 
-    def set(self, key: str, value: bytes) -> None:
+    def set(self, key: str, value: bytes | str) -> None:
         """Stores ``value`` under ``key`` for every rank."""
-        self._call({"op": "set", "key": key, "value": base64.b64encode(value).decode()}, self.timeout)
+        data = value.encode() if isinstance(value, str) else value
+        if not isinstance(data, bytes):
+            raise ArgumentError(f"Store.set: expected value to be bytes or a str, got {type(value).__name__}")
+        self._call({"op": "set", "key": key, "value": base64.b64encode(data).decode()}, self.timeout)
 
-    def get(self, key: str, timeout: float | None = None) -> bytes:
+    def get(self, key: str, timeout: float | timedelta | None = None) -> bytes:
         """Returns the value of ``key``, waiting until some rank has set it."""
-        reply = self._call({"op": "get", "key": key}, timeout or self.timeout, f"nobody has set {key!r}")
+        limit = self.timeout if timeout is None else seconds(timeout)
+        reply = self._call({"op": "get", "key": key}, limit, f"nobody has set {key!r}")
         return base64.b64decode(reply["value"])
 
     def gather(

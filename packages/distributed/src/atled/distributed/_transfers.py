@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, cast
+from typing import cast
 
 from atled.core import ArgumentError, InvalidValueError, Tensor
 
@@ -85,7 +85,11 @@ class P2POp:
         if op not in (isend, irecv):
             raise ArgumentError(f"P2POp: expected op to be isend or irecv, got {op!r}")
         self.op = op
-        self.arguments: tuple[Any, ...] = (tensor, peer, group, tag, group_peer)
+        self.tensor = tensor
+        self.peer = peer
+        self.group = group
+        self.tag = tag
+        self.group_peer = group_peer
 
 
 def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Work]:
@@ -95,14 +99,16 @@ def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Work]:
     >>> ring = [dist.P2POp(dist.isend, mine, right), dist.P2POp(dist.irecv, other, left)]  # doctest: +SKIP
     >>> works = dist.batch_isend_irecv(ring)  # doctest: +SKIP
     """
+    if not isinstance(p2p_op_list, Sequence):
+        raise ArgumentError(f"batch_isend_irecv: expected a list of P2POps, got {type(p2p_op_list).__name__}")
     for each in p2p_op_list:
         if not isinstance(each, P2POp):
             raise ArgumentError(f"batch_isend_irecv: expected P2POps, got {type(each).__name__}")
-    groups = dict.fromkeys(group_or_default(each.arguments[2], "batch_isend_irecv") for each in p2p_op_list)
+    groups = dict.fromkeys(group_or_default(each.group, "batch_isend_irecv") for each in p2p_op_list)
     with ExitStack() as stack:
         for members in groups:
             stack.enter_context(members.batch())
-        return [each.op(*each.arguments) for each in p2p_op_list]
+        return [each.op(each.tensor, each.peer, each.group, each.tag, each.group_peer) for each in p2p_op_list]
 
 
 def _send(what: str, tensor: Tensor, dst: int | None, group: object, tag: int, group_dst: int | None) -> Work:

@@ -8,14 +8,14 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import cast
 from urllib.parse import urlsplit
 
 import atled.core as at
-from atled.core import InvalidValueError
+from atled.core import ArgumentError, InvalidValueError
 
 from ._by_device import ByDevice
 from ._errors import DistError, MismatchError, RankFailedError
@@ -126,6 +126,11 @@ def init_process_group(
         if rank == 0 and not _is_served(init_method):
             _start_server(addr, port, world_size)
         store = Store(addr, port, rank, world_size, limit)
+    elif init_method is not None or rank not in (-1, store.rank) or world_size not in (-1, store.world_size):
+        raise DistError(
+            f"init_process_group: store is of rank {store.rank} of {store.world_size}, so leave out init_method, rank "
+            f"and world_size, got {init_method!r}, {rank} and {world_size}"
+        )
     try:
         _check_backends(store.gather("init_process_group: backend", name, limit))
         group = factory(store, store.rank, store.world_size, limit)
@@ -261,6 +266,8 @@ def new_group(
     if whole is None:
         raise DistError(f"new_group: expected a backend of the job, {world.backend!r}, got {backend!r}")
     everyone = range(world.group.size)
+    if ranks is not None and not isinstance(ranks, Iterable):
+        raise ArgumentError(f"new_group: expected ranks to be a list of them, got {ranks!r}")
     members = list(everyone if ranks is None else ranks)
     if not members or len(set(members)) != len(members) or not set(members) <= set(everyone):
         raise InvalidValueError(f"new_group: expected distinct ranks from 0 to {world.group.size - 1}, got {members}")
@@ -278,7 +285,11 @@ def new_group(
 
 def get_backend(group: object = None) -> str:
     """The name of the backend of a group (None: of the whole job), ``"cpu:mpi,cuda:nccl"`` where it has both."""
-    return _require("get_backend").backends[group_or_default(group, "get_backend")]
+    members = group_or_default(group, "get_backend")
+    backend = _require("get_backend").backends.get(members)
+    if backend is None:
+        raise DistError(f"get_backend: group {members.name!r} is not one of this job; make it anew by new_group")
+    return backend
 
 
 def get_process_group_ranks(group: object = None) -> list[int]:
@@ -304,19 +315,22 @@ def get_node_local_rank(fallback_rank: int | None = None) -> int:
     >>> dist.get_node_local_rank(fallback_rank=0)
     0
     """
-    if "LOCAL_RANK" in os.environ:
-        return int(os.environ["LOCAL_RANK"])
+    value = os.environ.get("LOCAL_RANK")
+    if value is not None:
+        if not value.isdecimal():
+            raise DistError(f"get_node_local_rank: expected an integer in the environment, got LOCAL_RANK={value!r}")
+        return int(value)
     if fallback_rank is None:
         raise DistError("get_node_local_rank: LOCAL_RANK is not set; start the script by atled's launcher")
     return fallback_rank
 
 
-def get_rank(group: ProcessGroup | None = None) -> int:
+def get_rank(group: object = None) -> int:
     """The number of this process in the group (None: in the job), from 0."""
     return group_or_default(group, "get_rank").rank
 
 
-def get_world_size(group: ProcessGroup | None = None) -> int:
+def get_world_size(group: object = None) -> int:
     """The number of processes in the group (None: in the job)."""
     return group_or_default(group, "get_world_size").size
 
@@ -325,8 +339,11 @@ def group_or_default(group: object, what: str) -> ProcessGroup:
     """The given group, or the one of the whole job; raises on a rank that is not in the group."""
     if group is None:
         return _require(what).group
+    if group is GroupMember.NON_GROUP_MEMBER:
+        raise DistError(f"{what}: this rank is not in the group, whose members alone call it")
     if not isinstance(group, ProcessGroup):
-        raise DistError(f"{what}: this rank is not in the group")
+        mend = "; pass its get_group()" if hasattr(group, "get_group") else ""
+        raise ArgumentError(f"{what}: expected a ProcessGroup or None, got {type(group).__name__}{mend}")
     return group
 
 

@@ -77,8 +77,8 @@ def save(
     """
     if not isinstance(state_dict, Mapping):
         raise ArgumentError(f"checkpoint.save: expected a dict, got {type(state_dict).__name__}")
+    folder = _folder("checkpoint.save", checkpoint_id)
     group = group_or_default(process_group, "checkpoint.save")
-    folder = Path(checkpoint_id)
     name = [secrets.token_hex(4)]
     broadcast_object_list(name, group=group, group_src=0)
     file = f"{name[0]}-{group.rank}.safetensors"
@@ -186,7 +186,7 @@ def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLi
     """
     if not isinstance(state_dict, MutableMapping):
         raise ArgumentError(f"checkpoint.load: expected a dict to read into, got {type(state_dict).__name__}")
-    folder = Path(checkpoint_id)
+    folder = _folder("checkpoint.load", checkpoint_id)
     index = _index(folder)
     entries = list(_entries(state_dict))
     absent: list[_Entry] = []
@@ -216,6 +216,12 @@ def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLi
                 source = opened[file][key]
                 source = source if source.ndim else source.reshape(1)
                 rows[low - begin : high - begin].copy_(source[low - first : high - first])
+
+
+def _folder(what: str, checkpoint_id: object) -> Path:
+    if not isinstance(checkpoint_id, (str, os.PathLike)):
+        raise ArgumentError(f"{what}: expected checkpoint_id to be the path of a folder, got {checkpoint_id!r}")
+    return Path(checkpoint_id)
 
 
 def _index(folder: Path) -> Any:
