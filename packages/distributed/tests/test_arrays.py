@@ -16,7 +16,14 @@ def test_contiguous_memory_is_not_copied(dtype):
     assert tensor[1, 1].item() == 0
 
 
-@pytest.mark.parametrize("dtype", [at.bool, at.float16, at.bfloat16, at.float32, at.complex64])
+@pytest.mark.parametrize("dtype", [at.bfloat16, at.float8_e4m3fn, at.float8_e5m2])
+def test_bytes_of_what_no_buffer_has(dtype):
+    tensor = at.zeros((3, 4), dtype=dtype)
+    raw_bytes(tensor)[-1] = 0x40
+    assert tensor.tolist()[2] == [0.0, 0.0, 0.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", [at.bool, at.float8_e4m3fn, at.float16, at.bfloat16, at.float32, at.complex64])
 @pytest.mark.parametrize("form", ["contiguous", "widened"])
 def test_what_is_read_can_be_put_back(dtype, form):
     tensor = at.asarray(np.arange(12.0, dtype=np.float32).reshape(3, 4)).to(dtype).permute(1, 0)

@@ -21,15 +21,16 @@ class HostTensor(Part):
     """A tensor on cpu that takes part in a collective."""
 
     def widened(self) -> Tensor:
-        """Like ``contiguous``, in a dtype that MPI can reduce: float16 and bfloat16 become float32."""
-        is_half = self.dtype in ("float16", "bfloat16")
-        return (self.tensor.to(at.float32) if is_half else self.tensor).contiguous()
+        """Like ``contiguous``, in a dtype that MPI can reduce: float16, bfloat16 and float8 become float32."""
+        is_narrow = self.tensor.is_floating_point() and self.tensor.element_size() < 4
+        return (self.tensor.to(at.float32) if is_narrow else self.tensor).contiguous()
 
 
 def raw_bytes(tensor: Tensor) -> Array:
     """The memory of a contiguous tensor of any dtype."""
-    if tensor.dtype is at.bfloat16:
-        tensor = tensor.view(at.uint16)
+    if tensor.is_floating_point() and tensor.element_size() < 4:
+        # Buffers have neither bfloat16 nor float8.
+        tensor = tensor.view(at.uint16 if tensor.element_size() == 2 else at.uint8)
     memory: Array = np.asarray(memoryview(tensor)).reshape(-1).view(np.uint8)
     return memory
 

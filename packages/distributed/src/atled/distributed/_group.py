@@ -26,7 +26,7 @@ __all__ = ["FutureWork", "ProcessGroup", "ProcessGroupFactory", "ReceiveWork", "
 class ReduceOp(Enum):
     """How values of the ranks become one: SUM, AVG (floating and complex dtypes), MIN, MAX, PRODUCT.
 
-    On bool, SUM and MAX mean "any", PRODUCT and MIN mean "all". MPI reduces float16 and bfloat16 in float32, NCCL as
+    On bool, SUM and MAX mean "any", PRODUCT and MIN mean "all". MPI reduces float16, bfloat16 and float8 in float32, NCCL as
     they are. What MIN and MAX make of NaN is not specified.
     """
 
