@@ -1,4 +1,8 @@
-"""Many processes training one model: process groups, collectives, data-parallel training and a launcher."""
+"""Many processes training one model: process groups, collectives, data-parallel training and a launcher.
+
+The examples are what each of two ranks runs after ``init_process_group()``: put that and one of them into a file, and
+start it by ``python -m atled.distributed.run --nproc-per-node 2 example.py``.
+"""
 
 from . import checkpoint
 from ._collectives import (

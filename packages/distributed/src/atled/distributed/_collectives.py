@@ -44,8 +44,16 @@ def broadcast(
 ) -> Work | None:
     """Copies ``tensor`` of rank ``src`` into ``tensor`` of all other ranks of the group.
 
+    ``tensor`` has one shape and dtype on all ranks, any strides. ``src`` is a number in the job, ``group_src`` one in
+    the group; without either it is rank 0. Devices, ``async_op``, what is returned and errors are as for `all_reduce`;
+    a rank that is not in the group, or both numbers, is an InvalidValueError.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.broadcast(tensor, src=0)  # doctest: +SKIP
+    >>> x = at.tensor([1.5, 2.5]) if dist.get_rank() == 0 else at.zeros((2,))
+    >>> dist.broadcast(x, src=0)
+    >>> x.tolist()
+    [1.5, 2.5]
     """
     members = group_or_default(group, "broadcast")
     return _finish(members.broadcast(tensor, root_of(members, "broadcast", "src", src, group_src)), async_op)
@@ -56,10 +64,21 @@ def all_reduce(
 ) -> Work | None:
     """Replaces ``tensor`` on every rank by the sum (or another ``ReduceOp``) of the tensors of all ranks.
 
-    Raises DTypeError for AVG of integers, and for MIN or MAX of complex numbers.
+    Every rank of ``group`` (None: the whole job) calls it, in the same order as its other calls, with a tensor of one
+    shape and dtype, of any strides, on cpu, or with NCCL on cuda. Returns None; with ``async_op=True`` it returns a
+    Work at once, and the tensor is valid after its ``wait()``.
 
+    Raises, on all ranks, MismatchError where they call different things (NCCL does not compare). Raises DTypeError for
+    AVG of integers and MIN or MAX of complex numbers, DeviceError where the backend does not take the tensor's device,
+    InvalidValueError for a tensor that cannot be written to, such as an expanded one; RankFailedError when another rank
+    fails, DistTimeoutError when one does not come in time, and DistError without a job or on a rank outside the group.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.all_reduce(gradient, dist.ReduceOp.AVG)  # doctest: +SKIP
+    >>> gradient = at.full((3,), dist.get_rank() + 1.0)  # ones on rank 0, twos on rank 1
+    >>> dist.all_reduce(gradient)
+    >>> gradient.tolist()
+    [3.0, 3.0, 3.0]
     """
     _check_op(op, "all_reduce")
     return _finish(group_or_default(group, "all_reduce").all_reduce(tensor, op), async_op)
@@ -75,8 +94,15 @@ def reduce(
 ) -> Work | None:
     """Replaces ``tensor`` on rank ``dst`` by the sum (or another ``ReduceOp``) of all ranks'; the others keep theirs.
 
+    ``tensor`` has one shape and dtype on all ranks. ``dst`` is a number in the job, ``group_dst`` one in the group;
+    without either it is rank 0. The rest, and errors, are as for `all_reduce` and `broadcast`.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.reduce(correct, dst=0)  # doctest: +SKIP
+    >>> correct = at.tensor(dist.get_rank() + 5)
+    >>> dist.reduce(correct, dst=0)
+    >>> correct.item() == (11 if dist.get_rank() == 0 else 6)
+    True
     """
     _check_op(op, "reduce")
     members = group_or_default(group, "reduce")
@@ -86,7 +112,19 @@ def reduce(
 def all_gather(
     tensor_list: Sequence[Tensor], tensor: Tensor, group: object = None, async_op: bool = False
 ) -> Work | None:
-    """Copies ``tensor`` of rank i into ``tensor_list[i]``, on every rank."""
+    """Copies ``tensor`` of rank i into ``tensor_list[i]``, on every rank.
+
+    ``tensor_list`` holds as many tensors as the group has ranks, of the shape and dtype of ``tensor``, which are the
+    same on all ranks. Raises InvalidValueError for a list of other tensors, and what `all_reduce` raises;
+    ``async_op`` is as there. `all_gather_into_tensor` spares a copy.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> parts = [at.zeros((2,)) for _ in range(dist.get_world_size())]
+    >>> dist.all_gather(parts, at.full((2,), dist.get_rank() + 1.0))
+    >>> [part.tolist() for part in parts]
+    [[1.0, 1.0], [2.0, 2.0]]
+    """
     members = group_or_default(group, "all_gather")
     _check_list("all_gather", "tensor_list", tensor_list, tensor, members.size)
     gathered = at.empty((members.size, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
@@ -98,8 +136,16 @@ def all_gather_into_tensor(
 ) -> Work | None:
     """Fills ``output_tensor`` with the ``input_tensor`` of all ranks, in rank order.
 
-    ``output_tensor`` has the group's size times as many elements: the inputs concatenated, or stacked, along the first
-    dimension.
+    ``output_tensor`` has the group's size times as many elements, of the same dtype: the inputs concatenated, or
+    stacked, along the first dimension. Raises ShapeError or DTypeError where it does not, and what `all_reduce`
+    raises; ``async_op`` is as there.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> whole = at.zeros((4,))
+    >>> dist.all_gather_into_tensor(whole, at.full((2,), dist.get_rank() + 1.0))
+    >>> whole.tolist()
+    [1.0, 1.0, 2.0, 2.0]
     """
     members = group_or_default(group, "all_gather_into_tensor")
     return _finish(members.all_gather(output_tensor, input_tensor), async_op)
@@ -115,8 +161,16 @@ def gather(
 ) -> Work | None:
     """Copies ``tensor`` of rank i into ``gather_list[i]`` of rank ``dst``, which alone passes a list.
 
+    The list holds as many tensors as the group has ranks, of the shape and dtype of ``tensor``, which are the same on
+    all ranks. ``dst`` and ``group_dst`` are as for `reduce`, ``async_op`` and errors as for `all_reduce`; a list on
+    another rank, or none on this one, is an InvalidValueError.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.gather(mine, parts if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    >>> parts = [at.zeros((1,)) for _ in range(2)] if dist.get_rank() == 0 else None
+    >>> dist.gather(at.tensor([dist.get_rank() + 1.0]), parts)
+    >>> parts is None or [part.item() for part in parts] == [1.0, 2.0]
+    True
     """
     members = group_or_default(group, "gather")
     root = root_of(members, "gather", "dst", dst, group_dst)
@@ -137,8 +191,16 @@ def scatter(
 ) -> Work | None:
     """Copies ``scatter_list[i]`` of rank ``src``, which alone passes a list, into ``tensor`` of rank i.
 
+    The list holds as many tensors as the group has ranks, of the shape and dtype of ``tensor``, which are the same on
+    all ranks. ``src`` and ``group_src`` are as for `broadcast`, ``async_op`` and errors as for `all_reduce`; a list on
+    another rank, or none on this one, is an InvalidValueError.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.scatter(mine, parts if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    >>> mine, parts = at.zeros((2,)), [at.zeros((2,)), at.ones((2,))]
+    >>> dist.scatter(mine, parts if dist.get_rank() == 0 else None)
+    >>> mine.tolist() == [float(dist.get_rank())] * 2
+    True
     """
     members = group_or_default(group, "scatter")
     root = root_of(members, "scatter", "src", src, group_src)
@@ -154,10 +216,17 @@ def all_to_all(
 ) -> Work | None:
     """Copies ``input_tensor_list[j]`` of rank i into ``output_tensor_list[i]`` of rank j.
 
-    The tensors have one dtype, and the two of a pair equally many elements, or every rank gets a MismatchError.
+    Both lists hold as many tensors as the group has ranks, all of one dtype; the two of a pair have equally many
+    elements, or every rank gets a MismatchError. Raises InvalidValueError for a list of another length, DTypeError for
+    several dtypes, and what `all_reduce` raises; ``async_op`` is as there.
 
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.all_to_all(received, to_send)  # doctest: +SKIP
+    >>> to_send = [at.tensor([10 * dist.get_rank() + other]) for other in range(2)]
+    >>> received = [at.zeros((1,), dtype=at.int64) for _ in range(2)]
+    >>> dist.all_to_all(received, to_send)
+    >>> [part.item() for part in received] == [dist.get_rank(), 10 + dist.get_rank()]
+    True
     """
     members = group_or_default(group, "all_to_all")
     for name, tensors in (("output_tensor_list", output_tensor_list), ("input_tensor_list", input_tensor_list)):
@@ -175,10 +244,16 @@ def all_to_all_single(
 ) -> Work | None:
     """Sends the j-th part of ``input`` along its first dimension to rank j; part i of ``output`` is from rank i.
 
-    The parts are equal, or have the sizes given.
+    The tensors have one dtype and at least one dimension. Their parts are equal, or have the sizes given, in
+    rows. Raises InvalidValueError where the rows cannot be divided so, MismatchError on all ranks where one sends more
+    or less than another expects, and what `all_reduce` raises; ``async_op`` is as there.
 
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.all_to_all_single(received, to_send)  # doctest: +SKIP
+    >>> rank, received = dist.get_rank(), at.zeros((2,), dtype=at.int64)
+    >>> dist.all_to_all_single(received, at.tensor([10 * rank, 10 * rank + 1]))
+    >>> received.tolist() == [rank, 10 + rank]
+    True
     """
     members = group_or_default(group, "all_to_all_single")
     parts = [
@@ -195,7 +270,19 @@ def reduce_scatter(
     group: object = None,
     async_op: bool = False,
 ) -> Work | None:
-    """Reduces ``input_list[i]`` over all ranks and stores it in ``output`` of rank i."""
+    """Reduces ``input_list[i]`` over all ranks and stores it in ``output`` of rank i.
+
+    The list holds as many tensors as the group has ranks, of the shape and dtype of ``output``, which are the same on
+    all ranks. Raises InvalidValueError for a list of other tensors, and what `all_reduce` raises; ``async_op`` is as
+    there. `reduce_scatter_tensor` spares a copy.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> mine = at.zeros((2,))
+    >>> dist.reduce_scatter(mine, [at.full((2,), 1.0), at.full((2,), 10.0)])
+    >>> mine.tolist() == [[2.0, 2.0], [20.0, 20.0]][dist.get_rank()]
+    True
+    """
     members = group_or_default(group, "reduce_scatter")
     _check_op(op, "reduce_scatter")
     _check_list("reduce_scatter", "input_list", input_list, output, members.size)
@@ -205,7 +292,18 @@ def reduce_scatter(
 def reduce_scatter_tensor(
     output: Tensor, input: Tensor, op: ReduceOp = ReduceOp.SUM, group: object = None, async_op: bool = False
 ) -> Work | None:
-    """Reduces ``input`` over all ranks; the i-th of its equal parts along the first dimension goes to rank i."""
+    """Reduces ``input`` over all ranks; the i-th of its equal parts along the first dimension goes to rank i.
+
+    ``input`` has the group's size times as many elements as ``output``, of the same dtype. Raises ShapeError or
+    DTypeError where it does not, and what `all_reduce` raises; ``async_op`` is as there.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> mine = at.zeros((2,))
+    >>> dist.reduce_scatter_tensor(mine, at.tensor([1.0, 2.0, 3.0, 4.0]), dist.ReduceOp.AVG)
+    >>> mine.tolist() == [[1.0, 2.0], [3.0, 4.0]][dist.get_rank()]
+    True
+    """
     _check_op(op, "reduce_scatter_tensor")
     members = group_or_default(group, "reduce_scatter_tensor")
     return _finish(members.reduce_scatter(output, input, op), async_op)
@@ -217,7 +315,20 @@ def barrier(
     device_ids: object = None,
     timeout: float | timedelta | None = None,
 ) -> Work | None:
-    """Waits until every rank of the group has called it, at most ``timeout`` (seconds; None: the group's)."""
+    """Waits until every rank of the group (None: the whole job) has called it.
+
+    ``timeout``: seconds or a timedelta (None: the group's). With ``async_op=True`` it returns a Work at once, whose
+    ``wait()`` waits. ``device_ids``: the index of this rank's GPU, in a list, to meet by NCCL there, behind what its
+    current stream has been given; None is the CPU, where the group has a backend for that.
+
+    Raises DistTimeoutError when the time is up, InvalidValueError for ``device_ids`` where the group has no NCCL,
+    DeviceError where its calls are on another GPU, and what `all_reduce` raises.
+
+    >>> from atled import distributed as dist
+    >>> dist.barrier()
+    >>> dist.barrier(async_op=True, timeout=60).wait()
+    True
+    """
     members = group_or_default(group, "barrier")
     limit = None if timeout is None else seconds(timeout)
     work = members.barrier() if device_ids is None else _barrier_on(members, device_ids)

@@ -50,18 +50,28 @@ class DistributedDataParallel:
     before each forward in training mode. Every parameter that requires grad must take part in each loss, or else
     ``find_unused_parameters`` must be True, which walks the graph of each output.
 
-    ``device_ids`` with one device, ``output_device`` and ``dim`` are there for PyTorch's programs and change nothing:
-    the module stays, and works, where it is. So are ``check_reduction`` and ``gradient_as_bucket_view``. With
-    ``static_graph`` parameters may be unused, as with ``find_unused_parameters``.
+    ``module`` is on a device that the group's backend takes, and stays there. ``device_ids=[device]`` names it, as a
+    device or the index of a GPU: then tensors among the arguments of a call are moved to it. ``process_group`` are the
+    ranks (None: all), or those of ``device_mesh``, of one dimension. ``output_device``, ``dim``, ``check_reduction``
+    and ``gradient_as_bucket_view`` are there for PyTorch's programs and change nothing. With ``static_graph``
+    parameters may be unused, as with ``find_unused_parameters``.
 
     Everything that is not found here is the module's: ``state_dict()`` has the module's own keys, and ``module`` is the
     module itself. A method that returns the module, such as ``to`` or ``double``, here returns the wrapper.
-    ``copy.deepcopy`` gives a wrapper of a copy, for the same ranks; pickling raises DistError. Raises MismatchError on
-    all ranks where the modules differ in names, shapes or dtypes.
+    ``copy.deepcopy`` gives a wrapper of a copy, for the same ranks; pickling raises DistError.
 
-    >>> from atled import distributed as dist
-    >>> model = dist.DistributedDataParallel(model)  # doctest: +SKIP
-    >>> loss_function(model(inputs), targets).backward()  # doctest: +SKIP
+    Raises MismatchError on all ranks where the modules differ in names, shapes or dtypes; InvalidValueError for a
+    module without a parameter that requires grad, for one that is sharded, and for ``device_ids`` of another device;
+    DistError without a job, and at the next call where a parameter got no gradient, or two.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn
+    >>> model = dist.DistributedDataParallel(nn.Linear(2, 1, bias=False))
+    >>> model(at.full((1, 2), dist.get_rank() + 1.0)).sum().backward()  # of ones on rank 0, of twos on rank 1
+    >>> model.weight.grad.tolist()
+    [[1.5, 1.5]]
+    >>> model.require_backward_grad_sync, model.eval().training, model.train().training
+    (True, False, True)
     """
 
     def __init__(
@@ -132,8 +142,14 @@ class DistributedDataParallel:
     def no_sync(self) -> Iterator[None]:
         """Within it, backward adds to the gradients of this rank alone; the next backward outside averages the sum.
 
-        >>> with model.no_sync():  # doctest: +SKIP
-        ...     loss_function(model(first), targets).backward()
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> model = dist.DistributedDataParallel(nn.Linear(2, 1, bias=False))
+        >>> with model.no_sync():
+        ...     model(at.full((1, 2), dist.get_rank() + 1.0)).sum().backward()
+        >>> model(at.full((1, 2), 10.0)).sum().backward()
+        >>> model.weight.grad.tolist()
+        [[11.5, 11.5]]
         """
         previous = self._reducer.is_enabled
         self._reducer.is_enabled = False
@@ -154,10 +170,18 @@ class DistributedDataParallel:
         Until then it takes part in their collectives with gradients of zero, which count in the average unless
         ``divide_by_initial_world_size`` is False; at last it gets the parameters and buffers of who trained last. With
         ``throw_on_early_termination`` all ranks raise DistError instead, as soon as one runs out. Every rank enters it.
+        With ``enable=False`` it does nothing.
 
-        >>> with model.join():  # doctest: +SKIP
-        ...     for inputs, targets in loader:
-        ...         loss_function(model(inputs), targets).backward()
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> model = dist.DistributedDataParallel(nn.Linear(2, 1, bias=False))
+        >>> batches = [at.ones((1, 2))] * (1 + dist.get_rank())  # one on rank 0, two on rank 1
+        >>> with model.join():
+        ...     for inputs in batches:
+        ...         model.zero_grad()
+        ...         model(inputs).sum().backward()
+        >>> dist.get_rank() == 0 or model.weight.grad.tolist() == [[0.5, 0.5]]  # the second time with rank 0's zeros
+        True
         """
         if not enable:
             yield

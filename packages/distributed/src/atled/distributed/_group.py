@@ -26,8 +26,15 @@ __all__ = ["FutureWork", "ProcessGroup", "ProcessGroupFactory", "ReceiveWork", "
 class ReduceOp(Enum):
     """How values of the ranks become one: SUM, AVG (floating and complex dtypes), MIN, MAX, PRODUCT.
 
-    On bool, SUM and MAX mean "any", PRODUCT and MIN mean "all". MPI reduces float16, bfloat16 and float8 in float32, NCCL as
-    they are. What MIN and MAX make of NaN is not specified.
+    On bool, SUM and MAX mean "any", PRODUCT and MIN mean "all". MPI reduces float16, bfloat16 and float8 in float32 and
+    rounds once; NCCL reduces the first two as they are. What MIN and MAX make of NaN is not specified.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> x = at.tensor([1.0, 5.0]) if dist.get_rank() == 0 else at.tensor([3.0, 2.0])
+    >>> dist.all_reduce(x, dist.ReduceOp.MAX)
+    >>> x.tolist()
+    [3.0, 5.0]
     """
 
     SUM = "SUM"
@@ -40,12 +47,27 @@ class ReduceOp(Enum):
 class Work(ABC):
     """A collective that may still run. Its tensors are valid, and may be touched again, once ``wait`` has returned.
 
-    Tensors on a GPU are so for the stream that was current in ``wait``, which waits in the host's place.
+    Functions give one with ``async_op=True``, as ``isend`` and ``irecv`` always do. Tensors on a GPU are valid for the
+    stream that was current in ``wait``, which waits in the host's place.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> x = at.ones((2,))
+    >>> work = dist.all_reduce(x, async_op=True)
+    >>> work.wait()  # after computing something else
+    True
+    >>> x.tolist(), work.is_completed(), work.is_success(), work.exception()
+    ([2.0, 2.0], True, True, None)
     """
 
     @abstractmethod
     def wait(self, timeout: float | timedelta | None = None) -> bool:
-        """Blocks until done, at most ``timeout`` seconds; returns True, or raises what went wrong."""
+        """Blocks until done and returns True, or raises what went wrong.
+
+        ``timeout``: seconds or a timedelta (None: until the group's time is up). Raises DistTimeoutError when it is
+        over; the work goes on then, and may be waited for again. RankFailedError and MismatchError are as for
+        ``all_reduce``.
+        """
 
     @abstractmethod
     def is_completed(self) -> bool:
@@ -107,9 +129,28 @@ class FutureWork(Work):
 class ProcessGroup(ABC):
     """Some ranks of a job that communicate. Backends provide subclasses by the entry points ``atled.collectives``.
 
-    All methods are called in the same order on every rank of the group, from one thread at a time; the work they return
-    runs in that order. ``root`` counts within the group. Tensors may have any strides and any dtype. A backend may do
-    without ``reduce``, ``gather``, ``scatter``, ``all_to_all``, ``send`` and ``receive``.
+    The functions of ``atled.distributed`` take one as ``group``, from ``new_group`` or a mesh, and call its methods,
+    which a backend implements. All methods are called in the same order on every rank of the group, from one thread at
+    a time; the work they return runs in that order. ``root`` counts within the group. Tensors may have any strides and
+    any dtype, and are on a device that the backend takes, or DeviceError is raised. A backend may do without
+    ``reduce``, ``gather``, ``scatter``, ``all_to_all``, ``send`` and ``receive``, which then raise DistError.
+
+    ``ranks`` are the members by their numbers in the job, ``rank`` is the place of this process among them, and
+    ``name`` is for messages. A backend passes them on to ``__init__``.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> group = dist.group.WORLD
+    >>> group.size, group.ranks, group.rank == dist.get_rank(), group.device.type
+    (2, (0, 1), True, 'cpu')
+    >>> x, both = at.ones((2,)), at.zeros((4,))
+    >>> works = [group.broadcast(x, root=0), group.all_reduce(x, dist.ReduceOp.SUM), group.all_gather(both, x)]
+    >>> works.append(group.reduce_scatter(x, both, dist.ReduceOp.SUM))
+    >>> all(work.wait() for work in [*works, group.barrier()]), both.tolist(), x.tolist()
+    (True, [2.0, 2.0, 2.0, 2.0], [4.0, 4.0])
+    >>> pair = group.new_group([1, 0], "pair", timeout=30.0)
+    >>> pair.ranks, pair.name, pair.only("nccl"), pair.use_device(at.device("cpu"))
+    ((1, 0), 'pair', None, None)
     """
 
     def __init__(self, ranks: Sequence[int], rank: int, name: str) -> None:
@@ -127,7 +168,7 @@ class ProcessGroup(ABC):
 
     @abstractmethod
     def broadcast(self, tensor: Tensor, root: int) -> Work:
-        """Copies ``tensor`` of rank ``root`` into ``tensor`` of every other rank."""
+        """Copies ``tensor`` of rank ``root`` into ``tensor`` of every other rank, of the same shape and dtype."""
 
     @abstractmethod
     def all_reduce(self, tensor: Tensor, op: ReduceOp) -> Work:
@@ -166,23 +207,55 @@ class ProcessGroup(ABC):
         raise self._lacks("reduce")
 
     def gather(self, output: Tensor | None, input: Tensor, root: int) -> Work:
-        """Fills ``output`` of rank ``root`` (None elsewhere) with all ranks' ``input``, in rank order."""
+        """Fills ``output`` of rank ``root`` (None elsewhere) with all ranks' ``input``, in rank order.
+
+        ``output`` has ``size`` times as many elements, of the same dtype.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist
+        >>> group, mine = dist.group.WORLD, at.tensor([dist.get_rank()])
+        >>> everyone = at.zeros((2,), dtype=at.int64) if group.rank == 0 else None
+        >>> group.gather(everyone, mine, root=0).wait()
+        True
+        >>> group.scatter(mine, everyone, root=0).wait()
+        True
+        >>> group.reduce(mine, root=1, op=dist.ReduceOp.SUM).wait(), mine.item() == group.rank  # 0 + 1 on rank 1
+        (True, True)
+        """
         raise self._lacks("gather")
 
     def scatter(self, output: Tensor, input: Tensor | None, root: int) -> Work:
-        """Fills ``output`` of rank r with the r-th part of ``input`` of rank ``root`` (None elsewhere)."""
+        """Fills ``output`` of rank r with the r-th part of ``input`` of rank ``root`` (None elsewhere).
+
+        ``input`` has ``size`` times as many elements, of the same dtype.
+        """
         raise self._lacks("scatter")
 
     def all_to_all(self, outputs: Sequence[Tensor], inputs: Sequence[Tensor]) -> Work:
-        """Fills ``outputs[i]`` of rank j with ``inputs[j]`` of rank i."""
+        """Fills ``outputs[i]`` of rank j with ``inputs[j]`` of rank i; all of one dtype, a pair equally large."""
         raise self._lacks("all_to_all")
 
     def send(self, tensor: Tensor, to: int, tag: int) -> Work:
-        """Sends ``tensor`` to one rank, which receives it under the same ``tag``."""
+        """Sends ``tensor`` to one rank, which receives it under the same ``tag`` into one of its shape and dtype.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist
+        >>> group, mine, other = dist.group.WORLD, at.full((2,), dist.get_rank()), at.zeros((2,), dtype=at.int64)
+        >>> with group.batch():
+        ...     works = [group.send(mine, 1 - group.rank, tag=0), group.receive(other, 1 - group.rank, tag=0)]
+        >>> all(work.wait() for work in works), other[0].item() == 1 - group.rank
+        (True, True)
+        >>> work = group.all_to_all(list(other.split(1)), list(mine.split(1)))
+        >>> work.wait(), other.tolist()
+        (True, [0, 1])
+        """
         raise self._lacks("send")
 
     def receive(self, tensor: Tensor, source: int | None, tag: int) -> ReceiveWork:
-        """Fills ``tensor`` with what one rank (None: whichever does first) sends under the same ``tag``."""
+        """Fills ``tensor`` with what one rank (None: whichever does first) sends under the same ``tag``.
+
+        ``source`` of the work says which, once it is done.
+        """
         raise self._lacks("recv")
 
     def _lacks(self, what: str) -> DistError:
@@ -194,7 +267,10 @@ class ProcessGroup(ABC):
 
     @abstractmethod
     def new_group(self, ranks: Sequence[int], name: str, timeout: float) -> ProcessGroup | None:
-        """A group of some ranks of this one; all ranks of this one call it; None for who is not in it."""
+        """A group of some ranks of this one, by their places here; None for who is not in it.
+
+        All ranks of this one call it. ``timeout``: seconds that a call of the new group may take.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -202,7 +278,7 @@ class ProcessGroup(ABC):
 
     @abstractmethod
     def abort(self, error: BaseException) -> None:
-        """Ends all work in progress with ``error``. Callable from any thread."""
+        """Ends all work in progress, and all that is asked for later, with ``error``. Callable from any thread."""
 
 
 class ProcessGroupFactory(Protocol):

@@ -34,7 +34,15 @@ _TERM_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Failure:
-    """How the first rank that failed has ended: its status as a shell shows it, a sentence, and its traceback or ""."""
+    """How the first rank that failed has ended: its status as a shell shows it, a sentence, and its traceback or "".
+
+    `launch` gives one.
+
+    >>> from atled import distributed as dist
+    >>> failure = dist.launch(["no_such_script.py"])
+    >>> failure.rank, failure.status, failure.reason, "no_such_script.py" in failure.traceback
+    (0, 1, 'ended with status 1', True)
+    """
 
     rank: int
     status: int
@@ -65,7 +73,11 @@ def launch(
     When a rank fails, all are ended and started again, up to ``max_restarts`` times (on one node only): a script that
     saves checkpoints goes on from there.
 
-    Returns None when all ranks ended well, else how the first one failed; the others were ended by then.
+    Returns None when all ranks ended well, else how the first one failed; the others were ended by then. Raises
+    DistError for numbers that cannot be, or without a script, ArgumentError where ``target`` is a string.
+
+    >>> from atled import distributed as dist
+    >>> dist.launch(["-m", "platform"], nproc_per_node=2)  # prints twice
     """
     if isinstance(target, str):
         raise ArgumentError(f"launch: expected target to be a list, such as [{target!r}], got a string")
@@ -88,8 +100,12 @@ def launch(
 def spawn(fn: Callable[..., Any], args: Sequence[Any] = (), nprocs: int = 1) -> list[Any]:
     """Calls ``fn(rank, *args)`` in ``nprocs`` new processes that can call ``init_process_group()``.
 
-    ``fn``, ``args`` and what ``fn`` returns must be picklable. Returns what the ranks returned, in rank order. Raises
-    RankFailedError with the traceback of the first rank that failed.
+    ``fn``, ``args`` and what ``fn`` returns must be picklable: ``fn`` is a function of a module, or of a script that
+    calls ``spawn`` under ``if __name__ == "__main__"``, as the new processes import it. Returns what the ranks
+    returned, in rank order.
+
+    Raises RankFailedError with the traceback of the first rank that failed, DistError for what cannot be pickled or
+    imported, InvalidValueError for ``nprocs`` below 1.
 
     >>> from atled import distributed as dist
     >>> dist.spawn(divmod, (4,), nprocs=2)

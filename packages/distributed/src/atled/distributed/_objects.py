@@ -34,10 +34,18 @@ def broadcast_object_list(
 ) -> None:
     """Replaces the objects of ``object_list`` by those of rank ``src``; all lists have the same length.
 
-    ``device`` is where the bytes travel.
+    The objects are pickled: use it among processes that trust each other. Every rank of the group calls it. ``src`` is
+    a number in the job, ``group_src`` one in the group; without either it is rank 0. ``device`` is where the bytes are
+    put to travel, of the same type on all ranks; None is as the backend likes it. Returns None.
+
+    Raises, on every rank, DistError where the objects cannot be pickled; InvalidValueError on one whose list has
+    another length, ArgumentError for what is no list, and what `all_reduce` raises.
 
     >>> from atled import distributed as dist
-    >>> dist.broadcast_object_list(settings, src=0)  # doctest: +SKIP
+    >>> settings = [{"rate": 0.1}, "adam"] if dist.get_rank() == 0 else [None, None]
+    >>> dist.broadcast_object_list(settings, src=0)
+    >>> settings
+    [{'rate': 0.1}, 'adam']
     """
     what = "broadcast_object_list"
     members = group_or_default(group, what)
@@ -66,8 +74,17 @@ def broadcast_object_list(
 def all_gather_object(object_list: list[Any], obj: Any, group: object = None) -> None:
     """Puts the ``obj`` of rank i into ``object_list[i]``, on every rank; objects may differ in size.
 
+    The objects are pickled: use it among processes that trust each other. Every rank of the group calls it, with a list
+    of as many elements as the group has ranks. Returns None.
+
+    Raises, on every rank, DistError where one's object cannot be pickled; InvalidValueError for a list of another
+    length, ArgumentError for what is no list, and what `all_reduce` raises.
+
     >>> from atled import distributed as dist
-    >>> dist.all_gather_object(names, "mine")  # doctest: +SKIP
+    >>> names = [None, None]
+    >>> dist.all_gather_object(names, f"rank {dist.get_rank()}")
+    >>> names
+    ['rank 0', 'rank 1']
     """
     what = "all_gather_object"
     members = group_or_default(group, what)
@@ -87,10 +104,16 @@ def gather_object(
     group: object = None,
     group_dst: int | None = None,
 ) -> None:
-    """Puts the ``obj`` of rank i into ``object_gather_list[i]`` of rank ``dst``, which alone passes a list.
+    """Puts the ``obj`` of rank i into ``object_gather_list[i]`` of rank ``dst``, which alone needs a list.
+
+    ``dst`` is a number in the job, ``group_dst`` one in the group; without either it is rank 0. The rest, and errors,
+    are as for `all_gather_object`.
 
     >>> from atled import distributed as dist
-    >>> dist.gather_object("mine", names if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    >>> found = [None, None] if dist.get_rank() == 0 else None
+    >>> dist.gather_object({"seen": dist.get_rank()}, found)
+    >>> found in ([{"seen": 0}, {"seen": 1}], None)
+    True
     """
     what = "gather_object"
     members = group_or_default(group, what)
@@ -115,8 +138,14 @@ def scatter_object_list(
 ) -> None:
     """Puts element i of ``scatter_object_input_list`` of rank ``src`` into ``scatter_object_output_list[0]`` of rank i.
 
+    Rank ``src`` alone needs the input list, of as many elements as the group has ranks; the output list has at least
+    one. ``src`` and ``group_src`` are as for `broadcast_object_list`, the rest and errors as for `all_gather_object`.
+
     >>> from atled import distributed as dist
-    >>> dist.scatter_object_list(mine, parts if dist.get_rank() == 0 else None)  # doctest: +SKIP
+    >>> mine = [None]
+    >>> dist.scatter_object_list(mine, ["train", "test"] if dist.get_rank() == 0 else None)
+    >>> mine == [["train", "test"][dist.get_rank()]]
+    True
     """
     what = "scatter_object_list"
     members = group_or_default(group, what)

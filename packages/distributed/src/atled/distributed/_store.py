@@ -29,9 +29,26 @@ __all__ = ["Store", "listen", "resolve", "start_server"]
 class Store:
     """One rank's connection to the rendezvous at ``addr:port``.
 
-    A thread reads it for as long as it is open. When a rank fails, ``failure`` becomes a RankFailedError, waiting calls
-    raise it and ``on_failure`` is called (on the reading thread). ``status`` is asked when another rank wants to know
-    what this one is doing: what backends note in ``calls``. Thread-safe.
+    `init_process_group` makes one, and takes one; backends get it. ``timeout``, seconds or a timedelta, is for joining
+    and for every call. A thread reads it for as long as it is open. When a rank fails, ``failure`` becomes a
+    RankFailedError, waiting calls raise it and ``on_failure`` is called (on the reading thread). ``status`` is asked
+    when another rank wants to know what this one is doing: what backends note in ``calls``. Thread-safe.
+
+    Raises DistTimeoutError where nothing answers, DistError for a port or host that cannot be, a rank that has joined
+    already, and another ``world_size`` than the job's.
+
+    >>> import os
+    >>> from atled import distributed as dist
+    >>> rank, port = int(os.environ["RANK"]), int(os.environ["MASTER_PORT"])  # as the launcher has set them
+    >>> store = dist.Store(os.environ["MASTER_ADDR"], port, rank, world_size=2, timeout=60)
+    >>> store.set(f"from {rank}", "hello")
+    >>> store.get(f"from {1 - rank}")
+    b'hello'
+    >>> set(store.ask()) <= {0, 1}
+    True
+    >>> store.gather("sizes", 10 * rank)
+    [0, 10]
+    >>> store.leave()
     """
 
     def __init__(self, addr: str, port: int, rank: int, world_size: int, timeout: float | timedelta) -> None:
@@ -57,14 +74,20 @@ class Store:
             raise DistError(f"init_process_group: {refusal}")
 
     def set(self, key: str, value: bytes | str) -> None:
-        """Stores ``value`` under ``key`` for every rank."""
+        """Stores ``value``, bytes or a string (as UTF-8), under ``key`` for every rank, in place of what was there.
+
+        Raises ArgumentError for other values, DistTimeoutError where the rendezvous does not answer.
+        """
         data = value.encode() if isinstance(value, str) else value
         if not isinstance(data, bytes):
             raise ArgumentError(f"Store.set: expected value to be bytes or a str, got {type(value).__name__}")
         self._call({"op": "set", "key": key, "value": base64.b64encode(data).decode()}, self.timeout)
 
     def get(self, key: str, timeout: float | timedelta | None = None) -> bytes:
-        """Returns the value of ``key``, waiting until some rank has set it."""
+        """Returns the value of ``key``, waiting until some rank has set it.
+
+        ``timeout``: seconds or a timedelta (None: the store's). Raises DistTimeoutError when it is over.
+        """
         limit = self.timeout if timeout is None else seconds(timeout)
         reply = self._call({"op": "get", "key": key}, limit, f"nobody has set {key!r}")
         return base64.b64decode(reply["value"])
@@ -78,7 +101,8 @@ class Store:
     ) -> list[Any]:
         """Every rank hands in a JSON value; each gets all of them, in rank order, once all have come.
 
-        ``meanwhile`` is called again and again during the wait.
+        ``timeout``: seconds (None: the store's). ``meanwhile`` is called again and again during the wait. Raises
+        DistTimeoutError naming the ranks that have not come.
         """
         message = {"op": "gather", "key": key, "value": value}
         try:

@@ -27,8 +27,23 @@ def send(
 ) -> None:
     """Sends ``tensor`` to rank ``dst``, and waits until it may be changed again.
 
+    ``tensor`` has any shape, strides and dtype, and is on cpu, or with NCCL on cuda. The rank receives it by `recv` or
+    `irecv` with the same ``tag``, from 0 to 1048575 (NCCL has none but 0), in the order of sending, into a tensor of
+    the same shape and dtype. ``dst`` is a number in the job, ``group_dst`` one in the group; one of them is given.
+
+    Raises InvalidValueError for this rank itself, one that is not in the group, or another tag; DeviceError where the
+    backend does not take the device, RankFailedError when another rank fails, DistTimeoutError when nobody receives it
+    in time, and DistError without a job.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.send(activations, dst=1)  # doctest: +SKIP
+    >>> x = at.tensor([1.0, 2.0]) if dist.get_rank() == 0 else at.zeros((2,))
+    >>> if dist.get_rank() == 0:
+    ...     dist.send(x, dst=1)
+    ... else:
+    ...     source = dist.recv(x, src=0)
+    >>> x.tolist()
+    [1.0, 2.0]
     """
     _send("send", tensor, dst, group, tag, group_dst).wait()
 
@@ -38,8 +53,16 @@ def recv(
 ) -> int:
     """Fills ``tensor`` with what rank ``src`` (None: whichever does first) sends; returns that rank's number.
 
+    ``tensor`` has the shape and dtype of what is sent, any strides, and can be written to. ``src`` and what is returned
+    are numbers in the job, with ``group_src`` both are numbers in the group. Raises MismatchError where another shape
+    or dtype is sent (NCCL does not compare), InvalidValueError without ``src`` for NCCL, and what `send` raises.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> dist.recv(activations, src=0)  # doctest: +SKIP
+    >>> x = at.tensor([1.0, 2.0]) if dist.get_rank() == 0 else at.zeros((2,))
+    >>> source = dist.recv(x) if dist.get_rank() == 1 else dist.send(x, dst=1)
+    >>> source in (0, None), x.tolist()
+    (True, [1.0, 2.0])
     """
     members = group_or_default(group, "recv")
     work = _receive("recv", members, tensor, src, tag, group_src)
@@ -50,10 +73,14 @@ def recv(
 def isend(
     tensor: Tensor, dst: int | None = None, group: object = None, tag: int = 0, group_dst: int | None = None
 ) -> Work:
-    """As ``send``, but returns at once; ``tensor`` may be changed after ``wait()`` of the work.
+    """As `send`, but returns a Work at once; ``tensor`` may be changed after its ``wait()``. Errors: `send`'s.
 
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> work = dist.isend(activations, dst=1)  # doctest: +SKIP
+    >>> x = at.tensor([1.0, 2.0]) if dist.get_rank() == 0 else at.zeros((2,))
+    >>> work = dist.isend(x, dst=1) if dist.get_rank() == 0 else dist.irecv(x, src=0)
+    >>> work.wait(), x.tolist()
+    (True, [1.0, 2.0])
     """
     return _send("isend", tensor, dst, group, tag, group_dst)
 
@@ -61,17 +88,33 @@ def isend(
 def irecv(
     tensor: Tensor, src: int | None = None, group: object = None, tag: int = 0, group_src: int | None = None
 ) -> Work:
-    """As ``recv``, but returns at once; ``tensor`` is valid after ``wait()`` of the work.
+    """As `recv`, but returns a Work at once; ``tensor`` is valid after its ``wait()``. Errors: `recv`'s.
 
+    The work's ``source`` is then the sender's number in the group.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> work = dist.irecv(activations, src=0)  # doctest: +SKIP
+    >>> x = at.tensor([1.0, 2.0]) if dist.get_rank() == 0 else at.zeros((2,))
+    >>> work = dist.irecv(x) if dist.get_rank() == 1 else dist.isend(x, dst=1)
+    >>> work.wait(), x.tolist()
+    (True, [1.0, 2.0])
     """
     members = group_or_default(group, "irecv")
     return cast(Work, _receive("irecv", members, tensor, src, tag, group_src))
 
 
 class P2POp:
-    """A call of ``isend`` or ``irecv`` to be made by ``batch_isend_irecv``; ``peer`` is the other rank."""
+    """A call of ``isend`` or ``irecv`` to be made by `batch_isend_irecv`.
+
+    ``op`` is ``isend`` or ``irecv``, ``peer`` the other rank's number in the job, ``group_peer`` that in the group; all
+    arguments are attributes, too. Raises ArgumentError for another ``op``; the rest is looked at by
+    `batch_isend_irecv`.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist
+    >>> dist.P2POp(dist.isend, at.ones((2,)), peer=1).peer
+    1
+    """
 
     def __init__(
         self,
@@ -93,11 +136,18 @@ class P2POp:
 
 
 def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Work]:
-    """Makes the calls, in order; returns the work of each.
+    """Makes the calls, in order; returns the Work of each.
 
+    Messages of one batch do not wait for each other, so that ranks may send in a ring. Raises ArgumentError for what is
+    no list of `P2POp`, and what `send` and `recv` raise.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> ring = [dist.P2POp(dist.isend, mine, right), dist.P2POp(dist.irecv, other, left)]  # doctest: +SKIP
-    >>> works = dist.batch_isend_irecv(ring)  # doctest: +SKIP
+    >>> other = 1 - dist.get_rank()
+    >>> mine, received = at.tensor([dist.get_rank()]), at.zeros((1,), dtype=at.int64)
+    >>> ring = [dist.P2POp(dist.isend, mine, other), dist.P2POp(dist.irecv, received, other)]
+    >>> [work.wait() for work in dist.batch_isend_irecv(ring)], received.item() == other
+    ([True, True], True)
     """
     if not isinstance(p2p_op_list, Sequence):
         raise ArgumentError(f"batch_isend_irecv: expected a list of P2POps, got {type(p2p_op_list).__name__}")

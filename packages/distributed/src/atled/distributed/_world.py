@@ -60,7 +60,17 @@ class _HasWorld(type):
 
 
 class GroupMember(metaclass=_HasWorld):
-    """``WORLD`` is the group of the job, ``NON_GROUP_MEMBER`` what ``new_group`` gives to a rank that is not in it."""
+    """``WORLD`` is the group of the job, ``NON_GROUP_MEMBER`` what ``new_group`` gives to a rank that is not in it.
+
+    Outside a job ``WORLD`` is None.
+
+    >>> from atled import distributed as dist
+    >>> dist.group.WORLD.size
+    2
+    >>> first = dist.new_group([0])
+    >>> (first is dist.GroupMember.NON_GROUP_MEMBER) == (dist.get_rank() == 1)
+    True
+    """
 
     NON_GROUP_MEMBER = object()
 
@@ -100,18 +110,22 @@ def init_process_group(
     ``backend`` is ``"mpi"`` for tensors on cpu, ``"nccl"`` for those on cuda, or another one that a wheel brings;
     ``"cpu:mpi,cuda:nccl"`` is one for each, and None is that where `is_nccl_available`, else ``"mpi"``. ``init_method``
     is ``env://`` (the default: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, as the launcher sets them) or
-    ``tcp://address:port`` with ``world_size`` and ``rank``. ``timeout``, seconds or a timedelta (None: half an hour),
-    holds for joining and for every collective. ``device_id``, a device or the index of a GPU, connects NCCL now, rather
-    than when all ranks make the first call. ``group_name`` and ``pg_options`` are there for PyTorch's programs and
-    change nothing.
+    ``tcp://address:port`` with ``world_size`` and ``rank``; a `Store` stands in place of all of these. ``timeout``,
+    seconds or a timedelta (None: half an hour), holds for joining and for every collective. ``device_id``, a device or
+    the index of a GPU, connects NCCL now, rather than when all ranks make the first call. ``group_name`` and
+    ``pg_options`` are there for PyTorch's programs and change nothing.
 
-    Raises DistTimeoutError naming the ranks that do not come, DistError for a wrong environment, DeviceError for
-    ``"nccl"`` without a GPU or without NCCL.
+    Raises DistTimeoutError naming the ranks that do not come, DistError for a wrong environment, for a job that has
+    been joined already and for a backend that nothing installed provides, MismatchError where ranks name different
+    backends, DeviceError for ``"nccl"`` without a GPU or without NCCL.
+
+    A job of one process, to try things in, needs no launcher: ``init_method="tcp://127.0.0.1:29500"``, ``rank=0``,
+    ``world_size=1``.
 
     >>> from atled import distributed as dist
-    >>> dist.init_process_group(init_method="tcp://127.0.0.1:29531", rank=0, world_size=1)
-    >>> dist.get_world_size()
-    1
+    >>> dist.init_process_group(timeout=60)  # in a process that the launcher, or spawn, has started
+    >>> dist.get_world_size(), dist.is_initialized()
+    (2, True)
     >>> dist.destroy_process_group()
     """
     global _world
@@ -193,7 +207,15 @@ def _factory_of_one(name: str) -> ProcessGroupFactory:
 def destroy_process_group(group: object = None) -> None:
     """Leaves the job together with all other ranks; a process that ends normally does so by itself.
 
-    A ``group`` of some ranks lives as long as the job, so for one this does nothing.
+    A ``group`` of some ranks lives as long as the job, so for one this does nothing. Afterwards the process may join
+    again; groups of this job raise DistError then. Raises DistError without a job, and MismatchError on all ranks where
+    one calls something else.
+
+    >>> from atled import distributed as dist
+    >>> dist.init_process_group()
+    >>> dist.destroy_process_group()
+    >>> dist.is_initialized()
+    False
     """
     global _world
     world = _require("destroy_process_group")
@@ -206,12 +228,17 @@ def destroy_process_group(group: object = None) -> None:
 
 
 def is_available() -> bool:
-    """True: PyTorch's programs ask, since it can be built without this module."""
+    """True: PyTorch's programs ask, since it can be built without this module.
+
+    >>> from atled import distributed as dist
+    >>> dist.is_available()
+    True
+    """
     return True
 
 
 def is_backend_available(backend: str) -> bool:
-    """Whether something installed provides the backend.
+    """Whether something installed provides the backend, by its name as for `init_process_group`.
 
     >>> from atled import distributed as dist
     >>> dist.is_backend_available("mpi")
@@ -223,22 +250,41 @@ def is_backend_available(backend: str) -> bool:
 
 
 def is_mpi_available() -> bool:
-    """Whether the backend ``"mpi"`` is installed: True, for it comes along."""
+    """Whether the backend ``"mpi"`` is installed: True, for it comes along.
+
+    >>> from atled import distributed as dist
+    >>> dist.is_mpi_available()
+    True
+    """
     return is_backend_available("mpi")
 
 
 def is_nccl_available() -> bool:
-    """Whether the backend ``"nccl"`` can be used: there is a GPU, and NCCL (``atled-distributed[cuda]`` has it)."""
+    """Whether the backend ``"nccl"`` can be used: there is a GPU, and NCCL (``atled-distributed[cuda]`` has it).
+
+    >>> from atled import distributed as dist
+    >>> device = "cuda" if dist.is_nccl_available() else "cpu"
+    """
     return is_usable()
 
 
 def is_gloo_available() -> bool:
-    """Whether something installed provides the backend ``"gloo"``."""
+    """Whether something installed provides the backend ``"gloo"``, which this package does not.
+
+    >>> from atled import distributed as dist
+    >>> dist.is_gloo_available() == dist.is_backend_available("gloo")
+    True
+    """
     return is_backend_available("gloo")
 
 
 def is_initialized() -> bool:
-    """Whether this process is in a job."""
+    """Whether this process is in a job.
+
+    >>> from atled import distributed as dist
+    >>> dist.is_initialized()
+    True
+    """
     return _world is not None
 
 
@@ -256,8 +302,16 @@ def new_group(
 
     Returns the group, or ``GroupMember.NON_GROUP_MEMBER`` on ranks outside it. Its ranks are numbered in the order that
     they have in the job, or with ``sort_ranks=False`` in that of ``ranks``. ``backend`` is one of the job's, None all
-    of them. ``device_id`` is as in `init_process_group`, and by default as it was there. ``pg_options`` and
-    ``group_desc`` are there for PyTorch's programs and change nothing.
+    of them. ``timeout`` and ``device_id`` are as in `init_process_group`, and by default as they were there.
+    ``pg_options`` and ``group_desc`` are there for PyTorch's programs and change nothing.
+
+    Raises InvalidValueError for ranks that are not in the job or come twice, DistError for another backend than the
+    job's, for ``use_local_synchronization=True``, which there is not, and without a job.
+
+    >>> from atled import distributed as dist
+    >>> group = dist.new_group([1, 0], sort_ranks=False)
+    >>> dist.get_process_group_ranks(group), dist.get_rank(group) == 1 - dist.get_rank()
+    ([1, 0], True)
     """
     if use_local_synchronization:
         raise DistError("new_group: every rank of the job calls it, so use_local_synchronization cannot be True")
@@ -284,7 +338,14 @@ def new_group(
 
 
 def get_backend(group: object = None) -> str:
-    """The name of the backend of a group (None: of the whole job), ``"cpu:mpi,cuda:nccl"`` where it has both."""
+    """The name of the backend of a group (None: of the whole job), ``"cpu:mpi,cuda:nccl"`` where it has both.
+
+    Raises DistError without a job, for a group of another one, and on a rank that is not in the group.
+
+    >>> from atled import distributed as dist
+    >>> "mpi" in dist.get_backend()
+    True
+    """
     members = group_or_default(group, "get_backend")
     backend = _require("get_backend").backends.get(members)
     if backend is None:
@@ -293,27 +354,50 @@ def get_backend(group: object = None) -> str:
 
 
 def get_process_group_ranks(group: object = None) -> list[int]:
-    """The ranks of the group (None: all), by their numbers in the job and in the group's order."""
+    """The ranks of the group (None: all), by their numbers in the job and in the group's order.
+
+    Raises DistError without a job, and on a rank that is not in the group.
+
+    >>> from atled import distributed as dist
+    >>> dist.get_process_group_ranks()
+    [0, 1]
+    """
     return list(group_or_default(group, "get_process_group_ranks").ranks)
 
 
 def get_global_rank(group: object, group_rank: int) -> int:
-    """The number in the job of rank ``group_rank`` of a group."""
+    """The number in the job of rank ``group_rank`` of a group.
+
+    Raises InvalidValueError for a number that the group does not have, DistError as `get_rank`.
+
+    >>> from atled import distributed as dist
+    >>> dist.get_global_rank(dist.new_group([1, 0], sort_ranks=False), 0)
+    1
+    """
     members = group_or_default(group, "get_global_rank")
     return members.ranks[root_of(members, "get_global_rank", "group_rank", None, group_rank)]
 
 
 def get_group_rank(group: object, global_rank: int) -> int:
-    """The number in a group of rank ``global_rank`` of the job."""
+    """The number in a group of rank ``global_rank`` of the job.
+
+    Raises InvalidValueError for a rank that the group does not have, DistError as `get_rank`.
+
+    >>> from atled import distributed as dist
+    >>> dist.get_group_rank(dist.new_group([1, 0], sort_ranks=False), 0)
+    1
+    """
     return root_of(group_or_default(group, "get_group_rank"), "get_group_rank", "global_rank", global_rank, None)
 
 
 def get_node_local_rank(fallback_rank: int | None = None) -> int:
     """Which of the processes of this node this one is, from LOCAL_RANK; ``fallback_rank`` where that is not set.
 
+    Raises DistError where it is not set and there is no fallback, or is no integer.
+
     >>> from atled import distributed as dist
-    >>> dist.get_node_local_rank(fallback_rank=0)
-    0
+    >>> dist.get_node_local_rank(fallback_rank=0) == dist.get_rank()  # on one node
+    True
     """
     value = os.environ.get("LOCAL_RANK")
     if value is not None:
@@ -326,12 +410,24 @@ def get_node_local_rank(fallback_rank: int | None = None) -> int:
 
 
 def get_rank(group: object = None) -> int:
-    """The number of this process in the group (None: in the job), from 0."""
+    """The number of this process in the group (None: in the job), from 0.
+
+    Raises DistError without a job, and on a rank that is not in the group, where PyTorch says -1.
+
+    >>> from atled import distributed as dist
+    >>> dist.get_rank() in (0, 1)
+    True
+    """
     return group_or_default(group, "get_rank").rank
 
 
 def get_world_size(group: object = None) -> int:
-    """The number of processes in the group (None: in the job)."""
+    """The number of processes in the group (None: in the job). Errors are those of `get_rank`.
+
+    >>> from atled import distributed as dist
+    >>> dist.get_world_size()
+    2
+    """
     return group_or_default(group, "get_world_size").size
 
 

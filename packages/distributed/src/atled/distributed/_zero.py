@@ -33,11 +33,26 @@ class ZeroRedundancyOptimizer:
     steps in ``param_groups``, where schedules and programs look for them. ``parameters_as_bucket_view`` is there for
     PyTorch's programs and changes nothing.
 
-    Raises InvalidValueError for ``overlap_with_ddp=True``, which there is not.
+    Raises InvalidValueError for ``overlap_with_ddp=True``, which there is not, and for sharded parameters,
+    ArgumentError for an ``optimizer_class`` that is none, DistError without a job, and what ``optimizer_class`` raises.
 
-    >>> from atled import distributed as dist, optim
-    >>> model = dist.DistributedDataParallel(model)  # doctest: +SKIP
-    >>> optimizer = dist.ZeroRedundancyOptimizer(model.parameters(), optim.AdamW, lr=1e-3)  # doctest: +SKIP
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
+    >>> model = dist.DistributedDataParallel(nn.Linear(4, 1))
+    >>> optimizer = dist.ZeroRedundancyOptimizer(model.parameters(), optim.AdamW, lr=1e-3)
+    >>> model(at.ones((1, 4))).sum().backward()
+    >>> optimizer.step()
+    >>> len(optimizer.state)  # of the weight on rank 0, of the bias on rank 1
+    1
+    >>> optimizer.consolidate_state_dict(to=0)
+    >>> whole = [optimizer.state_dict() if dist.get_rank() == 0 else None]
+    >>> dist.broadcast_object_list(whole)
+    >>> optimizer.load_state_dict(whole[0])
+    >>> sorted(whole[0]["state"])
+    [0, 1]
+    >>> optimizer.add_param_group({"params": [at.zeros((3,)).requires_grad_()], "lr": 1e-2})
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.001, 0.01]
     """
 
     param_groups: list[dict[str, Any]]
@@ -75,7 +90,7 @@ class ZeroRedundancyOptimizer:
         super().__init__(whole.param_groups, whole.defaults)  # type: ignore[call-arg]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Adds a group, as ``Optimizer.add_param_group``; every rank adds the same one."""
+        """Adds a group, as ``Optimizer.add_param_group``, whose errors it raises; every rank adds the same one."""
         super().add_param_group(param_group)  # type: ignore[misc]
         group = self.param_groups[-1]
         check_whole("ZeroRedundancyOptimizer", group["params"])
@@ -100,8 +115,9 @@ class ZeroRedundancyOptimizer:
     ) -> Any:
         """Changes all parameters once, each on its rank, and gives them to all; every rank calls it.
 
-        ``closure`` computes the loss anew first, on every rank. ``grads`` are as in ``Optimizer.step``. Further
-        arguments are those of ``optimizer_class``.
+        ``closure`` computes the loss anew first, on every rank; its value is what is returned. ``grads`` are as in
+        ``Optimizer.step``, for all parameters. Further arguments are those of ``optimizer_class``. Raises ArgumentError
+        for another number of ``grads``, and what `all_reduce` raises.
         """
         self._give_settings(self.param_groups, self.optim.param_groups)
         if grads is not None:
@@ -145,7 +161,7 @@ class ZeroRedundancyOptimizer:
     def consolidate_state_dict(self, to: int = 0) -> None:
         """Gathers the state of all ranks on rank ``to`` of the group, where ``state_dict`` then answers it.
 
-        Every rank calls it. The state is pickled.
+        Every rank calls it. The state is pickled. Raises InvalidValueError for a rank that the group does not have.
         """
         self._give_settings(self.param_groups, self.optim.param_groups)
         own = self.optim.state_dict()["state"]

@@ -28,12 +28,23 @@ class DeviceMesh:
     that it is not in. ``device_type`` is where the ranks compute, ``"cpu"`` or ``"cuda"``.
 
     ``mesh["dp"]`` and ``mesh["dp", "tp"]`` are the meshes of some dimensions that this rank is in; they share the
-    groups and cost nothing. Raises InvalidValueError for ranks that are not in the job or come twice, and for names
-    that do not fit.
+    groups and cost nothing.
 
+    Raises InvalidValueError for ranks that are not in the job or come twice, and for names that do not fit,
+    ArgumentError for what is no grid of integers, DeviceError for a type of device that there is not, DistError without
+    a job.
+
+    >>> import atled.core as at
     >>> from atled import distributed as dist
-    >>> mesh = dist.DeviceMesh("cpu", [[0, 1], [2, 3]], mesh_dim_names=("dp", "tp"))  # doctest: +SKIP
-    >>> dist.all_reduce(loss, group=mesh.get_group("dp"))  # doctest: +SKIP
+    >>> mesh = dist.DeviceMesh("cpu", [[0], [1]], mesh_dim_names=("dp", "tp"))
+    >>> loss = at.tensor([dist.get_rank() + 1.0])
+    >>> dist.all_reduce(loss, group=mesh.get_group("dp"))
+    >>> loss.tolist(), mesh.mesh.tolist(), mesh.shape, mesh.ndim, mesh.size(), mesh.size("tp")
+    ([3.0], [[0], [1]], (2, 1), 2, 2, 1)
+    >>> mesh.get_rank() == mesh.get_local_rank("dp") == mesh.get_coordinate()[0] == dist.get_rank()
+    True
+    >>> mesh["dp"].get_group() is mesh.get_all_groups()[0]
+    True
     """
 
     def __init__(self, device_type: str, mesh: Any, *, mesh_dim_names: Sequence[str] | None = None) -> None:
@@ -76,8 +87,12 @@ class DeviceMesh:
     ) -> DeviceMesh:
         """The mesh of groups that are there already: one, whose ranks it has, or one along each dimension of ``mesh``.
 
-        ``mesh`` is as in DeviceMesh. Raises InvalidValueError where the groups are not this rank's lines of it.
+        ``mesh`` is as in DeviceMesh, and so is ``mesh_dim_names``. Raises InvalidValueError where the groups are not
+        this rank's lines of it, DistError on a rank that is not in it.
 
+        >>> from atled import distributed as dist
+        >>> dist.DeviceMesh.from_group(dist.new_group([0, 1]), "cpu", mesh_dim_names=("dp",))
+        DeviceMesh('cpu', [0, 1], mesh_dim_names=('dp',))
         """
         what = "DeviceMesh.from_group"
         groups = [group_or_default(each, what) for each in (group if isinstance(group, Sequence) else [group])]
@@ -148,21 +163,24 @@ class DeviceMesh:
         return self._ranks.ndim
 
     def size(self, mesh_dim: int | str | None = None) -> int:
-        """The number of ranks along a dimension, or in all."""
+        """The number of ranks along a dimension, by number or name (None: in all). Errors: `get_group`'s."""
         return self._ranks.size if mesh_dim is None else self._ranks.shape[self._dim("DeviceMesh.size", mesh_dim)]
 
     def get_group(self, mesh_dim: int | str | None = None) -> ProcessGroup:
-        """This rank's group along a dimension, by number or name; DistError on a rank outside the mesh."""
+        """This rank's group along a dimension, by number or name; None is the only one.
+
+        Raises InvalidValueError for a dimension that there is not, DistError on a rank outside the mesh.
+        """
         dim = self._dim("DeviceMesh.get_group", mesh_dim)
         self._place("DeviceMesh.get_group")
         return group_or_default(self._groups[dim], "DeviceMesh.get_group")
 
     def get_all_groups(self) -> list[ProcessGroup]:
-        """The group along each dimension."""
+        """The group along each dimension, in order; DistError on a rank outside the mesh."""
         return [self.get_group(dim) for dim in range(self.ndim)]
 
     def get_local_rank(self, mesh_dim: int | str | None = None) -> int:
-        """The place of this rank along a dimension."""
+        """The place of this rank along a dimension, by number or name (None: the only one). Errors: `get_group`'s."""
         return self._place("DeviceMesh.get_local_rank")[self._dim("DeviceMesh.get_local_rank", mesh_dim)]
 
     def get_coordinate(self) -> tuple[int, ...] | None:
@@ -208,15 +226,13 @@ def init_device_mesh(
 ) -> DeviceMesh:
     """The mesh of the first ranks of the job in a grid of ``mesh_shape``, the last dimension running fastest.
 
-    Joins the job by ``init_process_group()`` where that has not been done. Every rank of the job calls it. Raises
-    InvalidValueError where the job has fewer ranks than the grid.
+    Joins the job by ``init_process_group()`` where that has not been done. Every rank of the job calls it.
+    ``device_type`` and ``mesh_dim_names`` are as in `DeviceMesh`. Raises InvalidValueError where the job has fewer
+    ranks than the grid, and what `DeviceMesh` raises.
 
     >>> from atled import distributed as dist
-    >>> dist.init_process_group(init_method="tcp://127.0.0.1:29532", rank=0, world_size=1)
-    >>> mesh = dist.init_device_mesh("cpu", (1, 1), mesh_dim_names=("replicate", "shard"))
-    >>> mesh["shard"].size(), mesh.get_local_rank("replicate"), mesh.ndim
-    (1, 0, 2)
-    >>> dist.destroy_process_group()
+    >>> dist.init_device_mesh("cpu", (1, 2), mesh_dim_names=("replicate", "shard"))
+    DeviceMesh('cpu', [[0, 1]], mesh_dim_names=('replicate', 'shard'))
     """
     if not is_initialized():
         init_process_group()

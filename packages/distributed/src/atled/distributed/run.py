@@ -19,7 +19,14 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parses the command line, runs the job and returns its status."""
+    """Parses the command line (None: of this process), runs the job and returns its status.
+
+    Raises SystemExit with 2 for wrong arguments, after having said what is wrong with them.
+
+    >>> from atled.distributed.run import main
+    >>> main(["--nproc-per-node", "1", "-m", "platform"])
+    0
+    """
     parser = argparse.ArgumentParser(prog="python -m atled.distributed.run", description="Runs a script on many ranks.")
     nproc_help = 'processes on each node; "gpu", "cpu" or "auto" (the one of these that there is): one for each'
     parser.add_argument("--nproc-per-node", "--nproc_per_node", type=_nproc, default=1, help=nproc_help)

@@ -68,12 +68,17 @@ def save(
 
     Raises, on every rank, what went wrong on one, such as OSError where the disk is full (DistError on the others);
     InvalidValueError for two values of one path (``{"a/b": x, "a": {"b": y}}``), for sharded tensors in tuples, and for
-    rows that no rank of ``process_group`` has.
+    rows that no rank of ``process_group`` (None: all) has. Raises ArgumentError for state that is no dict, or a
+    ``checkpoint_id`` that is no path, DistError without a job.
 
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
     >>> from atled.distributed import checkpoint
-    >>> model_state, optimizer_state = checkpoint.state_dict.get_state_dict(model, optimizer)  # doctest: +SKIP
-    >>> state = {"model": model_state, "optimizer": optimizer_state, "epoch": 3}  # doctest: +SKIP
-    >>> checkpoint.save(state, checkpoint_id="checkpoints/latest")  # doctest: +SKIP
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
+    >>> optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+    >>> model_state, optimizer_state = checkpoint.state_dict.get_state_dict(model, optimizer)
+    >>> state = {"model": model_state, "optimizer": optimizer_state, "epoch": 3}
+    >>> checkpoint.save(state, checkpoint_id="checkpoints/latest")
     """
     if not isinstance(state_dict, Mapping):
         raise ArgumentError(f"checkpoint.save: expected a dict, got {type(state_dict).__name__}")
@@ -177,12 +182,21 @@ def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLi
     of ``state_dict``.
 
     Raises FormatError for a folder without a checkpoint, InvalidValueError for keys that it has not, and for other
-    shapes; nothing has been changed then.
+    shapes, ArgumentError for state that is no dict, or a ``checkpoint_id`` that is no path; nothing has been changed
+    then.
 
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
     >>> from atled.distributed import checkpoint
-    >>> state = {"model": checkpoint.state_dict.get_model_state_dict(model)}  # doctest: +SKIP
-    >>> checkpoint.load(state, checkpoint_id="checkpoints/latest")  # doctest: +SKIP
-    >>> checkpoint.state_dict.set_model_state_dict(model, state["model"])  # doctest: +SKIP
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
+    >>> state = {"model": checkpoint.state_dict.get_model_state_dict(model), "epoch": 3}
+    >>> checkpoint.save(state, checkpoint_id="checkpoints/latest")
+    >>> state["epoch"] = 0
+    >>> checkpoint.load(state, checkpoint_id="checkpoints/latest")
+    >>> checkpoint.state_dict.set_model_state_dict(model, state["model"])
+    <All keys matched successfully>
+    >>> state["epoch"]
+    3
     """
     if not isinstance(state_dict, MutableMapping):
         raise ArgumentError(f"checkpoint.load: expected a dict to read into, got {type(state_dict).__name__}")

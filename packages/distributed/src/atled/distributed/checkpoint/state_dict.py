@@ -41,6 +41,12 @@ class StateDictOptions:
     ``full_state_dict`` rank 0 alone gets the state dict, and the others an empty one. ``ignore_frozen_params``: without
     parameters that require no grad. ``strict``: as in ``Module.load_state_dict``. ``broadcast_from_rank0``: rank 0's
     state dict is set on all ranks, whatever the others pass; it is whole.
+
+    >>> from atled import distributed as dist, nn
+    >>> from atled.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+    >>> whole = StateDictOptions(full_state_dict=True)
+    >>> tuple(get_model_state_dict(dist.fully_shard(nn.Linear(4, 6)), options=whole)["weight"].shape)
+    (6, 4)
     """
 
     full_state_dict: bool = False
@@ -53,10 +59,18 @@ class StateDictOptions:
 def get_model_state_dict(model: Any, *, options: StateDictOptions | None = None) -> dict[str, Any]:
     """The parameters and persistent buffers of a model by their names in it, without those of a wrapper.
 
+    Values are tensors over the model's memory, or as ``options`` say; those of shards are ``ShardedTensor``. Every rank
+    calls it. Raises ArgumentError for what is no module, and for other options, DistError without a job.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
     >>> from atled.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
     >>> whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    >>> state = get_model_state_dict(model, options=whole)  # doctest: +SKIP
-    >>> at.save(state, "model.safetensors") if dist.get_rank() == 0 else None  # doctest: +SKIP
+    >>> state = get_model_state_dict(model, options=whole)
+    >>> at.save(state, "model.safetensors") if dist.get_rank() == 0 else None
+    >>> sorted(state) == (["bias", "weight"] if dist.get_rank() == 0 else [])
+    True
     """
     options = _checked(options)
     _reshard(model)
@@ -73,10 +87,16 @@ def set_model_state_dict(
     """Copies a state dict into a model, each rank its rows; answers what ``Module.load_state_dict`` does.
 
     Its tensors are whole, or those of ``get_model_state_dict`` of as many ranks. Raises InvalidValueError for a sharded
-    parameter's tensor of neither shape, and what ``load_state_dict`` raises.
+    parameter's tensor of neither shape, ArgumentError for what is no state dict, and what ``load_state_dict`` raises.
 
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
     >>> from atled.distributed.checkpoint.state_dict import set_model_state_dict
-    >>> set_model_state_dict(model, at.load("model.safetensors", mmap=True))  # doctest: +SKIP
+    >>> set_model_state_dict(model, {"weight": at.ones((6, 4)), "bias": at.zeros((6,))})
+    <All keys matched successfully>
+    >>> model.weight.sum().item()  # of this rank's three rows
+    12.0
     """
     options = _checked(options)
     _reshard(model)
@@ -92,12 +112,18 @@ def get_optimizer_state_dict(model: Any, optimizers: Any, *, options: StateDictO
     """The state of a model's optimizer, or of several, with the parameters' names where they have numbers.
 
     An optimizer that has made no step gives the state that one without gradients leaves, so that there is something to
-    load into. Raises DistError for a ZeroRedundancyOptimizer, which has a ``consolidate_state_dict``.
+    load into. Every rank calls it. Raises DistError for a ZeroRedundancyOptimizer, which has a
+    ``consolidate_state_dict``, InvalidValueError for an optimizer of other parameters, ArgumentError for what is none.
 
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
     >>> from atled.distributed.checkpoint.state_dict import get_optimizer_state_dict
-    >>> state = get_optimizer_state_dict(model, optimizer)  # doctest: +SKIP
-    >>> state["state"]["head.weight"]["exp_avg"].full_shape  # doctest: +SKIP
-    (1000, 512)
+    >>> state = get_optimizer_state_dict(model, optim.AdamW(model.parameters(), lr=1e-3))
+    >>> tuple(state["state"]["weight"]["exp_avg"].shape), state["state"]["weight"]["exp_avg"].full_shape
+    ((3, 4), (6, 4))
+    >>> state["param_groups"][0]["params"]
+    ['weight', 'bias']
     """
     options = _checked(options)
     _reshard(model)
@@ -124,7 +150,19 @@ def set_optimizer_state_dict(
 ) -> None:
     """Takes over what ``get_optimizer_state_dict`` gave, each rank its rows of what is sharded.
 
-    Raises InvalidValueError where it has no group of a group's parameters.
+    Raises InvalidValueError where it has no group of a group's parameters, or is no such state, and what
+    `get_optimizer_state_dict` raises.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
+    >>> from atled.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+    >>> optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+    >>> state = get_optimizer_state_dict(model, optimizer)
+    >>> state["param_groups"][0]["lr"] = 0.5
+    >>> set_optimizer_state_dict(model, optimizer, state)
+    >>> optimizer.param_groups[0]["lr"]
+    0.5
     """
     options = _checked(options)
     _reshard(model)
@@ -161,7 +199,16 @@ def set_optimizer_state_dict(
 def get_state_dict(
     model: Any, optimizers: Any, *, options: StateDictOptions | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Those of ``get_model_state_dict`` and ``get_optimizer_state_dict``."""
+    """Those of `get_model_state_dict` and `get_optimizer_state_dict`, whose errors it raises.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
+    >>> from atled.distributed.checkpoint.state_dict import get_state_dict
+    >>> model_state, optimizer_state = get_state_dict(model, optim.AdamW(model.parameters(), lr=1e-3))
+    >>> sorted(model_state), sorted(optimizer_state)
+    (['bias', 'weight'], ['param_groups', 'state'])
+    """
     return get_model_state_dict(model, options=options), get_optimizer_state_dict(model, optimizers, options=options)
 
 
@@ -173,7 +220,17 @@ def set_state_dict(
     optim_state_dict: Mapping[str, Any],
     options: StateDictOptions | None = None,
 ) -> Any:
-    """``set_model_state_dict``, whose answer it gives, and ``set_optimizer_state_dict``."""
+    """`set_model_state_dict`, whose answer it gives, and `set_optimizer_state_dict`; their errors.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn, optim
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
+    >>> from atled.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+    >>> optimizer = optim.AdamW(model.parameters(), lr=1e-3)
+    >>> of_model, of_optimizer = get_state_dict(model, optimizer)
+    >>> set_state_dict(model, optimizer, model_state_dict=of_model, optim_state_dict=of_optimizer)
+    <All keys matched successfully>
+    """
     answer = set_model_state_dict(model, model_state_dict, options=options)
     set_optimizer_state_dict(model, optimizers, optim_state_dict, options=options)
     return answer

@@ -26,8 +26,14 @@ def clip_grad_norm_(
     Raises InvalidValueError for a ``norm_type`` that is not positive, and OperationError, on every rank, when
     ``error_if_nonfinite`` is set and the norm is not finite.
 
-    >>> from atled import distributed as dist
-    >>> norm = dist.clip_grad_norm_(model.parameters(), 1.0)  # doctest: +SKIP
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn
+    >>> model = dist.fully_shard(nn.Linear(4, 4, bias=False))
+    >>> model(at.ones((1, 4))).sum().backward()  # ones for each of the 16 elements
+    >>> dist.clip_grad_norm_(model.parameters(), 1.0).item()
+    4.0
+    >>> round(model.weight.grad[0, 0].item(), 4)
+    0.25
     """
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     # A parameter that is given twice is scaled once.
@@ -61,10 +67,16 @@ def clip_grad_norm_(
 def max_over_ranks_(tensors: Iterable[Tensor], parameters: Iterable[Tensor]) -> None:
     """Replaces tensors by their greatest over the ranks that share the parameters out; each of them calls it.
 
-    So does a gradient scaler hear of a gradient that is not finite on another rank.
+    So does a gradient scaler hear of a gradient that is not finite on another rank. The tensors have one shape and
+    dtype on all ranks; without sharded parameters nothing happens. Raises what `all_reduce` raises.
 
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn
     >>> from atled.distributed.fsdp import max_over_ranks_
-    >>> max_over_ranks_([found_inf], model.parameters())  # doctest: +SKIP
+    >>> model, found_inf = dist.fully_shard(nn.Linear(4, 4)), at.tensor([float(dist.get_rank())])
+    >>> max_over_ranks_([found_inf], model.parameters())
+    >>> found_inf.tolist()
+    [1.0]
     """
     groups = groups_of(parameters)
     for tensor in tensors:

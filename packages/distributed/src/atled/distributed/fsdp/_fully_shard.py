@@ -26,7 +26,22 @@ _UNIT = "_sharded_unit"
 
 
 class FSDPModule:
-    """What ``fully_shard`` adds to the class of a module."""
+    """What `fully_shard` adds to the class of a module.
+
+    Every rank calls these methods in the same order. A copy of the module, and pickling it, are a DistError.
+
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
+    >>> isinstance(model, nn.Linear), isinstance(model, dist.FSDPModule), tuple(model.weight.shape)
+    (True, True, (3, 4))
+    >>> model.unshard()
+    >>> tuple(model.weight.shape)
+    (6, 4)
+    >>> model.reshard()
+    >>> tuple(model.weight.shape), [name for name, _ in model.named_modules()]
+    ((3, 4), [''])
+    """
 
     @property
     def _unit(self) -> Unit:
@@ -36,8 +51,9 @@ class FSDPModule:
     def unshard(self, async_op: bool = False) -> UnshardHandle | None:
         """Makes the parameters of this module, not those of sharded ones within, whole until ``reshard()``.
 
-        With ``async_op`` it only begins to; ``wait()`` of what it returns ends it. Changes to whole parameters are
-        lost, and those to shards are not seen: call ``reshard()`` before the next step of the optimizer.
+        With ``async_op`` it only begins to; ``wait()`` of the UnshardHandle that it returns ends it. Changes to whole
+        parameters are lost, and those to shards are not seen: call ``reshard()`` before the next step of the optimizer.
+        Raises what `all_reduce` raises.
         """
         self._unit.hold()
         handle = UnshardHandle(self._unit)
@@ -54,12 +70,28 @@ class FSDPModule:
         """Whether backward averages gradients. If not, it adds up whole gradients, which the next that does includes.
 
         With ``recurse`` it is said of the sharded modules within, too, as by the other methods.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> model = dist.fully_shard(nn.Linear(2, 2, bias=False))
+        >>> model.set_requires_gradient_sync(False)  # for all batches of a step but the last
+        >>> model(at.full((1, 2), dist.get_rank() + 1.0)).sum().backward()
+        >>> model.set_requires_gradient_sync(True)
+        >>> model(at.ones((1, 2))).sum().backward()
+        >>> model.weight.grad.tolist()  # of the row that this rank has
+        [[2.5, 2.5]]
         """
         for unit in self._units(recurse):
             unit.syncs_gradients = requires_gradient_sync
 
     def set_reshard_after_forward(self, reshard_after_forward: bool, recurse: bool = True) -> None:
-        """As the argument of ``fully_shard``."""
+        """As the argument of `fully_shard`.
+
+        >>> from atled import distributed as dist, nn
+        >>> model = dist.fully_shard(nn.Linear(4, 6))
+        >>> model.set_reshard_after_forward(False)  # more memory between forward and backward, less communication
+        >>> model.set_reshard_after_backward(False)  # and between the backwards of one step
+        """
         for unit in self._units(recurse):
             unit.reshards_after_forward = reshard_after_forward
 
@@ -94,13 +126,21 @@ class FSDPModule:
 
 
 class UnshardHandle:
-    """Parameters on their way, of ``unshard(async_op=True)``."""
+    """Parameters on their way, of ``unshard(async_op=True)``.
+
+    >>> from atled import distributed as dist, nn
+    >>> model = dist.fully_shard(nn.Linear(4, 6))
+    >>> handle = model.unshard(async_op=True)
+    >>> handle.wait()  # after computing something else
+    >>> tuple(model.weight.shape)
+    (6, 4)
+    """
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
 
     def wait(self) -> None:
-        """Blocks until the parameters are whole."""
+        """Blocks until the parameters are whole; raises what `all_reduce` raises."""
         self._unit.show_held()
 
 
@@ -132,13 +172,17 @@ def fully_shard(
     outermost module. ``mp_policy``: dtypes to compute and communicate in. ``ignored_params``: those to leave alone.
 
     Raises InvalidValueError for a module that is sharded already or has no forward, for a mesh of more dimensions, for
-    lazy parameters, and for a parameter that a module outside shares with one that is sharded alone.
+    lazy parameters, and for a parameter that a module outside shares with one that is sharded alone; ArgumentError for
+    arguments of other types, DeviceError for parameters where the backend takes none, DistError without a job.
 
-    >>> from atled import distributed as dist, optim
-    >>> for block in model.blocks:  # doctest: +SKIP
-    ...     dist.fully_shard(block)
-    >>> dist.fully_shard(model)  # doctest: +SKIP
-    >>> optimizer = optim.AdamW(model.parameters(), lr=1e-3)  # doctest: +SKIP
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn
+    >>> model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    >>> for layer in (model[0], model[2], model):
+    ...     _ = dist.fully_shard(layer)
+    >>> model(at.ones((8, 4))).sum().backward()
+    >>> tuple(model[0].weight.shape), tuple(model[0].weight.grad.shape)  # three of six rows
+    ((3, 4), (3, 4))
     """
     what = "fully_shard"
     if isinstance(module, FSDPModule):
@@ -181,10 +225,18 @@ def fully_shard(
 def register_fsdp_forward_method(module: Any, method_name: str) -> None:
     """Lets a method of a sharded module other than ``forward`` be called on whole parameters, too.
 
-    Does nothing for a module that is not sharded.
+    Does nothing for a module that is not sharded. Raises AttributeError for a method that there is not.
 
+    >>> import atled.core as at
+    >>> from atled import distributed as dist, nn
     >>> from atled.distributed.fsdp import register_fsdp_forward_method
-    >>> register_fsdp_forward_method(model, "generate")  # doctest: +SKIP
+    >>> class Embedding(nn.Linear):
+    ...     def encode(self, x):
+    ...         return x @ self.weight.T
+    >>> model = dist.fully_shard(Embedding(4, 6))
+    >>> register_fsdp_forward_method(model, "encode")
+    >>> tuple(model.encode(at.ones((1, 4))).shape)
+    (1, 6)
     """
     if not isinstance(module, FSDPModule):
         return

@@ -20,12 +20,14 @@ class MixedPrecisionPolicy:
     floating results of forward are converted to. ``cast_forward_inputs``: whether floating arguments of forward are
     converted to ``param_dtype``.
 
-    Raises DTypeError for dtypes that are not floating.
+    Raises DTypeError for dtypes that are not floating, ArgumentError for what is no dtype.
 
     >>> import atled.core as at
-    >>> from atled.distributed.fsdp import MixedPrecisionPolicy
-    >>> MixedPrecisionPolicy(param_dtype=at.bfloat16, reduce_dtype=at.float32).cast_forward_inputs
-    True
+    >>> from atled import distributed as dist, nn
+    >>> policy = dist.MixedPrecisionPolicy(param_dtype=at.bfloat16, reduce_dtype=at.float32)
+    >>> model = dist.fully_shard(nn.Linear(4, 6), mp_policy=policy)
+    >>> model(at.ones((1, 4))).dtype, model.weight.dtype
+    (atled.bfloat16, atled.float32)
     """
 
     param_dtype: at.dtype | None = None

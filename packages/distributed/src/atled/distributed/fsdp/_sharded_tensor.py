@@ -17,7 +17,15 @@ class ShardedTensor(Tensor):
     """This rank's rows of a parameter, or of what an optimizer keeps for it, as in a state dict.
 
     ``full_shape`` is the shape of the whole, of which these are the rows from ``begin`` to ``end``; the whole is shared
-    out over ``group``. What is computed of it are plain tensors of this rank's rows.
+    out over ``group``. What is computed of it are plain tensors of this rank's rows. Pickling it, and ``at.save``, are
+    a DistError: they would have a part only.
+
+    >>> from atled import distributed as dist, nn
+    >>> weight = dist.fully_shard(nn.Linear(4, 6)).state_dict()["weight"]
+    >>> tuple(weight.shape), weight.full_shape, weight.begin == 3 * dist.get_rank(), weight.end - weight.begin
+    ((3, 4), (6, 4), True, 3)
+    >>> weight.group.size, tuple(weight.full_tensor().shape)
+    (2, (6, 4))
     """
 
     full_shape: tuple[int, ...]
@@ -63,7 +71,7 @@ class ShardedTensor(Tensor):
         )
 
     def full_tensor(self) -> Tensor:
-        """The whole tensor; every rank of the group calls it."""
+        """The whole tensor, on each rank, on the device of the rows; every rank of the group calls it."""
         return gathered(Tensor(self), self._shard)
 
 
