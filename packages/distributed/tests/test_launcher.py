@@ -207,6 +207,20 @@ def refuse(rank):
     time.sleep(300)
 
 
+def elsewhere(rank, port):
+    os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=port)
+    dist.init_process_group(rank=rank, world_size=2, timeout=20)
+    return dist.get_world_size()
+
+
+def test_spawned_ranks_may_choose_another_port():
+    from atled.distributed._store import listen
+
+    with listen("127.0.0.1", 0) as probe:
+        port = probe.getsockname()[1]
+    assert dist.spawn(elsewhere, (str(port),), nprocs=2) == [2, 2]
+
+
 def test_spawn_returns_what_the_ranks_return():
     assert dist.spawn(power, (3,), nprocs=3) == [1, 3, 9]
 

@@ -245,7 +245,7 @@ def _run(
                     "GROUP_RANK": str(node_rank),
                     "MASTER_ADDR": addr,
                     "MASTER_PORT": str(port),
-                    "ATLED_RENDEZVOUS": "launcher",
+                    "ATLED_RENDEZVOUS": str(port),
                     "ATLED_RESTART_COUNT": str(restarts),
                 }
                 ranks.append(_Rank(rank, command, folder, environment))

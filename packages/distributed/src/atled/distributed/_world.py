@@ -509,8 +509,9 @@ def _contract(init_method: str | None, rank: int, world_size: int) -> tuple[int,
 
 
 def _is_served(init_method: str | None) -> bool:
-    """Whether the launcher serves the rendezvous already."""
-    return "ATLED_RENDEZVOUS" in os.environ and init_method in (None, "env://")
+    """Whether the launcher serves the rendezvous already: not where the script has chosen a port of its own."""
+    port = os.environ.get("ATLED_RENDEZVOUS")
+    return port is not None and port == os.environ.get("MASTER_PORT") and init_method in (None, "env://")
 
 
 def _start_server(addr: str, port: int, world_size: int) -> None:
