@@ -11,6 +11,7 @@ from test_collectives import COMPLEX, TOLERANCE, cases, expected_of, run
 
 import atled.core as at
 from atled import distributed as dist
+from atled.core import DeviceError
 from atled.distributed._nccl_library import nccl
 
 GPUS = at.cuda.device_count()
@@ -74,7 +75,14 @@ def alone(rank):
         whole += 1
     graph.replay()
     dist.barrier(device_ids=[0])
-    return dist.get_backend(), parts[0].tolist(), whole.tolist()
+    for device_ids, kind in (([1], DeviceError), (0, TypeError)):
+        with pytest.raises(kind, match="barrier: expected device_ids"):
+            dist.barrier(device_ids=device_ids)
+    backend, group = dist.get_backend(), dist.new_group()
+    dist.destroy_process_group()
+    with pytest.raises(dist.DistError, match="has been left by destroy_process_group"):
+        dist.all_reduce(whole, group=group)
+    return backend, parts[0].tolist(), whole.tolist()
 
 
 def test_one_rank_on_one_gpu():
