@@ -324,7 +324,8 @@ EXPORT ncclResult_t ncclCommAbort(ncclComm_t handle) {
   if (!comm) return error(ncclInvalidArgument, "no communicator");
   comm->aborted = true;
   std::error_code ignored;
-  std::filesystem::remove_all(comm->folder, ignored);
+  // Another rank may write into it meanwhile, and then it stays.
+  while (exists(comm->folder)) std::filesystem::remove_all(comm->folder, ignored);
   return ncclSuccess;
 }
 
