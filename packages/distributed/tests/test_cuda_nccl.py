@@ -245,6 +245,9 @@ def data_parallel(rank):
     batches = mean_of_whole_batch([5, 5])
     model = dist.DistributedDataParallel(model, device_ids=[rank], bucket_cap_mb=1e-4)
     found = learn(model, [parts[rank] for parts in batches])
+    assert model(at.asarray(batches[0][rank])).device == at.device("cuda", rank)  # moved there
+    with pytest.raises(ValueError, match="device_ids to name one device, the module's"):
+        dist.DistributedDataParallel(model.module, device_ids=[1 - rank])
     uneven = dist.DistributedDataParallel(network(synchronized=False).to("cuda"), find_unused_parameters=True)
     with uneven.join():
         for x in batches[0] if rank else batches[1][:1]:
