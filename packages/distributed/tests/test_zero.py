@@ -55,6 +55,8 @@ def spread(rank):
         first = numbers.run(optimizer, schedule, range(3))
         with pytest.raises(dist.DistError, match="call consolidate_state_dict"):
             optimizer.state_dict()
+        with pytest.raises(ValueError, match=r"consolidate_state_dict: expected 0 <= to < \d, got 9"):
+            optimizer.consolidate_state_dict(to=9)
         optimizer.consolidate_state_dict(to=1)
         kept = [t for entries in optimizer.state.values() for t in entries.values() if isinstance(t, at.Tensor)]
         state = optimizer.state_dict() if rank == 1 else None

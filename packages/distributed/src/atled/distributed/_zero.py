@@ -163,6 +163,11 @@ class ZeroRedundancyOptimizer:
 
         Every rank calls it. The state is pickled. Raises InvalidValueError for a rank that the group does not have.
         """
+        size = self.process_group.size
+        if to not in range(size):
+            raise InvalidValueError(
+                f"ZeroRedundancyOptimizer.consolidate_state_dict: expected 0 <= to < {size}, got {to!r}"
+            )
         self._give_settings(self.param_groups, self.optim.param_groups)
         own = self.optim.state_dict()["state"]
         numbers = [i for i, param in enumerate(self._in_order()) if self._is_own(param)]

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, NoReturn
 
 import atled.core as at
-from atled.core import ArgumentError, InvalidValueError
+from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from .._errors import DistError
 from .._group import ProcessGroup
@@ -173,7 +173,8 @@ def fully_shard(
 
     Raises InvalidValueError for a module that is sharded already or has no forward, for a mesh of more dimensions, for
     lazy parameters, and for a parameter that a module outside shares with one that is sharded alone; ArgumentError for
-    arguments of other types, DeviceError for parameters where the backend takes none, DistError without a job.
+    arguments of other types (names in place of parameters, say), DeviceError for parameters where the backend takes
+    none, DistError without a job.
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn
@@ -205,7 +206,7 @@ def fully_shard(
         raise InvalidValueError(f"{what}: expected a mesh of one or two dimensions, got {mesh}")
     else:
         group, replicas = mesh.get_group(mesh.ndim - 1), mesh.get_group(0) if mesh.ndim == 2 else None
-    ignored = {id(parameter) for parameter in ignored_params or ()}
+    ignored = {id(parameter) for parameter in _tensors("ignored_params", ignored_params)}
     found = _own_parameters(module, ignored)
     device = None if mesh is None else mesh.device_type
     shards = [_shared_out(parameter, slots, group, replicas, device) for parameter, slots in found]
@@ -220,6 +221,14 @@ def fully_shard(
     module.register_state_dict_post_hook(_mark_shards)
     module.__class__ = _sharded_class(type(module))
     return module
+
+
+def _tensors(name: str, values: Any) -> list[Any]:
+    """What is given as a set or list of tensors; names, say, would be ignored."""
+    given = values if isinstance(values, Tensor) else list(values or ())
+    if isinstance(given, Tensor) or not all(isinstance(each, Tensor) for each in given):
+        raise ArgumentError(f"fully_shard: expected {name} to be a set of parameters, got {given!r}")
+    return given
 
 
 def register_fsdp_forward_method(module: Any, method_name: str) -> None:
