@@ -1,6 +1,7 @@
 """Fusion: what is put off gives the bits that it would give at once, whenever and wherever somebody looks."""
 
 import copy
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -61,7 +62,10 @@ UNARY = (
 )
 BINARY = ("add", "sub", "mul", "div", "maximum", "atan2", "lt", "pow", "where", "lerp", "clamp_min")
 DTYPES = (at.float32, at.float64, at.bfloat16, at.float16, at.int64, at.int32, at.bool, at.complex64)
-SHAPES = ((6, 1000), (1000,), (6, 1), (1, 1000), (), (2, 3, 1000))
+SHAPES = (
+    ((6, 1000), (1000,), (6, 1), (1, 1000), (), (2, 3, 1000)),
+    ((200, 7), (7,), (200, 1), (1, 7), (), (3, 200, 7), (3, 1, 7)),
+)
 
 
 class Program:
@@ -69,6 +73,7 @@ class Program:
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
+        self.shapes = SHAPES[seed % 2]
         self.values: list[at.Tensor] = []
         self.shown: list[at.Tensor] = []
 
@@ -76,7 +81,7 @@ class Program:
         return self.values[self.rng.integers(len(self.values))]
 
     def fresh(self) -> at.Tensor:
-        shape, dtype = SHAPES[self.rng.integers(len(SHAPES))], DTYPES[self.rng.integers(len(DTYPES))]
+        shape, dtype = self.shapes[self.rng.integers(len(self.shapes))], DTYPES[self.rng.integers(len(DTYPES))]
         return at.tensor(self.rng.standard_normal(shape) * 3).to(dtype)
 
     def step(self) -> None:
@@ -126,7 +131,7 @@ class Program:
         return [*self.shown, *self.values]
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(200))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_programs_at_random(seed: int) -> None:
     expected = Program(seed).run()
@@ -153,9 +158,10 @@ def test_calls_are_put_off_and_what_nobody_needs_never_runs() -> None:
         assert (counts() - before).tolist() == [4, 0]
         y.sum()
         assert (counts() - before).tolist() == [4, 3]
-        x.cos_()
-        assert (counts() - before).tolist() == [5, 3]
-    assert (counts() - before).tolist() == [5, 4]
+        w = x.cos().mul_(2)
+        assert (counts() - before).tolist() == [6, 3]
+    assert (counts() - before).tolist() == [6, 5]
+    np.testing.assert_array_equal(w.numpy(), (x.cos() * 2).numpy())
     np.testing.assert_array_equal(z.numpy(), y.numpy().reshape(1000, 3).T)
 
 
@@ -213,6 +219,93 @@ def test_memory_lent_before_a_call_is_read_before_it_changes() -> None:
         x.numpy()[:] = 7
         assert y.tolist() == [2] * 5
     assert array.tolist() == [7] * 5
+
+
+def test_memory_of_others_is_read_at_the_call() -> None:
+    array = np.ones(4, np.float32)
+    with at.fuse():
+        x, y, z = at.tensor(array), at.asarray(array) + 1, np.add(at.zeros(4), array)
+        array[:] = 7
+        assert (x.tolist(), y.tolist(), z.tolist()) == ([1] * 4, [2] * 4, [1] * 4)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: x.zero_(),
+        lambda x: x.fill_diagonal_(7),
+        lambda x: x.t_().add_(1),
+        lambda x: at.add(x, 1, out=x),
+        lambda x: x[0].mul_(5),
+        lambda x: x.__setitem__(0, 3),
+        lambda x: x.data.add_(1),
+        lambda x: x.share_memory_().add_(1),
+        lambda x: x.index_fill_(0, at.tensor([1]), 9.0),
+        lambda x: x.normal_(),
+    ],
+)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_writers_wait_for_readers(write: Callable[[at.Tensor], object], elsewhere: bool) -> None:
+    x = at.ones(3, 3)
+    with at.fuse():
+        y = x + 1
+        if elsewhere:
+            thread = threading.Thread(target=write, args=(x,))
+            thread.start()
+            thread.join()
+        else:
+            write(x)
+        assert y.tolist() == [[2] * 3] * 3
+
+
+def test_what_is_dropped_is_not_kept_for_long() -> None:
+    with at.fuse():
+        total = at.zeros(1 << 20)
+        at.reset_peak_memory()
+        before = at.memory_stats()["live_bytes"]
+        for _ in range(60):
+            total = total + at.randn(1 << 20)
+        assert at.memory_stats()["peak_bytes"] - before < 150 << 20
+        before = at.memory_stats()["held_bytes"]
+        at.set_memory_limit(before + (40 << 20))
+        try:
+            for _ in range(10):
+                total = total + at.randn(1 << 21)[: 1 << 20]
+        finally:
+            at.set_memory_limit(0)
+
+
+def test_pending_numbers_are_numbers() -> None:
+    with at.fuse():
+        y = at.tensor([3.0, 4.0]) * 2
+        assert at.ones(2).add(at.ones(2), alpha=y[0]).tolist() == [7, 7]
+        at.manual_seed(5)
+        state = at.get_rng_state().clone()
+        first = at.rand(3)
+        at.set_rng_state(state.clone())
+        assert at.equal(at.rand(3), first)
+
+
+def test_a_child_does_not_wait_for_a_pass_of_its_parent() -> None:
+    x, stop = at.ones(1 << 20), threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            with at.fuse():
+                x.exp() + 1
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                with at.fuse():
+                    os._exit(0 if (at.ones(3) * 2).tolist() == [2] * 3 else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_what_is_written_over_is_read_first() -> None:
@@ -389,11 +482,7 @@ def test_compile_of_functions_and_objects() -> None:
         def __call__(self, x: at.Tensor) -> at.Tensor:
             return x * self.by
 
-    scale = at.compile(Scale())
-    scale.by = 4.0
-    assert scale(at.ones(2)).tolist() == [4, 4]
-    assert copy.deepcopy(scale)(at.ones(2)).tolist() == [4, 4]
-    assert "Scale" in repr(scale)
+    assert at.compile(Scale())(at.ones(2)).tolist() == [3, 3]
 
 
 def test_compile_refuses_what_cannot_be() -> None:
@@ -401,3 +490,11 @@ def test_compile_refuses_what_cannot_be() -> None:
         at.compile(3)
     with pytest.raises(at.InvalidValueError, match="mode"):
         at.compile(len, mode="fast")
+
+    def later() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(at.ArgumentError, match="later"):
+        at.compile(later)
+    with pytest.raises(at.ArgumentError, match="the class int"):
+        at.compile(int)

@@ -4,10 +4,16 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <new>
+#include <utility>
 
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "memory/allocator.h"
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
 
 namespace atled::core {
 
@@ -15,9 +21,6 @@ int64_t fusion_limit = 16384;
 std::atomic<int64_t> fused_calls{0}, fused_runs{0};
 
 namespace {
-
-// A memory operand whose rows are shorter is not worth a pass that goes row by row.
-constexpr int64_t kShortestRow = 128;
 
 // Lets go of the GIL for work that is worth it.
 class Ungiled {
@@ -56,28 +59,28 @@ bool same_shape(const Deferred* a, const Deferred* b) {
   return a->ndim == b->ndim && std::equal(a->shape, a->shape + a->ndim, b->shape);
 }
 
-// How many of the last elements of the shape lie side by side, or are one element over and over; 0 where neighbours are
-// neither.
-int64_t row_length(const Deferred* call, const int64_t* strides, int64_t item) {
-  int64_t row = 1;
-  bool fixed = false;
-  for (int d = call->ndim - 1; d >= 0; --d) {
-    if (call->shape[d] == 1) continue;
-    if (row == 1) {
-      fixed = strides[d] == 0;
-      if (!fixed && strides[d] != item) return 0;
-    } else if (strides[d] != (fixed ? 0 : row * item)) {
-      break;
-    }
-    row *= call->shape[d];
-  }
-  return row;
+// Whether neighbours along the last dimension lie side by side, or are one element over and over.
+bool runs_along_rows(const Deferred* call, const int64_t* strides, int64_t item) {
+  for (int d = call->ndim - 1; d >= 0; --d)
+    if (call->shape[d] != 1) return strides[d] == 0 || strides[d] == item;
+  return true;
 }
 
-// Sets a storage free of the call that was to write it.
+// Of all threads.
+std::vector<FusionRegion*>& regions() {
+  static auto* list = new std::vector<FusionRegion*>;
+  return *list;
+}
+
+void drop_region(FusionRegion* region) {
+  regions().erase(std::find(regions().begin(), regions().end(), region));
+  delete region;
+}
+
+// Sets a storage free of the call that was to write it. Whoever sees that may free the storage at once, so it is last.
 void detach(Storage* storage) {
+  __atomic_fetch_and(&storage->version.keys, ~kDeferredKey, __ATOMIC_RELEASE);
   __atomic_store_n(&storage->deferred, nullptr, __ATOMIC_RELEASE);
-  __atomic_fetch_and(&storage->version.keys, ~kDeferredKey, __ATOMIC_RELAXED);
 }
 
 void attach(Storage* storage, Deferred* call) {
@@ -100,18 +103,27 @@ Deferred* FusionRegion::blank() {
 }
 
 void FusionRegion::keep(Deferred* call) {
-  for (int k = 0; k < call->count; ++k)
-    if (Storage* memory = call->inputs[k].storage) memory->refs.fetch_add(1, std::memory_order_relaxed);
+  for (int k = 0; k < call->count; ++k) {
+    Storage* memory = call->inputs[k].storage;
+    if (!memory) continue;
+    held_.push_back(memory);
+    memory->refs.fetch_add(1, std::memory_order_relaxed);
+    memory->readers.fetch_add(1, std::memory_order_release);
+  }
   ++count_;
 }
 
-bool FusionRegion::reads(const Storage* storage) const {
-  for (size_t i = 0; i < count_; ++i) {
-    if (calls_[i]->home == storage) continue;
-    for (int k = 0; k < calls_[i]->count; ++k)
-      if (calls_[i]->inputs[k].storage == storage) return true;
+size_t FusionRegion::idle_bytes() const {
+  size_t bytes = 0;
+  for (const Storage* memory : held_) {
+    const uint32_t readers = memory->readers.load(std::memory_order_relaxed);
+    if (memory->refs.load(std::memory_order_relaxed) == readers) bytes += memory->nbytes / readers;
   }
-  return false;
+  return bytes;
+}
+
+bool FusionRegion::reads(const Storage* storage) const {
+  return std::find(held_.begin(), held_.end(), storage) != held_.end();
 }
 
 // Finds out which calls are needed, and which pass each of them belongs to.
@@ -147,36 +159,34 @@ void FusionRegion::plan() {
 }
 
 void FusionRegion::clear() noexcept {
-  const size_t n = count_;
-  for (size_t i = 0; i < n; ++i)
-    if (calls_[i]->storage) detach(calls_[i]->storage);
-  count_ = 0;
-  for (size_t i = 0; i < n; ++i) {
-    Deferred* call = calls_[i].get();
+  for (Storage* memory : held_) memory->readers.fetch_sub(1, std::memory_order_release);
+  for (size_t i = 0; i < count_; ++i) {
+    const Deferred* call = calls_[i].get();
+    if (call->storage) detach(call->storage);
     if (call->spilled) deallocate(call->spilled, static_cast<size_t>(call->numel * itemsize(call->dtype)));
-    for (int k = 0; k < call->count; ++k)
-      if (call->inputs[k].storage) release_storage(call->inputs[k].storage);
   }
+  count_ = 0;
+  // Last, since who owned the memory may call what puts off calls here.
+  const std::vector<Storage*> held = std::exchange(held_, {});
+  for (Storage* memory : held) release_storage(memory);
 }
 
 void FusionRegion::run() {
-  struct Cleared {
-    FusionRegion* region;
-    ~Cleared() { region->clear(); }
-  };
   plan();
-  int64_t work = 0;
-  for (const Deferred* call : needed_) work += call->numel;
-  const Ungiled ungiled(work);
-  const Cleared cleared{this};
-  fused_runs.fetch_add(static_cast<int64_t>(needed_.size()), std::memory_order_relaxed);
-  for (auto at = needed_.begin(); at != needed_.end();) {
-    const Deferred* first = *at;
-    auto same = [&](const Deferred* call) { return call->level == first->level && same_shape(call, first); };
-    const auto rest = std::stable_partition(at, needed_.end(), same);
-    run_pass(&*at, static_cast<size_t>(rest - at));
-    at = rest;
+  {
+    int64_t work = 0;
+    for (const Deferred* call : needed_) work += call->numel;
+    const Ungiled ungiled(work);
+    for (auto at = needed_.begin(); at != needed_.end();) {
+      const Deferred* first = *at;
+      auto same = [&](const Deferred* call) { return call->level == first->level && same_shape(call, first); };
+      const auto rest = std::stable_partition(at, needed_.end(), same);
+      run_pass(&*at, static_cast<size_t>(rest - at));
+      at = rest;
+    }
   }
+  fused_runs.fetch_add(static_cast<int64_t>(needed_.size()), std::memory_order_relaxed);
+  clear();
 }
 
 // ---- putting a call off ----
@@ -208,8 +218,8 @@ bool Deferral::set_input(Deferred* call, const Elementwise::Operand& o) const {
     if (!one && t->dl.shape[from] != call->shape[d]) return false;
     input.strides[d] = one ? 0 : t->dl.strides[from] * item;
   }
-  const int64_t row = row_length(call, input.strides, item);
-  if (row != call->numel && row < kShortestRow) return false;
+  if (!runs_along_rows(call, input.strides, item)) return false;
+  if (storage->foreign || storage->lent) return false;  // its owner may write it before the call runs
   input.storage = storage;
   input.after = writer;
   input.data = static_cast<char*>(t->dl.data);
@@ -226,7 +236,7 @@ bool Deferral::fill(Deferred* call, const Elementwise& e) const {
   call->dtype = out->dtype;
   call->loop_dtype = result.dtype;
   call->data = static_cast<char*>(out->dl.data);
-  call->home = call->storage = impl(out)->storage;
+  call->storage = impl(out)->storage;
   call->region = region_;
   call->spilled = nullptr;
   call->needed = false;
@@ -234,13 +244,6 @@ bool Deferral::fill(Deferred* call, const Elementwise& e) const {
   call->count = 0;
   for (int k = 1; k < e.count_; ++k)
     if (!set_input(call, e.operands_[k])) return false;
-  if (target_ && (target_->lent || target_->foreign)) return false;
-  // What is written in place is read by the call itself only, element by element.
-  for (int k = 0; target_ && k < call->count; ++k) {
-    const Deferred::Input& input = call->inputs[k];
-    if (input.storage == target_ && (input.after || input.data != call->data || input.dtype != call->dtype))
-      return false;
-  }
   return true;
 }
 
@@ -266,12 +269,13 @@ Fate defer(const KernelEntry& entry, atled_frame* frame) noexcept {
       const Deferred* writer = impl(v.u.tensor)->storage->deferred;
       if (writer && writer->region != region) check(settle(v.u.tensor));
     }
-    const bool inplace = frame->flags & ATLED_CALL_INPLACE;
-    atled_tensor* out = out_tensor(frame);
-    Storage* target = inplace ? impl(out)->storage : nullptr;
-    const bool clashes = inplace && ((target->deferred && !target->deferred->is(out)) || region->reads(target));
-    if (region->full() || clashes) region->run();
-    Deferral deferral(region, target);
+    if (region->full()) region->run();
+    // In place only on what is yet to be written itself, which nobody has looked at.
+    if (frame->flags & ATLED_CALL_INPLACE) {
+      const Deferred* before = impl(out_tensor(frame))->storage->deferred;
+      if (!before || !before->is(out_tensor(frame))) return;
+    }
+    Deferral deferral(region);
     thread_state.deferral = &deferral;
     const int asked = entry.run(entry.ctx, frame);
     thread_state.deferral = nullptr;
@@ -296,7 +300,15 @@ int settle_storage(Storage* storage) noexcept {
     if (!storage->deferred) return;
     FusionRegion* region = storage->deferred->region;
     region->run();
-    if (region->depth == 0) delete region;  // that leave_region could not settle
+    if (region->depth == 0) drop_region(region);  // that leave_region could not settle
+  });
+}
+
+int settle_readers_of(const Storage* storage) noexcept {
+  return guard([&] {
+    const Gate gate;
+    for (size_t i = 0; i < regions().size(); ++i)
+      if (regions()[i]->reads(storage)) regions()[i]->run();
   });
 }
 
@@ -317,7 +329,17 @@ void forget(Storage* storage) noexcept {
 
 int enter_region() noexcept {
   return guard([&] {
-    if (!thread_state.region) thread_state.region = new FusionRegion;
+#if !defined(_WIN32)
+    // A thread that was in a pass does not exist in a child, but its hold of the gate would.
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { new (&gate()) std::recursive_mutex; });
+    (void)registered;
+#endif
+    if (!thread_state.region) {
+      const Gate gate;
+      auto region = std::make_unique<FusionRegion>();
+      regions().push_back(region.get());
+      thread_state.region = region.release();
+    }
     ++thread_state.region->depth;
   });
 }
@@ -332,7 +354,10 @@ int leave_region() noexcept {
   const int status = settle_region();
   thread_state.region = nullptr;
   region->depth = 0;
-  if (status == ATLED_OK) delete region;
+  if (status == ATLED_OK) {
+    const Gate gate;
+    drop_region(region);
+  }
   return status;
 }
 

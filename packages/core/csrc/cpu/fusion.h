@@ -33,8 +33,7 @@ struct Deferred {
   int dtype, loop_dtype;
   int ndim, count;
   int64_t shape[kDims], numel;
-  Storage* storage;     // whose memory the result goes to; NULL once nobody can ask for it. Not owned
-  const Storage* home;  // what storage was at first
+  Storage* storage;  // whose memory the result goes to; NULL once nobody can ask for it. Not owned
   char* data;
   void* spilled;  // memory for a result that another pass reads and no tensor holds
   bool needed;
@@ -54,27 +53,29 @@ class FusionRegion {
   // An unused Deferred to be filled, which `keep` adds to the calls.
   Deferred* blank();
   void keep(Deferred* call);
-  bool full() const { return count_ == kMost; }
+  // Of calls, or of memory that nothing but they keep.
+  bool full() const { return count_ == kMost || (count_ % 8 == 7 && idle_bytes() > kMostIdle); }
   bool empty() const { return count_ == 0; }
-  // Whether a call reads the storage's memory, but for those that write their result over what they read.
   bool reads(const Storage* storage) const;
-  // Runs what is needed of the calls and forgets all.
+  // Runs what is needed of the calls and forgets all. When it throws, nothing is forgotten: it may be tried again.
   void run();
 
  private:
-  static constexpr size_t kMost = 64;
+  static constexpr size_t kMost = 64, kMostIdle = size_t{1} << 26;
+  size_t idle_bytes() const;
   void plan();
   void clear() noexcept;
 
   std::vector<std::unique_ptr<Deferred>> calls_;  // of which the first count_ are in use
   size_t count_ = 0;
   std::vector<Deferred*> needed_;
+  std::vector<Storage*> held_;  // what the calls read, a reference for each
 };
 
 // What takes the place of running while a kernel is asked what it would run.
 class Deferral {
  public:
-  Deferral(FusionRegion* region, Storage* target) : region_(region), target_(target) {}
+  explicit Deferral(FusionRegion* region) : region_(region) {}
   void take(const Elementwise& e, atled_loop loop, const void* ctx, size_t ctx_bytes);
   Deferred* call() const { return call_; }
 
@@ -83,7 +84,6 @@ class Deferral {
   bool set_input(Deferred* call, const Elementwise::Operand& o) const;
 
   FusionRegion* region_;
-  Storage* target_;           // what the call writes in place
   Deferred* call_ = nullptr;  // NULL: it cannot be put off
 };
 

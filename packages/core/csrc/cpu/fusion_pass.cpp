@@ -2,9 +2,10 @@
 // makes them to those that read them; only what a tensor still holds is written to memory.
 #include <algorithm>
 #include <cstring>
-#include <memory>
+#include <utility>
 #include <vector>
 
+#include "cpu/assign.h"
 #include "cpu/cast.h"
 #include "cpu/fusion.h"
 #include "cpu/parallel.h"
@@ -22,9 +23,11 @@ constexpr int kOperands = Elementwise::kMaxOperands;
 // Memory that the pass reads or writes.
 struct Slot {
   char* data;
+  int item;
   int64_t strides[Deferred::kDims];  // in bytes, along the dimensions of the calls' shape
+  int64_t steps[Deferred::kDims];    // ... and along those that are left when it is joined, the innermost first
   bool read = false;
-  int64_t steps[Deferred::kDims];  // ... and along those that are left when it is joined, the innermost first
+  bool spread = false;  // blocks of several rows read it from a buffer, where it is brought row by row
 };
 
 // A loop over a block: its operands are places in the table of pointers, the result first.
@@ -48,32 +51,37 @@ void stream_out(void*, char* const* data, const int64_t* strides, int64_t n) {
 class Pass {
  public:
   Pass(Deferred* const* calls, size_t count) : calls_(calls), count_(count) {
-    find_slots();
-    join_dims();
     int widest = 1;
     for (size_t i = 0; i < count_; ++i) {
       widest = std::max({widest, itemsize(calls_[i]->dtype), itemsize(calls_[i]->loop_dtype)});
-      for (int k = 0; k < calls_[i]->count; ++k) widest = std::max(widest, itemsize(calls_[i]->inputs[k].loop_dtype));
+      for (int k = 0; k < calls_[i]->count; ++k) {
+        const Deferred::Input& input = calls_[i]->inputs[k];
+        widest = std::max({widest, itemsize(input.dtype), itemsize(input.loop_dtype)});
+      }
     }
     block_ = kBlockBytes / widest;
+    find_slots();
+    join_dims();
     for (size_t i = 0; i < count_; ++i) add_call(calls_[i]);
     share_buffers();
   }
 
   void run() const {
-    const int64_t grain = std::max<int64_t>(1, kGrain / static_cast<int64_t>(count_) / block_) * block_;
+    const int64_t unit = rows_ > 1 ? rows_ * sizes_[0] : block_;
+    const int64_t grain = std::max<int64_t>(1, kGrain / static_cast<int64_t>(count_) / unit) * unit;
     parallel(calls_[0]->numel, grain, [this](int64_t begin, int64_t end) { range(begin, end); });
   }
 
  private:
   // ---- memory ----
 
-  int slot(char* data, const int64_t* strides) {
+  int slot(char* data, const int64_t* strides, int dtype) {
     const int ndim = calls_[0]->ndim;
     for (size_t i = 0; i < slots_.size(); ++i)
       if (slots_[i].data == data && std::equal(strides, strides + ndim, slots_[i].strides)) return static_cast<int>(i);
     Slot made;
     made.data = data;
+    made.item = itemsize(dtype);
     std::copy(strides, strides + ndim, made.strides);
     slots_.push_back(made);
     return static_cast<int>(slots_.size()) - 1;
@@ -85,7 +93,7 @@ class Pass {
       strides[d] = step;
       step *= call->shape[d];
     }
-    return slot(call->data, strides);
+    return slot(call->data, strides, call->dtype);
   }
 
   bool here(const Deferred* call) const { return call->level == calls_[0]->level; }
@@ -96,7 +104,7 @@ class Pass {
       call->place = -1;
       for (int k = 0; k < call->count; ++k) {
         const Deferred::Input& input = call->inputs[k];
-        if (input.storage) slots_[static_cast<size_t>(slot(input.data, input.strides))].read = true;
+        if (input.storage) slots_[static_cast<size_t>(slot(input.data, input.strides, input.dtype))].read = true;
         if (input.from && !here(input.from)) slots_[static_cast<size_t>(result_slot(input.from))].read = true;
       }
       if (call->written()) result_slot(call);
@@ -124,6 +132,10 @@ class Pass {
       for (int j = 0; j < ndim_; ++j) s.steps[j] = s.strides[kept[static_cast<size_t>(j)]];
     }
     if (ndim_ == 0) sizes_[ndim_++] = 1;
+    if (ndim_ == 1 || 2 * sizes_[0] > block_) return;
+    rows_ = std::min(sizes_[1], block_ / sizes_[0]);
+    for (Slot& s : slots_)
+      if ((s.spread = s.steps[1] != s.steps[0] * sizes_[0])) ++spreads_;
   }
 
   // ---- steps ----
@@ -140,7 +152,10 @@ class Pass {
   };
   static constexpr int kNumbers = 1 << 16, kBuffers = 1 << 20;
 
-  Value at_slot(int i, int dtype) const { return Value{i, dtype, slots_[static_cast<size_t>(i)].steps[0]}; }
+  Value at_slot(int i, int dtype) const {
+    const Slot& s = slots_[static_cast<size_t>(i)];
+    return Value{i, dtype, s.spread ? s.item : s.steps[0]};
+  }
   Value buffer(int dtype, bool single = false) {
     return Value{kBuffers + buffers_++, dtype, single ? 0 : itemsize(dtype)};
   }
@@ -174,7 +189,8 @@ class Pass {
 
   Value read(Deferred::Input& input) {
     if (input.from) return converted(value_of(input.from), input.loop_dtype);
-    if (input.storage) return converted(at_slot(slot(input.data, input.strides), input.dtype), input.loop_dtype);
+    if (input.storage)
+      return converted(at_slot(slot(input.data, input.strides, input.dtype), input.dtype), input.loop_dtype);
     numbers_.push_back(input.number);
     return Value{kNumbers + static_cast<int>(numbers_.size()) - 1, input.dtype, 0};
   }
@@ -236,16 +252,34 @@ class Pass {
 
   // ---- running ----
 
-  void range(int64_t begin, int64_t end) const {
-    constexpr int kOnStack = 16;
+  // A thread's own: the table of pointers (slots, numbers, buffers), and where the slots go that are spread.
+  struct Table {
+    static constexpr int kOnStack = 16;
     alignas(64) char some[kOnStack * kBlockBytes];
-    std::vector<char> more(used_ > kOnStack ? static_cast<size_t>((used_ - kOnStack) * kBlockBytes + 64) : 0);
-    std::vector<char*> at(slots_.size() + numbers_.size() + static_cast<size_t>(used_));
-    std::copy(numbers_.begin(), numbers_.end(), at.begin() + static_cast<std::ptrdiff_t>(slots_.size()));
-    const uintptr_t rest = (reinterpret_cast<uintptr_t>(more.data()) + 63) / 64 * 64;
-    for (int b = 0; b < used_; ++b)
-      at[slots_.size() + numbers_.size() + static_cast<size_t>(b)] =
-          b < kOnStack ? some + b * kBlockBytes : reinterpret_cast<char*>(rest) + (b - kOnStack) * kBlockBytes;
+    std::vector<char> more;
+    std::vector<char*> at, spread;
+    std::vector<const char*> filled;
+
+    char* buffer(int b) {
+      if (b < kOnStack) return some + b * kBlockBytes;
+      const uintptr_t begin = (reinterpret_cast<uintptr_t>(more.data()) + 63) / 64 * 64;
+      return reinterpret_cast<char*>(begin) + (b - kOnStack) * kBlockBytes;
+    }
+  };
+
+  void set_up(Table& t) const {
+    const int buffers = used_ + spreads_;
+    if (buffers > Table::kOnStack) t.more.resize(static_cast<size_t>((buffers - Table::kOnStack) * kBlockBytes + 64));
+    t.at.resize(slots_.size());
+    t.at.insert(t.at.end(), numbers_.begin(), numbers_.end());
+    for (int b = 0; b < used_; ++b) t.at.push_back(t.buffer(b));
+    for (int b = used_; b < buffers; ++b) t.spread.push_back(t.buffer(b));
+    t.filled.resize(t.spread.size());
+  }
+
+  void range(int64_t begin, int64_t end) const {
+    Table t;
+    set_up(t);
     int64_t index[Deferred::kDims], left = begin;
     for (int j = 0; j < ndim_; ++j) {
       index[j] = left % sizes_[j];
@@ -253,24 +287,63 @@ class Pass {
     }
     for (left = end - begin; left > 0;) {
       for (size_t s = 0; s < slots_.size(); ++s) {
-        at[s] = slots_[s].data;
-        for (int j = 0; j < ndim_; ++j) at[s] += index[j] * slots_[s].steps[j];
+        t.at[s] = slots_[s].data;
+        for (int j = 0; j < ndim_; ++j) t.at[s] += index[j] * slots_[s].steps[j];
       }
-      const int64_t row = std::min(left, sizes_[0] - index[0]);
-      for (int64_t done = 0; done < row; done += block_) {
-        const int64_t n = std::min(block_, row - done);
-        if (done + block_ < row) fetch(at.data(), n, std::min(block_, row - done - n));
-        block(at.data(), n);
-        for (size_t s = 0; s < slots_.size(); ++s) at[s] += n * slots_[s].steps[0];
+      const int advanced = rows_ > 1 ? 1 : 0;
+      if (rows_ > 1) {
+        const int64_t rows = std::min({rows_, sizes_[1] - index[1], left / sizes_[0]});
+        spread(t, rows);
+        block(t.at.data(), rows * sizes_[0]);
+        index[1] += rows;
+        left -= rows * sizes_[0];
+      } else {
+        const int64_t row = std::min(left, sizes_[0] - index[0]);
+        along_row(t, row);
+        index[0] += row;
+        left -= row;
       }
-      left -= row;
-      index[0] += row;
-      for (int j = 0; j + 1 < ndim_ && index[j] == sizes_[j]; ++j) {
+      for (int j = advanced; j + 1 < ndim_ && index[j] == sizes_[j]; ++j) {
         index[j] = 0;
         ++index[j + 1];
       }
     }
     if (streams_) past_cache_end();
+  }
+
+  void along_row(Table& t, int64_t row) const {
+    for (int64_t done = 0; done < row; done += block_) {
+      const int64_t n = std::min(block_, row - done);
+      fetch(t.at.data(), n, std::min(block_, row - done - n));
+      block(t.at.data(), n);
+      for (size_t s = 0; s < slots_.size(); ++s) t.at[s] += n * slots_[s].steps[0];
+    }
+  }
+
+  // Rows of slots that do not lie one after the other, side by side: copies, or one element over and over.
+  void spread(Table& t, int64_t rows) const {
+    size_t next = 0;
+    for (size_t s = 0; s < slots_.size(); ++s) {
+      const Slot& slot = slots_[s];
+      if (!slot.spread) continue;
+      char* to = t.spread[next];
+      const char* from = std::exchange(t.at[s], to);
+      // The same row again and again is brought once, for the most rows of a block.
+      const bool same = slot.steps[1] == 0;
+      if (!same || t.filled[next] != from)
+        for (int64_t r = 0, bytes = sizes_[0] * slot.item; r < (same ? rows_ : rows); ++r) {
+          const char* row = from + r * slot.steps[1];
+          if (slot.steps[0] == 0)
+            visit_size(slot.item, [&](auto tag) {
+              using T = typename decltype(tag)::type;
+              T* begin = reinterpret_cast<T*>(to + r * bytes);
+              std::fill(begin, begin + sizes_[0], *reinterpret_cast<const T*>(row));
+            });
+          else
+            std::memcpy(to + r * bytes, row, static_cast<size_t>(bytes));
+        }
+      t.filled[next++] = from;
+    }
   }
 
   // Memory answers while the block before is worked on: its own prefetching ends with each page.
@@ -296,9 +369,10 @@ class Pass {
   std::vector<char*> numbers_;
   std::vector<Cast> casts_;
   std::vector<Step> steps_;
-  int ndim_ = 0, buffers_ = 0, used_ = 0;
+  int ndim_ = 0, buffers_ = 0, used_ = 0, spreads_ = 0;
   bool streams_ = false;
   int64_t sizes_[Deferred::kDims], block_;
+  int64_t rows_ = 1;  // of a block, where rows are short
 };
 
 }  // namespace

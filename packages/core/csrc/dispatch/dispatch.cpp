@@ -48,7 +48,7 @@ inline Glance glance(const atled_frame* frame) {
   const atled_tensor* first = nullptr;
   bool one_device = true, float8 = false;
   auto look = [&](const atled_tensor* t) {
-    keys |= keys_of(t);
+    keys |= all_keys_of(t);
     elements += impl(t)->numel;
     if (!first) first = t;
     one_device &= same_device(first->dl.device, t->dl.device);
@@ -150,7 +150,7 @@ inline bool needs_values(const Glance& seen, const Op* op) {
   return fusing(seen) && !(op->traits & ATLED_OP_VIEW) && !op->settles;
 }
 
-// Before a kernel reads and writes the memory of the frame's tensors.
+// Before a kernel reads the memory of the frame's tensors. See check_writable for what it writes.
 int settle_frame(const atled_frame* frame) {
   int status = ATLED_OK;
   auto look = [&](const atled_tensor* t) {
@@ -160,8 +160,6 @@ int settle_frame(const atled_frame* frame) {
   const bool given = frame->flags & (ATLED_CALL_INPLACE | ATLED_CALL_OUT);
   for (int i = 0; given && i < frame->op->nouts; ++i)
     if (frame->outs[i].tag == ATLED_TENSOR) look(frame->outs[i].u.tensor);
-  // What was put off may read what is about to be written.
-  if (status == ATLED_OK && (given || frame->op->traits & ATLED_OP_MUTATES)) status = settle_region();
   return status;
 }
 
@@ -175,7 +173,7 @@ int run_settled(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
 // `whole`: the frame's outputs are the call's own, or its first argument, as they are.
 int run_or_defer(const KernelEntry& entry, atled_frame* frame, uint64_t work, DLDevice device, bool whole) {
   const Op* op = as_op(frame->op);
-  if (whole && thread_state.region && op->one_pass && device.device_type == kDLCPU &&
+  if (whole && thread_state.region && !thread_state.unfused && op->one_pass && device.device_type == kDLCPU &&
       impl(frame->outs[0].u.tensor)->numel >= static_cast<uint64_t>(fusion_limit)) {
     const Fate fate = defer(entry, frame);
     if (fate == Fate::kDeferred) return ATLED_OK;
@@ -219,6 +217,7 @@ void check_writable(const atled_tensor* t, const char* name) {
     fail(ATLED_E_VALUE,
          "%s has elements that share memory (it was expanded), so it cannot be written; write into a copy: %s.clone()",
          name, name);
+  check(settle_readers(t));
 }
 
 // Results may be written as `to` without losing their kind (bool < integer < float < complex).
@@ -359,7 +358,7 @@ int run_given(atled_frame* frame, const atled_spec* specs, DLDevice device, cons
 // Whether a call that was put off, by whatever thread, is yet to write what out= gave.
 bool outs_deferred(const atled_frame* frame) {
   for (int i = 0; i < frame->op->nouts; ++i)
-    if (keys_of(frame->outs[i].u.tensor) & kDeferredKey) return true;
+    if (all_keys_of(frame->outs[i].u.tensor) & kDeferredKey) return true;
   return false;
 }
 
@@ -408,7 +407,7 @@ int run_composite_given(atled_frame* frame, const Glance& seen) {
   std::copy(frame->args, frame->args + op->nargs, args);
   // What the calls save for a layer must not be what is written afterwards.
   Tensor original;
-  const uint64_t wanted = (thread_state.include | seen.keys) & ~thread_state.exclude;
+  const uint64_t wanted = (thread_state.include | seen.keys) & ~(thread_state.exclude | kDeferredKey);
   if ((frame->flags & ATLED_CALL_INPLACE) && wanted) {
     original = clone(frame->args[0]);
     args[0] = value(original);
@@ -441,7 +440,7 @@ int run_mutating(atled_frame* frame, const KernelEntry& entry, uint64_t work) {
   check_writable(target, op->args[op->mutated].name);
   for (int i = 1; i < op->nouts; ++i) frame->outs[i] = none();
   frame->outs[0] = value(target);
-  const Unfused unfused;  // what was put off is settled by the caller
+  const Unfused unfused;
   int status = entry.run ? run_entry(entry, frame, work) : ATLED_OK;
   // A kernel that failed midway may have written already.
   bump_version(target, op->name);
@@ -573,7 +572,8 @@ int enter(atled_frame* frame, uint64_t wanted, uint64_t keys) noexcept {
     snprintf(text, sizeof text, "a tensor or thread asks for layer %d, which nobody has registered", level);
     return set_error(ATLED_E_PLUGIN, text);
   }
-  if (__builtin_expect(keys & kDeferredKey, 0) && !layer.defers) {
+  const bool deferred = (keys & kDeferredKey) || (frame->flags & ATLED_CALL_OUT && outs_deferred(frame));
+  if (__builtin_expect(deferred, 0) && !layer.defers) {
     if (const int status = settle_frame(frame)) return status;
   }
   frame->layers = wanted & (bit - 1);

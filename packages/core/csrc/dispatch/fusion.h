@@ -29,13 +29,20 @@ inline int settle(const atled_tensor* t) noexcept {
   return __builtin_expect(__atomic_load_n(&storage->deferred, __ATOMIC_ACQUIRE) != nullptr, 0) ? settle_storage(storage)
                                                                                                : ATLED_OK;
 }
-// Nothing that this thread has put off reads or writes memory any more when this returns.
+int settle_readers_of(const Storage* storage) noexcept;
+// No call that was put off, by whatever thread, reads t's memory any more when this returns: it may be written.
+inline int settle_readers(const atled_tensor* t) noexcept {
+  const Storage* storage = impl(t)->storage;
+  return __builtin_expect(storage->readers.load(std::memory_order_acquire) != 0, 0) ? settle_readers_of(storage)
+                                                                                    : ATLED_OK;
+}
+// All that this thread has put off has run when this returns.
 int settle_region() noexcept;
-// Before others may read t's memory, and write it: from now on, what is written into it is written at once.
+// Before others may read t's memory and write it, at any time: calls that read it are put off no more.
 inline int lend(const atled_tensor* t) noexcept {
   impl(t)->storage->lent = true;
   const int status = settle(t);
-  return status == ATLED_OK ? settle_region() : status;
+  return status == ATLED_OK ? settle_readers(t) : status;
 }
 
 // Called when a storage dies that a call was yet to write.
@@ -44,13 +51,13 @@ void forget(Storage* storage) noexcept;
 // While it lives, this thread puts nothing off.
 class Unfused {
  public:
-  Unfused() : region_(thread_state.region) { thread_state.region = nullptr; }
-  ~Unfused() { thread_state.region = region_; }
+  Unfused() : before_(thread_state.unfused) { thread_state.unfused = true; }
+  ~Unfused() { thread_state.unfused = before_; }
   Unfused(const Unfused&) = delete;
   Unfused& operator=(const Unfused&) = delete;
 
  private:
-  FusionRegion* region_;
+  bool before_;
 };
 
 // Smaller results are computed at once, since they stay in the cache between calls anyway. In elements.

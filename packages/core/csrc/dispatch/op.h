@@ -9,11 +9,9 @@
 
 #include "atled/abi.h"
 #include "dispatch/device.h"
+#include "tensor/tensor.h"
 
 namespace atled::core {
-
-// In the keys of a storage whose values a deferred call is yet to write (dispatch/fusion.h); level 0 is no layer's.
-constexpr uint64_t kDeferredKey = 1;
 
 // How the Python callable and the dispatcher treat an argument.
 enum class Kind : uint8_t {

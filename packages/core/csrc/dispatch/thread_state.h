@@ -28,6 +28,7 @@ struct ThreadState {
   bool non_blocking = false;       // copies between devices may go on when the call has returned
   FusionRegion* region = nullptr;  // where element-wise calls are put off (dispatch/fusion.h)
   Deferral* deferral = nullptr;    // while a kernel is asked what it would run
+  bool unfused = false;            // nothing is put off, whatever the region
 };
 
 // Reached without a call: `thread_local` of another file would first ask whether it needs a constructor.

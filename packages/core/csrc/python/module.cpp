@@ -95,7 +95,8 @@ void install_hooks() {
         PyObject* o = static_cast<PyObject*>(object);
         if (!is_tensor(o)) return set_error(ATLED_E_ARGUMENT, ("expected a Tensor, got " + type_name(o)).c_str());
         *out = tensor_of(o);
-        return settle(*out);
+        const int status = settle(*out);
+        return status == ATLED_OK ? settle_readers(*out) : status;  // who asks may write into it, too
       },
       [](const atled_value* v, void** out) -> int {
         *out = to_python(*v);

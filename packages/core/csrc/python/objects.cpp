@@ -57,6 +57,7 @@ State state_from(PyObject* object) {
     raise(ATLED_E_ARGUMENT, "set_state", "expected a uint8 tensor of shape (16,), as get_state gives it");
     throw nb::python_error();
   }
+  if (!readable(t, "set_state")) throw nb::python_error();
   State state{0, 0};
   for (int i = 0; i < 16; ++i)
     (i < 8 ? state.seed : state.offset) |= static_cast<uint64_t>(data<uint8_t>(t)[i * t->dl.strides[0]]) << 8 * (i % 8);

@@ -52,7 +52,7 @@ Storage* make_storage(size_t nbytes, DLDevice device) {
 
 void release_storage(Storage* s) {
   if (s->refs.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  if (__builtin_expect(s->deferred != nullptr, 0)) forget(s);
+  if (__builtin_expect(__atomic_load_n(&s->deferred, __ATOMIC_ACQUIRE) != nullptr, 0)) forget(s);
   delete s->change;
   if (__builtin_expect(recording.load(std::memory_order_relaxed) != 0, 0) && !s->foreign)
     note_memory(s->device, -static_cast<int64_t>(s->nbytes));
@@ -174,6 +174,8 @@ TensorImpl* make_empty(int dtype, int ndim, const int64_t* shape, const int64_t*
     return nullptr;
   }
   Storage* storage = make_storage(static_cast<size_t>(nbytes), device);
+  if (!storage && thread_state.region && settle_region() == ATLED_OK)  // what was put off keeps what it reads
+    storage = make_storage(static_cast<size_t>(nbytes), device);
   if (!storage) {
     if (device.device_type == kDLCPU) out_of_memory(nbytes);
     return nullptr;
@@ -415,6 +417,7 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
 
 int take_storage(atled_tensor* t, atled_tensor* from) noexcept {
   if (const int status = settle(t)) return status;
+  if (const int status = settle_readers(t)) return status;
   TensorImpl* self = impl(t);
   Storage *old = self->storage, *fresh = impl(from)->storage;
   if (self->base && self->base->refs.load() == 1) release(std::exchange(self->base, nullptr));  // nobody else has it

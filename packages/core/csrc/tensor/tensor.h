@@ -33,7 +33,8 @@ struct Storage {
   DLDevice device{kDLCPU, 0};
   DLManagedTensorVersioned* foreign = nullptr;  // memory that somebody else owns
   Change* change = nullptr;
-  Deferred* deferred = nullptr;  // the call that is yet to write it (dispatch/fusion.h)
+  Deferred* deferred = nullptr;      // the call that is yet to write it (dispatch/fusion.h)
+  std::atomic<uint32_t> readers{0};  // inputs of calls that are yet to read it
 };
 
 void release_storage(Storage* s);
@@ -52,10 +53,15 @@ struct TensorImpl : atled_tensor {
 inline TensorImpl* impl(atled_tensor* t) { return static_cast<TensorImpl*>(t); }
 inline const TensorImpl* impl(const atled_tensor* t) { return static_cast<const TensorImpl*>(t); }
 
-// The layers that want to see calls with t.
-inline uint64_t keys_of(const atled_tensor* t) {
+// In the keys of a storage that a deferred call is yet to write (dispatch/fusion.h); level 0 is no layer's.
+constexpr uint64_t kDeferredKey = 1;
+
+// What calls with t have to look at: the layers that want to see them, and kDeferredKey.
+inline uint64_t all_keys_of(const atled_tensor* t) {
   return t->keys | __atomic_load_n(&t->version->keys, __ATOMIC_RELAXED);
 }
+// The layers that want to see calls with t.
+inline uint64_t keys_of(const atled_tensor* t) { return all_keys_of(t) & ~kDeferredKey; }
 
 inline void retain(atled_tensor* t) { impl(t)->refs.fetch_add(1, std::memory_order_relaxed); }
 void destroy(TensorImpl* t) noexcept;

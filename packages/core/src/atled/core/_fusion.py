@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -23,8 +24,7 @@ class fuse(contextlib.ContextDecorator):
     never written. Results are the same bits as without. Calls on fewer than 16384 elements, and on other devices, run
     as ever. It works with autograd: what a backward pass inside the region calls is put off as well.
 
-    Regions belong to a thread and nest. An array taken inside (``numpy``, DLPack) shows what was called before; what is
-    written into such an array later, inside the region, may be seen by calls that were made before.
+    Regions belong to a thread and nest. In a generator, end the region before each ``yield``.
 
     >>> x = at.linspace(0, 1, 20000)
     >>> with at.fuse():
@@ -49,46 +49,16 @@ class fuse(contextlib.ContextDecorator):
         _core._leave_fusion()
 
 
-class Compiled:
-    """A callable object that is called inside `fuse`; all else is the object's own.
-
-    >>> class Scale:
-    ...     by = 2.0
-    ...     def __call__(self, x):
-    ...         return x * self.by
-    >>> scale = at.compile(Scale())
-    >>> scale.by, scale(at.ones(2)).tolist()
-    (2.0, [2.0, 2.0])
-    """
-
-    def __init__(self, model: Callable[..., Any]) -> None:
-        object.__setattr__(self, "_orig_mod", model)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with fuse():
-            return self._orig_mod(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_orig_mod":  # of a copy that is being made
-            raise AttributeError(name)
-        return getattr(self._orig_mod, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._orig_mod, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(self._orig_mod, name)
-
-    def __dir__(self) -> list[str]:
-        return dir(self._orig_mod)
-
-    def __repr__(self) -> str:
-        return f"Compiled({self._orig_mod!r})"
-
-
 @overload
 def compile(
-    model: _F, *, fullgraph: bool = ..., dynamic: bool | None = ..., mode: str | None = ..., disable: bool = ...
+    model: _F,
+    *,
+    fullgraph: bool = ...,
+    dynamic: bool | None = ...,
+    backend: object = ...,
+    mode: str | None = ...,
+    options: dict[str, Any] | None = ...,
+    disable: bool = ...,
 ) -> _F: ...
 @overload
 def compile(
@@ -96,7 +66,9 @@ def compile(
     *,
     fullgraph: bool = ...,
     dynamic: bool | None = ...,
+    backend: object = ...,
     mode: str | None = ...,
+    options: dict[str, Any] | None = ...,
     disable: bool = ...,
 ) -> Callable[[_F], _F]: ...
 def compile(
@@ -104,18 +76,21 @@ def compile(
     *,
     fullgraph: bool = False,
     dynamic: bool | None = None,
+    backend: object = "inductor",
     mode: str | None = None,
+    options: dict[str, Any] | None = None,
     disable: bool = False,
 ) -> Any:
-    """``model``, a function or a callable object such as a Module, with its element-wise calls fused: see `fuse`.
+    """``model``, a function, a Module or another callable object, with its element-wise calls fused: see `fuse`.
 
     Nothing is traced and no code is made, so there is nothing to wait for, to guard or to compile anew: any Python may
-    stand in the function, and any shape, dtype and device may come. ``fullgraph``, ``dynamic`` and ``mode`` are taken
-    for programs written for ``torch.compile``; since there are no graphs, they change nothing. ``disable=True`` gives
-    ``model`` back as it is. Of a Module, parameters, ``state_dict`` and the like are the Module's own, under the same
-    names. Without ``model``, it is a decorator.
+    stand in the function, and any shape, dtype and device may come. ``fullgraph``, ``dynamic``, ``backend``, ``mode``
+    and ``options`` are taken for programs written for ``torch.compile``; as there are no graphs, they change nothing.
+    ``disable=True`` gives ``model`` back as it is. A Module, or what else has a method ``compile``, is compiled in
+    place and given back: it keeps its parameters, their names and its class. Without ``model``, this is a decorator.
 
-    ArgumentError for what cannot be called, InvalidValueError for a mode that PyTorch has not.
+    ArgumentError for what cannot be called, a class, and functions whose body runs after the call (generators,
+    coroutines): put ``with at.fuse():`` into those. InvalidValueError for a mode that PyTorch has not.
 
     >>> @at.compile
     ... def gelu(x):
@@ -124,17 +99,23 @@ def compile(
     0.8413
     """
     if mode not in _MODES:
-        raise _core.InvalidValueError(
-            f"compile: expected mode to be one of {', '.join(map(repr, _MODES))}, got {mode!r}"
-        )
+        modes = ", ".join(map(repr, _MODES))
+        raise _core.InvalidValueError(f"compile: expected mode to be one of {modes}, got {mode!r}")
     if model is None:
-        return functools.partial(compile, fullgraph=fullgraph, dynamic=dynamic, mode=mode, disable=disable)
-    if not callable(model):
-        raise ArgumentError(f"compile: expected a function or a callable object, got {type(model).__name__}")
+        return functools.partial(compile, mode=mode, disable=disable)
+    if not callable(model) or isinstance(model, type):
+        what = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise ArgumentError(f"compile: expected a function or a callable object, got {what}")
+    if inspect.iscoroutinefunction(model) or inspect.isgeneratorfunction(model) or inspect.isasyncgenfunction(model):
+        raise ArgumentError(
+            f"compile: expected a function that runs when it is called, got {model.__name__}, whose body runs later; "
+            "put `with at.fuse():` around what it calls"
+        )
     if disable:
         return model
-    if isinstance(model, type) or not hasattr(model, "__name__"):
-        return Compiled(model)
+    if hasattr(model, "compile"):
+        model.compile()
+        return model
 
     @functools.wraps(model)
     def fused(*args: Any, **kwargs: Any) -> Any:

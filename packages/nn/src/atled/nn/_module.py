@@ -579,8 +579,10 @@ class Module:
         """
         return RemovableHandle(self._own_hooks().load_after, hook)
 
-    def compile(self, *, fullgraph: bool = False, dynamic: bool | None = None, mode: str | None = None) -> None:
-        """Fuses the element-wise calls of each later call of this module: as `atled.core.compile`, but in place.
+    def compile(self, **hints: Any) -> None:
+        """Fuses the element-wise calls of each later call of this module, as `atled.core.compile` does for functions.
+
+        ``hints`` are that function's, and change nothing; ArgumentError and InvalidValueError as it raises them.
 
         >>> from atled import nn
         >>> net = nn.Sequential(nn.Linear(4, 4), nn.SiLU())
@@ -588,7 +590,7 @@ class Module:
         >>> net(at.ones(2, 4)).shape
         (2, 4)
         """
-        at.compile(self, fullgraph=fullgraph, dynamic=dynamic, mode=mode)
+        at.compile(**hints)
         self._own_hooks().fused = True
 
     def has_hooks(self) -> bool:
