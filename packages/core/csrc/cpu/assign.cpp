@@ -12,6 +12,13 @@ namespace atled::core {
 
 namespace {
 
+namespace copies {
+
+#define ATLED_LEVEL_BODY "cpu/assign.inl"
+#include "cpu/each_level.inl"
+
+}  // namespace copies
+
 // memcpy, but for what begins less than a cache line further in its page than what it is copied from: the instruction
 // that the C library takes for long copies crawls there on AMD's Zen (glibc's bug 30994), so it gets short ones.
 void copy_bytes(char* out, const char* in, int64_t n) {
@@ -32,20 +39,7 @@ void copy_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
     const T x = *reinterpret_cast<const T*>(in);
     for (int64_t i = 0; i < n; ++i) reinterpret_cast<T*>(out)[i] = x;
   } else if (strides[0] == sizeof(T) && strides[1] == -static_cast<int64_t>(sizeof(T))) {
-    T* to = reinterpret_cast<T*>(out);
-    const T* from = reinterpret_cast<const T*>(in);
-    int64_t i = 0;
-    if constexpr (sizeof(T) == 1)  // of which vectors without shuffles turn none round
-      for (; i + 8 <= n; i += 8) {
-        uint64_t bytes;
-        std::memcpy(&bytes, from - i - 7, 8);
-        bytes = (bytes & 0x00ff00ff00ff00ffu) << 8 | (bytes >> 8 & 0x00ff00ff00ff00ffu);
-        bytes = (bytes & 0x0000ffff0000ffffu) << 16 | (bytes >> 16 & 0x0000ffff0000ffffu);
-        bytes = bytes << 32 | bytes >> 32;
-        std::memcpy(to + i, &bytes, 8);
-      }
-    ATLED_IVDEP
-    for (; i < n; ++i) to[i] = from[-i];
+    ATLED_PICK_OF(copies, backwards<T>)(reinterpret_cast<T*>(out), reinterpret_cast<const T*>(in), n);
   } else {
     for (int64_t i = 0; i < n; ++i)
       *reinterpret_cast<T*>(out + i * strides[0]) = *reinterpret_cast<const T*>(in + i * strides[1]);

@@ -21,6 +21,20 @@ void plain(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t
 namespace squares {
 
 struct Avx2 {
+  // Sixteen by sixteen bytes: each step moves one bit of a byte's column to its row, and one of its row to its column.
+  __attribute__((target("avx2"))) static void one(char* out, int64_t out_step, const char* in, int64_t in_step) {
+    __m128i r[16], s[16];
+    for (int j = 0; j < 16; ++j) r[j] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + j * in_step));
+    for (int step = 0; step < 4; ++step) {
+      for (int j = 0; j < 8; ++j) {
+        s[2 * j] = _mm_unpacklo_epi8(r[j], r[j + 8]);
+        s[2 * j + 1] = _mm_unpackhi_epi8(r[j], r[j + 8]);
+      }
+      for (int j = 0; j < 16; ++j) r[j] = s[j];
+    }
+    for (int i = 0; i < 16; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i * out_step), r[i]);
+  }
+
   // Eight by eight elements of two bytes.
   __attribute__((target("avx2"))) static void two(char* out, int64_t out_step, const char* in, int64_t in_step) {
     __m128i r[8], s[8];
@@ -99,6 +113,8 @@ struct Avx2 {
 void transpose(char* out, int64_t out_step, const char* in, int64_t in_step, int64_t rows, int64_t columns, int item) {
 #if ATLED_X86_LEVELS
   using squares::Avx2;
+  if (cpu_level() >= kAvx2 && item == 1)
+    return Avx2::run<uint8_t, 16, Avx2::one>(out, out_step, in, in_step, rows, columns);
   if (cpu_level() >= kAvx2 && item == 2)
     return Avx2::run<uint16_t, 8, Avx2::two>(out, out_step, in, in_step, rows, columns);
   if (cpu_level() >= kAvx2 && item == 4)

@@ -78,7 +78,7 @@ void rot90(atled_frame* f) {
   unique_dims(dims, input->dl.ndim, pair);
   const int64_t turns = (arg_int(f, 1) % 4 + 4) % 4;
   if (turns == 0) return set_out(f, 0, clone(input));
-  if (turns == 2) return set_out(f, 0, flipped(flipped(input, pair[0]), pair[1]));
+  if (turns == 2) return set_out(f, 0, flip_op(input, dims));
   Tensor turned = transpose_op(input, pair[0], pair[1]);
   set_out(f, 0, flipped(turned, turns == 1 ? pair[0] : pair[1]));
 }
