@@ -18,4 +18,13 @@ LoopTable with_halves(LoopTable table) {
   return table;
 }
 
+// to[i] = f(to[i], from[i]), where the two are apart or the same.
+template <class T, class F>
+void combine_row(T* to, const T* from, int64_t n) {
+  char* const data[] = {reinterpret_cast<char*>(to), reinterpret_cast<char*>(to),
+                        const_cast<char*>(reinterpret_cast<const char*>(from))};
+  const int64_t strides[] = {sizeof(T), sizeof(T), sizeof(T)};
+  ATLED_PICK_OF(halves, binary<T, T, T, F>)(nullptr, data, strides, n);
+}
+
 }  // namespace atled::core

@@ -84,3 +84,25 @@ ATLED_TARGET static void unary(void*, char* const* data, const int64_t* strides,
     narrow<T>(data[0] + i * to, to, x, m);
   }
 }
+
+// The sum of x[i] * y[i] in 32 sums of every 32nd product each.
+template <class T>
+ATLED_TARGET static float dot(const T* x, const T* y, int64_t n) {
+  constexpr int kLanes = 32;
+  float sums[kLanes] = {};
+  int64_t i = 0;
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+  for (; i + kLanes <= n; i += kLanes) {
+    float a[kLanes], b[kLanes];
+    for (int k = 0; k < kLanes; k += 8) {
+      ::atled::core::Avx2::load_eight(a + k, x + i + k);
+      ::atled::core::Avx2::load_eight(b + k, y + i + k);
+    }
+    for (int k = 0; k < kLanes; ++k) sums[k] += a[k] * b[k];
+  }
+#endif
+  for (; i < n; ++i) sums[i % kLanes] += static_cast<float>(x[i]) * static_cast<float>(y[i]);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
+  return sums[0];
+}

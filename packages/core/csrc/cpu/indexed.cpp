@@ -5,9 +5,10 @@
 #include <cstring>
 
 #include "cpu/assign.h"
-#include "cpu/levels.h"
+#include "cpu/halves.h"
 #include "cpu/parallel.h"
 #include "cpu/prefetch.h"
+#include "functors/scatter.h"
 #include "ops/rules.h"
 
 namespace atled::core {
@@ -340,6 +341,7 @@ void Indexed::write(const void* values, bool single) const {
 
 template <class T>
 static void add_row(T* to, const T* from, int64_t n) {
+  if constexpr (is_small_float<T>) return combine_row<T, scattering::Sum>(to, from, n);
   ATLED_IVDEP
   for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(to[i] + from[i]);
 }
@@ -355,10 +357,7 @@ void Indexed::add(const void* values, bool single) const {
     each_disjoint(false, [&](int64_t begin, int64_t end, int64_t left, int64_t right) {
       if (run == 1 && rows_ == 1 && point_offsets_)
         return each_span(begin, end, [&](int64_t offset, const int64_t* points, int64_t n, int64_t r) {
-          for (int64_t i = 0; i < n; ++i) {
-            T& x = to[offset + points[i]];
-            x = static_cast<T>(x + from[single ? 0 : r + i]);
-          }
+          ATLED_PICK_OF(indices, add<T>)(to + offset, points, from + (single ? 0 : r), single ? 0 : 1, n);
         });
       each_row(begin, end, [&](int64_t offset, int64_t r) {
         if (step == 1 && !single) {

@@ -102,6 +102,9 @@ def rows_twice(draw: Draw) -> Iterator[Sample]:
     yield from rows(draw)
     yield Sample(draw(4, 5), 0, np.array([1, 1, 3]), draw(3, 5))
     yield Sample(draw(4, 5), 0, np.array([1, 1, 3]), draw(3, 5), alpha=2)
+    if not draw.smooth:
+        yield Sample(draw(4, 37), 0, np.array([1, 1, 3]), draw(3, 37))
+        yield Sample(draw(9), 0, np.array([8, 1, 8, -1]), draw(4))
 
 
 def moved(x: Any, dim: int) -> Any:
