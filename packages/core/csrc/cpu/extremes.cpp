@@ -36,8 +36,10 @@ void search_rows(const char* in, const Extent& s, int64_t* indices, typename E::
   const int64_t grain = std::max<int64_t>(1, 32768 / std::min(s.n, kChunk));
   parallel(outputs * chunks, grain, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t o = unit / chunks, from = unit % chunks * kChunk;
-      const char* row = in + ((o / s.inner * s.n + from) * s.inner + o % s.inner) * item;
+      // Dividing takes as long as searching a short row.
+      const int64_t o = chunks > 1 ? unit / chunks : unit, from = (unit - o * chunks) * kChunk;
+      const int64_t block = s.inner > 1 ? o / s.inner : o;
+      const char* row = in + ((block * s.n + from) * s.inner + o - block * s.inner) * item;
       Acc* value = chunks > 1 ? &best[static_cast<size_t>(unit)] : &values[o];
       int64_t* index = chunks > 1 ? &at[static_cast<size_t>(unit)] : &indices[o];
       ATLED_PICK_OF(extremes, row<E>)(row, stride, std::min(kChunk, s.n - from), value, index);

@@ -25,7 +25,7 @@ def lines(draw: Draw) -> Iterator[Sample]:
     if not draw.smooth:
         yield Sample(values(draw), 0)
         yield Sample(draw(0, 3), 1)
-        yield Sample(draw(7, 1031), 1)
+        yield Sample(draw(7, 1130), 1)
         yield Sample(draw(1031, 7), 0)
         yield Sample(draw(3, 70, 65), 1, True)
         if draw.dtype in FLOATS:
