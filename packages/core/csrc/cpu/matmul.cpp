@@ -5,7 +5,8 @@
 #include "cpu/assign.h"
 #include "cpu/gemm.h"
 #include "cpu/gemm_bf16.h"
-#include "cpu/kernels.h"
+#include "cpu/halves.h"
+#include "cpu/parallel.h"
 #include "dispatch/register.h"
 #include "functors/explog.h"
 #include "functors/selection.h"
@@ -89,6 +90,31 @@ void product(atled_tensor* out, atled_tensor* a, atled_tensor* b, std::complex<d
 
 void matmul(atled_frame* f) { product(out_tensor(f), arg_tensor(f, 0), arg_tensor(f, 1)); }
 
+// The sum of x[i] * y[i] in float, block by block.
+template <class T>
+double half_dot(const T* x, const T* y, int64_t n) {
+  constexpr int64_t kBlock = 2048;
+  const int64_t blocks = (n + kBlock - 1) / kBlock;
+  std::vector<float> sums(static_cast<size_t>(blocks));
+  parallel(blocks, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      sums[static_cast<size_t>(i)] =
+          ATLED_PICK_OF(halves, dot<T>)(x + i * kBlock, y + i * kBlock, std::min(kBlock, n - i * kBlock));
+  });
+  double total = 0;
+  for (const float sum : sums) total += static_cast<double>(sum);
+  return total;
+}
+
+void dot(atled_frame* f) {
+  const atled_tensor *x = arg_tensor(f, 0), *y = arg_tensor(f, 1);
+  const int dtype = x->dtype;
+  if (compute_dtype(dtype) == dtype || y->dtype != dtype || !is_contiguous(x) || !is_contiguous(y)) return matmul(f);
+  const bool half = dtype == ATLED_FLOAT16;
+  assign(out_tensor(f), value(half ? half_dot(data<Half>(x), data<Half>(y), numel(x))
+                                   : half_dot(data<BFloat16>(x), data<BFloat16>(y), numel(x))));
+}
+
 void add_product(atled_frame* f) {
   atled_tensor *out = out_tensor(f), *input = arg_tensor(f, 0);
   const int last = static_cast<int>(f->op->nargs) - 1;  // alpha
@@ -123,7 +149,8 @@ void gelu_product(atled_frame* f) {
 
 void add_matmul() {
   auto cpu = [](const char* op, atled_kernel run) { add_kernel(op, ATLED_DEVICE_CPU, run); };
-  for (const char* op : {"core::matmul", "core::mm", "core::bmm", "core::mv", "core::dot"}) cpu(op, kernel<matmul>);
+  for (const char* op : {"core::matmul", "core::mm", "core::bmm", "core::mv"}) cpu(op, kernel<matmul>);
+  cpu("core::dot", kernel<dot>);
   for (const char* op : {"core::addmm", "core::addmv", "core::baddbmm"}) cpu(op, kernel<add_product>);
   cpu("core::addmm_relu", kernel<relu_product>);
   cpu("core::addmm_gelu", kernel<gelu_product>);
