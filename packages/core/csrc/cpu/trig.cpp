@@ -1,6 +1,6 @@
 #include "functors/trig.h"
 
-#include "cpu/kernels.h"
+#include "cpu/halves.h"
 
 namespace atled::core {
 
@@ -39,8 +39,15 @@ const LoopTable acosh_loops = in_vectors<Acosh>();
 const LoopTable atanh_loops = in_vectors<Atanh>();
 const LoopTable atan2_loops = LoopTable().binary<Atan2>(Floats{});
 const LoopTable hypot_loops = LoopTable().binary<Hypot>(Floats{});
-const LoopTable deg2rad_loops = LoopTable().unary<Deg2Rad>(Floats{});
-const LoopTable rad2deg_loops = LoopTable().unary<Rad2Deg>(Floats{});
+// The constant's rounding to float does not show in halves.
+struct HalfDeg2Rad {
+  ATLED_FN float operator()(float x) const { return x * 0.0174532925f; }
+};
+struct HalfRad2Deg {
+  ATLED_FN float operator()(float x) const { return x * 57.2957795f; }
+};
+const LoopTable deg2rad_loops = with_halves<HalfDeg2Rad>(LoopTable().unary<Deg2Rad>(Floats{}));
+const LoopTable rad2deg_loops = with_halves<HalfRad2Deg>(LoopTable().unary<Rad2Deg>(Floats{}));
 const LoopTable sinc_loops = in_vectors<Sinc>();
 
 void add_trig() {
