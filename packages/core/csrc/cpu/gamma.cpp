@@ -1,6 +1,7 @@
 #include "functors/gamma.h"
 
 #include "cpu/special.h"
+#include "functors/gamma_of_float.h"
 #include "functors/incomplete_gamma.h"
 
 namespace atled::core {
@@ -23,12 +24,18 @@ void with_integer(atled_frame* frame) {
   run_special(frame, loops, &functor);
 }
 
+struct LogGamma {
+  ATLED_FN float operator()(float x) const { return special::log_gamma_in_vectors(x); }
+};
+const LoopTable lgamma_loops =
+    LoopTable().unary<LogGamma>(Types<float>{}).unary_plain<OfDouble<special::log_gamma>>(Types<double>{});
+
 double polygamma_of(double x, int64_t n) { return special::polygamma(n, x); }
 double lower(double a, double x) { return special::incomplete_gamma(a, x, false); }
 double upper(double a, double x) { return special::incomplete_gamma(a, x, true); }
 
 void add_gamma() {
-  special_kernel<special::log_gamma>("core::lgamma");
+  cpu_kernel("core::lgamma", run_special_table, lgamma_loops);
   special_kernel<special::digamma>("core::digamma");
   special_kernel<lower>("core::igamma");
   special_kernel<upper>("core::igammac");

@@ -7,14 +7,25 @@
 #include <cmath>
 #include <cstring>
 
+#include "functors/double_math.h"
+#include "functors/float_math.h"
 #include "functors/series.h"
 
 namespace atled::core::special {
 
+// a b + c, fused on devices; processors without an instruction for that would take long for it.
+ATLED_FN double fused(double a, double b, double c) {
+#if defined(__CUDA_ARCH__)
+  return std::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 template <int N>
-ATLED_SPECIAL double fused_horner(const double (&c)[N], double x) {
+ATLED_FN double fused_horner(const double (&c)[N], double x) {
   double y = c[0];
-  for (int i = 1; i < N; ++i) y = std::fma(y, x, c[i]);
+  ATLED_UNROLLED
+  for (int i = 1; i < N; ++i) y = fused(y, x, c[i]);
   return y;
 }
 
@@ -33,17 +44,17 @@ ATLED_SPECIAL double short_log(double x) {
   std::memcpy(&m, &rest, sizeof m);
   std::memcpy(&e, &shifted, sizeof e);
   const double f = m - 1;
-  return std::fma(e - 4503601774854144.0, 0.69314718055994530942, f * fused_horner(kC, f));
+  return fused(e - 4503601774854144.0, 0.69314718055994530942, f * fused_horner(kC, f));
 }
 
 // From the nearest integer.
-ATLED_SPECIAL double from_nearest(double x) {
+ATLED_FN double from_nearest(double x) {
   constexpr double kRound = 6755399441055744.0;  // 1.5 * 2^52: adding and taking it away rounds to an integer
   return x - ((x + kRound) - kRound);
 }
 
 // sin(pi f) / (pi f) for f^2 <= 1/4
-ATLED_SPECIAL double sinc_of_square(double square) {
+ATLED_FN double sinc_of_square(double square) {
   static constexpr double kC[] = {0.0001424411546150968, -0.0023440357436859483, 0.02614750024220499,
                                   -0.19075179376007553,  0.8117424240194722,     -1.6449340668284878,
                                   0.9999999999999496};
@@ -56,17 +67,24 @@ ATLED_SPECIAL double cosine_of_square(double square) {
   return fused_horner(kC, square);
 }
 
-// log(Gamma(x)) on [1, 2]: the zeros times a polynomial. Below and above by the recurrence, from 4 on by Stirling's
-// series; below 0 by reflection (Abramowitz & Stegun 6.1.15, 6.1.17, 6.1.40).
-ATLED_SPECIAL float log_gamma_of_float(float value) {
+// log(Gamma(x)) on [1, 2]: the zeros times a polynomial.
+ATLED_FN double log_gamma_near(double x) {
   static constexpr double kNear[] = {-0.00024161504764829174, 0.0003869318782172437,  -0.00041120490671984464,
                                      0.0006689333549579451,   -0.0011691343492021464, 0.0019304179068130132,
                                      -0.003211653457970727,   0.0054457893868679625,  -0.009425640158010716,
                                      0.01679712677381422,     -0.03130848722284611,   0.06291140063254091,
                                      -0.1459598959150164,     0.48312895054210964};
-  // Of 1 / x^2, times x.
+  return (x - 1) * (x - 2) * fused_horner(kNear, x - 1.5);
+}
+// log(Gamma(x)) - (x - 1/2) log(x) + x for u = 1 / x, x >= 4: Stirling's series (Abramowitz & Stegun 6.1.40).
+ATLED_FN double stirling_rest(double u) {
   static constexpr double kFar[] = {-0.0011339911451781683, 0.000794275141998197,  -0.0005938017343082313,
                                     0.0007936304837578297,  -0.002777777670803193, 0.08333333333324078};
+  return u * fused_horner(kFar, u * u) + 0.91893853320467274178;
+}
+
+// Around [1, 2] by the recurrence, below 0 by reflection (Abramowitz & Stegun 6.1.15, 6.1.17).
+ATLED_SPECIAL float log_gamma_of_float(float value) {
   const double size = std::fabs(static_cast<double>(value));
   if (!(size < kInfinity)) return value * value;
   double sine = 0;  // sin(pi size) / pi
@@ -76,18 +94,36 @@ ATLED_SPECIAL float log_gamma_of_float(float value) {
     sine = std::fabs(f) * sinc_of_square(f * f);
   }
   if (size >= 4) {
-    const double u = 1 / size,
-                 far = std::fma(size - 0.5, short_log(size), u * fused_horner(kFar, u * u) + 0.91893853320467274178) -
-                       size;
+    const double far = fused(size - 0.5, short_log(size), stirling_rest(1 / size)) - size;
     return static_cast<float>(value > 0 ? far : -far - short_log(size * sine));
   }
   const bool small = size < 1;
   double x = small ? size + 1 : size, product = 1;
   for (; x >= 2; product *= x) x -= 1;
-  const double near = (x - 1) * (x - 2) * fused_horner(kNear, x - 1.5);
+  const double near = log_gamma_near(x);
   const bool above = value > 0;
   const double log = short_log(above ? (small ? size : product) : small ? sine : product * size * sine);
   return static_cast<float>((above ? near : -near) + (above && !small ? log : -log));
+}
+
+// The same without a branch, for loops that become vector code: both ways, two logarithms.
+ATLED_FN float log_gamma_in_vectors(float value) {
+  const double size = fmath::absolute(static_cast<double>(value));
+  const bool small = size < 1, large = size >= 4, below = !(value > 0);
+  auto log = [](double x) {
+    const fmath::Parted p = fmath::parted(x);
+    return p.k * fmath::kLogHigh - ((0.5 * p.f * p.f - (fmath::log_rest(p.f) + p.k * fmath::kLogLow)) - p.f);
+  };
+  const double f = from_nearest(size), sine = fmath::absolute(f) * sinc_of_square(f * f);
+  const double few = large ? 1.5 : size;
+  const double x = few < 1 ? few + 1 : (few < 2 ? few : (few < 3 ? few - 1 : few - 2));
+  const double product = few < 2 ? 1 : (few < 3 ? few - 1 : (few - 1) * (few - 2));
+  const double rest = large ? stirling_rest(1 / (large ? size : 4)) - size : log_gamma_near(x);
+  const double factor = large ? size - 0.5 : (small ? -1.0 : 1.0);
+  const double result = factor * log((large | small) ? size : product) + rest;
+  const float shown = static_cast<float>(below ? -result - log(size * sine) : result);
+  const float ends = (below & (f == 0)) ? fmath::kInfinity : shown;
+  return fmath::absolute(value) < fmath::kInfinity ? ends : value * value;
 }
 
 // Digamma in the same way: its zero times a polynomial on [1, 2], an asymptotic series from 4 on (Abramowitz & Stegun
