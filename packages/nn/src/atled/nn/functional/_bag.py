@@ -46,9 +46,9 @@ def embedding_bag(
     if input.ndim == 2:
         if offsets is not None:
             raise at.ArgumentError("embedding_bag: expected offsets=None for input of two dimensions, got a tensor")
-        (bags, n), bag = input.shape, None
+        (bags, n), bag, sizes = input.shape, None, None
     else:
-        (bags, bag), n = _bags(input, offsets, include_last_offset), 0
+        (bags, bag, sizes), n = _bags(input, offsets, include_last_offset), 0
 
     def total(values: Tensor) -> Tensor:
         """Of each bag."""
@@ -67,9 +67,9 @@ def embedding_bag(
     flat = input.reshape(-1)
     rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     counted = None if padding_idx is None else flat != padding_idx % weight.shape[0]
-    counts: Tensor | int = n
-    if counted is not None or bag is not None:
-        counts = total(at.ones_like(flat, dtype=at.int64) if counted is None else counted.to(at.int64))
+    counts: Tensor | int = n if sizes is None else sizes
+    if counted is not None and mode != "sum":
+        counts = total(counted.to(at.int64))
     if mode == "max":
         if bag is None and n == 0:
             return total(rows)
@@ -91,8 +91,8 @@ def embedding_bag(
     return sums.to(rows.dtype)
 
 
-def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[int, Tensor]:
-    """How many bags there are, and which one each element is in."""
+def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[int, Tensor, Tensor]:
+    """How many bags there are, which one each element is in, and how many each has."""
     if input.ndim != 1 or offsets is None or offsets.ndim != 1:
         raise at.ShapeError(
             f"embedding_bag: expected input (bags, n), or (L,) with offsets (bags,), got {tuple(input.shape)} and "
@@ -108,5 +108,9 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
             raise at.InvalidValueError(f"embedding_bag: expected offsets from 0 to {most}, got {first} to {last}")
         if (offsets[1:] < offsets[:-1]).any():
             raise at.InvalidValueError(f"embedding_bag: expected ascending offsets, got {offsets.tolist()}")
-    places = at.arange(input.shape[0], device=input.device).to(offsets.dtype)
-    return bags, at.searchsorted(offsets.narrow(0, 0, bags), places, right=True).to(at.int64) - 1
+    ends = offsets if include_last_offset else at.cat((offsets, offsets.new_full((1,), input.shape[0])))
+    sizes = at.diff(ends)
+    if offsets.device.type == "cpu":
+        return bags, at.repeat_interleave(sizes), sizes
+    places = at.arange(input.shape[0], device=input.device).to(offsets.dtype)  # as a CUDA graph can have it
+    return bags, at.searchsorted(offsets.narrow(0, 0, bags), places, right=True).to(at.int64) - 1, sizes
