@@ -79,12 +79,28 @@ ScanAcc<T> scan_line(T* out, const T* in, int64_t n, ScanAcc<T> before) {
   return before;
 }
 
+// Lines of halves of which several are converted together.
+template <class T, class F>
+void scan_short_lines(T* out, const T* in, int64_t lines, int64_t n, double start) {
+  double wide[kTile];
+  for (const int64_t together = kTile / n; lines > 0; lines -= together) {
+    const int64_t some = std::min(together, lines) * n;
+    widened(wide, reinterpret_cast<const char*>(in), dtype_of<T>, some);
+    for (int64_t i = 0; i < some; i += n) scan_line<double, F>(wide + i, wide + i, n, start);
+    narrowed(reinterpret_cast<char*>(out), wide, dtype_of<T>, some);
+    in += some;
+    out += some;
+  }
+}
+
 // Lines in pieces, so that threads share a long one; the pieces depend on the shape alone.
 template <class T, class F>
 void scan_lines(T* out, const T* in, int64_t lines, int64_t n, ScanAcc<T> start) {
   using Acc = ScanAcc<T>;
   if (lines > 1 || n <= kPiece) {
     return parallel(lines, std::max<int64_t>(1, 32768 / n), [&](int64_t begin, int64_t end) {
+      if constexpr (is_small_float<T>)
+        if (n < kTile) return scan_short_lines<T, F>(out + begin * n, in + begin * n, end - begin, n, start);
       for (int64_t i = begin; i < end; ++i) scan_line<T, F>(out + i * n, in + i * n, n, start);
     });
   }

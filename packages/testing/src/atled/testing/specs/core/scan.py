@@ -20,6 +20,8 @@ def with_dtype(draw: Draw) -> Iterator[Sample]:
         yield Sample((x * 0.66).astype(x.dtype) if draw.dtype in COMPLEX else x, *rest, **sample.kwargs)
     if not draw.smooth:
         yield Sample(draw(3, 4), 1, dtype="complex128" if draw.dtype in COMPLEX else "float64")
+        if draw.dtype not in COMPLEX:
+            yield Sample(draw(70, 9), 1)
 
 
 def scan(function: Callable[..., Any]) -> Callable[..., Any]:
