@@ -49,7 +49,9 @@ ATLED_TARGET static inline void halve(const R& r, Acc* sums) {
   if constexpr (kHalf > 1) halve<kHalf / 2>(r, sums);
 }
 
-// The lanes of a row become a quarter as many, in registers where combine is no comparison.
+// The lanes of a row become a quarter as many, in registers where combine is no comparison of floats.
+template <class R>
+static constexpr bool kQuarters = R::kAdds || std::is_integral_v<typename R::Acc>;
 template <class R>
 ATLED_TARGET ATLED_INLINE static void quarter(const R& r, typename R::Acc* sums, typename R::Acc* to) {
   constexpr int L = kLanes<R>;
@@ -65,7 +67,17 @@ static constexpr bool kAnyOrder = std::is_integral_v<typename R::Acc> &&
 template <class R>
 ATLED_TARGET ATLED_INLINE static typename R::Acc any_order(const R& r, const typename R::In* x, int64_t n) {
   typename R::Acc total = r.identity();
-  for (int64_t i = 0; i < n; ++i) total = r.combine(total, r.load(x[i]));
+  int64_t i = 0;
+  constexpr int kMany = 16;
+  if (n >= (R::kSums ? 2 : 4) * kMany) {  // in lanes, so that no step waits for the one before
+    typename R::Acc lanes[kMany];
+    for (int k = 0; k < kMany; ++k) lanes[k] = r.load(x[k]);
+    for (i = kMany; i + kMany <= n; i += kMany)
+      for (int k = 0; k < kMany; ++k) lanes[k] = r.combine(lanes[k], r.load(x[i + k]));
+    halve<kMany / 2>(r, lanes);
+    total = lanes[0];
+  }
+  for (; i < n; ++i) total = r.combine(total, r.load(x[i]));
   return total;
 }
 
@@ -125,10 +137,10 @@ ATLED_TARGET static void rows(const void* ctx, const char* in, int64_t row_strid
   int64_t left = n;  // numbers of each row
   const bool pairs = n % 16 == 0 && n < 2 * L && row_stride == n * int64_t{sizeof(In)};
   if (n >= L && !pairs) {
-    left = R::kAdds ? L / 4 : L;
+    left = kQuarters<R> ? L / 4 : L;
     for (int64_t j = 0; j < m; ++j) {
       const In* row = reinterpret_cast<const In*>(in + j * row_stride);
-      if constexpr (R::kAdds) {
+      if constexpr (kQuarters<R>) {
         Acc sums[L];
         row_lanes(r, row, n, sums);
         quarter(r, sums, joined + j * left);
