@@ -79,8 +79,8 @@ void rot90(atled_frame* f) {
   const int64_t turns = (arg_int(f, 1) % 4 + 4) % 4;
   if (turns == 0) return set_out(f, 0, clone(input));
   if (turns == 2) return set_out(f, 0, flip_op(input, dims));
-  Tensor turned = transpose_op(input, pair[0], pair[1]);
-  set_out(f, 0, flipped(turned, turns == 1 ? pair[0] : pair[1]));
+  // Rows are copied as they lie, and exchanged with columns after that, in a view.
+  set_out(f, 0, transpose_op(flipped(input, turns == 1 ? pair[1] : pair[0]), pair[0], pair[1]));
 }
 
 // Every combination of the vectors, from meshgrid's grids.

@@ -131,7 +131,8 @@ void define_matrices() {
           ">>> at.flipud(at.tensor([[1, 2], [3, 4]]))\ntensor([[3, 4],\n        [1, 2]])",
           nullptr, composite});
   define({"rot90(Tensor input, int k=1, int[] dims=[0, 1]) -> Tensor",
-          "input turned k times by 90 degrees, from the first of dims to the second: a copy.\n\n"
+          "input turned k times by 90 degrees, from the first of dims to the second: a copy, of columns side by side "
+          "where k is odd.\n\n"
           "k < 0 turns the other way round: by default, k=1 turns a matrix counter-clockwise. dims: two different "
           "dimensions.\n\n"
           ">>> at.rot90(at.tensor([[1, 2], [3, 4]]))\ntensor([[2, 4],\n        [1, 3]])",
