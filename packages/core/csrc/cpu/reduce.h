@@ -56,6 +56,13 @@ constexpr int64_t kRowsAtOnce = 64;  // short rows that are reduced together
 constexpr int64_t kRowBlock = 1024;  // elements of a row that are accumulated before results are paired
 constexpr int64_t kColumnRows = 32;  // the same for columns
 
+// Before a short loop that GCC would take apart before it makes vectors, and make none of where floats are compared.
+#if defined(__GNUC__) && !defined(__clang__)
+#define ATLED_KEPT_LOOP _Pragma("GCC unroll 1")
+#else
+#define ATLED_KEPT_LOOP
+#endif
+
 namespace reduction {
 
 #define ATLED_LEVEL_BODY "cpu/reduce.inl"

@@ -49,13 +49,13 @@ ATLED_TARGET static inline void halve(const R& r, Acc* sums) {
   if constexpr (kHalf > 1) halve<kHalf / 2>(r, sums);
 }
 
-// The lanes of a row become a quarter as many, in registers where combine is no comparison of floats.
-template <class R>
-static constexpr bool kQuarters = R::kAdds || std::is_integral_v<typename R::Acc>;
+// The lanes of a row become a quarter as many.
 template <class R>
 ATLED_TARGET ATLED_INLINE static void quarter(const R& r, typename R::Acc* sums, typename R::Acc* to) {
   constexpr int L = kLanes<R>;
+  ATLED_KEPT_LOOP
   for (int k = 0; k < L / 2; ++k) sums[k] = r.combine(sums[k], sums[k + L / 2]);
+  ATLED_KEPT_LOOP
   for (int k = 0; k < L / 4; ++k) to[k] = r.combine(sums[k], sums[k + L / 4]);
 }
 
@@ -137,16 +137,12 @@ ATLED_TARGET static void rows(const void* ctx, const char* in, int64_t row_strid
   int64_t left = n;  // numbers of each row
   const bool pairs = n % 16 == 0 && n < 2 * L && row_stride == n * int64_t{sizeof(In)};
   if (n >= L && !pairs) {
-    left = kQuarters<R> ? L / 4 : L;
+    left = L / 4;
     for (int64_t j = 0; j < m; ++j) {
       const In* row = reinterpret_cast<const In*>(in + j * row_stride);
-      if constexpr (kQuarters<R>) {
-        Acc sums[L];
-        row_lanes(r, row, n, sums);
-        quarter(r, sums, joined + j * left);
-      } else {
-        row_lanes(r, row, n, joined + j * left);
-      }
+      Acc sums[L];
+      row_lanes(r, row, n, sums);
+      quarter(r, sums, joined + j * left);
     }
   } else if (n % 2 == 0) {
     left = n / 2;
