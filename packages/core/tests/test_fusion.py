@@ -221,6 +221,18 @@ def test_memory_lent_before_a_call_is_read_before_it_changes() -> None:
     assert array.tolist() == [7] * 5
 
 
+def test_memory_that_was_given_back_is_read_later_again() -> None:
+    x = at.ones(5)
+    arrays = [x.numpy(), np.from_dlpack(x), memoryview(x)]
+    repr(x)
+    for expected in (0, 1):
+        before = counts()
+        with at.fuse():
+            _ = x + 1
+        assert (counts() - before)[0] == expected
+        arrays.clear()
+
+
 def test_memory_of_others_is_read_at_the_call() -> None:
     array = np.ones(4, np.float32)
     with at.fuse():
@@ -352,6 +364,17 @@ def test_a_row_and_a_column_beside_a_matrix() -> None:
         return ((x - mean) * row.exp() + x[0]).sigmoid() / column
 
     both(program, lambda: numbers(9, 700), lambda: numbers(700), lambda: numbers(9, 1))
+
+
+def test_columns_of_two_dtypes_over_the_same_memory() -> None:
+    def program(x: at.Tensor, column: at.Tensor) -> tuple[at.Tensor, ...]:
+        return x.abs() * column.real, x * column
+
+    both(
+        program,
+        lambda: at.complex(numbers(40, 50), numbers(40, 50, seed=1)),
+        lambda: at.complex(numbers(40, 1), numbers(40, 1, seed=1)),
+    )
 
 
 def test_layouts_that_are_no_rows() -> None:

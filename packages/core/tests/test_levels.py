@@ -19,6 +19,7 @@ d, e, h, c = x.double(), y.double(), x.half(), at.complex(x, y)
 digest = hashlib.sha256()
 for t in (
     at.exp(x), at.tanh(x), at.sin(x * 100), at.erf(x), at.log(at.abs(x)), x * y, x / y, x + y.t().contiguous().t(),
+    at.view_as_real(c * c.flip(1)), at.view_as_real(c.lerp(c.flip(0), 0.3 + c)),
     at.pow(at.abs(x), y), at.where(x > y, x, y), x.to(at.float16).to(at.float32), x.to(at.bfloat16).to(at.float32),
     at.randperm(70_000), at.bernoulli(at.rand(999)), at.empty(999).cauchy_(), at.empty(999).log_normal_(),
     at.view_as_real(at.fft.fft(x)), at.fft.irfft(at.fft.rfft(x, 999)), at.view_as_real(at.fft.fft(at.randn(9000))),

@@ -77,6 +77,11 @@ void drop_region(FusionRegion* region) {
   delete region;
 }
 
+void run_region(FusionRegion* region) {
+  region->run();
+  if (region->depth == 0) drop_region(region);  // that leave_region could not settle
+}
+
 // Sets a storage free of the call that was to write it. Whoever sees that may free the storage at once, so it is last.
 void detach(Storage* storage) {
   __atomic_fetch_and(&storage->version.keys, ~kDeferredKey, __ATOMIC_RELEASE);
@@ -159,16 +164,17 @@ void FusionRegion::plan() {
 }
 
 void FusionRegion::clear() noexcept {
-  for (Storage* memory : held_) memory->readers.fetch_sub(1, std::memory_order_release);
   for (size_t i = 0; i < count_; ++i) {
     const Deferred* call = calls_[i].get();
     if (call->storage) detach(call->storage);
     if (call->spilled) deallocate(call->spilled, static_cast<size_t>(call->numel * itemsize(call->dtype)));
   }
   count_ = 0;
-  // Last, since who owned the memory may call what puts off calls here.
-  const std::vector<Storage*> held = std::exchange(held_, {});
-  for (Storage* memory : held) release_storage(memory);
+  for (Storage* memory : held_) {
+    memory->readers.fetch_sub(1, std::memory_order_release);
+    release_storage(memory);
+  }
+  held_.clear();
 }
 
 void FusionRegion::run() {
@@ -282,9 +288,9 @@ Fate defer(const KernelEntry& entry, atled_frame* frame) noexcept {
     check(asked);
     Deferred* call = deferral.call();
     if (!call) return;
+    region->keep(call);
     // Nobody can ask any more for what is written over.
     if (Deferred* before = call->storage->deferred) before->storage = nullptr;
-    region->keep(call);
     fused_calls.fetch_add(1, std::memory_order_relaxed);
     attach(call->storage, call);
     fate = Fate::kDeferred;
@@ -297,18 +303,15 @@ Fate defer(const KernelEntry& entry, atled_frame* frame) noexcept {
 int settle_storage(Storage* storage) noexcept {
   return guard([&] {
     const Gate gate;
-    if (!storage->deferred) return;
-    FusionRegion* region = storage->deferred->region;
-    region->run();
-    if (region->depth == 0) drop_region(region);  // that leave_region could not settle
+    if (storage->deferred) run_region(storage->deferred->region);
   });
 }
 
 int settle_readers_of(const Storage* storage) noexcept {
   return guard([&] {
     const Gate gate;
-    for (size_t i = 0; i < regions().size(); ++i)
-      if (regions()[i]->reads(storage)) regions()[i]->run();
+    for (size_t i = regions().size(); i-- > 0;)
+      if (regions()[i]->reads(storage)) run_region(regions()[i]);
   });
 }
 
@@ -353,11 +356,9 @@ int leave_region() noexcept {
   }
   const int status = settle_region();
   thread_state.region = nullptr;
+  const Gate gate;
   region->depth = 0;
-  if (status == ATLED_OK) {
-    const Gate gate;
-    drop_region(region);
-  }
+  if (region->empty()) drop_region(region);
   return status;
 }
 

@@ -87,7 +87,7 @@ class Deferral {
   Deferred* call_ = nullptr;  // NULL: it cannot be put off
 };
 
-// Runs calls of one shape, none of which reads memory that another writes but its own result.
+// Runs calls of one shape, none of which reads memory that one of them writes.
 void run_pass(Deferred* const* calls, size_t count);
 
 }  // namespace atled::core

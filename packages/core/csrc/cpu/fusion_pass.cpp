@@ -76,12 +76,15 @@ class Pass {
   // ---- memory ----
 
   int slot(char* data, const int64_t* strides, int dtype) {
-    const int ndim = calls_[0]->ndim;
-    for (size_t i = 0; i < slots_.size(); ++i)
-      if (slots_[i].data == data && std::equal(strides, strides + ndim, slots_[i].strides)) return static_cast<int>(i);
+    const int ndim = calls_[0]->ndim, item = itemsize(dtype);
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const Slot& s = slots_[i];  // one column may be of complex numbers, another of their real parts
+      if (s.data == data && s.item == item && std::equal(strides, strides + ndim, s.strides))
+        return static_cast<int>(i);
+    }
     Slot made;
     made.data = data;
-    made.item = itemsize(dtype);
+    made.item = item;
     std::copy(strides, strides + ndim, made.strides);
     slots_.push_back(made);
     return static_cast<int>(slots_.size()) - 1;
@@ -197,13 +200,8 @@ class Pass {
 
   void add_call(Deferred* call) {
     Step made{call->loop, call->context, 1, {}, {}, false};
-    bool over = false;  // what it reads
-    for (int k = 0; k < call->count; ++k) {
-      operand(made, read(call->inputs[k]));
-      over |= call->inputs[k].storage && call->inputs[k].data == call->data;
-    }
-    const int64_t bytes = call->numel * itemsize(call->dtype);
-    const bool streams = call->written() && !over && bytes >= past_cache_limit();
+    for (int k = 0; k < call->count; ++k) operand(made, read(call->inputs[k]));
+    const bool streams = call->written() && call->numel * itemsize(call->dtype) >= past_cache_limit();
     const int home = call->written() ? result_slot(call) : -1;
     const Value result = home >= 0 && !streams ? at_slot(home, call->dtype) : buffer(call->dtype);
     const Value computed = call->loop_dtype == call->dtype ? result : buffer(call->loop_dtype);
@@ -215,8 +213,6 @@ class Pass {
     if (streams) step(stream_out, nullptr, {at_slot(home, call->dtype), result});
     streams_ |= streams;
     call->place = result.place;
-    casts_.erase(std::remove_if(casts_.begin(), casts_.end(), [&](const Cast& c) { return c.place == home; }),
-                 casts_.end());
   }
 
   // Gives buffers that are not in use at the same time the same memory, and all places their index in the table.

@@ -601,7 +601,14 @@ int run_kernel(atled_frame* frame, int32_t device_type) noexcept {
   KernelEntry entry = find_kernel(as_op(frame->op), DLDevice{device_type, 0});
   if (!entry.run)
     return set_error(ATLED_E_NOT_IMPLEMENTED, (as_op(frame->op)->qualified + " has no kernel for that device").c_str());
-  if (const int status = settle_frame(frame)) return status;
+  int status = settle_frame(frame);
+  // What it writes has not been through check_writable.
+  auto write = [&](const atled_tensor* t) {
+    if (status == ATLED_OK) status = settle_readers(t);
+  };
+  each_tensor(frame, [&](const atled_tensor* t, int) { write(t); });
+  for (int i = 0; frame->flags & ATLED_CALL_OUT && i < frame->op->nouts; ++i) write(frame->outs[i].u.tensor);
+  if (status != ATLED_OK) return status;
   const Unfused unfused;
   return entry.run(entry.ctx, frame);
 }

@@ -38,11 +38,16 @@ inline int settle_readers(const atled_tensor* t) noexcept {
 }
 // All that this thread has put off has run when this returns.
 int settle_region() noexcept;
-// Before others may read t's memory and write it, at any time: calls that read it are put off no more.
+inline void take_back(const atled_tensor* t) noexcept {
+  impl(t)->storage->lent.fetch_sub(1, std::memory_order_relaxed);
+}
+// Before others may read t's memory and write it, at any time: until take_back, no call that reads it is put off.
 inline int lend(const atled_tensor* t) noexcept {
-  impl(t)->storage->lent = true;
-  const int status = settle(t);
-  return status == ATLED_OK ? settle_readers(t) : status;
+  impl(t)->storage->lent.fetch_add(1, std::memory_order_relaxed);
+  int status = settle(t);
+  if (status == ATLED_OK) status = settle_readers(t);
+  if (status != ATLED_OK) take_back(t);
+  return status;
 }
 
 // Called when a storage dies that a call was yet to write.

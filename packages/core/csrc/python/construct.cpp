@@ -418,13 +418,6 @@ bool readable(const atled_tensor* t, const char* what) {
   return false;
 }
 
-bool lendable(const atled_tensor* t, const char* what) {
-  if (!readable(t, what)) return false;
-  if (lend(t) == ATLED_OK) return true;
-  raise();
-  return false;
-}
-
 PyObject* item(atled_tensor* t) {
   if (numel(t) != 1)
     return raise(ATLED_E_VALUE, "item", "expected a tensor of one element, got shape %s", shape_text(t).c_str());

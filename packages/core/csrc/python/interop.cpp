@@ -5,6 +5,7 @@
 #include "dispatch/device.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
+#include "dispatch/fusion.h"
 #include "python/python.h"
 
 namespace atled::core::python {
@@ -375,13 +376,15 @@ namespace {
 struct Exported {
   Tensor memory;
   std::vector<Py_ssize_t> dims;  // shape, then strides in bytes
+
+  ~Exported() { take_back(memory); }
 };
 }  // namespace
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   atled_tensor* t = tensor_of(self);
   view->obj = nullptr;
-  if (!lendable(t, "buffer")) return -1;
+  if (!readable(t, "buffer")) return -1;
   const char* format = kFormats[t->dtype];
   if (t->dl.device.device_type != kDLCPU || !format) {
     PyErr_SetString(
@@ -408,7 +411,12 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     raise();
     return -1;
   }
-  auto* kept = new Exported{Tensor::steal(memory), std::vector<Py_ssize_t>(2 * static_cast<size_t>(n) + 1)};
+  Tensor lent = Tensor::steal(memory);
+  if (lend(lent) != ATLED_OK) {
+    raise();
+    return -1;
+  }
+  auto* kept = new Exported{std::move(lent), std::vector<Py_ssize_t>(2 * static_cast<size_t>(n) + 1)};
   Py_ssize_t* dims = kept->dims.data();
   const int item = itemsize(t->dtype);
   for (int i = 0; i < n; ++i) {

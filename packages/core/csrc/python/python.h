@@ -138,8 +138,6 @@ void release_buffer(PyObject* self, Py_buffer* view);
 PyObject* adopt_foreign(PyObject* object);
 // Whether memory holds the values of t; else raises, naming `what` wanted them.
 bool readable(const atled_tensor* t, const char* what);
-// The same, of memory that others keep looking into.
-bool lendable(const atled_tensor* t, const char* what);
 PyObject* item(atled_tensor* t);  // the single element as a Python number
 PyObject* tensor_numpy(PyObject* self, PyObject* args, PyObject* kwargs);
 PyObject* tensor_tolist(PyObject* self, PyObject* unused);

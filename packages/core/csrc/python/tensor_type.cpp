@@ -6,6 +6,7 @@
 
 #include "dispatch/device.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/fusion.h"
 #include "dispatch/registry.h"
 #include "python/python.h"
 #include "tensor/dtype.h"
@@ -440,7 +441,8 @@ PyObject* method_is_contiguous(PyObject* o, PyObject* args, PyObject* kwargs) {
   return ask ? PyObject_CallFunctionObjArgs(ask.get(), o, format, nullptr) : nullptr;
 }
 PyObject* method_data_ptr(PyObject* o, PyObject*) {
-  return lendable(tensor_of(o), "data_ptr") ? PyLong_FromVoidPtr(tensor_of(o)->dl.data) : nullptr;
+  if (!readable(tensor_of(o), "data_ptr")) return nullptr;
+  return lend(tensor_of(o)) == ATLED_OK ? PyLong_FromVoidPtr(tensor_of(o)->dl.data) : raise();  // for good
 }
 PyObject* method_is_opaque(PyObject* o, PyObject*) {
   return PyBool_FromLong((tensor_of(o)->keys & ATLED_KEY_OPAQUE) != 0);

@@ -392,12 +392,16 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
     return set_error(ATLED_E_AUTOGRAD, "expected a tensor whose memory holds its values, got one inside vmap");
   if (t->dl.device.device_type == ATLED_DEVICE_META)
     return set_error(ATLED_E_DEVICE, "a meta tensor has no data to export");
-  if (const int status = lend(t)) return status;
   Exported* e = new (std::nothrow) Exported;
   if (!e) return out_of_memory(sizeof(Exported));
   // Not t itself, which may become another tensor (Tensor.data, set_, t_) while its memory is lent out.
   TensorImpl* memory = nullptr;
   if (int status = make_view(t, t->dtype, t->dl.ndim, t->dl.shape, t->dl.strides, 0, &memory)) {
+    delete e;
+    return status;
+  }
+  if (const int status = lend(memory)) {
+    release(memory);
     delete e;
     return status;
   }
@@ -408,6 +412,7 @@ int export_dlpack(atled_tensor* t, DLManagedTensorVersioned** out) noexcept {
   e->managed.dl_tensor = memory->dl;
   e->managed.deleter = [](DLManagedTensorVersioned* self) {
     Exported* exported = static_cast<Exported*>(self->manager_ctx);
+    take_back(exported->tensor);
     release(exported->tensor);
     delete exported;
   };

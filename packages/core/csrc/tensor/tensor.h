@@ -27,7 +27,6 @@ struct Storage {
   std::atomic<uint32_t> refs{1};
   bool inline_data = false;  // bytes follow the header
   bool readonly = false;
-  bool lent = false;  // others may look into the memory between calls
   void* data = nullptr;
   size_t nbytes = 0;
   DLDevice device{kDLCPU, 0};
@@ -35,6 +34,7 @@ struct Storage {
   Change* change = nullptr;
   Deferred* deferred = nullptr;      // the call that is yet to write it (dispatch/fusion.h)
   std::atomic<uint32_t> readers{0};  // inputs of calls that are yet to read it
+  std::atomic<uint32_t> lent{0};     // by how many ways others may look into the memory between calls
 };
 
 void release_storage(Storage* s);
@@ -56,9 +56,10 @@ inline const TensorImpl* impl(const atled_tensor* t) { return static_cast<const 
 // In the keys of a storage that a deferred call is yet to write (dispatch/fusion.h); level 0 is no layer's.
 constexpr uint64_t kDeferredKey = 1;
 
-// What calls with t have to look at: the layers that want to see them, and kDeferredKey.
+// What calls with t have to look at: the layers that want to see them, and kDeferredKey, whose absence says that the
+// values are there.
 inline uint64_t all_keys_of(const atled_tensor* t) {
-  return t->keys | __atomic_load_n(&t->version->keys, __ATOMIC_RELAXED);
+  return t->keys | __atomic_load_n(&t->version->keys, __ATOMIC_ACQUIRE);
 }
 // The layers that want to see calls with t.
 inline uint64_t keys_of(const atled_tensor* t) { return all_keys_of(t) & ~kDeferredKey; }
