@@ -12,6 +12,7 @@ import pytest
 
 import atled.core as at
 from atled import nn
+from atled.core import _core
 
 
 class Block(nn.Module):
@@ -415,3 +416,11 @@ def test_a_compiled_module_is_itself() -> None:
     assert [*net.state_dict()] == keys and len([*whole.parameters()]) == 4
     with pytest.raises(at.InvalidValueError, match="mode"):
         net.compile(mode="fast")
+    with pytest.raises(TypeError, match="speed"):
+        net.compile(speed=9)
+    before = _core._fusion_counts()
+    net(at.randn(3000, 64))
+    during = _core._fusion_counts()
+    net.compile(disable=True)
+    net(at.randn(3000, 64))
+    assert before < during == _core._fusion_counts()

@@ -1,6 +1,5 @@
 #include "cpu/kernels.h"
 
-#include "dispatch/op.h"
 #include "ops/scalars.h"
 
 namespace atled::core {
@@ -42,7 +41,7 @@ int run_bool(void* table, atled_frame* frame) noexcept {
 
 void cpu_kernel(const char* op, atled_kernel run) { add_kernel(op, kDLCPU, run); }
 
-void may_fuse(const char* op) { const_cast<Op*>(as_op(atled::Op(op).get()))->one_pass = true; }
+void may_fuse(const char* op) { check(kernel_group->may_fuse(atled::Op(op).get())); }
 
 void fused_kernel(const char* op, atled_kernel run) {
   cpu_kernel(op, run);

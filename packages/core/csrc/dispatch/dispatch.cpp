@@ -357,7 +357,7 @@ int run_given(atled_frame* frame, const atled_spec* specs, DLDevice device, cons
 
 // Whether a call that was put off, by whatever thread, is yet to write what out= gave.
 bool outs_deferred(const atled_frame* frame) {
-  for (int i = 0; i < frame->op->nouts; ++i)
+  for (int i = 0; frame->flags & ATLED_CALL_OUT && i < frame->op->nouts; ++i)
     if (all_keys_of(frame->outs[i].u.tensor) & kDeferredKey) return true;
   return false;
 }
@@ -572,7 +572,7 @@ int enter(atled_frame* frame, uint64_t wanted, uint64_t keys) noexcept {
     snprintf(text, sizeof text, "a tensor or thread asks for layer %d, which nobody has registered", level);
     return set_error(ATLED_E_PLUGIN, text);
   }
-  const bool deferred = (keys & kDeferredKey) || (frame->flags & ATLED_CALL_OUT && outs_deferred(frame));
+  const bool deferred = (keys & kDeferredKey) || outs_deferred(frame);
   if (__builtin_expect(deferred, 0) && !layer.defers) {
     if (const int status = settle_frame(frame)) return status;
   }

@@ -579,10 +579,11 @@ class Module:
         """
         return RemovableHandle(self._own_hooks().load_after, hook)
 
-    def compile(self, **hints: Any) -> None:
+    def compile(self, *, disable: bool = False, **hints: Any) -> None:
         """Fuses the element-wise calls of each later call of this module, as `atled.core.compile` does for functions.
 
-        ``hints`` are that function's, and change nothing; ArgumentError and InvalidValueError as it raises them.
+        ``disable=True`` ends that. ``hints`` are that function's, and change nothing; TypeError and InvalidValueError
+        for others.
 
         >>> from atled import nn
         >>> net = nn.Sequential(nn.Linear(4, 4), nn.SiLU())
@@ -591,7 +592,7 @@ class Module:
         (2, 4)
         """
         at.compile(**hints)
-        self._own_hooks().fused = True
+        self._own_hooks().fused = not disable
 
     def has_hooks(self) -> bool:
         """Whether a forward or a forward pre-hook is registered here."""
