@@ -57,7 +57,7 @@ def test_ranks_that_call_different_things_are_told_what():
 
 
 def bad_arguments(rank):
-    dist.init_process_group(timeout=30)
+    dist.init_process_group("mpi", timeout=30)
     expanded = at.zeros((1, 3)).expand(4, 3)
     readonly = np.zeros(3)
     readonly.flags.writeable = False
