@@ -31,7 +31,7 @@ FLAGS = [
 ]
 # Loops that it leaves scalar are no fault, and `a | b` of two bools, where both are to be looked at, is meant.
 COMPILERS = {
-    "clang++": ["-Wno-pass-failed", "-Wno-bitwise-instead-of-logical", "-Xclang", "-emit-llvm-only"],
+    "clang++": ["-Wno-pass-failed", "-Wno-bitwise-instead-of-logical", "-fsyntax-only"],
     "aarch64-linux-gnu-g++": [],
 }
 _INCLUDE = re.compile(r'#include (?:<(cuda)|"([^"]+)")')

@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(kThreads) distance_kernel(const A* x1, const A
       __syncthreads();
       A parts[kEach][kEach] = {};
       // Zeros beyond the last coordinate add nothing. Powers are too long to be written out often.
-      constexpr int kUnroll = std::is_same_v<M, PowerOf> ? 1 : kDepth;
+      [[maybe_unused]] constexpr int kUnroll = std::is_same_v<M, PowerOf> ? 1 : kDepth;
 #pragma unroll kUnroll
       for (int depth = 0; depth < kDepth; ++depth) {
         A a[kEach], b[kEach];

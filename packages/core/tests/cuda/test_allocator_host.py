@@ -19,7 +19,7 @@ FLAGS = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{SOURCES}"
 ALLOCATOR = ["caching_allocator.cpp", "caching_growth.cpp", "caching_inspect.cpp"]
 ALLOCATOR += ["memory_blocks.cpp", "memory_events.cpp", "memory_report.cpp", "pinned_cache.cpp"]
 # Programs and how they are built.
-SANITIZED = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SANITIZED = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 FAST = ["-O2"]
 PROGRAMS = {
     "test_allocator_cases": SANITIZED,

@@ -11,7 +11,7 @@ using namespace test;
 namespace {
 
 const Stream kOne = stream(1);
-constexpr int kPairs = 300000;
+constexpr int kPairs = 30000;
 
 // Keeps the compiler from leaving malloc out.
 void seen(void* ptr) { asm volatile("" : : "g"(ptr) : "memory"); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,11 +25,12 @@ REALS = INTEGERS + FLOATS
 NUMBERS = REALS + COMPLEX
 ALL = BOOL + NUMBERS
 
-_CATEGORIES = (BOOL, INTEGERS, FLOATS + FLOAT8, COMPLEX)
+_CATEGORIES = {name: i for i, names in enumerate((BOOL, INTEGERS, FLOATS + FLOAT8, COMPLEX)) for name in names}
 _OF_ML_DTYPES = ("bfloat16", *FLOAT8)
 _REAL_OF = {"complex64": "float32", "complex128": "float64"}
 
 
+@functools.cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's dtype of that name; bfloat16 and float8 come from ml_dtypes."""
     return np.dtype(getattr(ml_dtypes, name) if name in _OF_ML_DTYPES else name)
@@ -40,7 +42,13 @@ def dtype_name(dtype: object) -> str:
         return dtype
     if isinstance(dtype, at.dtype):
         return dtype.name
-    return np.dtype(dtype).name  # type: ignore[call-overload,no-any-return]
+    return _numpy_name(dtype)
+
+
+# NumPy puts a name together each time.
+@functools.cache
+def _numpy_name(dtype: Any) -> str:
+    return str(np.dtype(dtype).name)
 
 
 def at_dtype(name: str) -> at.dtype:
@@ -52,7 +60,7 @@ def at_dtype(name: str) -> at.dtype:
 
 def category(name: str) -> int:
     """0 for bool, 1 for integers, 2 for floats, 3 for complex."""
-    return next(i for i, names in enumerate(_CATEGORIES) if name in names)
+    return _CATEGORIES[name]
 
 
 def real_of(name: str) -> str:
@@ -113,8 +121,8 @@ def to_numpy(tensor: at.Tensor) -> Array:
 
 def from_numpy(array: Array, device: str = "cpu") -> at.Tensor:
     """A tensor with the array's values; it shares no memory with it."""
-    if array.dtype.name in _OF_ML_DTYPES:
-        tensor = at.tensor(array.astype(np.float32)).to(at_dtype(array.dtype.name))
+    if (name := dtype_name(array.dtype)) in _OF_ML_DTYPES:
+        tensor = at.tensor(array.astype(np.float32)).to(at_dtype(name))
     else:
         tensor = at.tensor(array)
     return tensor.to(device=device)
