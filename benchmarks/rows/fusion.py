@@ -1,4 +1,4 @@
-"""Chains of element-wise calls: fused (`at.compile`), each at once, and PyTorch's, eager and compiled."""
+"""Chains of element-wise calls and reductions: fused (`at.compile`), each at once, and PyTorch's, both ways."""
 
 import os
 from collections.abc import Callable
@@ -43,6 +43,19 @@ def _huber_backward(xp: Any, a: Any, b: Any) -> Any:
     return a.grad
 
 
+def _squared_error(xp: Any, a: Any, b: Any) -> Any:
+    return ((a - b) ** 2).mean()
+
+
+def _rms_norm(xp: Any, x: Any, weight: Any) -> Any:
+    return x * ((x * x).mean(-1, keepdim=True) + 1e-6).rsqrt() * weight
+
+
+def _softmax(xp: Any, x: Any) -> Any:
+    e = (x - x.amax(-1, keepdim=True)).exp()
+    return e / e.sum(-1, keepdim=True)
+
+
 # Name, call, shapes of the arguments, whether the first needs gradients; what it may take of each peer's time.
 _CHAINS: list[tuple[str, Callable[..., Any], list[tuple[int, ...]], bool, dict[str, float]]] = [
     ("six light calls", _light, [(N,), (N,)], False, {"torch": 0.4, "at once": 0.6}),
@@ -56,6 +69,9 @@ _CHAINS: list[tuple[str, Callable[..., Any], list[tuple[int, ...]], bool, dict[s
         {"torch": 0.5, "at once": 0.7},
     ),
     ("Adam as written", _adam, [(N,), (N,), (N,), (N,)], False, {"torch": 0.7, "at once": 0.9}),
+    ("mean squared error", _squared_error, [(N,), (N,)], False, {"torch": 0.6, "at once": 0.7}),
+    ("RMS norm as written", _rms_norm, [ROWS, (ROWS[1],)], False, {"torch": 0.8, "at once": 1.0}),
+    ("softmax as written", _softmax, [ROWS], False, {"torch": 0.5, "at once": 1.1}),
     ("Huber loss, both ways", _huber_backward, [(N,), (N,)], True, {"torch": 0.5, "at once": 0.9}),
 ]
 

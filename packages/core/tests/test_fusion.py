@@ -24,9 +24,16 @@ def numbers(*shape: int, seed: int = 0) -> at.Tensor:
     return at.tensor(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
 
 
+def bits(x: at.Tensor) -> np.ndarray:
+    """But for the signs of NaNs, which say nothing."""
+    if x.dtype.is_floating_point or x.dtype.is_complex:
+        x = x.masked_fill(x.isnan(), float("nan"))
+    return at.cat([x.reshape(-1)]).view(at.uint8).numpy()
+
+
 def same(a: at.Tensor, b: at.Tensor) -> None:
     assert (a.shape, a.stride(), a.dtype) == (b.shape, b.stride(), b.dtype)
-    np.testing.assert_array_equal(*[at.cat([x.reshape(-1)]).view(at.uint8).numpy() for x in (a, b)])
+    np.testing.assert_array_equal(*[bits(x) for x in (a, b)])
 
 
 def both(function: Callable[..., Any], *make: Callable[[], at.Tensor]) -> None:
@@ -65,7 +72,9 @@ DTYPES = (at.float32, at.float64, at.bfloat16, at.float16, at.int64, at.int32, a
 SHAPES = (
     ((6, 1000), (1000,), (6, 1), (1, 1000), (), (2, 3, 1000)),
     ((200, 7), (7,), (200, 1), (1, 7), (), (3, 200, 7), (3, 1, 7)),
+    ((3, 2500), (2500,), (3, 1), (1, 2500), (), (2, 3, 2500), (3, 50, 50)),
 )
+REDUCTIONS = ("sum", "sum", "mean", "amax", "any", "prod")
 
 
 class Program:
@@ -73,7 +82,7 @@ class Program:
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.shapes = SHAPES[seed % 2]
+        self.shapes = SHAPES[seed % 3]
         self.values: list[at.Tensor] = []
         self.shown: list[at.Tensor] = []
 
@@ -85,7 +94,7 @@ class Program:
         return at.tensor(self.rng.standard_normal(shape) * 3).to(dtype)
 
     def step(self) -> None:
-        kind = self.rng.integers(14)
+        kind = self.rng.integers(15)
         x, y = self.pick(), self.pick()
         if kind == 0 or len(self.values) < 3:
             made = self.fresh()
@@ -109,8 +118,12 @@ class Program:
         elif kind == 10:  # a view, which may be written later
             made = x[..., ::2] if self.rng.integers(2) and x.ndim else x.reshape(-1)
         elif kind == 11 and x.ndim:
-            made = x.sum(-1, keepdim=True) if self.rng.integers(2) else x.transpose(0, -1)
+            made = x.transpose(0, -1)
         elif kind == 12:
+            dim = (-1, None, tuple(range(x.ndim)[-2:]))[self.rng.integers(3)]
+            name = REDUCTIONS[self.rng.integers(len(REDUCTIONS))]
+            made = getattr(x, name)(dim, keepdim=True) if name != "prod" or dim == -1 else x.sum(dim)
+        elif kind == 13:
             self.shown.append(x.clone())
             made = x
         else:
@@ -156,7 +169,7 @@ def test_calls_are_put_off_and_what_nobody_needs_never_runs() -> None:
         x.sin()  # dropped
         z = y.view(1000, 3).t()  # a view needs no values
         assert (counts() - before).tolist() == [4, 0]
-        y.sum()
+        y.argmax()
         assert (counts() - before).tolist() == [4, 3]
         w = x.cos().mul_(2)
         assert (counts() - before).tolist() == [6, 3]
@@ -375,6 +388,54 @@ def test_columns_of_two_dtypes_over_the_same_memory() -> None:
         lambda: at.complex(numbers(40, 50), numbers(40, 50, seed=1)),
         lambda: at.complex(numbers(40, 1), numbers(40, 1, seed=1)),
     )
+
+
+ROWS = [  # shapes, and what is reduced of them
+    ((64, 32), (1,)),
+    ((6, 1000), (-1, 0)),  # 0: across rows, at once
+    ((9, 1025), (1, (0, 1))),
+    ((2, 70_000), (-1, None)),
+    ((200_001,), (0,)),
+    ((5, 40, 50), ((1, 2), 2, (0, 2))),
+    ((1, 40), (1,)),
+    ((4, 1, 31), ((1, 2), 0)),
+]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("shape", "dims"), ROWS, ids=str)
+def test_reductions_go_with_what_they_reduce(shape: tuple[int, ...], dims: tuple[Any, ...], threads: int) -> None:
+    x, row, column = numbers(*shape), numbers(shape[-1], seed=1), numbers(*shape[:-1], 1, seed=2)
+
+    def program(dim: Any, dtype: at.dtype) -> list[at.Tensor]:
+        y = (x * 3).to(dtype) * row.to(dtype)
+        z = y - column.to(dtype)
+        kept = [y.sum(dim), y.amax(dim, keepdim=True), (z * z).mean(dim), (y > 0).any(dim), z.norm(2, dim)]
+        z = z * z.sum(-1, keepdim=True)
+        y.add_(1)  # after it was reduced
+        return [*kept, y, z.sum(dim, dtype=at.float64), at.count_nonzero(z, dim)]
+
+    before = at.get_num_threads()
+    at.set_num_threads(threads)
+    try:
+        for dim in dims:
+            for dtype in (at.float32, at.float64, at.bfloat16, at.float16):
+                both(lambda dim=dim, dtype=dtype: program(dim, dtype))
+    finally:
+        at.set_num_threads(before)
+
+
+def test_a_reduction_is_put_off_and_one_that_nobody_needs_never_runs() -> None:
+    x, before = numbers(3, 1000), counts()
+    with at.fuse():
+        loss = ((x - 1) ** 2).mean()
+        (x * 2).sum(-1)  # dropped
+        x.sum()  # of memory: at once
+        assert (counts() - before).tolist() == [5, 0]
+        (x * 2).sum(0)  # across the rows: at once, when x * 2 has run, and with it the other three that are needed
+        assert (counts() - before).tolist() == [6, 4]
+    assert (counts() - before).tolist() == [6, 4]
+    np.testing.assert_array_equal(loss.numpy(), ((x - 1) ** 2).mean().numpy())
 
 
 def test_layouts_that_are_no_rows() -> None:

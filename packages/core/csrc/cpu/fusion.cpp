@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "cpu/cascade.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/error.h"
 #include "memory/allocator.h"
@@ -96,8 +97,8 @@ void attach(Storage* storage, Deferred* call) {
 }  // namespace
 
 bool Deferred::is(const atled_tensor* t) const {
-  return t->dl.data == data && t->dtype == dtype && t->dl.ndim == ndim && (t->flags & ATLED_TENSOR_CONTIGUOUS) &&
-         std::equal(shape, shape + ndim, t->dl.shape);
+  return !reduction && t->dl.data == data && t->dtype == dtype && t->dl.ndim == ndim &&
+         (t->flags & ATLED_TENSOR_CONTIGUOUS) && std::equal(shape, shape + ndim, t->dl.shape);
 }
 
 // ---- a region ----
@@ -233,14 +234,25 @@ bool Deferral::set_input(Deferred* call, const Elementwise::Operand& o) const {
 }
 
 bool Deferral::fill(Deferred* call, const Elementwise& e) const {
-  const Elementwise::Operand& result = e.operands_[0];
-  const atled_tensor* out = result.tensor;
-  if (e.outputs_ != 1 || e.anchors_ || !is_contiguous(out) || out->dl.ndim > Deferred::kDims) return false;
+  const atled_tensor* out = e.operands_[0].tensor;
+  if (e.outputs_ != 1 || e.anchors_ || out->dl.ndim > Deferred::kDims) return false;
   call->ndim = out->dl.ndim;
   std::copy(out->dl.shape, out->dl.shape + call->ndim, call->shape);
   call->numel = numel(out);
+  call->loop_dtype = e.operands_[0].dtype;
+  call->reduction = nullptr;
+  for (int k = 1; k < e.count_; ++k)
+    if (!set_input(call, e.operands_[k])) return false;
+  return true;
+}
+
+Deferred* Deferral::begin(const atled_tensor* out, const void* ctx, size_t ctx_bytes) {
+  call_ = nullptr;
+  if (std::exchange(asked_, true) || out != out_ || !is_contiguous(out)) return nullptr;
+  if ((ctx && ctx_bytes == 0) || ctx_bytes > Deferred::kContext) return nullptr;
+  Deferred* call = region_->blank();
+  if (ctx_bytes) std::memcpy(call->context, ctx, ctx_bytes);
   call->dtype = out->dtype;
-  call->loop_dtype = result.dtype;
   call->data = static_cast<char*>(out->dl.data);
   call->storage = impl(out)->storage;
   call->region = region_;
@@ -248,18 +260,38 @@ bool Deferral::fill(Deferred* call, const Elementwise& e) const {
   call->needed = false;
   call->level = 0;
   call->count = 0;
-  for (int k = 1; k < e.count_; ++k)
-    if (!set_input(call, e.operands_[k])) return false;
-  return true;
+  return call;
 }
 
 void Deferral::take(const Elementwise& e, atled_loop loop, const void* ctx, size_t ctx_bytes) {
-  call_ = nullptr;
-  if ((ctx && ctx_bytes == 0) || ctx_bytes > Deferred::kContext) return;
-  Deferred* call = region_->blank();
-  if (!fill(call, e)) return;
+  Deferred* call = begin(e.operands_[0].tensor, ctx, ctx_bytes);
+  if (!call || !fill(call, e)) return;
   call->loop = loop;
-  if (ctx_bytes) std::memcpy(call->context, ctx, ctx_bytes);
+  call_ = call;
+}
+
+// Only with what it reduces: memory is reduced as fast at once.
+void Deferral::take(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops,
+                    const void* r, size_t r_bytes) {
+  Deferred* call = begin(out, r, r_bytes);
+  Deferred* from = impl(in)->storage->deferred;
+  if (!call || !from || !from->is(in) || !loops.separate || loops.widen) return;
+  call->length = 1;
+  int d = from->ndim - 1;
+  for (; d >= 0 && (dims >> d & 1 || from->shape[d] == 1); --d) call->length *= from->shape[d];
+  for (; d >= 0; --d)
+    if (dims >> d & 1 && from->shape[d] != 1) return;
+  if (call->length <= kShort) return;
+  call->ndim = from->ndim;
+  std::copy(from->shape, from->shape + from->ndim, call->shape);
+  call->numel = from->numel;
+  call->loop_dtype = call->dtype;
+  call->reduction = &loops;
+  Deferred::Input& input = call->inputs[call->count++];
+  input.from = from;
+  input.after = nullptr;
+  input.storage = nullptr;
+  input.dtype = input.loop_dtype = from->dtype;
   call_ = call;
 }
 
@@ -281,7 +313,12 @@ Fate defer(const KernelEntry& entry, atled_frame* frame) noexcept {
       const Deferred* before = impl(out_tensor(frame))->storage->deferred;
       if (!before || !before->is(out_tensor(frame))) return;
     }
-    Deferral deferral(region);
+    // A reduction goes with what it reduces, or reads memory at once.
+    const atled_tensor* out = out_tensor(frame);
+    const atled_value& first = frame->args[0];
+    if (first.tag == ATLED_TENSOR && numel(out) < numel(first.u.tensor) && !impl(first.u.tensor)->storage->deferred)
+      return;
+    Deferral deferral(region, out);
     thread_state.deferral = &deferral;
     const int asked = entry.run(entry.ctx, frame);
     thread_state.deferral = nullptr;

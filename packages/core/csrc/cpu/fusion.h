@@ -7,10 +7,14 @@
 
 #include "cpu/iterator.h"
 #include "dispatch/fusion.h"
+#include "ops/rules.h"
 
 namespace atled::core {
 
-// An element-wise call that is yet to run: a loop, what it reads, and where its result goes. Results are row-major.
+struct ReduceLoops;
+
+// A call that is yet to run: a loop, what it reads, and where its result goes. Results are row-major. Element-wise, or
+// the reduction of another such call's result along its last dimensions.
 struct Deferred {
   static constexpr int kInputs = Elementwise::kMaxOperands - 1;
   static constexpr int kDims = 8;
@@ -29,11 +33,13 @@ struct Deferred {
 
   FusionRegion* region;
   atled_loop loop;
+  const ReduceLoops* reduction;  // in place of a loop
   alignas(16) char context[kContext];
   int dtype, loop_dtype;
   int ndim, count;
-  int64_t shape[kDims], numel;
-  Storage* storage;  // whose memory the result goes to; NULL once nobody can ask for it. Not owned
+  int64_t shape[kDims], numel;  // of what a reduction reduces,
+  int64_t length;               // ... so many elements to one
+  Storage* storage;             // whose memory the result goes to; NULL once nobody can ask for it. Not owned
   char* data;
   void* spilled;  // memory for a result that another pass reads and no tensor holds
   bool needed;
@@ -42,7 +48,7 @@ struct Deferred {
   Input inputs[kInputs];
 
   bool written() const { return storage || spilled; }
-  // Whether t is the result as it is.
+  // Whether t is the result as it is, of the call's shape.
   bool is(const atled_tensor* t) const;
 };
 
@@ -75,15 +81,21 @@ class FusionRegion {
 // What takes the place of running while a kernel is asked what it would run.
 class Deferral {
  public:
-  explicit Deferral(FusionRegion* region) : region_(region) {}
+  Deferral(FusionRegion* region, const atled_tensor* out) : region_(region), out_(out) {}
   void take(const Elementwise& e, atled_loop loop, const void* ctx, size_t ctx_bytes);
+  void take(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
+            size_t r_bytes);
   Deferred* call() const { return call_; }
 
  private:
+  // An unused call that writes `out`; NULL where that is not the result, or the kernel has more to run than one thing.
+  Deferred* begin(const atled_tensor* out, const void* ctx, size_t ctx_bytes);
   bool fill(Deferred* call, const Elementwise& e) const;
   bool set_input(Deferred* call, const Elementwise::Operand& o) const;
 
   FusionRegion* region_;
+  const atled_tensor* out_;
+  bool asked_ = false;
   Deferred* call_ = nullptr;  // NULL: it cannot be put off
 };
 

@@ -80,8 +80,8 @@ int run_bool(void* table, atled_frame* frame) noexcept;   // ... and the result 
 // Registers a kernel for the CPU; the table, if any, becomes its ctx.
 void cpu_kernel(const char* op, atled_kernel run);
 void cpu_kernel(const char* op, atled_kernel run, const LoopTable& table);
-// Says that op's kernel touches memory by no more than one Elementwise::run, so that its calls may be put off
-// (dispatch/fusion.h). Kernels with a table are such; fused_kernel registers others.
+// Says that op's kernel touches memory by no more than one Elementwise::run, or one reduce, so that its calls may be
+// put off (dispatch/fusion.h). Kernels with a table are such; fused_kernel registers others.
 void may_fuse(const char* op);
 void fused_kernel(const char* op, atled_kernel run);
 

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <vector>
 
+#include "cpu/cascade.h"
+#include "cpu/fusion.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 
@@ -10,15 +12,11 @@ namespace atled::core {
 
 namespace {
 
-constexpr int64_t kChunk = 65536;      // elements of one output that one piece of work takes
 constexpr int64_t kTileBytes = 16384;  // accumulators of the outputs that are reduced together
 constexpr int64_t kPieces = 16;        // that a reduction to few outputs is shared out in
 constexpr int64_t kNarrow = 8;         // fewer columns are better read one by one
-constexpr int64_t kShort = 31;         // elements of a row that is not worth a start of its own
 constexpr int64_t kWideTile = 256;     // outputs whose input is converted for them all at once
 constexpr int64_t kSideBySide = 256;   // bytes of narrow columns' rows, of which several are taken as one
-constexpr int64_t kLevels = 40;        // of pairing one output's blocks: 2^40
-constexpr int64_t kWidest = 24;        // bytes of an accumulator
 
 int64_t magnitude(int64_t x) { return x < 0 ? -x : x; }
 
@@ -69,41 +67,6 @@ struct Dims {
   }
 };
 
-// Results of consecutive blocks, paired like a binary counter counts.
-class Cascade {
- public:
-  Cascade(const ReduceLoops& loops, const void* r, int64_t m, char* storage)
-      : loops_(loops), r_(r), m_(m), bytes_(m * loops.width), storage_(storage) {}
-
-  // Where the next block's accumulators go, before push().
-  char* next() { return storage_ + depth_ * bytes_; }
-  void push() {
-    ++depth_;
-    for (uint64_t c = ++count_; (c & 1) == 0; c >>= 1) fold();
-  }
-  // All blocks in one; valid until the next push.
-  const char* total() {
-    if (depth_ == 0) {
-      loops_.start(r_, storage_, m_);
-      depth_ = 1;
-    }
-    while (depth_ > 1) fold();
-    return storage_;
-  }
-
- private:
-  void fold() {
-    --depth_;
-    loops_.merge(r_, storage_ + (depth_ - 1) * bytes_, storage_ + depth_ * bytes_, m_);
-  }
-  const ReduceLoops& loops_;
-  const void* r_;
-  int64_t m_, bytes_;
-  char* storage_;
-  int depth_ = 0;
-  uint64_t count_ = 0;
-};
-
 // Accumulators that a cascade over `blocks` blocks has at one time.
 int64_t levels_of(int64_t blocks) {
   int64_t levels = 2;
@@ -114,24 +77,22 @@ int64_t levels_of(int64_t blocks) {
 class Reduction {
  public:
   Reduction(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r)
-      : loops_(loops),
-        r_(r),
-        in_(data<char>(in)),
-        out_(data<char>(out)),
-        item_(itemsize(in->dtype)),
-        out_item_(itemsize(out->dtype)) {
+      : Reduction(data<char>(in), itemsize(in->dtype), data<char>(out), itemsize(out->dtype), loops, r) {
     int64_t step = 1;
     for (int d = in->dl.ndim - 1; d >= 0; --d) {
       const bool gone = dims >> d & 1;
       (gone ? gone_ : kept_).add(in->dl.shape[d], in->dl.strides[d] * item_, gone ? 0 : step);
       if (!gone) step *= in->dl.shape[d];
     }
-    kept_.join();
-    gone_.join();
-    outputs_ = kept_.total();
-    length_ = gone_.total();
-    if (loops.separate && kept_.n > 0 && gone_.n > 0 && kept_.in[0] == item_ && gone_.in[0] == kept_.size[0] * item_)
-      while (fold_ * gone_.in[0] < kSideBySide && 4 * fold_ <= gone_.size[0]) fold_ *= 2;
+    join_dims();
+  }
+  // Of rows one after the other.
+  Reduction(const char* in, int64_t item, int64_t rows, int64_t length, char* out, int64_t out_item,
+            const ReduceLoops& loops, const void* r)
+      : Reduction(in, item, out, out_item, loops, r) {
+    gone_.add(length, item, 0);
+    kept_.add(rows, length * item, 1);
+    join_dims();
   }
 
   void run() {
@@ -151,6 +112,18 @@ class Reduction {
   }
 
  private:
+  Reduction(const char* in, int64_t item, char* out, int64_t out_item, const ReduceLoops& loops, const void* r)
+      : loops_(loops), r_(r), in_(in), out_(out), item_(item), out_item_(out_item) {}
+
+  void join_dims() {
+    kept_.join();
+    gone_.join();
+    outputs_ = kept_.total();
+    length_ = gone_.total();
+    if (loops_.separate && kept_.n > 0 && gone_.n > 0 && kept_.in[0] == item_ && gone_.in[0] == kept_.size[0] * item_)
+      while (fold_ * gone_.in[0] < kSideBySide && 4 * fold_ <= gone_.size[0]) fold_ *= 2;
+  }
+
   // Rows of one block each: no offsets to find, and many at a time.
   void short_rows() {
     const int64_t width = kept_.size[0], tiles = (width + kRowsAtOnce - 1) / kRowsAtOnce;
@@ -161,13 +134,7 @@ class Reduction {
                  const int64_t first = unit % tiles * kRowsAtOnce, m = std::min(kRowsAtOnce, width - first);
                  int64_t in_offset = first * kept_.in[0], out_index = first * kept_.out[0];
                  kept_.locate(unit / tiles, 1, &in_offset, &out_index);
-                 const char* row = in_ + in_offset;
-                 if (loops_.rows) {
-                   loops_.rows(r_, row, kept_.in[0], length_, m, sums);
-                 } else {
-                   for (int64_t i = 0; i < m; ++i, row += kept_.in[0])
-                     loops_.row(r_, row, item_, length_, sums + i * loops_.width);
-                 }
+                 reduce_short(loops_, r_, in_ + in_offset, kept_.in[0], item_, length_, m, sums);
                  loops_.finish(r_, sums, out_ + out_index * out_item_, kept_.out[0] * out_item_, m);
                }
              });
@@ -179,7 +146,7 @@ class Reduction {
     std::vector<char> partial(chunks > 1 ? static_cast<size_t>(outputs_ * chunks * loops_.width) : 0);
     const int64_t grain = std::max<int64_t>(1, 32768 / std::max<int64_t>(std::min(length_, kChunk), 1));
     parallel(outputs_ * chunks, grain, [&](int64_t begin, int64_t end) {
-      alignas(16) char storage[kLevels * kWidest];
+      alignas(16) char storage[kPairings * kWidest];
       for (int64_t unit = begin; unit < end; ++unit) {
         int64_t in_offset = 0, out_index = 0;
         kept_.locate(unit / chunks, 0, &in_offset, &out_index);
@@ -196,17 +163,14 @@ class Reduction {
     });
     if (chunks == 1) return;
     parallel(outputs_, std::max<int64_t>(1, 4096 / chunks), [&](int64_t begin, int64_t end) {
-      alignas(16) char storage[kLevels * kWidest];
+      alignas(16) char storage[kPairings * kWidest];
       for (int64_t o = begin; o < end; ++o) {
         int64_t in_offset = 0, out_index = 0;
         kept_.locate(o, 0, &in_offset, &out_index);
         Cascade sums(loops_, r_, 1, storage);
-        for (int64_t c = 0; c < chunks; ++c) {
-          std::memcpy(sums.next(), &partial[static_cast<size_t>((o * chunks + c) * loops_.width)],
-                      static_cast<size_t>(loops_.width));
-          sums.push();
-        }
-        loops_.finish(r_, sums.total(), out_ + out_index * out_item_, 0, 1);
+        const char* total =
+            join_chunks(&partial[static_cast<size_t>(o * chunks * loops_.width)], chunks, loops_.width, sums);
+        loops_.finish(r_, total, out_ + out_index * out_item_, 0, 1);
       }
     });
   }
@@ -328,7 +292,7 @@ class Reduction {
   }
 
   void row_columns(const char* base, int64_t from, int64_t to, int64_t m, Cascade& sums) const {
-    alignas(16) char storage[kLevels * kWidest];
+    alignas(16) char storage[kPairings * kWidest];
     for (; from < to; ++from) {
       int64_t offset = 0, unused = 0;
       gone_.locate(from, 1, &offset, &unused);
@@ -354,8 +318,16 @@ class Reduction {
 
 }  // namespace
 
-void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r) {
+void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
+            size_t r_bytes) {
+  if (__builtin_expect(thread_state.deferral != nullptr, 0))
+    return thread_state.deferral->take(in, dims, out, loops, r, r_bytes);
   Reduction(in, dims, out, loops, r).run();
+}
+
+void reduce_rows(const char* in, int64_t item, int64_t rows, int64_t length, char* out, int64_t out_item,
+                 const ReduceLoops& loops, const void* r) {
+  Reduction(in, item, rows, length, out, out_item, loops, r).run();
 }
 
 int64_t reduced_length(const atled_tensor* in, DimSet dims) {

@@ -118,8 +118,20 @@ ReduceLoops reduce_loops() {
   return loops;
 }
 
-// out, contiguous, gets the reduction of `in` over dims.
-void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r);
+// out, contiguous, gets the reduction of `in` over dims. May be put off, so loops are to last.
+void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const void* r,
+            size_t r_bytes);
+inline void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops) {
+  reduce(in, dims, out, loops, nullptr, 0);
+}
+template <class R>
+void reduce(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops, const R& r) {
+  static_assert(std::is_trivially_copyable_v<R>);
+  reduce(in, dims, out, loops, &r, sizeof r);
+}
+// The same of rows of `length` elements one after the other.
+void reduce_rows(const char* in, int64_t item, int64_t rows, int64_t length, char* out, int64_t out_item,
+                 const ReduceLoops& loops, const void* r);
 
 // How many elements go into each output.
 int64_t reduced_length(const atled_tensor* in, DimSet dims);

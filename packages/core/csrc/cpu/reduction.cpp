@@ -55,7 +55,7 @@ DimSet dims_of(const atled_frame* frame) { return reduced_dims(frame->args[1], a
 template <const ReduceTable& kTable>
 void plain(atled_frame* frame) {
   const atled_tensor* input = arg_tensor(frame, 0);
-  reduce(input, dims_of(frame), out_tensor(frame), kTable.loops[input->dtype], nullptr);
+  reduce(input, dims_of(frame), out_tensor(frame), kTable.loops[input->dtype]);
 }
 
 // In the dtype that was asked for, which need not be the one that its own sums come in.
@@ -64,24 +64,23 @@ void summed(atled_frame* frame) {
   const atled_tensor* out = out_tensor(frame);
   Tensor input = Tensor::borrow(arg_tensor(frame, 0));
   const DimSet dims = dims_of(frame);
-  if (sum_dtype(input->dtype, none()) == out->dtype)
-    return reduce(input, dims, out, kTable.loops[input->dtype], nullptr);
+  if (sum_dtype(input->dtype, none()) == out->dtype) return reduce(input, dims, out, kTable.loops[input->dtype]);
   if (input->dtype != out->dtype) input = contiguous(input, out->dtype);
   const int dtype = sum_dtype(out->dtype, none());
-  if (dtype == out->dtype) return reduce(input, dims, out, kTable.loops[out->dtype], nullptr);
+  if (dtype == out->dtype) return reduce(input, dims, out, kTable.loops[out->dtype]);
   const Tensor wide = Tensor::empty(dtype, out->dl.ndim, out->dl.shape);
-  reduce(input, dims, wide, kTable.loops[out->dtype], nullptr);
+  reduce(input, dims, wide, kTable.loops[out->dtype]);
   assign(out, wide);
 }
 
 void add_reduction() {
-  cpu_kernel("core::sum", kernel<summed<sum_loops>>);
-  cpu_kernel("core::prod", kernel<summed<prod_loops>>);
-  cpu_kernel("core::amax", kernel<plain<amax_loops>>);
-  cpu_kernel("core::amin", kernel<plain<amin_loops>>);
-  cpu_kernel("core::any", kernel<plain<any_loops>>);
-  cpu_kernel("core::all", kernel<plain<all_loops>>);
-  cpu_kernel("core::count_nonzero", kernel<plain<count_loops>>);
+  fused_kernel("core::sum", kernel<summed<sum_loops>>);
+  fused_kernel("core::prod", kernel<summed<prod_loops>>);
+  fused_kernel("core::amax", kernel<plain<amax_loops>>);
+  fused_kernel("core::amin", kernel<plain<amin_loops>>);
+  fused_kernel("core::any", kernel<plain<any_loops>>);
+  fused_kernel("core::all", kernel<plain<all_loops>>);
+  fused_kernel("core::count_nonzero", kernel<plain<count_loops>>);
 }
 ATLED_KERNELS(add_reduction);
 

@@ -41,7 +41,7 @@ void mean(atled_frame* frame) {
     using R = Mean<Widened<T>>;
     static const ReduceLoops loops = reduce_loops<R, !is_complex_type<T>, T>();
     const R r{static_cast<double>(reduced_length(input, dims))};
-    reduce(input, dims, out_tensor(frame), loops, &r);
+    reduce(input, dims, out_tensor(frame), loops, r);
   });
 }
 
@@ -54,7 +54,7 @@ void variance(atled_frame* frame, bool root) {
     using V = Variance<typename decltype(tag)::type>;
     static const ReduceLoops loops = V::loops();
     const V v{divisor > 0 ? divisor : 0.0, root};
-    reduce(input, dims, out_tensor(frame), loops, &v);
+    reduce(input, dims, out_tensor(frame), loops, v);
   });
 }
 void var(atled_frame* frame) { variance(frame, false); }
@@ -64,7 +64,7 @@ template <class T, class R>
 void norm_by(const atled_tensor* input, DimSet dims, const atled_tensor* out, const R& r) {
   static const ReduceLoops loops =
       reduce_loops<R, std::is_same_v<R, Norm2<float>> || std::is_same_v<R, Norm2<double>>, T>();
-  reduce(input, dims, out, loops, &r);
+  reduce(input, dims, out, loops, r);
 }
 
 void norm(atled_frame* frame) {
@@ -88,7 +88,7 @@ void logsumexp(atled_frame* frame) {
   const Tensor input = as_floating(arg_tensor(frame, 0), none());
   visit_real(input->dtype, [&](auto tag) {
     static const ReduceLoops loops = LogSumExp<typename decltype(tag)::type>::loops();
-    reduce(input, dims_of(frame, 1), out_tensor(frame), loops, nullptr);
+    reduce(input, dims_of(frame, 1), out_tensor(frame), loops);
   });
 }
 
@@ -102,16 +102,16 @@ void nansum(atled_frame* frame) {
   visit_floating(out->dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     static const ReduceLoops loops = reduce_loops<NanSum<Widened<T>>, !is_complex_type<T>, T>();
-    reduce(input, dims_of(frame, 1), out, loops, nullptr);
+    reduce(input, dims_of(frame, 1), out, loops);
   });
 }
 
 void add_statistics() {
   cpu_kernel("core::nansum", kernel<nansum>);
-  cpu_kernel("core::mean", kernel<mean>);
+  fused_kernel("core::mean", kernel<mean>);
   cpu_kernel("core::var", kernel<var>);
   cpu_kernel("core::std", kernel<std_>);
-  cpu_kernel("core::norm", kernel<norm>);
+  fused_kernel("core::norm", kernel<norm>);
   cpu_kernel("core::logsumexp", kernel<logsumexp>);
 }
 ATLED_KERNELS(add_statistics);

@@ -174,7 +174,7 @@ int run_settled(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
 int run_or_defer(const KernelEntry& entry, atled_frame* frame, uint64_t work, DLDevice device, bool whole) {
   const Op* op = as_op(frame->op);
   if (whole && thread_state.region && !thread_state.unfused && op->one_pass && device.device_type == kDLCPU &&
-      impl(frame->outs[0].u.tensor)->numel >= static_cast<uint64_t>(fusion_limit)) {
+      work >= static_cast<uint64_t>(fusion_limit)) {
     const Fate fate = defer(entry, frame);
     if (fate == Fate::kDeferred) return ATLED_OK;
     if (fate == Fate::kFailed) {

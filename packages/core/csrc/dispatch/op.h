@@ -59,7 +59,7 @@ struct Op : atled_op {
   uint32_t mutated_lists = 0;  // a bit for each Tensor(a!)[] argument
   int dtype_arg = -1, device_arg = -1;
   bool returns_tensors = true;
-  bool one_pass = false;  // its CPU kernel's whole work is one Elementwise::run, which may be put off
+  bool one_pass = false;  // its CPU kernel's whole work is one Elementwise::run or one reduce, which may be put off
   bool settles = false;   // a composite that settles what it looks at
   std::atomic<uint64_t> layer_mask{~(ATLED_KEY_OPAQUE | kDeferredKey)};
   atled_shape_rule shape = nullptr;

@@ -18,11 +18,12 @@ _MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-c
 class fuse(contextlib.ContextDecorator):
     """A region, or a function, in which element-wise calls on the CPU are put off and run together.
 
-    Such a call answers a tensor at once, with the errors that it would raise; its values are computed when something
-    needs them: a call that is not element-wise, ``item``, ``numpy``, printing, the end of the outermost region. Then
-    all that was put off runs in one pass over memory, block by block in the cache, and what no tensor holds any more is
-    never written. Results are the same bits as without. Calls on fewer than 16384 elements, and on other devices, run
-    as ever. It works with autograd: what a backward pass inside the region calls is put off as well.
+    Such a call answers a tensor at once, with the errors that it would raise, and so does a sum, mean or the like of
+    its result along rows. Values are computed when something needs them: a call of another kind, ``item``, ``numpy``,
+    printing, the end of the outermost region. Then all that was put off runs in one pass over memory, block by block in
+    the cache, and what no tensor holds any more is never written. Results are the same bits as without. Calls on fewer
+    than 16384 elements, and on other devices, run as ever. It works with autograd: what a backward pass inside the
+    region calls is put off as well.
 
     Regions belong to a thread and nest. In a generator, end the region before each ``yield``.
 
