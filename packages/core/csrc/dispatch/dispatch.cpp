@@ -505,8 +505,10 @@ int run_free(atled_frame* frame, const Glance& seen) {
   // Many a kernel without a shape rule reads from its device what the shape is.
   if (work && (device.device_type != kDLCPU || crosses(device, seen))) work = waiting(work);
   const bool fused = needs_values(seen, op);
-  if (fused) check(settle_frame(frame));
-  if (op->mutated >= 0) return run_mutating(frame, entry, work);
+  if (op->mutated >= 0) {
+    if (fused) check(settle_frame(frame));
+    return run_mutating(frame, entry, work);
+  }
   for (int i = 0; i < op->nouts; ++i) frame->outs[i] = none();
   each_mutated(frame, [&](atled_tensor* t, const char* name) { check_writable(t, name); });
   int status = fused ? run_settled(entry, frame, work) : run_entry(entry, frame, work);
