@@ -140,7 +140,7 @@ def test_a_dead_worker_is_reported_with_what_it_held(act: Any, exitcode: int, wo
     start = time.monotonic()
     with pytest.raises(data.WorkerDiedError, match=words) as caught:
         list(iterator)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     error = caught.value
     assert error.exitcode == exitcode
     assert {12, 13, 14, 15} <= set(error.indices)
@@ -158,7 +158,7 @@ def test_an_idle_worker_that_is_killed_is_reported() -> None:
     start = time.monotonic()
     with pytest.raises(data.WorkerDiedError, match="SIGKILL") as caught:
         list(iterator)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     assert caught.value.pid == victim.pid
 
 
