@@ -4,7 +4,7 @@ The examples are what each of two ranks runs after ``init_process_group()``: put
 start it by ``python -m atled.distributed.run --nproc-per-node 2 example.py``.
 """
 
-from . import checkpoint
+from . import algorithms, checkpoint, futures
 from ._collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -19,6 +19,7 @@ from ._collectives import (
     reduce_scatter_tensor,
     scatter,
 )
+from ._comm_hook import GradBucket
 from ._ddp import DistributedDataParallel
 from ._errors import DistError, DistTimeoutError, MismatchError, RankFailedError
 from ._group import ProcessGroup, ReduceOp, Work
@@ -57,6 +58,7 @@ __all__ = [
     "DistributedDataParallel",
     "FSDPModule",
     "Failure",
+    "GradBucket",
     "GroupMember",
     "MismatchError",
     "MixedPrecisionPolicy",
@@ -67,6 +69,7 @@ __all__ = [
     "Store",
     "Work",
     "ZeroRedundancyOptimizer",
+    "algorithms",
     "all_gather",
     "all_gather_into_tensor",
     "all_gather_object",
@@ -81,6 +84,7 @@ __all__ = [
     "clip_grad_norm_",
     "destroy_process_group",
     "fully_shard",
+    "futures",
     "gather",
     "gather_object",
     "get_backend",

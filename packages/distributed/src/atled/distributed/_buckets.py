@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import atled.core as at
@@ -19,12 +20,13 @@ class Bucket:
         self.indices = tuple(indices)
         first = tensors[0]
         self.flat = at.empty((sum(t.numel() for t in tensors),), dtype=first.dtype, device=first.device)
-        self.views: list[Tensor] = []
-        start = 0
-        for tensor in tensors:
-            end = start + tensor.numel()
-            self.views.append(self.flat[start:end].reshape(tuple(tensor.shape)))
-            start = end
+        self._shapes = [tuple(tensor.shape) for tensor in tensors]
+        self.views = self.views_of(self.flat)
+
+    def views_of(self, flat: Tensor) -> list[Tensor]:
+        """The slots of a tensor of the shape of ``flat``."""
+        sizes = [math.prod(shape) for shape in self._shapes]
+        return [part.reshape(shape) for part, shape in zip(flat.split(sizes), self._shapes, strict=True)]
 
     def __len__(self) -> int:
         return len(self.indices)

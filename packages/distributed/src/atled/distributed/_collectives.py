@@ -56,7 +56,7 @@ def broadcast(
     [1.5, 2.5]
     """
     members = group_or_default(group, "broadcast")
-    return _finish(members.broadcast(tensor, root_of(members, "broadcast", "src", src, group_src)), async_op)
+    return _finish(members.broadcast(tensor, root_of(members, "broadcast", "src", src, group_src)), async_op, tensor)
 
 
 def all_reduce(
@@ -81,7 +81,7 @@ def all_reduce(
     [3.0, 3.0, 3.0]
     """
     _check_op(op, "all_reduce")
-    return _finish(group_or_default(group, "all_reduce").all_reduce(tensor, op), async_op)
+    return _finish(group_or_default(group, "all_reduce").all_reduce(tensor, op), async_op, tensor)
 
 
 def reduce(
@@ -106,7 +106,7 @@ def reduce(
     """
     _check_op(op, "reduce")
     members = group_or_default(group, "reduce")
-    return _finish(members.reduce(tensor, root_of(members, "reduce", "dst", dst, group_dst), op), async_op)
+    return _finish(members.reduce(tensor, root_of(members, "reduce", "dst", dst, group_dst), op), async_op, tensor)
 
 
 def all_gather(
@@ -128,7 +128,9 @@ def all_gather(
     members = group_or_default(group, "all_gather")
     _check_list("all_gather", "tensor_list", tensor_list, tensor, members.size)
     gathered = at.empty((members.size, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
-    return _finish(_WorkThen(members.all_gather(gathered, tensor), _copies(gathered, tensor_list)), async_op)
+    return _finish(
+        _WorkThen(members.all_gather(gathered, tensor), _copies(gathered, tensor_list)), async_op, *tensor_list
+    )
 
 
 def all_gather_into_tensor(
@@ -148,7 +150,7 @@ def all_gather_into_tensor(
     [1.0, 1.0, 2.0, 2.0]
     """
     members = group_or_default(group, "all_gather_into_tensor")
-    return _finish(members.all_gather(output_tensor, input_tensor), async_op)
+    return _finish(members.all_gather(output_tensor, input_tensor), async_op, output_tensor)
 
 
 def gather(
@@ -178,7 +180,7 @@ def gather(
     if targets is None:
         return _finish(members.gather(None, tensor, root), async_op)
     gathered = at.empty((members.size, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
-    return _finish(_WorkThen(members.gather(gathered, tensor, root), _copies(gathered, targets)), async_op)
+    return _finish(_WorkThen(members.gather(gathered, tensor, root), _copies(gathered, targets)), async_op, *targets)
 
 
 def scatter(
@@ -205,7 +207,7 @@ def scatter(
     members = group_or_default(group, "scatter")
     root = root_of(members, "scatter", "src", src, group_src)
     parts = _list_of_root("scatter", "scatter_list", scatter_list, tensor, "src", members, root)
-    return _finish(members.scatter(tensor, None if parts is None else at.stack(list(parts)), root), async_op)
+    return _finish(members.scatter(tensor, None if parts is None else at.stack(list(parts)), root), async_op, tensor)
 
 
 def all_to_all(
@@ -231,7 +233,7 @@ def all_to_all(
     members = group_or_default(group, "all_to_all")
     for name, tensors in (("output_tensor_list", output_tensor_list), ("input_tensor_list", input_tensor_list)):
         _check_length("all_to_all", name, tensors, members.size)
-    return _finish(members.all_to_all(list(output_tensor_list), list(input_tensor_list)), async_op)
+    return _finish(members.all_to_all(list(output_tensor_list), list(input_tensor_list)), async_op, *output_tensor_list)
 
 
 def all_to_all_single(
@@ -260,7 +262,7 @@ def all_to_all_single(
         _parts("all_to_all_single", name, tensor, sizes, members.size)
         for name, tensor, sizes in (("output", output, output_split_sizes), ("input", input, input_split_sizes))
     ]
-    return _finish(members.all_to_all(*parts), async_op)
+    return _finish(members.all_to_all(*parts), async_op, output)
 
 
 def reduce_scatter(
@@ -286,7 +288,7 @@ def reduce_scatter(
     members = group_or_default(group, "reduce_scatter")
     _check_op(op, "reduce_scatter")
     _check_list("reduce_scatter", "input_list", input_list, output, members.size)
-    return _finish(members.reduce_scatter(output, at.stack(list(input_list)), op), async_op)
+    return _finish(members.reduce_scatter(output, at.stack(list(input_list)), op), async_op, output)
 
 
 def reduce_scatter_tensor(
@@ -306,7 +308,7 @@ def reduce_scatter_tensor(
     """
     _check_op(op, "reduce_scatter_tensor")
     members = group_or_default(group, "reduce_scatter_tensor")
-    return _finish(members.reduce_scatter(output, input, op), async_op)
+    return _finish(members.reduce_scatter(output, input, op), async_op, output)
 
 
 def barrier(
@@ -357,8 +359,10 @@ class _WorkThen(Work):
         return self._work.exception()
 
 
-def _finish(work: Work, async_op: bool) -> Work | None:
+def _finish(work: Work, async_op: bool, *tensors: Tensor) -> Work | None:
+    """Waits for what fills these tensors, unless the caller is to."""
     if async_op:
+        work._tensors = tensors
         return work
     work.wait()
     return None

@@ -15,6 +15,7 @@ import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from ._buckets import plan
+from ._comm_hook import CommHook, Hook
 from ._errors import DistError, MismatchError
 from ._graph import unused_parameters
 from ._group import ProcessGroup
@@ -58,7 +59,8 @@ class DistributedDataParallel:
 
     Everything that is not found here is the module's: ``state_dict()`` has the module's own keys, and ``module`` is the
     module itself. A method that returns the module, such as ``to`` or ``double``, here returns the wrapper.
-    ``copy.deepcopy`` gives a wrapper of a copy, for the same ranks; pickling raises DistError.
+    ``copy.deepcopy`` gives a wrapper of a copy, for the same ranks and without a communication hook; pickling raises
+    DistError.
 
     Raises MismatchError on all ranks where the modules differ in names, shapes or dtypes; InvalidValueError for a
     module without a parameter that requires grad, for one that is sharded, and for ``device_ids`` of another device;
@@ -137,6 +139,36 @@ class DistributedDataParallel:
         return output
 
     forward = __call__
+
+    def register_comm_hook(self, state: object, hook: Hook) -> None:
+        """Has ``hook(state, bucket)`` bring a bucket's gradients together, where else they are averaged.
+
+        ``bucket`` is a `GradBucket` with this rank's gradients. The hook begins what is to be done and returns a
+        ``futures.Future`` of the new gradients: one tensor of the shape, dtype and device of ``bucket.buffer()``, the
+        buffer itself maybe, which becomes ``grad`` as it is: also a division by the number of ranks is the hook's.
+        It runs in backward, for one bucket after the other in the same order on every rank; callbacks of the future
+        run at its end, in that order, too. ``algorithms.ddp_comm_hooks`` has ready-made hooks.
+
+        Within ``no_sync()`` no hook runs. Within ``join()`` a rank that has run out calls the hook with zeros, and
+        ``divide_by_initial_world_size`` changes nothing. Where a hook raises, backward does; the other ranks are told,
+        if the rank ends so, or else get a MismatchError by what it calls next.
+
+        Raises ArgumentError for what cannot be called with a state and a bucket, DistError where there is a hook
+        already, and after the first backward. What a hook returns is an ArgumentError, ShapeError or DTypeError in
+        backward where it does not fit.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> def summed(state, bucket):
+        ...     work = dist.all_reduce(bucket.buffer(), async_op=True)
+        ...     return work.get_future().then(lambda future: future.value()[0] / state["divisor"])
+        >>> model = dist.DistributedDataParallel(nn.Linear(2, 1, bias=False))
+        >>> model.register_comm_hook({"divisor": 10}, summed)
+        >>> model(at.full((1, 2), dist.get_rank() + 1.0)).sum().backward()
+        >>> model.weight.grad.tolist()
+        [[0.30000001192092896, 0.30000001192092896]]
+        """
+        self._reducer.set_hook(CommHook(state, hook))
 
     @contextlib.contextmanager
     def no_sync(self) -> Iterator[None]:

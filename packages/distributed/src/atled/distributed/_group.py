@@ -16,6 +16,7 @@ import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from ._errors import DistError, DistTimeoutError
+from .futures import Future, future_of
 
 if TYPE_CHECKING:
     from ._store import Store
@@ -58,7 +59,12 @@ class Work(ABC):
     True
     >>> x.tolist(), work.is_completed(), work.is_success(), work.exception()
     ([2.0, 2.0], True, True, None)
+    >>> dist.all_reduce(x, async_op=True).get_future().then(lambda future: future.value()[0] + 1).wait().tolist()
+    [5.0, 5.0]
     """
+
+    # What the function that has begun the work says to be there when it is done.
+    _tensors: Sequence[Tensor] = ()
 
     @abstractmethod
     def wait(self, timeout: float | timedelta | None = None) -> bool:
@@ -80,6 +86,13 @@ class Work(ABC):
     def is_success(self) -> bool:
         """Whether the work has ended well."""
         return self.is_completed() and self.exception() is None
+
+    def get_future(self) -> Future[list[Tensor]]:
+        """A ``futures.Future`` of the list of the tensors that the work fills, to chain what comes after to.
+
+        The list is empty for `barrier`, for messages, and for work that methods of a ProcessGroup return.
+        """
+        return future_of(self, list(self._tensors))
 
 
 class ReceiveWork(Protocol):

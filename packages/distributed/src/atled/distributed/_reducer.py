@@ -9,6 +9,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from ._buckets import Bucket, plan
+from ._comm_hook import CommHook, GradBucket
 from ._errors import DistError
 from ._group import ProcessGroup, ReduceOp, Work
 
@@ -28,6 +29,8 @@ class Reducer:
         self.is_enabled = True
         # What the averages are multiplied by; other than 1 only where ranks have run out of inputs.
         self.scale = 1.0
+        self._hook: CommHook | None = None
+        self._has_begun = False
         self._names = list(names)
         self._parameters = list(parameters)
         self._group = group
@@ -44,6 +47,15 @@ class Reducer:
         self._place = {i: (b, slot) for b, bucket in enumerate(self._buckets) for slot, i in enumerate(bucket.indices)}
         self._reset()
 
+    def set_hook(self, hook: CommHook) -> None:
+        """Has a hook do what else is an average; once, and before the first backward."""
+        what = "DistributedDataParallel.register_comm_hook"
+        if self._hook is not None:
+            raise DistError(f"{what}: expected one call, got a second; make one hook of the two")
+        if self._has_begun:
+            raise DistError(f"{what}: expected to be called before the first backward, got one after it")
+        self._hook = hook
+
     def follow_parameters(self) -> None:
         """Makes new buckets where ``module.to(...)`` has changed a dtype or a device; not during a backward."""
         if any(
@@ -55,7 +67,8 @@ class Reducer:
     def _reset(self) -> None:
         self._ready: set[int] = set()
         self._missing = [len(bucket) for bucket in self._buckets]
-        self._started: list[tuple[Bucket, Work]] = []
+        # The buckets on their way, and what waits for each.
+        self._started: list[tuple[Bucket, Callable[[], Tensor]]] = []
         # Which parameters take part on any rank, where that was asked for.
         self._used: Tensor | None = None
         self._used_work: Work | None = None
@@ -84,14 +97,13 @@ class Reducer:
     def take_part(self, finds_unused: bool) -> None:
         """Answers the collectives of one backward of the other ranks, with zeros."""
         self.follow_parameters()
-        works = []
         if finds_unused:
             used = at.zeros((len(self._parameters),), dtype=at.uint8, device=self._parameters[0].device)
-            works.append(self._group.all_reduce(used, ReduceOp.MAX))
+            self._group.all_reduce(used, ReduceOp.MAX).wait()
         for bucket in self._buckets:
-            works.append(self._group.all_reduce(bucket.flat.zero_(), ReduceOp.AVG))
-        for work in works:
-            work.wait()
+            bucket.flat.zero_()
+        for finish in [self._begin(number) for number in range(len(self._buckets))]:
+            finish()
 
     def gradient_ready(self, index: int) -> None:
         """Called by the hook of a parameter, when its gradient is complete."""
@@ -110,22 +122,42 @@ class Reducer:
     def _mark(self, index: int) -> None:
         self._ready.add(index)
         self._missing[self._place[index][0]] -= 1
-        while len(self._started) < len(self._buckets) and self._missing[len(self._started)] == 0:
-            bucket = self._buckets[len(self._started)]
-            self._started.append((bucket, self._group.all_reduce(bucket.flat, ReduceOp.AVG)))
-        if len(self._started) == len(self._buckets):
-            self._finish()
+        try:
+            while len(self._started) < len(self._buckets) and self._missing[len(self._started)] == 0:
+                number = len(self._started)
+                self._started.append((self._buckets[number], self._begin(number)))
+            if len(self._started) == len(self._buckets):
+                self._finish()
+        except BaseException:
+            self._plan()  # what is on its way keeps the memory that it has
+            raise
+
+    def _begin(self, number: int) -> Callable[[], Tensor]:
+        """Sends a bucket on its way; answers what waits for the gradients that it brings back."""
+        self._has_begun = True
+        bucket = self._buckets[number]
+        if self._hook is None:
+            work = self._group.all_reduce(bucket.flat, ReduceOp.AVG)
+
+            def finish() -> Tensor:
+                work.wait()
+                return bucket.flat
+
+            return finish
+        is_last = number == len(self._buckets) - 1
+        return self._hook.begin(GradBucket(bucket, number, is_last, self._parameters))
 
     def _finish(self) -> None:
         started, used, used_work = self._started, self._used, self._used_work
         self._reset()
         if used_work is not None:
             used_work.wait()
-        for bucket, work in started:
-            work.wait()
-            if self.scale != 1.0:
-                bucket.flat.mul_(self.scale)
-            for index, view in zip(bucket.indices, bucket.views, strict=True):
+        for bucket, finish in started:
+            flat = finish()
+            if self.scale != 1.0 and self._hook is None:
+                flat.mul_(self.scale)
+            views = bucket.views if flat is bucket.flat else bucket.views_of(flat)
+            for index, view in zip(bucket.indices, views, strict=True):
                 parameter = self._parameters[index]
                 if parameter.grad is not None:
                     parameter.grad.detach().copy_(view)
