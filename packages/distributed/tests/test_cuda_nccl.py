@@ -268,6 +268,41 @@ def test_data_parallel_training_is_that_of_one_process_on_the_whole_batch():
         assert np.array_equal(first[0][name], second[0][name])
 
 
+def sharded(rank):
+    """The same with the shards on the GPUs, and with them on cpu."""
+    from atled import optim
+
+    start()
+    found = []
+    for offload in (None, dist.fsdp.CPUOffloadPolicy(), dist.fsdp.CPUOffloadPolicy(pin_memory=False)):
+        model = network(synchronized=True)
+        mesh = dist.init_device_mesh("cuda", (2,))
+        for module in (model[0], model):
+            dist.fully_shard(module, mesh=mesh, offload_policy=offload)
+        assert model[1].running_mean.device.type == "cuda"
+        optimizer = optim.AdamW(model.parameters(), lr=0.1)
+        for parts in mean_of_whole_batch([5, 5]):
+            (model(at.asarray(parts[rank], device="cuda")) ** 2).mean().backward()
+            dist.clip_grad_norm_(model.parameters(), 0.5)
+            held = [*model.parameters(), *(p.grad for p in model.parameters())]
+            assert {tensor.device.type for tensor in held} == {"cpu" if offload else "cuda"}
+            assert {tensor.is_pinned() for tensor in held} == {offload is not None and offload.pin_memory}
+            optimizer.step()
+            optimizer.zero_grad()
+        found.append({name: value.full_tensor().tolist() for name, value in model.state_dict().items() if "0." in name})
+    return found
+
+
+@two_gpus
+def test_shards_may_be_on_cpu_while_the_gpus_compute():
+    for name in ("autograd", "nn", "optim"):
+        pytest.importorskip(f"atled.{name}")
+    for on_gpus, *offloaded in dist.spawn(sharded, nprocs=2):
+        for found in offloaded:
+            for name, value in on_gpus.items():
+                np.testing.assert_allclose(found[name], value, rtol=1e-9, err_msg=name)
+
+
 def left_alone(rank, how, note):
     # NCCL itself takes seconds to start, which count.
     start(timeout=(2 if EMULATED else 15) if how in ("hangs", "absent") else 60)

@@ -15,22 +15,40 @@ import atled.core as at
 from atled import distributed as dist
 from atled import nn, optim
 from atled.distributed.fsdp import (
+    CPUOffloadPolicy,
     FSDPModule,
     MixedPrecisionPolicy,
     _exchange,
     fully_shard,
     register_fsdp_forward_method,
 )
+from atled.distributed.tensor import Shard
 
 from sharded_models import Model, adamw, arrays, loss_of, momentum, own_rows, shard, train  # isort: skip
 
 ALL = slice(None)
+
+
+def chosen_prefetch(model):
+    """What only concerns when something is sent, and what is sent in two goes."""
+    first, *others = model.blocks
+    first.set_modules_to_forward_prefetch(others)
+    model.set_modules_to_forward_prefetch([])
+    for block in model.blocks:
+        block.set_modules_to_backward_prefetch([first])
+    others[0].set_unshard_in_backward(False)
+    model.set_gradient_divide_factor(2.0 * dist.get_world_size())
+    model.set_all_reduce_hook(lambda gradients: gradients.mul_(2.0))
+    model.set_is_last_backward(True)
+
 
 # Settings of the model, of sharding and of training.
 RUNS = {
     "clipped": ({}, {}, adamw, {"clip": optim.clip_grad_norm_}),
     "accumulated": ({}, {"reshard_after_forward": True}, momentum, {"parts": 2, "clip": nn.utils.clip_grad_norm_}),
     "checkpoints": ({"checkpoints": True}, {}, adamw, {}),
+    "columns": ({}, {"shard_placement_fn": lambda p: Shard(p.ndim - 1) if p.ndim > 1 else None}, adamw, {}),
+    "prefetch": ({}, {"offload_policy": CPUOffloadPolicy()}, adamw, {"clip": optim.clip_grad_norm_}),
     "twice": ({"again": 2}, {"reshard_after_forward": False}, momentum, {}),
 }
 
@@ -42,6 +60,8 @@ def run(name, rows, sharded):
         # Some are then large enough to travel alone.
         _exchange._ALONE = 200 if name == "twice" else 2**20
         shard(model, **sharding)
+        if name == "prefetch":
+            chosen_prefetch(model)
     norms = train(model, optimizer(model.parameters()), rows, 3, **training)
     return norms, arrays(model.named_parameters())
 
@@ -60,8 +80,9 @@ def test_training_is_that_of_one_process(ranks):
             np.testing.assert_allclose(each[name][0], norms, rtol=1e-9, err_msg=name)
         for key, expected in state.items():
             parts = [each[name][1][key] for each in found]
-            assert len(parts[0]) == -(-(expected.shape or (1,))[0] // ranks)
-            got = np.concatenate(parts).reshape(expected.shape)
+            dim = expected.ndim - 1 if name == "columns" and expected.ndim else 0
+            assert parts[0].shape[dim] == -(-(expected.shape or (1,))[dim] // ranks)
+            got = np.concatenate(parts, axis=dim).reshape(expected.shape)
             np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12, err_msg=f"{name} {key}")
 
 
@@ -196,6 +217,14 @@ def peculiar(rank):
         lambda: fully_shard(at.ones(2)),
         lambda: fully_shard(nn.Linear(2, 2), mesh=group),
         lambda: fully_shard(nn.Linear(2, 2), ignored_params=["weight"]),
+        lambda: fully_shard(nn.Linear(2, 2), offload_policy=True),
+        lambda: fully_shard(nn.Linear(2, 2), shard_placement_fn=1),
+        lambda: fully_shard(nn.Linear(2, 2), shard_placement_fn=lambda p: 1),
+        lambda: fully_shard(nn.Linear(2, 3), shard_placement_fn=lambda p: Shard(1)),
+        lambda: model.set_modules_to_forward_prefetch([nn.Linear(2, 2)]),
+        lambda: model.set_all_reduce_hook(None),
+        lambda: model.set_gradient_divide_factor(0),
+        lambda: Shard("0"),
         lambda: fully_shard(tied.blocks),
         lambda: fully_shard(nn.LazyLinear(2)),
         lambda: copy.deepcopy(model),
@@ -225,6 +254,14 @@ def test_unused_parameters_meshes_dtypes_prefetching_and_errors():
             "expected a module, got Tensor",
             "expected mesh to be a DeviceMesh, got (MPIProcessGroup|ByDevice)",
             r"expected ignored_params to be a set of parameters, got \['weight'\]",
+            "expected offload_policy to be an OffloadPolicy, got bool",
+            "expected shard_placement_fn to be callable, got 1",
+            r"to answer tensor.Shard\(dim\) or None, got 1",
+            r"a dimension of a parameter of shape \(3,\), got Shard\(dim=1\)",
+            r"a list of modules that fully_shard has sharded, got \[Linear",
+            "set_all_reduce_hook: expected hook to be callable, got None",
+            "expected a number > 0, got 0",
+            "expected dim to be an integer, got '0'",
             "a module with a forward of its own, got ModuleList",
             "LazyLinear.weight has no shape yet",
             "cannot be copied, .* get_model_state_dict",

@@ -20,6 +20,7 @@ from atled.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_state_dict,
 )
+from atled.distributed.tensor import Shard
 
 from sharded_models import Model, adamw, arrays, own_rows, shard, train  # isort: skip
 
@@ -49,9 +50,12 @@ def write(rank, folder):
 
 
 def read(rank, folder, whole):
-    """The checkpoint in a model of another seed, and a third step; then whole state that only rank 0 has."""
+    """The checkpoint in a model of another seed, shared out by columns, and a third step, which is saved so.
+
+    Then whole state that only rank 0 has.
+    """
     dist.init_process_group(timeout=60)
-    model = shard(Model(seed=7))
+    model = shard(Model(seed=7), shard_placement_fn=lambda p: Shard(-1) if p.ndim == 2 else None)
     optimizer = adamw(model.parameters())
     state = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer), strict=True)) | {"epochs": None}
     assert not optimizer.state and optimizer.param_groups[0]["lr"] == 0.01
@@ -61,6 +65,7 @@ def read(rank, folder, whole):
     set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
     train(model, optimizer, own_rows(), 1)
     final = [as_arrays(each) for each in get_state_dict(model, optimizer, options=WHOLE)]
+    checkpoint.save({"model": model.state_dict()}, checkpoint_id=folder / "third")
 
     model_state = {key: at.from_numpy(value) for key, value in whole[0].items()} if rank == 0 else {}
     from_rank_0 = StateDictOptions(broadcast_from_rank0=True)
@@ -150,6 +155,8 @@ def test_state_moves_to_another_number_of_ranks(tmp_path):
     moments = {names[n]: as_arrays(entries) for n, entries in optimizer.state_dict()["state"].items()}
     assert_same(found[0][1][1]["state"], moments)
     assert_same(found[0][2], whole[0])
+    checkpoint.load(state, checkpoint_id=folder / "third")
+    assert_same(as_arrays(dict(alone.state_dict())), found[0][1][0])
     frozen = sorted(name for name, parameter in single.named_parameters() if not parameter.requires_grad)
     for epochs, _, _, left_out in found:
         assert epochs == [1, (1, 2)]

@@ -4,7 +4,7 @@ The examples are what each of two ranks runs after ``init_process_group()``: put
 start it by ``python -m atled.distributed.run --nproc-per-node 2 example.py``.
 """
 
-from . import algorithms, checkpoint, futures
+from . import algorithms, checkpoint, futures, tensor
 from ._collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -115,4 +115,5 @@ __all__ = [
     "scatter_object_list",
     "send",
     "spawn",
+    "tensor",
 ]

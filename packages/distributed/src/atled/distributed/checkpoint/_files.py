@@ -125,8 +125,8 @@ def _own(state: Mapping[str, Any], file: str, is_first: bool) -> tuple[dict[str,
         is_sharded = isinstance(value, ShardedTensor)
         if value.is_first if is_sharded else is_first:
             shape = value.full_shape if is_sharded else tuple(value.shape)
-            begin, end = (value.begin, value.end) if is_sharded else (0, shape[0] if shape else 1)
-            parts[key] = {"shape": list(shape), "file": file, "begin": begin, "end": end}
+            place = [value.begin, value.end, value.shard_dim] if is_sharded else [0, shape[0] if shape else 1, 0]
+            parts[key] = {"shape": list(shape), "part": [file, *place]}
             tensors[key] = Tensor(value).detach() if is_sharded else value.detach()
     return tensors, parts, values
 
@@ -155,10 +155,11 @@ def _listed(of_ranks: list[_Parts]) -> dict[str, Any]:
     for parts in of_ranks:
         for key, part in parts.items():
             entry = listed.setdefault(key, {"shape": part["shape"], "parts": []})
-            entry["parts"].append([part["file"], part["begin"], part["end"]])
+            entry["parts"].append(part["part"])
     for key, entry in listed.items():
-        rows = entry["shape"][0] if entry["shape"] else 1
-        found = sum(end - begin for _, begin, end in entry["parts"])
+        _, _, _, dim = entry["parts"][0]
+        rows = entry["shape"][dim] if entry["shape"] else 1
+        found = sum(end - begin for _, begin, end, _ in entry["parts"])
         if found != rows:
             raise InvalidValueError(
                 f"checkpoint.save: expected the {rows} rows of {key} on the ranks of process_group, got {found}"
@@ -218,18 +219,28 @@ def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLi
         if not isinstance(value, Tensor):
             holder[name] = index["values"][key]
             continue
-        begin = value.begin if isinstance(value, ShardedTensor) else 0
         target = (Tensor(value) if isinstance(value, ShardedTensor) else value).detach()
-        rows = target if target.ndim else target.reshape(1)
-        end = begin + rows.shape[0]
-        for file, first, last in index["tensors"][key]["parts"]:
-            low, high = max(begin, first), min(end, last)
-            if low < high and rows.numel():
-                if file not in opened:
-                    opened[file] = at.load(folder / file, mmap=True)
-                source = opened[file][key]
-                source = source if source.ndim else source.reshape(1)
-                rows[low - begin : high - begin].copy_(source[low - first : high - first])
+        begin, dim = (value.begin, value.shard_dim) if isinstance(value, ShardedTensor) else (0, 0)
+        end = begin + (target.shape[dim] if target.ndim else 1)
+        for file, first, last, along in index["tensors"][key]["parts"]:
+            if not target.numel() or (along == dim and min(end, last) <= max(begin, first)):
+                continue
+            if file not in opened:
+                opened[file] = at.load(folder / file, mmap=True)
+            _copy_common(target, (begin, dim), opened[file][key], (first, along))
+
+
+def _copy_common(target: Tensor, to: tuple[int, int], source: Tensor, place: tuple[int, int]) -> None:
+    """Copies what two parts of a tensor have in common; each begins somewhere along some dimension of the whole."""
+    target, source = (each if each.ndim else each.reshape(1) for each in (target, source))
+    begins = [[begin if each == dim else 0 for each in range(source.ndim)] for begin, dim in (to, place)]
+    for dim, (begin, other) in enumerate(zip(*begins, strict=True)):
+        low = max(begin, other)
+        length = min(begin + target.shape[dim], other + source.shape[dim]) - low
+        if length <= 0:
+            return
+        target, source = target.narrow(dim, low - begin, length), source.narrow(dim, low - other, length)
+    target.copy_(source)
 
 
 def _folder(what: str, checkpoint_id: object) -> Path:

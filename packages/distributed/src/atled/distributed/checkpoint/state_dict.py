@@ -275,8 +275,9 @@ def _rows(key: str, value: Any, shard: Shard | None) -> Any:
     """This rank's rows of what a state dict says."""
     if shard is None or not isinstance(value, Tensor):
         return value
-    if isinstance(value, ShardedTensor) and (value.full_shape, value.begin, value.end) == (
+    if isinstance(value, ShardedTensor) and (value.full_shape, value.shard_dim, value.begin, value.end) == (
         shard.shape,
+        shard.dim,
         shard.begin,
         shard.end,
     ):
@@ -284,7 +285,8 @@ def _rows(key: str, value: Any, shard: Shard | None) -> Any:
     if isinstance(value, ShardedTensor) or tuple(value.shape) != shard.shape:
         raise InvalidValueError(
             f"set_model_state_dict: {key}: expected the whole tensor of shape {shard.shape}, or this rank's rows "
-            f"{shard.begin} to {shard.end} of it as get_model_state_dict gives them, got shape {tuple(value.shape)}"
+            f"{shard.begin} to {shard.end} along dimension {shard.dim} as get_model_state_dict gives them, got shape "
+            f"{tuple(value.shape)}"
         )
     return shard.part_of(value)
 

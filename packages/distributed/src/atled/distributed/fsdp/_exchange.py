@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import atled.core as at
@@ -13,7 +14,7 @@ from ._members import Members
 from ._policy import MixedPrecisionPolicy
 from ._shard import Shard
 
-__all__ = ["Full", "Gathering", "Reduction"]
+__all__ = ["Averaging", "Full", "Gathering", "Reduction"]
 
 
 # Of this size in bytes, a rank's rows are worth a collective of their own: nothing is copied then to lie side by side.
@@ -55,9 +56,9 @@ def _kinds(shards: Sequence[Shard], policy: MixedPrecisionPolicy, indices: Seque
         if policy.param_dtype is not None and parameter.is_floating_point():
             dtype = policy.param_dtype
         is_large = shards[index].room * dtype.itemsize >= _ALONE
-        key = dtype, parameter.device, index if is_large else -1
+        key = dtype, shards[index].device, index if is_large else -1
         if key not in found:
-            found[key] = _Kind(dtype, parameter.device)
+            found[key] = _Kind(dtype, shards[index].device)
         found[key].add(index, shards[index])
     return list(found.values())
 
@@ -90,7 +91,7 @@ class Gathering:
                 place = flat[self._size * offset : self._size * (offset + shard.room)]
                 if len(kind.shards) > 1:
                     place.reshape(self._size, shard.room).copy_(whole[:, offset : offset + shard.room])
-                full.tensors[index] = place[: shard.rows * shard.width].reshape(shard.shape)
+                full.tensors[index] = shard.whole(place)
             full.flats.append(flat)
         return full
 
@@ -99,13 +100,26 @@ def _side_by_side(kind: _Kind) -> Tensor:
     """This rank's rows, each parameter's with zeros up to as many as any rank has."""
     first: Tensor = kind.shards[0].parameter.detach()
     if len(kind.shards) == 1 and first.numel() == kind.length and first.dtype == kind.dtype:
-        return first.reshape(-1)
+        return kind.shards[0].flat(first).to(kind.device)
     own = kind.buffer(kind.length)
     for shard, offset in zip(kind.shards, kind.offsets, strict=True):
-        rows = shard.parameter.detach().reshape(-1)
+        rows = shard.flat(shard.parameter.detach())
         own[offset : offset + rows.numel()].copy_(rows)
         own[offset + rows.numel() : offset + shard.room].zero_()
     return own
+
+
+@dataclass
+class Averaging:
+    """What a user wants of the gradients of a module otherwise than their mean over all ranks."""
+
+    # By what the sum of all ranks is divided, where not by their number.
+    divisor: float | None = None
+    # Gets the rows of this rank, before they are added to ``grad``, and may change them.
+    hook: Callable[[Tensor], object] | None = None
+    # Whether the ranks with the same shards bring theirs together now; if not, they are kept for when they do.
+    includes_replicas: bool = True
+    kept: dict[tuple[int, ...], Tensor] = field(default_factory=dict)
 
 
 class Reduction:
@@ -122,8 +136,10 @@ class Reduction:
         group: Members,
         replicas: Members | None,
         policy: MixedPrecisionPolicy,
+        averaging: Averaging,
     ) -> None:
-        self._replicas = replicas
+        self._replicas, self._averaging = replicas, averaging
+        self._ranks = group.size * (1 if replicas is None else replicas.size)
         self._absent = {index for index, gradient in gradients.items() if gradient is None}
         self._started: list[tuple[_Kind, Tensor, Tensor, Work]] = []
         for kind in _kinds(shards, policy, sorted(gradients)):
@@ -142,18 +158,38 @@ class Reduction:
         while self._started:
             kind, _, own, work = self._started.pop(0)
             work.wait()
-            if self._replicas is not None:
-                self._replicas.all_reduce(own, ReduceOp.AVG).wait()
+            if self._replicas is not None and not self._bring_together(self._replicas, tuple(kind.indices), own):
+                continue
+            if self._averaging.divisor is not None:
+                own[: kind.length].mul_(self._ranks / self._averaging.divisor)
+            if self._averaging.hook is not None:
+                self._averaging.hook(own[: kind.length])
             for place, (index, shard, offset) in enumerate(zip(kind.indices, kind.shards, kind.offsets, strict=True)):
                 # Who has a gradient of its own need not ask.
                 if index in self._absent and own[kind.length + place].item() == 0:
                     continue
                 parameter = shard.parameter
-                mean = own[offset : offset + parameter.numel()].reshape(parameter.shape)
+                mean = shard.part(own[offset : offset + parameter.numel()])
                 if parameter.grad is None:
-                    parameter.grad = at.empty_like(parameter.detach()).copy_(mean)
+                    parameter.grad = _like(parameter.detach()).copy_(mean)
                 else:
-                    parameter.grad.detach().add_(mean.to(parameter.dtype))
+                    parameter.grad.detach().add_(mean.to(device=parameter.device, dtype=parameter.dtype))
+
+    def _bring_together(self, replicas: Members, key: tuple[int, ...], own: Tensor) -> bool:
+        """Averages with those who have the same shards, unless that is to wait; answers whether it has."""
+        before = self._averaging.kept.pop(key, None)
+        if before is not None:
+            own.add_(before)
+        if not self._averaging.includes_replicas:
+            self._averaging.kept[key] = own
+            return False
+        replicas.all_reduce(own, ReduceOp.AVG).wait()
+        return True
+
+
+def _like(tensor: Tensor) -> Tensor:
+    """Memory for a gradient, of which a GPU can write directly where it can read the parameter so."""
+    return at.empty_like(tensor, pin_memory=True) if tensor.is_pinned() else at.empty_like(tensor)
 
 
 def _spread(parts: Tensor, gradient: Tensor | None, shard: Shard) -> None:
@@ -161,7 +197,7 @@ def _spread(parts: Tensor, gradient: Tensor | None, shard: Shard) -> None:
     if gradient is None or not shard.room:
         parts.zero_()
         return
-    rows = gradient.detach().reshape(shard.rows, shard.width)
+    rows = shard.flat(gradient.detach()).reshape(shard.rows, shard.width)
     filled, left = divmod(shard.rows, shard.each)
     parts[:filled].copy_(rows[: filled * shard.each].reshape(filled, shard.room))
     if filled < parts.shape[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import NoneType
 from typing import Any, NoReturn
 
@@ -14,8 +14,9 @@ from .._errors import DistError
 from .._group import ProcessGroup
 from .._world import group_or_default
 from ..device_mesh import DeviceMesh
+from ..tensor import Shard as Placement
 from ._members import Members
-from ._policy import MixedPrecisionPolicy
+from ._policy import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy
 from ._shard import Shard, shard_of
 from ._sharded_tensor import ShardedTensor
 from ._unit import Unit
@@ -103,6 +104,114 @@ class FSDPModule:
         for unit in self._units(recurse):
             unit.reshards_after_backward = reshard_after_backward
 
+    def set_requires_all_reduce(self, requires_all_reduce: bool, *, recurse: bool = True) -> None:
+        """Whether backward averages over the copies of the shards, too, on a mesh of two dimensions.
+
+        If not, it averages over the ranks that share the parameters out, which takes no more memory than the shards;
+        the next backward that does includes it.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> mesh = dist.init_device_mesh("cpu", (2, 1), mesh_dim_names=("replicate", "shard"))
+        >>> model = dist.fully_shard(nn.Linear(2, 1, bias=False), mesh=mesh)
+        >>> model.set_requires_all_reduce(False)
+        >>> model(at.full((1, 2), dist.get_rank() + 1.0)).sum().backward()
+        >>> model.set_requires_all_reduce(True)
+        >>> model(at.ones((1, 2))).sum().backward()
+        >>> model.weight.grad.tolist()
+        [[2.5, 2.5]]
+        """
+        for unit in self._units(recurse):
+            unit.averaging.includes_replicas = requires_all_reduce
+
+    def set_gradient_divide_factor(self, factor: float) -> None:
+        """By what the sum of all ranks' gradients is divided, for this module alone; else it is their number.
+
+        Raises InvalidValueError for what is not above 0.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> model = dist.fully_shard(nn.Linear(2, 2, bias=False))
+        >>> model.set_gradient_divide_factor(1.0)  # the sum
+        >>> model(at.ones((1, 2))).sum().backward()
+        >>> model.weight.grad.tolist()
+        [[2.0, 2.0]]
+        """
+        if not (isinstance(factor, (int, float)) and factor > 0):
+            raise InvalidValueError(f"set_gradient_divide_factor: expected a number > 0, got {factor!r}")
+        self._unit.averaging.divisor = float(factor)
+
+    def set_reduce_scatter_divide_factor(self, factor: float) -> None:
+        """PyTorch's older name of `set_gradient_divide_factor`.
+
+        >>> from atled import distributed as dist, nn
+        >>> dist.fully_shard(nn.Linear(2, 2)).set_reduce_scatter_divide_factor(4.0)
+        """
+        self.set_gradient_divide_factor(factor)
+
+    def set_all_reduce_hook(self, hook: Callable[[Tensor], object], *, stream: object = None) -> None:
+        """Has ``hook(gradients)`` see the averaged gradients of this module's shards, flat, before ``grad`` has them.
+
+        It may change them in place: that is where a program averages over further ranks. It is called at the end of
+        backward, once for each dtype, and once for each large parameter, whose shard is a MiB or more, in one order on
+        all ranks; between one parameter's and the next there may be zeros. ``stream`` is there for PyTorch's programs
+        and changes nothing. Raises ArgumentError for what cannot be called.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> model = dist.fully_shard(nn.Linear(2, 2, bias=False))
+        >>> model.set_all_reduce_hook(lambda gradients: gradients.clamp_(max=0.5))
+        >>> model(at.ones((1, 2))).sum().backward()
+        >>> model.weight.grad.tolist()
+        [[0.5, 0.5]]
+        """
+        if not callable(hook):
+            raise ArgumentError(f"set_all_reduce_hook: expected hook to be callable, got {hook!r}")
+        self._unit.averaging.hook = hook
+
+    def set_modules_to_forward_prefetch(self, modules: list[FSDPModule]) -> None:
+        """The sharded modules whose parameters are fetched while this one computes, in forward.
+
+        Else it is the one that came next in the last forward. More than one take more memory, and an empty list none.
+        Every rank says the same. Raises ArgumentError for what is no list of sharded modules.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(4)))
+        >>> layers = [dist.fully_shard(layer) for layer in model]
+        >>> _ = dist.fully_shard(model)
+        >>> layers[0].set_modules_to_forward_prefetch(layers[1:3])
+        >>> layers[3].set_modules_to_backward_prefetch(layers[2:0:-1])
+        >>> model(at.ones((1, 4))).sum().backward()
+        """
+        self._unit.forward_prefetch = _units_of("set_modules_to_forward_prefetch", modules)
+
+    def set_modules_to_backward_prefetch(self, modules: list[FSDPModule]) -> None:
+        """As `set_modules_to_forward_prefetch`, while this one's gradients are computed in backward."""
+        self._unit.backward_prefetch = _units_of("set_modules_to_backward_prefetch", modules)
+
+    def set_unshard_in_backward(self, unshard_in_backward: bool) -> None:
+        """Whether this module's parameters are made whole for backward; an embedding's gradients do not need them.
+
+        If they turn out to be needed, they are fetched then, on every rank.
+
+        >>> import atled.core as at
+        >>> from atled import distributed as dist, nn
+        >>> model = dist.fully_shard(nn.Sequential(dist.fully_shard(nn.Embedding(8, 4)), nn.Linear(4, 4)))
+        >>> model[0].set_unshard_in_backward(False)
+        >>> model(at.tensor([1, 2])).sum().backward()
+        >>> tuple(model[0].weight.grad.shape)
+        (4, 4)
+        """
+        self._unit.unshards_in_backward = unshard_in_backward
+
+    def set_is_last_backward(self, is_last_backward: bool) -> None:
+        """There for PyTorch's programs: here each backward waits at its end for the gradients that it has sent.
+
+        >>> from atled import distributed as dist, nn
+        >>> dist.fully_shard(nn.Linear(2, 2)).set_is_last_backward(False)
+        """
+
     def named_modules(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Any]]:
         """As the module's own, by which parameters and state dicts are found, too."""
         self._unit.tidy()
@@ -123,6 +232,12 @@ class FSDPModule:
             f"{type(self).__name__}: a sharded module cannot be {what}, for it belongs to the ranks of this job; "
             "make a new one, shard it, and give it the state: get_model_state_dict and set_model_state_dict"
         )
+
+
+def _units_of(what: str, modules: Any) -> list[Unit]:
+    if not isinstance(modules, (list, tuple)) or not all(isinstance(module, FSDPModule) for module in modules):
+        raise ArgumentError(f"{what}: expected a list of modules that fully_shard has sharded, got {modules!r}")
+    return [module._unit for module in modules]
 
 
 class UnshardHandle:
@@ -149,7 +264,9 @@ def fully_shard(
     *,
     mesh: DeviceMesh | None = None,
     reshard_after_forward: bool | None = None,
+    shard_placement_fn: Callable[[Tensor], Placement | None] | None = None,
     mp_policy: MixedPrecisionPolicy | None = None,
+    offload_policy: OffloadPolicy | None = None,
     ignored_params: Iterable[Any] | None = None,
 ) -> Any:
     """Shares the parameters of a module out over the ranks, with their gradients and optimizer state; returns it.
@@ -168,8 +285,11 @@ def fully_shard(
     values, feed parts of the batch of one size, and call the same modules in the same order.
 
     ``mesh``: of one dimension, or of two: copies along the first, shards along the second; None is all ranks.
-    ``reshard_after_forward``: whether whole parameters are freed between forward and backward; None is True but for the
-    outermost module. ``mp_policy``: dtypes to compute and communicate in. ``ignored_params``: those to leave alone.
+    Parameters and buffers go to its type of device. ``reshard_after_forward``: whether whole parameters are freed
+    between forward and backward; None is True but for the outermost module. ``shard_placement_fn(parameter)`` answers
+    ``tensor.Shard(dim)`` where a parameter is to be shared out along another dimension than the first, and else None.
+    ``mp_policy``: dtypes to compute and communicate in. ``offload_policy``: ``CPUOffloadPolicy()`` where the shards are
+    to be on cpu, whatever the device that the module computes on. ``ignored_params``: those to leave alone.
 
     Raises InvalidValueError for a module that is sharded already or has no forward, for a mesh of more dimensions, for
     lazy parameters, and for a parameter that a module outside shares with one that is sharded alone; ArgumentError for
@@ -200,6 +320,12 @@ def fully_shard(
         raise ArgumentError(f"{what}: expected mesh to be a DeviceMesh, got {type(mesh).__name__}")
     if not isinstance(mp_policy, (MixedPrecisionPolicy, NoneType)):
         raise ArgumentError(f"{what}: expected mp_policy to be a MixedPrecisionPolicy, got {type(mp_policy).__name__}")
+    if not isinstance(offload_policy, (OffloadPolicy, NoneType)):
+        raise ArgumentError(
+            f"{what}: expected offload_policy to be an OffloadPolicy, got {type(offload_policy).__name__}"
+        )
+    if shard_placement_fn is not None and not callable(shard_placement_fn):
+        raise ArgumentError(f"{what}: expected shard_placement_fn to be callable, got {shard_placement_fn!r}")
     if mesh is None:
         group, replicas = group_or_default(None, what), None
     elif mesh.ndim > 2:
@@ -208,8 +334,15 @@ def fully_shard(
         group, replicas = mesh.get_group(mesh.ndim - 1), mesh.get_group(0) if mesh.ndim == 2 else None
     ignored = {id(parameter) for parameter in _tensors("ignored_params", ignored_params)}
     found = _own_parameters(module, ignored)
+    # Before anything is sent or changed, so that a wrong answer leaves the module as it is.
+    dims = [_dim_of(parameter, shard_placement_fn) for parameter, _ in found]
+    if mesh is not None:
+        _move_buffers(module, mesh.device_type)
     device = None if mesh is None else mesh.device_type
-    shards = [_shared_out(parameter, slots, group, replicas, device) for parameter, slots in found]
+    shards = [
+        _shared_out(parameter, slots, group, replicas, device, dim, offload_policy)
+        for (parameter, slots), dim in zip(found, dims, strict=True)
+    ]
     name = type(module).__name__
     members, copies = Members(group, name), None if replicas is None else Members(replicas, name)
     unit = Unit(shards, members, copies, reshard_after_forward, mp_policy or MixedPrecisionPolicy())
@@ -308,17 +441,52 @@ def _own_parameters(module: Any, ignored: set[int]) -> list[tuple[Any, list[tupl
     return list(found.values())
 
 
+def _dim_of(parameter: Any, placed: Callable[[Tensor], Placement | None] | None) -> int:
+    """The dimension that a parameter is shared out along."""
+    placement = None if placed is None else placed(parameter)
+    if placement is None:
+        return 0
+    if not isinstance(placement, Placement):
+        raise ArgumentError(
+            f"fully_shard: expected shard_placement_fn to answer tensor.Shard(dim) or None, got {placement!r}"
+        )
+    ndim: int = max(parameter.ndim, 1)
+    if not -ndim <= placement.dim < ndim:
+        raise InvalidValueError(
+            f"fully_shard: expected shard_placement_fn to answer a dimension of a parameter of shape "
+            f"{tuple(parameter.shape)}, got {placement}"
+        )
+    return placement.dim % ndim
+
+
+def _move_buffers(module: Any, device: str) -> None:
+    for buffer in module.buffers():
+        if buffer.device.type not in (device, "meta"):
+            buffer.data = buffer.to(device)
+
+
 def _shared_out(
-    parameter: Any, slots: list[tuple[Any, str]], group: ProcessGroup, replicas: ProcessGroup | None, device: str | None
+    parameter: Any,
+    slots: list[tuple[Any, str]],
+    group: ProcessGroup,
+    replicas: ProcessGroup | None,
+    device: str | None,
+    dim: int,
+    offload: OffloadPolicy | None,
 ) -> Shard:
-    """Leaves this rank its rows of a parameter, of rank 0's values."""
+    """Leaves this rank its part of a parameter, of rank 0's values."""
     full = parameter.detach()
+    home = full.device if device is None else at.empty(0, device=device).device
     if full.device.type != "meta":
         full = full if device is None else full.to(device)
         for members in (replicas, group):
             if members is not None:
                 members.broadcast(full, 0).wait()
-    shard = Shard(parameter, slots, group, replicas)
-    parameter.data = shard.part_of(full).clone()
+    offload = offload if isinstance(offload, CPUOffloadPolicy) and home.type not in ("cpu", "meta") else None
+    shard = Shard(parameter, slots, group, replicas, dim, None if offload is None else home)
+    own = shard.own(full)
+    if offload is not None and own.device.type != "meta":
+        own = own.cpu().pin_memory() if offload.pin_memory else own.cpu()
+    parameter.data = own
     parameter.grad = None
     return shard

@@ -46,7 +46,10 @@ class Pass:
         self.calls.append(call)
         call.place = place
         usual = self.calls[0].unit.usual_order
-        if not self.again and place + 1 < len(usual) and usual[place] is call.unit:
+        if call.unit.forward_prefetch is not None and not self.again:
+            for unit in call.unit.forward_prefetch:
+                unit.fetch(self)
+        elif not self.again and place + 1 < len(usual) and usual[place] is call.unit:
             usual[place + 1].fetch(self)
 
     def end_forward(self) -> None:
@@ -56,7 +59,8 @@ class Pass:
             return
         first = self.calls[0].unit
         units = {call.unit: None for call in self.calls}
-        for unit in first.usual_order:
+        chosen = [unit for caller in units for unit in caller.forward_prefetch or ()]
+        for unit in [*first.usual_order, *chosen]:
             if unit not in units:
                 unit.forget_fetched()
         first.usual_order = [call.unit for call in self.calls]
@@ -67,9 +71,13 @@ class Pass:
 
     def before_backward(self, call: Call) -> None:
         """Fetches what backward comes to after this call; after the first, which surrounds all others, the last."""
-        following = self.calls[call.place - 1]
-        if following.is_recorded and not following.is_done:
-            following.unit.fetch(self)
+        chosen = call.unit.backward_prefetch
+        following = self.calls[call.place - 1 : call.place] or self.calls[-1:]
+        if chosen is not None:
+            following = [each for unit in chosen for each in self.calls if each.unit is unit]
+        for each in following:
+            if each.is_recorded and not each.is_done and each.unit.unshards_in_backward:
+                each.unit.fetch(self)
 
     def reduce(self, reduction: Reduction) -> None:
         """Takes gradients that are on their way."""
@@ -109,7 +117,8 @@ class Call:
         self._awaited = set(self.expected)
         self.unit.returning.add(self)
         if not self.unit.is_in_backward:
-            self.unit.enter_backward()
+            if self.unit.unshards_in_backward:
+                self.unit.enter_backward()
             self.passing.before_backward(self)
 
     def came_by(self, what: str) -> None:

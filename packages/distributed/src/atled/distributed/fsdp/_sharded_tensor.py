@@ -1,4 +1,4 @@
-"""Tensors that say which rows of a whole one they are."""
+"""Tensors that say which part of a whole one they are."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ __all__ = ["ShardedTensor", "gathered"]
 class ShardedTensor(Tensor):
     """This rank's rows of a parameter, or of what an optimizer keeps for it, as in a state dict.
 
-    ``full_shape`` is the shape of the whole, of which these are the rows from ``begin`` to ``end``; the whole is shared
-    out over ``group``. What is computed of it are plain tensors of this rank's rows. Pickling it, and ``at.save``, are
-    a DistError: they would have a part only.
+    ``full_shape`` is the shape of the whole, of which these are the rows from ``begin`` to ``end`` along the dimension
+    ``shard_dim``, mostly 0; the whole is shared out over ``group``. What is computed of it are plain tensors of this
+    rank's rows. Pickling it, and ``at.save``, are a DistError: they would have a part only.
 
     >>> from atled import distributed as dist, nn
     >>> weight = dist.fully_shard(nn.Linear(4, 6)).state_dict()["weight"]
     >>> tuple(weight.shape), weight.full_shape, weight.begin == 3 * dist.get_rank(), weight.end - weight.begin
     ((3, 4), (6, 4), True, 3)
-    >>> weight.group.size, tuple(weight.full_tensor().shape)
-    (2, (6, 4))
+    >>> weight.group.size, tuple(weight.full_tensor().shape), weight.shard_dim
+    (2, (6, 4), 0)
     """
 
     full_shape: tuple[int, ...]
+    shard_dim: int
     begin: int
     end: int
     # Whether no earlier rank has the same rows.
@@ -38,7 +39,7 @@ class ShardedTensor(Tensor):
     def __new__(cls, rows: Tensor, shard: Shard) -> ShardedTensor:
         """Over the memory of the rows."""
         self = Tensor.__new__(cls, rows)  # type: ignore[call-arg]
-        self.full_shape, self.begin, self.end = shard.shape, shard.begin, shard.end
+        self.full_shape, self.shard_dim, self.begin, self.end = shard.shape, shard.dim, shard.begin, shard.end
         self.is_first, self._shard = shard.is_first, shard
         return self
 
@@ -78,7 +79,7 @@ class ShardedTensor(Tensor):
 def gathered(rows: Tensor, shard: Shard) -> Tensor:
     """The whole tensor of which each rank has rows; every rank of the shard's group calls it."""
     own = at.zeros((shard.room,), dtype=rows.dtype, device=rows.device)
-    own[: rows.numel()].copy_(rows.reshape(-1))
+    own[: rows.numel()].copy_(shard.flat(rows))
     whole = at.empty((shard.group.size * shard.room,), dtype=rows.dtype, device=rows.device)
     shard.group.all_gather(whole, own).wait()
-    return whole[: shard.rows * shard.width].reshape(shard.shape)
+    return shard.whole(whole)

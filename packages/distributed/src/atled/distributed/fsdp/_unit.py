@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import atled.core as at
 from atled.core import AutogradError, Tensor
 
-from ._exchange import Full, Gathering, Reduction
+from ._exchange import Averaging, Full, Gathering, Reduction
 from ._members import Members
 from ._passes import Call, Pass, running, steps
 from ._policy import MixedPrecisionPolicy
@@ -58,6 +58,11 @@ class Unit:
         self.reshards_after_forward = reshards_after_forward
         self.reshards_after_backward = True
         self.syncs_gradients = True
+        self.unshards_in_backward = True
+        self.averaging = Averaging()
+        # The units that are fetched when this one's parameters are here; None is those that are expected next.
+        self.forward_prefetch: list[Unit] | None = None
+        self.backward_prefetch: list[Unit] | None = None
         # Whole parameters stay until somebody says otherwise.
         self.is_held = False
         self.is_in_backward = False
@@ -268,7 +273,8 @@ class Unit:
         elif summed:
             # One unit's gradients are on their way at a time, while the next unit's are computed.
             call.passing.finish_reductions()
-            call.passing.reduce(Reduction(self.shards, summed, self._group, self._replicas, self._policy))
+            reduction = Reduction(self.shards, summed, self._group, self._replicas, self._policy, self.averaging)
+            call.passing.reduce(reduction)
 
 
 def _records() -> bool:
