@@ -1,6 +1,7 @@
 """State of sharded modules and their optimizers, in memory and in files, among different numbers of ranks."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("atled.optim")
 
 import atled.core as at
 from atled import distributed as dist
+from atled import nn
 from atled.distributed import checkpoint
 from atled.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -110,6 +112,71 @@ def interrupted(rank, folder):
     checkpoint.load(read, checkpoint_id=folder)
     checkpoint.save(state, checkpoint_id=folder)
     return read["a"].tolist(), read["b"][0].item(), read["b"][1], len(os.listdir(folder))
+
+
+def in_background(rank, folder):
+    """Writing takes its time on one rank, while the others go on; and it fails there."""
+    dist.init_process_group(timeout=60)
+    model, original = dist.fully_shard(nn.Linear(4, 6)), at.save
+    optimizer = adamw(model.parameters())
+    before = as_arrays(get_model_state_dict(model))
+
+    def slow(obj, path):
+        time.sleep(0.5 * rank)
+        original(obj, path)
+
+    at.save = slow
+    state = {"model": model, "epoch": [1]}
+    saved = [checkpoint.async_save(state, checkpoint_id=folder / name) for name in "ab"]
+    assert not any(future.done() for future in saved)
+    state["epoch"][0] = 2
+    for _ in range(3):
+        model(at.ones(1, 4)).sum().backward()
+        optimizer.step()
+    assert [future.result(60) for future in saved] == [None, None]
+    for name in "ab":
+        checkpoint.load(state, checkpoint_id=folder / name)
+        assert state["epoch"] == [1]
+        assert_same(as_arrays(get_model_state_dict(model)), before)
+
+    def failing(*_):
+        raise OSError("the disk is full")
+
+    at.save = failing if rank == 1 else original
+    state["model"].weight.detach().zero_()
+    error = checkpoint.async_save(state, checkpoint_id=folder / "a").exception(60)
+    assert type(error) is (OSError if rank else dist.DistError) and "the disk is full" in str(error)
+    at.save = original
+    checkpoint.load(state, checkpoint_id=folder / "a", process_group=dist.group.WORLD, no_dist=True)
+    assert_same(as_arrays(get_model_state_dict(model)), before)
+    with pytest.raises(TypeError, match="checkpoint.async_save: expected a dict, got int"):
+        checkpoint.async_save(3, checkpoint_id=folder)
+    with pytest.raises(ValueError, match="what get_optimizer_state_dict gives, .* at 'optimizer'"):
+        checkpoint.save({"optimizer": optimizer}, checkpoint_id=folder)
+    with pytest.raises(TypeError, match="expected a state dict on rank 0, got NoneType"):
+        set_model_state_dict(model, None, options=StateDictOptions(broadcast_from_rank0=True))
+    if rank == 1:
+        checkpoint.save({"rank": rank}, checkpoint_id=folder / "one", no_dist=True)
+        with pytest.raises(ValueError, match="expected the 6 rows of model/weight"):
+            checkpoint.save(state, checkpoint_id=folder / "one", no_dist=True)
+    at.save = slow
+    last = checkpoint.async_save(state, checkpoint_id=folder / "a")
+    dist.destroy_process_group()
+    assert last.done() and last.result() is None
+
+
+def test_checkpoints_in_background_of_one_rank_and_without_a_job(tmp_path):
+    dist.spawn(in_background, (tmp_path,), nprocs=2)
+    assert sorted(path.name for path in (tmp_path / "one").iterdir())[1:] == ["index.safetensors"]
+    saved, other = nn.Linear(4, 6), nn.Linear(4, 6)
+    state = {"model": saved, "optimizer": adamw(saved.parameters())}
+    checkpoint.save(state, checkpoint_id=tmp_path / "alone")
+    checkpoint.load({"model": other}, checkpoint_id=tmp_path / "alone")
+    assert other.weight.tolist() == saved.weight.tolist()
+    saved.weight.detach().zero_()
+    assert checkpoint.async_save(state, checkpoint_id=tmp_path / "alone").result() is None
+    checkpoint.load({"model": other, "optimizer": state["optimizer"]}, checkpoint_id=tmp_path / "alone")
+    assert not other.weight.detach().any()
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):

@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import cast
@@ -89,6 +89,8 @@ class _World:
 
 
 _world: _World | None = None
+# What is to be waited for before the job is left.
+before_leaving: list[Callable[[], None]] = []
 _servers: dict[tuple[str, int], object] = {}
 _end_status: int | None = None
 _next_hook = sys.excepthook
@@ -221,6 +223,8 @@ def destroy_process_group(group: object = None) -> None:
     world = _require("destroy_process_group")
     if group_or_default(group, "destroy_process_group") is not world.group:
         return
+    for finish in before_leaving:
+        finish()
     _world = None
     if world.store.failure is None:
         world.group.close()
@@ -441,6 +445,11 @@ def group_or_default(group: object, what: str) -> ProcessGroup:
         mend = "; pass its get_group()" if hasattr(group, "get_group") else ""
         raise ArgumentError(f"{what}: expected a ProcessGroup or None, got {type(group).__name__}{mend}")
     return group
+
+
+def job_store(what: str) -> Store:
+    """The store of the job, by which other threads than those of collectives may reach the other ranks."""
+    return _require(what).store
 
 
 def root_of(group: ProcessGroup, what: str, role: str, rank: int | None, group_rank: int | None) -> int:

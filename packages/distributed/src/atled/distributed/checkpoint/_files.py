@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +15,12 @@ from atled.core import ArgumentError, FormatError, InvalidValueError, Tensor
 from .._errors import DistError
 from .._group import ProcessGroup
 from .._objects import all_gather_object, broadcast_object_list
-from .._world import group_or_default
+from .._world import group_or_default, is_initialized
+from ..fsdp._shard import shard_of
 from ..fsdp._sharded_tensor import ShardedTensor
+from .stateful import Stateful
 
-__all__ = ["load", "save"]
+__all__ = ["Draft", "check_outcomes", "complaint_of", "drafted", "load", "on_every_rank", "save"]
 
 _INDEX = "index.safetensors"
 _FILE = re.compile(r"[0-9a-f]{8}-[0-9]+\.safetensors")
@@ -58,18 +60,20 @@ def save(
     *,
     checkpoint_id: str | os.PathLike[str],
     process_group: ProcessGroup | None = None,
+    no_dist: bool = False,
 ) -> None:
     """Writes nested state of all ranks into the folder ``checkpoint_id``; every rank calls it.
 
     Each rank writes its rows of what ``checkpoint.state_dict`` gives for sharded modules into a file of its own; the
     first rank also writes what is whole, and an index, which is the last to be written: a checkpoint that was there
     before is good until then, and is replaced. State is dicts and lists of tensors, and of values that ``at.save``
-    takes.
+    takes; values of the outermost dict may also be ``checkpoint.stateful.Stateful``, such as modules. With ``no_dist``,
+    and without a job, this process writes alone what it has whole.
 
     Raises, on every rank, what went wrong on one, such as OSError where the disk is full (DistError on the others);
-    InvalidValueError for two values of one path (``{"a/b": x, "a": {"b": y}}``), for sharded tensors in tuples, and for
-    rows that no rank of ``process_group`` (None: all) has. Raises ArgumentError for state that is no dict, or a
-    ``checkpoint_id`` that is no path, DistError without a job.
+    InvalidValueError for two values of one path (``{"a/b": x, "a": {"b": y}}``), for sharded tensors in tuples, for
+    rows that no rank of ``process_group`` (None: all) has, and for an optimizer of sharded parameters itself. Raises
+    ArgumentError for state that is no dict, or a ``checkpoint_id`` that is no path.
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn, optim
@@ -80,34 +84,81 @@ def save(
     >>> state = {"model": model_state, "optimizer": optimizer_state, "epoch": 3}
     >>> checkpoint.save(state, checkpoint_id="checkpoints/latest")
     """
+    draft = drafted("checkpoint.save", state_dict, checkpoint_id, process_group, no_dist)
+    on_every_rank("checkpoint.save", draft.write, draft.group)
+    on_every_rank("checkpoint.save", draft.write_index, draft.group)
+
+
+class Draft(NamedTuple):
+    """A checkpoint to be written: what this rank writes, and what is known of all."""
+
+    group: ProcessGroup | None
+    folder: Path
+    name: str
+    tensors: dict[str, Tensor]
+    # In the index.
+    listed: dict[str, Any]
+    values: dict[str, Any]
+
+    @property
+    def rank(self) -> int:
+        return 0 if self.group is None else self.group.rank
+
+    def write(self) -> None:
+        """This rank's file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        at.save(self.tensors, self.folder / f"{self.name}-{self.rank}.safetensors")
+
+    def write_index(self) -> None:
+        """On the first rank, once all files are there, what makes them a checkpoint."""
+        if self.rank == 0:
+            index = {"format": _FORMAT, "version": 1, "tensors": self.listed, "values": self.values}
+            at.save(index, self.folder / _INDEX)
+            _remove_others(self.folder, self.name)
+
+
+def drafted(what: str, state_dict: Any, checkpoint_id: Any, process_group: ProcessGroup | None, no_dist: bool) -> Draft:
+    """What is to be written; the tensors are those of the state. Raises on every rank what is wrong on one."""
     if not isinstance(state_dict, Mapping):
-        raise ArgumentError(f"checkpoint.save: expected a dict, got {type(state_dict).__name__}")
-    folder = _folder("checkpoint.save", checkpoint_id)
-    group = group_or_default(process_group, "checkpoint.save")
+        raise ArgumentError(f"{what}: expected a dict, got {type(state_dict).__name__}")
+    folder = _folder(what, checkpoint_id)
+    is_alone = no_dist or (process_group is None and not is_initialized())
+    group = None if is_alone else group_or_default(process_group, what)
     name = [secrets.token_hex(4)]
-    broadcast_object_list(name, group=group, group_src=0)
-    file = f"{name[0]}-{group.rank}.safetensors"
+    if group is not None:
+        broadcast_object_list(name, group=group, group_src=0)
+    rank = 0 if group is None else group.rank
+
+    tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
 
-    def write() -> _Parts:
-        tensors, parts, others = _own(state_dict, file, is_first=group.rank == 0)
-        folder.mkdir(parents=True, exist_ok=True)
-        at.save(tensors, folder / file)
+    def own_parts() -> _Parts:
+        file = f"{name[0]}-{rank}.safetensors"
+        found, parts, others = _own(what, _of_objects(what, state_dict), file, is_first=rank == 0)
+        tensors.update(found)
         values.update(others)
         return parts
 
-    of_ranks = _on_every_rank(write, group)
-
-    def write_index() -> None:
-        if group.rank == 0:
-            index = {"format": _FORMAT, "version": 1, "tensors": _listed(of_ranks), "values": values}
-            at.save(index, folder / _INDEX)
-            _remove_others(folder, name[0])
-
-    _on_every_rank(write_index, group)
+    listed = _listed(what, on_every_rank(what, own_parts, group))
+    return Draft(group, folder, name[0], tensors, listed, values)
 
 
-def _own(state: Mapping[str, Any], file: str, is_first: bool) -> tuple[dict[str, Tensor], _Parts, dict[str, Any]]:
+def _of_objects(what: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The state with state dicts in the place of objects that have some."""
+    for key, value in state.items():
+        if hasattr(value, "param_groups") and any(
+            shard_of(param) is not None for group in value.param_groups for param in group["params"]
+        ):
+            raise InvalidValueError(
+                f"{what}: expected the state of an optimizer of sharded parameters to be what get_optimizer_state_dict "
+                f"gives, which says whose rows it is, got the optimizer itself at {key!r}"
+            )
+    return {key: value.state_dict() if isinstance(value, Stateful) else value for key, value in state.items()}
+
+
+def _own(
+    what: str, state: Mapping[str, Any], file: str, is_first: bool
+) -> tuple[dict[str, Tensor], _Parts, dict[str, Any]]:
     """What one rank writes: its tensors, which rows of what they are, and other values."""
     tensors: dict[str, Tensor] = {}
     parts: _Parts = {}
@@ -115,11 +166,11 @@ def _own(state: Mapping[str, Any], file: str, is_first: bool) -> tuple[dict[str,
     seen: set[str] = set()
     for key, value, _, _ in _entries(state):
         if key in seen:
-            raise InvalidValueError(f"checkpoint.save: expected one value of the path {key!r}, got two")
+            raise InvalidValueError(f"{what}: expected one value of the path {key!r}, got two")
         seen.add(key)
         if not isinstance(value, Tensor):
             if _has_tensors(value, ShardedTensor):
-                raise InvalidValueError(f"checkpoint.save: expected no sharded tensor in a tuple, got one at {key!r}")
+                raise InvalidValueError(f"{what}: expected no sharded tensor in a tuple, got one at {key!r}")
             values[key] = value
             continue
         is_sharded = isinstance(value, ShardedTensor)
@@ -131,8 +182,10 @@ def _own(state: Mapping[str, Any], file: str, is_first: bool) -> tuple[dict[str,
     return tensors, parts, values
 
 
-def _on_every_rank(function: Callable[[], Any], group: ProcessGroup) -> list[Any]:
+def on_every_rank(what: str, function: Callable[[], Any], group: ProcessGroup | None) -> list[Any]:
     """What a function gives on each rank; raises on all where it does on one, so that nobody waits for that one."""
+    if group is None:
+        return [function()]
     result: Any = None
     error: Exception | None = None
     try:
@@ -140,16 +193,26 @@ def _on_every_rank(function: Callable[[], Any], group: ProcessGroup) -> list[Any
     except Exception as raised:
         error = raised
     outcomes: list[Any] = [None] * group.size
-    all_gather_object(outcomes, (result, None if error is None else f"{type(error).__name__}: {error}"), group)
+    all_gather_object(outcomes, (result, None if error is None else complaint_of(error)), group)
     if error is not None:
         raise error
-    for rank, (_, complaint) in zip(group.ranks, outcomes, strict=True):
-        if complaint is not None:
-            raise DistError(f"checkpoint.save: failed on rank {rank}: {complaint}")
+    check_outcomes(what, group, [complaint for _, complaint in outcomes])
     return [each for each, _ in outcomes]
 
 
-def _listed(of_ranks: list[_Parts]) -> dict[str, Any]:
+def complaint_of(error: Exception) -> str:
+    """What other ranks are told of an error."""
+    return f"{type(error).__name__}: {error}"
+
+
+def check_outcomes(what: str, group: ProcessGroup, complaints: Sequence[str | None]) -> None:
+    """Raises where a rank complains."""
+    for rank, complaint in zip(group.ranks, complaints, strict=True):
+        if complaint:
+            raise DistError(f"{what}: failed on rank {rank}: {complaint}")
+
+
+def _listed(what: str, of_ranks: list[_Parts]) -> dict[str, Any]:
     """All tensors, and where their rows are."""
     listed: dict[str, Any] = {}
     for parts in of_ranks:
@@ -162,7 +225,7 @@ def _listed(of_ranks: list[_Parts]) -> dict[str, Any]:
         found = sum(end - begin for _, begin, end, _ in entry["parts"])
         if found != rows:
             raise InvalidValueError(
-                f"checkpoint.save: expected the {rows} rows of {key} on the ranks of process_group, got {found}"
+                f"{what}: expected the {rows} rows of {key} on the ranks of process_group, got {found}"
             )
     return listed
 
@@ -174,13 +237,21 @@ def _remove_others(folder: Path, name: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLike[str], strict: bool = True) -> None:
+def load(
+    state_dict: MutableMapping[str, Any],
+    *,
+    checkpoint_id: str | os.PathLike[str],
+    process_group: ProcessGroup | None = None,
+    no_dist: bool = False,
+    strict: bool = True,
+) -> None:
     """Reads the tensors of nested state in place, and puts the other values into it, from what ``save`` wrote.
 
     ``state_dict`` says what is wanted: all or some of the keys, sharded as it is now, by any number of ranks or
     without a job. Then ``set_state_dict`` of ``checkpoint.state_dict`` takes it over. With ``strict=False`` keys that
     the checkpoint has not, such as those of optimizer state that parameters without gradients never got, are taken out
-    of ``state_dict``.
+    of ``state_dict``. A value that is ``checkpoint.stateful.Stateful`` loads what its own state dict asks for. Each
+    rank reads by itself: ``process_group`` and ``no_dist`` are there for PyTorch's programs and change nothing.
 
     Raises FormatError for a folder without a checkpoint, InvalidValueError for keys that it has not, and for other
     shapes, ArgumentError for state that is no dict, or a ``checkpoint_id`` that is no path; nothing has been changed
@@ -203,7 +274,9 @@ def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLi
         raise ArgumentError(f"checkpoint.load: expected a dict to read into, got {type(state_dict).__name__}")
     folder = _folder("checkpoint.load", checkpoint_id)
     index = _index(folder)
-    entries = list(_entries(state_dict))
+    objects = {key: value for key, value in state_dict.items() if isinstance(value, Stateful)}
+    wanted = {**state_dict, **_of_objects("checkpoint.load", objects)}
+    entries = list(_entries(wanted))
     absent: list[_Entry] = []
     if not strict:
         absent = [entry for entry in entries if _is_absent(entry, index)]
@@ -228,6 +301,13 @@ def load(state_dict: MutableMapping[str, Any], *, checkpoint_id: str | os.PathLi
             if file not in opened:
                 opened[file] = at.load(folder / file, mmap=True)
             _copy_common(target, (begin, dim), opened[file][key], (first, along))
+    for key in list(state_dict):
+        if key in objects:
+            objects[key].load_state_dict(wanted[key])
+        elif key in wanted:
+            state_dict[key] = wanted[key]
+        else:
+            del state_dict[key]
 
 
 def _copy_common(target: Tensor, to: tuple[int, int], source: Tensor, place: tuple[int, int]) -> None:

@@ -360,6 +360,8 @@ def _from_rank_0(state: Mapping[str, Any]) -> dict[str, Any]:
     tensors: list[Tensor] = []
     plan: list[Any] = [_without_tensors(state, tensors) if world.rank == 0 else None]
     broadcast_object_list(plan, src=0)
+    if not isinstance(plan[0], dict):
+        raise ArgumentError(f"broadcast_from_rank0: expected a state dict on rank 0, got {type(plan[0]).__name__}")
     return {key: _with_tensors(value, tensors, world) for key, value in plan[0].items()}
 
 
