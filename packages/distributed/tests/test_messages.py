@@ -103,6 +103,60 @@ def test_a_receive_does_not_hold_up_one_from_another_rank():
     assert dist.spawn(in_between, nprocs=3)[1] == (2, 5.0, 7.0)
 
 
+def objects(rank):
+    """Objects to one rank, in groups of some and from whoever is first."""
+    dist.init_process_group("mpi", timeout=20)
+    turned = dist.new_group([2, 0], sort_ranks=False)
+    if rank == 2:
+        dist.send_object_list([{"a": at.ones(2)}, None], group=turned, group_dst=1)
+    elif rank == 0:
+        found = [None, 1]
+        assert dist.recv_object_list(found, group=turned, group_src=0) == 0
+        assert found[0]["a"].tolist() == [1.0, 1.0] and found[1] is None
+    unpicklable = pytest.raises(dist.DistError, match="cannot be pickled")
+    if rank == 1:
+        with unpicklable:
+            dist.send_object_list([lambda: 1], 0)
+        dist.send_object_list([1, 2], 0)
+        dist.send_object_list(["last"], 0)
+    elif rank == 0:
+        with unpicklable:
+            dist.recv_object_list([None], 1)
+        with pytest.raises(ValueError, match="lists of one length, got 1 here and 2 on rank 1"):
+            dist.recv_object_list([None])
+        found = [None]
+        assert dist.recv_object_list(found) == 1 and found == ["last"]
+    with pytest.raises(TypeError, match="object_list to be a list, got 'x'"):
+        dist.send_object_list("x", 1 - min(rank, 1))
+
+    mine, every = dist.new_subgroups_by_enumeration([[2, 0], [1]])
+    others = [None] * mine.size
+    dist.all_gather_object(others, rank, mine)
+    assert others == [[0, 2], [1]][rank == 1] and every.index(mine) == (rank == 1)
+    assert dist.new_subgroups()[0].ranks == (0, 1, 2)  # of this machine
+    for call, kind, message in (
+        (lambda: dist.new_subgroups(2), ValueError, "to divide the number of ranks, 3, got 2"),
+        (lambda: dist.new_subgroups_by_enumeration([[0], [0, 1]]), ValueError, "each rank in one list at most"),
+        (lambda: dist.new_subgroups_by_enumeration(3), TypeError, "a list of lists of ranks, got 3"),
+        (lambda: dist.get_default_backend_for_device("meta"), ValueError, "one of the devices cpu, cuda, got 'meta'"),
+    ):
+        with pytest.raises(kind, match=message):
+            call()
+    if rank == 0:
+        time.sleep(2)
+        dist.monitored_barrier()
+    else:
+        with pytest.raises(
+            dist.DistTimeoutError, match=r"within 0.5 s\n  rank 0 has not called it; its last call: new_g"
+        ):
+            dist.monitored_barrier(timeout=0.5)
+    return rank
+
+
+def test_objects_go_to_one_rank_and_ranks_into_subgroups():
+    assert dist.spawn(objects, nprocs=3) == [0, 1, 2]
+
+
 def idle(rank):
     dist.init_process_group("mpi", timeout=20)
     looks = 0

@@ -8,14 +8,17 @@ from . import algorithms, checkpoint, futures, tensor
 from ._collectives import (
     all_gather,
     all_gather_into_tensor,
+    all_gather_single,
     all_reduce,
     all_to_all,
     all_to_all_single,
     barrier,
     broadcast,
     gather,
+    monitored_barrier,
     reduce,
     reduce_scatter,
+    reduce_scatter_single,
     reduce_scatter_tensor,
     scatter,
 )
@@ -26,11 +29,13 @@ from ._group import ProcessGroup, ReduceOp, Work
 from ._launch import Failure, launch, spawn
 from ._objects import all_gather_object, broadcast_object_list, gather_object, scatter_object_list
 from ._store import Store
-from ._transfers import P2POp, batch_isend_irecv, irecv, isend, recv, send
+from ._subgroups import new_subgroups, new_subgroups_by_enumeration
+from ._transfers import P2POp, batch_isend_irecv, irecv, isend, recv, recv_object_list, send, send_object_list
 from ._world import (
     GroupMember,
     destroy_process_group,
     get_backend,
+    get_default_backend_for_device,
     get_global_rank,
     get_group_rank,
     get_node_local_rank,
@@ -45,6 +50,8 @@ from ._world import (
     is_initialized,
     is_mpi_available,
     is_nccl_available,
+    is_ucc_available,
+    is_xccl_available,
     new_group,
 )
 from ._zero import ZeroRedundancyOptimizer
@@ -73,6 +80,7 @@ __all__ = [
     "all_gather",
     "all_gather_into_tensor",
     "all_gather_object",
+    "all_gather_single",
     "all_reduce",
     "all_to_all",
     "all_to_all_single",
@@ -88,6 +96,7 @@ __all__ = [
     "gather",
     "gather_object",
     "get_backend",
+    "get_default_backend_for_device",
     "get_global_rank",
     "get_group_rank",
     "get_node_local_rank",
@@ -104,16 +113,24 @@ __all__ = [
     "is_initialized",
     "is_mpi_available",
     "is_nccl_available",
+    "is_ucc_available",
+    "is_xccl_available",
     "isend",
     "launch",
+    "monitored_barrier",
     "new_group",
+    "new_subgroups",
+    "new_subgroups_by_enumeration",
     "recv",
+    "recv_object_list",
     "reduce",
     "reduce_scatter",
+    "reduce_scatter_single",
     "reduce_scatter_tensor",
     "scatter",
     "scatter_object_list",
     "send",
+    "send_object_list",
     "spawn",
     "tensor",
 ]

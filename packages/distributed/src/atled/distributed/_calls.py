@@ -35,6 +35,11 @@ class CallLog:
         """Notes a message to or from another rank, which is no call that all ranks make."""
         self._last = text
 
+    def last_of(self, group: str) -> tuple[int, str]:
+        """The number of the last call of a group, and what it was; 0 where there is none."""
+        recent = self._recent.get(group)
+        return recent[-1] if recent else (0, "")
+
     def status(self) -> dict[str, Any]:
         """What the other ranks get when they ask."""
         recent = {group: list(calls) for group, calls in list(self._recent.items())}

@@ -16,20 +16,25 @@ from datetime import timedelta
 import atled.core as at
 from atled.core import ArgumentError, DeviceError, InvalidValueError, Tensor
 
+from ._calls import overdue
+from ._errors import DistTimeoutError
 from ._group import ProcessGroup, ReduceOp, Work, seconds
-from ._world import group_or_default, root_of
+from ._world import group_or_default, job_store, root_of
 
 __all__ = [
     "all_gather",
     "all_gather_into_tensor",
+    "all_gather_single",
     "all_reduce",
     "all_to_all",
     "all_to_all_single",
     "barrier",
     "broadcast",
     "gather",
+    "monitored_barrier",
     "reduce",
     "reduce_scatter",
+    "reduce_scatter_single",
     "reduce_scatter_tensor",
     "scatter",
 ]
@@ -335,6 +340,35 @@ def barrier(
     limit = None if timeout is None else seconds(timeout)
     work = members.barrier() if device_ids is None else _barrier_on(members, device_ids)
     return _finish(work if limit is None else _WorkThen(work, lambda: None, limit), async_op)
+
+
+def monitored_barrier(
+    group: object = None, timeout: float | timedelta | None = None, wait_all_ranks: bool = False
+) -> None:
+    """`barrier`, whose DistTimeoutError names all ranks that have not come, with or without ``wait_all_ranks``.
+
+    ``timeout``: seconds or a timedelta (None: the group's). Raises what `barrier` raises.
+
+    >>> from atled import distributed as dist
+    >>> dist.monitored_barrier(timeout=60)
+    """
+    members = group_or_default(group, "monitored_barrier")
+    limit = None if timeout is None else seconds(timeout)
+    work = members.barrier()
+    try:
+        work.wait(limit)
+    except DistTimeoutError:
+        if work.is_completed():
+            raise  # by the group, which has asked the others
+        store = job_store("monitored_barrier")
+        number, signature = store.calls.last_of(members.name)
+        head = f"monitored_barrier: not done within {limit:g} s"
+        raise overdue(store, members.ranks, members.name, number, signature, head) from None
+
+
+# PyTorch's newer names.
+all_gather_single = all_gather_into_tensor
+reduce_scatter_single = reduce_scatter_tensor
 
 
 class _WorkThen(Work):

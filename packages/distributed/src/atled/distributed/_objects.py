@@ -6,23 +6,18 @@ order; where one rank's object cannot be pickled, every rank gets an error.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from typing import Any, cast
 
-import numpy as np
-
 import atled.core as at
-from atled.core import ArgumentError, InvalidValueError, Tensor
+from atled.core import InvalidValueError, Tensor
 
 from ._errors import DistError
 from ._group import ProcessGroup
+from ._pickles import FAILED, Packet, check_list, unpickle
 from ._world import group_or_default, root_of
 
 __all__ = ["all_gather_object", "broadcast_object_list", "gather_object", "scatter_object_list"]
-
-# What stands for the size of an object that could not be pickled.
-_FAILED = -1
 
 
 def broadcast_object_list(
@@ -50,9 +45,9 @@ def broadcast_object_list(
     what = "broadcast_object_list"
     members = group_or_default(group, what)
     root = root_of(members, what, "src", src, group_src)
-    _check_list(what, "object_list", object_list)
+    check_list(what, "object_list", object_list)
     where = members.device if device is None else at.device(cast(str, device))
-    packet = _Packet(list(object_list) if members.rank == root else None)
+    packet = Packet(list(object_list) if members.rank == root else None)
     size = at.tensor([packet.size], dtype=at.int64, device=where)
     members.broadcast(size, root).wait()
     sizes = [0] * members.size
@@ -62,7 +57,7 @@ def broadcast_object_list(
     buffer = packet.padded(*shape).to(where) if members.rank == root else at.empty(shape, dtype=at.uint8, device=where)
     members.broadcast(buffer, root).wait()
     if members.rank != root:
-        received = _unpickle(buffer, sizes[root])
+        received = unpickle(buffer, sizes[root])
         if len(received) != len(object_list):
             raise InvalidValueError(
                 f"{what}: expected lists of one length, got {len(object_list)} here and {len(received)} on rank "
@@ -89,12 +84,12 @@ def all_gather_object(object_list: list[Any], obj: Any, group: object = None) ->
     what = "all_gather_object"
     members = group_or_default(group, what)
     _check_length(what, "object_list", object_list, members.size)
-    packet = _Packet(obj)
+    packet = Packet(obj)
     sizes = _sizes(packet, members)
     _check_pickled(what, packet, sizes, members)
     parts = _empty((members.size, max(sizes)), members)
     members.all_gather(parts, _filled(packet, max(sizes), members)).wait()
-    object_list[:] = [_unpickle(row, size) for row, size in zip(parts.to("cpu"), sizes, strict=True)]
+    object_list[:] = [unpickle(row, size) for row, size in zip(parts.to("cpu"), sizes, strict=True)]
 
 
 def gather_object(
@@ -120,13 +115,13 @@ def gather_object(
     root = root_of(members, what, "dst", dst, group_dst)
     if members.rank == root:
         _check_length(what, "object_gather_list", object_gather_list, members.size)
-    packet = _Packet(obj)
+    packet = Packet(obj)
     sizes = _sizes(packet, members)
     _check_pickled(what, packet, sizes, members)
     parts = _empty((members.size, max(sizes)), members) if members.rank == root else None
     members.gather(parts, _filled(packet, max(sizes), members), root).wait()
     if parts is not None and object_gather_list is not None:
-        object_gather_list[:] = [_unpickle(row, size) for row, size in zip(parts.to("cpu"), sizes, strict=True)]
+        object_gather_list[:] = [unpickle(row, size) for row, size in zip(parts.to("cpu"), sizes, strict=True)]
 
 
 def scatter_object_list(
@@ -155,67 +150,42 @@ def scatter_object_list(
     packets = []
     if members.rank == root:
         _check_length(what, "scatter_object_input_list", scatter_object_input_list, members.size)
-        packets = [_Packet(each) for each in scatter_object_input_list or ()]
+        packets = [Packet(each) for each in scatter_object_input_list or ()]
     counts = [packet.size for packet in packets] or [0] * members.size
     sizes = at.tensor(counts, dtype=at.int64, device=members.device)
     members.broadcast(sizes, root).wait()
     lengths: list[int] = sizes.tolist()
-    broken = next((packet for packet in packets if packet.error is not None), _Packet(None))
+    broken = next((packet for packet in packets if packet.error is not None), Packet(None))
     _check_pickled(what, broken, [min(lengths) if rank == root else 0 for rank in range(members.size)], members)
     parts = at.stack([_filled(packet, max(lengths), members) for packet in packets]) if packets else None
     part = _empty((max(lengths),), members)
     members.scatter(part, parts, root).wait()
-    scatter_object_output_list[0] = _unpickle(part, lengths[members.rank])
-
-
-class _Packet:
-    """A pickled object, or the error that pickling it was."""
-
-    def __init__(self, obj: Any) -> None:
-        self.error: Exception | None = None
-        try:
-            self._data = pickle.dumps(obj)
-        except Exception as error:
-            self.error = error
-        self.size = len(self._data) if self.error is None else _FAILED
-
-    def padded(self, size: int) -> Tensor:
-        """Its bytes as a uint8 tensor of ``size`` elements, padded with zeros."""
-        return at.from_numpy(np.frombuffer(self._data.ljust(size, b"\0"), np.uint8))
+    scatter_object_output_list[0] = unpickle(part, lengths[members.rank])
 
 
 def _empty(shape: tuple[int, ...], members: ProcessGroup) -> Tensor:
     return at.empty(shape, dtype=at.uint8, device=members.device)
 
 
-def _filled(packet: _Packet, size: int, members: ProcessGroup) -> Tensor:
+def _filled(packet: Packet, size: int, members: ProcessGroup) -> Tensor:
     return packet.padded(size).to(members.device)
 
 
-def _sizes(packet: _Packet, members: ProcessGroup) -> list[int]:
+def _sizes(packet: Packet, members: ProcessGroup) -> list[int]:
     sizes = at.empty((members.size,), dtype=at.int64, device=members.device)
     members.all_gather(sizes, at.tensor([packet.size], dtype=at.int64, device=members.device)).wait()
     lengths: list[int] = sizes.tolist()
     return lengths
 
 
-def _check_pickled(what: str, packet: _Packet, sizes: Sequence[int], members: ProcessGroup) -> None:
+def _check_pickled(what: str, packet: Packet, sizes: Sequence[int], members: ProcessGroup) -> None:
     """Raises on every rank if the object of one could not be pickled."""
-    if _FAILED in sizes:
-        rank = members.ranks[sizes.index(_FAILED)]
+    if FAILED in sizes:
+        rank = members.ranks[sizes.index(FAILED)]
         raise DistError(f"{what}: the object of rank {rank} cannot be pickled") from packet.error
 
 
-def _unpickle(buffer: Tensor, size: int) -> Any:
-    return pickle.loads(buffer[:size].to("cpu").numpy().data)
-
-
-def _check_list(what: str, name: str, objects: object) -> None:
-    if not isinstance(objects, list):
-        raise ArgumentError(f"{what}: expected {name} to be a list, got {objects!r}")
-
-
 def _check_length(what: str, name: str, objects: Any, size: int) -> None:
-    _check_list(what, name, objects)
+    check_list(what, name, objects)
     if len(objects) != size:
         raise InvalidValueError(f"{what}: expected a list of {size} elements, one for each rank, got {len(objects)}")

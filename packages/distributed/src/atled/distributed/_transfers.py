@@ -10,14 +10,26 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import cast
+from typing import Any, cast
 
+import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
 
+from ._errors import DistError
 from ._group import ProcessGroup, ReceiveWork, Work
+from ._pickles import FAILED, Packet, check_list, unpickle
 from ._world import group_or_default, root_of
 
-__all__ = ["P2POp", "batch_isend_irecv", "irecv", "isend", "recv", "send"]
+__all__ = [
+    "P2POp",
+    "batch_isend_irecv",
+    "irecv",
+    "isend",
+    "recv",
+    "recv_object_list",
+    "send",
+    "send_object_list",
+]
 
 _TAGS = 2**20
 
@@ -159,6 +171,85 @@ def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Work]:
         for members in groups:
             stack.enter_context(members.batch())
         return [each.op(each.tensor, each.peer, each.group, each.tag, each.group_peer) for each in p2p_op_list]
+
+
+def send_object_list(
+    object_list: list[Any],
+    dst: int | None = None,
+    group: object = None,
+    device: object = None,
+    group_dst: int | None = None,
+    use_batch: bool = False,
+) -> None:
+    """Sends Python objects to rank ``dst``, which calls `recv_object_list` with a list of the same length.
+
+    The objects are pickled: use it among processes that trust each other. ``device`` is where their bytes are to
+    travel, of the same type on both ranks; None is as the backend likes it. ``use_batch`` is there for PyTorch's
+    programs and changes nothing. They are two messages of tag 0; ranks and errors are as for `send`.
+
+    Raises DistError, on both ranks, where the objects cannot be pickled, ArgumentError for what is no list.
+
+    >>> from atled import distributed as dist
+    >>> objects = [{"rate": 0.1}, "adam"] if dist.get_rank() == 0 else [None, None]
+    >>> if dist.get_rank() == 0:
+    ...     dist.send_object_list(objects, dst=1)
+    ... else:
+    ...     source = dist.recv_object_list(objects, src=0)
+    >>> objects
+    [{'rate': 0.1}, 'adam']
+    """
+    what = "send_object_list"
+    members = group_or_default(group, what)
+    check_list(what, "object_list", object_list)
+    packet = Packet(list(object_list))
+    where = members.device if device is None else at.device(cast(str, device))
+    size = at.tensor([packet.size], dtype=at.int64, device=where)
+    _send(what, size, dst, members, 0, group_dst).wait()
+    if packet.error is not None:
+        raise DistError(f"{what}: the objects cannot be pickled") from packet.error
+    _send(what, packet.padded(packet.size).to(where), dst, members, 0, group_dst).wait()
+
+
+def recv_object_list(
+    object_list: list[Any],
+    src: int | None = None,
+    group: object = None,
+    device: object = None,
+    group_src: int | None = None,
+    use_batch: bool = False,
+) -> int:
+    """Replaces the objects of ``object_list`` by those that rank ``src`` (None: whichever does first) sends.
+
+    Returns that rank's number, as `recv` does, whose errors it raises. The rest is as for `send_object_list`, with its
+    example. Raises DistError where the sender's objects cannot be pickled, InvalidValueError for a list of another
+    length than the sender's.
+
+    >>> from atled import distributed as dist
+    >>> found = [None]
+    >>> source = dist.recv_object_list(found) if dist.get_rank() == 1 else dist.send_object_list([(1, 2)], dst=1)
+    >>> found == ([None] if dist.get_rank() == 0 else [(1, 2)])
+    True
+    """
+    what = "recv_object_list"
+    members = group_or_default(group, what)
+    check_list(what, "object_list", object_list)
+    where = members.device if device is None else at.device(cast(str, device))
+    size = at.zeros((1,), dtype=at.int64, device=where)
+    work = _receive(what, members, size, src, 0, group_src)
+    work.wait()
+    source, count = work.source, int(size[0])
+    if count == FAILED:
+        raise DistError(f"{what}: the objects of rank {members.ranks[source]} cannot be pickled")
+    buffer = at.empty((count,), dtype=at.uint8, device=where)
+    members.receive(buffer, source, 0).wait()
+    received = unpickle(buffer, count)
+    if len(received) != len(object_list):
+        raise InvalidValueError(
+            f"{what}: expected lists of one length, got {len(object_list)} here and {len(received)} on rank "
+            f"{members.ranks[source]}"
+        )
+    object_list[:] = received
+    return members.ranks[source] if group_src is None else source
 
 
 def _send(what: str, tensor: Tensor, dst: int | None, group: object, tag: int, group_dst: int | None) -> Work:

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import atled.core as at
@@ -25,8 +25,10 @@ from ._store import Store, start_server
 
 __all__ = [
     "GroupMember",
+    "before_leaving",
     "destroy_process_group",
     "get_backend",
+    "get_default_backend_for_device",
     "get_global_rank",
     "get_group_rank",
     "get_node_local_rank",
@@ -42,12 +44,16 @@ __all__ = [
     "is_initialized",
     "is_mpi_available",
     "is_nccl_available",
+    "is_ucc_available",
+    "is_xccl_available",
+    "job_store",
     "new_group",
     "report_failure",
     "root_of",
 ]
 
 DEFAULT_TIMEOUT = 1800.0
+_DEFAULTS = {"cpu": "mpi", "cuda": "nccl"}
 # How long a rank may go on after another one failed, before it is ended: time to raise and to clean up.
 GRACE_SECONDS = 5.0
 
@@ -280,6 +286,43 @@ def is_gloo_available() -> bool:
     True
     """
     return is_backend_available("gloo")
+
+
+def is_ucc_available() -> bool:
+    """Whether something installed provides the backend ``"ucc"``, which this package does not.
+
+    >>> from atled import distributed as dist
+    >>> dist.is_ucc_available() == dist.is_backend_available("ucc")
+    True
+    """
+    return is_backend_available("ucc")
+
+
+def is_xccl_available() -> bool:
+    """Whether something installed provides the backend ``"xccl"``, which this package does not.
+
+    >>> from atled import distributed as dist
+    >>> dist.is_xccl_available() == dist.is_backend_available("xccl")
+    True
+    """
+    return is_backend_available("xccl")
+
+
+def get_default_backend_for_device(device: Any) -> str:
+    """The backend that takes tensors on a device, or on a type of device, where none is named.
+
+    Raises InvalidValueError for a device that this package has none for, DeviceError for one that there is not.
+
+    >>> from atled import distributed as dist
+    >>> dist.get_default_backend_for_device("cpu")
+    'mpi'
+    """
+    kind = at.device(device).type
+    if kind not in _DEFAULTS:
+        raise InvalidValueError(
+            f"get_default_backend_for_device: expected one of the devices {', '.join(_DEFAULTS)}, got {device!r}"
+        )
+    return _DEFAULTS[kind]
 
 
 def is_initialized() -> bool:
