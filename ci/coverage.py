@@ -5,7 +5,7 @@ reason; with ``--check``, any other missing name of the packages that are given 
 """
 
 import argparse
-import importlib
+import pkgutil
 import re
 import sys
 
@@ -24,6 +24,7 @@ _PLACES = {
     "modules": ("{}",),
     "optimizers": ("{}",),
     "checkpoint": ("{}.checkpoint", "{}"),
+    "state dicts": ("{}.checkpoint.state_dict",),
     "utils.data": ("{}",),
     "multiprocessing": ("atled.core.multiprocessing",),
     "amp": ("atled.core.amp", "atled.autograd"),
@@ -56,8 +57,8 @@ def places(section: str, package: str) -> list[object]:
     for pattern in patterns:
         name = "atled.core" if pattern == ".Tensor" else pattern.format(f"atled.{package}")
         try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError:
+            module = pkgutil.resolve_name(name)
+        except (ModuleNotFoundError, AttributeError):
             continue
         found.append(module.ones(2, 2) if pattern == ".Tensor" else module)
     return found
