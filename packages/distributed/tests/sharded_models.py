@@ -54,8 +54,12 @@ class Model(nn.Module):
         return self.head(self.norm(x)) * self.scale
 
 
-def shard(model, **settings):
-    """Each block, and then the model."""
+def shard(model, grouped=False, **settings):
+    """Each block, and then the model; before, some of what is in the blocks together."""
+    if grouped:
+        dist.fully_shard([model.blocks[0].first, model.blocks[0].mixing], **settings)
+        dist.fully_shard([model.blocks[1].second, model.blocks[1].mixing], **settings)
+        dist.fully_shard([*model.blocks[2].children()], **settings)
     for block in model.blocks:
         dist.fully_shard(block, **settings)
     return dist.fully_shard(model, **settings)

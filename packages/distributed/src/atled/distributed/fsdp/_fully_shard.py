@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import NoneType
 from typing import Any, NoReturn
 
@@ -219,7 +219,7 @@ class FSDPModule:
 
     def _units(self, recurse: bool) -> list[Unit]:
         modules: Iterable[Any] = self.modules() if recurse else [self]  # type: ignore[attr-defined]
-        return [module._unit for module in modules if isinstance(module, FSDPModule)]
+        return list(dict.fromkeys(module._unit for module in modules if isinstance(module, FSDPModule)))
 
     def __deepcopy__(self, memo: Any) -> NoReturn:
         self._refuse("copied")
@@ -284,6 +284,9 @@ def fully_shard(
     ``atled.distributed``, ``atled.optim`` and ``atled.nn.utils`` counts all ranks. All ranks begin with rank 0's
     values, feed parts of the batch of one size, and call the same modules in the same order.
 
+    A list of modules is sharded as one, and returned: within a forward of what holds them their parameters travel
+    together and stay whole until all of them have been called, and backward averages their gradients together.
+
     ``mesh``: of one dimension, or of two: copies along the first, shards along the second; None is all ranks.
     Parameters and buffers go to its type of device. ``reshard_after_forward``: whether whole parameters are freed
     between forward and backward; None is True but for the outermost module. ``shard_placement_fn(parameter)`` answers
@@ -304,16 +307,16 @@ def fully_shard(
     >>> model(at.ones((8, 4))).sum().backward()
     >>> tuple(model[0].weight.shape), tuple(model[0].weight.grad.shape)  # three of six rows
     ((3, 4), (3, 4))
+    >>> model = nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 2))
+    >>> _ = dist.fully_shard([model[1], model[2]]), dist.fully_shard(model)
+    >>> model(at.ones((8, 4))).sum().backward()
     """
     what = "fully_shard"
-    if isinstance(module, FSDPModule):
-        raise InvalidValueError(f"{what}: expected a module that is not sharded yet, got a {type(module).__name__}")
-    if not isinstance(module, at.nn.Module):
-        raise InvalidValueError(f"{what}: expected a module, got {type(module).__name__}")
-    if type(module).forward is at.nn.Module.forward:
-        raise InvalidValueError(
-            f"{what}: expected a module with a forward of its own, got {type(module).__name__}; shard what is in it"
-        )
+    modules: Sequence[Any] = module if isinstance(module, (list, tuple)) else [module]
+    for each in modules:
+        _check_module(what, each)
+    if not modules or len(set(map(id, modules))) < len(modules):
+        raise InvalidValueError(f"{what}: expected a list of different modules, got {modules}")
     if not isinstance(reshard_after_forward, (bool, NoneType)):
         raise ArgumentError(f"{what}: expected reshard_after_forward to be a bool, got {reshard_after_forward!r}")
     if not isinstance(mesh, (DeviceMesh, NoneType)):
@@ -333,27 +336,39 @@ def fully_shard(
     else:
         group, replicas = mesh.get_group(mesh.ndim - 1), mesh.get_group(0) if mesh.ndim == 2 else None
     ignored = {id(parameter) for parameter in _tensors("ignored_params", ignored_params)}
-    found = _own_parameters(module, ignored)
+    found = _own_parameters(modules, ignored)
     # Before anything is sent or changed, so that a wrong answer leaves the module as it is.
     dims = [_dim_of(parameter, shard_placement_fn) for parameter, _ in found]
-    if mesh is not None:
-        _move_buffers(module, mesh.device_type)
     device = None if mesh is None else mesh.device_type
+    if device is not None:
+        for each in modules:
+            _move_buffers(each, device)
     shards = [
         _shared_out(parameter, slots, group, replicas, device, dim, offload_policy)
         for (parameter, slots), dim in zip(found, dims, strict=True)
     ]
-    name = type(module).__name__
+    name = ", ".join(type(each).__name__ for each in modules)
     members, copies = Members(group, name), None if replicas is None else Members(replicas, name)
-    unit = Unit(shards, members, copies, reshard_after_forward, mp_policy or MixedPrecisionPolicy())
-    vars(module)[_UNIT] = unit
-    module.register_forward_pre_hook(
-        lambda _, args, kwargs: unit.enter_forward(args, kwargs), prepend=True, with_kwargs=True
-    )
-    module.register_forward_hook(lambda _, args, output: unit.leave_forward(output), always_call=True)
-    module.register_state_dict_post_hook(_mark_shards)
-    module.__class__ = _sharded_class(type(module))
+    policy = mp_policy or MixedPrecisionPolicy()
+    unit = Unit(shards, members, copies, reshard_after_forward, policy, len(modules))
+    for each in modules:
+        vars(each)[_UNIT] = unit
+        each.register_forward_pre_hook(unit.enter_forward, prepend=True, with_kwargs=True)
+        each.register_forward_hook(lambda _, args, output: unit.leave_forward(output), always_call=True)
+        each.register_state_dict_post_hook(_mark_shards)
+        each.__class__ = _sharded_class(type(each))
     return module
+
+
+def _check_module(what: str, module: Any) -> None:
+    if isinstance(module, FSDPModule):
+        raise InvalidValueError(f"{what}: expected a module that is not sharded yet, got a {type(module).__name__}")
+    if not isinstance(module, at.nn.Module):
+        raise InvalidValueError(f"{what}: expected a module, got {type(module).__name__}")
+    if type(module).forward is at.nn.Module.forward:
+        raise InvalidValueError(
+            f"{what}: expected a module with a forward of its own, got {type(module).__name__}; shard what is in it"
+        )
 
 
 def _tensors(name: str, values: Any) -> list[Any]:
@@ -387,7 +402,7 @@ def register_fsdp_forward_method(module: Any, method_name: str) -> None:
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         output = None
-        args, kwargs = unit.enter_forward(args, kwargs)
+        args, kwargs = unit.enter_forward(module, args, kwargs)
         try:
             output = method(*args, **kwargs)
         finally:
@@ -415,10 +430,10 @@ def _sharded_class(cls: type) -> type:
     return _classes[cls]
 
 
-def _own_parameters(module: Any, ignored: set[int]) -> list[tuple[Any, list[tuple[Any, str]]]]:
-    """The parameters of a module but for those of sharded ones within, with the modules and names that hold each."""
+def _own_parameters(modules: Sequence[Any], ignored: set[int]) -> list[tuple[Any, list[tuple[Any, str]]]]:
+    """The parameters of modules but for those of sharded ones within, with the modules and names that hold each."""
     found: dict[int, tuple[Any, list[tuple[Any, str]]]] = {}
-    waiting, seen = [module], {id(module)}
+    waiting, seen = list(modules), set(map(id, modules))
     while waiting:
         each = waiting.pop(0)
         for name, parameter in each._parameters.items():

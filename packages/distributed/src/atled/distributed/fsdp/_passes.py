@@ -94,16 +94,19 @@ class Pass:
 
     def end_backward(self) -> None:
         """When backward has come to the beginning of this forward: all gradients are there, and only shards left."""
+        units = {call.unit: None for call in self.calls}
+        for unit in units:
+            unit.reduce_deferred(self)
         self.finish_reductions()
-        for unit in {call.unit: None for call in self.calls}:
+        for unit in units:
             unit.leave_backward()
 
 
 class Call:
-    """One call of a unit's module."""
+    """One call of a module of a unit's."""
 
-    def __init__(self, unit: Unit, passing: Pass) -> None:
-        self.unit, self.passing = unit, passing
+    def __init__(self, unit: Unit, passing: Pass, module: object = None) -> None:
+        self.unit, self.passing, self.module = unit, passing, module
         self.place = 0
         self.hooks: Any = None
         # What backward has to come by before the whole parameters are of no more use.
@@ -127,7 +130,7 @@ class Call:
         if not self._awaited:
             self.is_done = True
             self.unit.returning.discard(self)
-            if not self.unit.returning:
+            if not self.unit.returning and not self.unit.awaits_others(self):
                 self.unit.leave_backward()
 
 

@@ -40,7 +40,7 @@ class _Kept(NamedTuple):
 
 
 class Unit:
-    """The parameters of a module that travel together.
+    """The parameters of a module, or of some modules, that travel together.
 
     Between uses each rank has its shards alone. ``group`` is whose ranks share the parameters out, ``replicas`` those
     that have the same shards.
@@ -53,8 +53,11 @@ class Unit:
         replicas: Members | None,
         reshards_after_forward: bool | None,
         policy: MixedPrecisionPolicy,
+        modules: int = 1,
     ) -> None:
         self.shards = list(shards)
+        # How many modules' calls use the parameters, which stay whole from the first of these to the last.
+        self._modules = modules
         self.reshards_after_forward = reshards_after_forward
         self.reshards_after_backward = True
         self.syncs_gradients = True
@@ -79,6 +82,8 @@ class Unit:
         self._passing: Pass | None = None
         self._fetched_for: Pass | None = None
         self._unsynced: dict[int, Tensor] = {}
+        # Of calls in a backward that is not through with those of the other modules.
+        self._deferred: dict[int, Tensor | None] = {}
 
     # ---- whole parameters and shards ----
 
@@ -152,15 +157,18 @@ class Unit:
 
     # ---- forward ----
 
-    def enter_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def enter_forward(
+        self, module: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Before a call of the module: makes its parameters whole; answers the arguments that it is to get."""
         passing = running.calls[-1].passing if running.calls else Pass(again=_in_backward())
-        call = Call(self, passing)
+        call = Call(self, passing, module)
         if not self._may_stay(passing):
             self.reshard()
         if not passing.again:
             if self._passing is not None and self._passing is not passing:
                 self._passing.forget_reductions()
+                self._deferred = {}
             self._passing = passing
         records = _records()
         # The token comes first, for it has to be older than all that is computed.
@@ -236,6 +244,9 @@ class Unit:
 
     def _reshards(self, passing: Pass) -> bool:
         """What was not said is True, but for the outermost: backward begins with it."""
+        called = {id(call.module) for call in passing.calls if call.unit is self}
+        if len(called) < self._modules:
+            return False
         if self.reshards_after_forward is None:
             return passing.calls[0].unit is not self
         return self.reshards_after_forward
@@ -262,19 +273,46 @@ class Unit:
 
     def take_gradients(self, call: Call, gradients: Mapping[int, Tensor | None]) -> None:
         """Sends the gradients of whole parameters to the ranks, or keeps them for when that is asked for."""
-        summed = dict(gradients)
-        for index in list(summed):
-            before, now = self._unsynced.pop(index, None), summed[index]
-            summed[index] = now if before is None else before if now is None else before + now
+        summed = _sums(self._deferred, gradients)
+        self._deferred = {}
+        if self.awaits_others(call):
+            self._deferred = summed
+        else:
+            self._send(call.passing, summed)
+
+    def reduce_deferred(self, passing: Pass) -> None:
+        """At the end of backward, what has waited for calls that backward has not come to."""
+        summed, self._deferred = self._deferred, {}
+        self._send(passing, summed)
+
+    def awaits_others(self, call: Call) -> bool:
+        """Whether backward is to come to other calls than this one, where several modules share the parameters."""
+        return self._modules > 1 and any(
+            other.unit is self and other is not call and other.is_recorded and not other.is_done
+            for other in call.passing.calls
+        )
+
+    def _send(self, passing: Pass, gradients: dict[int, Tensor | None]) -> None:
+        kept: dict[int, Tensor | None] = {i: self._unsynced.pop(i) for i in gradients if i in self._unsynced}
+        summed = _sums(kept, gradients)
         if not self.syncs_gradients:
             # Many small gradients would be lost in the sum, were it of few digits.
             widened = mapped(summed, cast_to(self._policy.reduce_dtype)) if self._policy.reduce_dtype else summed
             self._unsynced.update({index: each for index, each in widened.items() if each is not None})
         elif summed:
             # One unit's gradients are on their way at a time, while the next unit's are computed.
-            call.passing.finish_reductions()
+            passing.finish_reductions()
             reduction = Reduction(self.shards, summed, self._group, self._replicas, self._policy, self.averaging)
-            call.passing.reduce(reduction)
+            passing.reduce(reduction)
+
+
+def _sums(some: Mapping[int, Tensor | None], others: Mapping[int, Tensor | None]) -> dict[int, Tensor | None]:
+    """Gradients of two calls together; None is no gradient."""
+    summed = dict(others)
+    for index, each in some.items():
+        other = summed.get(index)
+        summed[index] = each if other is None else other if each is None else each + other
+    return summed
 
 
 def _records() -> bool:
