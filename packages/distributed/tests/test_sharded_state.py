@@ -20,6 +20,7 @@ from atled.distributed.checkpoint.state_dict import (
     get_optimizer_state_dict,
     get_state_dict,
     set_model_state_dict,
+    set_optimizer_state_dict,
     set_state_dict,
 )
 from atled.distributed.tensor import Shard
@@ -68,6 +69,7 @@ def read(rank, folder, whole):
     train(model, optimizer, own_rows(), 1)
     final = [as_arrays(each) for each in get_state_dict(model, optimizer, options=WHOLE)]
     checkpoint.save({"model": model.state_dict()}, checkpoint_id=folder / "third")
+    in_other_groups(model, optimizer, final[1])
 
     model_state = {key: at.from_numpy(value) for key, value in whole[0].items()} if rank == 0 else {}
     from_rank_0 = StateDictOptions(broadcast_from_rank0=True)
@@ -79,6 +81,26 @@ def read(rank, folder, whole):
     with pytest.raises(ValueError, match=r"expected parameters of the model, got others of shapes \[\(2,\)\]"):
         get_optimizer_state_dict(model, adamw([at.ones(2)]))
     return state["epochs"], final, again, sorted(set(model.state_dict()) - set(trainable))
+
+
+def in_other_groups(model, optimizer, expected):
+    """The state without levels, in an optimizer with other groups."""
+    flat = StateDictOptions(flatten_optimizer_state_dict=True)
+    state = get_optimizer_state_dict(model, optimizer, options=flat)
+    assert state["param_groups.norm.bias.lr"] == 0.01
+    params = list(model.parameters())
+    other = adamw([{"params": params[:2]}, {"params": params[2:], "lr": 0.5}])
+    set_optimizer_state_dict(model, other, state, options=flat)
+    assert [group["lr"] for group in other.param_groups] == [0.01] * 2
+    found = as_arrays(get_optimizer_state_dict(model, other, options=WHOLE))
+    if found:
+        assert_same({name: found["state"][name] for name in expected["state"]}, expected["state"])
+    state["param_groups.norm.bias.lr"] = 0.5
+    for wrong, message in ((state, "one lr for the parameters of a group, got 0.01 and 0.5"), ({"a": 1}, "got 'a'")):
+        with pytest.raises(ValueError, match=message):
+            set_optimizer_state_dict(model, optimizer, wrong, options=flat)
+    with pytest.raises(ValueError, match=r"expected param_groups.scale.\*, got no such keys"):
+        set_optimizer_state_dict(model, optimizer, {}, options=flat)
 
 
 def assert_same(got, expected, path=""):

@@ -21,6 +21,7 @@ from .._zero import ZeroRedundancyOptimizer
 from ..fsdp._fully_shard import FSDPModule
 from ..fsdp._shard import Shard, shard_of
 from ..fsdp._sharded_tensor import ShardedTensor, gathered
+from ._flat import flattened, unflattened
 
 __all__ = [
     "StateDictOptions",
@@ -40,7 +41,9 @@ class StateDictOptions:
     ``full_state_dict``: whole tensors in place of this rank's rows. ``cpu_offload``: tensors on cpu; with
     ``full_state_dict`` rank 0 alone gets the state dict, and the others an empty one. ``ignore_frozen_params``: without
     parameters that require no grad. ``strict``: as in ``Module.load_state_dict``. ``broadcast_from_rank0``: rank 0's
-    state dict is set on all ranks, whatever the others pass; it is whole.
+    state dict is set on all ranks, whatever the others pass; it is whole. ``flatten_optimizer_state_dict``: an
+    optimizer's state as one dict, with keys such as ``state.NAME.exp_avg`` and ``param_groups.NAME.lr``, so that it can
+    be loaded where parameters are in other groups.
 
     >>> from atled import distributed as dist, nn
     >>> from atled.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -54,6 +57,7 @@ class StateDictOptions:
     ignore_frozen_params: bool = False
     strict: bool = True
     broadcast_from_rank0: bool = False
+    flatten_optimizer_state_dict: bool = False
 
 
 def get_model_state_dict(model: Any, *, options: StateDictOptions | None = None) -> dict[str, Any]:
@@ -142,7 +146,8 @@ def get_optimizer_state_dict(model: Any, optimizers: Any, *, options: StateDictO
                 key: _given(value, shard if _is_like(value, param) else None, options) for key, value in entries.items()
             }
         groups += [group | {"params": [names[n] for n in group["params"]]} for group in found["param_groups"]]
-    return _kept({"state": state, "param_groups": groups}, options)
+    found = {"state": state, "param_groups": groups}
+    return _kept(flattened(found) if options.flatten_optimizer_state_dict else found, options)
 
 
 def set_optimizer_state_dict(
@@ -167,6 +172,8 @@ def set_optimizer_state_dict(
     options = _checked(options)
     _reshard(model)
     given = _from_rank_0(optim_state_dict) if options.broadcast_from_rank0 else optim_state_dict
+    if options.flatten_optimizer_state_dict and isinstance(given, Mapping):
+        given = unflattened(given, [names for each in _listed(optimizers) for names in _groups(model, each)])
     if not isinstance(given, Mapping) or not {"state", "param_groups"} <= set(given):
         raise InvalidValueError("set_optimizer_state_dict: expected what get_optimizer_state_dict gives, got other")
     by_names = {tuple(group["params"]): group for group in given["param_groups"]}
@@ -183,14 +190,14 @@ def set_optimizer_state_dict(
                 for key, value in given["state"][name].items()
             }
         groups, number = [], 0
-        for group in optimizer.param_groups:
-            numbers = list(range(number, number + len(group["params"])))
+        for own in _groups(model, optimizer):
+            numbers = list(range(number, number + len(own)))
             number += len(numbers)
-            found = by_names.get(tuple(names[n] for n in numbers))
+            found = by_names.get(tuple(own))
             if found is None:
                 raise InvalidValueError(
-                    f"set_optimizer_state_dict: expected a group of the parameters {[names[n] for n in numbers]}, got "
-                    f"groups of {[list(each) for each in by_names]}"
+                    f"set_optimizer_state_dict: expected a group of the parameters {own}, got groups of "
+                    f"{[list(each) for each in by_names]}"
                 )
             groups.append({**found, "params": numbers})
         optimizer.load_state_dict({"state": state, "param_groups": groups})
@@ -325,6 +332,12 @@ def _names(model: Any, optimizer: Any) -> list[str]:
             f"optimizer state dict: expected parameters of the model, got others of shapes {unknown}"
         )
     return [names[id(param)] for param in params]
+
+
+def _groups(model: Any, optimizer: Any) -> list[list[str]]:
+    """The names of each group of parameters."""
+    names = iter(_names(model, optimizer))
+    return [[next(names) for _ in group["params"]] for group in optimizer.param_groups]
 
 
 def _state_of(optimizer: Any, params: list[Tensor]) -> dict[str, Any]:
