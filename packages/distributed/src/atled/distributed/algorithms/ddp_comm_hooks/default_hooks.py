@@ -65,10 +65,10 @@ def _compressed(dtype: at.dtype, hook: Hook, state: Any, bucket: GradBucket) -> 
 
 
 def fp16_compress_hook(process_group: ProcessGroup | None, bucket: GradBucket) -> Future[Tensor]:
-    """Averages gradients in float16: half of what float32 would send, with three digits and a bit.
+    """Averages gradients in float16: by NCCL half of what float32 would send, with three digits and a bit.
 
-    What is above 65504 becomes infinite; `bf16_compress_hook` has fewer digits and the exponents of float32. Complex
-    gradients are averaged as they are.
+    MPI adds up in float32 and sends as much as without it. What is above 65504 becomes infinite; `bf16_compress_hook`
+    has fewer digits and the exponents of float32. Complex gradients are averaged as they are.
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn
@@ -83,9 +83,9 @@ def fp16_compress_hook(process_group: ProcessGroup | None, bucket: GradBucket) -
 
 
 def bf16_compress_hook(process_group: ProcessGroup | None, bucket: GradBucket) -> Future[Tensor]:
-    """Averages gradients in bfloat16: half of what float32 would send, with two digits and a bit.
+    """Averages gradients in bfloat16: by NCCL half of what float32 would send, with two digits and a bit.
 
-    Complex gradients are averaged as they are.
+    MPI adds up in float32 and sends as much as without it. Complex gradients are averaged as they are.
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn
