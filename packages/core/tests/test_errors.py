@@ -118,7 +118,11 @@ CASES: dict[str, Case] = {
     "float for int": (lambda: x().unsqueeze(0.5), at.ArgumentError, "unsqueeze: expected dim to be int, got float"),
     "number for tensors": (lambda: at.block_diag(1), at.ArgumentError, "expected tensors to be Tensor"),
     "numbers for tensors": (lambda: at.meshgrid(2, 3), at.ArgumentError, "expected tensors to be Tensor"),
-    "huge int": (lambda: x().unsqueeze(2**70), at.InvalidValueError, "expected an integer that fits 64 bits"),
+    "huge int": (
+        lambda: x().unsqueeze(2**70),
+        at.InvalidValueError,
+        "^unsqueeze: expected dim to be an integer that fits 64 bits",
+    ),
     "no out form": (lambda: at.transpose(x(), 0, 1, out=x()), at.ArgumentError, "transpose: has no out= form"),
     "out is no tensor": (lambda: at.exp(x(), out=[1]), at.ArgumentError, "exp: expected out to be a Tensor, got list"),
     "two numbers": (lambda: at.add(1, 2), at.ArgumentError, "add: expected a Tensor among the arguments"),
@@ -161,6 +165,15 @@ CASES: dict[str, Case] = {
     # memory
     "more than there is": (lambda: at.empty(2**45), at.OutOfMemoryError, "empty: "),
     "more than can be counted": (lambda: at.empty(2**40, 2**40), at.AtledError, "empty: "),
+    # functions made of others: the user's call is named, not what failed inside
+    "an op that calls others": (lambda: x().dist(at.ones(5)), at.ShapeError, r"^dist: .* broadcast, got \(3, 4\)"),
+    "by way of another": (lambda: at.linalg.norm(x() > 0), at.DTypeError, "^norm: expected .* got bool"),
+    "over two levels": (lambda: at.linalg.tensorinv(at.ones(2, 2) > 0, 1), at.DTypeError, "^tensorinv: .*got bool"),
+    "of bad indices": (lambda: x().put(at.tensor([12]), at.ones(1)), at.BoundsError, "^put: .*got 12"),
+    "of no elements": (lambda: at.ones(0).aminmax(), at.ShapeError, r"^aminmax: expected .* got shape \(0,\)"),
+    "that picks an op": (lambda: at.norm(x(), "nuc", (0, 5)), at.BoundsError, "^norm: expected dim"),
+    "that picks it by a number": (lambda: at.max(x(), 7), at.BoundsError, r"^max: expected dim in \[-2, 1\], got 7"),
+    "method that picks an op": (lambda: x().median("1"), at.ArgumentError, "^median: expected dim to be int, got str"),
     # devices and names
     "unknown device": (lambda: at.ones(2, device="warp"), at.DeviceError, "warp"),
     "malformed device": (lambda: at.device("cpu:x"), at.InvalidValueError, 'expected a device such as .*got "cpu:x"'),
@@ -179,6 +192,15 @@ def test_bad_input(name: str) -> None:
     assert len(str(caught.value)) < 500
     # The next call finds nothing of it.
     assert (x() + 1).tolist() == [[2.0] * 4] * 3
+
+
+def test_a_note_says_what_failed_inside_of_what_was_called() -> None:
+    with pytest.raises(at.ShapeError) as caught:
+        x().dist(at.ones(5))
+    assert caught.value.__notes__ == ["in sub, which dist calls"]
+    with pytest.raises(at.ShapeError) as caught:
+        x().sub_(at.ones(5))
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_a_triangle_costs_what_it_holds() -> None:

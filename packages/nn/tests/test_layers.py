@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -520,3 +521,23 @@ def test_rms_norm_with_a_weight_of_float32() -> None:
     np.testing.assert_allclose(result.float().numpy(), [[3.003 / 12.5**0.5, 4 / 12.5**0.5]], rtol=2**-8)
     with pytest.raises(at.ShapeError, match="weight of shape"):
         F.rms_norm(at.ones(2, 3), (3,), at.ones(5, 2, 3, dtype=at.float64))
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("max_pool1d", lambda: F.max_pool1d(at.ones(1, 2, 8, dtype=at.int64), 2)),
+        ("max_pool1d_with_indices", lambda: F.max_pool1d_with_indices(at.ones(2, 8), (1, 2))),
+        ("conv1d", lambda: F.conv1d(at.ones(1, 2, 8), at.ones(2, 2, 3), padding="full")),
+        ("bilinear", lambda: F.bilinear(at.ones(2, 3), at.ones(2, 4), at.ones(5, 2, 4))),
+        ("dropout2d", lambda: F.dropout2d(at.ones(2, 3), 1.5)),
+        ("rrelu_", lambda: F.rrelu_(at.ones(3), 1.0, 0.5)),
+        ("embedding_bag", lambda: F.embedding_bag(at.ones(2, dtype=at.int64), at.ones(3, 2), at.tensor([0]), 1.0)),
+        ("pairwise_distance", lambda: F.pairwise_distance(at.ones(3), at.ones(4))),
+        # A layer's function is the outermost, not the containers that it is in.
+        ("linear", lambda: nn.Sequential(nn.Sequential(nn.Linear(3, 4)))(at.ones(2, 5))),
+    ],
+)
+def test_errors_name_the_function_that_was_called(name: str, call: Callable[[], Any]) -> None:
+    with pytest.raises(at.AtledError, match=f"^{name}: .*expected"):
+        call()

@@ -36,6 +36,7 @@ void reset(ErrorState& s, int32_t kind) {
   }
   s.kind = kind;
   s.op.clear();
+  s.inner.clear();
 }
 
 }  // namespace
@@ -75,8 +76,12 @@ void clear_error() noexcept {
 
 void name_error(const char* op) noexcept {
   ErrorState& s = state();
-  if (s.kind != ATLED_OK && s.op.empty()) s.op = op;
+  if (s.kind == ATLED_OK || s.op == op) return;
+  if (s.inner.empty()) s.inner.swap(s.op);
+  s.op = op;
 }
+
+const char* inner_error() noexcept { return thread_state.error ? thread_state.error->inner.c_str() : ""; }
 
 void* take_python_error() noexcept {
   if (!thread_state.error) return nullptr;

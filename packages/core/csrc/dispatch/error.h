@@ -9,8 +9,11 @@ int set_error(int32_t kind, const char* message) noexcept;
 int set_python_error(void* exception) noexcept;  // takes the reference over
 int get_error(atled_error* out) noexcept;
 void clear_error() noexcept;
-// Notes the op that failed, unless one deeper inside was noted already.
+// Notes the op that was called. Of ops that call each other the last to be noted, the outermost, is the one the user
+// knows; what was noted first is what failed.
 void name_error(const char* op) noexcept;
+// What failed inside of the op that was called, "" where that op itself did. Lives until the next error.
+const char* inner_error() noexcept;
 // Takes the Python exception out of the state; the caller owns it. NULL when there is none.
 void* take_python_error() noexcept;
 

@@ -11,7 +11,8 @@ namespace atled::core {
 struct ErrorState {
   int32_t kind = 0;
   std::string message;
-  std::string op;
+  std::string op;          // that was called
+  std::string inner;       // that failed, where that is another, which op called
   void* python = nullptr;  // owned reference, dropped through drop_python_error
 };
 

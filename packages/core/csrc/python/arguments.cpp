@@ -29,7 +29,7 @@ Scratch::~Scratch() {
 
 namespace {
 
-// 1 an integer was read, 0 it is none, -1 an exception is set (out of range).
+// 1 an integer was read, 0 it is none, kTooWide it is out of range.
 int to_int(PyObject* object, int64_t* out) {
   if (!PyLong_Check(object)) {
     if (PyFloat_Check(object) || !PyIndex_Check(object)) return 0;
@@ -42,11 +42,7 @@ int to_int(PyObject* object, int64_t* out) {
   }
   int overflow = 0;
   *out = PyLong_AsLongLongAndOverflow(object, &overflow);
-  if (overflow) {
-    raise(ATLED_E_VALUE, nullptr, "expected an integer that fits 64 bits");
-    return -1;
-  }
-  return 1;
+  return overflow ? kTooWide : 1;
 }
 
 int to_double(PyObject* object, double* out) {
@@ -208,7 +204,6 @@ bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch) {
     *out = value(i);
     return true;
   }
-  PyErr_Clear();
   double f = 0;
   if (!to_double(object, &f)) return false;
   *out = value(f);
@@ -257,10 +252,7 @@ int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& sc
       [[fallthrough]];
     case Kind::kScalar: {
       if (to_scalar(object, out, scratch)) return 1;
-      if (PyLong_Check(object)) {
-        raise(ATLED_E_VALUE, nullptr, "expected an integer that fits 64 bits");
-        return -1;
-      }
+      if (PyLong_Check(object)) return kTooWide;
       const Ref number = number_in(object);
       return number ? to_scalar(number.get(), out, scratch) : PyErr_Occurred() ? -1 : 0;
     }

@@ -1,6 +1,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include "dispatch/error.h"
 #include "python/python.h"
@@ -23,6 +24,50 @@ PyObject* class_of(int kind) {
   PyObject* c = kind > 0 && kind <= ATLED_E_LINALG ? classes[kind] : nullptr;
   return c ? c : PyExc_RuntimeError;
 }
+
+// Whether two names are one but for the underscores around them, which tell apart forms of a function.
+bool same_function(std::string_view a, std::string_view b) {
+  auto bare = [](std::string_view name) {
+    const size_t first = name.find_first_not_of('_');
+    return first == name.npos ? name : name.substr(first, name.find_last_not_of('_') + 1 - first);
+  };
+  return bare(a) == bare(b);
+}
+
+// Names the user's call; what failed inside of it is said in a note, for its arguments may have names of their own.
+void raise_named(int kind, const char* op, const char* failed, const char* message) {
+  const std::string function = called_function();
+  const char* name = function.empty() ? op : function.c_str();
+  PyErr_Format(class_of(kind), "%s: %s", name, message);
+  if (same_function(failed, name)) return;
+  PyObject *type = nullptr, *error = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &error, &traceback);
+  PyErr_NormalizeException(&type, &error, &traceback);
+  const std::string note = std::string("in ") + failed + ", which " + name + " calls";
+  Ref done(error ? PyObject_CallMethod(error, "add_note", "s", note.c_str()) : nullptr);
+  if (!done) PyErr_Clear();
+  PyErr_Restore(type, error, traceback);
+}
+
+// AtledError.__init__: of "conv2d: expected ...", which Python code raises in conv2d, the name becomes that of the
+// function that the user called.
+PyObject* init_error(PyObject* self, PyObject* args, PyObject* kwargs) {
+  PyObject* message = PyTuple_Size(args) == 1 ? PyTuple_GetItem(args, 0) : nullptr;
+  const char* text = message && PyUnicode_Check(message) ? PyUnicode_AsUTF8AndSize(message, nullptr) : nullptr;
+  const char* colon = text ? strstr(text, ": ") : nullptr;
+  PyErr_Clear();
+  Ref given = Ref::borrow(args);
+  if (colon) {
+    const std::string failed(text, colon), name = called_function(failed.c_str());
+    if (!name.empty() && name != failed) given = Ref(Py_BuildValue("(s)", (name + colon).c_str()));
+  }
+  Ref next(PyObject_CallFunctionObjArgs(reinterpret_cast<PyObject*>(&PySuper_Type), base_class, self, nullptr));
+  Ref init(given && next ? PyObject_GetAttrString(next.get(), "__init__") : nullptr);
+  return init ? PyObject_Call(init.get(), given.get(), kwargs) : nullptr;
+}
+
+PyMethodDef init_method = {"__init__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(init_error)),
+                           METH_VARARGS | METH_KEYWORDS, nullptr};
 
 }  // namespace
 
@@ -48,6 +93,8 @@ bool init_errors(PyObject* module) {
   base_class =
       PyErr_NewExceptionWithDoc("atled.core.AtledError", "What every error of atled also is.", nullptr, nullptr);
   if (!base_class || PyModule_AddObjectRef(module, "AtledError", base_class) < 0) return false;
+  Ref init(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(base_class), &init_method));
+  if (!init || PyObject_SetAttrString(base_class, "__init__", init.get()) < 0) return false;
   for (const Row& row : rows) {
     Ref bases(row.other_base ? PyTuple_Pack(3, base_class, *row.base, *row.other_base)
                              : PyTuple_Pack(2, base_class, *row.base));
@@ -71,7 +118,8 @@ PyObject* raise() {
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception)), exception);
     Py_DECREF(exception);
   } else if (error.op[0]) {
-    PyErr_Format(class_of(kind), "%s: %s", error.op, error.message);
+    const char* inner = inner_error();
+    raise_named(kind, error.op, inner[0] ? inner : error.op, error.message);
   } else {
     PyErr_SetString(class_of(kind), error.message);
   }
@@ -86,7 +134,7 @@ PyObject* raise(int kind, const char* op, const char* format, ...) {
   vsnprintf(text, sizeof text, format, list);
   va_end(list);
   if (op && op[0])
-    PyErr_Format(class_of(kind), "%s: %s", op, text);
+    raise_named(kind, op, op, text);
   else
     PyErr_SetString(class_of(kind), text);
   return nullptr;

@@ -238,6 +238,9 @@ PyObject* op_call(PyObject* callable, PyObject* const* args, size_t nargsf, PyOb
   };
   // With a foreign object among the arguments, that one handles the call; else the error says what was wrong.
   auto failed = [&](int status, int i, PyObject* object) -> PyObject* {
+    if (status == kTooWide)
+      return raise(ATLED_E_VALUE, op->name, "expected %s to be an integer that fits 64 bits, got a larger one",
+                   op->args[i].name);
     if (status < 0) return nullptr;
     // PyTorch's x.copy_(3).
     if (i == 1 && op->qualified == "core::copy_" && nargs && is_number(object))

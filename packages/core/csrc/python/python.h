@@ -107,8 +107,9 @@ struct Scratch {
   Scratch(const Scratch&) = delete;
   ~Scratch();
 };
-// Converts one Python argument by its schema type. Answers 1 when done, 0 when the object has another type (no
-// exception set), -1 with an exception set.
+// Converts one Python argument by its schema type. Answers 1 when done, 0 when the object has another type and kTooWide
+// when an integer does not fit 64 bits (no exception set), -1 with an exception set.
+constexpr int kTooWide = -2;
 int convert(const ArgInfo& info, PyObject* object, atled_value* out, Scratch& scratch);
 PyObject* to_python(const atled_value& v);
 bool to_scalar(PyObject* object, atled_value* out, Scratch& scratch);
@@ -151,6 +152,9 @@ int take_site(uint64_t* words);
 int release_site(const uint64_t* words);
 int site_text(const uint64_t* words, char* text, size_t size);
 int call_site_text(char* text, size_t size);
+// The public function of ours, written in Python, that the user called and that is running: "max_pool1d"; "" for none,
+// and where `failed` is given and is no such function.
+std::string called_function(const char* failed = nullptr);
 // For work without the GIL: the first answers a token for the second, NULL where this thread has none.
 void* release_the_gil();
 void acquire_the_gil(void* token);

@@ -4,6 +4,7 @@
 // thread that has let go of the GIL for an op can say where it did.
 #include <cstdio>
 #include <cstring>
+#include <string>
 
 #include "python/frame.h"
 #include "python/python.h"
@@ -83,10 +84,44 @@ Words here() {
   return {};
 }
 
+// Packages whose functions call what they are given, as the user would.
+bool calls_for_user(const char* module) {
+  for (const char* package : {"atled.autograd.", "atled.testing."})
+    if (strncmp(module, package, strlen(package)) == 0) return true;
+  return false;
+}
+
+// Whether the public module that a private one is part of has something of that name: atled.core for atled.core._ops.
+bool is_public(const std::string& module, const char* name) {
+  Ref path(PyUnicode_FromString(module.substr(0, module.find("._")).c_str()));
+  Ref found(path ? PyImport_GetModule(path.get()) : nullptr);
+  PyObject* names = found && PyModule_Check(found.get()) ? PyModule_GetDict(found.get()) : nullptr;
+  return names && PyDict_GetItemString(names, name);
+}
+
 bool in_use = false;         // somebody takes sites
 thread_local Words outside;  // where this thread let go of the GIL
 
 }  // namespace
+
+// From the error outwards, up to the user's own function or to a method, such as a layer's.
+std::string called_function(const char* failed) {
+  std::string name;
+  bool known = !failed;
+  for (Frame frame = Frame::innermost(); frame && is_own(frame); frame = frame.outer()) {
+    const Ref globals = frame.globals(), qualified(PyObject_GetAttrString(frame.code(), "co_qualname"));
+    PyObject* module = globals ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
+    const char* home = module ? PyUnicode_AsUTF8AndSize(module, nullptr) : nullptr;
+    const char* text = home && qualified ? PyUnicode_AsUTF8AndSize(qualified.get(), nullptr) : nullptr;
+    if (!text || calls_for_user(home)) break;
+    if (strstr(text, "<locals>")) continue;
+    if (strchr(text, '.')) break;
+    known = known || is_public(home, failed);
+    if (text[0] != '_' && is_public(home, text)) name = text;
+  }
+  PyErr_Clear();
+  return known ? name : "";
+}
 
 void* release_the_gil() {
   if (!has_gil()) return nullptr;
