@@ -168,6 +168,9 @@ def test_load_state_dict_lists_everything_and_changes_nothing() -> None:
     assert block.first.bias.tolist() == before
     state["first.weight"] = at.zeros(4, 3)
     assert block.load_state_dict(state, strict=False) == (["norm.bias"], ["extra"])
+    for wrong, match in ((None, "to be a mapping, got NoneType"), ({0: at.ones(1)}, "names as keys, got the key 0")):
+        with pytest.raises(at.ArgumentError, match=f"^load_state_dict: expected .*{match}"):
+            block.load_state_dict(wrong)
 
 
 def test_train_and_eval_reach_everything() -> None:

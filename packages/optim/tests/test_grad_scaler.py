@@ -96,6 +96,10 @@ def test_the_state_goes_into_a_file_and_back() -> None:
     assert other.get_growth_interval() == 7 and other.state_dict()["_growth_tracker"] == 1
     with pytest.raises(at.InvalidValueError, match="scaler that was enabled"):
         other.load_state_dict({})
+    with pytest.raises(at.InvalidValueError, match="GradScaler with the keys 'scale', .* got 'scale'"):
+        other.load_state_dict({"scale": 2.0})
+    with pytest.raises(at.ArgumentError, match="state of GradScaler, a mapping, got list"):
+        other.load_state_dict([2.0])
     other.update(new_scale=2.0)
     assert other.get_scale() == 2.0
 

@@ -323,6 +323,21 @@ def test_errors() -> None:
     ]:
         with pytest.raises(at.ArgumentError, match=message):
             make()
+    for make, state, error, message in [
+        (exponential, None, at.ArgumentError, "expected the state of ExponentialLR, a mapping, got NoneType"),
+        (exponential, {}, at.InvalidValueError, "of ExponentialLR with the keys 'last_epoch', got none"),
+        (exponential, sgd().state_dict(), at.InvalidValueError, "got .*; this is an optimizer's"),
+        (lambda: lr_scheduler.MultiStepLR(sgd(), [3]), {"last_epoch": 1}, at.InvalidValueError, "'milestones', got"),
+        (lambda: lr_scheduler.LambdaLR(sgd(), float), {"last_epoch": 1}, at.InvalidValueError, "'lr_lambdas', got"),
+        (
+            lambda: lr_scheduler.ChainedScheduler([exponential()]),
+            {"last_epoch": 1, "_schedulers": []},
+            at.InvalidValueError,
+            "expected ChainedScheduler's '_schedulers' to be a list of 1, got 0",
+        ),
+    ]:
+        with pytest.raises(error, match=f"^load_state_dict: .*{message}"):
+            make().load_state_dict(state)
     schedule = lr_scheduler.OneCycleLR(sgd(), 1.0, 2)
     schedule.step()
     last = schedule.get_last_lr()

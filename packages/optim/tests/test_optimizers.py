@@ -149,6 +149,29 @@ def test_state_goes_through_a_file(name: str, tmp_path: Any) -> None:
         other.load_state_dict(first.state_dict())
 
 
+def test_states_that_are_none_change_nothing() -> None:
+    optimizer = optim.SGD([at.ones(2)], lr=0.5, momentum=0.9)
+    optimizer.step(grads=[at.ones(2)])
+    before, groups = str(optimizer.state_dict()), [{"params": [0]}]
+    for state, error, message in [
+        (None, at.ArgumentError, "expected the state of SGD, a mapping, got NoneType"),
+        ({}, at.InvalidValueError, "expected the state of SGD with the keys 'state', 'param_groups', got none"),
+        ({"state": {}}, at.InvalidValueError, "got 'state'; this is an optimizer's"),
+        ({"0.weight": at.ones(2)}, at.InvalidValueError, "got '0.weight'; this is a module's"),
+        ({"state": {}, "param_groups": {"lr": 1}}, at.ArgumentError, "expected param_groups to be a list, got dict"),
+        ({"state": [], "param_groups": groups}, at.ArgumentError, "expected state to be a mapping, got list"),
+        ({"state": {}, "param_groups": []}, at.InvalidValueError, "expected 1 parameter groups, got 0"),
+        ({"state": {}, "param_groups": [{"lr": 1}]}, at.ArgumentError, "group 0 to be a dict with the numbers"),
+        ({"state": {}, "param_groups": [{"params": [0, 1]}]}, at.InvalidValueError, "1 parameters in group 0, got 2"),
+        ({"state": {7: {}}, "param_groups": groups}, at.InvalidValueError, "for the numbers .* got some for 7"),
+        ({"state": {"a": {}}, "param_groups": groups}, at.InvalidValueError, "got some for 'a'"),
+        ({"state": {0: 1}, "param_groups": groups}, at.ArgumentError, "as the state of parameter 0, got int"),
+    ]:
+        with pytest.raises(error, match=f"^load_state_dict: .*{message}"):
+            optimizer.load_state_dict(state)
+        assert str(optimizer.state_dict()) == before
+
+
 def test_bad_settings_and_parameters() -> None:
     param = at.tensor([1.0])
     for make, message in [

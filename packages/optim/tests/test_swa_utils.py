@@ -104,6 +104,8 @@ def test_a_state_without_a_count() -> None:
     state = {key: value for key, value in average.state_dict().items() if key != "n_averaged"}
     with pytest.raises(at.InvalidValueError, match="expected n_averaged in the state, got none"):
         average.load_state_dict(state)
+    with pytest.raises(at.ArgumentError, match="the state of AveragedModel, a mapping, got NoneType"):
+        average.load_state_dict(None)
     average.load_state_dict(state, strict=False)
     assert int(average.n_averaged) == 1
 

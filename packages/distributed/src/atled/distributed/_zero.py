@@ -198,7 +198,9 @@ class ZeroRedundancyOptimizer:
 
         Errors: as for ``Optimizer.load_state_dict``.
         """
-        super().load_state_dict({**state_dict, "state": {}})  # type: ignore[misc]
+        # What lacks it, the base refuses.
+        whole = isinstance(state_dict, Mapping) and "state" in state_dict
+        super().load_state_dict({**state_dict, "state": {}} if whole else state_dict)  # type: ignore[misc]
         numbers = [n for group in state_dict["param_groups"] for n in group["params"]]
         own = [n for n, param in zip(numbers, self._in_order(), strict=True) if self._is_own(param)]
         found = {int(n): entries for n, entries in state_dict["state"].items()}

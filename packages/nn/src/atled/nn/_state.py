@@ -96,6 +96,8 @@ def restore(module: Module, given: Any, strict: bool, assign: bool) -> Incompati
     if not hasattr(given, "keys"):
         raise at.ArgumentError(f"load_state_dict: expected state_dict to be a mapping, got {type(given).__name__}")
     state, keys, complaints = dict(given), IncompatibleKeys([], []), list[str]()
+    for odd in (key for key in state if not isinstance(key, str)):
+        raise at.ArgumentError(f"load_state_dict: expected names as keys, got the key {odd!r}")
     modules = list(_tree(module, ""))
     for prefix, each in modules:
         metadata = {"version": each._version}  # which files do not say: that of the class

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import atled.core as at
 from atled.core import Tensor
 from atled.optim._optimizer import Optimizer, require
+from atled.optim._state import expect_keys
 
 T = TypeVar("T")
 
@@ -200,12 +201,18 @@ class GradScaler:
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what ``state_dict`` gave; InvalidValueError for the empty one of a scaler that was off."""
+        """Takes over what ``state_dict`` gave.
+
+        Errors: ArgumentError for what is no mapping; InvalidValueError for the empty one of a scaler that was off, and
+        where settings are missing or make no sense.
+        """
         if not self._enabled:
             return
+        expect_keys("GradScaler", state_dict)
         if not state_dict:
             raise at.InvalidValueError("load_state_dict: expected the state of a scaler that was enabled, got none")
         names = ("scale", "growth_factor", "backoff_factor", "growth_interval")
+        expect_keys("GradScaler", state_dict, *names, "_growth_tracker")
         scale, growth, backoff, interval = (state_dict[name] for name in names)
         _check(scale, growth, backoff, interval)
         self._scale, self._growth_factor, self._backoff_factor = float(scale), float(growth), float(backoff)

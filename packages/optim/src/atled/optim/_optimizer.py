@@ -13,6 +13,7 @@ import atled.core as at
 from atled.core import Tensor
 from atled.core._core import _recording
 from atled.core._hooks import RemovableHandle
+from atled.optim._state import expect_groups, expect_keys
 
 Params = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]]
 
@@ -253,7 +254,9 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes over what ``state_dict`` gave, copying tensors to each parameter's dtype and device.
 
-        Errors: ``InvalidValueError`` when the number of groups, or of parameters in a group, is another.
+        Errors, which change nothing: ``ArgumentError`` for what is no mapping with the list ``param_groups`` and the
+        dict ``state``; ``InvalidValueError`` where one of them is missing, the number of groups, or of parameters in a
+        group, is another, and for the state of a parameter that no group has.
 
         >>> from atled import optim
         >>> saved = optim.SGD([at.ones(1)], lr=0.5).state_dict()
@@ -262,6 +265,7 @@ class Optimizer:
         >>> optimizer.param_groups[0]["lr"]
         0.5
         """
+        expect_keys(type(self).__name__, state_dict)
         state_dict = dict(state_dict)
         for hook in self._called("load_before"):
             changed = hook(self, state_dict)
@@ -271,17 +275,8 @@ class Optimizer:
             hook(self)
 
     def _take_over(self, state_dict: Mapping[str, Any]) -> None:
+        expect_groups(state_dict, self.param_groups, type(self).__name__)
         groups = state_dict["param_groups"]
-        if len(groups) != len(self.param_groups):
-            raise at.InvalidValueError(
-                f"load_state_dict: expected {len(self.param_groups)} parameter groups, got {len(groups)}"
-            )
-        for i, (own, other) in enumerate(zip(self.param_groups, groups, strict=True)):
-            if len(own["params"]) != len(other["params"]):
-                raise at.InvalidValueError(
-                    f"load_state_dict: expected {len(own['params'])} parameters in group {i}, "
-                    f"got {len(other['params'])}"
-                )
         by_number = dict(zip((n for group in groups for n in group["params"]), self._all(), strict=True))
         self.state = defaultdict(dict)
         for number, entries in state_dict["state"].items():

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import atled.core as at
 from atled.core import Tensor
 from atled.optim._optimizer import Optimizer, plain
+from atled.optim._state import expect_keys
 from atled.optim.lr_scheduler._base import LRScheduler, expect_optimizer, per_group
 
 __all__ = [
@@ -179,8 +180,10 @@ class AveragedModel:
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Any:
         """Takes over what ``state_dict`` gave; returns what the copy's ``load_state_dict`` does.
 
-        Errors: ``InvalidValueError`` where ``n_averaged`` is missing; unless ``strict``, the count then stays.
+        Errors: ``ArgumentError`` for what is no mapping, ``InvalidValueError`` where ``n_averaged`` is missing; unless
+        ``strict``, the count then stays.
         """
+        expect_keys("AveragedModel", state_dict)
         if "n_averaged" in state_dict:
             self.n_averaged.copy_(state_dict["n_averaged"])
         elif strict:

@@ -9,6 +9,7 @@ from typing import Any
 
 import atled.core as at
 from atled.optim._optimizer import Optimizer
+from atled.optim._state import expect_keys
 
 
 class LRScheduler(ABC):
@@ -65,8 +66,24 @@ class LRScheduler(ABC):
         return {key: value for key, value in vars(self).items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what ``state_dict`` gave."""
+        """Takes over what ``state_dict`` gave.
+
+        Errors: ``ArgumentError`` for what is no mapping, ``InvalidValueError`` where it lacks ``last_epoch`` or what
+        the schedule needs beside it.
+        """
+        expect_keys(type(self).__name__, state_dict, "last_epoch")
         vars(self).update(state_dict)
+
+    def _load_parts(self, state_dict: dict[str, Any], key: str, count: int) -> list[Any]:
+        """Takes over all but what ``key`` has for each of ``count`` parts of the schedule, and answers that."""
+        name = type(self).__name__
+        expect_keys(name, state_dict, "last_epoch", key)
+        parts = state_dict[key]
+        if not isinstance(parts, (list, tuple)) or len(parts) != count:
+            got = f"{len(parts)}" if isinstance(parts, (list, tuple)) else type(parts).__name__
+            raise at.InvalidValueError(f"load_state_dict: expected {name}'s {key!r} to be a list of {count}, got {got}")
+        LRScheduler.load_state_dict(self, {name: value for name, value in state_dict.items() if name != key})
+        return list(parts)
 
     def _initial_step(self) -> None:
         """The step to the first epoch, which finds the rates of a loaded optimizer as they are to be."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import atled.core as at
 from atled.optim._optimizer import Optimizer
+from atled.optim._state import expect_keys
 from atled.optim.lr_scheduler._base import LRScheduler, expect_optimizer, per_group, saved_function
 
 
@@ -119,6 +120,7 @@ class CyclicLR(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what ``state_dict`` gave; a plain ``scale_fn`` stays as it is."""
+        expect_keys("CyclicLR", state_dict, "last_epoch")
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "_scale_fn_custom"})
         saved = state_dict.get("_scale_fn_custom")
         if saved is not None and self._scale_fn_custom is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import atled.core as at
 from atled.optim._optimizer import Optimizer
+from atled.optim._state import expect_keys
 from atled.optim.lr_scheduler._base import LRScheduler
 
 
@@ -66,6 +67,7 @@ class MultiStepLR(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what ``state_dict`` gave, also from a file, whose keys are text."""
+        expect_keys("MultiStepLR", state_dict, "last_epoch", "milestones")
         super().load_state_dict(state_dict)
         self.milestones = Counter({int(epoch): times for epoch, times in state_dict["milestones"].items()})
 

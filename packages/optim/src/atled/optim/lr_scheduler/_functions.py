@@ -35,8 +35,8 @@ class _FunctionLR(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what ``state_dict`` gave; plain functions stay as they are."""
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "lr_lambdas"})
-        for function, saved in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
+        parts = self._load_parts(state_dict, "lr_lambdas", len(self.lr_lambdas))
+        for function, saved in zip(self.lr_lambdas, parts, strict=True):
             if saved is not None:
                 vars(function).update(saved)
 

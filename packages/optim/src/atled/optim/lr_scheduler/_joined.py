@@ -45,8 +45,8 @@ class _Joined(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over what ``state_dict`` gave."""
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "_schedulers"})
-        for schedule, saved in zip(self._schedulers, state_dict["_schedulers"], strict=True):
+        parts = self._load_parts(state_dict, "_schedulers", len(self._schedulers))
+        for schedule, saved in zip(self._schedulers, parts, strict=True):
             schedule.load_state_dict(saved)
 
 
