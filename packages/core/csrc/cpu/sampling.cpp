@@ -93,10 +93,19 @@ void poisson(atled_frame* f) {
   assign(out_tensor(f), drawn);
 }
 
+// A device would have to be waited for.
+void expect_deviations(const atled_value& std) {
+  static const Op amin{"core::amin"};
+  if (std.tag != ATLED_TENSOR || std.u.tensor->dl.device.device_type != kDLCPU || numel(std.u.tensor) == 0) return;
+  const Tensor least = contiguous(amin(std), ATLED_FLOAT64);
+  if (!(*data<double>(least) >= 0)) fail(ATLED_E_VALUE, "expected std >= 0, got %g", *data<double>(least));
+}
+
 // mean + std * randn of their common shape.
 void normal(atled_frame* f) {
   static const Op randn_like{"core::randn_like"}, mul{"core::mul"}, add{"core::add"}, copy{"core::copy_"};
   atled_tensor* out = out_tensor(f);
+  expect_deviations(f->args[1]);
   copy(out, add(mul(randn_like(out, f->args[3]), f->args[1]), f->args[0]));
 }
 

@@ -4,6 +4,7 @@
 #include "cpu/moments.h"
 #include "cpu/reduce.h"
 #include "functors/reduction.h"
+#include "ops/complex_logsumexp.h"
 #include "ops/spread.h"
 
 namespace atled::core {
@@ -85,6 +86,8 @@ void norm(atled_frame* frame) {
 }
 
 void logsumexp(atled_frame* frame) {
+  if (is_complex(out_tensor(frame)->dtype))
+    return complex_logsumexp(arg_tensor(frame, 0), frame->args[1], frame->args[2], out_tensor(frame));
   const Tensor input = as_floating(arg_tensor(frame, 0), none());
   visit_real(input->dtype, [&](auto tag) {
     static const ReduceLoops loops = LogSumExp<typename decltype(tag)::type>::loops();

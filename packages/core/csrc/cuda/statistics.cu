@@ -1,6 +1,7 @@
 // Means, variances, norms and logsumexp: the reductions of floating tensors.
 #include "cuda/reduce.cuh"
 #include "functors/moments.h"
+#include "ops/complex_logsumexp.h"
 #include "ops/spread.h"
 
 namespace atled::core::cuda {
@@ -67,6 +68,8 @@ void norm(atled_frame* frame) {
 }
 
 void logsumexp(atled_frame* frame) {
+  if (is_complex(out_tensor(frame)->dtype))
+    return complex_logsumexp(arg_tensor(frame, 0), frame->args[1], frame->args[2], out_tensor(frame));
   const Tensor input = as_floating(arg_tensor(frame, 0), none());
   visit_real(input->dtype, [&](auto tag) {
     reduce(input, dims_of(frame, 1), out_tensor(frame), LogSumExpOf<typename decltype(tag)::type>{});

@@ -100,6 +100,7 @@ void normal_rule(const atled_frame* f, atled_spec* outs) {
   const atled_value &mean = f->args[0], &std = f->args[1], &size = f->args[2];
   if (std.tag != ATLED_TENSOR && !(arg_double(f, 1) >= 0))
     fail(ATLED_E_VALUE, "expected std >= 0, got %g", arg_double(f, 1));
+  if (std.tag == ATLED_TENSOR) expect_real(std.u.tensor, "std");
   if (mean.tag == ATLED_TENSOR || std.tag == ATLED_TENSOR) {
     if (!is_none(size)) fail(ATLED_E_ARGUMENT, "expected no size when mean or std is a tensor");
     same_rule(f, outs);
@@ -108,6 +109,8 @@ void normal_rule(const atled_frame* f, atled_spec* outs) {
     set_size(outs[0], dtype_or(f, 4, default_dtype()), size);
   }
   expect_float_dtype(outs[0].dtype, true);
+  if (mean.tag == ATLED_COMPLEX_VALUE && !is_complex(outs[0].dtype))
+    fail(ATLED_E_DTYPE, "expected a real mean for %s, got a complex one", dtype_name(outs[0].dtype));
 }
 
 void define_draws() {
@@ -189,8 +192,9 @@ void define_draws() {
       {"normal(Tensor|Scalar mean=0.0, Tensor|Scalar std=1.0, int[]? size=None, *, Generator? generator=None, "
        "dtype? dtype=None, device? device=None) -> Tensor",
        "Normal numbers of the given means and deviations, which broadcast; with two numbers, size is needed.\n\n"
-       "std: >= 0 (InvalidValueError for a number; a tensor's values are not looked at). No gradient goes through a "
-       "draw: that of mean + std * randn(...) would.\n\n"
+       "std: real, >= 0 (InvalidValueError; a tensor's values are looked at on the CPU alone). No gradient goes "
+       "through "
+       "a draw: that of mean + std * randn(...) would.\n\n"
        ">>> at.normal(at.tensor([0.0, 100.0]), 1.0, generator=at.Generator().manual_seed(0))\n"
        "tensor([ 0.7379, 99.3116])",
        shape<normal_rule>, kFactory});

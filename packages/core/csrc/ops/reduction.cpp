@@ -55,9 +55,7 @@ void truth_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, 
 void count_rule(const atled_frame* frame, atled_spec* outs) { rule(frame, outs, ATLED_INT64); }
 
 void logsumexp_rule(const atled_frame* frame, atled_spec* outs) {
-  const atled_tensor* input = arg_tensor(frame, 0);
-  expect_real(input, "input");
-  rule(frame, outs, float_dtype(input->dtype));
+  rule(frame, outs, float_dtype(arg_tensor(frame, 0)->dtype));
 }
 
 void define_reduction() {
@@ -135,8 +133,9 @@ void define_reduction() {
   define({"core::logsumexp(Tensor input, int[]? dim=None, bool keepdim=False) -> Tensor",
           "log(sum(exp(input))) over dim, or over all dimensions, without overflow: the largest element is taken out "
           "first.\n\n"
-          "input: real, else DTypeError; dim and keepdim: as for sum. -inf where all elements are -inf or there are "
-          "none.\n\n"
+          "input: of any dtype, integers as floats; of complex numbers the largest real part is taken out, and the "
+          "imaginary part lies in [-pi, pi]. dim and keepdim: as for sum. -inf where all elements are -inf or there "
+          "are none.\n\n"
           ">>> at.tensor([1000.0, 1000.0]).logsumexp(0)\ntensor(1000.6932)",
           shape<logsumexp_rule>});
   alias("core::logsumexp", "special::logsumexp");

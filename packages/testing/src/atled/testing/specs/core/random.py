@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 import atled.core as at
-from atled.testing import COMPLEX, FLOATS, INTEGERS, REALS, Draw, ErrorCase, OpSpec, Sample
+from atled.testing import COMPLEX, FLOATS, INTEGERS, REALS, Draw, ErrorCase, HostErrorCase, OpSpec, Sample
 
 X = np.ones((2, 3), np.float32)
 N = 20_000
@@ -288,6 +288,10 @@ SPECS = [
         normals,
         ErrorCase(at.ShapeError, "", X, np.ones(2, np.float32)),
         ErrorCase(at.InvalidValueError, "std >= 0, got -1", X, -1.0),
+        HostErrorCase(at.InvalidValueError, "std >= 0, got -2", X, np.array([1, -2, 3], np.float32)),
+        HostErrorCase(at.InvalidValueError, "std >= 0, got nan", X, X * np.nan),
+        ErrorCase(at.DTypeError, "std to be real", X, X.astype(np.complex64)),
+        ErrorCase(at.DTypeError, "expected a real mean for float32", 1j, 1.0, (2,)),
         ErrorCase(at.DTypeError, "floating-point dtype, got int64", np.ones(2, int), 1),
         ErrorCase(at.ArgumentError, "expected a size", 0.0, 1.0),
         ErrorCase(at.ArgumentError, "expected no size", X, 1.0, (2,)),
