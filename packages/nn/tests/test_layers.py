@@ -455,6 +455,8 @@ def test_cosine_similarity_broadcasts_along_the_vectors() -> None:
     wide = np.broadcast_to(y, x.shape)
     expected = (x * wide).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(wide, axis=1)
     np.testing.assert_allclose(F.cosine_similarity(at.from_numpy(x), at.from_numpy(y), 1).numpy(), expected, rtol=1e-12)
+    whole = F.cosine_similarity(at.from_numpy(x).float(), at.ones(x.shape, dtype=at.int64))
+    assert whole.dtype == at.float32 and whole.shape == (x.shape[0], *x.shape[2:])
 
 
 def test_hardtanh_takes_old_names() -> None:

@@ -38,6 +38,7 @@ def check_gradients(function: Callable[..., Any], *arrays: Array) -> None:
         F.l1_loss,
         F.smooth_l1_loss,
         F.huber_loss,
+        F.mse_loss,
         F.binary_cross_entropy,
         F.binary_cross_entropy_with_logits,
         F.kl_div,
@@ -53,7 +54,13 @@ def test_gradients_of_batches_of_losses(loss: Any) -> None:
     np.testing.assert_allclose(of_all.numpy(), expected, rtol=1e-12)
     # What promotes and broadcasts gives the same.
     np.testing.assert_allclose(loss(x, y[:1].expand(3, 5)).numpy(), loss(x, y[:1].expand(3, 5).clone()).numpy())
-    np.testing.assert_allclose(loss(x.float(), y).item(), loss(x.float().double(), y).item())
+    small, large = x.float().requires_grad_(), y.clone().requires_grad_()
+    mixed = loss(small, large)
+    np.testing.assert_allclose(mixed.item(), loss(x.float().double(), y).item())
+    mixed.backward()
+    assert mixed.dtype == large.grad.dtype == at.float64 and small.grad.dtype == at.float32
+    expected = func.grad(loss)(x.float().double(), y).numpy()
+    np.testing.assert_allclose(small.grad.numpy(), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

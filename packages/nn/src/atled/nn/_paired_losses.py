@@ -116,11 +116,16 @@ LOSSES = {
 }
 
 
+def promoted(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The two in the dtype that they promote to; each gets its gradient in its own."""
+    dtype = at.result_type(first, second)
+    return first.to(dtype), second.to(dtype)
+
+
 def paired(kind: str, input: Tensor, target: Tensor, reduction: str, bound: float = 1.0) -> Tensor:
     """The loss of a kind; the two broadcast, and promote."""
     if input.dtype != target.dtype:
-        dtype = at.result_type(input, target)
-        input, target = input.to(dtype), target.to(dtype)
+        input, target = promoted(input, target)
     if not input.is_floating_point():
         return reduced(LOSSES[kind].value(input, target, bound), reduction)
     if input.shape != target.shape:

@@ -10,6 +10,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
+from .._paired_losses import promoted
 from .._precision import as_given, cast, narrow, wide, wide_dtype
 
 
@@ -265,13 +266,16 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """``x1 . x2 / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``: the cosine of the angle between vectors.
 
-    The two broadcast, in ``dim`` as well, which the answer has no more. Half precision is computed in float32.
+    The two broadcast, in ``dim`` as well, which the answer has no more, and promote to a floating dtype. Half precision
+    is computed in float32.
 
     >>> x, y = at.tensor([[3.0, 4.0], [0.0, 0.0]]), at.tensor([[4.0, 3.0]])
     >>> [round(cos, 4) for cos in cosine_similarity(x, y).tolist()]
     [0.96, 0.0]
     """
     x1, x2 = cast("float32", x1, x2)
+    if x1.dtype != x2.dtype:
+        x1, x2 = promoted(x1, x2)
     if x1.shape != x2.shape:
         x1, x2 = at.broadcast_tensors(x1, x2)
     first, second = (x / at.clamp(at.norm(x, 2, dim, keepdim=True), min=eps) for x in (wide(x1), wide(x2)))

@@ -11,7 +11,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-from .._paired_losses import paired, reduced
+from .._paired_losses import paired, promoted, reduced
 from .._paired_losses import softplus as _softplus
 from .._parameter import constant
 from .._precision import cast, narrow, wide
@@ -147,7 +147,7 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """``(input - target)^2``; the two broadcast and have one floating dtype.
+    """``(input - target)^2``; the two broadcast, and their dtypes promote to a floating one.
 
     weight, of a shape that broadcasts with them: the mean is ``sum(weight loss) / sum(weight)``.
 
@@ -158,6 +158,8 @@ def mse_loss(
     reduction = old_reduction("mse_loss", size_average, reduce, reduction)
     if weight is not None:
         return _weighted("mse_loss", (input - target) ** 2, weight, reduction)
+    if input.dtype != target.dtype:
+        input, target = promoted(input, target)
     if input.shape != target.shape:
         input, target = at.broadcast_tensors(input, target)
     return _one.mse_loss(input, target, reduction)
