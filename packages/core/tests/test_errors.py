@@ -66,6 +66,16 @@ CASES: dict[str, Case] = {
     ),
     "negative size": (lambda: at.zeros(-1), at.ShapeError, "zeros: expected sizes >= 0"),
     "ragged list": (lambda: at.tensor([[1, 2], [3]]), at.ShapeError, "tensor: expected"),
+    "sum with a product that it is larger than": (
+        lambda: at.addr(at.ones(2, 1, 4), at.ones(3), at.ones(4)),
+        at.ShapeError,
+        r"^addr: expected input to broadcast to shape \(3, 4\), got \(2, 1, 4\)",
+    ),
+    "input that does not count": (
+        lambda: at.addbmm(x(), at.ones(2, 3, 1), at.ones(2, 1, 5), beta=0),
+        at.ShapeError,
+        r"^addbmm: expected input to broadcast to shape \(3, 5\)",
+    ),
     # dtypes
     "in-place that would lose the fraction": (
         lambda: at.ones(3, dtype=at.int32).add_(0.5),
@@ -116,6 +126,13 @@ CASES: dict[str, Case] = {
     "None for tensor": (lambda: at.exp(None), at.ArgumentError, "exp: expected input to be Tensor, got NoneType"),
     "string for int": (lambda: x().unsqueeze("0"), at.ArgumentError, "unsqueeze: expected dim to be int, got str"),
     "float for int": (lambda: x().unsqueeze(0.5), at.ArgumentError, "unsqueeze: expected dim to be int, got float"),
+    "bool for int": (lambda: x().unsqueeze(True), at.ArgumentError, "^unsqueeze: expected dim to be int, got bool"),
+    "bool among sizes": (lambda: at.zeros((2, True)), at.ArgumentError, "^zeros: expected size"),
+    "complex number for a real one": (
+        lambda: at.scalar_tensor(1j, dtype=at.float32),
+        at.DTypeError,
+        "^scalar_tensor: expected a real number for float32",
+    ),
     "number for tensors": (lambda: at.block_diag(1), at.ArgumentError, "expected tensors to be Tensor"),
     "numbers for tensors": (lambda: at.meshgrid(2, 3), at.ArgumentError, "expected tensors to be Tensor"),
     "huge int": (

@@ -76,6 +76,7 @@ void bernoulli(atled_frame* f) {
 void bernoulli_(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
   const atled_value& p = f->args[1];
+  expect_real_probability(p);
   // What is not contiguous gets a stand-in that is copied back.
   Tensor target =
       is_contiguous(input) ? Tensor::borrow(input) : Tensor::empty(input->dtype, input->dl.ndim, input->dl.shape);

@@ -73,6 +73,7 @@ void bernoulli(atled_frame* f) {
 void bernoulli_(atled_frame* f) {
   atled_tensor* input = arg_tensor(f, 0);
   const atled_value& p = f->args[1];
+  expect_real_probability(p);
   into_contiguous(input, [&](atled_tensor* target) {
     if (p.tag != ATLED_TENSOR) return draw_all(target, as_double(p), f->args[2]);
     const Tensor each = Tensor::empty(ATLED_FLOAT64, target->dl.ndim, target->dl.shape, target->dl.device);

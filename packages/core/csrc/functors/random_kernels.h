@@ -111,6 +111,7 @@ class RandomKernels {
   static void uniform_(atled_frame* f) {
     const double from = arg_double(f, 1), to = arg_double(f, 2);
     if (!(from <= to)) fail(ATLED_E_VALUE, "expected from <= to, got %g and %g", from, to);
+    if (!std::isfinite(to - from)) fail(ATLED_E_VALUE, "expected a finite range, got %g to %g", from, to);
     expect_real(arg_tensor(f, 0), "input");
     B::into_contiguous(arg_tensor(f, 0),
                        [&](atled_tensor* t) { draw_floats<Uniform>(t, f->args[3], from, to - from); });

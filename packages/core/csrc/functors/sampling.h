@@ -16,6 +16,11 @@ ATLED_FN bool is_count(double x) { return is_weight(x) && x == std::floor(x); }
 [[noreturn]] inline void fail_probability(double p) {
   fail(ATLED_E_VALUE, "expected probabilities in [0, 1], got %g", p);
 }
+// p: a number or a tensor.
+inline void expect_real_probability(const atled_value& p) {
+  if (p.tag == ATLED_COMPLEX_VALUE || (p.tag == ATLED_TENSOR && is_complex(p.u.tensor->dtype)))
+    fail(ATLED_E_DTYPE, "expected p to be real, got complex numbers");
+}
 [[noreturn]] inline void fail_rate(double rate) { fail(ATLED_E_VALUE, "expected finite rates >= 0, got %g", rate); }
 [[noreturn]] inline void fail_count(double count) { fail(ATLED_E_VALUE, "expected whole counts >= 0, got %g", count); }
 [[noreturn]] inline void fail_weight(double x) { fail(ATLED_E_VALUE, "expected finite weights >= 0, got %g", x); }

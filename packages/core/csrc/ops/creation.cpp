@@ -52,6 +52,8 @@ void new_full_rule(const atled_frame* f, atled_spec* outs) {
 void scalar_rule(const atled_frame* f, atled_spec* outs) {
   const bool complex = f->args[0].tag == ATLED_COMPLEX_VALUE;
   set_spec(outs[0], dtype_or(f, 1, complex ? default_complex() : default_dtype()), {});
+  if (complex && !is_complex(outs[0].dtype))
+    fail(ATLED_E_DTYPE, "expected a real number for %s, got a complex one", dtype_name(outs[0].dtype));
 }
 
 void empty_strided_rule(const atled_frame* f, atled_spec* outs) {

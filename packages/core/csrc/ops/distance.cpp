@@ -61,6 +61,7 @@ void renorm(atled_frame* f) {
   expect_floating(input, "input");
   if (input->dl.ndim < 2)
     fail(ATLED_E_SHAPE, "expected input of at least two dimensions, got shape %s", shape_text(input).c_str());
+  if (f->args[3].tag == ATLED_COMPLEX_VALUE) fail(ATLED_E_DTYPE, "expected a real maxnorm, got a complex one");
   if (!(p > 0)) fail(ATLED_E_VALUE, "expected p > 0, got %g", p);
   if (!(most >= 0)) fail(ATLED_E_VALUE, "expected maxnorm >= 0, got %g", most);
   const int dim = wrap_dim(arg_int(f, 2), input->dl.ndim);

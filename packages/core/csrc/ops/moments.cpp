@@ -145,7 +145,7 @@ void define_moments() {
           "input: real. ShapeError where there are no elements to choose from.\n\n"
           ">>> at.tensor([3, 1, 2]).aminmax()\natled.core.aminmax_result(min=tensor(1), max=tensor(3))",
           nullptr, composite});
-  define({"cov(Tensor input, *, float correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
+  define({"cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
           "The covariances of variables (rows) over observations (columns).\n\n"
           "input: at most 2-d; integers are computed in the default float. The sums are divided by n - correction. "
           "fweights: how often each observation was made, integers; aweights: how much each counts, floating; both "

@@ -40,6 +40,14 @@ bool is_number(const atled_value& v, double x) { return v.tag != ATLED_COMPLEX_V
 
 // beta * input + alpha * t; with beta 0, input's values do not count.
 Tensor scaled_sum(const atled_value& input, Tensor t, const atled_value& beta, const atled_value& alpha) {
+  const atled_tensor* given = input.u.tensor;
+  int64_t shape[ATLED_MAX_NDIM];
+  int ndim = t->dl.ndim;
+  std::copy_n(t->dl.shape, ndim, shape);
+  if (given->dl.ndim > ndim || !broadcast_into(shape, ndim, given->dl.shape, given->dl.ndim) ||
+      !std::equal(shape, shape + ndim, t->dl.shape))
+    fail(ATLED_E_SHAPE, "expected input to broadcast to shape %s, got %s", shape_text(t).c_str(),
+         shape_text(given).c_str());
   if (!is_number(alpha, 1)) t = mul_op(t, alpha);
   if (is_number(beta, 0)) return t;
   return is_number(beta, 1) ? add_op(input, t) : add_op(mul_op(input, beta), t);

@@ -101,6 +101,7 @@ void normal_rule(const atled_frame* f, atled_spec* outs) {
   if (std.tag != ATLED_TENSOR && !(arg_double(f, 1) >= 0))
     fail(ATLED_E_VALUE, "expected std >= 0, got %g", arg_double(f, 1));
   if (std.tag == ATLED_TENSOR) expect_real(std.u.tensor, "std");
+  if (std.tag == ATLED_COMPLEX_VALUE) fail(ATLED_E_DTYPE, "expected std to be real, got a complex number");
   if (mean.tag == ATLED_TENSOR || std.tag == ATLED_TENSOR) {
     if (!is_none(size)) fail(ATLED_E_ARGUMENT, "expected no size when mean or std is a tensor");
     same_rule(f, outs);
@@ -203,7 +204,8 @@ void define_draws() {
 void define_fills() {
   define({"uniform_(Tensor(a!) input, float from=0, float to=1, *, Generator? generator=None) -> Tensor",
           "Fills input with numbers uniform in [from, to), in place.\n\n"
-          "input: floating. Returns input. InvalidValueError where from is above to.\n\n"
+          "input: floating. Returns input. InvalidValueError where from is above to, or the two are infinitely far "
+          "apart.\n\n"
           ">>> at.zeros(3).uniform_(-1, 1, generator=at.Generator().manual_seed(0))\n"
           "tensor([-0.2019,  0.7610,  0.4714])",
           nullptr, ATLED_OP_RANDOM});

@@ -31,6 +31,7 @@ namespace {
 
 // 1 an integer was read, 0 it is none, kTooWide it is out of range.
 int to_int(PyObject* object, int64_t* out) {
+  if (PyBool_Check(object)) return 0;  // PyTorch and NumPy have no dimension True either
   if (!PyLong_Check(object)) {
     if (PyFloat_Check(object) || !PyIndex_Check(object)) return 0;
     Ref index(PyNumber_Index(object));

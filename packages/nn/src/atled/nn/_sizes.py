@@ -12,9 +12,9 @@ Size = int | Sequence[int]
 
 
 def integer(value: Any) -> int | None:
-    """An int, or NumPy's, as an int; None for a sequence or what else it is."""
+    """An int, or NumPy's, as an int; None for a sequence or what else it is, a bool too."""
     if isinstance(value, int):
-        return value
+        return None if isinstance(value, bool) else value
     if isinstance(value, tuple | list):
         return None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import atled.core as at
@@ -343,13 +344,14 @@ def rrelu(
 ) -> Tensor:
     """``x`` where it is positive, else ``a x``, in training with a uniform in [lower, upper) (Xu et al. 2015).
 
-    Otherwise a is their mean. The same shape and floating dtype; InvalidValueError unless ``lower <= upper``.
+    Otherwise a is their mean. The same shape and floating dtype; InvalidValueError unless ``lower <= upper``, both
+    finite.
 
     >>> rrelu(at.tensor([-8.0, 8.0]), 0.25, 0.75).tolist()
     [-4.0, 8.0]
     """
-    if not lower <= upper:
-        raise at.InvalidValueError(f"rrelu: expected lower <= upper, got {lower} and {upper}")
+    if not (lower <= upper and math.isfinite(upper - lower)):
+        raise at.InvalidValueError(f"rrelu: expected finite lower <= upper, got {lower} and {upper}")
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
     slope = at.rand(input.shape, dtype=input.dtype, device=input.device) * (upper - lower) + lower

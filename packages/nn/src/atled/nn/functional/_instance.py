@@ -10,6 +10,7 @@ from atled.core import Tensor
 from .._ops import one as _one
 from .._ops import several as _several
 from .._precision import wide
+from ._layer import expect_both
 
 
 def instance_norm(
@@ -39,6 +40,7 @@ def instance_norm(
                 "instance_norm: expected running_mean and running_var when use_input_stats=False, got None"
             )
         return _one.batch_norm_inference(input, running_mean, running_var, weight, bias, eps)
+    expect_both("instance_norm", running_mean, running_var)
     n, channels, count = input.shape[0], input.shape[1], math.prod(input.shape[2:])
     if count < 2:
         raise at.ShapeError(

@@ -12,6 +12,7 @@ from .._ops import one as _one
 from .._ops import several as _several
 from .._paired_losses import promoted
 from .._precision import as_given, cast, narrow, wide, wide_dtype
+from .._sizes import integer
 
 
 def linear(
@@ -64,6 +65,12 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     """
     if weight.ndim != 3:
         raise at.ShapeError(f"bilinear: expected weight (out, n1, n2), got {tuple(weight.shape)}")
+    if input1.shape[:-1] != input2.shape[:-1]:
+        raise at.ShapeError(
+            f"bilinear: expected inputs (*, n1) and (*, n2), got {tuple(input1.shape)} and {tuple(input2.shape)}"
+        )
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise at.ShapeError(f"bilinear: expected bias of shape ({weight.shape[0]},), got {tuple(bias.shape)}")
     return _bilinear(*cast("widest", input1, input2, weight, bias))
 
 
@@ -137,7 +144,7 @@ def batch_norm(
     ``running_mean`` and ``running_var``, where given, move in place by ``momentum`` towards the mean and the unbiased
     variance. Else with the running ones. The four are ``(C,)``, of the input's floating dtype, beside half precision
     also float32. Answers the input's shape and dtype. ShapeError in training for one value per channel, ArgumentError
-    where running statistics are needed and missing.
+    where running statistics are needed and missing, or only one of them is given.
 
     >>> x, mean, var = at.tensor([[1.0], [3.0]]), at.tensor([0.0]), at.tensor([1.0])
     >>> [round(y, 3) for y in batch_norm(x, mean, var, training=True, momentum=0.5).flatten().tolist()]
@@ -149,6 +156,7 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise at.ArgumentError("batch_norm: expected running_mean and running_var when training=False, got None")
         return _one.batch_norm_inference(input, running_mean, running_var, weight, bias, eps)
+    expect_both("batch_norm", running_mean, running_var)
     output, mean, var = _several.batch_norm(input, weight, bias, eps)
     if running_mean is not None:
         _one.update_average(running_mean, mean, momentum)
@@ -156,6 +164,13 @@ def batch_norm(
         count = input.numel() // max(1, input.shape[1])
         _one.update_average(running_var, var, momentum, count / (count - 1))
     return output
+
+
+def expect_both(op: str, running_mean: Tensor | None, running_var: Tensor | None) -> None:
+    """Raises ArgumentError for one without the other, which would stay as it is."""
+    if (running_mean is None) is not (running_var is None):
+        missing = "running_mean" if running_mean is None else "running_var"
+        raise at.ArgumentError(f"{op}: expected running_mean and running_var, or neither, got None for {missing}")
 
 
 def layer_norm(
@@ -252,6 +267,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise at.ArgumentError(f"one_hot: expected a Tensor, got {type(tensor).__name__}; make one with at.tensor(...)")
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == at.bool:
         raise at.DTypeError(f"one_hot: expected integers, got {tensor.dtype.name}")
+    if integer(num_classes) is None:
+        raise at.ArgumentError(f"one_hot: expected num_classes to be an int, got {num_classes!r}")
     if num_classes == -1 or (tensor.device.type == "cpu" and tensor.numel() and not tensor._is_opaque()):
         if not tensor.numel():
             raise at.InvalidValueError("one_hot: expected num_classes, since the tensor has no elements")

@@ -48,7 +48,24 @@ def _paired(
 ) -> Tensor:
     if weight is None:
         return paired(kind, input, target, known_reduction(op, reduction), bound)
-    return _reduce(op, paired(kind, input, target, "none", bound) * weight, reduction)
+    return _reduce(op, _weighing(op, paired(kind, input, target, "none", bound), weight), reduction)
+
+
+def _weighing(op: str, loss: Tensor, weight: Tensor) -> Tensor:
+    """Each loss times its weight; ShapeError for weights that would make more of them."""
+    result = loss * weight
+    if result.shape != loss.shape:
+        raise at.ShapeError(
+            f"{op}: expected weight to broadcast to shape {tuple(loss.shape)}, got {tuple(weight.shape)}"
+        )
+    return result
+
+
+def _expect_one_rank(op: str, **tensors: Tensor) -> None:
+    """Raises ShapeError for numbers of dimensions that differ: (N, 1) beside (N,) would give N losses for each."""
+    if len({tensor.ndim for tensor in tensors.values()}) > 1:
+        shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+        raise at.ShapeError(f"{op}: expected tensors of one number of dimensions, got {shapes}")
 
 
 def _positive(x: Tensor) -> Tensor:
@@ -208,7 +225,7 @@ def smooth_l1_loss(
     [0.125, 2.5]
     """
     reduction = old_reduction("smooth_l1_loss", size_average, reduce, reduction)
-    if beta < 0:
+    if not beta >= 0:
         raise at.InvalidValueError(f"smooth_l1_loss: expected beta >= 0, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
@@ -226,7 +243,7 @@ def huber_loss(
     >>> huber_loss(at.tensor([0.5, 3.0]), at.zeros(2), delta=2.0, reduction="none").tolist()
     [0.125, 4.0]
     """
-    if delta <= 0:
+    if not delta > 0:
         raise at.InvalidValueError(f"huber_loss: expected delta > 0, got {delta}")
     return _paired("huber_loss", "huber", input, target, weight, reduction, delta)
 
@@ -241,7 +258,7 @@ def binary_cross_entropy(
 ) -> Tensor:
     """``-(y log p + (1 - y) log(1 - p))`` for probabilities p and targets y of one shape.
 
-    Logarithms count as at least -100. weight: broadcasts with them. The gradient is
+    Logarithms count as at least -100. weight: broadcasts to their shape. The gradient is
     ``(p - y) / max(p (1 - p), 1e-12)``, as PyTorch's, so that it is finite where p is 0 or 1. A p outside of [0, 1]
     gives NaN: values are not looked at. ShapeError unless the shapes are the same.
 
@@ -267,7 +284,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """The `binary_cross_entropy` of ``sigmoid(input)``, as ``(1 - y) x + log(1 + exp(-x))``, which does not overflow.
 
-    weight broadcasts with the loss, ``pos_weight`` with the targets: the part of the positives counts so many times.
+    weight broadcasts to the loss's shape, ``pos_weight`` with the targets: the part of the positives counts so often.
     ShapeError unless input and target are of one shape.
 
     >>> binary_cross_entropy_with_logits(at.tensor([1000.0, -1000.0]), at.tensor([1.0, 1.0]), reduction="none").tolist()
@@ -278,7 +295,9 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         return _paired("binary_cross_entropy_with_logits", "bce_with_logits", input, target, weight, reduction)
     loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * _softplus(-input)
-    return _reduce("binary_cross_entropy_with_logits", loss if weight is None else loss * weight, reduction)
+    if weight is not None:
+        loss = _weighing("binary_cross_entropy_with_logits", loss, weight)
+    return _reduce("binary_cross_entropy_with_logits", loss, reduction)
 
 
 def _same_shape(op: str, input: Tensor, target: Tensor) -> None:
@@ -325,13 +344,18 @@ def cosine_embedding_loss(
     """``1 - cos`` where target is 1, ``max(0, cos - margin)`` where it is -1; cos is of the last dimension.
 
     Inputs ``(N, D)`` and target ``(N,)``, or ``(D,)`` and ``()``. Other targets have a loss of 0. Half precision is
-    computed in float32.
+    computed in float32. ShapeError for other numbers of dimensions.
 
     >>> x, y = at.tensor([[1.0, 0.0], [1.0, 0.0]]), at.tensor([[0.0, 1.0], [2.0, 0.0]])
     >>> [round(loss, 4) for loss in cosine_embedding_loss(x, y, at.tensor([1, -1]), reduction="none").tolist()]
     [1.0, 1.0]
     """
     reduction = old_reduction("cosine_embedding_loss", size_average, reduce, reduction)
+    if target.ndim > 1 or not input1.ndim == input2.ndim == target.ndim + 1:
+        shapes = ", ".join(str(tuple(each.shape)) for each in (input1, input2, target))
+        raise at.ShapeError(
+            f"cosine_embedding_loss: expected inputs (N, D) and target (N,), or (D,) and (), got {shapes}"
+        )
     # Squared lengths count with 1e-12 more, as in PyTorch: the slope at a vector of zeros is bounded by it.
     input1, input2 = cast("float32", input1, input2)
     first, second = wide(input1), wide(input2)
@@ -352,12 +376,14 @@ def margin_ranking_loss(
 ) -> Tensor:
     """``max(0, -target (input1 - input2) + margin)``: for target 1 the first is to be larger, for -1 the second.
 
-    The three broadcast. At the kink the slope is -target, as in PyTorch.
+    The three broadcast, and have one number of dimensions, else ShapeError. At the kink the slope is -target, as in
+    PyTorch.
 
     >>> margin_ranking_loss(at.tensor([1.0, 2.0]), at.tensor([3.0, 1.0]), at.tensor([1, 1]), reduction="none").tolist()
     [2.0, 0.0]
     """
     reduction = old_reduction("margin_ranking_loss", size_average, reduce, reduction)
+    _expect_one_rank("margin_ranking_loss", input1=input1, input2=input2, target=target)
     return _reduce("margin_ranking_loss", _positive(margin - target * (input1 - input2)), reduction)
 
 
@@ -376,7 +402,8 @@ def triplet_margin_loss(
     """``max(0, d(anchor, positive) - d(anchor, negative) + margin)`` with p-norm distances (Balntas et al. 2016).
 
     Inputs ``(N, D)`` or ``(D,)``; d is `pairwise_distance` with p and eps. With ``swap`` the negative's distance is the
-    smaller one of those to the anchor and to the positive.
+    smaller one of those to the anchor and to the positive. ShapeError unless the three have one number of dimensions,
+    InvalidValueError for a margin that is not positive.
 
     >>> anchor, near, far = at.tensor([[0.0, 0.0]]), at.tensor([[3.0, 4.0]]), at.tensor([[0.0, 2.0]])
     >>> round(triplet_margin_loss(anchor, near, far).item(), 4)
@@ -385,6 +412,9 @@ def triplet_margin_loss(
     reduction = old_reduction("triplet_margin_loss", size_average, reduce, reduction)
     from ._layer import pairwise_distance
 
+    if not margin > 0:
+        raise at.InvalidValueError(f"triplet_margin_loss: expected margin > 0, got {margin}")
+    _expect_one_rank("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     anchor, positive, negative = cast("float32", anchor, positive, negative)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
@@ -399,11 +429,19 @@ def soft_margin_loss(
 ) -> Tensor:
     """``log(1 + exp(-target input))`` for targets of 1 and -1, without overflow.
 
+    target broadcasts to input's shape, else ShapeError.
+
     >>> soft_margin_loss(at.tensor([-1000.0, 1000.0]), at.tensor([1.0, 1.0]), reduction="none").tolist()
     [1000.0, 0.0]
     """
     reduction = old_reduction("soft_margin_loss", size_average, reduce, reduction)
-    return _reduce("soft_margin_loss", _softplus(-target * input), reduction)
+    loss = _softplus(-target * input)
+    if loss.shape != input.shape:
+        raise at.ShapeError(
+            f"soft_margin_loss: expected target to broadcast to input's shape {tuple(input.shape)}, "
+            f"got {tuple(target.shape)}"
+        )
+    return _reduce("soft_margin_loss", loss, reduction)
 
 
 def poisson_nll_loss(

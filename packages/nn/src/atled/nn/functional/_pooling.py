@@ -269,8 +269,10 @@ def avg_pool3d(
     [[[[3.5]]]]
     """
     _expect_volumes("avg_pool3d", input)
-    if divisor_override == 0:
-        raise at.InvalidValueError("avg_pool3d: expected divisor_override to be an integer other than 0, got 0")
+    if divisor_override is not None and not integer(divisor_override):
+        raise at.InvalidValueError(
+            f"avg_pool3d: expected divisor_override to be an integer other than 0, got {divisor_override}"
+        )
     window = sizes(kernel_size, 3, "avg_pool3d: kernel_size")
     step = sizes(_step(stride, window), 3, "avg_pool3d: stride")
     around, divisor = sizes(padding, 3, "avg_pool3d: padding"), None if divisor_override is None else 1

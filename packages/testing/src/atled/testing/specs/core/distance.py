@@ -109,6 +109,7 @@ SPECS = [
         slices,
         ErrorCase(at.InvalidValueError, "p > 0", X, 0, 0, 1.0),
         ErrorCase(at.InvalidValueError, "maxnorm >= 0", X, 2, 0, -1.0),
+        ErrorCase(at.DTypeError, "a real maxnorm", X, 2, 0, 1j),
         ErrorCase(at.ShapeError, "at least two dimensions", X[0], 2, 0, 1.0),
         ErrorCase(at.BoundsError, "dim", X, 2, 2, 1.0),
         ErrorCase(at.DTypeError, "floating", np.ones((2, 3), int), 2, 0, 1.0),

@@ -143,6 +143,7 @@ SPECS = [
         ErrorCase(at.ShapeError, r"fweights of shape \(3,\)", X, fweights=np.ones(2, np.int64)),
         ErrorCase(at.DTypeError, "fweights to be integers", X, fweights=np.ones(3)),
         ErrorCase(at.DTypeError, "aweights to be floating", X, aweights=np.ones(3, np.int64)),
+        ErrorCase(at.ArgumentError, "correction to be int, got float", X, correction=0.5),
         dtypes=("float32", "float64", *COMPLEX),
         scale=lambda x, **kwargs: np.full(np.shape(weighted(x)), 16.0),
         ulps={"default": 16, "complex64": 32, "complex128": 32},

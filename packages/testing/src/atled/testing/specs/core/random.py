@@ -291,6 +291,7 @@ SPECS = [
         HostErrorCase(at.InvalidValueError, "std >= 0, got -2", X, np.array([1, -2, 3], np.float32)),
         HostErrorCase(at.InvalidValueError, "std >= 0, got nan", X, X * np.nan),
         ErrorCase(at.DTypeError, "std to be real", X, X.astype(np.complex64)),
+        ErrorCase(at.DTypeError, "std to be real", 0.0, 1j, (2,)),
         ErrorCase(at.DTypeError, "expected a real mean for float32", 1j, 1.0, (2,)),
         ErrorCase(at.DTypeError, "floating-point dtype, got int64", np.ones(2, int), 1),
         ErrorCase(at.ArgumentError, "expected a size", 0.0, 1.0),
@@ -302,6 +303,7 @@ SPECS = [
         check_fill(lambda low, high, _: stats.uniform(low, high - low)),
         fills(-2.0, 3.0),
         ErrorCase(at.AtledError, "", X, 3.0, 1.0),
+        ErrorCase(at.InvalidValueError, "finite range, got 0 to inf", X, 0.0, np.inf),
         ErrorCase(at.DTypeError, "", np.ones(2, int)),
     ),
     op(
@@ -353,5 +355,7 @@ SPECS = [
             [Sample(draw(N), 0.25), Sample(draw(N)), Sample(draw(3), np.array([0.0, 1.0, 1.0], np.float32))]
         ),
         ErrorCase(at.InvalidValueError, "", X, 1.5),
+        ErrorCase(at.DTypeError, "p to be real", X, 0.5j),
+        ErrorCase(at.DTypeError, "p to be real", X, X.astype(np.complex64)),
     ),
 ]
