@@ -319,7 +319,7 @@ def test_data_of_a_leaf() -> None:
     assert x.grad.dtype == at.float32 and x.grad.tolist() == [2, 2, 2]
     with pytest.raises(at.DTypeError, match="data: expected floating-point or complex data"):
         x.data = at.arange(3)
-    with pytest.raises(at.AutogradError, match="set_: expected a tensor that no graph knows of"):
+    with pytest.raises(at.AutogradError, match="resize_: expected a tensor that no graph knows of"):
         x.resize_(5)
     with pytest.raises(at.AutogradError, match="data: expected a tensor with memory of its own"):
         (x * 1)[0].data = at.ones(1)

@@ -191,6 +191,12 @@ CASES: dict[str, Case] = {
     "that picks an op": (lambda: at.norm(x(), "nuc", (0, 5)), at.BoundsError, "^norm: expected dim"),
     "that picks it by a number": (lambda: at.max(x(), 7), at.BoundsError, r"^max: expected dim in \[-2, 1\], got 7"),
     "method that picks an op": (lambda: x().median("1"), at.ArgumentError, "^median: expected dim to be int, got str"),
+    "method written in Python": (
+        lambda: x().new_empty_strided((2, 3), (1,)),
+        at.ShapeError,
+        "^new_empty_strided: expected size and stride of one length",
+    ),
+    "method by way of another": (lambda: x().map_(at.ones(5), max), at.ShapeError, "^map_: expected .* got"),
     # devices and names
     "unknown device": (lambda: at.ones(2, device="warp"), at.DeviceError, "warp"),
     "malformed device": (lambda: at.device("cpu:x"), at.InvalidValueError, 'expected a device such as .*got "cpu:x"'),

@@ -33,7 +33,8 @@ struct End {
 
 End end_of(PyObject* object, const char* what, Py_ssize_t i, Edges& held) {
   if (!PyTuple_Check(object)) {
-    atled_tensor* t = tensor_of(object);
+    atled_tensor* t = tensor_or_null(object);
+    if (!t) fail(ATLED_E_ARGUMENT, "%s %zd to be a Tensor, got %s", what, i, type_name(object).c_str());
     if (!requires_grad(t))
       fail(ATLED_E_AUTOGRAD, "%s %zd to require grad, got one of shape %s and dtype %s that %s", what, i,
            shape_text(t).c_str(), dtype_name(t->dtype),
@@ -85,31 +86,33 @@ PyObject* backward(PyObject*, PyObject* args) {
     request.create_graph = create != 0;
     request.selective = inputs != Py_None;
     request.accumulate = accumulating != 0;
+    const std::string caller = accumulating ? "backward" : "grad";
+    const char* name = caller.c_str();
     Edges held;
     std::vector<Tensor> seeds;
     const Py_ssize_t n = PySequence_Size(tensors);
     for (Py_ssize_t i = 0; i < n; ++i) {
       Ref object = need(PySequence_GetItem(tensors, i)), given = need(PySequence_GetItem(gradients, i));
-      const End end = end_of(object.get(), "backward: expected tensor", i, held);
+      const End end = end_of(object.get(), (caller + ": expected tensor").c_str(), i, held);
       if (given.get() != Py_None) {
         atled_tensor* g = tensor_or_null(given.get());
         if (!g)
-          fail(ATLED_E_ARGUMENT, "backward: expected gradient %zd to be a Tensor or None, got %s", i,
+          fail(ATLED_E_ARGUMENT, "%s: expected gradient %zd to be a Tensor or None, got %s", name, i,
                type_name(given.get()).c_str());
         if (shape_text(g) != end.shape_words())
-          fail(ATLED_E_SHAPE, "backward: expected gradient %zd of shape %s, got %s", i, end.shape_words().c_str(),
+          fail(ATLED_E_SHAPE, "%s: expected gradient %zd of shape %s, got %s", name, i, end.shape_words().c_str(),
                shape_text(g).c_str());
         if (is_complex(g->dtype) != is_complex(end.dtype))
-          fail(ATLED_E_DTYPE, "backward: expected gradient %zd as %s, got %s", i, dtype_name(end.dtype),
+          fail(ATLED_E_DTYPE, "%s: expected gradient %zd as %s, got %s", name, i, dtype_name(end.dtype),
                dtype_name(g->dtype));
         seeds.push_back(Tensor::borrow(g));
       } else {
         if (size(end) != 1)
           fail(ATLED_E_AUTOGRAD,
-               "backward: expected a tensor with one element, got shape %s; reduce it, or give its gradient",
+               "%s: expected a tensor with one element, got shape %s; reduce it, or give its gradient", name,
                end.shape_words().c_str());
         if (is_complex(end.dtype))
-          fail(ATLED_E_AUTOGRAD, "backward: expected a real tensor, got %s; give its gradient", dtype_name(end.dtype));
+          fail(ATLED_E_AUTOGRAD, "%s: expected a real tensor, got %s; give its gradient", name, dtype_name(end.dtype));
         seeds.push_back(ones(end));
       }
       request.roots.push_back({end.edge, nullptr});
@@ -118,7 +121,7 @@ PyObject* backward(PyObject*, PyObject* args) {
     const Py_ssize_t count = request.selective ? PySequence_Size(inputs) : 0;
     for (Py_ssize_t i = 0; i < count; ++i) {
       Ref object = need(PySequence_GetItem(inputs, i));
-      const End end = end_of(object.get(), "grad: expected input", i, held);
+      const End end = end_of(object.get(), (caller + ": expected input").c_str(), i, held);
       const Edge& edge = end.edge;
       if (accumulating && !edge.node->leaf) edge.node->outputs()[edge.output].meta.flags |= kRetainsGrad;
       request.targets.push_back(edge);

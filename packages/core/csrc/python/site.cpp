@@ -84,19 +84,22 @@ Words here() {
   return {};
 }
 
-// Packages whose functions call what they are given, as the user would.
+// Packages whose functions call what they are given, which is what the user means.
 bool calls_for_user(const char* module) {
   for (const char* package : {"atled.autograd.", "atled.testing."})
     if (strncmp(module, package, strlen(package)) == 0) return true;
   return false;
 }
 
-// Whether the public module that a private one is part of has something of that name: atled.core for atled.core._ops.
+// Whether the public module that a private one is part of has something of that name: atled.core for atled.core._ops,
+// or Tensor, whose methods in Python are functions there.
 bool is_public(const std::string& module, const char* name) {
   Ref path(PyUnicode_FromString(module.substr(0, module.find("._")).c_str()));
   Ref found(path ? PyImport_GetModule(path.get()) : nullptr);
   PyObject* names = found && PyModule_Check(found.get()) ? PyModule_GetDict(found.get()) : nullptr;
-  return names && PyDict_GetItemString(names, name);
+  if (names && PyDict_GetItemString(names, name)) return true;
+  return module.compare(0, 11, "atled.core.") == 0 &&
+         PyObject_HasAttrString(reinterpret_cast<PyObject*>(tensor_type), name);
 }
 
 bool in_use = false;         // somebody takes sites
@@ -113,8 +116,8 @@ std::string called_function(const char* failed) {
     PyObject* module = globals ? PyDict_GetItemString(globals.get(), "__name__") : nullptr;
     const char* home = module ? PyUnicode_AsUTF8AndSize(module, nullptr) : nullptr;
     const char* text = home && qualified ? PyUnicode_AsUTF8AndSize(qualified.get(), nullptr) : nullptr;
-    if (!text || calls_for_user(home)) break;
-    if (strstr(text, "<locals>")) continue;
+    if (!text) break;
+    if (calls_for_user(home) || strstr(text, "<locals>")) continue;
     if (strchr(text, '.')) break;
     known = known || is_public(home, failed);
     if (text[0] != '_' && is_public(home, text)) name = text;

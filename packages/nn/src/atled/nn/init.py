@@ -179,10 +179,10 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return tensor
 
 
-def _fans(tensor: Tensor) -> tuple[int, int]:
+def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
     if _plain(tensor).ndim < 2:
         raise at.ShapeError(
-            f"init: expected at least two dimensions to count fan in and fan out, got {tuple(tensor.shape)}"
+            f"{op}: expected at least two dimensions to count fan in and fan out, got {tuple(tensor.shape)}"
         )
     taps = math.prod(tensor.shape[2:])
     return tensor.shape[1] * taps, tensor.shape[0] * taps
@@ -202,7 +202,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
     >>> bool(w.abs().max() <= 0.2), bool(w.abs().max() > 0.19)
     (True, True)
     """
-    bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
+    bound = gain * math.sqrt(6.0 / sum(_fans("xavier_uniform_", tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -215,13 +215,13 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
     >>> round(w.std().item(), 2)
     0.1
     """
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans("xavier_normal_", tensor))), generator)
 
 
-def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+def _kaiming_std(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
-        raise at.InvalidValueError(f"kaiming init: expected mode 'fan_in' or 'fan_out', got {mode!r}")
-    fan = _fans(tensor)[mode == "fan_out"]
+        raise at.InvalidValueError(f"{op}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
+    fan = _fans(op, tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
 
 
@@ -242,7 +242,7 @@ def kaiming_uniform_(
     >>> bool(w.abs().max() <= 0.1), bool(w.abs().max() > 0.095)
     (True, True)
     """
-    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
+    bound = math.sqrt(3.0) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -259,7 +259,7 @@ def kaiming_normal_(
     >>> round(w.std().item(), 2)
     0.1
     """
-    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+    return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
