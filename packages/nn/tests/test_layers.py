@@ -547,6 +547,8 @@ def test_rms_norm_with_a_weight_of_float32() -> None:
         ("avg_pool3d: .*divisor_override", lambda: F.avg_pool3d(at.ones(2, 4, 4, 4), 2, divisor_override=2.5)),
         ("one_hot: expected num_classes to be an int, got 2.5", lambda: F.one_hot(at.tensor([1]), 2.5)),
         ("batch_norm: .* None for running_var", lambda: F.batch_norm(at.ones(4, 3), at.ones(3), None, training=True)),
+        ("batch_norm: .* got -1", lambda: F.batch_norm(at.ones(4, 3), None, None, training=True, eps=-1)),
+        ("Bilinear: .* got 0", lambda: nn.Bilinear(0, 2, 3)),
         ("instance_norm: .* None for running_mean", lambda: F.instance_norm(at.ones(4, 3, 2), None, at.ones(3))),
         ("bilinear: expected inputs", lambda: F.bilinear(at.ones(1, 2, 3), at.ones(2, 4), at.ones(5, 3, 4))),
         ("bilinear: expected bias", lambda: F.bilinear(at.ones(3), at.ones(4), at.ones(5, 3, 4), at.ones(1))),

@@ -186,6 +186,8 @@ def test_bad_settings_and_parameters() -> None:
         (lambda: optim.Adagrad([param], lr_decay=-1), "expected lr_decay at least 0"),
         (lambda: optim.Adadelta([param], rho=1.5), r"expected rho in \[0, 1\], got 1.5"),
         (lambda: optim.RMSprop([param], momentum=-1), "expected momentum at least 0"),
+        (lambda: optim.Rprop([param], etas=()), r"expected etas to be two numbers, got \(\)"),
+        (lambda: optim.Rprop([param], step_sizes=(1, 2, 3)), "expected step_sizes to be two numbers"),
         (lambda: optim.Rprop([param], etas=(1.0, 1.2)), "expected etas one below and one above 1"),
         (lambda: optim.ASGD([param], weight_decay=-1), "expected weight_decay at least 0"),
     ]:

@@ -19,7 +19,8 @@ class Rprop(FusedOptimizer):
     For gradients of the whole data set: those of batches change their signs too often. ``maximize``, ``capturable``,
     ``foreach`` and ``differentiable`` are as in `Adam`.
 
-    Errors: ``InvalidValueError`` for a negative ``lr`` and unless ``0 < etas[0] < 1 < etas[1]``.
+    Errors: ``InvalidValueError`` for a negative ``lr`` and unless ``0 < etas[0] < 1 < etas[1]``, and where there
+    are not two ``etas`` and ``step_sizes``.
 
     >>> weight = at.tensor([1.0])
     >>> optimizer = Rprop([weight], lr=0.1)
@@ -55,6 +56,8 @@ class Rprop(FusedOptimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
+        for name in ("etas", "step_sizes"):
+            require(len(group[name]) == 2, name, "to be two numbers", group[name])
         shrink, grow = group["etas"]
         require(0 < shrink < 1 < grow, "etas", "one below and one above 1", group["etas"])
 

@@ -144,7 +144,8 @@ def batch_norm(
     ``running_mean`` and ``running_var``, where given, move in place by ``momentum`` towards the mean and the unbiased
     variance. Else with the running ones. The four are ``(C,)``, of the input's floating dtype, beside half precision
     also float32. Answers the input's shape and dtype. ShapeError in training for one value per channel, ArgumentError
-    where running statistics are needed and missing, or only one of them is given.
+    where running statistics are needed and missing, or only one of them is given; InvalidValueError for
+    a negative eps.
 
     >>> x, mean, var = at.tensor([[1.0], [3.0]]), at.tensor([0.0]), at.tensor([1.0])
     >>> [round(y, 3) for y in batch_norm(x, mean, var, training=True, momentum=0.5).flatten().tolist()]
@@ -157,6 +158,8 @@ def batch_norm(
             raise at.ArgumentError("batch_norm: expected running_mean and running_var when training=False, got None")
         return _one.batch_norm_inference(input, running_mean, running_var, weight, bias, eps)
     expect_both("batch_norm", running_mean, running_var)
+    if not eps >= 0:
+        raise at.InvalidValueError(f"batch_norm: expected eps >= 0, got {eps}")
     output, mean, var = _several.batch_norm(input, weight, bias, eps)
     if running_mean is not None:
         _one.update_average(running_mean, mean, momentum)

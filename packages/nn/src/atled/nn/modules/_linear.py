@@ -77,7 +77,7 @@ class Bilinear(Module):
     """``x1 @ weight[k] @ x2 + bias[k]`` for inputs ``(*, in1_features)`` and ``(*, in2_features)``.
 
     Answers ``(*, out_features)``. Weight ``(out_features, in1_features, in2_features)`` and bias ``(out_features,)``
-    start uniform in ``±1 / sqrt(in1_features)``.
+    start uniform in ``±1 / sqrt(in1_features)``; InvalidValueError where that is 0.
 
     >>> import atled.core as at
     >>> layer = Bilinear(2, 3, 4)
@@ -98,6 +98,8 @@ class Bilinear(Module):
         dtype: at.dtype | None = None,
     ) -> None:
         super().__init__()
+        if in1_features < 1:
+            raise at.InvalidValueError(f"Bilinear: expected in1_features of at least 1, got {in1_features}")
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = Parameter(at.empty(out_features, in1_features, in2_features, device=device, dtype=dtype))
         self.register_parameter("bias", Parameter(at.empty(out_features, device=device, dtype=dtype)) if bias else None)
