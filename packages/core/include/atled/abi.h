@@ -55,7 +55,7 @@ enum {
 typedef struct {
   int32_t kind;
   const char* message; /* UTF-8, lives until the next error of this thread */
-  const char* op;      /* the op that failed, or "" */
+  const char* op;      /* the op that was called, or "" */
   void* python;        /* the exception object when kind is ATLED_E_PYTHON (borrowed) */
 } atled_error;
 
