@@ -69,6 +69,19 @@ PyObject* init_error(PyObject* self, PyObject* args, PyObject* kwargs) {
 PyMethodDef init_method = {"__init__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(init_error)),
                            METH_VARARGS | METH_KEYWORDS, nullptr};
 
+// An error that the Python kernel of an op `failed` made names the op that called it, as those of other kernels do.
+void name_outer(PyObject* exception, const char* failed, const char* op) {
+  if (!failed[0] || PyObject_IsInstance(exception, base_class) != 1) return;
+  const Ref text(PyObject_Str(exception));
+  const char* message = text ? PyUnicode_AsUTF8AndSize(text.get(), nullptr) : nullptr;
+  const std::string start = std::string(failed) + ": ";
+  if (message && strncmp(message, start.c_str(), start.size()) == 0) {
+    const Ref args(Py_BuildValue("(s)", (std::string(op) + ": " + (message + start.size())).c_str()));
+    if (args) PyObject_SetAttrString(exception, "args", args.get());
+  }
+  PyErr_Clear();
+}
+
 }  // namespace
 
 bool init_errors(PyObject* module) {
@@ -115,6 +128,7 @@ PyObject* raise() {
     return nullptr;
   }
   if (PyObject* exception = static_cast<PyObject*>(take_python_error())) {
+    name_outer(exception, inner_error(), error.op);
     PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception)), exception);
     Py_DECREF(exception);
   } else if (error.op[0]) {

@@ -91,13 +91,16 @@ bool calls_for_user(const char* module) {
   return false;
 }
 
-// Whether the public module that a private one is part of has something of that name: atled.core for atled.core._ops,
-// or Tensor, whose methods in Python are functions there.
+// Whether the public module that a private one is part of has something of that name: atled.core for atled.core._ops.
 bool is_public(const std::string& module, const char* name) {
   Ref path(PyUnicode_FromString(module.substr(0, module.find("._")).c_str()));
   Ref found(path ? PyImport_GetModule(path.get()) : nullptr);
   PyObject* names = found && PyModule_Check(found.get()) ? PyModule_GetDict(found.get()) : nullptr;
-  if (names && PyDict_GetItemString(names, name)) return true;
+  return names && PyDict_GetItemString(names, name);
+}
+
+// Whether it is a method of Tensor: those in Python are functions of core's modules.
+bool is_method(const std::string& module, const char* name) {
   return module.compare(0, 11, "atled.core.") == 0 &&
          PyObject_HasAttrString(reinterpret_cast<PyObject*>(tensor_type), name);
 }
@@ -120,7 +123,7 @@ std::string called_function(const char* failed) {
     if (calls_for_user(home) || strstr(text, "<locals>")) continue;
     if (strchr(text, '.')) break;
     known = known || is_public(home, failed);
-    if (text[0] != '_' && is_public(home, text)) name = text;
+    if (text[0] != '_' && (is_public(home, text) || is_method(home, text))) name = text;
   }
   PyErr_Clear();
   return known ? name : "";
