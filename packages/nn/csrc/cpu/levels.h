@@ -17,6 +17,10 @@
 #include "functors/math.h"
 #include "functors/recurrent.h"
 
+#if ATLED_X86_LEVELS
+#include <immintrin.h>
+#endif
+
 namespace atled::nn {
 
 // Whether the compiler has shuffles of vectors.
@@ -38,15 +42,18 @@ struct Baseline {
 #define ATLED_TARGET
 #include "cpu/attention.inl"
 #include "cpu/loops.inl"
+#include "cpu/rows.inl"
 #undef ATLED_TARGET
 };
 
 #if ATLED_X86_LEVELS
+#define ATLED_VECTOR_INSTRUCTIONS
 struct Avx2 {
   constexpr static int kVectorBytes = 32, kTileRows = 6;
 #define ATLED_TARGET ATLED_TARGET_AVX2
 #include "cpu/attention.inl"
 #include "cpu/loops.inl"
+#include "cpu/rows.inl"
 #undef ATLED_TARGET
 };
 struct Avx512 {
@@ -54,8 +61,10 @@ struct Avx512 {
 #define ATLED_TARGET ATLED_TARGET_AVX512
 #include "cpu/attention.inl"
 #include "cpu/loops.inl"
+#include "cpu/rows.inl"
 #undef ATLED_TARGET
 };
+#undef ATLED_VECTOR_INSTRUCTIONS
 #else
 using Avx2 = Baseline;
 using Avx512 = Baseline;

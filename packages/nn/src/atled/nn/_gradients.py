@@ -364,6 +364,7 @@ def _lookup(rule: Any) -> None:
         ),
     )
     rule("embedding_backward", grad=_embedding_second)
+    rule("embedding_bag", weight=_bags_to_weight, per_sample_weights=_bags_to_shares)
     rule("dropout", input=lambda g, mask, p: _one.dropout_backward(g, mask, p))
     rule("dropout_backward", grad=lambda g, mask, p: _one.dropout_backward(g, mask, p))
     rule.batch("aligned", "dropout")
@@ -373,6 +374,64 @@ def _lookup(rule: Any) -> None:
 
 def _embedding_by_index(input: Tensor, weight: Tensor, padding_idx: int | None, scale_grad_by_freq: bool) -> Any:
     return NotImplemented if scale_grad_by_freq or padding_idx is not None else at.ops.core.index(weight, [input])
+
+
+def _bags_to_weight(
+    g: Tensor,
+    input: Tensor,
+    weight_shape: tuple[int, ...],
+    offsets: Tensor | None,
+    per_sample_weights: Tensor | None,
+    mean: bool,
+    padding_idx: int | None,
+    include_last_offset: bool,
+    scale_grad_by_freq: bool,
+) -> Tensor:
+    rows = _of_rows(g, input, offsets, include_last_offset, mean, padding_idx, weight_shape[0])
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.reshape(-1, 1)
+    return _one.embedding_backward(rows, input.reshape(-1), weight_shape[0], padding_idx, scale_grad_by_freq)
+
+
+def _bags_to_shares(
+    g: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None,
+    mean: bool,
+    padding_idx: int | None,
+    include_last_offset: bool,
+) -> Tensor:
+    flat = input.reshape(-1)
+    rows = _one.embedding(flat, weight)
+    products = (rows * _of_rows(g, input, offsets, include_last_offset, mean, padding_idx, weight.shape[0])).sum(1)
+    if padding_idx is not None:
+        products = at.where(flat != padding_idx % weight.shape[0], products, 0.0)
+    return products.reshape(input.shape)
+
+
+def _of_rows(
+    g: Tensor, input: Tensor, offsets: Tensor | None, last: bool, mean: bool, padding_idx: int | None, rows: int
+) -> Tensor:
+    """Of each row in the bags, before it is multiplied by its share: its bag's."""
+    counted = None if padding_idx is None else input != padding_idx % rows
+    if offsets is None:
+        bags, n = input.shape
+        if mean:
+            g = _divided(g, n if counted is None else counted.sum(1))
+        return g.unsqueeze(1).expand(bags, n, g.shape[1]).reshape(bags * n, g.shape[1])
+    ends = offsets if last else at.cat((offsets, offsets.new_full((1,), input.shape[0])))
+    sizes = at.diff(ends)
+    bag = at.ops.core.repeat_indices(sizes)
+    if mean:
+        g = _divided(g, sizes if counted is None else at.bincount(bag[counted], minlength=g.shape[0]))
+    return at.index_select(g, 0, bag)
+
+
+def _divided(g: Tensor, counts: Tensor | int) -> Tensor:
+    if isinstance(counts, int):
+        return g / max(counts, 1)
+    return g / at.clamp(counts, min=1).to(g.dtype).unsqueeze(1)
 
 
 def _embedding_second(

@@ -43,9 +43,17 @@ def embedding_bag(
             f"embedding_bag: expected per_sample_weights of input's shape {tuple(input.shape)} and with mode 'sum', "
             f"got {tuple(per_sample_weights.shape)} and {mode!r}"
         )
+    if input.ndim == 2 and offsets is not None:
+        raise at.ArgumentError("embedding_bag: expected offsets=None for input of two dimensions, got a tensor")
+    if (
+        mode != "max"
+        and weight.device.type == "cpu"
+        and (max_norm, sparse) == (None, False)
+        and (per_sample_weights is None or per_sample_weights.dtype == weight.dtype)
+    ):
+        settings = (mode == "mean", padding_idx, include_last_offset, scale_grad_by_freq)
+        return _one.embedding_bag(input, weight, offsets, per_sample_weights, *settings)
     if input.ndim == 2:
-        if offsets is not None:
-            raise at.ArgumentError("embedding_bag: expected offsets=None for input of two dimensions, got a tensor")
         (bags, n), bag, sizes = input.shape, None, None
     else:
         (bags, bag, sizes), n = _bags(input, offsets, include_last_offset), 0

@@ -64,6 +64,37 @@ def embedding_backward(g: Any, indices: Any, rows: int, padding: int | None = No
     return out
 
 
+def bag_samples(draw: Draw) -> Iterator[Sample]:
+    flat, offsets = np.array([0, 3, 3, 1, 0, 2, 3, 3, 1, 0, 2]), np.array([0, 3, 3, 9])
+    for dim in (5, 8, 77):
+        yield Sample(flat, draw(4, dim), offsets, None, True)
+    yield Sample(flat[:8].reshape(2, 4).astype(np.int32), draw(4, 21), None, draw(2, 4), False)
+    if not draw.smooth:  # whose gradients leave the row of padding out
+        yield Sample(flat, draw(4, 21), np.array([0, 3, 3, 11], np.int32), draw(11), True, -1, True)
+        yield Sample(np.zeros((3, 0), np.int64), draw(4, 5))
+        yield Sample(flat[:0], draw(4, 5), offsets[:1], None, False, None, True)
+
+
+def bags(
+    i: Any,
+    weight: Any,
+    offsets: Any = None,
+    shares: Any = None,
+    mean: bool = False,
+    padding: int | None = None,
+    last: bool = False,
+) -> Any:
+    flat, shares = i.ravel().astype(int), 1 if shares is None else shares.reshape(-1, 1)
+    bounds = [*offsets.astype(int)] if offsets is not None else [b * i.shape[1] for b in range(len(i) + 1)]
+    bounds += [] if last or offsets is None else [len(flat)]
+    counted = np.full(len(flat), True) if padding is None else flat != padding % len(weight)
+    rows, out = weight[flat] * shares * counted[:, None], np.zeros((len(bounds) - 1, weight.shape[1]))
+    for b in range(len(out)):
+        here = slice(bounds[b], bounds[b + 1])
+        out[b] = rows[here].sum(0) / (max(counted[here].sum(), 1) if mean else 1)
+    return out
+
+
 def dropout_samples(draw: Draw) -> Iterator[Sample]:
     for p in (0.0, 0.3, 1.0):
         yield Sample(draw(70, 71), p)
@@ -219,6 +250,25 @@ SPECS = [
             ErrorCase(at.BoundsError, r"input in \[0, 3\), got 4 at position 1", INDICES, X),
             ErrorCase(at.BoundsError, "padding_idx", INDICES, X, 3),
             ErrorCase(at.DTypeError, "int32 or int64", X, X),
+        ),
+    ),
+    OpSpec(
+        name="nn::embedding_bag",
+        reference=bags,
+        samples=bag_samples,
+        dtypes=FLOATS,
+        ulps=SUMS,
+        scale=lambda i, weight, offsets=None, shares=None, *rest: bags(
+            i, abs(weight), offsets, None if shares is None else abs(shares), *rest
+        ),
+        result=lambda sample: dtype_name(sample.args[1].dtype),
+        differentiable=("weight", "per_sample_weights"),
+        cpu_alone=True,
+        errors=(
+            ErrorCase(at.ShapeError, r"input \(bags, n\) without offsets", INDICES, X),
+            ErrorCase(at.ShapeError, "per_sample_weights of shape", INDICES, X, INDICES, X),
+            ErrorCase(at.BoundsError, r"input in \[0, 3\), got 4 at position 1", INDICES, X, INDICES[:1] * 0),
+            ErrorCase(at.InvalidValueError, "offsets from 0", INDICES, X, INDICES[:1] + 1),
         ),
     ),
     OpSpec(
