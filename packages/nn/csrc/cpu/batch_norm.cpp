@@ -106,12 +106,10 @@ void forward_columns(const Planes& s, double eps, const T* x, const Wide<T>* w, 
       scale[i] = static_cast<A>((w ? static_cast<double>(w[first + i]) : 1.0) / std::sqrt(var[i] + eps));
       shift[i] = b ? b[first + i] : A(0);
     }
-    const auto combine = ATLED_PICK(column_combine<A>);
-    Row<T> out(n);
+    const auto write = ATLED_PICK(shift_as<T, A, true>);
     for (int64_t p = 0; p < s.n; ++p) {
-      T* to = y + p * s.channels + first;
-      combine(nullptr, columns.at(p, 1), out.target(to), means + first, nullptr, scale, shift, n);
-      out.write(to, n);
+      const int64_t at = p * s.channels + first;
+      write(x + at, y + at, n, means + first, scale, shift);
     }
   });
 }
@@ -162,7 +160,7 @@ void forward_as(atled_frame* f) {
   T* y = data<T>(out_tensor(f, 0));
   A *means = data<A>(out_tensor(f, 1)), *vars = data<A>(out_tensor(f, 2));
   if (s.inner == 1) return forward_columns(s, eps, x, w, b, y, means, vars);
-  const auto write = ATLED_PICK(scale_shift<A>);
+  const auto write = ATLED_PICK(shift_as<T, A, false>);
   each_channel<T>(s, [&](int64_t c, Row<T>& row, Row<T>&) {
     double mean = 0, var = 0;
     statistics<T>(x, s, c, row, &mean, &var);
@@ -170,10 +168,7 @@ void forward_as(atled_frame* f) {
     vars[c] = static_cast<A>(var);
     const A scale = static_cast<A>((w ? static_cast<double>(w[c]) : 1.0) / std::sqrt(var + eps)),
             shift = b ? b[c] : A(0);
-    for (int64_t p = 0; p < s.n; ++p) {
-      write(row.read(x + s.at(p, c), s.inner), row.target(y + s.at(p, c)), s.inner, means[c], scale, shift);
-      row.write(y + s.at(p, c), s.inner);
-    }
+    for (int64_t p = 0; p < s.n; ++p) write(x + s.at(p, c), y + s.at(p, c), s.inner, means + c, &scale, &shift);
   });
 }
 
@@ -196,23 +191,17 @@ void inference_as(atled_frame* f) {
     shift[c] = b ? b[c] : A(0);
   }
   if (s.inner == 1) {
-    const auto write = ATLED_PICK(column_combine<A>);
+    const auto write = ATLED_PICK(shift_as<T, A, true>);
     return parallel_for(s.n, row_grain(s.channels), [&](int64_t begin, int64_t end) {
-      Row<T> row(s.channels);
-      for (int64_t p = begin; p < end; ++p) {
-        write(nullptr, row.read(x + s.at(p, 0), s.channels), row.target(y + s.at(p, 0)), means, nullptr, scale.data(),
-              shift.data(), s.channels);
-        row.write(y + s.at(p, 0), s.channels);
-      }
+      for (int64_t p = begin; p < end; ++p)
+        write(x + s.at(p, 0), y + s.at(p, 0), s.channels, means, scale.data(), shift.data());
     });
   }
-  const auto write = ATLED_PICK(scale_shift<A>);
+  const auto write = ATLED_PICK(shift_as<T, A, false>);
   parallel_for(s.n * s.channels, row_grain(s.inner), [&](int64_t begin, int64_t end) {
-    Row<T> row(s.inner);
     for (int64_t i = begin; i < end; ++i) {
       const size_t c = static_cast<size_t>(i % s.channels);
-      write(row.read(x + i * s.inner, s.inner), row.target(y + i * s.inner), s.inner, means[c], scale[c], shift[c]);
-      row.write(y + i * s.inner, s.inner);
+      write(x + i * s.inner, y + i * s.inner, s.inner, means + c, &scale[c], &shift[c]);
     }
   });
 }
@@ -303,11 +292,12 @@ void update_average(atled_frame* f) {
 
 void add_batch_norm() {
   add_kernel("nn::batch_norm", ATLED_DEVICE_CPU,
-             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, 0>>);
-  add_kernel("nn::batch_norm_inference", ATLED_DEVICE_CPU,
-             kernel<row_kernel<inference_as<float>, inference_as<double>, inference_as<BFloat16>, 0>>);
+             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, forward_as<Half>, 0>>);
+  add_kernel(
+      "nn::batch_norm_inference", ATLED_DEVICE_CPU,
+      kernel<row_kernel<inference_as<float>, inference_as<double>, inference_as<BFloat16>, inference_as<Half>, 0>>);
   add_kernel("nn::batch_norm_backward", ATLED_DEVICE_CPU,
-             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, 1>>);
+             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, backward_as<Half>, 1>>);
   add_kernel("nn::update_average", ATLED_DEVICE_CPU, kernel<update_average>);
 }
 

@@ -108,9 +108,9 @@ void backward_as(atled_frame* f) {
 
 void add_group_norm() {
   add_kernel("nn::group_norm", ATLED_DEVICE_CPU,
-             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, 0>>);
+             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, forward_as<Half>, 0>>);
   add_kernel("nn::group_norm_backward", ATLED_DEVICE_CPU,
-             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, 1>>);
+             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, backward_as<Half>, 1>>);
 }
 
 }  // namespace atled::nn

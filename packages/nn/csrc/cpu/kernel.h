@@ -25,11 +25,15 @@ void wide_kernel(atled_frame* frame) {
   in_wide_floats(frame, run_float);
 }
 
-// A kernel that has run<BFloat16>, too, and converts row by row, in the cache.
-template <void (*run_float)(atled_frame*), void (*run_double)(atled_frame*), void (*run_bfloat16)(atled_frame*), int i>
+// A kernel that is run<T> for each floating dtype T, and converts row by row, in the cache.
+template <void (*run_float)(atled_frame*), void (*run_double)(atled_frame*), void (*run_bfloat16)(atled_frame*),
+          void (*run_half)(atled_frame*), int i>
 void row_kernel(atled_frame* frame) {
-  if (arg_tensor(frame, i)->dtype == ATLED_BFLOAT16) return run_bfloat16(frame);
-  wide_kernel<run_float, run_double, i>(frame);
+  const int dtype = arg_tensor(frame, i)->dtype;
+  (dtype == ATLED_FLOAT32    ? run_float
+   : dtype == ATLED_FLOAT64  ? run_double
+   : dtype == ATLED_BFLOAT16 ? run_bfloat16
+                             : run_half)(frame);
 }
 
 // Rows of at most n elements in what they are computed in: where they lie, or converted in room of their own.

@@ -18,12 +18,21 @@ Rows rows_of(const atled_tensor* input, const atled_value& normalized) {
   return {total, n};
 }
 
+// Short rows of half precision are better converted all at once.
+template <class T>
+bool widened(atled_frame* f, Rows r, void (*run)(atled_frame*)) {
+  if (sizeof(T) != 2 || r.n >= 32) return false;
+  in_wide_floats(f, run);
+  return true;
+}
+
 template <class T>
 void forward_as(atled_frame* f) {
   using A = Wide<T>;
+  const Rows r = rows_of(arg_tensor(f, 0), f->args[1]);
+  if (widened<T>(f, r, forward_as<A>)) return;
   const Tensor input = contiguous(arg_tensor(f, 0)), weight = converted(arg_tensor(f, 2), dtype_of<A>),
                bias = converted(arg_tensor(f, 3), dtype_of<A>);
-  const Rows r = rows_of(input, f->args[1]);
   const double eps = arg_double(f, 4);
   const bool center = arg_bool(f, 5);
   const T* x = data<T>(input);
@@ -54,10 +63,11 @@ void forward_as(atled_frame* f) {
 template <class T>
 void backward_as(atled_frame* f) {
   using A = Wide<T>;
+  const Rows r = rows_of(arg_tensor(f, 1), f->args[2]);
+  if (widened<T>(f, r, backward_as<A>)) return;
   const Tensor grad = contiguous(arg_tensor(f, 0)), input = contiguous(arg_tensor(f, 1)),
                mean = contiguous(arg_tensor(f, 3)), rstd = contiguous(arg_tensor(f, 4)),
                weight = converted(arg_tensor(f, 5), dtype_of<A>);
-  const Rows r = rows_of(input, f->args[2]);
   const bool center = arg_bool(f, 6);
   const T *g = data<T>(grad), *x = data<T>(input);
   const A *w = data_or_null<A>(weight), *means = data<A>(mean), *rstds = data<A>(rstd);
@@ -100,9 +110,9 @@ void backward_as(atled_frame* f) {
 
 void add_layer_norm() {
   add_kernel("nn::layer_norm", ATLED_DEVICE_CPU,
-             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, 0>>);
+             kernel<row_kernel<forward_as<float>, forward_as<double>, forward_as<BFloat16>, forward_as<Half>, 0>>);
   add_kernel("nn::layer_norm_backward", ATLED_DEVICE_CPU,
-             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, 1>>);
+             kernel<row_kernel<backward_as<float>, backward_as<double>, backward_as<BFloat16>, backward_as<Half>, 1>>);
 }
 
 }  // namespace atled::nn

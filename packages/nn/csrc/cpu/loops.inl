@@ -360,6 +360,21 @@ ATLED_TARGET static void column_combine(const T* g, const T* x, T* y, const T* c
 // y[i] = x[i * stride] in another dtype
 template <class T, class A, int64_t kStride>
 ATLED_TARGET static void assign_as(const T* x, int64_t stride, A* y, int64_t n) {
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+  if constexpr (std::is_same_v<T, Half> && std::is_same_v<A, float> && kStride == 1) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
+    for (; i < n; ++i) y[i] = x[i];
+    return;
+  }
+  if constexpr (std::is_same_v<T, float> && std::is_same_v<A, Half> && kStride == 1) {
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
+    for (; i < n; ++i) y[i] = x[i];
+    return;
+  }
+#endif
   const int64_t s = kStride > 0 ? kStride : stride;
   if constexpr (std::is_same_v<A, BFloat16>) {  // in integers, which are vector code
 #pragma omp simd
