@@ -200,6 +200,7 @@ def test_hints_for_missing_addons() -> None:
 
 def test_an_unknown_op_of_a_namespace_of_cores_own() -> None:
     assert not hasattr(at.ops.fft, "fast") and not hasattr(at.ops.core, "fast")
+    assert at.ops.core.exp_(at.zeros(1)).item() == 1 and not hasattr(at.ops.core, "sum_")
 
 
 @pytest.mark.usefixtures("only_core")

@@ -10,13 +10,16 @@ namespace atled::nn {
 
 template <class T>
 struct Elu {
-  T alpha;
-  Elu(const atled_frame* f, int at) : alpha(static_cast<T>(arg_double(f, at))) {}
+  T low, high, inner;
+  Elu(const atled_frame* f, int at)
+      : low(static_cast<T>(arg_double(f, at) * arg_double(f, at + 1))),
+        high(static_cast<T>(arg_double(f, at + 1))),
+        inner(static_cast<T>(arg_double(f, at + 2))) {}
   ATLED_INLINE T value(T x) const {
-    const T low = alpha * exponential_minus_one(x > 0 ? T(0) : x);
-    return x > 0 ? x : low;
+    const T y = low * exponential_minus_one(x > 0 ? T(0) : inner * x);
+    return x > 0 ? high * x : y;
   }
-  ATLED_INLINE T slope(T x) const { return x > 0 ? T(1) : alpha * exponential(x); }
+  ATLED_INLINE T slope(T x) const { return x > 0 ? high : low * inner * exponential(inner * x); }
 };
 
 template <class T>

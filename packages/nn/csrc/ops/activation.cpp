@@ -61,13 +61,15 @@ void prelu(atled_frame* f) {
 }  // namespace
 
 void define_activation() {
-  define({"nn::elu(Tensor input, float alpha=1.0) -> Tensor",
-          "x where x > 0, else alpha (exp(x) - 1) (Clevert et al. 2016).\n\n"
+  define({"nn::elu(Tensor input, float alpha=1.0, float scale=1.0, float input_scale=1.0) -> Tensor",
+          "scale x where x > 0, else scale alpha (exp(input_scale x) - 1) (Clevert et al. 2016).\n\n"
           ">>> at.ops.nn.elu(at.tensor([-100.0, 0.0, 2.0]), 0.5).tolist()\n"
           "[-0.5, 0.0, 2.0]",
           shape<float_rule>, kTraits | ATLED_OP_INPLACE});
-  define({"nn::elu_backward(Tensor grad, Tensor input, float alpha=1.0) -> Tensor",
-          "grad times the slope of elu at input.", shape<float_rule>, kTraits});
+  define(
+      {"nn::elu_backward(Tensor grad, Tensor input, float alpha=1.0, float scale=1.0, float input_scale=1.0) -> "
+       "Tensor",
+       "grad times the slope of elu at input.", shape<float_rule>, kTraits});
   define({"nn::gelu(Tensor input, str approximate=\"none\") -> Tensor",
           "x Phi(x) with the normal distribution's Phi (Hendrycks & Gimpel 2016); \"tanh\" takes its "
           "approximation. InvalidValueError for others.\n\n"

@@ -15,7 +15,10 @@ NAMESPACES = ("core", "fft", "linalg", "special")
 
 
 class Namespace:
-    """The ops of one namespace; an op is looked up when it is first asked for, which loads the wheel that brings it."""
+    """The ops of one namespace, and their in-place forms.
+
+    An op is looked up when it is first asked for, which loads the wheel that brings it.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -26,9 +29,21 @@ class Namespace:
         try:
             found = _core._op(f"{self._name}::{name}")
         except _core.NotImplementedOpError as error:
-            raise AttributeError(str(error)) from None
+            form = self._in_place(name)
+            if form is None:
+                raise AttributeError(str(error)) from None
+            found = form
         setattr(self, name, found)
         return found
+
+    def _in_place(self, name: str) -> _core.Op | None:
+        """``name_``, where ``name`` is an op that has that form."""
+        if not name.endswith("_"):
+            return None
+        try:
+            return _core.inplace_form(_core._op(f"{self._name}::{name[:-1]}"))
+        except _core.NotImplementedOpError:
+            return None
 
     def __dir__(self) -> list[str]:
         prefix = self._name + "::"

@@ -519,11 +519,18 @@ def _activations(rule: Any) -> None:
     rule.batch("dims", *(f"{name}_backward" for name in names))  # they do not broadcast
     for name, second in plain.items():
         _without_parameters(rule, name, second)
-    rule("elu", input=lambda g, input, alpha: _one.elu_backward(g, input, alpha))
+    rule(
+        "elu",
+        input=lambda g, input, alpha, scale, input_scale: _one.elu_backward(g, input, alpha, scale, input_scale),
+    )
     rule(
         "elu_backward",
-        grad=lambda g, input, alpha: _one.elu_backward(g, input, alpha),
-        input=lambda g, grad, input, alpha: g * grad * at.where(input > 0, 0.0, alpha * at.exp(at.clamp(input, max=0))),
+        grad=lambda g, input, alpha, scale, input_scale: _one.elu_backward(g, input, alpha, scale, input_scale),
+        input=lambda g, grad, input, alpha, scale, input_scale: (
+            g
+            * grad
+            * at.where(input > 0, 0.0, alpha * scale * input_scale**2 * at.exp(at.clamp(input * input_scale, max=0)))
+        ),
     )
     rule("gelu", input=lambda g, input, approximate: _one.gelu_backward(g, input, approximate))
     rule(

@@ -12,10 +12,14 @@ from .._ops import one as _one
 from .._parameter import constant, requires_grad
 from .._precision import narrow, wide
 
+_SELU = (1.6732632423543772, 1.0507009873554805)
 
-def _in_place(function: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
-    # The gradient may be one of the input, which is therefore kept.
-    return input.copy_(function(input.clone() if requires_grad(input) else input))
+
+def _in_place(op: Callable[..., Tensor], form: Callable[..., Tensor], input: Tensor, *settings: float) -> Tensor:
+    """What op answers, put into input by its in-place form."""
+    if requires_grad(input):  # the gradient is one of the input, which is therefore kept
+        return input.copy_(op(input.clone(), *settings))
+    return form(input, *settings)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -42,7 +46,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
         )  # stay integers
         return at.clamp_(input, low, high) if inplace else at.clamp(input, low, high)
     if inplace:
-        return _in_place(lambda x: _one.hardtanh(x, min_val, max_val), input)
+        return _in_place(_one.hardtanh, _one.hardtanh_, input, min_val, max_val)
     return _one.hardtanh(input, min_val, max_val)
 
 
@@ -75,7 +79,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> [round(y, 4) for y in silu(at.tensor([-1.2785, 0.0, 1.0])).tolist()]
     [-0.2785, 0.0, 0.7311]
     """
-    return _in_place(_one.silu, input) if inplace else _one.silu(input)
+    return _in_place(_one.silu, _one.silu_, input) if inplace else _one.silu(input)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -85,7 +89,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     [-0.3034, 0.0, 100.0]
     """
     if inplace:
-        return _in_place(_one.mish, input)
+        return _in_place(_one.mish, _one.mish_, input)
     return _one.mish(input)
 
 
@@ -96,7 +100,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     [-1.0, 4.0]
     """
     if inplace:
-        return _in_place(lambda x: leaky_relu(x, negative_slope), input)
+        return _in_place(_one.leaky_relu, _one.leaky_relu_, input, negative_slope)
     return _one.leaky_relu(input, negative_slope)
 
 
@@ -132,19 +136,23 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     [-0.5, 0.0, 2.0]
     """
     if inplace:
-        return _in_place(lambda x: elu(x, alpha), input)
+        return _in_place(_one.elu, _one.elu_, input, alpha)
     return _one.elu(input, alpha)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017): `elu` with a slope of 1 at 0 for every alpha.
 
+    InvalidValueError for an alpha of 0.
+
     >>> celu(at.tensor([-float("inf"), 0.0, 2.0]), alpha=0.5).tolist()
     [-0.5, 0.0, 2.0]
     """
+    if alpha == 0:
+        raise at.InvalidValueError(f"celu: expected alpha other than 0, got {alpha}")
     if inplace:
-        return _in_place(lambda x: celu(x, alpha), input)
-    return narrow(alpha * _one.elu(wide(input) / alpha), input)
+        return _in_place(_one.elu, _one.elu_, input, alpha, 1.0, 1.0 / alpha)
+    return _one.elu(input, alpha, 1.0, 1.0 / alpha)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -154,8 +162,8 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     [-1.1113, 0.0, 1.0507]
     """
     if inplace:
-        return _in_place(selu, input)
-    return narrow(1.0507009873554805 * _one.elu(wide(input), 1.6732632423543772), input)
+        return _in_place(_one.elu, _one.elu_, input, *_SELU)
+    return _one.elu(input, *_SELU)
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -203,7 +211,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     [0.0, 0.5, 0.75]
     """
     if inplace:
-        return _in_place(_one.hardsigmoid, input)
+        return _in_place(_one.hardsigmoid, _one.hardsigmoid_, input)
     return _one.hardsigmoid(input)
 
 
@@ -214,7 +222,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     [0.0, -0.375, 3.0]
     """
     if inplace:
-        return _in_place(_one.hardswish, input)
+        return _in_place(_one.hardswish, _one.hardswish_, input)
     return _one.hardswish(input)
 
 
@@ -359,17 +367,19 @@ def rrelu(
     def by_chance(x: Tensor) -> Tensor:
         return at.where(x <= 0, x * slope, x)
 
-    return _in_place(by_chance, input) if inplace else by_chance(input)
+    if inplace:
+        return input.copy_(by_chance(input.clone() if requires_grad(input) else input))
+    return by_chance(input)
 
 
 def relu_(input: Tensor) -> Tensor:
     """`relu` in place."""
-    return relu(input, inplace=True)
+    return at.relu_(input)
 
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """`elu` in place."""
-    return elu(input, alpha, inplace=True)
+    return _in_place(_one.elu, _one.elu_, input, alpha)
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
@@ -379,7 +389,7 @@ def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
 
 def selu_(input: Tensor) -> Tensor:
     """`selu` in place."""
-    return selu(input, inplace=True)
+    return _in_place(_one.elu, _one.elu_, input, *_SELU)
 
 
 def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -389,7 +399,7 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
 
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """`leaky_relu` in place."""
-    return leaky_relu(input, negative_slope, inplace=True)
+    return _in_place(_one.leaky_relu, _one.leaky_relu_, input, negative_slope)
 
 
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
@@ -399,4 +409,4 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """`threshold` in place."""
-    return _in_place(lambda x: at.where(x <= threshold, value, x), input)
+    return input.masked_fill_(input <= threshold, value)

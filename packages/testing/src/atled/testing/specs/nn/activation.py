@@ -36,8 +36,8 @@ def gelu_slope(x: Any, approximate: str = "none") -> Any:
     return sigmoid(u) + x * du * sigmoid(u) * sigmoid(-u)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
-    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+def elu(x: Any, alpha: float = 1.0, scale: float = 1.0, inner: float = 1.0) -> Any:
+    return scale * np.where(x > 0, x, alpha * np.expm1(inner * np.minimum(x, 0)))
 
 
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -59,7 +59,9 @@ VALUES: dict[str, Callable[..., Any]] = {
     "softshrink": lambda x, bound=0.5: x - np.clip(x, -bound, bound),
 }
 SLOPES: dict[str, Callable[..., Any]] = {
-    "elu": lambda x, alpha=1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
+    "elu": lambda x, alpha=1.0, scale=1.0, inner=1.0: (
+        scale * np.where(x > 0, 1.0, alpha * inner * np.exp(inner * np.minimum(x, 0)))
+    ),
     "gelu": gelu_slope,
     "hardshrink": lambda x, bound=0.5: np.where(np.abs(x) <= bound, 0.0, 1.0),
     "hardsigmoid": lambda x: np.where(np.abs(x) < 3, 1 / 6, 0.0),
@@ -73,7 +75,7 @@ SLOPES: dict[str, Callable[..., Any]] = {
     "softshrink": lambda x, bound=0.5: np.where(np.abs(x) <= bound, 0.0, 1.0),
 }
 PARAMETERS: dict[str, tuple[Any, ...]] = {
-    "elu": (1.5,),
+    "elu": (1.5, 0.75, 0.5),
     "gelu": ("tanh",),
     "hardshrink": (0.75,),
     "hardsigmoid": (),
