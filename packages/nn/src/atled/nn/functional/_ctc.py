@@ -112,13 +112,12 @@ def _losses(log_probs: Tensor, labels: Tensor, times: Sequence[int], counts: Seq
     differs = at.cat([at.full((n, min(size, 2)), blank, device=device, dtype=at.int64), states[:, :-2]], 1) != states
     leaps = at.logical_and(odd, differs)
     leaps = at.logical_and(leaps, at.arange(size, device=device) >= 2)
-    emitted = at.gather(log_probs, 2, states.unsqueeze(0).expand(steps, n, size)) if steps else None
+    emitted = at.unbind(at.gather(log_probs, 2, states.unsqueeze(0).expand(steps, n, size)))
     begins = at.arange(size, device=device) == 0
     # Before the first step all is in the first blank, from which the first label is a step away.
     reached = at.where(begins, 0.0, _NEVER).to(log_probs.dtype).expand(n, size)
     ends = at.tensor(times, device=device, dtype=at.int64).unsqueeze(1)
     for t in range(max(times, default=0)):
-        assert emitted is not None
         ways = at.logaddexp(reached, _behind(reached, 1))
         ways = at.logaddexp(ways, at.where(leaps, _behind(reached, 2), _NEVER))
         reached = at.where(ends > t, at.clamp(ways + emitted[t], min=_NEVER), reached)
