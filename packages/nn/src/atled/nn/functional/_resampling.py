@@ -169,25 +169,25 @@ def _filter_taps(place: Tensor, size: int, step: float, cubic: bool) -> _Taps:
     centre = (place + 0.5) * step
     first = at.clamp((centre - reach + 0.5).to(at.int64), min=0)
     count = at.clamp((centre + reach + 0.5).to(at.int64), max=size) - first
-    weights = []
-    for k in range(min(2 * math.ceil(reach) + 1, size)):
-        x = at.abs((k + first - centre + 0.5) / stretch)
-        if cubic:  # with a = -0.5
-            near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
-            weight = at.where(x < 1, near, at.where(x < 2, far, 0.0))
-        else:
-            weight = at.clamp(1 - x, min=0)
-        weights.append(at.where(k < count, weight, 0.0))
-    total = at.stack(weights).sum(0)
-    return [(at.clamp(first + k, max=size - 1), weight / total) for k, weight in enumerate(weights)]
+    k = at.arange(min(2 * math.ceil(reach) + 1, size), device=place.device).unsqueeze(1)
+    here = k + first
+    x = at.abs((here - centre + 0.5) / stretch)
+    if cubic:  # with a = -0.5
+        near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+        weights = at.where(x < 1, near, at.where(x < 2, far, 0.0))
+    else:
+        weights = at.clamp(1 - x, min=0)
+    weights = at.where(k < count, weights, 0.0)
+    weights = weights / weights.sum(0)
+    return list(zip(at.unbind(at.clamp(here, max=size - 1)), at.unbind(weights), strict=True))
 
 
 def _weighted(input: Tensor, dim: int, taps: _Taps) -> Tensor:
-    parts = [at.index_select(input, dim, place) for place, _ in taps]
-    weights = [weight.reshape(-1, *[1] * (input.ndim - 1 - dim)) for _, weight in taps]
-    result = parts[0] * weights[0]
-    for part, weight in zip(parts[1:], weights[1:], strict=True):
-        result = at.addcmul(result, part, weight)
+    shape = (-1, *[1] * (input.ndim - 1 - dim))
+    (place, weight), *others = taps
+    result = at.index_select(input, dim, place) * weight.reshape(shape)
+    for place, weight in others:
+        result.addcmul_(at.index_select(input, dim, place), weight.reshape(shape))
     return result
 
 
