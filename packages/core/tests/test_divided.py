@@ -30,6 +30,54 @@ def test_transposed_operands_are_turned_in_squares(dtype: str, shape: tuple[int,
             np.testing.assert_array_equal(at.asarray(x).permute(order).flip(dims).numpy(), np.flip(turned, dims))
 
 
+@pytest.mark.parametrize(
+    "dtypes", [("float32", "int64"), ("float32", "bool"), ("bfloat16", "int32"), ("int64", "uint8")]
+)
+@pytest.mark.parametrize(
+    ("shape", "other"),
+    [
+        *(((700, 130), (130,)), ((700, 130), (700, 1)), ((700, 1), (130,))),
+        *(((9000, 8), (8,)), ((9000, 8), (9000, 1)), ((40, 300, 8), (40, 1, 8)), ((40, 300, 8), (8,))),
+        *(((9000, 40), (9000, 40)), ((9000, 40), (9000, 2))),
+    ],
+)
+def test_operands_of_two_dtypes_that_are_repeated(shape: Any, other: Any, dtypes: tuple[str, str]) -> None:
+    x, y = np.arange(np.prod(shape)).reshape(shape) % 19, np.arange(np.prod(other)).reshape(other) % 2
+    a, b = at.tensor(x).to(getattr(at, dtypes[0])), at.tensor(y).to(getattr(at, dtypes[1]))
+    if other[-1] == 2:  # every second row of a table that is twice as long
+        a, y, b = at.cat((a, a), 1)[:, ::2], y[:, :1], b[:, :1]
+        x = np.concatenate((x, x), 1)[:, ::2]
+    np.testing.assert_array_equal((a + b).to(at.int64).numpy(), x + y)
+    np.testing.assert_allclose(
+        (b / (a + 1)).to(at.float64).numpy(), y / (x + 1.0), rtol=4e-3 if "b" in dtypes[0] else 1e-6
+    )
+    if a.shape == (a + b).shape:
+        np.testing.assert_array_equal(a.add_(b).to(at.int64).numpy(), x + y)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "int64"])
+@pytest.mark.parametrize("layout", ["rows and columns", "every second", "backwards", "long"])
+def test_three_operands_that_lie_apart(layout: str, dtype: str) -> None:
+    x, y, z = (np.arange(n, n + 300 * 90).reshape(300, 90) % 13 + 1.0 for n in (0, 5, 9))
+    tensors = [at.tensor(t).to(getattr(at, dtype)) for t in (x, y, z)]
+    if layout == "rows and columns":
+        (x, y), tensors[:2] = (x[:, :1], y[:1]), (tensors[0][:, :1], tensors[1][:1])
+    elif layout == "every second":
+        x, y, tensors = x[:, ::2], y[:, ::2], [tensors[0][:, ::2], tensors[1][:, ::2], tensors[2][:, :45]]
+        z = z[:, :45]
+    elif layout == "backwards":
+        x, tensors[0] = x[:, ::-1], tensors[0][:, ::-1]
+        z, tensors[2] = z[0], tensors[2][0]
+    a, b, c = tensors
+    np.testing.assert_array_equal(at.clamp(a, b, c).to(at.float64).numpy(), np.minimum(np.maximum(x, y), z))
+    sums = at.addcmul(a, b, c, value=2).to(at.float64).numpy()
+    np.testing.assert_allclose(sums, x + 2 * y * z, rtol=4e-3 if dtype == "bfloat16" else 0)
+    if dtype != "int64":
+        wanted = x + (y - x) * z
+        np.testing.assert_allclose(at.lerp(a, b, c).to(at.float64).numpy(), wanted, rtol=4e-3, atol=1e-2)
+        np.testing.assert_allclose(at.lerp(a, b, 0.3).to(at.float64).numpy(), x + (y - x) * 0.3, rtol=4e-3)
+
+
 @pytest.mark.parametrize("shift", [1, 3, 15, 16, 1024])
 def test_long_rows_are_moved_a_little(shift: int) -> None:
     x = normal(3, 1024)

@@ -35,11 +35,10 @@ void copy_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
   const char* in = data[1];
   if (strides[0] == sizeof(T) && strides[1] == sizeof(T)) {
     copy_bytes(out, in, n * int64_t{sizeof(T)});
-  } else if (strides[0] == sizeof(T) && strides[1] == 0) {
-    const T x = *reinterpret_cast<const T*>(in);
-    for (int64_t i = 0; i < n; ++i) reinterpret_cast<T*>(out)[i] = x;
   } else if (strides[0] == sizeof(T) && strides[1] == -static_cast<int64_t>(sizeof(T))) {
     ATLED_PICK_OF(copies, backwards<T>)(reinterpret_cast<T*>(out), reinterpret_cast<const T*>(in), n);
+  } else if (strides[0] == sizeof(T)) {
+    ATLED_PICK(gathered<T>)(in, strides[1], n, reinterpret_cast<T*>(out));
   } else {
     for (int64_t i = 0; i < n; ++i)
       *reinterpret_cast<T*>(out + i * strides[0]) = *reinterpret_cast<const T*>(in + i * strides[1]);

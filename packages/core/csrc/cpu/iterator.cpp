@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/assign.h"
 #include "cpu/cast.h"
 #include "cpu/fusion.h"
 #include "cpu/parallel.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr int kMax = Elementwise::kMaxOperands;
 constexpr int64_t kBlockBytes = 4096;  // of each operand that is converted; all of them stay in the L1 cache
 constexpr int64_t kShortRow = 32;
+constexpr int64_t kJoinedRow = 256;  // shorter rows are converted several at a time
 constexpr int64_t kTinyRow = 8;
 constexpr int64_t kTile = 64;  // a side of the squares that transposed operands are read in
 constexpr int kTurned = 2;     // operands that are turned square by square; more are read as they lie
@@ -70,6 +72,7 @@ class Walk {
       for (int k = 0; k < count_; ++k) strides_[k][0] = 0;
     }
     plan_tiles();
+    if (casts_) plan_blocks();
     streams_ = outputs_ == 1 && !casts_ && !(anchors_ & 1) && tile_ == 0 && strides_[0][0] == itemsize(dtype_[0]) &&
                sizes_[0] * strides_[0][0] >= 2 * kBlockBytes && total_ * strides_[0][0] >= past_cache_limit() &&
                std::find(data_ + 1, data_ + count_, data_[0]) == data_ + count_;
@@ -132,6 +135,20 @@ class Walk {
       const int64_t inner = magnitude(strides_[k][0]);
       if (magnitude(strides_[k][1]) == item && inner != item && inner != 0 && !(anchors_ >> k & 1))
         turns_[turned_++] = k;
+    }
+  }
+
+  // How operands lie that are converted in blocks: evenly, so that a block of them is one piece, or the same in each
+  // row.
+  void plan_blocks() {
+    for (int k = 0; k < count_; ++k) {
+      bool even = true, repeats = true;
+      for (int j = 1; j < ndim_; ++j) {
+        even &= strides_[k][j] == strides_[k][j - 1] * sizes_[j - 1];
+        repeats &= strides_[k][j] == 0;
+      }
+      if (even) even_ |= uint32_t{1} << k;
+      if (repeats) repeats_ |= uint32_t{1} << k;
     }
   }
 
@@ -315,21 +332,27 @@ class Walk {
 
   void convert_range(atled_loop loop, void* ctx, int64_t* index, int64_t left) const {
     alignas(64) char buffers[kMax][kBlockBytes];
-    const bool rows = ndim_ > 1 && sizes_[0] < kShortRow && !anchors_;
+    const bool rows = ndim_ > 1 && sizes_[0] < kJoinedRow && !anchors_;
+    // Blocks of whole rows all begin at the same place of a row.
+    const int64_t block = rows ? block_ / sizes_[0] * sizes_[0] : block_;
     char* data[kMax];
     int64_t strides[kMax];
+    uint32_t filled = 0;
     while (left > 0) {
-      const int64_t n = std::min({left, block_, rows ? left : sizes_[0] - index[0]});
+      const int64_t n = std::min({left, block, rows ? left : sizes_[0] - index[0]});
       for (int k = 0; k < count_; ++k) {
-        const bool fixed = strides_[k][0] == 0 && dtype_[k] == loop_dtype_[k] && !varies(k);
-        if (fixed || (!rows && dtype_[k] == loop_dtype_[k])) {
+        if (filled >> k & 1) continue;
+        const bool in_place = !rows || even_ >> k & 1 || (strides_[k][0] == 0 && !varies(k));
+        if (in_place && dtype_[k] == loop_dtype_[k]) {
           data[k] = at(k, index);
           strides[k] = strides_[k][0];
           continue;
         }
         data[k] = buffers[k];
         strides[k] = itemsize(loop_dtype_[k]);
-        if (k >= outputs_) transfer(k, index, n, buffers[k], true);
+        if (k < outputs_) continue;
+        transfer(k, index, n, buffers[k], true);
+        if (rows && repeats_ >> k & 1) filled |= uint32_t{1} << k;
       }
       loop(ctx, data, strides, n);
       for (int k = 0; k < outputs_; ++k)
@@ -360,7 +383,7 @@ class Walk {
     int64_t index[ATLED_MAX_NDIM];
     std::copy(from, from + ndim_, index);
     while (n > 0) {
-      const int64_t part = std::min(n, sizes_[0] - index[0]);
+      const int64_t part = even_ >> k & 1 ? n : std::min(n, sizes_[0] - index[0]);
       char* p = at(k, index);
       if (in) {
         cast(buffer, item, p, stride, part);
@@ -369,15 +392,16 @@ class Walk {
       }
       buffer += part * item;
       n -= part;
-      step(index, part);
+      if (n > 0) step(index, part);
     }
   }
 
   int count_, outputs_, ndim_ = 0;
   uint32_t anchors_;
   bool casts_;
-  bool streams_ = false;  // see run_streamed
-  bool across_ = false;   // the loop goes along the second dimension
+  bool streams_ = false;             // see run_streamed
+  bool across_ = false;              // the loop goes along the second dimension
+  uint32_t even_ = 0, repeats_ = 0;  // see plan_blocks; a bit for each operand
   int turned_ = 0, turns_[kTurned];
   int64_t total_, block_, tile_ = 0;
   int dtype_[kMax], loop_dtype_[kMax];
@@ -421,6 +445,18 @@ Elementwise& Elementwise::operand(const atled_value& v, int dtype) {
 Elementwise& Elementwise::anchored() {
   anchors_ |= uint32_t{1} << (count_ - 1);
   return *this;
+}
+
+// Inputs of few elements, which would be converted wherever they are repeated, are once.
+void Elementwise::convert_few(Tensor* converted) {
+  const int64_t most = numel(operands_[0].tensor) / 4;
+  for (int k = outputs_; k < count_; ++k) {
+    Operand& o = operands_[k];
+    if (!o.tensor || o.tensor->dtype == o.dtype || numel(o.tensor) == 1 || numel(o.tensor) > most) continue;
+    converted[k] = contiguous(const_cast<atled_tensor*>(o.tensor), o.dtype);
+    o.tensor = converted[k].get();
+    o.data = data<char>(o.tensor);
+  }
 }
 
 // Operands that all lie in memory alike need no walk.
@@ -473,6 +509,8 @@ void Elementwise::run(atled_loop loop, void* ctx, size_t ctx_bytes, int64_t grai
       fail(ATLED_E_SHAPE, "expected operands that broadcast to the output's shape %s, got %s", shape_text(out).c_str(),
            shape_text(t).c_str());
   }
+  Tensor converted[kMaxOperands];
+  if (casts_) convert_few(converted);
   const Walk walk(*this, numbers_);
   walk.run(loop, ctx, grain);
 }

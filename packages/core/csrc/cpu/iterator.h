@@ -2,7 +2,8 @@
 //
 // A loop (atled_loop) sees n elements of each operand, outputs first: data[i] and a stride in bytes. The iterator
 // drops, reorders and joins dimensions so that n is large, converts operands whose dtype is not the loop's in small
-// blocks on the stack, and spreads large work over the thread pool. Nothing is allocated. An output may be the very
+// blocks on the stack (inputs that are repeated, once, in memory of their own), and spreads large work over the thread
+// pool. An output may be the very
 // same memory as an input; partial overlap is the dispatcher's to resolve.
 #pragma once
 
@@ -55,6 +56,7 @@ class Elementwise {
   friend class Deferral;
 
   void add(const atled_tensor* t, char* data, int dtype);
+  void convert_few(Tensor* converted);
   bool run_flat(atled_loop loop, void* ctx, int64_t grain);
 
   int outputs_ = 0, count_ = 0;

@@ -30,6 +30,18 @@ ATLED_TARGET static void unary(void* ctx, char* const* data, const int64_t* stri
 template <class T>
 ATLED_TARGET static const T* gathered(const char* from, int64_t stride, int64_t n, T* room) {
   if (stride == sizeof(T)) return reinterpret_cast<const T*>(from);
+  const T* x = reinterpret_cast<const T*>(from);
+  if (stride == 0 || stride == 2 * sizeof(T)) {  // of which vectors are made
+    const T first = *x;
+    if (stride == 0) {
+      ATLED_IVDEP
+      for (int64_t i = 0; i < n; ++i) room[i] = first;
+    } else {
+      ATLED_IVDEP
+      for (int64_t i = 0; i < n; ++i) room[i] = x[2 * i];
+    }
+    return room;
+  }
   for (int64_t i = 0; i < n; ++i) room[i] = *reinterpret_cast<const T*>(from + i * stride);
   return room;
 }
@@ -139,10 +151,19 @@ ATLED_TARGET static void ternary(void* ctx, char* const* data, const int64_t* st
     ATLED_IVDEP
     for (int64_t i = 0; i < n; ++i) r[i] = f(x[i], b, c);
   } else {
-    for (int64_t i = 0; i < n; ++i)
-      *reinterpret_cast<R*>(data[0] + i * so) =
-          f(*reinterpret_cast<const A*>(data[1] + i * sa), *reinterpret_cast<const B*>(data[2] + i * sb),
-            *reinterpret_cast<const C*>(data[3] + i * sc));
+    constexpr int64_t kBlock = 256;
+    alignas(16) unsigned char rooms[4][kBlock * 16];  // no arrays of numbers: complex ones would be made zeros
+    for (int64_t begin = 0; begin < n; begin += kBlock) {
+      const int64_t m = n - begin < kBlock ? n - begin : kBlock;
+      const A* a = gathered(data[1] + begin * sa, sa, m, reinterpret_cast<A*>(rooms[1]));
+      const B* b = gathered(data[2] + begin * sb, sb, m, reinterpret_cast<B*>(rooms[2]));
+      const C* c = gathered(data[3] + begin * sc, sc, m, reinterpret_cast<C*>(rooms[3]));
+      R* to = so == sizeof(R) ? r + begin : reinterpret_cast<R*>(rooms[0]);
+      ATLED_IVDEP
+      for (int64_t i = 0; i < m; ++i) to[i] = f(a[i], b[i], c[i]);
+      if (so == sizeof(R)) continue;
+      for (int64_t i = 0; i < m; ++i) *reinterpret_cast<R*>(data[0] + (begin + i) * so) = to[i];
+    }
   }
 }
 
