@@ -45,8 +45,10 @@ struct Convert<double, int64_t> {
 template <class To, class From>
 constexpr bool is_hot() {
   constexpr int f = dtype_of<From>, t = dtype_of<To>;
-  constexpr bool from = f == ATLED_BOOL || f == ATLED_UINT8 || f == ATLED_INT32 || f == ATLED_INT64 || is_floating(f);
-  constexpr bool to = t == ATLED_BOOL || t == ATLED_UINT8 || t == ATLED_INT32 || t == ATLED_INT64 || is_floating(t);
+  constexpr bool from = f == ATLED_BOOL || f == ATLED_UINT8 || f == ATLED_INT8 || f == ATLED_INT16 ||
+                        f == ATLED_INT32 || f == ATLED_INT64 || is_floating(f);
+  constexpr bool to = t == ATLED_BOOL || t == ATLED_UINT8 || t == ATLED_INT8 || t == ATLED_INT16 || t == ATLED_INT32 ||
+                      t == ATLED_INT64 || is_floating(t);
   return f != t && from && to && (is_floating(f) || is_floating(t) || t == ATLED_BOOL);
 }
 
@@ -59,7 +61,7 @@ struct ToOdd {
 template <class To, class From>
 void by_floats(char* out, int64_t so, const char* in, int64_t si, int64_t n) {
   constexpr int64_t kBlock = 512, kFloat = sizeof(float);
-  using Widen = std::conditional_t<is_small_float<From> || sizeof(From) == 1, Convert<float, From>, ToOdd>;
+  using Widen = std::conditional_t<is_small_float<From> || sizeof(From) <= 2, Convert<float, From>, ToOdd>;
   float block[kBlock];
   char* middle = reinterpret_cast<char*>(block);
   for (int64_t i = 0; i < n; i += kBlock) {
@@ -75,7 +77,7 @@ constexpr bool is_half() {
 template <class To, class From>
 constexpr bool goes_by_floats() {
   constexpr bool wide = std::is_same_v<From, double> || std::is_same_v<From, int64_t> ||
-                        std::is_same_v<From, int32_t> || std::is_same_v<From, bool> || std::is_same_v<From, uint8_t>;
+                        std::is_same_v<From, int32_t> || std::is_same_v<From, int16_t> || sizeof(From) == 1;
   constexpr bool to = std::is_same_v<To, double> || std::is_same_v<To, int64_t> || std::is_same_v<To, int32_t>;
   return (is_half<To>() && wide) || (std::is_same_v<From, Half> && to);
 }
