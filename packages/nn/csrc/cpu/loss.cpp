@@ -42,6 +42,8 @@ struct Nll {
   // Calls f(i, where class 0 of sample i lies) for i in [begin, end); further classes are `inner` apart.
   template <class F>
   void each_sample(int64_t begin, int64_t end, F&& f) const {
+    if (inner == 1)  // without divisions
+      for (; begin < end; ++begin) f(begin, begin * classes);
     while (begin < end) {
       const int64_t plane = begin / inner, last = std::min(end, (plane + 1) * inner);
       int64_t at = plane * classes * inner + begin % inner;
@@ -69,6 +71,7 @@ void forward_as(atled_frame* f) {
   const Nll<T> nll(shape_of(input), target, weight, arg_int(f, 4), arg_double(f, 5));
   const T* x = data<T>(input);
   T* out = data<T>(out_tensor(f, 0));
+  const auto sum_of_row = ATLED_PICK(sum<T, A>);
   const int64_t samples = nll.n * nll.inner;
   const std::unique_ptr<A[]> losses(new A[static_cast<size_t>(samples)]);
   parallel_for(samples, nll.smoothing > 0 ? row_grain(nll.classes) : 16384, [&](int64_t begin, int64_t end) {
@@ -77,7 +80,9 @@ void forward_as(atled_frame* f) {
       if (nll.target[i] != nll.ignore) {
         const T* row = x + at;
         loss = -(A(1) - nll.smoothing) * nll.sample_weight(i) * static_cast<A>(row[nll.target[i] * nll.inner]);
-        if (nll.smoothing > 0)
+        if (nll.smoothing > 0 && nll.inner == 1 && !nll.weight)
+          loss -= nll.share * sum_of_row(row, nll.classes);
+        else if (nll.smoothing > 0)
           for (int64_t c = 0; c < nll.classes; ++c)
             loss -= nll.share * nll.class_weight(c) * static_cast<A>(row[c * nll.inner]);
       }
