@@ -32,6 +32,7 @@ for t in (
     x.reshape(-1, 11).sum(0), h.sum(0), h.sum(1), h.mean(), h.amax(1), h.var(1), at.norm(h, 2, 1), h.prod(1),
     h.reshape(-1, 11).sum(0), at.erf(d), at.erfc(d * 9), at.special.ndtr(d * 9), at.erfc(x), at.special.ndtr(x),
     at.special.erfcx(d * 19), at.special.log_ndtr(d * 19), at.lgamma(x * 9), at.argmax((x * 9).int()[:, :99], 1),
+    h.lerp(h.flip(0), 0.3), at.addcmul(h, h.flip(0), h, value=3), d.bfloat16().float(), (d * 1e-38).bfloat16().float(),
     at.dot(h[0], h[1]), at.deg2rad(h), h.index_add(1, at.arange(99), h[:, 99:198]),
     *(t[:, :1100].reshape(-1, n).sum(1) for t in (x, d, h, x.bfloat16(), (x * 99).int()) for n in (4, 11, 44, 50, 550)),
 ):

@@ -240,9 +240,30 @@ const LoopTable minimum_loops = [] {
 }();
 const LoopTable lerp_loops = LoopTable().ternary<Lerp>(Floats{}).ternary<Lerp>(Complexes{});
 
+// Three operands of one half precision; F is of floats.
+template <class F>
+bool run_three_halves(atled_frame* frame, F f) {
+  const int dtype = out_tensor(frame)->dtype;
+  if (dtype != ATLED_FLOAT16 && dtype != ATLED_BFLOAT16) return false;
+  Elementwise e;
+  e.output(out_tensor(frame), dtype);
+  for (int i = 0; i < 3; ++i) {
+    if (!arg_tensor(frame, i) || arg_tensor(frame, i)->dtype != dtype) return false;
+    e.operand(frame->args[i], dtype);
+  }
+  e.run(dtype == ATLED_FLOAT16 ? ATLED_PICK_OF(halves, ternary<Half, F>) : ATLED_PICK_OF(halves, ternary<BFloat16, F>),
+        &f);
+  return true;
+}
+
 template <template <class> class F, bool kIntegers>
 void fused(atled_frame* frame) {
   const int dtype = compute_dtype(promoted(frame, 7));
+  if (dtype == ATLED_FLOAT32) {
+    F<float> f{};
+    store_scalar(frame->args[3], dtype, &f.value);
+    if (run_three_halves(frame, f)) return;
+  }
   Elementwise e;
   e.output(out_tensor(frame), dtype);
   for (int i = 0; i < 3; ++i) e.operand(frame->args[i], dtype);

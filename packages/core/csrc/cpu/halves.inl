@@ -9,6 +9,11 @@ ATLED_TARGET static void widen(float* room, const char* from, int64_t stride, in
     if (stride == sizeof(T))
       for (; i + 8 <= n; i += 8) ::atled::core::Avx2::load_eight(room + i, reinterpret_cast<const T*>(from) + i);
 #endif
+  if (stride == 0) {
+    const float x = *reinterpret_cast<const T*>(from);
+    for (; i < n; ++i) room[i] = x;
+    return;
+  }
   for (; i < n; ++i) room[i] = *reinterpret_cast<const T*>(from + i * stride);
 }
 
@@ -56,6 +61,42 @@ ATLED_TARGET static void binary(void*, char* const* data, const int64_t* strides
     widen<B>(y, data[2] + i * sb, sb, m);
     ATLED_IVDEP
     for (int64_t k = 0; k < m; ++k) x[k] = f(x[k], y[k]);
+    narrow<T>(data[0] + i * strides[0], strides[0], x, m);
+  }
+}
+
+// F must have no branches.
+template <class T, class F>
+ATLED_TARGET static void ternary(void* ctx, char* const* data, const int64_t* strides, int64_t n) {
+  const F f = *static_cast<const F*>(ctx);
+  const int64_t sa = strides[1], sb = strides[2], sc = strides[3];
+  int64_t i = 0;
+#ifdef ATLED_VECTOR_INSTRUCTIONS
+  const auto lies_well = [](int64_t stride) { return stride == 0 || stride == sizeof(T); };
+  if (strides[0] == sizeof(T) && lies_well(sa) && lies_well(sb) && lies_well(sc)) {
+    const T *x = reinterpret_cast<const T*>(data[1]), *y = reinterpret_cast<const T*>(data[2]),
+            *z = reinterpret_cast<const T*>(data[3]);
+    float a[8], b[8], c[8];  // which stay in registers
+    for (int k = 0; k < 8; ++k) a[k] = *x, b[k] = *y, c[k] = *z;
+    for (; i + 8 <= n; i += 8) {
+      float d[8];
+      if (sa != 0) ::atled::core::Avx2::load_eight(a, x + i);
+      if (sb != 0) ::atled::core::Avx2::load_eight(b, y + i);
+      if (sc != 0) ::atled::core::Avx2::load_eight(c, z + i);
+      for (int k = 0; k < 8; ++k) d[k] = f(a[k], b[k], c[k]);
+      ::atled::core::Avx2::store_eight(reinterpret_cast<T*>(data[0]) + i, d);
+    }
+  }
+#endif
+  constexpr int64_t kBlock = 256;
+  float x[kBlock], y[kBlock], z[kBlock];
+  for (; i < n; i += kBlock) {
+    const int64_t m = n - i < kBlock ? n - i : kBlock;
+    widen<T>(x, data[1] + i * sa, sa, m);
+    widen<T>(y, data[2] + i * sb, sb, m);
+    widen<T>(z, data[3] + i * sc, sc, m);
+    ATLED_IVDEP
+    for (int64_t k = 0; k < m; ++k) x[k] = f(x[k], y[k], z[k]);
     narrow<T>(data[0] + i * strides[0], strides[0], x, m);
   }
 }
