@@ -1,7 +1,9 @@
 """Communication hooks of DistributedDataParallel: gradients as by NumPy, and hooks that do not do what they should."""
 
+import gc
 import pickle
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -149,6 +151,32 @@ def test_hooks_give_what_numpy_gives():
     assert_close(second["join"], {name: array / 2 for name, array in gradients(1, 1).items()})
 
 
+def beginnings(rank):
+    """What comes of a second step where the first one's gradients find nothing, or are not finite."""
+    dist.init_process_group(timeout=30)
+    found = []
+    for first in (0.0, np.nan, np.inf):
+        for use_error_feedback in (True, False):
+            model = dist.DistributedDataParallel(Chosen())
+            state = PowerSGDState(None, 2, start_powerSGD_iter=0, use_error_feedback=use_error_feedback)
+            model.register_comm_hook(state, powerSGD_hook)
+            for factor in (first, 1.0):
+                for parameter in model.module.state.values():
+                    parameter.grad = None
+                model({name: factor * array for name, array in gradients(rank).items()}).backward()
+            found.append(np.array(model.module.state["weight"].grad.numpy()).reshape(24, 20))
+            # What travels whole loses nothing.
+            assert all(np.count_nonzero(error.numpy()) <= 24 * 20 for error in state.error_dict.values())
+    return found
+
+
+def test_powers_come_back_from_gradients_of_zero_and_such_as_are_not_finite():
+    for found in zip(*dist.spawn(beginnings, nprocs=2), strict=True):
+        np.testing.assert_array_equal(*found)
+        sizes = np.linalg.svd(found[0], compute_uv=False)
+        assert sizes[1] > 0.1 and sizes[2] < 1e-4 * sizes[0]
+
+
 def wrong(rank):
     dist.init_process_group(timeout=30)
     model = dist.DistributedDataParallel(Chosen())
@@ -195,6 +223,8 @@ def wrong(rank):
         powerSGD_hook(None, None)
     with pytest.raises(ValueError, match="start_powerSGD_iter >= 0, got -1"):
         PowerSGDState(None, start_powerSGD_iter=-1)
+    with pytest.raises(TypeError, match="matrix_approximation_rank of type int, got 1.5"):
+        PowerSGDState(None, 1.5)
 
 
 def test_wrong_hooks_are_explained_and_leave_the_ranks_in_step():
@@ -245,3 +275,21 @@ def test_futures_chain_and_pass_errors_on():
     ):
         with pytest.raises(kind, match=message):
             call()
+
+
+def test_futures_end_whatever_another_callback_raises_and_leave_nothing_behind():
+    first, seen = Future(), []
+    first.add_done_callback(lambda future: 1 / 0)
+    following = first.then(lambda future: seen.append(future.value()))
+    with pytest.raises(ZeroDivisionError):
+        first.set_result(1)
+    assert seen == [1] and following.wait() is None
+    gc.disable()
+    try:
+        both = collect_all([first, following])
+        assert both.done()
+        left = weakref.ref(both)
+        del both
+        assert left() is None
+    finally:
+        gc.enable()

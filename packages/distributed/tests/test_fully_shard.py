@@ -241,6 +241,42 @@ def peculiar(rank):
     return grads, doubled, of_copies, dtypes, log, errors, scaling
 
 
+class Either(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(2))
+        self.unused = nn.Linear(2, 2, bias=False)
+
+    def forward(self, x, number):
+        return self.layers[number](x) if number < 2 else self.unused(x)
+
+
+def accumulating(rank):
+    """The backward that averages comes by other parameters than those before: of the same module and another one."""
+    dist.init_process_group(timeout=60)
+    grads = []
+    for mesh in (None, dist.init_device_mesh("cpu", (2, 1))):
+        model = Either()
+        for layer in (*model.layers, model):
+            fully_shard(layer, mesh=mesh)
+        x = at.full((1, 2), rank + 1.0)
+        defer = model.set_requires_gradient_sync if mesh is None else model.set_requires_all_reduce
+        defer(False)
+        # The second one counts on rank 0 alone.
+        for number in (0, 2):
+            (model(x, number).sum() + model(x, 1).sum() * (1 - rank)).backward()
+        assert all(parameter.grad is None for parameter in model.parameters())
+        defer(True)
+        model(x, 1).sum().backward()
+        grads.append({name: parameter.grad[0].tolist() for name, parameter in model.named_parameters()})
+    return grads
+
+
+def test_the_backward_that_averages_brings_what_others_have_left():
+    for found in dist.spawn(accumulating, nprocs=2):
+        assert found == [{"layers.0.weight": [1.5] * 2, "unused.weight": [1.5] * 2, "layers.1.weight": [2.5] * 2}] * 2
+
+
 def test_unused_parameters_meshes_dtypes_prefetching_and_errors():
     first, second = dist.spawn(peculiar, nprocs=2)
     assert first[0] == [[1.5, 1.5], [1.0, 1.0], None] and second[0] == [[1.5], [1.0], None]

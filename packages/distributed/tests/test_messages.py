@@ -136,6 +136,7 @@ def objects(rank):
     assert dist.new_subgroups()[0].ranks == (0, 1, 2)  # of this machine
     for call, kind, message in (
         (lambda: dist.new_subgroups(2), ValueError, "to divide the number of ranks, 3, got 2"),
+        (lambda: dist.new_subgroups(1, mine), ValueError, r"a group of all ranks of the job, .* got one of \[\d"),
         (lambda: dist.new_subgroups_by_enumeration([[0], [0, 1]]), ValueError, "each rank in one list at most"),
         (lambda: dist.new_subgroups_by_enumeration(3), TypeError, "a list of lists of ranks, got 3"),
         (lambda: dist.get_default_backend_for_device("meta"), ValueError, "one of the devices cpu, cuda, got 'meta'"),

@@ -1,6 +1,9 @@
 """State of sharded modules and their optimizers, in memory and in files, among different numbers of ranks."""
 
 import os
+import subprocess
+import sys
+import threading
 import time
 
 import numpy as np
@@ -199,6 +202,60 @@ def test_checkpoints_in_background_of_one_rank_and_without_a_job(tmp_path):
     assert checkpoint.async_save(state, checkpoint_id=tmp_path / "alone").result() is None
     checkpoint.load({"model": other, "optimizer": state["optimizer"]}, checkpoint_id=tmp_path / "alone")
     assert not other.weight.detach().any()
+
+
+SCRIPT = """
+import os, sys, time
+import atled.core as at
+from atled.distributed import checkpoint
+original = at.save
+at.save = lambda *args: (time.sleep(0.3), original(*args))
+saved = checkpoint.async_save({"epoch": 1}, checkpoint_id=sys.argv[1])
+child = os.fork()
+if not child:
+    sys.exit()  # which waits for nothing that only its parent does
+assert os.waitpid(child, 0)[1] == 0 and not saved.done()
+checkpoint.save({"epoch": 2}, checkpoint_id=sys.argv[1])
+checkpoint.async_save({"epoch": 3}, checkpoint_id=sys.argv[1])
+read = {"epoch": 0}
+checkpoint.load(read, checkpoint_id=sys.argv[1])
+assert read == {"epoch": 3}
+"""
+
+
+def test_checkpoints_follow_each_other_also_those_in_background(tmp_path):
+    subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, tmp_path], check=True, timeout=60)
+
+
+def uncopied(rank, folder):
+    dist.init_process_group(timeout=60)
+    for lock in (0, 1):
+        state = {"x": at.ones(2), "lock": threading.Lock() if rank == lock else 1}
+        if lock:  # of which nothing is written
+            checkpoint.async_save(state, checkpoint_id=folder).result(30)
+        else:
+            with pytest.raises((TypeError, dist.DistError), match="lock"):
+                checkpoint.async_save(state, checkpoint_id=folder)
+
+
+def test_what_cannot_be_copied_is_an_error_on_every_rank_at_once(tmp_path):
+    dist.spawn(uncopied, (tmp_path,), nprocs=2)
+
+
+def test_what_a_checkpoint_lacks_of_lists_and_what_an_optimizer_lacks(tmp_path):
+    checkpoint.save({"list": [at.ones(1)]}, checkpoint_id=tmp_path)
+    read = {"list": [at.zeros(1), at.zeros(1), at.zeros(1)]}
+    checkpoint.load(read, checkpoint_id=tmp_path, strict=False)
+    assert [each.tolist() for each in read["list"]] == [[1.0]]
+    model = nn.Linear(4, 6)
+    optimizer, fresh = adamw(model.parameters()), adamw(model.parameters())
+    model(at.ones(1, 4)).sum().backward()
+    optimizer.step()
+    checkpoint.save({"optimizer": optimizer}, checkpoint_id=tmp_path)
+    with pytest.raises(ValueError, match="optimizer: an optimizer's state there, none here; .* get_optimizer_state"):
+        checkpoint.load({"optimizer": fresh}, checkpoint_id=tmp_path)
+    fresh.step()
+    checkpoint.load({"optimizer": fresh}, checkpoint_id=tmp_path)
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):

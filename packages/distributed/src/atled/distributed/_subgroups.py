@@ -10,7 +10,7 @@ from atled.core import ArgumentError, InvalidValueError
 
 from ._errors import DistError
 from ._group import ProcessGroup
-from ._world import get_rank, group_or_default, new_group
+from ._world import get_rank, get_world_size, group_or_default, new_group
 
 __all__ = ["new_subgroups", "new_subgroups_by_enumeration"]
 
@@ -23,14 +23,15 @@ def new_subgroups(
     pg_options: object = None,
     group_desc: str | None = None,
 ) -> tuple[ProcessGroup | None, list[ProcessGroup | object]]:
-    """Divides the ranks of ``group`` (None: the job's) into groups of ``group_size`` that follow each other.
+    """Divides the ranks of the job, in the order of ``group`` (None: theirs), into groups of ``group_size``.
 
     ``group_size=None`` is as many as the launcher has started on this machine (LOCAL_WORLD_SIZE). The rest is as in
     `new_group`: every rank of the job calls it. Returns the group that this rank is in, and all of them, with
     ``GroupMember.NON_GROUP_MEMBER`` for those that it is not in.
 
-    Raises InvalidValueError where the size does not divide the number of ranks, DistError without a size outside of the
-    launcher, and what `new_group` raises.
+    Raises InvalidValueError where the size does not divide the number of ranks, and for a ``group`` of some of them
+    (`new_subgroups_by_enumeration` makes groups of these), DistError without a size outside of the launcher, and what
+    `new_group` raises.
 
     >>> from atled import distributed as dist
     >>> mine, every = dist.new_subgroups(group_size=1)
@@ -38,6 +39,11 @@ def new_subgroups(
     (True, True)
     """
     members = group_or_default(group, "new_subgroups")
+    if members.size != get_world_size():
+        raise InvalidValueError(
+            f"new_subgroups: expected a group of all ranks of the job, for all of them make groups, got one of "
+            f"{list(members.ranks)}; call new_subgroups_by_enumeration on every rank"
+        )
     if group_size is None:
         local = os.environ.get("LOCAL_WORLD_SIZE", "")
         if not local.isdecimal():

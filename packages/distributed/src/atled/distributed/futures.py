@@ -84,6 +84,8 @@ class Future(Generic[T]):
     def add_done_callback(self, callback: Callable[[Future[T]], object]) -> None:
         """As ``then``, but nobody is told what the callback returns, and what it raises comes out where it runs.
 
+        The other callbacks run all the same; of several errors the first comes out.
+
         >>> from atled.distributed.futures import Future
         >>> future, seen = Future(), []
         >>> future.add_done_callback(lambda future: seen.append(future.done()))
@@ -129,8 +131,10 @@ class Future(Generic[T]):
     def _end_with(self, function: Callable[[], T]) -> None:
         try:
             result = function()
-        except Exception as error:
+        except BaseException as error:
             self._end(None, error)
+            if not isinstance(error, Exception):
+                raise  # KeyboardInterrupt, say, is for this thread, too
         else:
             self._end(result, None)
 
@@ -142,8 +146,14 @@ class Future(Generic[T]):
             self._result, self._error = result, error
             self._ended.set()
             callbacks, self._callbacks = self._callbacks, []
+        raised: list[BaseException] = []
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except BaseException as failure:  # futures that others wait for end by those that follow
+                raised.append(failure)
+        if raised:
+            raise raised[0]
 
     def _when_done(self, callback: Callable[[], object]) -> None:
         with self._lock:
@@ -170,6 +180,15 @@ class _Following(Future[T]):
         if not self._ended.is_set():
             self._settle_source()
             super()._settle()  # another thread may be in the callback
+
+    def _end(self, result: T | None, error: BaseException | None) -> None:
+        # What it depended on may refer to it: such a ring would keep the tensors until Python looks for rings.
+        self._settle_source, self._can_settle_source = _nothing, bool
+        super()._end(result, error)
+
+
+def _nothing() -> None:
+    """In the place of waiting for what has ended."""
 
 
 def future_of(work: Work, result: T) -> Future[T]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
 import json
 import os
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import Any
 
 from atled.core import Tensor
 
 from .._group import ProcessGroup
 from .._store import Store
-from .._world import before_leaving, job_store
-from ._files import Draft, check_outcomes, complaint_of, drafted
+from .._world import job_store
+from ._files import Draft, check_outcomes, complaint_of, drafted, on_every_rank
+from ._order import begin
 
 __all__ = ["async_save"]
 
@@ -32,10 +31,11 @@ def async_save(
 
     What is returned is a ``concurrent.futures.Future``: ``result()`` waits until the checkpoint is there, and raises
     what went wrong. The state may be changed at once. Checkpoints are written one after the other, in the order of the
-    calls; ranks tell each other by the rendezvous that their files are there, past all collectives.
-    ``destroy_process_group()``, and the end of a process, wait for what is being written.
+    calls; ranks tell each other by the rendezvous that their files are there, past all collectives. `save`, `load`,
+    ``destroy_process_group()`` and the end of a process wait for what is being written.
 
-    Raises at once what `save` does of wrong arguments and state.
+    Raises at once, on every rank, what `save` does of wrong arguments and state, and what copying raises on one; what
+    writing raises comes by ``result()``, also that of values that a file cannot hold.
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn
@@ -48,50 +48,20 @@ def async_save(
     """
     what = "checkpoint.async_save"
     draft = drafted(what, state_dict, checkpoint_id, process_group, no_dist)
-    draft = draft._replace(
-        tensors={key: _copied(tensor) for key, tensor in draft.tensors.items()}, values=copy.deepcopy(draft.values)
-    )
+    copies: list[Draft] = []
+    on_every_rank(what, lambda: copies.append(_copied(draft)), draft.group)
     store = None if draft.group is None else job_store(what)
-    return _begin(lambda: _write(what, draft, store))
+    return begin(lambda: _write(what, copies[0], store))
 
 
-def _copied(tensor: Tensor) -> Tensor:
+def _copied(draft: Draft) -> Draft:
+    """The same in memory of its own."""
+    tensors = {key: _on_cpu(each) for key, each in draft.tensors.items()}
+    return draft._replace(tensors=tensors, values=copy.deepcopy(draft.values))
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
     return tensor.clone() if tensor.device.type == "cpu" else tensor.cpu()
-
-
-_last: Future[None] | None = None
-
-
-def _begin(function: Callable[[], None]) -> Future[None]:
-    """Calls a function in a thread, after what was begun before: of two checkpoints the second is to stay.
-
-    A process that fails does not wait for the thread, or the other ranks would be told of it late.
-    """
-    global _last
-    before, future = _last, Future[None]()
-
-    def run() -> None:
-        if before is not None:
-            wait([before])
-        try:
-            function()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=run, name="atled-checkpoint", daemon=True).start()
-    _last = future
-    return future
-
-
-def _wait_for_all() -> None:
-    if _last is not None:
-        wait([_last])
-
-
-before_leaving.append(_wait_for_all)
-atexit.register(_wait_for_all)
 
 
 def _write(what: str, draft: Draft, store: Store | None) -> None:

@@ -18,7 +18,7 @@ from .._objects import all_gather_object, broadcast_object_list
 from .._world import group_or_default, is_initialized
 from ..fsdp._shard import shard_of
 from ..fsdp._sharded_tensor import ShardedTensor
-from .stateful import Stateful
+from ._order import wait_for_begun
 
 __all__ = ["Draft", "check_outcomes", "complaint_of", "drafted", "load", "on_every_rank", "save"]
 
@@ -85,6 +85,7 @@ def save(
     >>> checkpoint.save(state, checkpoint_id="checkpoints/latest")
     """
     draft = drafted("checkpoint.save", state_dict, checkpoint_id, process_group, no_dist)
+    wait_for_begun()
     on_every_rank("checkpoint.save", draft.write, draft.group)
     on_every_rank("checkpoint.save", draft.write_index, draft.group)
 
@@ -136,7 +137,8 @@ def drafted(what: str, state_dict: Any, checkpoint_id: Any, process_group: Proce
         file = f"{name[0]}-{rank}.safetensors"
         found, parts, others = _own(what, _of_objects(what, state_dict), file, is_first=rank == 0)
         tensors.update(found)
-        values.update(others)
+        if rank == 0:  # which alone writes them
+            values.update(others)
         return parts
 
     listed = _listed(what, on_every_rank(what, own_parts, group))
@@ -153,7 +155,15 @@ def _of_objects(what: str, state: Mapping[str, Any]) -> dict[str, Any]:
                 f"{what}: expected the state of an optimizer of sharded parameters to be what get_optimizer_state_dict "
                 f"gives, which says whose rows it is, got the optimizer itself at {key!r}"
             )
-    return {key: value.state_dict() if isinstance(value, Stateful) else value for key, value in state.items()}
+    return {key: value.state_dict() if _is_stateful(value) else value for key, value in state.items()}
+
+
+def _is_stateful(value: Any) -> bool:
+    """Whether it is as ``checkpoint.stateful.Stateful`` says.
+
+    From Python 3.12 on, isinstance does not see what ``__getattr__`` hands on, as DistributedDataParallel does.
+    """
+    return all(callable(getattr(value, name, None)) for name in ("state_dict", "load_state_dict"))
 
 
 def _own(
@@ -273,8 +283,9 @@ def load(
     if not isinstance(state_dict, MutableMapping):
         raise ArgumentError(f"checkpoint.load: expected a dict to read into, got {type(state_dict).__name__}")
     folder = _folder("checkpoint.load", checkpoint_id)
+    wait_for_begun()
     index = _index(folder)
-    objects = {key: value for key, value in state_dict.items() if isinstance(value, Stateful)}
+    objects = {key: value for key, value in state_dict.items() if _is_stateful(value)}
     wanted = {**state_dict, **_of_objects("checkpoint.load", objects)}
     entries = list(_entries(wanted))
     absent: list[_Entry] = []
@@ -282,11 +293,10 @@ def load(
         absent = [entry for entry in entries if _is_absent(entry, index)]
         entries = [entry for entry in entries if not _is_absent(entry, index)]
     complaints = [complaint for entry in entries for complaint in _complaints(entry, index)]
+    complaints += [complaint for key, value in objects.items() for complaint in _without_state(key, value, index)]
     if complaints:
         lines = "".join(f"\n    {complaint}" for complaint in complaints)
         raise InvalidValueError(f"checkpoint.load: expected state that {folder} has, got other:{lines}")
-    for entry in absent:
-        del entry.holder[entry.name]
     opened: dict[str, dict[str, Tensor]] = {}
     for key, value, holder, name in entries:
         if not isinstance(value, Tensor):
@@ -301,6 +311,8 @@ def load(
             if file not in opened:
                 opened[file] = at.load(folder / file, mmap=True)
             _copy_common(target, (begin, dim), opened[file][key], (first, along))
+    for entry in reversed(absent):  # from the end, for what is before it in a list stays where it is
+        del entry.holder[entry.name]
     for key in list(state_dict):
         if key in objects:
             objects[key].load_state_dict(wanted[key])
@@ -341,6 +353,14 @@ def _index(folder: Path) -> Any:
 
 def _is_absent(entry: _Entry, index: Any) -> bool:
     return entry.key not in index["tensors" if isinstance(entry.value, Tensor) else "values"]
+
+
+def _without_state(key: str, value: Any, index: Any) -> list[str]:
+    """Whether an optimizer, which has state from its first step on, would silently be left without."""
+    if not hasattr(value, "param_groups") or getattr(value, "state", True):
+        return []
+    is_there = any(name.startswith(f"{key}/state/") for name in index["tensors"])
+    return [f"{key}: an optimizer's state there, none here; load what get_optimizer_state_dict gives"] * is_there
 
 
 def _complaints(entry: _Entry, index: Any) -> list[str]:

@@ -16,14 +16,13 @@ from .._world import group_or_default
 from ..device_mesh import DeviceMesh
 from ..tensor import Shard as Placement
 from ._members import Members
+from ._passes import UNIT
 from ._policy import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy
 from ._shard import Shard, shard_of
 from ._sharded_tensor import ShardedTensor
 from ._unit import Unit
 
 __all__ = ["FSDPModule", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
-
-_UNIT = "_sharded_unit"
 
 
 class FSDPModule:
@@ -46,7 +45,7 @@ class FSDPModule:
 
     @property
     def _unit(self) -> Unit:
-        unit: Unit = vars(self)[_UNIT]
+        unit: Unit = vars(self)[UNIT]
         return unit
 
     def unshard(self, async_op: bool = False) -> UnshardHandle | None:
@@ -352,7 +351,7 @@ def fully_shard(
     policy = mp_policy or MixedPrecisionPolicy()
     unit = Unit(shards, members, copies, reshard_after_forward, policy, len(modules))
     for each in modules:
-        vars(each)[_UNIT] = unit
+        vars(each)[UNIT] = unit
         each.register_forward_pre_hook(unit.enter_forward, prepend=True, with_kwargs=True)
         each.register_forward_hook(lambda _, args, output: unit.leave_forward(output), always_call=True)
         each.register_state_dict_post_hook(_mark_shards)

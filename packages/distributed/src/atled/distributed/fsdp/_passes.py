@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import atled.core as at
@@ -16,7 +17,10 @@ from ._exchange import Reduction
 if TYPE_CHECKING:
     from ._unit import Unit
 
-__all__ = ["Call", "Pass", "Steps", "running", "steps"]
+__all__ = ["UNIT", "Call", "Pass", "Steps", "running", "steps"]
+
+# The attribute of a sharded module that has its unit.
+UNIT = "_sharded_unit"
 
 
 class Pass:
@@ -95,11 +99,17 @@ class Pass:
     def end_backward(self) -> None:
         """When backward has come to the beginning of this forward: all gradients are there, and only shards left."""
         units = {call.unit: None for call in self.calls}
-        for unit in units:
+        for unit in [*units, *self._in_arrears(units)]:
             unit.reduce_deferred(self)
         self.finish_reductions()
         for unit in units:
             unit.leave_backward()
+
+    def _in_arrears(self, called: Container[Unit]) -> list[Unit]:
+        """Units that were not called, and have gradients of earlier backwards to average."""
+        modules: list[Any] = [] if self.again else [call.module for call in self.calls[:1]]
+        found = [vars(each).get(UNIT) for outermost in modules for each in outermost.modules()]
+        return [unit for unit in dict.fromkeys(found) if unit is not None and unit not in called and unit.is_in_arrears]
 
 
 class Call:

@@ -81,7 +81,10 @@ class Unit:
         # The forward that has called this unit last, and what the parameters were fetched for.
         self._passing: Pass | None = None
         self._fetched_for: Pass | None = None
+        # Whole gradients of backwards that did not average.
         self._unsynced: dict[int, Tensor] = {}
+        # Whether there are such, on this rank or another, or such of shards that are yet to meet their copies.
+        self.is_in_arrears = False
         # Of calls in a backward that is not through with those of the other modules.
         self._deferred: dict[int, Tensor | None] = {}
 
@@ -281,8 +284,12 @@ class Unit:
             self._send(call.passing, summed)
 
     def reduce_deferred(self, passing: Pass) -> None:
-        """At the end of backward, what has waited for calls that backward has not come to."""
+        """At the end of backward, what has waited for calls that backward has not come to, or for one that averages."""
         summed, self._deferred = self._deferred, {}
+        averages = self.syncs_gradients and self.averaging.includes_replicas
+        if self.is_in_arrears and averages and not passing.again:
+            learnt = [index for index, shard in enumerate(self.shards) if shard.parameter.requires_grad]
+            summed = {**dict.fromkeys(learnt), **summed}
         self._send(passing, summed)
 
     def awaits_others(self, call: Call) -> bool:
@@ -299,7 +306,9 @@ class Unit:
             # Many small gradients would be lost in the sum, were it of few digits.
             widened = mapped(summed, cast_to(self._policy.reduce_dtype)) if self._policy.reduce_dtype else summed
             self._unsynced.update({index: each for index, each in widened.items() if each is not None})
+            self.is_in_arrears = self.is_in_arrears or bool(gradients)
         elif summed:
+            self.is_in_arrears = not self.averaging.includes_replicas
             # One unit's gradients are on their way at a time, while the next unit's are computed.
             passing.finish_reductions()
             reduction = Reduction(self.shards, summed, self._group, self._replicas, self._policy, self.averaging)

@@ -31,14 +31,15 @@ class PowerSGDState:
     ``min_compression_rate``: what is not at least so many times smaller then travels as it is.
     ``use_error_feedback``: what was lost is added to the next step's gradients, in as much memory as these take.
     ``warm_start``: the matrices begin with those of the last step, rather than with random ones drawn by
-    ``random_seed``. ``orthogonalization_epsilon`` is added to the lengths that columns are divided by; columns of zeros
-    stay so without it, too. Every so many steps as ``compression_stats_logging_frequency`` says, what is saved goes to
+    ``random_seed``. ``orthogonalization_epsilon`` is added to the lengths that columns are divided by; zeros
+    are no error without it. Every so many steps as ``compression_stats_logging_frequency`` says, what is saved goes to
     ``logging``. ``batch_tensors_with_same_shape`` is there for PyTorch's programs and changes nothing.
 
     ``error_dict``, ``p_memory_dict`` and ``q_memory_dict`` are by the numbers of buckets, ``iter`` counts steps. A
     pickle is without the group: what is made of it is for all ranks, until ``process_group`` is set.
 
-    Raises InvalidValueError for a rank or a rate below 1, or a negative number of steps.
+    Raises InvalidValueError for a rank or a rate below 1, or a negative number of steps, ArgumentError for what is no
+    number, or no integer where one is counted.
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn
@@ -69,6 +70,10 @@ class PowerSGDState:
             ("start_powerSGD_iter", start_powerSGD_iter, 0),
             ("min_compression_rate", min_compression_rate, 1),
         ):
+            kinds = (int, float) if name == "min_compression_rate" else (int,)
+            if not isinstance(value, kinds):
+                wanted = " or ".join(kind.__name__ for kind in kinds)
+                raise ArgumentError(f"PowerSGDState: expected {name} of type {wanted}, got {value!r}")
             if not value >= least:
                 raise InvalidValueError(f"PowerSGDState: expected {name} >= {least}, got {value}")
         self.process_group = process_group
@@ -160,6 +165,7 @@ def powerSGD_hook(state: PowerSGDState, bucket: GradBucket) -> Future[Tensor]:
         # The same on every rank, and other ones at each step.
         q_memory.copy_(at.asarray(state.rng.standard_normal(q_memory.numel())))
     for q in qs:
+        _revive(q)
         _orthonormalize(q, state.orthogonalization_epsilon)
     rest = at.cat([other.reshape(-1) for other in others]) if others else None
     whole = None if rest is None else averaged(group, rest)
@@ -178,11 +184,13 @@ def powerSGD_hook(state: PowerSGDState, bucket: GradBucket) -> Future[Tensor]:
         averaged(group, q_memory).wait()
         for matrix, p, q in zip(matrices, ps, qs, strict=True):
             matrix.copy_(p @ q.T)
+        if wanted is not None:
+            # Before the others are averaged: they lose nothing. What is not finite, as a gradient scaler lets come by,
+            # would never leave.
+            state.error_dict[index] = wanted.sub_(flat).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
         if whole is not None:
             for other, part in zip(others, _parts(whole.wait(), [tuple(o.shape) for o in others]), strict=True):
                 other.copy_(part)
-        if wanted is not None:
-            state.error_dict[index] = wanted.sub_(flat)
         return flat
 
     return thin.then(decompress)
@@ -209,6 +217,17 @@ def _total(shapes: Sequence[tuple[int, ...]]) -> int:
 def _parts(memory: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
     parts = memory.split([math.prod(shape) for shape in shapes]) if shapes else []
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+def _revive(matrix: Tensor) -> None:
+    """Gives columns of zeros, or of what is not finite, other values, in place, and the same ones on every rank.
+
+    A gradient of zero leaves them so, or one of lower rank, and they would find nothing in any later gradient either.
+    """
+    rows, columns = (at.arange(1, n + 1, dtype=at.float32, device=matrix.device) for n in matrix.shape)
+    others = at.cos(at.outer(rows, columns)).to(matrix.dtype)
+    largest = matrix.abs().amax(0)
+    matrix.copy_(at.where((largest > 0) & (largest < math.inf), matrix, others))
 
 
 def _orthonormalize(matrix: Tensor, epsilon: float) -> None:
