@@ -27,13 +27,15 @@ def _prod(g: Any, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
         input = input.to(out.dtype)
     if not any_true(input == 0):
         return _restore(g * conj(out), shape, dim, keepdim) / conj(input)
-    # With zeros: for each element the product of the others, from a matrix whose diagonal is 1.
+    # With zeros: for each element the product of those before it times the product of those after it.
     reduced = _dims(shape, dim)
     kept = [d for d in range(len(shape)) if d not in reduced]
     order = kept + reduced
     rows = input.permute(order).reshape([shape[d] for d in kept] + [-1])
-    n = rows.shape[-1]
-    others = at.where(at.eye(n, dtype=at.bool, device=input.device), 1, rows.unsqueeze(-2)).prod(-1)
+    one = at.ones_like(rows[..., :1])
+    before = at.cat([one, rows[..., :-1].cumprod(-1)], -1)
+    after = at.cat([one, rows.flip(-1)[..., :-1].cumprod(-1)], -1).flip(-1)
+    others = before * after
     others = others.reshape([shape[d] for d in order]).permute([order.index(d) for d in range(len(shape))])
     return _restore(g, shape, dim, keepdim) * conj(others)
 
