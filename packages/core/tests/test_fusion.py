@@ -300,6 +300,18 @@ def test_what_is_dropped_is_not_kept_for_long() -> None:
             at.set_memory_limit(0)
 
 
+def test_what_is_only_there_to_be_reduced_is_not_kept_for_long() -> None:
+    x, row = numbers(1024, 2048), numbers(2048)
+    with at.fuse():
+        at.reset_peak_memory()
+        before, kept = at.memory_stats()["live_bytes"], []
+        for i in range(12):
+            kept.append((x * row - i).sum())  # no blocks of rows: it is written, 8 MiB
+            e = (x * i).exp()
+            kept.append((e / e.sum(-1, keepdim=True)).sum())
+        assert at.memory_stats()["peak_bytes"] - before < 110 << 20
+
+
 def test_pending_numbers_are_numbers() -> None:
     with at.fuse():
         y = at.tensor([3.0, 4.0]) * 2

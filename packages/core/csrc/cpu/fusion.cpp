@@ -125,6 +125,10 @@ size_t FusionRegion::idle_bytes() const {
     const uint32_t readers = memory->readers.load(std::memory_order_relaxed);
     if (memory->refs.load(std::memory_order_relaxed) == readers) bytes += memory->nbytes / readers;
   }
+  for (size_t i = 0; i < count_; ++i) {
+    const Deferred* call = calls_[i].get();
+    if (call->reduced && !call->storage) bytes += static_cast<size_t>(call->numel * itemsize(call->dtype));
+  }
   return bytes;
 }
 
@@ -257,7 +261,7 @@ Deferred* Deferral::begin(const atled_tensor* out, const void* ctx, size_t ctx_b
   call->storage = impl(out)->storage;
   call->region = region_;
   call->spilled = nullptr;
-  call->needed = false;
+  call->needed = call->reduced = false;
   call->level = 0;
   call->count = 0;
   return call;
@@ -292,6 +296,7 @@ void Deferral::take(const atled_tensor* in, DimSet dims, const atled_tensor* out
   input.after = nullptr;
   input.storage = nullptr;
   input.dtype = input.loop_dtype = from->dtype;
+  from->reduced = true;
   call_ = call;
 }
 

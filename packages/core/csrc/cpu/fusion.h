@@ -43,8 +43,9 @@ struct Deferred {
   char* data;
   void* spilled;  // memory for a result that another pass reads and no tensor holds
   bool needed;
-  int level;  // the pass that runs it: later than those that write what it reads
-  int place;  // of its value in its pass
+  bool reduced;  // a reduction reads it, for which it may have to be written though no tensor holds it
+  int level;     // the pass that runs it: later than those that write what it reads
+  int place;     // of its value in its pass
   Input inputs[kInputs];
 
   bool written() const { return storage || spilled; }
@@ -59,7 +60,7 @@ class FusionRegion {
   // An unused Deferred to be filled, which `keep` adds to the calls.
   Deferred* blank();
   void keep(Deferred* call);
-  // Of calls, or of memory that nothing but they keep.
+  // Of calls, or of memory that nothing but they keep or may come to need.
   bool full() const { return count_ == kMost || (count_ % 8 == 7 && idle_bytes() > kMostIdle); }
   bool empty() const { return count_ == 0; }
   bool reads(const Storage* storage) const;

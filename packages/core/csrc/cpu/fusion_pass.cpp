@@ -72,9 +72,12 @@ class Pass {
       find_slots();
       join_dims();
     }
+    auto reduced = reduced_.begin();  // in the order of the calls
     for (size_t i = 0; i < count_; ++i)
-      if (!calls_[i]->reduction) add_call(calls_[i]);
-    for (const Reduced& r : reduced_) add_reduction(r);
+      if (!calls_[i]->reduction)
+        add_call(calls_[i]);
+      else if (reduced != reduced_.end())
+        add_reduction(*reduced++);
     share_buffers();
   }
 
