@@ -1,6 +1,12 @@
-"""Checks what built wheels ship: no ``atled/__init__.py``, one owner for each child of ``atled``, licence and types."""
+"""Checks what built wheels ship: no ``atled/__init__.py``, one owner for each child of ``atled``, licence and types.
+
+And what their libraries ask of a process that loads them late: glibc keeps 1664 bytes for the thread-local variables
+of all libraries, whosever, that want them where they are found quickest (initial-exec).
+"""
 
 import argparse
+import re
+import struct
 import sys
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -11,6 +17,35 @@ def _names(wheel: Path) -> list[PurePosixPath]:
         return [PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")]
 
 
+# What one library may take of that, in bytes.
+MOST_STATIC = 400
+
+
+def static_tls(image: bytes) -> int:
+    """How much of it a library takes, 0 for a file that is no 64-bit ELF library."""
+    if image[:6] != b"\x7fELF\x02\x01":
+        return 0
+    (at,), (size, count) = struct.unpack_from("<Q", image, 32), struct.unpack_from("<HH", image, 54)
+    segments = [struct.unpack_from("<IIQQQQQ", image, at + i * size) for i in range(count)]
+    flags = 0
+    for kind, _, offset, _, _, length, _ in segments:
+        if kind == 2:  # PT_DYNAMIC
+            flags |= sum(v for tag, v in struct.iter_unpack("<QQ", image[offset : offset + length]) if tag == 30)
+    is_static = flags & 0x10  # DT_FLAGS, DF_STATIC_TLS
+    return sum(segment[6] for segment in segments if segment[0] == 7) if is_static else 0  # PT_TLS
+
+
+def _greedy_libraries(wheel: Path, names: list[PurePosixPath]) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {n.name: static_tls(archive.read(str(n))) for n in names if re.search(r"\.so(\.\d+)*$", n.name)}
+    return [
+        f"{wheel.name}: expected {name} to take at most {MOST_STATIC} bytes of static thread-local storage, got "
+        f"{size}; keep what is large on the heap"
+        for name, size in sizes.items()
+        if size > MOST_STATIC
+    ]
+
+
 def check(wheels: list[Path]) -> list[str]:
     """All complaints about a set of wheels that should be installable side by side."""
     found = []
@@ -18,6 +53,7 @@ def check(wheels: list[Path]) -> list[str]:
     for wheel in wheels:
         distribution = wheel.name.split("-")[0]
         names = _names(wheel)
+        found += _greedy_libraries(wheel, names)
         info = [name for name in names if name.parts[0].endswith((".dist-info", ".libs"))]
         if not any(name.parts[0].endswith(".dist-info") and "licenses" in name.parts for name in info):
             found.append(f"{wheel.name}: expected a licence in .dist-info/licenses, got none")

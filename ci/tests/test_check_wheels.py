@@ -3,7 +3,10 @@
 import zipfile
 from pathlib import Path
 
-from check_wheels import check
+import pytest
+
+from atled.core import _core
+from check_wheels import check, static_tls
 
 
 def wheel(folder: Path, distribution: str, *files: str, licence: bool = True) -> Path:
@@ -45,3 +48,14 @@ def test_missing_licence_and_types_are_caught(tmp_path: Path) -> None:
     found = check([wheel(tmp_path, "atled_nn", "atled/nn/__init__.py", licence=False)])
     assert any("licence" in complaint for complaint in found)
     assert any("py.typed" in complaint for complaint in found)
+
+
+def test_a_library_that_takes_much_static_storage_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Path(_core.__file__).read_bytes()
+    assert static_tls(library) > 0 and static_tls(b"no library") == 0
+    core = good(tmp_path, "core")
+    with zipfile.ZipFile(core, "a") as archive:
+        archive.writestr("atled/core/_core.so", library)
+    assert check([core]) == []
+    monkeypatch.setattr("check_wheels.MOST_STATIC", static_tls(library) - 1)
+    assert "expected _core.so to take at most" in check([core])[0]

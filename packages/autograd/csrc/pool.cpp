@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <cstdlib>
+#include <memory>
 #include <new>
 
 #include "thread_state.h"
@@ -58,8 +59,8 @@ __attribute__((noinline)) Pool* make_pool() {
   static thread_local bool made = false;
   if (made) return nullptr;
   made = true;
-  static thread_local Pool pool;
-  return this_thread.pool = &pool;
+  static thread_local const std::unique_ptr<Pool> pool(new (std::nothrow) Pool);
+  return this_thread.pool = pool.get();
 }
 
 Pool::List* list_of(size_t c) {
