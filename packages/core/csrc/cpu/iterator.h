@@ -3,8 +3,7 @@
 // A loop (atled_loop) sees n elements of each operand, outputs first: data[i] and a stride in bytes. The iterator
 // drops, reorders and joins dimensions so that n is large, converts operands whose dtype is not the loop's in small
 // blocks on the stack (inputs that are repeated, once, in memory of their own), and spreads large work over the thread
-// pool. An output may be the very
-// same memory as an input; partial overlap is the dispatcher's to resolve.
+// pool. An output may be the very same memory as an input; partial overlap is the dispatcher's to resolve.
 #pragma once
 
 #include <cstddef>

@@ -363,7 +363,8 @@ ATLED_TARGET static void assign_as(const T* x, int64_t stride, A* y, int64_t n) 
 #ifdef ATLED_VECTOR_INSTRUCTIONS
   if constexpr (std::is_same_v<T, Half> && std::is_same_v<A, float> && kStride == 1) {
     int64_t i = 0;
-    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
+    for (; i + 8 <= n; i += 8)
+      _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i))));
     for (; i < n; ++i) y[i] = x[i];
     return;
   }
