@@ -159,10 +159,7 @@ void FusionRegion::plan() {
   for (Deferred* call : needed_)
     for (int k = 0; k < call->count; ++k) {
       Deferred* from = call->inputs[k].from;
-      if (!from || from->level == call->level || from->written()) continue;
-      from->spilled = allocate(static_cast<size_t>(from->numel * itemsize(from->dtype)));
-      if (!from->spilled) throw std::bad_alloc();
-      from->data = static_cast<char*>(from->spilled);
+      if (from && from->level != call->level) from->spills |= !from->storage;
     }
   std::stable_sort(needed_.begin(), needed_.end(),
                    [](const Deferred* a, const Deferred* b) { return a->level < b->level; });
@@ -188,13 +185,7 @@ void FusionRegion::run() {
     int64_t work = 0;
     for (const Deferred* call : needed_) work += call->numel;
     const Ungiled ungiled(work);
-    for (auto at = needed_.begin(); at != needed_.end();) {
-      const Deferred* first = *at;
-      auto same = [&](const Deferred* call) { return call->level == first->level && same_shape(call, first); };
-      const auto rest = std::stable_partition(at, needed_.end(), same);
-      run_pass(&*at, static_cast<size_t>(rest - at));
-      at = rest;
-    }
+    run_calls(needed_);
   }
   fused_runs.fetch_add(static_cast<int64_t>(needed_.size()), std::memory_order_relaxed);
   clear();
@@ -203,19 +194,22 @@ void FusionRegion::run() {
 // ---- putting a call off ----
 
 bool Deferral::set_input(Deferred* call, const Elementwise::Operand& o) const {
+  if (o.tensor) return set_input(call, o.tensor, o.dtype);
   Deferred::Input& input = call->inputs[call->count++];
-  input.from = input.after = nullptr;
-  input.storage = nullptr;
+  input = {};
   input.loop_dtype = input.dtype = o.dtype;
-  if (!o.tensor) {
-    input.data = nullptr;
-    std::memcpy(input.number, o.data, static_cast<size_t>(itemsize(o.dtype)));
-    return true;
-  }
-  const atled_tensor* t = o.tensor;
+  std::memcpy(input.number, o.data, static_cast<size_t>(itemsize(o.dtype)));
+  return true;
+}
+
+bool Deferral::set_input(Deferred* call, const atled_tensor* t, int loop_dtype) const {
+  Deferred::Input& input = call->inputs[call->count++];
   Storage* storage = impl(t)->storage;
   Deferred* writer = storage->deferred;
+  input.from = input.after = nullptr;
+  input.storage = nullptr;
   input.dtype = t->dtype;
+  input.loop_dtype = loop_dtype;
   if (writer && writer->is(t) && same_shape(call, writer)) {
     input.from = writer;
     return true;
@@ -252,7 +246,7 @@ bool Deferral::fill(Deferred* call, const Elementwise& e) const {
 
 Deferred* Deferral::begin(const atled_tensor* out, const void* ctx, size_t ctx_bytes) {
   call_ = nullptr;
-  if (std::exchange(asked_, true) || out != out_ || !is_contiguous(out)) return nullptr;
+  if (std::exchange(asked_, true) || out != out_ || !is_contiguous(out) || numel(out) == 0) return nullptr;
   if ((ctx && ctx_bytes == 0) || ctx_bytes > Deferred::kContext) return nullptr;
   Deferred* call = region_->blank();
   if (ctx_bytes) std::memcpy(call->context, ctx, ctx_bytes);
@@ -261,7 +255,7 @@ Deferred* Deferral::begin(const atled_tensor* out, const void* ctx, size_t ctx_b
   call->storage = impl(out)->storage;
   call->region = region_;
   call->spilled = nullptr;
-  call->needed = call->reduced = false;
+  call->needed = call->reduced = call->spills = false;
   call->level = 0;
   call->count = 0;
   return call;
@@ -274,29 +268,23 @@ void Deferral::take(const Elementwise& e, atled_loop loop, const void* ctx, size
   call_ = call;
 }
 
-// Only with what it reduces: memory is reduced as fast at once.
 void Deferral::take(const atled_tensor* in, DimSet dims, const atled_tensor* out, const ReduceLoops& loops,
                     const void* r, size_t r_bytes) {
   Deferred* call = begin(out, r, r_bytes);
-  Deferred* from = impl(in)->storage->deferred;
-  if (!call || !from || !from->is(in) || !loops.separate || loops.widen) return;
+  if (!call || !is_contiguous(in) || in->dl.ndim > Deferred::kDims) return;
   call->length = 1;
-  int d = from->ndim - 1;
-  for (; d >= 0 && (dims >> d & 1 || from->shape[d] == 1); --d) call->length *= from->shape[d];
+  int d = in->dl.ndim - 1;
+  for (; d >= 0 && (dims >> d & 1 || in->dl.shape[d] == 1); --d) call->length *= in->dl.shape[d];
   for (; d >= 0; --d)
-    if (dims >> d & 1 && from->shape[d] != 1) return;
+    if (dims >> d & 1 && in->dl.shape[d] != 1) return;
   if (call->length <= kShort) return;
-  call->ndim = from->ndim;
-  std::copy(from->shape, from->shape + from->ndim, call->shape);
-  call->numel = from->numel;
+  call->ndim = in->dl.ndim;
+  std::copy(in->dl.shape, in->dl.shape + call->ndim, call->shape);
+  call->numel = numel(in);
   call->loop_dtype = call->dtype;
   call->reduction = &loops;
-  Deferred::Input& input = call->inputs[call->count++];
-  input.from = from;
-  input.after = nullptr;
-  input.storage = nullptr;
-  input.dtype = input.loop_dtype = from->dtype;
-  from->reduced = true;
+  if (!set_input(call, in, loops.widen ? dtype_of<float> : in->dtype)) return;
+  if (Deferred* from = call->inputs[0].from) from->reduced = true;
   call_ = call;
 }
 
@@ -318,12 +306,7 @@ Fate defer(const KernelEntry& entry, atled_frame* frame) noexcept {
       const Deferred* before = impl(out_tensor(frame))->storage->deferred;
       if (!before || !before->is(out_tensor(frame))) return;
     }
-    // A reduction goes with what it reduces, or reads memory at once.
-    const atled_tensor* out = out_tensor(frame);
-    const atled_value& first = frame->args[0];
-    if (first.tag == ATLED_TENSOR && numel(out) < numel(first.u.tensor) && !impl(first.u.tensor)->storage->deferred)
-      return;
-    Deferral deferral(region, out);
+    Deferral deferral(region, out_tensor(frame));
     thread_state.deferral = &deferral;
     const int asked = entry.run(entry.ctx, frame);
     thread_state.deferral = nullptr;

@@ -1,4 +1,5 @@
-// The parts of fusion: a call that is put off, a thread's region of such calls, and the pass that runs some of them.
+// The parts of fusion: a call that is put off, and a thread's region of such calls. What runs them is in
+// fusion_sweep.cpp and, for calls of one shape, in fusion_pass.h.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ struct Deferred {
   static constexpr int kDims = 8;
   static constexpr size_t kContext = 48;
 
-  // One of: the result of a call of the same shape; memory, by a reference to its storage; a number.
+  // One of: the result of an element-wise call of the same shape; memory, by a reference to its storage; a number.
   struct Input {
     Deferred* from;
     Storage* storage;
@@ -41,14 +42,19 @@ struct Deferred {
   int64_t length;               // ... so many elements to one
   Storage* storage;             // whose memory the result goes to; NULL once nobody can ask for it. Not owned
   char* data;
-  void* spilled;  // memory for a result that another pass reads and no tensor holds
   bool needed;
-  bool reduced;  // a reduction reads it, for which it may have to be written though no tensor holds it
-  int level;     // the pass that runs it: later than those that write what it reads
-  int place;     // of its value in its pass
+  bool reduced;     // a reduction reads it, for which it may have to be written though no tensor holds it
+  bool spills;      // it is written though no tensor holds it
+  void* spilled;    // ... here, or, where this is NULL,
+  int64_t local;    // ... so many bytes into the memory of a thread's part of its sweep
+  bool read_soon;   // by another pass of its sweep
+  bool read_later;  // by a later sweep
+  int level;        // the pass that runs it: later than those that write what it reads
+  int sweep;        // that this pass is part of
+  int place;        // of its value in its pass
   Input inputs[kInputs];
 
-  bool written() const { return storage || spilled; }
+  bool written() const { return storage || spills; }
   // Whether t is the result as it is, of the call's shape.
   bool is(const atled_tensor* t) const;
 };
@@ -93,6 +99,7 @@ class Deferral {
   Deferred* begin(const atled_tensor* out, const void* ctx, size_t ctx_bytes);
   bool fill(Deferred* call, const Elementwise& e) const;
   bool set_input(Deferred* call, const Elementwise::Operand& o) const;
+  bool set_input(Deferred* call, const atled_tensor* t, int loop_dtype) const;
 
   FusionRegion* region_;
   const atled_tensor* out_;
@@ -100,7 +107,7 @@ class Deferral {
   Deferred* call_ = nullptr;  // NULL: it cannot be put off
 };
 
-// Runs calls of one shape, none of which reads memory that one of them writes.
-void run_pass(Deferred* const* calls, size_t count);
+// Runs calls that are in the order of their levels; it may change that of those of one level.
+void run_calls(std::vector<Deferred*>& calls);
 
 }  // namespace atled::core

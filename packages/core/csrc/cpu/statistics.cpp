@@ -112,10 +112,10 @@ void nansum(atled_frame* frame) {
 void add_statistics() {
   cpu_kernel("core::nansum", kernel<nansum>);
   fused_kernel("core::mean", kernel<mean>);
-  cpu_kernel("core::var", kernel<var>);
-  cpu_kernel("core::std", kernel<std_>);
+  fused_kernel("core::var", kernel<var>);
+  fused_kernel("core::std", kernel<std_>);
   fused_kernel("core::norm", kernel<norm>);
-  cpu_kernel("core::logsumexp", kernel<logsumexp>);
+  fused_kernel("core::logsumexp", kernel<logsumexp>);
 }
 ATLED_KERNELS(add_statistics);
 

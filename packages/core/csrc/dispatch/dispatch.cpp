@@ -170,11 +170,20 @@ int run_settled(const KernelEntry& entry, atled_frame* frame, uint64_t work) {
   return run_entry(entry, frame, work);
 }
 
-// `whole`: the frame's outputs are the call's own, or its first argument, as they are.
+bool reads_deferred(const atled_frame* frame) {
+  bool found = false;
+  each_tensor(frame, [&](const atled_tensor* t, int) {
+    found |= __atomic_load_n(&impl(t)->storage->deferred, __ATOMIC_RELAXED) != nullptr;
+  });
+  return found;
+}
+
+// `whole`: the frame's outputs are the call's own, or its first argument, as they are. A small call is put off only
+// where it would have others run before their time.
 int run_or_defer(const KernelEntry& entry, atled_frame* frame, uint64_t work, DLDevice device, bool whole) {
   const Op* op = as_op(frame->op);
   if (whole && thread_state.region && !thread_state.unfused && op->one_pass && device.device_type == kDLCPU &&
-      work >= static_cast<uint64_t>(fusion_limit)) {
+      (work >= static_cast<uint64_t>(fusion_limit) || reads_deferred(frame))) {
     const Fate fate = defer(entry, frame);
     if (fate == Fate::kDeferred) return ATLED_OK;
     if (fate == Fate::kFailed) {
