@@ -119,24 +119,24 @@ void Pass::find_slots() {
 void Pass::join_dims() {
   const Deferred* first = calls_[0];
   const int64_t length = reductions_.empty() ? 0 : reductions_[0]->length;
-  std::vector<int> kept;  // the last dimension of each group
+  int kept[Deferred::kDims];  // the last dimension of each group
   ndim_ = spreads_ = 0;
   rows_ = 1;
   for (int d = first->ndim - 1; d >= 0; --d) {
     if (first->shape[d] == 1) continue;
-    bool joins = !kept.empty() && !(kept.size() == 1 && sizes_[0] == length);
-    for (const Slot& s : slots_) joins = joins && s.strides[d] == s.strides[kept.back()] * sizes_[kept.size() - 1];
+    const int last = ndim_ - 1;
+    bool joins = ndim_ > 0 && !(ndim_ == 1 && sizes_[0] == length);
+    for (const Slot& s : slots_) joins = joins && s.strides[d] == s.strides[kept[last]] * sizes_[last];
     if (joins) {
-      sizes_[kept.size() - 1] *= first->shape[d];
+      sizes_[last] *= first->shape[d];
       continue;
     }
-    sizes_[kept.size()] = first->shape[d];
-    kept.push_back(d);
+    sizes_[ndim_] = first->shape[d];
+    kept[ndim_++] = d;
   }
-  ndim_ = static_cast<int>(kept.size());
   for (Slot& s : slots_) {
     s.steps[0] = 0;
-    for (int j = 0; j < ndim_; ++j) s.steps[j] = s.strides[kept[static_cast<size_t>(j)]];
+    for (int j = 0; j < ndim_; ++j) s.steps[j] = s.strides[kept[j]];
   }
   if (ndim_ == 0) sizes_[ndim_++] = 1;
   if (ndim_ == 1 || 2 * sizes_[0] > block_) return;
@@ -300,17 +300,15 @@ void Pass::run_rows() {
   }
 }
 
-size_t Pass::beyond_stack() const {
-  const int beyond = used_ + spreads_ - on_stack();
-  return beyond > 0 ? static_cast<size_t>(beyond * buffer_bytes_) : 0;
-}
+int64_t Pass::beyond_stack() const { return std::max<int64_t>(0, used_ + spreads_ - on_stack()) * buffer_bytes_; }
 
 void Pass::set_up(Table& t, Memory& memory) const {
   t.at.resize(slots_.size());
   t.at.insert(t.at.end(), numbers_.begin(), numbers_.end());
   for (int b = 0; b < used_ + spreads_; ++b)
     (b < used_ ? t.at : t.spread)
-        .push_back(b < on_stack() ? memory.some + b * kBlockBytes : memory.more() + (b - on_stack()) * buffer_bytes_);
+        .push_back(b < on_stack() ? memory.some + b * kBlockBytes
+                                  : memory.rest.data() + (b - on_stack()) * buffer_bytes_);
   t.filled.resize(t.spread.size());
   for (const Reduced& r : reduced_) t.running.emplace_back(*r.call->reduction, r.call->context);
 }
@@ -352,7 +350,7 @@ void Pass::range(Table& t, int64_t begin, int64_t end, char* local) {
 void Pass::along_row(Table& t, int64_t from, int64_t row, int64_t left) {
   for (int64_t done = 0; done < row; done += block_) {
     const int64_t n = std::min(block_, row - done);
-    fetch(t.at.data(), n, std::min(block_, row - done - n), std::min(block_, left - done - n));
+    fetch(t.at.data(), n, std::min(block_, row - done - n), std::min({block_, sizes_[0], left - done - n}));
     block(t, from + done, n);
     for (size_t s = 0; s < slots_.size(); ++s) t.at[s] += n * slots_[s].steps[0];
   }

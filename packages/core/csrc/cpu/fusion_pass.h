@@ -9,6 +9,7 @@
 
 #include "cpu/cascade.h"
 #include "cpu/fusion.h"
+#include "cpu/scratch.h"
 
 namespace atled::core {
 
@@ -36,12 +37,11 @@ class Pass {
   // The same on one thread, part by part. Memory for blocks, which passes that run in turn may share:
   static constexpr int kOnStack = 16;
   struct Memory {
-    explicit Memory(size_t beyond) : rest(beyond ? beyond + 64 : 0) {}
-    char* more() { return reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(rest.data()) + 63) / 64 * 64); }
+    explicit Memory(int64_t beyond) : rest(beyond) {}
     alignas(64) char some[kOnStack * kBlockBytes];
-    std::vector<char> rest;
+    Scratch<char> rest;
   };
-  size_t beyond_stack() const;
+  int64_t beyond_stack() const;
   // A reduction while a thread goes along a row.
   struct Running {
     Running(const ReduceLoops& loops, const void* ctx) : sums(loops, ctx, 1, storage) {}

@@ -103,7 +103,7 @@ class Sweep {
   int64_t part() const { return std::clamp<int64_t>(kPartBytes / widest_, 1, std::max<int64_t>(1, rows_ / 4)); }
 
   void range(int64_t begin, int64_t end) {
-    size_t beyond = 0;
+    int64_t beyond = 0;
     for (const Pass* pass : passes_) beyond = std::max(beyond, pass->beyond_stack());
     Pass::Memory memory(beyond);
     std::deque<Pass::Table> tables(passes_.size());
