@@ -22,10 +22,10 @@ from ._group import ProcessGroup
 from ._join import Attendance
 from ._objects import all_gather_object
 from ._reducer import Reducer
+from ._trees import mapped
 from ._world import group_or_default
 from .device_mesh import DeviceMesh
 from .fsdp._shard import check_whole
-from .fsdp._trees import mapped
 
 __all__ = ["DistributedDataParallel", "ModuleLike"]
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from atled.core import Tensor
+
+from ._trees import tensors_in
 
 __all__ = ["unused_parameters"]
 
 
 def unused_parameters(output: Any, parameters: Sequence[Tensor]) -> list[int] | None:
-    """The indices of the parameters that no tensor in ``output`` (tensors, in any containers) was made from.
+    """The indices of the parameters that no tensor in ``output`` (tensors, in containers) was made from.
 
     None where no gradient can flow from ``output`` at all.
     """
     used: set[int] = set()
-    waiting = [tensor.grad_fn for tensor in _tensors(output) if tensor.grad_fn is not None]
+    waiting = [tensor.grad_fn for tensor in tensors_in(output) if tensor.grad_fn is not None]
     if not waiting:
         return None
     seen = set(waiting)
@@ -30,14 +32,3 @@ def unused_parameters(output: Any, parameters: Sequence[Tensor]) -> list[int] | 
                 seen.add(following)
                 waiting.append(following)
     return [i for i, parameter in enumerate(parameters) if id(parameter) not in used]
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _tensors(each)
-    elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _tensors(each)

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import atled.core as at
 from atled.core import AutogradError, Tensor
 
+from .._trees import cast_to, mapped, tensors_in
 from ._exchange import Averaging, Full, Gathering, Reduction
 from ._members import Members
 from ._passes import Call, Pass, running, steps
 from ._policy import MixedPrecisionPolicy
 from ._shard import Shard
-from ._trees import cast_to, mapped, tensors_in
 
 __all__ = ["Unit"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import atled.core as at
@@ -35,16 +35,19 @@ def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     return value
 
 
-def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors that ``mapped`` finds, in its order."""
-    found: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    mapped(value, keep)
-    return found
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in tuples, lists, mappings and dataclasses, also in such as ``mapped`` leaves as they are."""
+    parts: Iterable[Any] = ()
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, (list, tuple)):
+        parts = value
+    elif dataclasses.is_dataclass(value):
+        parts = [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+    for each in parts:
+        yield from tensors_in(each)
 
 
 def cast_to(dtype: at.dtype) -> Callable[[Tensor], Tensor]:
