@@ -231,6 +231,28 @@ def test_wrong_hooks_are_explained_and_leave_the_ranks_in_step():
     dist.spawn(wrong, nprocs=2)
 
 
+def incomplete(rank):
+    """A backward that does not come by the last bucket leaves the others on their way."""
+    dist.init_process_group(timeout=30)
+    model = dist.DistributedDataParallel(Chosen(), bucket_cap_mb=1e-6)
+    sent = []
+
+    def hook(state, bucket):
+        sent.append((bucket.buffer(), bucket.buffer().tolist()))
+        return debugging_hooks.noop_hook(state, bucket)
+
+    model.register_comm_hook(None, hook)
+    backward(model, names=["bias", "scale", "last"])
+    with pytest.raises(dist.DistError, match="made no gradient for weight; every"):
+        backward(model, step=1)
+    assert_close(backward(model, step=1), gradients(rank, 1), 0)
+    assert len(sent) == 7 and all(buffer.tolist() == values for buffer, values in sent[:3])
+
+
+def test_what_is_on_its_way_is_not_written_over():
+    dist.spawn(incomplete, nprocs=1)
+
+
 def dies(rank):
     dist.init_process_group(timeout=300)
     model = dist.DistributedDataParallel(Chosen())

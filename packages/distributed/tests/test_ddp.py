@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import weakref
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -271,6 +272,39 @@ def test_unused_parameters_count_as_zero_where_another_rank_uses_them(users):
         assert_same(grads, expected)
 
 
+@dataclass
+class Output:
+    values: at.Tensor
+
+
+class Selective(Perceptron):
+    """Its result is in an object."""
+
+    def __call__(self, x):
+        return Output(super().__call__(x))
+
+
+def accumulate_unused(rank):
+    """Of two backwards the second comes by a parameter no more, after a forward without a backward."""
+    dist.init_process_group(timeout=20)
+    model = dist.DistributedDataParallel(Selective(), find_unused_parameters=True)
+    for step in range(2):
+        model.module.uses_extra = step == 0
+        inputs, targets = (at.asarray(array[own_rows()].copy()) for array in batch(step))
+        model(inputs)
+        ((model(inputs).values - targets) ** 2).mean().backward()
+    return grads_of(model)
+
+
+def test_gradients_of_parameters_that_are_unused_later_stay():
+    single = Perceptron()
+    for step in range(2):
+        single.uses_extra = step == 0
+        loss_of(single, step=step).backward()
+    for grads in dist.spawn(accumulate_unused, nprocs=2):
+        assert_same(grads, grads_of(single))
+
+
 def backward_twice(rank):
     dist.init_process_group(timeout=60)
     model = dist.DistributedDataParallel(Perceptron())
@@ -311,6 +345,12 @@ def different_modules(rank):
     dist.init_process_group(timeout=60)
     with pytest.raises(dist.MismatchError, match=r"only on rank 1: \['0.bias: atled.float64 \(9,\)'"):
         dist.DistributedDataParallel(Perceptron(width=8 + rank))
+    frozen = Perceptron()
+    frozen.state["extra"].requires_grad_(rank == 0)
+    with pytest.raises(dist.MismatchError, match=r"only on rank 1: \['extra: atled.float64 \(2,\), frozen'\]"):
+        dist.DistributedDataParallel(frozen)
+    with pytest.raises(dist.MismatchError, match=r"only on rank 1: \['bucket_cap_mb=2'\]"):
+        dist.DistributedDataParallel(Perceptron(), bucket_cap_mb=1 + rank)
     with pytest.raises(ValueError, match="a parameter that requires grad"):
         empty = Perceptron()
         empty.state = {}

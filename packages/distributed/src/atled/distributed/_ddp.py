@@ -62,9 +62,10 @@ class DistributedDataParallel:
     ``copy.deepcopy`` gives a wrapper of a copy, for the same ranks and without a communication hook; pickling raises
     DistError.
 
-    Raises MismatchError on all ranks where the modules differ in names, shapes or dtypes; InvalidValueError for a
-    module without a parameter that requires grad, for one that is sharded, and for ``device_ids`` of another device;
-    DistError without a job, and at the next call where a parameter got no gradient, or two.
+    Raises MismatchError on all ranks where the modules differ in names, shapes, dtypes or what requires grad, or the
+    arguments do; InvalidValueError for a module without a parameter that requires grad, for one that is sharded, and
+    for ``device_ids`` of another device; DistError without a job, and at the next call where a parameter got no
+    gradient, or two.
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn
@@ -112,7 +113,7 @@ class DistributedDataParallel:
             raise InvalidValueError("DistributedDataParallel: expected a module with a parameter that requires grad")
         self._parameters = [parameter for _, parameter in named]
         self._attendance: Attendance | None = None
-        self._check_same()
+        self._check_same(init_sync)
         if init_sync:
             self._broadcast_parameters()
             self._broadcast_buffers()
@@ -135,7 +136,7 @@ class DistributedDataParallel:
         if self.find_unused_parameters and self._reducer.is_enabled:
             unused = unused_parameters(output, self._parameters)
             if unused is not None:
-                self._reducer.mark_unused(unused)
+                self._reducer.expect_unused(unused)
         return output
 
     forward = __call__
@@ -313,9 +314,15 @@ class DistributedDataParallel:
             for bucket in buckets:
                 bucket.copy_to(buffers)
 
-    def _check_same(self) -> None:
-        lines = [f"{name}: {p.dtype} {tuple(p.shape)}" for name, p in self.module.named_parameters()]
+    def _check_same(self, init_sync: bool) -> None:
+        """Compares all that decides what the ranks call, once: not every backend compares the calls."""
+        lines = [
+            f"{name}: {p.dtype} {tuple(p.shape)}{'' if p.requires_grad else ', frozen'}"
+            for name, p in self.module.named_parameters()
+        ]
         lines += [f"buffer: {b.dtype} {tuple(b.shape)}" for b in self.module.buffers()]
+        lines += [f"init_sync={init_sync}", f"broadcast_buffers={self.broadcast_buffers}"]
+        lines += [f"find_unused_parameters={self.find_unused_parameters}", f"bucket_cap_mb={self._bucket_cap_mb}"]
         digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         digests: list[str] = [""] * self.process_group.size
         all_gather_object(digests, digest, self.process_group)
@@ -325,7 +332,7 @@ class DistributedDataParallel:
             rank = next(r for r in range(len(digests)) if digests[r] != digests[0])
             first, other = set(listings[0]), set(listings[rank])
             raise MismatchError(
-                "DistributedDataParallel: expected the same module on every rank; only on rank "
+                "DistributedDataParallel: expected the same module and arguments on every rank; only on rank "
                 f"{self.process_group.ranks[0]}: {sorted(first - other)}; only on rank "
                 f"{self.process_group.ranks[rank]}: {sorted(other - first)}"
             )

@@ -69,7 +69,8 @@ class Reducer:
         self._missing = [len(bucket) for bucket in self._buckets]
         # The buckets on their way, and what waits for each.
         self._started: list[tuple[Bucket, Callable[[], Tensor]]] = []
-        # Which parameters take part on any rank, where that was asked for.
+        # Which parameters take no part on this rank, and which do on any, where that was asked for.
+        self._unused: set[int] | None = None
         self._used: Tensor | None = None
         self._used_work: Work | None = None
 
@@ -77,21 +78,29 @@ class Reducer:
         """Raises if the last backward reached some parameters but not all of them."""
         if self._ready:
             absent = [name for i, name in enumerate(self._names) if i not in self._ready]
-            self._reset()
+            self._plan()  # what is on its way keeps the memory that it has
             raise DistError(
                 f"DistributedDataParallel: the last backward made no gradient for {', '.join(absent)}; every parameter "
                 "that requires grad must take part in the loss on every rank: set requires_grad=False on the others, "
                 "or pass find_unused_parameters=True"
             )
 
-    def mark_unused(self, indices: Sequence[int]) -> None:
-        """Lets parameters that take no part in the coming backward join with zeros. Every rank calls it, or none."""
-        used = [int(index not in indices) for index in range(len(self._parameters))]
+    def expect_unused(self, indices: Sequence[int]) -> None:
+        """Lets parameters that take no part in the coming backward join in with it. Every rank calls it, or none."""
+        self._unused = set(indices)
+        if len(self._unused) == len(self._parameters):
+            self._mark_unused()  # no gradient will come that does
+
+    def _mark_unused(self) -> None:
+        """Not before a gradient comes: a forward may be without backward."""
+        unused, self._unused = self._unused, None
+        if unused is None:
+            return
+        # What earlier backwards have left of a parameter takes part.
+        used = [index not in unused or p.grad is not None for index, p in enumerate(self._parameters)]
         self._used = at.tensor(used, dtype=at.uint8, device=self._parameters[0].device)
         self._used_work = self._group.all_reduce(self._used, ReduceOp.MAX)
-        for index in indices:
-            bucket, slot = self._place[index]
-            self._buckets[bucket].views[slot].zero_()
+        for index in sorted(unused):
             self._mark(index)
 
     def take_part(self, finds_unused: bool) -> None:
@@ -109,19 +118,22 @@ class Reducer:
         """Called by the hook of a parameter, when its gradient is complete."""
         if not self.is_enabled:
             return
+        self._mark_unused()
         if index in self._ready:
             raise DistError(
                 f"DistributedDataParallel: {self._names[index]} got its gradient twice before one backward had reached "
                 "all parameters; use no_sync() for all but the last backward of a step"
             )
-        grad = self._parameters[index].grad
-        bucket, slot = self._place[index]
-        self._buckets[bucket].views[slot].copy_(grad.detach())
         self._mark(index)
 
     def _mark(self, index: int) -> None:
+        """Fills a parameter's place in its bucket, and sends the buckets that are complete on their way."""
+        grad = self._parameters[index].grad
+        bucket, slot = self._place[index]
+        view = self._buckets[bucket].views[slot]
+        view.zero_() if grad is None else view.copy_(grad.detach())
         self._ready.add(index)
-        self._missing[self._place[index][0]] -= 1
+        self._missing[bucket] -= 1
         try:
             while len(self._started) < len(self._buckets) and self._missing[len(self._started)] == 0:
                 number = len(self._started)
@@ -129,7 +141,7 @@ class Reducer:
             if len(self._started) == len(self._buckets):
                 self._finish()
         except BaseException:
-            self._plan()  # what is on its way keeps the memory that it has
+            self._plan()  # as above
             raise
 
     def _begin(self, number: int) -> Callable[[], Tensor]:
