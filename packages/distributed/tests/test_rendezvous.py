@@ -1,5 +1,7 @@
 """The rendezvous: the store, gathering, and news of failures, with both ranks in this process."""
 
+import asyncio
+import json
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +10,8 @@ import pytest
 
 from atled.distributed import DistError, DistTimeoutError, RankFailedError, Store
 from atled.distributed._calls import overdue
+from atled.distributed._rendezvous import Rendezvous
+from atled.distributed._store import listen
 
 
 def join(address, rank, world_size=2, timeout=5.0):
@@ -90,6 +94,54 @@ def test_a_waiting_call_ends_when_the_other_rank_vanishes(stores):
         stores[1]._socket.shutdown(socket.SHUT_RDWR)
         with pytest.raises(RankFailedError, match="rank 1 failed: the process ended without leaving"):
             waiting.result(5)
+
+
+class Peer:
+    """What a rank is sent, which may come to nothing once it has joined."""
+
+    def __init__(self, error=None):
+        self.error, self.told = error, []
+
+    def write(self, data):
+        self.told.append(json.loads(data))
+
+    async def drain(self):
+        if self.error is not None and len(self.told) > 1:
+            raise self.error
+
+    def close(self):
+        pass
+
+
+def test_both_ends_notice_when_the_other_machine_vanishes():
+    with listen("127.0.0.1", 0) as server, ThreadPoolExecutor() as pool:
+        joining = pool.submit(join, server.getsockname(), 0)
+        served, _ = server.accept()
+        with served, served.makefile() as lines:
+            served.sendall(json.dumps({"id": json.loads(lines.readline())["id"], "error": None}).encode() + b"\n")
+            store = joining.result()
+            for end in (served, store._socket):
+                assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                if hasattr(socket, "TCP_KEEPIDLE"):
+                    assert end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 3
+    store.leave()
+
+
+def test_of_a_machine_that_vanishes_with_two_ranks_the_others_are_told():
+    async def job():
+        gone = TimeoutError(110, "Connection timed out")
+        rendezvous, peers = Rendezvous(3), [Peer(), Peer(gone), Peer()]
+        readers = [asyncio.StreamReader() for _ in peers]
+        serving = [asyncio.create_task(rendezvous.connection(*ends)) for ends in zip(readers, peers, strict=True)]
+        for rank, reader in enumerate(readers):
+            reader.feed_data(json.dumps({"op": "join", "rank": rank, "world_size": 3, "id": 1}).encode() + b"\n")
+        await asyncio.sleep(0.05)
+        readers[0].set_exception(gone)
+        await serving[0]
+        return peers[2].told[1:]
+
+    (told,) = asyncio.run(job())
+    assert (told["event"], told["rank"]) == ("failed", 0)
 
 
 def test_leaving_is_no_failure(address):

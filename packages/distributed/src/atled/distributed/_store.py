@@ -229,6 +229,7 @@ def _connect(addr: str, port: int, timeout: float) -> socket.socket:
         else:
             sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(sock)
             return sock
 
 
@@ -236,14 +237,24 @@ def listen(addr: str, port: int) -> socket.socket:
     """A listening IPv4 socket at ``addr:port`` (port 0: any free one); MPICH's start-up protocol knows IPv4 alone."""
     _check_port(port)
     try:
-        return socket.create_server((resolve(addr), port), backlog=1024)
+        sock = socket.create_server((resolve(addr), port), backlog=1024)
     except OSError as error:
         if error.errno != errno.EADDRNOTAVAIL:
             raise DistError(
                 f"rendezvous: cannot listen at {addr}:{port}: {error.strerror}; choose another MASTER_PORT"
             ) from error
         # The address belongs to a gateway or service in front of this machine.
-        return socket.create_server(("", port), backlog=1024)
+        sock = socket.create_server(("", port), backlog=1024)
+    _keep_alive(sock)  # those that it accepts, too
+    return sock
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Has a machine at the other end that vanishes without a word noticed in about ten seconds."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, setting in (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), setting)
 
 
 def _check_port(port: int) -> None:
