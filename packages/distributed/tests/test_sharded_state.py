@@ -1,10 +1,13 @@
 """State of sharded modules and their optimizers, in memory and in files, among different numbers of ranks."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+import warnings
+from concurrent.futures import wait
 
 import numpy as np
 import pytest
@@ -153,7 +156,7 @@ def in_background(rank, folder):
     at.save = slow
     state = {"model": model, "epoch": [1]}
     saved = [checkpoint.async_save(state, checkpoint_id=folder / name) for name in "ab"]
-    assert not any(future.done() for future in saved)
+    assert not any(future.cancel() or future.done() for future in saved)
     state["epoch"][0] = 2
     for _ in range(3):
         model(at.ones(1, 4)).sum().backward()
@@ -225,6 +228,61 @@ assert read == {"epoch": 3}
 
 def test_checkpoints_follow_each_other_also_those_in_background(tmp_path):
     subprocess.run([sys.executable, "-W", "ignore", "-c", SCRIPT, tmp_path], check=True, timeout=60)
+
+
+def unseen(rank, folder):
+    """Some checkpoints fail, of which one is asked for; it is told of each of the others once."""
+    dist.init_process_group(timeout=60)
+    original, state = at.save, {"x": at.ones(2)}
+
+    def failing(obj, path):
+        if path.parent.name != "good" and rank == 1:
+            raise OSError("the disk is full")
+        original(obj, path)
+
+    at.save = failing
+    saved = checkpoint.async_save(state, checkpoint_id=folder / "seen")
+    assert "the disk is full" in str(saved.exception(60))
+    told = "no checkpoint was written to .*{}: .*the disk is full; call result"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name in ("first", "good", "second"):
+            saved = checkpoint.async_save(state, checkpoint_id=folder / name)
+        wait([saved])
+        checkpoint.async_save(state, checkpoint_id=folder / "third")
+    for each, name in zip(caught, ("first", "second"), strict=True):
+        assert re.search(told.format(name), str(each.message)) and each.filename == __file__
+    with pytest.warns(RuntimeWarning, match=told.format("third")) as caught:
+        checkpoint.load(state, checkpoint_id=folder / "good")
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checkpoint.save(state, checkpoint_id=folder / "good")
+    checkpoint.async_save(state, checkpoint_id=folder / "last")
+    with pytest.warns(RuntimeWarning, match=told.format("last")):
+        dist.destroy_process_group()
+
+
+def test_failures_in_background_that_nobody_has_seen_are_told_once(tmp_path):
+    dist.spawn(unseen, (tmp_path,), nprocs=2)
+
+
+AT_EXIT = """
+import sys
+import atled.core as at
+from atled.distributed import checkpoint
+checkpoint.async_save({"x": at.ones(1)}, checkpoint_id=sys.argv[1])
+"""
+
+
+def test_failures_in_background_are_told_at_exit(tmp_path):
+    folder = tmp_path / "file"
+    folder.touch()
+    done = subprocess.run([sys.executable, "-c", AT_EXIT, folder], capture_output=True, text=True, timeout=60)
+    assert (
+        f"RuntimeWarning: checkpoint.async_save: no checkpoint was written to {folder}: FileExistsError: "
+        in done.stderr
+    )
 
 
 def uncopied(rank, folder):

@@ -35,7 +35,8 @@ def async_save(
     ``destroy_process_group()`` and the end of a process wait for what is being written.
 
     Raises at once, on every rank, what `save` does of wrong arguments and state, and what copying raises on one; what
-    writing raises comes by ``result()``, also that of values that a file cannot hold.
+    writing raises comes by ``result()``, also that of values that a file cannot hold. Where nobody has asked for that,
+    the next call, and all that waits, warns of it (RuntimeWarning).
 
     >>> import atled.core as at
     >>> from atled import distributed as dist, nn
@@ -51,7 +52,7 @@ def async_save(
     copies: list[Draft] = []
     on_every_rank(what, lambda: copies.append(_copied(draft)), draft.group)
     store = None if draft.group is None else job_store(what)
-    return begin(lambda: _write(what, copies[0], store))
+    return begin(draft.folder, lambda: _write(what, copies[0], store))
 
 
 def _copied(draft: Draft) -> Draft:
