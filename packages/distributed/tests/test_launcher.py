@@ -207,6 +207,23 @@ def refuse(rank):
     time.sleep(300)
 
 
+def leave_alone(rank, told):
+    dist.init_process_group(timeout=60)
+    if rank == 1:
+        time.sleep(0.5)
+        os._exit(5)
+    with pytest.raises(dist.RankFailedError, match="rank 1 failed"):
+        dist.destroy_process_group()
+    dist.destroy_process_group()  # as for any who go on after a failure
+    told.touch()
+
+
+def test_who_leaves_is_told_of_a_rank_that_dies_meanwhile(tmp_path):
+    with pytest.raises(dist.RankFailedError, match="rank 1 failed first: ended with status 5"):
+        dist.spawn(leave_alone, (tmp_path / "told",), nprocs=2)
+    assert (tmp_path / "told").exists()
+
+
 def elsewhere(rank, port):
     os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=port)
     dist.init_process_group(rank=rank, world_size=2, timeout=20)

@@ -56,6 +56,22 @@ def test_ranks_that_call_different_things_are_told_what():
     assert first[4].splitlines()[1:] == ["  rank 0: barrier()", "  rank 1: all_reduce(float32[1], SUM)"]
 
 
+def left_too_early(rank):
+    """Who cannot leave is still there, and leaves when the others do."""
+    dist.init_process_group(timeout=30)
+    with pytest.raises(dist.MismatchError, match=r"rank 0: destroy_process_group\(\)"):
+        dist.barrier() if rank else dist.destroy_process_group()
+    total = at.ones((1,))
+    dist.all_reduce(total)
+    dist.destroy_process_group()
+    dist.init_process_group(timeout=30)
+    return total.item(), dist.get_world_size()
+
+
+def test_a_job_that_cannot_be_left_goes_on():
+    assert dist.spawn(left_too_early, nprocs=2) == [(2.0, 2)] * 2
+
+
 def bad_arguments(rank):
     dist.init_process_group("mpi", timeout=30)
     expanded = at.zeros((1, 3)).expand(4, 3)

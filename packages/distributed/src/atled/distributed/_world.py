@@ -217,7 +217,7 @@ def destroy_process_group(group: object = None) -> None:
 
     A ``group`` of some ranks lives as long as the job, so for one this does nothing. Afterwards the process may join
     again; groups of this job raise DistError then. Raises DistError without a job, and MismatchError on all ranks where
-    one calls something else.
+    one calls something else: they are in the job still.
 
     >>> from atled import distributed as dist
     >>> dist.init_process_group()
@@ -231,9 +231,9 @@ def destroy_process_group(group: object = None) -> None:
         return
     for finish in before_leaving:
         finish()
-    _world = None
     if world.store.failure is None:
         world.group.close()
+    _world = None
     world.store.leave()
 
 
@@ -374,8 +374,8 @@ def new_group(
         raise InvalidValueError(f"new_group: expected distinct ranks from 0 to {world.group.size - 1}, got {members}")
     if sort_ranks:
         members.sort()
-    world.groups_made += 1
     limit = world.store.timeout if timeout is None else seconds(timeout)
+    world.groups_made += 1
     group = whole.new_group(members, f"group {world.groups_made}", limit)
     if group is not None:
         world.backends[group] = backend or world.backend
