@@ -100,6 +100,14 @@ def early():
         dist.barrier()
 
 
+def late(how):
+    """Rank 1 ends in some bad way while the others leave."""
+    dist.init_process_group(timeout=30)
+    if dist.get_rank() == 1:
+        time.sleep(0.5)
+        end(how)
+
+
 def sleep():
     """Joins, tells who it is, and sleeps."""
     dist.init_process_group(timeout=30)

@@ -102,6 +102,12 @@ def test_a_crash_shows_where_it_happened():
     assert "in end" in ended.stderr.partition("killed by SIGSEGV")[2]
 
 
+def test_ranks_that_cannot_leave_are_not_taken_for_the_cause():
+    ended = launch_job(JOBS, "late", "sigkill", ranks=3)
+    assert ended.status == 137 and ended.stderr.splitlines()[-1] == "rank 1 failed first: killed by SIGKILL"
+    assert ended.stderr.count("cannot leave: rank 1 failed") == 2
+
+
 def test_a_rank_that_ends_quietly_too_early_is_a_failure():
     ended = launch_job(JOBS, "fail", "os_exit_0")
     assert ended.status == 1

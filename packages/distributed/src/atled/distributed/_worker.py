@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import RankFailedError
-from ._world import report_failure
+from ._world import on_failed_leave, report_failure
 
 __all__: list[str] = []
 
@@ -33,6 +33,7 @@ def main(arguments: list[str]) -> None:
     own = Path(folder) / f"rank{os.environ['RANK']}"
     _watch(int(lifeline))
     faulthandler.enable(os.open(own.with_suffix(".fault"), os.O_WRONLY | os.O_CREAT))
+    on_failed_leave.append(lambda error: _leave_word(own, error))
     try:
         _run(mode, target, rest, own)
     except BaseException as error:

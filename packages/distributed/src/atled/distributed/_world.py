@@ -48,6 +48,7 @@ __all__ = [
     "is_xccl_available",
     "job_store",
     "new_group",
+    "on_failed_leave",
     "report_failure",
     "root_of",
 ]
@@ -97,6 +98,8 @@ class _World:
 _world: _World | None = None
 # What is to be waited for before the job is left.
 before_leaving: list[Callable[[], None]] = []
+# What is to know why the job could not be left at the end of the process.
+on_failed_leave: list[Callable[[BaseException], None]] = []
 _servers: dict[tuple[str, int], object] = {}
 _end_status: int | None = None
 _next_hook = sys.excepthook
@@ -614,6 +617,8 @@ def _at_exit() -> None:
             return
     except DistError as error:
         print(f"atled.distributed: rank {world.store.rank} cannot leave: {error}", file=sys.stderr)
+        for tell in on_failed_leave:
+            tell(error)
     # MPI's threads may still wait for a rank that will not come.
     sys.stdout.flush()
     sys.stderr.flush()
