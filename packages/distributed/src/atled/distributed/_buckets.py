@@ -8,19 +8,20 @@ from collections.abc import Sequence
 import atled.core as at
 from atled.core import Tensor
 
-__all__ = ["Bucket", "plan"]
+__all__ = ["CAP_MB", "Bucket", "plan", "portions"]
 
+CAP_MB = 25.0
 _MEBIBYTE = 1024 * 1024
 
 
 class Bucket:
-    """A flat tensor with one view for each of ``tensors``; filled slot by slot, then reduced as a whole."""
+    """A flat tensor with one view for each of some ``tensors``; filled slot by slot, then sent as a whole."""
 
     def __init__(self, indices: Sequence[int], tensors: Sequence[Tensor]) -> None:
         self.indices = tuple(indices)
-        first = tensors[0]
-        self.flat = at.empty((sum(t.numel() for t in tensors),), dtype=first.dtype, device=first.device)
-        self._shapes = [tuple(tensor.shape) for tensor in tensors]
+        held = [tensors[index] for index in indices]
+        self.flat = at.empty((sum(t.numel() for t in held),), dtype=held[0].dtype, device=held[0].device)
+        self._shapes = [tuple(tensor.shape) for tensor in held]
         self.views = self.views_of(self.flat)
 
     def views_of(self, flat: Tensor) -> list[Tensor]:
@@ -42,23 +43,30 @@ class Bucket:
             tensors[index].copy_(view)
 
 
+def portions(tensors: Sequence[Tensor], cap_mb: float, first_mb: float | None = None) -> list[list[int]]:
+    """Which tensors travel together, by their indices, in order.
+
+    They are of one dtype and device, and at most ``cap_mb`` MiB, the first ``first_mb``; a larger tensor goes alone.
+    """
+    found: list[list[int]] = []
+    last: dict[tuple[str, str], tuple[list[int], float]] = {}
+    for index, tensor in enumerate(tensors):
+        kind, size = (str(tensor.dtype), str(tensor.device)), tensor.numel() * tensor.element_size()
+        portion, room = last.get(kind, ([], 0.0))
+        if not portion or size > room:
+            cap = cap_mb if found or first_mb is None else min(cap_mb, first_mb)
+            portion, room = [], cap * _MEBIBYTE
+            found.append(portion)
+        portion.append(index)
+        last[kind] = (portion, room - size)
+    return found
+
+
 def plan(tensors: Sequence[Tensor], cap_mb: float) -> list[Bucket]:
-    """Distributes tensors over buckets of one dtype and device and at most ``cap_mb`` MiB (a larger tensor goes alone).
+    """Distributes tensors over buckets.
 
     The last tensors come first, for backward makes their gradients first; the first bucket is small (1 MiB), so that
     communication begins early.
     """
-    groups: list[list[int]] = []
-    open_groups: dict[tuple[str, str], tuple[list[int], float]] = {}
-    for index in reversed(range(len(tensors))):
-        tensor = tensors[index]
-        kind = (str(tensor.dtype), str(tensor.device))
-        size = tensor.numel() * tensor.element_size()
-        group, room = open_groups.get(kind, ([], 0.0))
-        if not group or size > room:
-            room = min(cap_mb, 1.0 if not groups else cap_mb) * _MEBIBYTE
-            group = []
-            groups.append(group)
-        group.append(index)
-        open_groups[kind] = (group, room - size)
-    return [Bucket(group, [tensors[i] for i in group]) for group in groups]
+    last = len(tensors) - 1
+    return [Bucket([last - i for i in portion], tensors) for portion in portions(tensors[::-1], cap_mb, first_mb=1.0)]

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol
 import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
 
-from ._buckets import plan
+from ._buckets import CAP_MB, plan
 from ._comm_hook import CommHook, Hook
 from ._errors import DistError, MismatchError
 from ._graph import unused_parameters
@@ -28,8 +28,6 @@ from .device_mesh import DeviceMesh
 from .fsdp._shard import check_whole
 
 __all__ = ["DistributedDataParallel", "ModuleLike"]
-
-_BUCKET_CAP_MB = 25.0
 
 
 class ModuleLike(Protocol):
@@ -96,7 +94,7 @@ class DistributedDataParallel:
     ) -> None:
         if device_mesh is not None:
             process_group = _group_of(device_mesh, process_group)
-        bucket_cap_mb = _BUCKET_CAP_MB if bucket_cap_mb is None else bucket_cap_mb
+        bucket_cap_mb = CAP_MB if bucket_cap_mb is None else bucket_cap_mb
         if not bucket_cap_mb > 0:
             raise InvalidValueError(f"DistributedDataParallel: expected bucket_cap_mb > 0, got {bucket_cap_mb}")
         self.module = module

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
 
-from ._buckets import Bucket
+from ._buckets import CAP_MB, Bucket, portions
 from ._errors import DistError
 from ._group import ProcessGroup, Work
 from ._objects import gather_object
@@ -16,8 +16,6 @@ from ._world import group_or_default
 from .fsdp._shard import check_whole
 
 __all__ = ["ZeroRedundancyOptimizer"]
-
-_BUCKET_CAP = 25 * 2**20  # bytes
 
 
 class ZeroRedundancyOptimizer:
@@ -143,11 +141,11 @@ class ZeroRedundancyOptimizer:
         waiting: list[tuple[int, Bucket, list[Tensor], Work]] = []
         for owner in range(self.process_group.size):
             params = [param.detach() for param in self._in_order() if self._owners[id(param)] == owner]
-            for part in _portions([param for param in params if param.numel()]):
-                bucket = Bucket(range(len(part)), part)
+            for portion in portions(params, CAP_MB):
+                bucket = Bucket(portion, params)
                 if owner == self.process_group.rank:
-                    bucket.fill_from(part)
-                waiting.append((owner, bucket, part, self.process_group.broadcast(bucket.flat, owner)))
+                    bucket.fill_from(params)
+                waiting.append((owner, bucket, params, self.process_group.broadcast(bucket.flat, owner)))
                 if len(waiting) == 2:
                     self._receive(*waiting.pop(0))
         for each in waiting:
@@ -237,18 +235,3 @@ def _as_optimizer(cls: type) -> type:
         both = cls if issubclass(cls, base) else type(cls.__name__, (cls, base), {"__module__": cls.__module__})
         _classes[cls] = both
     return _classes[cls]
-
-
-def _portions(params: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Which parameters travel together: those of one dtype and device, in order, up to a size."""
-    portions: list[list[Tensor]] = []
-    room: dict[tuple[str, str], tuple[list[Tensor], int]] = {}
-    for param in params:
-        kind, size = (str(param.dtype), str(param.device)), param.numel() * param.element_size()
-        portion, left = room.get(kind, ([], 0))
-        if size > left:
-            portion, left = [], _BUCKET_CAP
-            portions.append(portion)
-        portion.append(param)
-        room[kind] = portion, left - size
-    return portions
