@@ -5,6 +5,15 @@ start it by ``python -m atled.distributed.run --nproc-per-node 2 example.py``.
 """
 
 from . import algorithms, checkpoint, futures, tensor
+from ._backends import (
+    get_default_backend_for_device,
+    is_backend_available,
+    is_gloo_available,
+    is_mpi_available,
+    is_nccl_available,
+    is_ucc_available,
+    is_xccl_available,
+)
 from ._collectives import (
     all_gather,
     all_gather_into_tensor,
@@ -35,7 +44,6 @@ from ._world import (
     GroupMember,
     destroy_process_group,
     get_backend,
-    get_default_backend_for_device,
     get_global_rank,
     get_group_rank,
     get_node_local_rank,
@@ -45,13 +53,7 @@ from ._world import (
     group,
     init_process_group,
     is_available,
-    is_backend_available,
-    is_gloo_available,
     is_initialized,
-    is_mpi_available,
-    is_nccl_available,
-    is_ucc_available,
-    is_xccl_available,
     new_group,
 )
 from ._zero import ZeroRedundancyOptimizer
