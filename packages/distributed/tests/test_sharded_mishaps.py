@@ -243,7 +243,7 @@ def mistakes(rank, folder):
         (lambda: save({"a": (state["0.bias"],)}), ValueError, "in a tuple, got one at"),
         (lambda: save([state]), TypeError, "expected a dict, got list"),
         (lambda: dist.clip_grad_norm_(model.parameters(), 1.0, 0), ValueError, "norm_type > 0 .* got 0"),
-        (lambda: fully_shard(nn.Linear(2, 2), mp_policy={}), TypeError, "to be a MixedPrecisionPolicy, got dict"),
+        (lambda: fully_shard(nn.Linear(2, 2), mp_policy={}), TypeError, "of type MixedPrecisionPolicy, got dict"),
         (lambda: MixedPrecisionPolicy("bfloat16"), TypeError, "param_dtype to be a dtype or None, got 'bfloat16'"),
         (lambda: MixedPrecisionPolicy(reduce_dtype=at.int32), at.DTypeError, "reduce_dtype to be a floating dtype"),
         (lambda: dist.DeviceMesh("cpu", [[0, 1], [0]]), ValueError, "lists of one length"),

@@ -316,16 +316,14 @@ def fully_shard(
         _check_module(what, each)
     if not modules or len(set(map(id, modules))) < len(modules):
         raise InvalidValueError(f"{what}: expected a list of different modules, got {modules}")
-    if not isinstance(reshard_after_forward, (bool, NoneType)):
-        raise ArgumentError(f"{what}: expected reshard_after_forward to be a bool, got {reshard_after_forward!r}")
-    if not isinstance(mesh, (DeviceMesh, NoneType)):
-        raise ArgumentError(f"{what}: expected mesh to be a DeviceMesh, got {type(mesh).__name__}")
-    if not isinstance(mp_policy, (MixedPrecisionPolicy, NoneType)):
-        raise ArgumentError(f"{what}: expected mp_policy to be a MixedPrecisionPolicy, got {type(mp_policy).__name__}")
-    if not isinstance(offload_policy, (OffloadPolicy, NoneType)):
-        raise ArgumentError(
-            f"{what}: expected offload_policy to be an OffloadPolicy, got {type(offload_policy).__name__}"
-        )
+    for name, value, kind in (
+        ("reshard_after_forward", reshard_after_forward, bool),
+        ("mesh", mesh, DeviceMesh),
+        ("mp_policy", mp_policy, MixedPrecisionPolicy),
+        ("offload_policy", offload_policy, OffloadPolicy),
+    ):
+        if not isinstance(value, (kind, NoneType)):
+            raise ArgumentError(f"{what}: expected {name} of type {kind.__name__}, got {type(value).__name__}")
     if shard_placement_fn is not None and not callable(shard_placement_fn):
         raise ArgumentError(f"{what}: expected shard_placement_fn to be callable, got {shard_placement_fn!r}")
     if mesh is None:
