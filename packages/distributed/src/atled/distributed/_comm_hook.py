@@ -11,7 +11,7 @@ from atled.core import ArgumentError, DTypeError, ShapeError, Tensor
 from ._buckets import Bucket
 from .futures import Future
 
-__all__ = ["CommHook", "GradBucket"]
+__all__ = ["CommHook", "GradBucket", "Hook"]
 
 Hook = Callable[[Any, "GradBucket"], Future[Tensor]]
 

@@ -255,7 +255,7 @@ def _run(
             raise
         _end(ranks, patience=_GRACE_SECONDS)
     failures = [failure for rank in ranks if (failure := rank.failure()) is not None]
-    return min(failures)[2] if failures else None
+    return min(failures, key=lambda failure: failure[:2])[2] if failures else None
 
 
 def _signal_name(number: int) -> str:

@@ -312,10 +312,10 @@ class NCCLProcessGroup(ProcessGroup):
         return work
 
     def _run(self, works: Sequence[NcclWork]) -> None:
-        (first, *_), indices = works, {tensor.device.index for work in works for tensor in work.operation.tensors}
+        indices = {tensor.device.index for work in works for tensor in work.operation.tensors}
         if len(indices) > 1:
-            raise DeviceError(f"{first}: expected tensors on one GPU, got {sorted(indices)}")
-        self._connect(indices.pop(), first.operation).run(works)
+            raise DeviceError(f"{works[0]}: expected tensors on one GPU, got {sorted(indices)}")
+        self._connect(indices.pop(), works[0].operation).run(works)
 
     def _connect(self, index: int, operation: Operation) -> Communicator:
         if self._communicator is None:

@@ -7,14 +7,14 @@ order; where one rank's object cannot be pickled, every rank gets an error.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import atled.core as at
 from atled.core import InvalidValueError, Tensor
 
 from ._errors import DistError
 from ._group import ProcessGroup
-from ._pickles import FAILED, Packet, check_list, unpickle
+from ._pickles import FAILED, Packet, check_list, replace_objects, travel_device, unpickle
 from ._world import group_or_default, root_of
 
 __all__ = ["all_gather_object", "broadcast_object_list", "gather_object", "scatter_object_list"]
@@ -46,7 +46,7 @@ def broadcast_object_list(
     members = group_or_default(group, what)
     root = root_of(members, what, "src", src, group_src)
     check_list(what, "object_list", object_list)
-    where = members.device if device is None else at.device(cast(str, device))
+    where = travel_device(members, device)
     packet = Packet(list(object_list) if members.rank == root else None)
     size = at.tensor([packet.size], dtype=at.int64, device=where)
     members.broadcast(size, root).wait()
@@ -57,13 +57,7 @@ def broadcast_object_list(
     buffer = packet.padded(*shape).to(where) if members.rank == root else at.empty(shape, dtype=at.uint8, device=where)
     members.broadcast(buffer, root).wait()
     if members.rank != root:
-        received = unpickle(buffer, sizes[root])
-        if len(received) != len(object_list):
-            raise InvalidValueError(
-                f"{what}: expected lists of one length, got {len(object_list)} here and {len(received)} on rank "
-                f"{members.ranks[root]}"
-            )
-        object_list[:] = received
+        replace_objects(what, object_list, buffer, sizes[root], members.ranks[root])
 
 
 def all_gather_object(object_list: list[Any], obj: Any, group: object = None) -> None:

@@ -17,7 +17,7 @@ from atled.core import ArgumentError, InvalidValueError, Tensor
 
 from ._errors import DistError
 from ._group import ProcessGroup, ReceiveWork, Work
-from ._pickles import FAILED, Packet, check_list, unpickle
+from ._pickles import FAILED, Packet, check_list, replace_objects, travel_device
 from ._world import group_or_default, root_of
 
 __all__ = [
@@ -202,7 +202,7 @@ def send_object_list(
     members = group_or_default(group, what)
     check_list(what, "object_list", object_list)
     packet = Packet(list(object_list))
-    where = members.device if device is None else at.device(cast(str, device))
+    where = travel_device(members, device)
     size = at.tensor([packet.size], dtype=at.int64, device=where)
     _send(what, size, dst, members, 0, group_dst).wait()
     if packet.error is not None:
@@ -233,7 +233,7 @@ def recv_object_list(
     what = "recv_object_list"
     members = group_or_default(group, what)
     check_list(what, "object_list", object_list)
-    where = members.device if device is None else at.device(cast(str, device))
+    where = travel_device(members, device)
     size = at.zeros((1,), dtype=at.int64, device=where)
     work = _receive(what, members, size, src, 0, group_src)
     work.wait()
@@ -242,13 +242,7 @@ def recv_object_list(
         raise DistError(f"{what}: the objects of rank {members.ranks[source]} cannot be pickled")
     buffer = at.empty((count,), dtype=at.uint8, device=where)
     members.receive(buffer, source, 0).wait()
-    received = unpickle(buffer, count)
-    if len(received) != len(object_list):
-        raise InvalidValueError(
-            f"{what}: expected lists of one length, got {len(object_list)} here and {len(received)} on rank "
-            f"{members.ranks[source]}"
-        )
-    object_list[:] = received
+    replace_objects(what, object_list, buffer, count, members.ranks[source])
     return members.ranks[source] if group_src is None else source
 
 

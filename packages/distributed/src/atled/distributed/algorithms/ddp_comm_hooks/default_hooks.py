@@ -6,14 +6,13 @@ The state of these hooks is the process group, None for all ranks. What they are
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
 
 from ..._collectives import all_reduce
-from ..._comm_hook import GradBucket
+from ..._comm_hook import GradBucket, Hook
 from ..._group import ProcessGroup
 from ..._world import group_or_default
 from ...futures import Future
@@ -25,8 +24,6 @@ __all__ = [
     "fp16_compress_hook",
     "fp16_compress_wrapper",
 ]
-
-Hook = Callable[[Any, GradBucket], Future[Tensor]]
 
 
 def allreduce_hook(process_group: ProcessGroup | None, bucket: GradBucket) -> Future[Tensor]:
