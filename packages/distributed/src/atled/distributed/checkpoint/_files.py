@@ -298,19 +298,8 @@ def load(
         lines = "".join(f"\n    {complaint}" for complaint in complaints)
         raise InvalidValueError(f"checkpoint.load: expected state that {folder} has, got other:{lines}")
     opened: dict[str, dict[str, Tensor]] = {}
-    for key, value, holder, name in entries:
-        if not isinstance(value, Tensor):
-            holder[name] = index["values"][key]
-            continue
-        target = (Tensor(value) if isinstance(value, ShardedTensor) else value).detach()
-        begin, dim = (value.begin, value.shard_dim) if isinstance(value, ShardedTensor) else (0, 0)
-        end = begin + (target.shape[dim] if target.ndim else 1)
-        for file, first, last, along in index["tensors"][key]["parts"]:
-            if not target.numel() or (along == dim and min(end, last) <= max(begin, first)):
-                continue
-            if file not in opened:
-                opened[file] = at.load(folder / file, mmap=True)
-            _copy_common(target, (begin, dim), opened[file][key], (first, along))
+    for entry in entries:
+        _read(entry, folder, index, opened)
     for entry in reversed(absent):  # from the end, for what is before it in a list stays where it is
         del entry.holder[entry.name]
     for key in list(state_dict):
@@ -320,6 +309,23 @@ def load(
             state_dict[key] = wanted[key]
         else:
             del state_dict[key]
+
+
+def _read(entry: _Entry, folder: Path, index: Any, opened: dict[str, dict[str, Tensor]]) -> None:
+    """Puts what a checkpoint has of a value in its place; ``opened`` are the files that were needed so far."""
+    key, value, holder, name = entry
+    if not isinstance(value, Tensor):
+        holder[name] = index["values"][key]
+        return
+    target = (Tensor(value) if isinstance(value, ShardedTensor) else value).detach()
+    begin, dim = (value.begin, value.shard_dim) if isinstance(value, ShardedTensor) else (0, 0)
+    end = begin + (target.shape[dim] if target.ndim else 1)
+    for file, first, last, along in index["tensors"][key]["parts"]:
+        if not target.numel() or (along == dim and min(end, last) <= max(begin, first)):
+            continue
+        if file not in opened:
+            opened[file] = at.load(folder / file, mmap=True)
+        _copy_common(target, (begin, dim), opened[file][key], (first, along))
 
 
 def _copy_common(target: Tensor, to: tuple[int, int], source: Tensor, place: tuple[int, int]) -> None:

@@ -134,8 +134,7 @@ def get_optimizer_state_dict(model: Any, optimizers: Any, *, options: StateDictO
     state: dict[str, Any] = {}
     groups: list[dict[str, Any]] = []
     for optimizer in _listed(optimizers):
-        names = _names(model, optimizer)
-        params = [param for group in optimizer.param_groups for param in group["params"]]
+        names, params = _names(model, optimizer), _params(optimizer)
         found = _state_of(optimizer, params)
         for number, entries in sorted(found["state"].items()):
             param = params[number]
@@ -178,10 +177,9 @@ def set_optimizer_state_dict(
         raise InvalidValueError("set_optimizer_state_dict: expected what get_optimizer_state_dict gives, got other")
     by_names = {tuple(group["params"]): group for group in given["param_groups"]}
     for optimizer in _listed(optimizers):
-        names = _names(model, optimizer)
-        params = [param for group in optimizer.param_groups for param in group["params"]]
+        numbers = {name: number for number, name in enumerate(_names(model, optimizer))}
         state: dict[int, Any] = {}
-        for number, (name, param) in enumerate(zip(names, params, strict=True)):
+        for (name, number), param in zip(numbers.items(), _params(optimizer), strict=True):
             if not given["state"].get(name):
                 continue
             shard = shard_of(param)
@@ -189,17 +187,15 @@ def set_optimizer_state_dict(
                 key: _rows(f"{name}.{key}", value, shard if _is_for_each(key, value, shard) else None)
                 for key, value in given["state"][name].items()
             }
-        groups, number = [], 0
+        groups = []
         for own in _groups(model, optimizer):
-            numbers = list(range(number, number + len(own)))
-            number += len(numbers)
             found = by_names.get(tuple(own))
             if found is None:
                 raise InvalidValueError(
                     f"set_optimizer_state_dict: expected a group of the parameters {own}, got groups of "
                     f"{[list(each) for each in by_names]}"
                 )
-            groups.append({**found, "params": numbers})
+            groups.append({**found, "params": [numbers[name] for name in own]})
         optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
@@ -322,10 +318,14 @@ def _listed(optimizers: Any) -> list[Any]:
     return listed
 
 
+def _params(optimizer: Any) -> list[Tensor]:
+    return [param for group in optimizer.param_groups for param in group["params"]]
+
+
 def _names(model: Any, optimizer: Any) -> list[str]:
     """The name of each parameter of the optimizer, in its order."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    params = [param for group in optimizer.param_groups for param in group["params"]]
+    params = _params(optimizer)
     unknown = [tuple(param.shape) for param in params if id(param) not in names]
     if unknown:
         raise InvalidValueError(
