@@ -52,6 +52,8 @@ def spread(rank):
         numbers = Numbers()
         optimizer, schedule = made(kind, numbers, dist.ZeroRedundancyOptimizer)
         assert isinstance(optimizer, optim.Optimizer) and isinstance(optimizer, dist.ZeroRedundancyOptimizer)
+        with pytest.raises(ValueError, match="expected lr at least 0, got -1"):
+            optimizer.add_param_group({"params": [at.ones((1,))], "lr": -1})
         first = numbers.run(optimizer, schedule, range(3))
         with pytest.raises(dist.DistError, match="call consolidate_state_dict"):
             optimizer.state_dict()

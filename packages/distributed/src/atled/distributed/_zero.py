@@ -91,7 +91,6 @@ class ZeroRedundancyOptimizer:
         """Adds a group, as ``Optimizer.add_param_group``, whose errors it raises; every rank adds the same one."""
         super().add_param_group(param_group)  # type: ignore[misc]
         group = self.param_groups[-1]
-        check_whole("ZeroRedundancyOptimizer", group["params"])
         for param in sorted(group["params"], key=lambda p: -p.numel()):
             owner = self._loads.index(min(self._loads))
             self._owners[id(param)] = owner
@@ -103,7 +102,10 @@ class ZeroRedundancyOptimizer:
             self.optim.add_param_group(own)
 
     def _check(self, group: dict[str, Any]) -> None:
-        """Nothing: the optimizer of this rank's part says what it makes of the settings."""
+        """What the optimizer of this rank's part makes of a group is asked before there is anything of it."""
+        check_whole("ZeroRedundancyOptimizer", group["params"])
+        if self.optim is not None:
+            self.optim._check(group)
 
     def _is_own(self, param: Tensor) -> bool:
         return self._owners[id(param)] == self.process_group.rank
