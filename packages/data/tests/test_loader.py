@@ -185,6 +185,21 @@ def test_fewer_batches_than_workers() -> None:
     assert flatten(data.DataLoader([], num_workers=2)) == []
 
 
+class Failing(data.Sampler[int]):
+    def __iter__(self) -> Iterator[int]:
+        yield from range(6)
+        raise ValueError("no more")
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_a_sampler_that_raises_does_so_behind_its_batches(workers: int) -> None:
+    iterator, got = iter(data.DataLoader(range(10), sampler=Failing(), num_workers=workers)), []
+    with pytest.raises(ValueError, match="no more"):
+        for batch in iterator:
+            got.append(batch.item())
+    assert got == list(range(6)) and list(iterator) == []
+
+
 def test_a_distributed_sampler_follows_the_epochs_of_the_loader() -> None:
     sampler = data.DistributedSampler(range(30), 2, 0)
     loader = data.DataLoader(range(30), batch_size=15, sampler=sampler)

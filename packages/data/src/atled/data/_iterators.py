@@ -25,8 +25,7 @@ def tasks(loader: DataLoader[Any]) -> Iterator[Task]:
     """The tasks of one pass, in the order of their batches; endless for a stream."""
     if isinstance(loader.dataset, IterableDataset):
         return (Task(number) for number in itertools.count())
-    order = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
-    batched = loader.batch_sampler is not None
+    order, batched = loader._index_sampler, loader.batch_sampler is not None
     numbered = (Task(number, list(item) if batched else item) for number, item in enumerate(order))
     return _with_occurrences(numbered) if getattr(order, "repeats", False) else numbered
 
@@ -104,6 +103,7 @@ class PoolIterator(Pass):
         self._rotation = list(range(loader.num_workers))
         self._turn = 0
         self._pending: dict[int, int | None] = {}
+        self._sampler_error: Exception | None = None
         self._finished = False
         for _ in range(loader.num_workers * loader.prefetch_depth):
             self._submit()
@@ -129,6 +129,12 @@ class PoolIterator(Pass):
                     # The exception knows this frame: a cycle would keep the workers until it is collected.
                     del value, result
             return self._loader.finish(value)
+        error, self._sampler_error = self._sampler_error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # as above
         if not self._finished:
             self._finished = True
             if not self._loader.persistent_workers:
@@ -142,7 +148,12 @@ class PoolIterator(Pass):
             if not self._rotation:
                 return
             worker_id = self._rotation[self._turn % len(self._rotation)]
-        task = next(self._tasks, None)
+        try:
+            task = next(self._tasks, None)
+        except Exception as error:
+            # The batches before it come first, as without workers.
+            self._sampler_error = error
+            return
         if task is not None:
             self._turn += 1
             self._pending[task.number] = worker_id

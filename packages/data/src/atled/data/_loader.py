@@ -168,9 +168,8 @@ class DataLoader(Generic[T_co]):
     def __iter__(self) -> Iterator[Any]:
         epoch = self._next_epoch
         self._next_epoch += 1
-        order = self.sampler if self.batch_sampler is None else self.batch_sampler
-        if isinstance(order, Sampler):
-            order.reseed(self.seed, epoch)
+        if isinstance(self._index_sampler, Sampler):
+            self._index_sampler.reseed(self.seed, epoch)
         if self.num_workers == 0:
             return LocalIterator(self, self.seed, epoch)
         return PoolIterator(self, self._workers(), self.seed, epoch)
@@ -182,8 +181,12 @@ class DataLoader(Generic[T_co]):
             if self.batch_size is None:
                 return length
             return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
-        order = self.sampler if self.batch_sampler is None else self.batch_sampler
-        return len(order)  # type: ignore[arg-type]
+        return len(self._index_sampler)  # type: ignore[arg-type]
+
+    @property
+    def _index_sampler(self) -> Iterable[Any]:
+        """What gives the indices of each batch, or, where nothing is collated, of each sample."""
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
 
     def plan(self) -> Plan:
         """What the processes of this loader need to make batches."""
