@@ -4,11 +4,13 @@ import asyncio
 import json
 import socket
 import threading
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from atled.distributed import DistError, DistTimeoutError, RankFailedError, Store
+from atled.distributed import DistError, DistTimeoutError, RankFailedError, Store, _store
 from atled.distributed._calls import overdue
 from atled.distributed._rendezvous import Rendezvous
 from atled.distributed._store import listen
@@ -162,11 +164,26 @@ def test_the_end_of_the_connection_is_a_failure(stores):
     ("rank", "world_size", "reason"),
     [(0, 2, "rank 0 has joined already"), (1, 3, "has world_size 2, this process says 3"), (2, 2, "0 <= rank < 2")],
 )
-def test_a_process_with_a_wrong_contract_is_refused(address, rank, world_size, reason):
-    first = join(address, 0)
+def test_a_process_with_a_wrong_contract_is_refused(address, rank, world_size, reason, monkeypatch):
+    first, made = join(address, 0), []
+    connect = _store._connect
+    monkeypatch.setattr(_store, "_connect", lambda *args: made.append(connect(*args)) or made[-1])
     with pytest.raises(DistError, match=reason):
         join(address, rank, world_size)
+    end = time.monotonic() + 5
+    while made[0].fileno() != -1:  # the thread that reads closes last
+        assert time.monotonic() < end
+        time.sleep(0.01)
     first.leave()
+
+
+def test_a_store_that_was_left_goes_with_its_last_user(address):
+    store = join(address, 0)
+    left = weakref.ref(store)
+    store.leave()
+    store._reader.join(5)
+    del store
+    assert left() is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -68,10 +69,16 @@ class Store:
         self._socket = _connect(addr, port, timeout)
         self._reader = threading.Thread(target=self._read, name="atled-store", daemon=True)
         self._reader.start()
-        os.register_at_fork(after_in_child=self._forget)
-        refusal = self._call({"op": "join", "rank": rank, "world_size": world_size}, timeout)["error"]
-        if refusal is not None:
-            raise DistError(f"init_process_group: {refusal}")
+        forget = weakref.WeakMethod(self._forget)  # what is registered stays for ever
+        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+        try:
+            refusal = self._call({"op": "join", "rank": rank, "world_size": world_size}, timeout)["error"]
+            if refusal is not None:
+                raise DistError(f"init_process_group: {refusal}")
+        except BaseException:
+            self._leaving = True
+            self._close()
+            raise
 
     def set(self, key: str, value: bytes | str) -> None:
         """Stores ``value``, bytes or a string (as UTF-8), under ``key`` for every rank, in place of what was there.
