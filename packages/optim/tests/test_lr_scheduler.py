@@ -345,3 +345,12 @@ def test_errors() -> None:
     assert schedule.get_last_lr() == last
     with pytest.raises(at.InvalidValueError, match="at most 2 steps"):
         schedule.step()
+
+
+def test_a_schedule_that_is_refused_leaves_the_optimizer_as_it_was() -> None:
+    optimizer = optim.Adagrad([at.zeros(1)], lr=0.5)
+    before = dict(optimizer.param_groups[0])
+    for schedule in (lr_scheduler.CyclicLR, lr_scheduler.OneCycleLR):
+        with pytest.raises(at.InvalidValueError, match="or cycle_momentum=False"):
+            schedule(optimizer, 0.1, 20)
+    assert optimizer.param_groups == [before]

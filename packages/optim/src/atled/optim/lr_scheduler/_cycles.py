@@ -78,6 +78,8 @@ class CyclicLR(LRScheduler):
             raise at.InvalidValueError(f"CyclicLR: expected step_size_down at least 0, got {step_size_down}")
         lowest = per_group(self, "base_lr", base_lr, optimizer)
         self.max_lrs = per_group(self, "max_lr", max_lr, optimizer)
+        if cycle_momentum:
+            _begin_momentum(self, optimizer, base_momentum, max_momentum, last_epoch)
         if last_epoch == -1:
             for group, lr in zip(optimizer.param_groups, lowest, strict=True):
                 group["lr"] = lr
@@ -88,8 +90,6 @@ class CyclicLR(LRScheduler):
         self.scale_mode = scale_mode if scale_fn else "iterations" if mode == "exp_range" else "cycle"
         self._scale_fn_custom = scale_fn
         self.cycle_momentum = cycle_momentum
-        if cycle_momentum:
-            _begin_momentum(self, optimizer, base_momentum, max_momentum, last_epoch)
         super().__init__(optimizer, last_epoch)
         self.base_lrs = lowest
 
@@ -178,13 +178,13 @@ class OneCycleLR(LRScheduler):
             )
         self.total_steps, self.anneal_strategy, self.cycle_momentum = total_steps, anneal_strategy, cycle_momentum
         tops = [float(lr) for lr in per_group(self, "max_lr", max_lr, optimizer)]
+        if cycle_momentum:
+            _begin_momentum(self, optimizer, base_momentum, max_momentum, last_epoch)
         if last_epoch == -1:
             for group, top in zip(optimizer.param_groups, tops, strict=True):
                 group["initial_lr"] = top / div_factor
                 group["max_lr"] = top
                 group["min_lr"] = group["initial_lr"] / final_div_factor
-        if cycle_momentum:
-            _begin_momentum(self, optimizer, base_momentum, max_momentum, last_epoch)
         up = pct_start * total_steps - 1
         lr, momentum = ("initial_lr", "max_lr", "min_lr"), ("max_momentum", "base_momentum")
         if three_phase:
