@@ -1,5 +1,7 @@
 """Messages between two ranks, whatever the order in which MPI shows that they have come."""
 
+import os
+import queue
 import time
 from pathlib import Path
 
@@ -156,6 +158,25 @@ def objects(rank):
 
 def test_objects_go_to_one_rank_and_ranks_into_subgroups():
     assert dist.spawn(objects, nprocs=3) == [0, 1, 2]
+
+
+def beside_another(rank):
+    """What another backend has asked to be told of failures stays; the other rank dies when MPI has begun."""
+    store = dist.Store(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), rank, 2, timeout=20)
+    told = queue.SimpleQueue()
+    store.on_failure = told.put
+    _mpi_engine.Engine(store)
+    if rank == 0:
+        error = told.get(timeout=20)
+        store.leave()
+        return error.rank
+    store.fail("a test", "")
+    store.leave()
+    return None
+
+
+def test_failures_are_told_to_backends_that_began_before_mpi():
+    assert dist.spawn(beside_another, nprocs=2) == [1, None]
 
 
 def idle(rank):

@@ -147,10 +147,14 @@ class Engine:
         self._transfers: list[_Transfer] = []
         self.world: Comm | None = None
         started = FutureWork("init_process_group")
-        store.on_failure = started.finish
+        # Another backend of the job may have begun before.
+        others, store.on_failure = store.on_failure, started.finish
         self._thread = threading.Thread(target=self._main, args=(started,), name="atled-mpi", daemon=True)
         self._thread.start()
         started.wait()
+        store.on_failure = others
+        if store.failure is not None:
+            others(store.failure)
 
     def submit(self, channel: Channel, signature: str, run: Run | None = None) -> FutureWork:
         """Queues an operation; ``run(comm, wait)`` runs on the MPI thread once every rank of the channel is there."""
