@@ -197,6 +197,18 @@ def _start_by_hand(*words, world_size):
     ]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_ranks_that_cannot_be_started_leave_nothing_open(monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="no more processes"):
+        dist.launch([str(JOBS), "join"])
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_a_script_that_does_not_exist_is_reported():
     ended = launch_job("no_such_script.py")
     assert ended.status != 0

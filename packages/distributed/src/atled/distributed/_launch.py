@@ -166,6 +166,9 @@ class _Rank:
                 pass_fds=[read_end],
                 start_new_session=True,
             )
+        except BaseException:
+            os.close(self._lifeline)  # what may have been started ends by that
+            raise
         finally:
             os.close(read_end)
 
