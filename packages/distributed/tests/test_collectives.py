@@ -1,5 +1,6 @@
 """Every collective, for every dtype, reduction and layout, against NumPy on two and three ranks."""
 
+import threading
 import time
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import atled.core as at
 from atled import distributed as dist
+from atled.distributed import _collectives
 
 FLOATING = ["float16", "bfloat16", "float32", "float64"]
 COMPLEX = ["complex64", "complex128"]
@@ -267,6 +269,35 @@ def asynchronous(rank):
 
 def test_work_can_be_awaited_in_any_order():
     assert dist.spawn(asynchronous, nprocs=2) == [[2.0 * i + 1 for i in range(20)]] * 2
+
+
+def awaited_twice(rank):
+    """Two threads wait for work whose last step takes its time."""
+    dist.init_process_group(timeout=60)
+    copies, copying = _collectives._copies, threading.Event()
+
+    def slow(gathered, targets):
+        def then():
+            copying.set()
+            time.sleep(0.3)
+            copies(gathered, targets)()
+
+        return then
+
+    _collectives._copies = slow
+    parts = [at.zeros((1,))]
+    work = dist.all_gather(parts, at.ones((1,)), async_op=True)
+    first = threading.Thread(target=work.wait)
+    first.start()
+    copying.wait(30)
+    work.wait()
+    value = parts[0].item()
+    first.join()
+    return value
+
+
+def test_whoever_waits_finds_the_tensors_filled():
+    assert dist.spawn(awaited_twice, nprocs=1) == [1.0]
 
 
 def messages(rank):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -372,18 +373,20 @@ reduce_scatter_single = reduce_scatter_tensor
 
 
 class _WorkThen(Work):
-    """Work with a last step, which the thread that waits for it takes."""
+    """Work with a last step, which the first thread that waits for it takes."""
 
     def __init__(self, work: Work, then: Callable[[], None], limit: float | None = None) -> None:
         self._work = work
         self._then: Callable[[], None] | None = then
         self._limit = limit
+        self._lock = threading.Lock()
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
         self._work.wait(self._limit if timeout is None else timeout)
-        then, self._then = self._then, None
-        if then is not None:
-            then()
+        with self._lock:
+            if self._then is not None:
+                self._then()
+                self._then = None
         return True
 
     def is_completed(self) -> bool:
