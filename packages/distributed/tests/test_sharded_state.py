@@ -11,6 +11,7 @@ from concurrent.futures import wait
 
 import numpy as np
 import pytest
+from launching import launch_job
 
 pytest.importorskip("atled.autograd")
 pytest.importorskip("atled.nn")
@@ -268,21 +269,28 @@ def test_failures_in_background_that_nobody_has_seen_are_told_once(tmp_path):
 
 
 AT_EXIT = """
-import sys
+import sys, time
 import atled.core as at
+from atled import distributed as dist
 from atled.distributed import checkpoint
-checkpoint.async_save({"x": at.ones(1)}, checkpoint_id=sys.argv[1])
+if sys.argv[2] == "fails":
+    dist.init_process_group(timeout=60)
+saved = checkpoint.async_save({"x": at.ones(1)}, checkpoint_id=sys.argv[1])
+if sys.argv[2] == "fails":
+    while not saved.done():
+        time.sleep(0.01)
+    raise ValueError("of something else")
 """
 
 
-def test_failures_in_background_are_told_at_exit(tmp_path):
-    folder = tmp_path / "file"
+@pytest.mark.parametrize(("way", "status"), [("ends", 0), ("fails", 1)])
+def test_failures_in_background_are_told_at_exit(tmp_path, way, status):
+    folder, script = tmp_path / "file", tmp_path / "script.py"
     folder.touch()
-    done = subprocess.run([sys.executable, "-c", AT_EXIT, folder], capture_output=True, text=True, timeout=60)
-    assert (
-        f"RuntimeWarning: checkpoint.async_save: no checkpoint was written to {folder}: FileExistsError: "
-        in done.stderr
-    )
+    script.write_text(AT_EXIT)
+    ended = launch_job(script, folder, way, ranks=1)
+    assert f"RuntimeWarning: checkpoint.async_save: no checkpoint was written to {folder}: FileExists" in ended.stderr
+    assert ended.status == status and ended.stderr.count("RuntimeWarning") == 1
 
 
 def uncopied(rank, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 import warnings
@@ -57,6 +58,7 @@ def begin(folder: Path, function: Callable[[], None]) -> Future[None]:
 
     threading.Thread(target=run, name="atled-checkpoint", daemon=True).start()
     _begun.append(future)
+    _tell_at_exit()
     return future
 
 
@@ -77,6 +79,12 @@ def _tell() -> None:
                 RuntimeWarning,
                 stacklevel=4,  # who calls async_save, save or load
             )
+
+
+@functools.cache
+def _tell_at_exit() -> None:
+    """Registered after what a job does at exit, so it comes before that, which ends a process that has failed."""
+    atexit.register(_tell)
 
 
 # A forked child does not have the threads.
