@@ -43,6 +43,8 @@ def test_get_waits_for_set(stores):
 def test_get_says_what_nobody_has_set(stores):
     with pytest.raises(DistTimeoutError, match="nobody has set 'never' after 0.1 s"):
         stores[0].get("never", timeout=0.1)
+    stores[0].set("never", b"late")
+    assert stores[0].get("never") == b"late" and not stores[0]._replies
 
 
 def test_gather_is_in_rank_order_and_can_be_repeated(stores):

@@ -61,7 +61,8 @@ class Store:
         self.on_failure: Callable[[RankFailedError], None] = lambda error: None
         self.calls = CallLog()
         self.status: Callable[[], Any] = self.calls.status
-        self._replies: dict[int, dict[str, Any]] = {}
+        # Of the calls that wait.
+        self._replies: dict[int, dict[str, Any] | None] = {}
         self._changed = threading.Condition()
         self._sending = threading.Lock()
         self._ident = 0
@@ -149,6 +150,7 @@ class Store:
         with self._changed:
             self._ident += 1
             ident = self._ident
+            self._replies[ident] = None
         try:
             self._send({**message, "id": ident})
         except OSError as error:
@@ -160,15 +162,16 @@ class Store:
             if meanwhile is not None:
                 meanwhile()
         with self._changed:
-            if ident in self._replies:
-                return self._replies.pop(ident)
+            reply = self._replies.pop(ident)
+        if reply is not None:
+            return reply
         if self.failure is not None:
             raise self.failure
         raise DistTimeoutError(f"rendezvous at {self.address}: {what} after {timeout:g} s")
 
     def _wait_for(self, ident: int, timeout: float) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: ident in self._replies or self.failure is not None, timeout)
+            return self._changed.wait_for(lambda: self._replies[ident] is not None or self.failure is not None, timeout)
 
     def _send(self, message: dict[str, Any]) -> None:
         with self._sending:
@@ -194,8 +197,9 @@ class Store:
             self._send({"op": "answer", "question": message["question"], "value": self.status()})
         else:
             with self._changed:
-                self._replies[message["id"]] = message
-                self._changed.notify_all()
+                if message["id"] in self._replies:  # or nobody waits for it any more
+                    self._replies[message["id"]] = message
+                    self._changed.notify_all()
 
     def _failed(self, error: RankFailedError) -> None:
         with self._changed:
