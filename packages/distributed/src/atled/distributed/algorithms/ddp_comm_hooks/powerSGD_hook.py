@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,13 @@ from .default_hooks import averaged
 __all__ = ["PowerSGDState", "powerSGD_hook"]
 
 logger = logging.getLogger(__name__)
+
+
+class _Factors(NamedTuple):
+    """Thin matrices of a bucket, one for each of its matrices, and the memory in which they travel."""
+
+    memory: Tensor
+    parts: list[Tensor]
 
 
 class PowerSGDState:
@@ -112,6 +119,30 @@ class PowerSGDState:
                     "PowerSGD has sent %s numbers for %s by step %s, %.1f times less", after, before, self.iter, rate
                 )
 
+    def _with_what_was_lost(self, index: int, flat: Tensor) -> Tensor:
+        """Adds what the last step lost of a bucket to its gradients; answers a copy, for what this one will lose."""
+        error = self.error_dict.get(index)
+        if error is not None and (error.shape, error.dtype, error.device) == (flat.shape, flat.dtype, flat.device):
+            flat.add_(error)
+        return flat.clone()
+
+    def _factors(self, index: int, matrices: list[Tensor], like: Tensor) -> tuple[_Factors, _Factors]:
+        """Room for P and Q of each matrix of a bucket; Q as the last step left it, or random, and orthonormal."""
+        ranks = [min(*matrix.shape, self.matrix_approximation_rank) for matrix in matrices]
+        p_shapes, q_shapes = (
+            [(int(matrix.shape[dim]), rank) for matrix, rank in zip(matrices, ranks, strict=True)] for dim in (0, 1)
+        )
+        p_memory, _ = self._memory(self.p_memory_dict, index, _total(p_shapes), like)
+        q_memory, is_warm = self._memory(self.q_memory_dict, index, _total(q_shapes), like)
+        if not is_warm:
+            # The same on every rank, and other ones at each step.
+            q_memory.copy_(at.asarray(self.rng.standard_normal(q_memory.numel())))
+        qs = _parts(q_memory, q_shapes)
+        for q in qs:
+            _revive(q)
+            _orthonormalize(q, self.orthogonalization_epsilon)
+        return _Factors(p_memory, _parts(p_memory, p_shapes)), _Factors(q_memory, qs)
+
     def _memory(self, kept: dict[int, Tensor], index: int, length: int, like: Tensor) -> tuple[Tensor, bool]:
         """Memory for the matrices of a bucket, and whether they have their values of the last step."""
         memory = kept.get(index)
@@ -148,25 +179,9 @@ def powerSGD_hook(state: PowerSGDState, bucket: GradBucket) -> Future[Tensor]:
         state._count(bucket)
         return averaged(state.process_group, flat)
     group = group_or_default(state.process_group, "powerSGD_hook")
-    wanted = None
-    if state.use_error_feedback:
-        error = state.error_dict.get(index)
-        if error is not None and (error.shape, error.dtype, error.device) == (flat.shape, flat.dtype, flat.device):
-            flat.add_(error)
-        wanted = flat.clone()
+    wanted = state._with_what_was_lost(index, flat) if state.use_error_feedback else None
     matrices, others = _sorted_out(state, bucket.gradients())
-    ranks = [min(*matrix.shape, state.matrix_approximation_rank) for matrix in matrices]
-    p_shapes = [(int(matrix.shape[0]), rank) for matrix, rank in zip(matrices, ranks, strict=True)]
-    q_shapes = [(int(matrix.shape[1]), rank) for matrix, rank in zip(matrices, ranks, strict=True)]
-    p_memory, _ = state._memory(state.p_memory_dict, index, _total(p_shapes), flat)
-    q_memory, is_warm = state._memory(state.q_memory_dict, index, _total(q_shapes), flat)
-    ps, qs = _parts(p_memory, p_shapes), _parts(q_memory, q_shapes)
-    if not is_warm:
-        # The same on every rank, and other ones at each step.
-        q_memory.copy_(at.asarray(state.rng.standard_normal(q_memory.numel())))
-    for q in qs:
-        _revive(q)
-        _orthonormalize(q, state.orthogonalization_epsilon)
+    (p_memory, ps), (q_memory, qs) = state._factors(index, matrices, flat)
     rest = at.cat([other.reshape(-1) for other in others]) if others else None
     whole = None if rest is None else averaged(group, rest)
     for matrix, p, q in zip(matrices, ps, qs, strict=True):
