@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -106,6 +107,21 @@ def test_batches(drop_last: bool, expected: list[list[int]]) -> None:
     sampler = data.BatchSampler(data.SequentialSampler(range(5)), 2, drop_last)
     assert list(sampler) == expected
     assert len(sampler) == len(expected)
+
+
+def test_batches_of_a_subclass_that_makes_its_own() -> None:
+    class Pairs(data.BatchSampler):
+        def __init__(self) -> None:
+            self.pairs = [[0, 3], [2, 1]]
+
+        def __iter__(self) -> Iterator[list[int]]:
+            return iter(self.pairs)
+
+        def __len__(self) -> int:
+            return len(self.pairs)
+
+    loader = data.DataLoader([0, 1, 4, 9], batch_sampler=Pairs())
+    assert [batch.tolist() for batch in loader] == [[0, 9], [4, 1]] and len(loader) == 2
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True])

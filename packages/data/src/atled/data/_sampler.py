@@ -267,11 +267,16 @@ class BatchSampler(Sampler[list[int]]):
 
     @property
     def repeats(self) -> bool:  # type: ignore[override]
-        return bool(getattr(self.sampler, "repeats", False))
+        return bool(getattr(self._source, "repeats", False))
 
     def reseed(self, seed: int, epoch: int) -> None:
-        if isinstance(self.sampler, Sampler):
-            self.sampler.reseed(seed, epoch)
+        if isinstance(self._source, Sampler):
+            self._source.reseed(seed, epoch)
+
+    @property
+    def _source(self) -> object:
+        """The sampler; None in a subclass that makes its own lists and calls no ``__init__`` of this class."""
+        return getattr(self, "sampler", None)
 
 
 class DistributedSampler(Sampler[int]):
