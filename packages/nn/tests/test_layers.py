@@ -274,6 +274,14 @@ def test_other_initialisers() -> None:
         nn.init.calculate_gain("cosine")
 
 
+def test_fans_by_their_private_names() -> None:
+    weight = at.empty(6, 2, 3, 5)
+    assert nn.init._calculate_fan_in_and_fan_out(weight) == (2 * 15, 6 * 15)
+    assert nn.init._calculate_correct_fan(weight, "fan_out") == 6 * 15
+    with pytest.raises(at.ShapeError, match="_calculate_fan_in_and_fan_out: expected at least two dimensions"):
+        nn.init._calculate_fan_in_and_fan_out(at.empty(3))
+
+
 def test_parameters_as_a_vector() -> None:
     layer = nn.Linear(2, 3)
     vector = nn.utils.parameters_to_vector(layer.parameters())

@@ -188,8 +188,19 @@ def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * taps, tensor.shape[0] * taps
 
 
-# PyTorch's private name, which many layers' reset_parameters use.
-_calculate_fan_in_and_fan_out = _fans
+def _fan(op: str, tensor: Tensor, mode: str) -> int:
+    if mode not in ("fan_in", "fan_out"):
+        raise at.InvalidValueError(f"{op}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
+    return _fans(op, tensor)[mode == "fan_out"]
+
+
+# PyTorch's private names, which many layers' reset_parameters use.
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    return _fans("_calculate_fan_in_and_fan_out", tensor)
+
+
+def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
+    return _fan("_calculate_correct_fan", tensor, mode)
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -219,9 +230,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 
 
 def _kaiming_std(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise at.InvalidValueError(f"{op}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
-    fan = _fans(op, tensor)[mode == "fan_out"]
+    fan = _fan(op, tensor, mode)
     return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
 
 
