@@ -151,6 +151,19 @@ def test_load_state_dict_copies_and_assigns() -> None:
     assert target.first.weight.shares_storage(other["first.weight"])
 
 
+def test_batch_norms_keep_their_count_where_a_state_dict_has_none() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(2))
+    model(at.ones(3, 2))
+    state = model.state_dict()
+    del state["0.num_batches_tracked"]
+    assert not any(model.load_state_dict(state)) and model[0].num_batches_tracked.item() == 1
+    with at.device("meta"):
+        bare = nn.BatchNorm1d(2)
+    bare.load_state_dict({key[2:]: value for key, value in state.items()}, assign=True)
+    assert bare.num_batches_tracked.item() == 0
+    assert not nn.InstanceNorm1d(2, affine=True).load_state_dict(nn.InstanceNorm1d(2, affine=True).state_dict())[0]
+
+
 def test_load_state_dict_lists_everything_and_changes_nothing() -> None:
     block = Block()
     state = {key: value.clone() + 1 for key, value in block.state_dict().items()}

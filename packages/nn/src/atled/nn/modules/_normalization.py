@@ -86,6 +86,14 @@ class _BatchNorm(Module):
     ) -> Tensor:
         return F.batch_norm(input, mean, var, self.weight, self.bias, training, momentum, self.eps)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Weights from before PyTorch 0.4.1, or of other libraries, have no count: the layer's own stays.
+        count = self.num_batches_tracked
+        if count is not None:
+            count = at.zeros_like(count, device="cpu") if count.is_meta else count
+            state_dict.setdefault(f"{prefix}num_batches_tracked", count)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def extra_repr(self) -> str:
         """The size and the settings."""
         return (
