@@ -107,11 +107,27 @@ def test_types_by_their_old_names() -> None:
         x.type("Floating")
 
 
+def test_types_make_convert_and_tell_apart() -> None:
+    x = matrix()
+    assert at.LongTensor([2**40]).tolist() == [2**40] and at.LongTensor(range(3)).tolist() == [0, 1, 2]
+    assert at.FloatTensor(np.arange(2)).dtype == at.float32 and at.ByteTensor().shape == (0,)
+    assert at.HalfTensor(2, 3).shape == at.BFloat16Tensor(x.size()).shape == (2, 3)
+    assert at.FloatTensor(x).data_ptr() == x.data_ptr() and at.DoubleTensor(x).tolist() == x.tolist()
+    assert isinstance(x, at.FloatTensor) and not isinstance(x, (at.DoubleTensor, at.cuda.FloatTensor))
+    assert not isinstance(x.to(device="meta"), at.FloatTensor) and type(at.IntTensor([1])) is at.Tensor
+    assert x.type(at.ShortTensor).dtype == at.ShortTensor.dtype == at.int16
+    assert x.long().type(at.Tensor).dtype == x.long().type("torch.Tensor").dtype == at.float32
+    assert x.type("torch.meta.IntTensor").is_meta and repr(at.CharTensor) == "<class 'atled.core.CharTensor'>"
+    with pytest.raises(at.InvalidValueError, match="got <class 'int'>"):
+        x.type(int)
+
+
 def test_what_needs_a_gpu_says_so() -> None:
     if at.cuda.is_available():
         pytest.skip("there is a GPU")
     x = matrix()
     calls: list[Callable[[], Any]] = [x.cuda, lambda: x.cuda(1), x.pin_memory, lambda: x.record_stream(None)]
+    calls += [lambda: x.type("torch.cuda.FloatTensor"), lambda: at.cuda.LongTensor([1])]
     calls += [lambda: at.zeros(3, pin_memory=True), lambda: at.tensor([1.0], pin_memory=True)]
     for call in calls:
         with pytest.raises(at.DeviceError, match="cuda"):

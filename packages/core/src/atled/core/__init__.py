@@ -85,6 +85,10 @@ _LAZY = {
     "_numerical": ("gradient", "histogramdd"),
     "_namespace": ("__array_namespace_info__",),
     "_storage": ("UntypedStorage", "TypedStorage"),
+    "_tensor_types": (
+        *("FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "BoolTensor"),
+        *("ByteTensor", "CharTensor", "ShortTensor", "IntTensor", "LongTensor"),
+    ),
 }
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 

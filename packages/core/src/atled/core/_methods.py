@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+
 from atled.core import _core
 from atled.core._ops import ops
 
@@ -237,23 +239,27 @@ def get_device(self: _core.Tensor) -> int:
     return -1 if self.device.type in ("cpu", "meta") else self.device.index
 
 
-def type(self: _core.Tensor, dtype: _core.dtype | str | None = None, non_blocking: bool = False) -> Any:
+def type(self: _core.Tensor, dtype: _core.dtype | str | builtins.type | None = None, non_blocking: bool = False) -> Any:
     """Without ``dtype`` PyTorch's name of the type, ``"atled.FloatTensor"``; else the tensor converted to it.
 
-    dtype: a dtype or such a name.
+    dtype: a dtype, or a type or its name, which say ``cuda`` for GPUs and the CPU otherwise.
 
-    >>> at.tensor([1]).type(), at.tensor([1]).type("atled.FloatTensor")
-    ('atled.LongTensor', tensor([1.]))
+    >>> at.tensor([1]).type(), at.tensor([1]).type("atled.FloatTensor"), at.tensor([1.5]).type(at.LongTensor)
+    ('atled.LongTensor', tensor([1.]), tensor([1]))
     """
     if dtype is None:
         place = "" if self.device.type == "cpu" else f"{self.device.type}."
         return f"atled.{place}{_TYPES[self.dtype.name]}"
-    if not isinstance(dtype, str):
+    if isinstance(dtype, _core.dtype):
         return self.to(dtype)
-    wanted = dtype.rpartition(".")[2]
+    given = dtype if isinstance(dtype, str) else f"{dtype.__module__}.{dtype.__name__}"
+    *places, wanted = given.split(".")
+    if wanted == "Tensor":
+        return self.to(_core.get_default_dtype())
     for name, old in _TYPES.items():
         if wanted == old:
-            return self.to(getattr(_core, name))
+            place = next((place for place in ("cuda", "meta") if place in places), "cpu")
+            return self.to(place if self.device.type != place else self.device, getattr(_core, name))
     raise _core.InvalidValueError(f"type: expected a dtype or a name such as 'atled.FloatTensor', got {dtype!r}")
 
 

@@ -78,6 +78,9 @@ def __getattr__(name: str) -> object:
 
     if name == "snapshot":  # a program as well, so it is not loaded beforehand
         return importlib.import_module("atled.core.cuda.snapshot")
-    found = _registry.module_function(f"cuda.{name}")
+    if name.endswith("Tensor"):
+        found: object = getattr(importlib.import_module("atled.core.cuda._tensor_types"), name)
+    else:
+        found = _registry.module_function(f"cuda.{name}")
     globals()[name] = found
     return found
