@@ -141,6 +141,16 @@ def test_weight_norm(dim: int | None) -> None:
         parametrizations.weight_norm(nn.Linear(2, 2), dim=2)
 
 
+def test_weight_norm_takes_the_older_keys() -> None:
+    model: Any = nn.Sequential(parametrizations.weight_norm(nn.Linear(2, 1)))
+    model.load_state_dict(
+        {"0.weight_g": at.tensor([[10.0]]), "0.weight_v": at.tensor([[3.0, 4.0]]), "0.bias": at.zeros(1)}
+    )
+    np.testing.assert_allclose(array(model[0].weight), [[6.0, 8.0]])
+    with pytest.raises(nn.StateDictError, match="missing keys: 0.bias, 0.parametrizations.weight.original0"):
+        model.load_state_dict({"0.weight_v": at.tensor([[3.0, 4.0]])})
+
+
 @pytest.mark.parametrize(
     ("kind", "args", "rows"), [("Linear", (5, 7), 0), ("Conv1d", (3, 4, 2), 0), ("ConvTranspose1d", (3, 4, 2), 1)]
 )

@@ -51,7 +51,8 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     """Has a weight learnt as its length and its direction (Salimans & Kingma 2016): ``w = g v / |v|``.
 
     A length g for each index of ``dim``, one for the whole where it is None. The state dict has
-    ``parametrizations.<name>.original0`` (g) and ``original1`` (v) in place of the weight.
+    ``parametrizations.<name>.original0`` (g) and ``original1`` (v) in place of the weight; one of PyTorch's older
+    ``nn.utils.weight_norm``, with ``<name>_g`` and ``<name>_v``, can be loaded as well.
 
     >>> from atled import nn
     >>> layer = weight_norm(nn.Linear(3, 2))
@@ -61,6 +62,13 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     weight = _tensor(module, name)
     if dim is not None and not -1 <= dim < weight.ndim:
         raise at.BoundsError(f"weight_norm: expected dim in [-1, {weight.ndim - 1}] or None, got {dim}")
+
+    def rename(_: Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+        for old, new in (("g", "original0"), ("v", "original1")):
+            if f"{prefix}{name}_{old}" in state:
+                state[f"{prefix}parametrizations.{name}.{new}"] = state.pop(f"{prefix}{name}_{old}")
+
+    module.register_load_state_dict_pre_hook(rename)
     return register_parametrization(module, name, _WeightNorm(-1 if dim is None else dim), unsafe=True)
 
 
