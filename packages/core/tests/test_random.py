@@ -151,6 +151,18 @@ def test_states() -> None:
     assert at.equal(at.rand(5, generator=other.set_state(state)), expected)
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_forked_generator_leaves_later_numbers_alone(enabled: bool) -> None:
+    at.random.manual_seed(3)
+    _, expected = at.rand(2), at.rand(2)
+    at.random.manual_seed(3)
+    at.rand(2)
+    with pytest.raises(KeyError), at.random.fork_rng(devices=[], enabled=enabled):
+        at.rand(7)
+        raise KeyError
+    assert bool((at.rand(2) == expected).all()) == enabled
+
+
 def test_threads_share_a_generator() -> None:
     """No two draws get the same part of the stream, whichever thread makes them."""
     generator, drawn = at.Generator().manual_seed(1), []

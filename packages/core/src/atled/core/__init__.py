@@ -103,6 +103,7 @@ _MODULES = (
     "linalg",
     "multiprocessing",
     "profiler",
+    "random",
     "special",
     "utils",
 )

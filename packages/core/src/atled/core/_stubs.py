@@ -220,7 +220,18 @@ def main() -> None:
     template = (_HERE / "_core.pyi.in").read_text()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     further = [name for name in reference.NAMESPACES if name != "core"]
-    modules = ["accelerator", "amp", "array_api", "backends", "cuda", "multiprocessing", "profiler", "utils", *further]
+    modules = [
+        "accelerator",
+        "amp",
+        "array_api",
+        "backends",
+        "cuda",
+        "multiprocessing",
+        "profiler",
+        "random",
+        "utils",
+        *further,
+    ]
     arguments.output.write_text(init_stub(ops, set(dir(core)), modules))
     for name in further:
         text = namespace_stub(name, reference.describe_all(core.ops(), name))
