@@ -282,3 +282,30 @@ def test_core_has_the_names() -> None:
     assert at.amp.autocast is autocast
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         at.amp.nothing  # noqa: B018
+
+
+def test_older_names_are_for_cuda() -> None:
+    modes: list[bool] = []
+
+    class Asks(autograd.Function):
+        @staticmethod
+        @at.cuda.amp.custom_fwd(cast_inputs=at.float32)
+        def forward(ctx: autograd.FunctionContext, x: at.Tensor) -> at.Tensor:
+            modes.append(amp.is_autocast_enabled("cuda"))
+            return x.clone()
+
+        @staticmethod
+        @at.cuda.amp.custom_bwd
+        def backward(ctx: autograd.FunctionContext, grad: at.Tensor) -> at.Tensor:
+            modes.append(amp.is_autocast_enabled("cuda"))
+            return grad
+
+    with at.cuda.amp.autocast():
+        assert amp.is_autocast_enabled("cuda") and not amp.is_autocast_enabled("cpu")
+        assert amp.get_autocast_dtype("cuda") is at.float16
+        Asks.apply(leaf(2)).sum().backward()
+        with at.cuda.amp.autocast(enabled=False):
+            assert not amp.is_autocast_enabled("cuda")
+    assert modes == [False, False]
+    with at.cuda.amp.autocast(dtype=at.bfloat16):
+        assert amp.get_autocast_dtype("cuda") is at.bfloat16

@@ -130,3 +130,8 @@ def test_calls_in_another_order_are_refused() -> None:
             scaler.update(new_scale=scale)
     with pytest.raises(at.InvalidValueError, match="backoff_factor in"):
         scaler.set_backoff_factor(1.0)
+
+
+def test_the_older_name_is_for_cuda() -> None:
+    scaler = at.cuda.amp.GradScaler(init_scale=4.0)
+    assert isinstance(scaler, optim.GradScaler) and scaler.get_scale() == 4.0

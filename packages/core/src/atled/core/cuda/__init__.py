@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from atled.core.cuda import amp as amp
+
     make_graphed_callables: Callable[..., Any]  # comes with atled-autograd
 
 
@@ -76,8 +78,8 @@ def __getattr__(name: str) -> object:
 
     from atled.core import _registry
 
-    if name == "snapshot":  # a program as well, so it is not loaded beforehand
-        return importlib.import_module("atled.core.cuda.snapshot")
+    if name in ("amp", "snapshot"):  # the latter is a program as well, so it is not loaded beforehand
+        return importlib.import_module(f"atled.core.cuda.{name}")
     if name.endswith("Tensor"):
         found: object = getattr(importlib.import_module("atled.core.cuda._tensor_types"), name)
     else:
