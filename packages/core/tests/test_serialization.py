@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import struct
 from pathlib import Path
@@ -86,6 +87,13 @@ def test_nested_state_round_trips_exactly(state: Any, mmap: bool, tmp_path: Path
     assert equal(state, at.load(tmp_path / "x.safetensors", mmap=mmap))
 
 
+def test_scalars_of_numpy_come_back_as_pythons(tmp_path: Path) -> None:
+    at.save([np.float64(0.1), np.float32("nan"), np.int8(-3), np.bool_(True), np.str_("a")], tmp_path / "x.safetensors")
+    tenth, nan, *others = at.load(tmp_path / "x.safetensors")
+    assert tenth == 0.1 and math.isnan(nan) and others == [-3, True, "a"]
+    assert [type(value) for value in (tenth, nan, *others)] == [float, float, int, bool, str]
+
+
 def test_file_objects(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     at.save({"x": at.ones(3), "n": 1}, buffer)
@@ -105,7 +113,8 @@ def test_metadata(tmp_path: Path) -> None:
     [
         ({"a": {"b": object()}}, "got object at 'a.b'"),
         (lambda: None, "got function"),
-        ({"x": np.float64(1)}, "got float64 at 'x'"),
+        ({"x": np.ones(1)}, "got ndarray at 'x'"),
+        ({"x": np.longdouble(1)}, "got longdouble at 'x'"),
         ({"x": [1, {2}]}, "got set at 'x.1'"),
     ],
 )

@@ -3,12 +3,14 @@
 JSON's own types stand for themselves. Everything else is an object with one key: ``{"$tensor": name}``,
 ``{"$tuple": [...]}``, ``{"$dict": [[key, value], ...]}`` (keys that are not all plain strings), ``{"$float": "nan"}``,
 ``{"$complex": [real, imag]}``, ``{"$bytes": hex}``, ``{"$dtype": "float32"}``, ``{"$device": "cuda:0"}``.
+NumPy's scalars, such as a mean of losses, are written as Python's.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +57,9 @@ def encode(state: Any) -> tuple[str, dict[str, Tensor]]:
 
 
 def _scalar(value: Any, path: tuple[str, ...]) -> Any:
-    # A subclass (an enum, a NumPy scalar) would come back as something else.
+    if (np := sys.modules.get("numpy")) and isinstance(value, np.generic):  # without loading it for the question
+        value = value.item()
+    # A subclass (such as an enum) would come back as something else.
     if type(value) in (str, int, bool, type(None)):
         return value
     if type(value) is float:
