@@ -64,15 +64,13 @@ def load(
 
     The path's suffix chooses the format, unless `format` names another one. With `mmap`, a path's tensors are mapped
     from the file and read when first used; writing to them changes the memory alone, and the file must stay as it is
-    while they live. `weights_only` is PyTorch's; it cannot be turned off. Raises FormatError, saying what is wrong,
-    when the file is truncated or not what it says.
+    while they live. `weights_only` is PyTorch's and changes nothing: code in a file is never run. Raises FormatError,
+    saying what is wrong, when the file is truncated, not what it says, or has other things than data in it.
 
     >>> at.save({"weight": at.tensor([1.0, 2.0]), "epoch": 3}, folder / "state.safetensors")
     >>> at.load(folder / "state.safetensors")
     {'weight': tensor([1., 2.]), 'epoch': 3}
     """
-    if not weights_only:
-        raise InvalidValueError("load: expected weights_only=True, got False; code in files is never run")
     is_path = isinstance(f, (str, os.PathLike))
     if mmap and not is_path:
         raise ArgumentError(f"load: expected a path for mmap=True, got {type(f).__name__}")
