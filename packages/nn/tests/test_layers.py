@@ -542,7 +542,7 @@ def test_rms_norm_with_a_weight_of_float32() -> None:
         ("bilinear: ", lambda: F.bilinear(at.ones(2, 3), at.ones(2, 4), at.ones(5, 2, 4))),
         ("dropout2d: ", lambda: F.dropout2d(at.ones(2, 3), 1.5)),
         ("rrelu_: ", lambda: F.rrelu_(at.ones(3), 1.0, 0.5)),
-        ("embedding_bag: ", lambda: F.embedding_bag(at.ones(2, dtype=at.int64), at.ones(3, 2), at.tensor([0]), 1.0)),
+        ("embedding_bag: ", lambda: F.embedding_bag(at.ones(2, dtype=at.int64), at.ones(3, 2), at.tensor([1]))),
         ("pairwise_distance: ", lambda: F.pairwise_distance(at.ones(3), at.ones(4))),
         ("kaiming_normal_: ", lambda: nn.init.kaiming_normal_(at.ones(3))),
         # A layer's function is the outermost, not the containers that it is in.

@@ -287,12 +287,43 @@ def test_embedding_bag_leaves_out_the_padding_whatever_it_is(mode: str, value: f
         ),
         (at.InvalidValueError, "ascending", lambda i, w: F.embedding_bag(i, w, at.tensor([0, 3, 1]))),
         (at.InvalidValueError, "per_sample_weights", lambda i, w: F.embedding_bag(i, w, i, per_sample_weights=w)),
-        (at.NotImplementedOpError, "max_norm=None", lambda i, w: F.embedding_bag(i, w, i[:1], max_norm=1.0)),
+        (at.NotImplementedOpError, "sparse=False", lambda i, w: F.embedding_bag(i, w, i[:1], sparse=True)),
     ],
 )
 def test_errors_of_bags(error: type[Exception], match: str, call: Any) -> None:
     with pytest.raises(error, match=match):
         call(at.tensor([0, 1, 1]), at.ones(2, 3))
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0])
+@pytest.mark.parametrize("kind", ["embedding", "sum", "max"])
+def test_rows_that_are_looked_up_get_no_longer_than_max_norm(kind: str, norm_type: float) -> None:
+    table = draw(5, 3) * [[9], [0.1], [9], [9], [9]]
+    indices = at.tensor([[3, 0], [1, 3]], dtype=at.int32)
+    weight = at.tensor(table)
+    if kind == "embedding":
+        got = F.embedding(indices, weight, max_norm=2.0, norm_type=norm_type).sum(1)
+    else:
+        got = F.embedding_bag(indices, weight, max_norm=2.0, norm_type=norm_type, mode=kind)
+    norms = np.linalg.norm(table, norm_type, axis=1, keepdims=True)
+    expected = np.where(norms > 2, table * 2 / norms, table)
+    expected[[2, 4]] = table[[2, 4]]
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
+    rows = expected[indices.numpy()]
+    np.testing.assert_allclose(got.numpy(), rows.max(1) if kind == "max" else rows.sum(1), rtol=1e-6)
+    for wrong in (at.tensor([7]), at.tensor([0.5])):
+        with pytest.raises((at.BoundsError, at.DTypeError)):
+            F.embedding(wrong, weight, max_norm=0.1)
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
+
+
+def test_rows_shortened_to_max_norm_are_learnt() -> None:
+    pytest.importorskip("atled.autograd")
+    layer = nn.Embedding(3, 2, max_norm=1.0, _weight=at.full((3, 2), 5.0))
+    before = layer(at.tensor([1]))
+    (before.sum() + 2 * layer(at.tensor([1, 2])).sum()).backward()
+    assert layer.weight.grad.tolist() == [[0, 0], [3, 3], [2, 2]]
+    np.testing.assert_allclose(layer.weight.detach().norm(dim=1).numpy(), [50**0.5, 1, 1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, math.inf])

@@ -6,7 +6,7 @@ import atled.core as at
 from atled.core import Tensor
 
 from .._ops import one as _one
-from ._layer import embedding
+from ._layer import embedding, shorten
 
 
 def embedding_bag(
@@ -29,8 +29,8 @@ def embedding_bag(
     per_sample_weights: of the input's shape, for ``"sum"``. Rows that share a maximum share its gradient, which PyTorch
     gives to the first.
 
-    ShapeError, ArgumentError and InvalidValueError say what does not fit; ``sparse`` and ``max_norm`` are refused with
-    NotImplementedOpError, as by `embedding`.
+    ShapeError, ArgumentError and InvalidValueError say what does not fit. As by `embedding`, ``weight`` is changed for
+    ``max_norm``, and ``sparse`` is refused with NotImplementedOpError.
 
     >>> table = at.tensor([[1.0, 2], [3, 4], [5, 6]])
     >>> embedding_bag(at.tensor([0, 2, 1]), table, at.tensor([0, 2]), mode="sum").tolist()
@@ -45,10 +45,12 @@ def embedding_bag(
         )
     if input.ndim == 2 and offsets is not None:
         raise at.ArgumentError("embedding_bag: expected offsets=None for input of two dimensions, got a tensor")
+    if max_norm is not None:
+        shorten(weight, input, max_norm, norm_type)
     if (
         mode != "max"
         and weight.device.type == "cpu"
-        and (max_norm, sparse) == (None, False)
+        and not sparse
         and (per_sample_weights is None or per_sample_weights.dtype == weight.dtype)
     ):
         settings = (mode == "mean", padding_idx, include_last_offset, scale_grad_by_freq)
@@ -73,7 +75,7 @@ def embedding_bag(
         return at.scatter_reduce(least, 0, bag.unsqueeze(1).expand(values.shape), values, "amax")
 
     flat = input.reshape(-1)
-    rows = embedding(flat, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+    rows = embedding(flat, weight, padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
     counted = None if padding_idx is None else flat != padding_idx % weight.shape[0]
     counts: Tensor | int = n if sizes is None else sizes
     if counted is not None and mode != "sum":

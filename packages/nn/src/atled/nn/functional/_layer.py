@@ -11,6 +11,7 @@ from atled.core import Tensor
 from .._ops import one as _one
 from .._ops import several as _several
 from .._paired_losses import promoted
+from .._parameter import detached
 from .._precision import as_given, cast, narrow, wide, wide_dtype
 from .._sizes import integer
 
@@ -229,6 +230,12 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
     return input / at.clamp(at.norm(input, p, dim, keepdim=True), min=eps)
 
 
+def shorten(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> None:
+    """Scales the rows that ``input`` names to ``max_norm``, where they are longer; in place and unrecorded."""
+    table, rows = detached(weight), at.unique(input)
+    table.index_copy_(0, rows, at.renorm(table.index_select(0, rows), norm_type, 0, max_norm))
+
+
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -241,8 +248,9 @@ def embedding(
     """The rows of ``weight``, ``(rows, dim)``, that the integers in ``input`` name: ``(*input.shape, dim)``.
 
     The row ``padding_idx`` is looked up as others are and gets no gradient; with ``scale_grad_by_freq`` gradients are
-    divided by how often a row comes up. BoundsError for indices outside of [0, rows), DTypeError for others than int32
-    and int64; ``sparse`` and ``max_norm`` are refused with NotImplementedOpError.
+    divided by how often a row comes up. With ``max_norm``, rows that are looked up and have a larger ``norm_type``-norm
+    are first scaled to it, in ``weight`` itself, unrecorded. BoundsError for indices outside of [0, rows), DTypeError
+    for others than int32 and int64; ``sparse`` is refused with NotImplementedOpError.
 
     >>> embedding(at.tensor([2, 0]), at.tensor([[1.0, 2], [3, 4], [5, 6]])).tolist()
     [[5.0, 6.0], [1.0, 2.0]]
@@ -250,9 +258,7 @@ def embedding(
     if sparse:
         raise at.NotImplementedOpError("embedding: expected sparse=False, got True; gradients are dense tensors")
     if max_norm is not None:
-        raise at.NotImplementedOpError(
-            "embedding: expected max_norm=None, got a number; renormalise weight before the call"
-        )
+        shorten(weight, input, max_norm, norm_type)
     return _one.embedding(input, weight, padding_idx, scale_grad_by_freq)
 
 

@@ -17,8 +17,8 @@ class Embedding(Module):
     """The rows of a learnt table that integers name: input ``(*)``, output ``(*, embedding_dim)``.
 
     ``weight`` ``(num_embeddings, embedding_dim)`` starts normal with deviation 1. The row ``padding_idx`` starts at
-    zero and is not learnt. BoundsError for an index or a ``padding_idx`` that is no row; ``max_norm`` and ``sparse``
-    are refused by the call, as by `functional.embedding`.
+    zero and is not learnt. BoundsError for an index or a ``padding_idx`` that is no row; ``max_norm``
+    changes ``weight``, and ``sparse`` is refused by the call, as by `functional.embedding`.
 
     >>> import atled.core as at
     >>> table = Embedding.from_pretrained(at.tensor([[1.0, 2], [3, 4], [5, 6]]))
