@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -225,6 +226,17 @@ def test_margin_losses_refuse_other_classes() -> None:
     after = at.tensor([[2, -1, -2]], dtype=at.int8)  # which does not count
     assert F.multilabel_margin_loss(x, after).item() == 0
     assert F.multi_margin_loss(x[0], at.tensor([2]), reduction="none").shape == (1,)
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, nn.HuberLoss()], ids=["mse", "l1", "huber"])
+def test_a_column_against_a_row_is_warned_of_where_it_is_written(loss: Any) -> None:
+    with pytest.warns(UserWarning, match=r"input \(3, 1\) and target \(3,\) broadcast to \(3, 3\)") as caught:
+        loss(at.ones(3, 1), at.ones(3))
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(at.ones(3, 2), at.ones(2))
+        loss(at.ones(()), at.ones(3, 1))
 
 
 @pytest.mark.parametrize(

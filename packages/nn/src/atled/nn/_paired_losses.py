@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -122,6 +124,26 @@ def promoted(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return first.to(dtype), second.to(dtype)
 
 
+def broadcast(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The two in one shape; a warning where both are spread, as columns against rows mostly are by mistake."""
+    one, other = at.broadcast_tensors(input, target)
+    if one.shape not in (input.shape, target.shape):
+        warnings.warn(
+            f"loss: input {tuple(input.shape)} and target {tuple(target.shape)} broadcast to {tuple(one.shape)}, which "
+            "compares each with each; give both one shape",
+            stacklevel=_caller(),
+        )
+    return one, other
+
+
+def _caller() -> int:
+    """The stack level, for whom calls this, of the first frame outside of atled."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("atled."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def paired(kind: str, input: Tensor, target: Tensor, reduction: str, bound: float = 1.0) -> Tensor:
     """The loss of a kind; the two broadcast, and promote."""
     if input.dtype != target.dtype:
@@ -129,7 +151,7 @@ def paired(kind: str, input: Tensor, target: Tensor, reduction: str, bound: floa
     if not input.is_floating_point():
         return reduced(LOSSES[kind].value(input, target, bound), reduction)
     if input.shape != target.shape:
-        input, target = at.broadcast_tensors(input, target)
+        input, target = broadcast(input, target)
     return _one.paired_loss(input, target, kind, reduction, bound)
 
 

@@ -11,7 +11,7 @@ from atled.core import Tensor
 
 from .._ops import one as _one
 from .._ops import several as _several
-from .._paired_losses import paired, promoted, reduced
+from .._paired_losses import broadcast, paired, promoted, reduced
 from .._paired_losses import softplus as _softplus
 from .._parameter import constant
 from .._precision import cast, narrow, wide
@@ -178,7 +178,7 @@ def mse_loss(
     if input.dtype != target.dtype:
         input, target = promoted(input, target)
     if input.shape != target.shape:
-        input, target = at.broadcast_tensors(input, target)
+        input, target = broadcast(input, target)
     return _one.mse_loss(input, target, reduction)
 
 
