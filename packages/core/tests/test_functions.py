@@ -166,6 +166,8 @@ def test_settings_are_kept() -> None:
     assert at.get_float32_matmul_precision() == "highest"
     with pytest.raises(at.InvalidValueError, match="one of highest, high, medium, got 'low'"):
         at.set_float32_matmul_precision("low")
+    at.backends.cuda.enable_flash_sdp(False)
+    assert at.backends.cuda.flash_sdp_enabled() and at.backends.cuda.math_sdp_enabled()
     at.use_deterministic_algorithms(True, warn_only=True)
     assert at.are_deterministic_algorithms_enabled() and at.is_deterministic_algorithms_warn_only_enabled()
     at.use_deterministic_algorithms(False)

@@ -96,6 +96,15 @@ def test_attention_broadcasts_and_drops() -> None:
     assert dropped != 1 and abs(dropped - 1) < 0.03
 
 
+def test_a_chosen_backend_changes_nothing() -> None:
+    q = at.from_numpy(draw(2, 3, 4))
+    expected = F.scaled_dot_product_attention(q, q, q)
+    with nn.attention.sdpa_kernel([nn.attention.SDPBackend.MATH, nn.attention.SDPBackend.FLASH_ATTENTION]):
+        assert bool((F.scaled_dot_product_attention(q, q, q) == expected).all())
+    with pytest.raises(at.ArgumentError, match="got 'flash'"), nn.attention.sdpa_kernel("flash"):  # type: ignore[arg-type]
+        pass
+
+
 def test_when_attention_goes_by_blocks() -> None:
     """Long causal queries leave keys out; other scores are made at once as long as they are few."""
     cases = {

@@ -39,6 +39,17 @@ class cuda:
     #: ``matmul.allow_tf32`` says whether products of float32 matrices may be less exact and faster.
     matmul = _MatrixProducts()
 
+    @staticmethod
+    def _choose(enabled: bool) -> None:
+        """Nothing: attention goes by its arguments alone."""
+
+    @staticmethod
+    def _enabled() -> bool:
+        return True
+
+    enable_flash_sdp = enable_mem_efficient_sdp = enable_math_sdp = enable_cudnn_sdp = _choose
+    flash_sdp_enabled = mem_efficient_sdp_enabled = math_sdp_enabled = cudnn_sdp_enabled = _enabled
+
 
 class mps:
     """GPUs of Apple, which no wheel computes on."""

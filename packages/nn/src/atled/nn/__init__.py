@@ -150,7 +150,7 @@ from .modules._transformer import (
 )
 
 if TYPE_CHECKING:
-    from . import parallel
+    from . import attention, parallel
     from ._summary import Summary, summary
     from .functional._linear_cross_entropy_options import LinearCrossEntropyOptions
     from .parallel import DataParallel
@@ -320,6 +320,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "backends",
     "functional",
     "init",
@@ -330,8 +331,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "parallel":
-        return importlib.import_module("atled.nn.parallel")
+    if name in ("attention", "parallel"):
+        return importlib.import_module(f"atled.nn.{name}")
     home = {
         "DataParallel": "parallel",
         "LinearCrossEntropyOptions": "functional._linear_cross_entropy_options",
