@@ -1,6 +1,7 @@
 """Function: steps with gradients of their own."""
 
 import gc
+import importlib
 import weakref
 from typing import Any
 
@@ -250,6 +251,13 @@ def test_a_backward_that_is_differentiable_once() -> None:
         first.backward()
     Square.apply(x, 2.0).backward()
     assert x.grad.item() == 12
+
+
+def test_pytorchs_module_has_what_is_public_here() -> None:
+    module = importlib.import_module("atled.autograd.function")
+    assert autograd.function is module
+    assert (module.Function, module.FunctionCtx) == (Function, autograd.FunctionContext)
+    assert module.once_differentiable is autograd.once_differentiable
 
 
 def test_results_without_a_gradient() -> None:

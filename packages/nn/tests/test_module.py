@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
 import re
 from typing import Any
@@ -149,6 +150,12 @@ def test_load_state_dict_copies_and_assigns() -> None:
     assert target.first.weight is not weight
     assert isinstance(target.first.weight, nn.Parameter)
     assert target.first.weight.shares_storage(other["first.weight"])
+
+
+def test_pytorchs_module_has_what_is_public_here() -> None:
+    module = importlib.import_module("atled.nn.parameter")
+    assert nn.parameter is module and module.__all__
+    assert all(getattr(module, name) is getattr(nn, name) for name in module.__all__)
 
 
 def test_batch_norms_keep_their_count_where_a_state_dict_has_none() -> None:

@@ -1,6 +1,7 @@
 """Every optimizer against PyTorch's numbers and, in low precision and odd layouts, against its own formula in NumPy."""
 
 import copy
+import importlib
 import itertools
 import pickle
 from typing import Any
@@ -452,6 +453,12 @@ def test_hooks() -> None:
     optimizer.register_step_pre_hook(lambda *_: 3)
     with pytest.raises(at.ArgumentError, match="expected None or .args, kwargs., got int"):
         optimizer.step(grads=[at.ones(1)])
+
+
+def test_pytorchs_module_has_what_is_public_here() -> None:
+    module = importlib.import_module("atled.optim.optimizer")
+    assert optim.optimizer is module and module.__all__
+    assert all(getattr(module, name) is getattr(optim, name) for name in module.__all__)
 
 
 def test_hooks_of_state_dicts() -> None:

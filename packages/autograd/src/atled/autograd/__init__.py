@@ -33,7 +33,7 @@ from atled.autograd.grad_mode import (
 )
 
 if TYPE_CHECKING:
-    from atled.autograd import amp, checkpoint, func, functional, graph, graphed
+    from atled.autograd import amp, checkpoint, func, function, functional, graph, graphed
     from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
     from atled.autograd._variable import Variable
     from atled.autograd.amp import autocast
@@ -53,6 +53,7 @@ __all__ = [
     "enable_grad",
     "enforce_grad_layout_policy",
     "func",
+    "function",
     "functional",
     "grad",
     "grad_mode",
@@ -76,7 +77,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # What training does not need is imported when it is asked for; the checks need NumPy.
-    if name in ("amp", "checkpoint", "func", "functional", "graph", "graphed"):
+    if name in ("amp", "checkpoint", "func", "function", "functional", "graph", "graphed"):
         return importlib.import_module(f"atled.autograd.{name}")
     if name == "autocast":
         return importlib.import_module("atled.autograd.amp").autocast

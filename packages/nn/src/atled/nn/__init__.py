@@ -150,7 +150,7 @@ from .modules._transformer import (
 )
 
 if TYPE_CHECKING:
-    from . import attention, parallel
+    from . import attention, parallel, parameter
     from ._summary import Summary, summary
     from .functional._linear_cross_entropy_options import LinearCrossEntropyOptions
     from .parallel import DataParallel
@@ -325,13 +325,14 @@ __all__ = [
     "functional",
     "init",
     "parallel",
+    "parameter",
     "summary",
     "utils",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("attention", "parallel"):
+    if name in ("attention", "parallel", "parameter"):
         return importlib.import_module(f"atled.nn.{name}")
     home = {
         "DataParallel": "parallel",

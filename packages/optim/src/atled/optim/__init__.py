@@ -8,7 +8,7 @@
 [0.5, 1.5]
 """
 
-from atled.optim import lr_scheduler, swa_utils
+from atled.optim import lr_scheduler, optimizer, swa_utils
 from atled.optim._adagrad import Adadelta, Adagrad, RMSprop
 from atled.optim._adam import Adam, AdamW
 from atled.optim._adam_kin import Adamax, NAdam, RAdam
@@ -41,5 +41,6 @@ __all__ = [
     "clip_grad_value_",
     "get_total_norm",
     "lr_scheduler",
+    "optimizer",
     "swa_utils",
 ]

@@ -1,0 +1,5 @@
+"""Where PyTorch has ``torch.nn.parameter``: what its programs import from there."""
+
+from ._parameter import Parameter, UninitializedParameter
+
+__all__ = ["Parameter", "UninitializedParameter"]
