@@ -62,7 +62,7 @@ def tidy(app: Sphinx, what: str, name: str, value: object, options: object, line
     """Makes prose of C functions' doc strings, and takes the doc strings of ``bool`` and its like off constants."""
     if isinstance(value, bool | int | float | str | tuple | None):
         lines.clear()
-    elif lines and what in {"function", "method"} and not inspect.isfunction(value):
+    elif lines and what in {"function", "method"} and not inspect.isfunction(inspect.unwrap(value)):
         text = "\n".join(lines)
         match = _SIGNATURE.match(text)
         signature = [f"``{match[1]}``", ""] if match else []
@@ -89,7 +89,11 @@ class Ops(_Generated):
     def run(self) -> list[nodes.Node]:
         namespace = self.arguments[0]
         # A Python function of the name, which calls the op, is described with its module.
-        taken = {name for name, value in vars(at).items() if namespace == "core" and inspect.isfunction(value)}
+        taken = {
+            name
+            for name, value in vars(at).items()
+            if namespace == "core" and inspect.isfunction(inspect.unwrap(value))
+        }
         pages = [page(op) for op in registered(namespace) if op.name not in taken]
         return self.parse("\n".join(pages).splitlines())
 

@@ -58,7 +58,7 @@ def test_every_name_has_an_example() -> None:
 def test_examples_of_c(owner: Any) -> None:
     texts = {owner.__name__: owner.__doc__}
     for name, value in inspect.getmembers(owner):
-        if not isinstance(value, (type, _core.Op)) and not inspect.isfunction(value):
+        if not isinstance(value, (type, _core.Op)) and not inspect.isfunction(inspect.unwrap(value)):
             texts[name] = getattr(value, "__doc__", None)
     for name, text in texts.items():
         if isinstance(text, str) and ">>>" in text:

@@ -22,6 +22,7 @@ def test_the_import_is_a_handful_of_modules() -> None:
         "atled",
         "atled.core",
         "atled.core._core",
+        "atled.core._explained",
         "atled.core._methods",
         "atled.core._ops",
         "atled.core._overloads",

@@ -150,8 +150,9 @@ void bind_registry(nb::module_& m) {
   m.def(
       "inplace_form",
       [](nb::handle op) -> nb::object {
-        const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
-        return found && (found->traits & ATLED_OP_INPLACE) ? callable(found, true) : nb::none();
+        const Op* found = op_of_callable("inplace_form", op.ptr());
+        if (!found) rethrow();
+        return (found->traits & ATLED_OP_INPLACE) ? callable(found, true) : nb::none();
       },
       nb::arg("op"),
       "The callable of an op's in-place form, name_, or None where it has none.\n\n"
@@ -159,7 +160,8 @@ void bind_registry(nb::module_& m) {
   m.def(
       "has_kernel",
       [](nb::handle op, const std::string& device) {
-        const Op* found = lookup_op(nb::cast<std::string>(op.attr("qualified_name")));
+        const Op* found = op_of_callable("has_kernel", op.ptr());
+        if (!found) rethrow();
         DLDevice d;
         check_or_raise(parse_device(device.c_str(), &d));
         return find_kernel(found, d).run != nullptr;
@@ -408,7 +410,8 @@ NB_MODULE(_core, m) {
   PyObject* module = m.ptr();
   if (!init_errors(module)) rethrow();
   bind_objects(m);
-  if (!init_size_type(module) || !init_tensor_type(module) || !init_op_type(module)) rethrow();
+  if (!init_size_type(module) || !init_tensor_type(module) || !init_op_type(module) || !init_explained_type(module))
+    rethrow();
   check_or_raise(register_builtin_ops());
   if (!add_methods()) rethrow();
   if (PyModule_AddFunctions(module, construct_methods) < 0 || PyModule_AddFunctions(module, interop_methods) < 0 ||

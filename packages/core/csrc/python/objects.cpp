@@ -136,6 +136,13 @@ void bind_objects(nb::module_& m) {
           nb::arg("type"), nb::arg("index") = nb::none())
       .def(
           "__init__", [](Device* self, const Device& other) { new (self) Device(other); }, nb::arg("device"))
+      .def("__init__",
+           [](Device*, nb::args args, nb::kwargs) {
+             const std::string got = args.size() ? type_name(nb::object(args[0]).ptr()) : "none";
+             raise(ATLED_E_ARGUMENT, "device",
+                   "expected a type such as \"cpu\" or \"cuda:1\" and an index, or a device, got %s", got.c_str());
+             throw nb::python_error();
+           })
       .def_prop_ro(
           "type", [](const Device& d) { return name_of(d); }, "Such as 'cpu' or 'cuda'.")
       .def_prop_ro(
@@ -178,7 +185,12 @@ void bind_objects(nb::module_& m) {
       ">>> at.randint(100, (4,), generator=generator)\ntensor([97, 36, 69,  3])")
       .def(
           "__init__",
-          [](Generator* self, nb::handle) {
+          [](Generator* self, nb::handle device) {
+            if (!device.is_none() && !PyUnicode_Check(device.ptr()) && !nb::isinstance<Device>(device)) {
+              raise(ATLED_E_ARGUMENT, "Generator", "expected device to be a device or its name, got %s",
+                    type_name(device.ptr()).c_str());
+              throw nb::python_error();
+            }
             new (self) Generator;
             self->seed = state_of(default_generator()).seed;
           },

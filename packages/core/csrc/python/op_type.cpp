@@ -547,6 +547,12 @@ const Op* need_op(const char* name) {
   return as_op(op);
 }
 
+const Op* op_of_callable(const char* function, PyObject* object) {
+  if (Py_TYPE(object) == op_type) return op_of(object);
+  raise(ATLED_E_ARGUMENT, function, "expected op to be an op such as at.exp, got %s", type_name(object).c_str());
+  return nullptr;
+}
+
 PyObject* call_values(const Op* op, uint32_t flags, atled_value* args, atled_value* outs) {
   if (call(op, flags, args, outs) != ATLED_OK) return raise();
   if (outs[0].tag == ATLED_TENSOR) return wrap(outs[0].u.tensor);

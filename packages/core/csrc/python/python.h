@@ -90,6 +90,8 @@ PyObject* op_callable(const Op* op, bool inplace);
 PyObject* call_values(const Op* op, uint32_t flags, atled_value* args, atled_value* outs);
 // lookup with the error raised; NULL on failure.
 const Op* need_op(const char* name);
+// The op that a callable calls; NULL with an ArgumentError, which names `function`, for what is none.
+const Op* op_of_callable(const char* function, PyObject* object);
 
 // ---- arguments.cpp ----
 // Memory for the lists of one call.
@@ -158,6 +160,9 @@ std::string called_function(const char* failed = nullptr);
 // For work without the GIL: the first answers a token for the second, NULL where this thread has none.
 void* release_the_gil();
 void acquire_the_gil(void* token);
+
+// ---- explained.cpp ----
+bool init_explained_type(PyObject* module);
 
 // ---- sharing.cpp ----
 extern PyMethodDef sharing_methods[];

@@ -140,7 +140,7 @@ void bind_python_ops(nb::module_& m) {
   m.def(
       "add_kernel",
       [](nb::handle op, const std::string& device, nb::object function) {
-        const Op* found = need_op(nb::cast<std::string>(op.attr("qualified_name")).c_str());
+        const Op* found = op_of_callable("add_kernel", op.ptr());
         DLDevice d{ATLED_DEVICE_ANY, 0};
         const bool known = device == "any" || device_named(device.c_str(), &d.device_type) ||
                            parse_device(device.c_str(), &d) == ATLED_OK;

@@ -10,7 +10,7 @@ Every registered operator of the namespace ``core`` is a function here and, wher
 
 from __future__ import annotations
 
-from atled.core import _core, _methods, _ops, _overloads, _tensor
+from atled.core import _core, _explained, _methods, _ops, _overloads, _tensor
 from atled.core._core import *  # noqa: F403
 from atled.core._core import __version__ as __version__
 from atled.core._core import default_generator as default_generator
@@ -60,6 +60,7 @@ nan = inf - inf
 newaxis = None
 __array_api_version__ = "2025.12"
 
+_explained.explain_bindings(globals())
 _ops.describe_ops()
 _ops.publish(globals())
 _tensor.install()

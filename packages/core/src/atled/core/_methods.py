@@ -7,6 +7,8 @@ import builtins
 from atled.core import _core
 from atled.core._ops import ops
 
+from ._explained import explained
+
 # Not typing's own: importing that module takes longer than all of atled.core.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -319,6 +321,7 @@ def to_dense(self: _core.Tensor, dtype: _core.dtype | None = None) -> _core.Tens
     return self if dtype is None else self.to(dtype)
 
 
+@explained
 def to_device(self: _core.Tensor, device: Device, /, *, stream: Any = None) -> _core.Tensor:
     """The tensor on another device (the array API's name of ``to``).
 
@@ -372,6 +375,7 @@ def record_stream(self: _core.Tensor, stream: Any) -> None:
     record_stream(self, stream)
 
 
+@explained
 def new(self: _core.Tensor, *args: Any) -> _core.Tensor:
     """A tensor with this one's dtype and device: of data, or uninitialised for sizes (loose ints or an ``at.Size``).
 
@@ -386,6 +390,7 @@ def new(self: _core.Tensor, *args: Any) -> _core.Tensor:
     return ops.core.empty(size, dtype=self.dtype, device=self.device)  # type: ignore[no-any-return]
 
 
+@explained
 def new_tensor(
     self: _core.Tensor,
     data: Any,
@@ -420,6 +425,7 @@ def new_empty_strided(
     return made.requires_grad_() if requires_grad else made  # type: ignore[no-any-return]
 
 
+@explained
 def index(self: _core.Tensor, indices: Sequence[Any]) -> _core.Tensor:
     """``self[indices]``, where None stands for a whole dimension.
 
@@ -462,6 +468,7 @@ def untyped_storage(self: _core.Tensor) -> UntypedStorage:
     return UntypedStorage(self._storage_view(_core.uint8))
 
 
+@explained
 def set_(
     self: _core.Tensor,
     source: _core.Tensor | TypedStorage | UntypedStorage | None = None,
@@ -529,6 +536,7 @@ def _row_major(size: Sequence[int]) -> list[int]:
 # ---- a Python function for each element ----
 
 
+@explained
 def apply_(self: _core.Tensor, callable: Callable[[Any], Any]) -> _core.Tensor:
     """Replaces each element by what a Python function makes of it; slow, and on the CPU only.
 
@@ -538,6 +546,7 @@ def apply_(self: _core.Tensor, callable: Callable[[Any], Any]) -> _core.Tensor:
     return _each("apply_", self, callable)
 
 
+@explained
 def map_(self: _core.Tensor, tensor: _core.Tensor, callable: Callable[[Any, Any], Any]) -> _core.Tensor:
     """Replaces each element by ``callable(element, tensor's element)``; tensor broadcasts. Slow, on the CPU only.
 
@@ -547,6 +556,7 @@ def map_(self: _core.Tensor, tensor: _core.Tensor, callable: Callable[[Any, Any]
     return _each("map_", self, callable, tensor)
 
 
+@explained
 def map2_(
     self: _core.Tensor, x: _core.Tensor, y: _core.Tensor, callable: Callable[[Any, Any, Any], Any]
 ) -> _core.Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from atled.core import _core
 from atled.core._ops import ops
 
+from ._explained import explained
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,6 +268,7 @@ def repeat(x: _core.Tensor, repeats: int | _core.Tensor, /, *, axis: int | None 
     return ops.core.repeat_interleave(x, repeats, axis)
 
 
+@explained
 def tensordot(
     a: _core.Tensor,
     b: _core.Tensor,

@@ -22,6 +22,7 @@ from ._convert import (
     result_dtype,
     to_numpy,
 )
+from ._errors import raw_errors
 from ._examples import without_examples
 from ._spec import FUNCTION, ROUNDED, Draw, ErrorCase, HostErrorCase, OpSpec, Sample, Samples
 
@@ -53,6 +54,7 @@ __all__ = [
     "from_numpy",
     "numpy_dtype",
     "promote",
+    "raw_errors",
     "result_dtype",
     "samples",
     "specs",

@@ -10,6 +10,7 @@ import numpy as np
 
 import atled.core as at
 from atled.core import _core
+from atled.core._explained import explained
 
 from ._compare import assert_ulps
 from ._convert import (
@@ -29,6 +30,7 @@ from ._layouts import LAYOUTS, cycle_layouts
 from ._spec import HostErrorCase, OpSpec, Sample
 
 
+@explained
 def check_op(spec: OpSpec, device: str = "cpu", dtype: str = "float32") -> None:
     """Checks values, shapes, dtypes, strides, ``out=``, in-place and aliasing of every sample; raises AssertionError.
 
@@ -46,6 +48,7 @@ def check_op(spec: OpSpec, device: str = "cpu", dtype: str = "float32") -> None:
             case.check_inplace()
 
 
+@explained
 def check_errors(spec: OpSpec, device: str = "cpu") -> None:
     """Checks that each error case raises its exception, worded as specified and naming the op."""
     for case in spec.errors:

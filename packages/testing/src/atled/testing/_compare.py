@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 import atled.core as at
+from atled.core._explained import explained
 
 from ._convert import Array, category, dtype_name, numpy_dtype, real_of, to_numpy
 
@@ -30,6 +31,7 @@ def spacing(magnitude: Array, dtype: str) -> Array:
     return np.asarray(float(info.eps) * np.exp2(exponent), dtype=np.float64)
 
 
+@explained
 def assert_ulps(actual: Array, expected: Array, ulps: float, scale: Array | None = None, what: str = "") -> None:
     """Asserts that each element is within `ulps` units in the last place of what float64 says.
 
@@ -77,6 +79,7 @@ def _array(value: Any) -> Array:
     return to_numpy(value) if isinstance(value, at.Tensor) else np.asarray(value)
 
 
+@explained
 def assert_close(
     actual: Any, expected: Any, *, rtol: float | None = None, atol: float | None = None, equal_nan: bool = False
 ) -> None:

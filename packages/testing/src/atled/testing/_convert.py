@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import atled.core as at
+from atled.core._explained import explained
 
 Array = npt.NDArray[Any]
 
@@ -30,12 +31,14 @@ _OF_ML_DTYPES = ("bfloat16", *FLOAT8)
 _REAL_OF = {"complex64": "float32", "complex128": "float64"}
 
 
+@explained
 @functools.cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's dtype of that name; bfloat16 and float8 come from ml_dtypes."""
     return np.dtype(getattr(ml_dtypes, name) if name in _OF_ML_DTYPES else name)
 
 
+@explained
 def dtype_name(dtype: object) -> str:
     """``float32`` for at.float32, np.float32, np.dtype("float32") or "float32"."""
     if isinstance(dtype, str):
@@ -51,6 +54,7 @@ def _numpy_name(dtype: Any) -> str:
     return str(np.dtype(dtype).name)
 
 
+@explained
 def at_dtype(name: str) -> at.dtype:
     """atled's dtype of that name."""
     found = getattr(at, name)
@@ -111,6 +115,7 @@ def result_dtype(*values: Any) -> str:
     return dtype
 
 
+@explained
 def to_numpy(tensor: at.Tensor) -> Array:
     """The tensor's values in an array of its own, on any device and of any dtype."""
     tensor = tensor.to(device="cpu")
@@ -119,6 +124,7 @@ def to_numpy(tensor: at.Tensor) -> Array:
     return np.array(tensor.numpy())
 
 
+@explained
 def from_numpy(array: Array, device: str = "cpu") -> at.Tensor:
     """A tensor with the array's values; it shares no memory with it."""
     if (name := dtype_name(array.dtype)) in _OF_ML_DTYPES:

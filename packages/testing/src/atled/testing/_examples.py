@@ -4,7 +4,10 @@ import inspect
 import re
 from types import ModuleType
 
+from atled.core._explained import explained
 
+
+@explained
 def without_examples(module: ModuleType) -> list[str]:
     """The functions and classes that a module exports and that have no example in their docstrings.
 

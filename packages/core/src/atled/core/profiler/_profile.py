@@ -15,6 +15,7 @@ from typing import Any
 
 from atled.core import _core
 from atled.core._core import ArgumentError
+from atled.core._explained import explained
 
 from . import _trace
 from ._events import EventList, FunctionEvent, events_of
@@ -75,6 +76,7 @@ class profile:
     ('exp', [[2, 3]])
     """
 
+    @explained
     def __init__(
         self,
         *,

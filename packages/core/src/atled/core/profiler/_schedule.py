@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from atled.core._core import InvalidValueError
+from atled.core._explained import explained
 
 
 class ProfilerAction(Enum):
@@ -17,6 +18,7 @@ class ProfilerAction(Enum):
     RECORD_AND_SAVE = 3
 
 
+@explained
 def schedule(
     *, wait: int, warmup: int, active: int, repeat: int = 0, skip_first: int = 0, skip_first_wait: int = 0
 ) -> Callable[[int], ProfilerAction]:
