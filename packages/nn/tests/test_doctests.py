@@ -9,7 +9,7 @@ import pytest
 import atled.core as at
 import atled.nn
 from atled.core import _core
-from atled.testing import without_examples
+from atled.testing import raw_errors, without_examples
 
 # The plugin libraries beside the modules are no modules.
 MODULES = [info.name for info in pkgutil.walk_packages(atled.nn.__path__, "atled.nn.") if ".lib" not in info.name]
@@ -37,3 +37,8 @@ def test_every_op_has_an_example_that_runs() -> None:
 def test_every_public_name_has_an_example() -> None:
     public = ["atled.nn", *(name for name in MODULES if "._" not in name)]
     assert [missing for name in public for missing in without_examples(importlib.import_module(name))] == []
+
+
+def test_bad_arguments_get_errors_of_ours() -> None:
+    modules = [importlib.import_module(name) for name in ("atled.nn", *MODULES) if "._" not in name]
+    assert [error for module in modules if hasattr(module, "__all__") for error in raw_errors(module)] == []

@@ -6,6 +6,7 @@ import copy
 import importlib
 import pickle
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -447,3 +448,42 @@ def test_a_compiled_module_is_itself() -> None:
     net.compile(disable=True)
     net(at.randn(3000, 64))
     assert before < during == _core._fusion_counts()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.Linear(2, 3)(None), "linear: expected input to be Tensor, got NoneType"),
+        (lambda: nn.Linear(2, 3)(), r"Linear: missing a required argument: 'input'; it takes \(input\)"),
+        (lambda: nn.Linear(2, 3)(at.ones(2), 1), "Linear: too many positional arguments"),
+        (lambda: nn.Sequential(nn.Conv2d(1, 2, 3))(np.ones((1, 1, 4, 4))), "conv2d: .* got ndarray; make a tensor"),
+        (lambda: nn.GRU(2, 3)("x"), r"GRU: expected input to be Tensor \| PackedSequence, got 'x'"),
+        (lambda: nn.MultiheadAttention(4, 2)(None, at.ones(2, 4), at.ones(2, 4)), "MultiheadAttention: expected query"),
+        (lambda: nn.BCELoss()(at.ones(2), None), "binary_cross_entropy: expected target to be Tensor, got None"),
+        (lambda: nn.Conv1d("1", 2, 3), "Conv1d: expected in_channels to be int, got '1'"),
+        (lambda: nn.Dropout(None), "Dropout: expected p to be float, got None"),
+        (lambda: nn.LSTM(2, 3, num_layers=[1]), r"LSTM: expected num_layers to be int, got \[1\]"),
+        (lambda: nn.Embedding.from_pretrained(None), "from_pretrained: expected embeddings to be Tensor, got None"),
+        (lambda: nn.Linear(2, 3).get_submodule(None), "get_submodule: expected target to be str, got None"),
+    ],
+)
+def test_a_bad_argument_is_named(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(at.ArgumentError, match=message):
+        call()
+
+
+def test_errors_of_a_users_own_module_stay() -> None:
+    class Doubled(nn.Module):
+        def __init__(self, size: int) -> None:
+            super().__init__()
+            self.size = size // 2
+
+        def forward(self, x: at.Tensor) -> at.Tensor:
+            return x.nothing  # type: ignore[attr-defined, no-any-return]
+
+    with pytest.raises(AttributeError, match="nothing"):
+        Doubled(2)(at.ones(2))
+    with pytest.raises(AttributeError, match="'int' object has no attribute 'nothing'"):
+        Doubled(2)(3)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        Doubled("a")  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import atled.core as at
+from atled.core._explained import explain_init, explained, explanation
 from atled.core._hooks import RemovableHandle
 
 from . import _state
@@ -55,9 +56,19 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs ``forward`` between the hooks that were registered."""
-        if self._hooks is None:
-            return self.forward(*args, **kwargs)
-        return self._hooks.call(self, args, kwargs)
+        try:
+            if self._hooks is None:
+                return self.forward(*args, **kwargs)
+            return self._hooks.call(self, args, kwargs)
+        except Exception as error:
+            better = explanation(type(self).forward, (self, *args), kwargs, error)
+            if better is None:
+                raise
+            raise better from None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
 
     # ---- attributes ----
 
@@ -102,6 +113,7 @@ class Module:
         if own.get("_kinds", {}).get(name, kind) != kind or (name in own and name not in own["_kinds"]):
             raise KeyError(f"attribute {name!r} exists already; assign to it, or delete it first")
 
+    @explained
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Adds a parameter under a name; None reserves the name, which is then in no list and no state dict.
 
@@ -120,6 +132,7 @@ class Module:
         self._expect_free(_PARAMETER, name)
         self._register(_PARAMETER, name, param)
 
+    @explained
     def register_buffer(self, name: str, tensor: at.Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that is not learnt but belongs to the module; it is in the state dict if persistent.
 
@@ -253,6 +266,7 @@ class Module:
         """All buffers, shared ones once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
+    @explained
     def get_submodule(self, target: str) -> Module:
         """The module with a dotted name, itself for ``""``; AttributeError where there is none.
 
@@ -320,6 +334,7 @@ class Module:
         """
         return self.train(False)
 
+    @explained
     def apply(self, fn: Callable[[Module], object]) -> Self:
         """Calls a function with every module within, then with the module itself, which it answers.
 
@@ -442,6 +457,7 @@ class Module:
 
     # ---- state ----
 
+    @explained
     def state_dict(
         self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, at.Tensor]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import atled.core as at
+from atled.core._explained import explained
 
 from ._module import Module
 from ._parameter import requires_grad
@@ -94,6 +95,7 @@ def _shape(output: Any) -> str:
     return ", ".join(str(tuple(t.shape)) for t in _tensors(output)) or type(output).__name__
 
 
+@explained
 def summary(model: Module, input: Any) -> Summary:
     """Calls the model once, in evaluation mode, and tables each module's output shape and own parameters.
 

@@ -6,6 +6,7 @@ import math
 
 import atled.core as at
 from atled.core import Generator, Tensor
+from atled.core._explained import explained
 
 from ._parameter import UninitializedParameter, detached
 
@@ -40,6 +41,7 @@ _LINEAR = (
 )
 
 
+@explained
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """What an activation's input should be scaled by so that its output keeps the variance.
 
@@ -89,6 +91,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     return tensor
 
 
+@explained
 def trunc_normal_(
     tensor: Tensor,
     mean: float = 0.0,
@@ -147,6 +150,7 @@ def zeros_(tensor: Tensor) -> Tensor:
     return constant_(tensor, 0.0)
 
 
+@explained
 def eye_(tensor: Tensor) -> Tensor:
     """The identity: ones on the diagonal of a matrix of any sizes. ShapeError for other than two dimensions.
 
@@ -159,6 +163,7 @@ def eye_(tensor: Tensor) -> Tensor:
     return tensor
 
 
+@explained
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """The weight ``(K, C, *kernel)`` of a convolution that hands its input on, as far as channels go, in each group.
 
@@ -203,6 +208,7 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     return _fan("_calculate_correct_fan", tensor, mode)
 
 
+@explained
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in ``±gain sqrt(6 / (fan_in + fan_out))`` (Glorot & Bengio 2010, eq. 16).
 
@@ -217,6 +223,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
     return uniform_(tensor, -bound, bound, generator)
 
 
+@explained
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with deviation ``gain sqrt(2 / (fan_in + fan_out))`` (Glorot & Bengio 2010, eq. 12).
 
@@ -234,6 +241,7 @@ def _kaiming_std(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str
     return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
 
 
+@explained
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0.0,
@@ -255,6 +263,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
+@explained
 def kaiming_normal_(
     tensor: Tensor,
     a: float = 0.0,
@@ -271,6 +280,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity), generator)
 
 
+@explained
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """``gain`` times orthonormal rows, or columns if these are fewer (Saxe et al. 2014).
 
@@ -294,6 +304,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     return tensor
 
 
+@explained
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
     """Normal with deviation ``std``, but with the share ``sparsity`` of each column, rounded up, zero (Martens 2010).
 

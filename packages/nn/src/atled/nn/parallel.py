@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import atled.core as at
+from atled.core._explained import explained
 
 from ._module import Module
 
@@ -49,6 +50,7 @@ class DataParallel(Module):
         return self.module(*inputs, **kwargs)
 
 
+@explained
 def data_parallel(
     module: Module,
     inputs: Any,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._parameter import constant, requires_grad
@@ -104,6 +105,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return _one.leaky_relu(input, negative_slope)
 
 
+@explained
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``x`` where it is positive, else ``weight x`` (He et al. 2015, eq. 1), with one weight or one for each channel.
 
@@ -140,6 +142,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return _one.elu(input, alpha)
 
 
+@explained
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``max(0, x) + min(0, alpha (exp(x / alpha) - 1))`` (Barron 2017): `elu` with a slope of 1 at 0 for every alpha.
 
@@ -184,6 +187,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     return _one.logsigmoid(input)
 
 
+@explained
 def softsign(input: Tensor) -> Tensor:
     """``x / (1 + |x|)`` (Turian et al. 2009); of integers in float32.
 
@@ -194,6 +198,7 @@ def softsign(input: Tensor) -> Tensor:
     return narrow(x / (1 + at.abs(x)), input)
 
 
+@explained
 def tanhshrink(input: Tensor) -> Tensor:
     """``x - tanh(x)``; of integers in float32.
 
@@ -226,6 +231,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return _one.hardswish(input)
 
 
+@explained
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where it is above ``threshold``, else ``value``; also of integers, and NaN stays NaN.
 
@@ -287,6 +293,7 @@ def softmax(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
     return at.softmax(input, dim, dtype=dtype)
 
 
+@explained
 def softmin(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
     """``softmax(-x)`` along ``dim``: the smallest elements have the largest shares; see `softmax`.
 
@@ -296,6 +303,7 @@ def softmin(input: Tensor, dim: int, dtype: at.dtype | None = None) -> Tensor:
     return at.softmax(-input, dim, dtype=dtype)
 
 
+@explained
 def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
     """Draws from the categorical distributions that ``logits`` describe, differentiably (Jang et al. 2017, eq. 2).
 
@@ -347,6 +355,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return narrow(wide(halves[0]) * at.sigmoid(wide(halves[1])), input)
 
 
+@explained
 def rrelu(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -377,6 +386,7 @@ def relu_(input: Tensor) -> Tensor:
     return at.relu_(input)
 
 
+@explained
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """`elu` in place."""
     return _in_place(_one.elu, _one.elu_, input, alpha)
@@ -387,6 +397,7 @@ def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     return celu(input, alpha, inplace=True)
 
 
+@explained
 def selu_(input: Tensor) -> Tensor:
     """`selu` in place."""
     return _in_place(_one.elu, _one.elu_, input, *_SELU)
@@ -397,6 +408,7 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
     return hardtanh(input, min_val, max_val, inplace=True)
 
 
+@explained
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """`leaky_relu` in place."""
     return _in_place(_one.leaky_relu, _one.leaky_relu_, input, negative_slope)
@@ -407,6 +419,7 @@ def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, traini
     return rrelu(input, lower, upper, training, inplace=True)
 
 
+@explained
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """`threshold` in place."""
     return input.masked_fill_(input <= threshold, value)

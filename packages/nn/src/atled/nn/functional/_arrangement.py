@@ -6,11 +6,13 @@ import math
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._sizes import Size, sizes
 
 
+@explained
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Groups of r^2 channels of ``(*, C r^2, H, W)`` as r by r pixels each: ``(*, C, H r, W r)`` (Shi et al. 2016).
 
@@ -33,6 +35,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return at.stack(lines, -2).flatten(-3, -2)
 
 
+@explained
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """What `pixel_shuffle` does, undone: ``(*, C, H r, W r)`` becomes ``(*, C r^2, H, W)``.
 
@@ -61,6 +64,7 @@ def _expect_images(op: str, input: Tensor, name: str, factor: int) -> None:
         raise at.InvalidValueError(f"{op}: expected {name} of at least 1, got {factor}")
 
 
+@explained
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """The channels of ``(N, C, *)`` with one of each group in turn (Zhang et al. 2018).
 
@@ -106,6 +110,7 @@ def _window_places(
     return places.flatten(), (sides[0], sides[1]), counts
 
 
+@explained
 def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> Tensor:
     """The windows of images ``(N, C, H, W)`` or ``(C, H, W)`` as columns: ``(N, C kh kw, L)`` for L windows.
 
@@ -127,6 +132,7 @@ def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size =
     return at.index_select(input.flatten(2), 2, places).reshape(n, c * taps, math.prod(counts))
 
 
+@explained
 def fold(
     input: Tensor, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
 ) -> Tensor:

@@ -6,6 +6,7 @@ import math
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._ops import several as _several
@@ -19,6 +20,7 @@ _MOST_LEARNING = 1 << 26
 _MOST_FEATURES = 128  # of a head, for the fused kernels
 
 
+@explained
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,

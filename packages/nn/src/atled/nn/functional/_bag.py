@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from ._layer import embedding, shorten
 
 
+@explained
 def embedding_bag(
     input: Tensor,
     weight: Tensor,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._precision import cast
@@ -16,6 +17,7 @@ _LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
 _KERNELS = {1: "k", 2: "kh, kw", 3: "kd, kh, kw"}
 
 
+@explained
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -43,6 +45,7 @@ def conv1d(
     return conv2d(input.unsqueeze(-2), weight.unsqueeze(2), bias, steps, given, spread, groups).squeeze(-2)
 
 
+@explained
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -72,6 +75,7 @@ def conv2d(
     return _one.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
+@explained
 def conv3d(
     input: Tensor,
     weight: Tensor,
@@ -120,6 +124,7 @@ def _same_padding(
     return input, [t // 2 for t in total]
 
 
+@explained
 def conv_transpose1d(
     input: Tensor,
     weight: Tensor,
@@ -138,6 +143,7 @@ def conv_transpose1d(
     return _transposed("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@explained
 def conv_transpose2d(
     input: Tensor,
     weight: Tensor,
@@ -163,6 +169,7 @@ def conv_transpose2d(
     return _transposed("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@explained
 def conv_transpose3d(
     input: Tensor,
     weight: Tensor,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from ._loss import _reduce
@@ -15,6 +16,7 @@ _NEVER = -1e30
 _Lengths = Tensor | Sequence[int]
 
 
+@explained
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

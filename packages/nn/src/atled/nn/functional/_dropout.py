@@ -6,12 +6,14 @@ import math
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import several as _several
 
 _SELU_LEAST = -1.7580993408473766  # what selu tends to on the left
 
 
+@explained
 def dropout(
     input: Tensor,
     p: float = 0.5,
@@ -49,6 +51,7 @@ def _drop_channels(input: Tensor, p: float, training: bool, inplace: bool, lead:
     return input.copy_(result) if inplace else result
 
 
+@explained
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, zeroes whole channels of ``(N, C, L)`` or ``(C, L)`` with probability ``p``; scales the others up.
 
@@ -60,6 +63,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop_channels(input, p, training, inplace, input.ndim - 1)
 
 
+@explained
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, zeroes whole channels of ``(N, C, *)`` with probability ``p``; the others are divided by ``1 - p``.
 
@@ -74,6 +78,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop_channels(input, p, training, inplace, 2)
 
 
+@explained
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """In training, zeroes whole channels of ``(N, C, D, H, W)`` or ``(C, D, H, W)`` with probability ``p``.
 
@@ -87,6 +92,7 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return _drop_channels(input, p, training, inplace, input.ndim - 3)
 
 
+@explained
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """In training, sets each element to what `selu` tends to on the left with probability ``p``.
 
@@ -99,6 +105,7 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     return _alpha_dropout("alpha_dropout", input, p, training, inplace, input.shape)
 
 
+@explained
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """As `alpha_dropout`, for whole channels of ``(N, C, ...)``.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._sizes import Size, sizes
 from ._pooling import max_pool2d_with_indices, max_pool3d_with_indices
@@ -13,6 +14,7 @@ from ._pooling import max_pool2d_with_indices, max_pool3d_with_indices
 Ratio = float | Sequence[float]
 
 
+@explained
 def fractional_max_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -35,6 +37,7 @@ def fractional_max_pool2d(
     return both if return_indices else both[0]
 
 
+@explained
 def fractional_max_pool3d(
     input: Tensor,
     kernel_size: Size,
@@ -52,6 +55,7 @@ def fractional_max_pool3d(
     return both if return_indices else both[0]
 
 
+@explained
 def fractional_max_pool2d_with_indices(
     input: Tensor,
     kernel_size: Size,
@@ -69,6 +73,7 @@ def fractional_max_pool2d_with_indices(
     return _pooled("fractional_max_pool2d", 2, input, kernel_size, output_size, output_ratio, _random_samples)
 
 
+@explained
 def fractional_max_pool3d_with_indices(
     input: Tensor,
     kernel_size: Size,

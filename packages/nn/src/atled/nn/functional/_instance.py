@@ -6,6 +6,7 @@ import math
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._ops import several as _several
@@ -13,6 +14,7 @@ from .._precision import wide
 from ._layer import expect_both
 
 
+@explained
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -59,6 +61,7 @@ def instance_norm(
     return output.reshape(input.shape)
 
 
+@explained
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """``x / (k + alpha m)^beta`` with the mean m of the squares of ``size`` neighbouring channels.
 

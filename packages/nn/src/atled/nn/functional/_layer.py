@@ -7,6 +7,7 @@ from typing import Literal
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._ops import several as _several
@@ -36,7 +37,11 @@ def linear(
     >>> linear(at.tensor([[1.0, 2.0]]), at.tensor([[3.0, 4.0], [-3.0, -4.0]]), activation="relu").tolist()
     [[11.0, 0.0]]
     """
-    if weight.ndim == 1:
+    try:
+        is_row = weight.ndim == 1
+    except AttributeError:  # what it is, the op says
+        is_row = False
+    if is_row:
         column = None if bias is None else bias.reshape(1)
         return linear(input, weight.reshape(1, -1), column, activation=activation).squeeze(-1)
     if activation is None:
@@ -56,6 +61,7 @@ def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | Non
     return result if bias is None else result + bias
 
 
+@explained
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input1 @ weight[k] @ input2 + bias[k]`` for inputs ``(*, n1)``, ``(*, n2)`` and weight ``(out, n1, n2)``.
 
@@ -129,6 +135,7 @@ def _border(input: Tensor, dim: int, size: int, mode: str, first: bool) -> Tenso
     return input.narrow(dim, 1 if first else n - 1 - size, size).flip(dim)
 
 
+@explained
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -177,6 +184,7 @@ def expect_both(op: str, running_mean: Tensor | None, running_var: Tensor | None
         raise at.ArgumentError(f"{op}: expected running_mean and running_var, or neither, got None for {missing}")
 
 
+@explained
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -200,6 +208,7 @@ def layer_norm(
     return _several.layer_norm(input, normalized_shape, weight, bias, eps)[0]
 
 
+@explained
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
@@ -289,6 +298,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     return (tensor.unsqueeze(-1) == at.arange(num_classes, device=tensor.device)).to(at.int64)
 
 
+@explained
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """``x1 . x2 / (max(|x1|, eps) max(|x2|, eps))`` along ``dim``: the cosine of the angle between vectors.
 
@@ -308,6 +318,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return narrow((first * second).sum(dim), x1, x2)
 
 
+@explained
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of ``x1 - x2 + eps`` over the last dimension, which stays as one of size 1 with ``keepdim``.
 
@@ -322,6 +333,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
     return narrow(at.norm(d, p, -1, keepdim), x1, x2)
 
 
+@explained
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm of the difference of each two rows of ``(N, M)``: ``(N (N - 1) / 2,)``, pairs (0, 1), (0, 2), ...
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._ops import several as _several
@@ -58,6 +59,7 @@ class _Operands(NamedTuple):
         return self._replace(input=self.input[rows], target=self.target[rows])
 
 
+@explained
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._ops import several as _several
@@ -96,6 +97,7 @@ def nll_loss(
     return _several.nll_loss(input, target, weight, reduction, ignore_index)[0]
 
 
+@explained
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -156,6 +158,7 @@ def _class_dim(t: Tensor) -> int:
     return 1 if t.ndim > 1 else 0
 
 
+@explained
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -188,6 +191,7 @@ def _weighted(op: str, loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
     return _reduce(op, loss * weight, reduction)
 
 
+@explained
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -209,6 +213,7 @@ def l1_loss(
     return _weighted("l1_loss", paired("l1", input, target, "none"), weight, reduction)
 
 
+@explained
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -232,6 +237,7 @@ def smooth_l1_loss(
     return _paired("smooth_l1_loss", "smooth_l1", input, target, None, reduction, beta)
 
 
+@explained
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -248,6 +254,7 @@ def huber_loss(
     return _paired("huber_loss", "huber", input, target, weight, reduction, delta)
 
 
+@explained
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -273,6 +280,7 @@ def binary_cross_entropy(
     return _paired("binary_cross_entropy", "bce", input, target, weight, reduction, least)
 
 
+@explained
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -307,6 +315,7 @@ def _same_shape(op: str, input: Tensor, target: Tensor) -> None:
         )
 
 
+@explained
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -332,6 +341,7 @@ def kl_div(
     return _paired("kl_div", kind, input, target, None, reduction)
 
 
+@explained
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -365,6 +375,7 @@ def cosine_embedding_loss(
     return narrow(_reduce("cosine_embedding_loss", loss, reduction), input1, input2)
 
 
+@explained
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -387,6 +398,7 @@ def margin_ranking_loss(
     return _reduce("margin_ranking_loss", _positive(margin - target * (input1 - input2)), reduction)
 
 
+@explained
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -424,6 +436,7 @@ def triplet_margin_loss(
     )
 
 
+@explained
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -444,6 +457,7 @@ def soft_margin_loss(
     return _reduce("soft_margin_loss", loss, reduction)
 
 
+@explained
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -473,6 +487,7 @@ def poisson_nll_loss(
     return _reduce("poisson_nll_loss", loss, reduction)
 
 
+@explained
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:

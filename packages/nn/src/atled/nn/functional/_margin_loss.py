@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._precision import cast
 from ._activation import logsigmoid
@@ -13,6 +14,7 @@ from ._layer import pairwise_distance
 from ._loss import _positive, _reduce, _same_shape, old_reduction
 
 
+@explained
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -37,6 +39,7 @@ def _expect_integers(op: str, target: Tensor) -> None:
         raise at.DTypeError(f"{op}: expected target of integers, got {target.dtype.name}")
 
 
+@explained
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -80,6 +83,7 @@ def multi_margin_loss(
     return _reduce("multi_margin_loss", losses.reshape(target.shape), reduction)
 
 
+@explained
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -111,6 +115,7 @@ def multilabel_margin_loss(
     return _reduce("multilabel_margin_loss", at.where(asked, miss, 0.0).sum((-2, -1)) / input.shape[-1], reduction)
 
 
+@explained
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -133,6 +138,7 @@ def multilabel_soft_margin_loss(
     return _reduce("multilabel_soft_margin_loss", loss.mean(-1), reduction)
 
 
+@explained
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._precision import wide_dtype
 from ._attention import attend, attended, bias_of
@@ -27,6 +28,7 @@ class Projections(NamedTuple):
     bias_v: Tensor | None = None
 
 
+@explained
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

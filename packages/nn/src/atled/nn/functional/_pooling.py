@@ -8,6 +8,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._ops import several as _several
@@ -23,6 +24,7 @@ def _step(stride: Size | None, kernel_size: Any) -> Any:
     return kernel_size if stride is None or (integer(stride) is None and not stride) else stride
 
 
+@explained
 def max_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -60,6 +62,7 @@ def _maxima(input: Tensor, *settings: Any) -> Tensor:
     return _one.max_pool2d(input, *settings)
 
 
+@explained
 def max_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -111,6 +114,7 @@ def avg_pool2d(
     )
 
 
+@explained
 def avg_pool1d(
     input: Tensor,
     kernel_size: Size,
@@ -131,6 +135,7 @@ def avg_pool1d(
     return pooled.squeeze(-2)
 
 
+@explained
 def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
     """Means over windows chosen so that the last two dimensions become ``output_size``; None keeps a size.
 
@@ -144,6 +149,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None] |
     return _one.adaptive_avg_pool2d(input, (input.shape[-2] if h is None else h, input.shape[-1] if w is None else w))
 
 
+@explained
 def adaptive_avg_pool1d(input: Tensor, output_size: Size) -> Tensor:
     """Means over windows chosen so that the last dimension becomes ``output_size``, as of `adaptive_avg_pool2d`.
 
@@ -162,6 +168,7 @@ def _expect_volumes(op: str, input: Tensor) -> None:
         raise at.ShapeError(f"{op}: expected input (N, C, D, H, W) or (C, D, H, W), got {tuple(input.shape)}")
 
 
+@explained
 def max_pool3d(
     input: Tensor,
     kernel_size: Size,
@@ -197,6 +204,7 @@ def max_pool3d(
     return output.reshape(shape), depth * math.prod(input.shape[-2:]) + chosen
 
 
+@explained
 def max_pool1d_with_indices(
     input: Tensor,
     kernel_size: Size,
@@ -233,6 +241,7 @@ def max_pool2d_with_indices(
     return both
 
 
+@explained
 def max_pool3d_with_indices(
     input: Tensor,
     kernel_size: Size,
@@ -251,6 +260,7 @@ def max_pool3d_with_indices(
     return both
 
 
+@explained
 def avg_pool3d(
     input: Tensor,
     kernel_size: Size,
@@ -284,6 +294,7 @@ def avg_pool3d(
     return (means if divisor_override is None else means / divisor_override).to(input.dtype)
 
 
+@explained
 def adaptive_avg_pool3d(input: Tensor, output_size: _OutputSize) -> Tensor:
     """Means over windows chosen so that the last three dimensions become ``output_size``; None keeps a size.
 
@@ -311,6 +322,7 @@ def _output_sizes(op: str, input: Tensor, output_size: _OutputSize, n: int) -> l
     return found
 
 
+@explained
 def adaptive_max_pool1d(
     input: Tensor, output_size: Size, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
@@ -325,6 +337,7 @@ def adaptive_max_pool1d(
     return _adaptive_values("adaptive_max_pool1d", *_as_row(input, output_size), 2).squeeze(-2)
 
 
+@explained
 def adaptive_max_pool2d(
     input: Tensor, output_size: _OutputSize, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
@@ -343,6 +356,7 @@ def adaptive_max_pool2d(
     return _adaptive_values("adaptive_max_pool2d", input, output_size, 2)
 
 
+@explained
 def adaptive_max_pool3d(
     input: Tensor, output_size: _OutputSize, return_indices: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
@@ -358,6 +372,7 @@ def adaptive_max_pool3d(
     return _adaptive_values("adaptive_max_pool3d", input, output_size, 3)
 
 
+@explained
 def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: Size, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -370,6 +385,7 @@ def adaptive_max_pool1d_with_indices(
     return output.squeeze(-2), places.squeeze(-2)
 
 
+@explained
 def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size: _OutputSize, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -382,6 +398,7 @@ def adaptive_max_pool2d_with_indices(
     return _adaptive_max("adaptive_max_pool2d", input, output_size, 2)
 
 
+@explained
 def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size: _OutputSize, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -456,6 +473,7 @@ def _adaptive_max(op: str, input: Tensor, output_size: _OutputSize, n: int) -> t
     return at.gather(input.flatten(-n), -1, total.flatten(-n)).reshape(total.shape), total
 
 
+@explained
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -472,6 +490,7 @@ def max_unpool1d(
     return _unpooled("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
+@explained
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -494,6 +513,7 @@ def max_unpool2d(
     return _unpooled("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size)
 
 
+@explained
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,
@@ -547,6 +567,7 @@ def _unpooled(
     return at.scatter(zeros, -1, places.flatten(-n), input.flatten(-n)).reshape(*lead, *out)
 
 
+@explained
 def lp_pool1d(
     input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -559,6 +580,7 @@ def lp_pool1d(
     return _power_means(1, input, norm_type, window, stride, ceil_mode)
 
 
+@explained
 def lp_pool2d(
     input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Tensor:
@@ -575,6 +597,7 @@ def lp_pool2d(
     return _power_means(2, input, norm_type, window, stride, ceil_mode)
 
 
+@explained
 def lp_pool3d(
     input: Tensor, norm_type: float, kernel_size: Size, stride: Size | None = None, ceil_mode: bool = False
 ) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._ops import one as _one
 from .._parameter import requires_grad
@@ -21,6 +22,7 @@ _Taps = list[tuple[Tensor, Tensor]]  # positions along a dimension, and what the
 _GridTaps = list[tuple[Tensor, Tensor, Tensor]]  # likewise, with whether there is an element, between the two
 
 
+@explained
 def interpolate(
     input: Tensor,
     size: int | Sequence[int] | None = None,
@@ -191,6 +193,7 @@ def _weighted(input: Tensor, dim: int, taps: _Taps) -> Tensor:
     return result
 
 
+@explained
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
     """Places for `grid_sample` that affine maps make of those of an output (Jaderberg et al. 2015, eq. 1).
 
@@ -220,6 +223,7 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     return at.matmul(places, theta.mT).reshape(size[0], *spatial, n)
 
 
+@explained
 def grid_sample(
     input: Tensor,
     grid: Tensor,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ _SIZE = 128
 _FLOAT8 = (at.float8_e4m3fn, at.float8_e5m2)
 
 
+@explained
 def scaled_mm(
     mat_a: Tensor,
     mat_b: Tensor,

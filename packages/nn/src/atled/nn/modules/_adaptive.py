@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import atled.core as at
 from atled.core import Tensor, special
+from atled.core._explained import explained
 
 from .._module import Module
 from ._containers import ModuleList, Sequential
@@ -109,6 +110,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         parts = [special.log_softmax(tail(input), 1) + clusters[:, i : i + 1] for i, tail in enumerate(self.tail)]
         return at.cat([short, *parts], 1)
 
+    @explained
     def predict(self, input: Tensor) -> Tensor:
         """The most probable class of each row, ``(N,)``; `log_prob` is computed only where the head names a cluster."""
         best: Tensor = self.head(input).argmax(1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .. import functional as F
 from .. import init
@@ -64,6 +65,7 @@ class Embedding(Module):
             self.weight = Parameter(_weight, not _freeze)
 
     @classmethod
+    @explained
     def from_pretrained(
         cls,
         embeddings: Tensor,

@@ -6,6 +6,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .. import functional as F
 from .._module import Module
@@ -53,6 +54,7 @@ class EmbeddingBag(Module):
         self.weight = table.weight
 
     @classmethod
+    @explained
     def from_pretrained(
         cls,
         embeddings: Tensor,

@@ -180,7 +180,7 @@ class _Hidden(_Recurrent):
     def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
     @overload
     def forward(self, input: PackedSequence, hx: Tensor | None = None) -> tuple[PackedSequence, Tensor]: ...
-    def forward(self, input: Any, hx: Tensor | None = None) -> tuple[Any, Tensor]:
+    def forward(self, input: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Any, Tensor]:
         """The last layer's hidden states of all steps, and each layer's of the last step."""
         expect_one_state(self, hx)
         output, (last,) = self._run(input, None if hx is None else (hx,))
@@ -303,7 +303,9 @@ class LSTM(_Recurrent):
     def forward(
         self, input: PackedSequence, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[PackedSequence, tuple[Tensor, Tensor]]: ...
-    def forward(self, input: Any, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Any, tuple[Tensor, Tensor]]:
+    def forward(
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Any, tuple[Tensor, Tensor]]:
         """The last layer's hidden states of all steps, and each layer's state and cell of the last step."""
         if hx is not None and (isinstance(hx, Tensor) or len(hx) != 2):
             raise at.ArgumentError("LSTM: expected hx to be a pair of the hidden state and the cell")

@@ -6,6 +6,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._module import Module
 from .._ops import one as _one
@@ -50,6 +51,7 @@ class SyncBatchNorm(_BatchNorm):
         self.process_group = process_group
 
     @classmethod
+    @explained
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
         """The module, in which layers of this class took the place of each ``BatchNorm1d``, ``2d`` and ``3d``.
 

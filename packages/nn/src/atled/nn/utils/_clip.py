@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._parameter import detached, gradient
 
@@ -15,6 +16,7 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [detached(grad) for grad in map(gradient, listed) if grad is not None]
 
 
+@explained
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor],
     norm_type: float = 2.0,
@@ -38,6 +40,7 @@ def get_total_norm(
     return total
 
 
+@explained
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
@@ -56,6 +59,7 @@ def clip_grads_with_norm_(
         grad.mul_(scale.to(grad.dtype))
 
 
+@explained
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -83,6 +87,7 @@ def clip_grad_norm_(
     return total
 
 
+@explained
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Bounds each element of the gradients by ``±clip_value``, in place; parameters without one are passed over.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._module import Module
 from .._parameter import Parameter, detached, requires_grad
@@ -27,6 +28,7 @@ def _fused(
     return Parameter((w * factor.reshape(shape)).to(w.dtype), learnt), fused_bias
 
 
+@explained
 def fuse_conv_bn_weights(
     conv_w: Tensor,
     conv_b: Tensor | None,
@@ -52,6 +54,7 @@ def fuse_conv_bn_weights(
     return _fused(conv_w, conv_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, 1 if transpose else 0)
 
 
+@explained
 def fuse_linear_bn_weights(
     linear_w: Tensor,
     linear_b: Tensor | None,
@@ -87,6 +90,7 @@ def _fuse(op: str, layer: Any, bn: Any, dim: int) -> Any:
     return fused
 
 
+@explained
 def fuse_conv_bn_eval(conv: Module, bn: Module, transpose: bool = False) -> Module:
     """A convolution that does in one what ``conv`` and then ``bn`` do in evaluation mode.
 
@@ -105,6 +109,7 @@ def fuse_conv_bn_eval(conv: Module, bn: Module, transpose: bool = False) -> Modu
     return fused
 
 
+@explained
 def fuse_linear_bn_eval(linear: Module, bn: Module) -> Module:
     """A linear layer that does in one what ``linear`` and then ``bn`` do in evaluation mode; neither changes.
 
@@ -120,6 +125,7 @@ def fuse_linear_bn_eval(linear: Module, bn: Module) -> Module:
     return fused
 
 
+@explained
 def skip_init(module_cls: type[Module], *args: Any, **kwargs: Any) -> Module:
     """Makes a module without computing initial values: its parameters hold whatever was in the memory.
 

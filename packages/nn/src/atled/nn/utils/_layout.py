@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import atled.core as at
+from atled.core._explained import explained
 
 from .._module import Module
 from .._parameter import detached
@@ -13,6 +14,7 @@ from ..modules._convolution import Conv2d, Conv3d, ConvTranspose2d, ConvTranspos
 M = TypeVar("M", bound=Module)
 
 
+@explained
 def convert_conv2d_weight_memory_format(module: M, memory_format: at.memory_format) -> M:
     """Puts the weights of all two-dimensional convolutions within into a memory format; answers the module.
 
@@ -25,6 +27,7 @@ def convert_conv2d_weight_memory_format(module: M, memory_format: at.memory_form
     return _convert(module, (Conv2d, ConvTranspose2d), memory_format)
 
 
+@explained
 def convert_conv3d_weight_memory_format(module: M, memory_format: at.memory_format) -> M:
     """`convert_conv2d_weight_memory_format` for three dimensions, with ``at.channels_last_3d``.
 

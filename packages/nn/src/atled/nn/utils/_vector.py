@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._parameter import detached
 
 
+@explained
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements in one vector, in the order of the parameters.
 
@@ -19,6 +21,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     return at.cat([parameter.reshape(-1) for parameter in parameters])
 
 
+@explained
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Copies a vector's elements into the parameters, in their order; ShapeError when the numbers differ.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._module import Module
 from .._parameter import detached
@@ -47,6 +48,7 @@ class _WeightNorm(Module):
         return self._norm(weight), weight
 
 
+@explained
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
     """Has a weight learnt as its length and its direction (Salimans & Kingma 2016): ``w = g v / |v|``.
 
@@ -119,6 +121,7 @@ class _SpectralNorm(Module):
         return value  # as good as any: only its direction is certain
 
 
+@explained
 def spectral_norm(
     module: Module, name: str = "weight", n_power_iterations: int = 1, eps: float = 1e-12, dim: int | None = None
 ) -> Module:
@@ -212,6 +215,7 @@ def _nearest(a: Tensor) -> Tensor:
     return q * at.where(size == 0, 1, diagonal / at.where(size == 0, 1, size)).unsqueeze(-2)
 
 
+@explained
 def orthogonal(
     module: Module, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
 ) -> Module:

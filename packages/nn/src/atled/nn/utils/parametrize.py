@@ -20,6 +20,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from .._module import Module
 from .._parameter import Parameter, detached, requires_grad
@@ -184,6 +185,7 @@ def _own_class(module: Module) -> None:
     module.__class__ = type(kind.__name__, kind.__bases__, dict(kind.__dict__))
 
 
+@explained
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     """Whether the tensor of that name, or without a name any of the module, is computed by parametrizations.
 
@@ -198,6 +200,7 @@ def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     return len(steps) > 0 if tensor_name is None else tensor_name in steps
 
 
+@explained
 def type_before_parametrizations(module: Module) -> type:
     """The module's class without those that parametrizations have given it.
 
@@ -209,6 +212,7 @@ def type_before_parametrizations(module: Module) -> type:
     return type(module).__bases__[0] if is_parametrized(module) else type(module)
 
 
+@explained
 def register_parametrization(
     module: Module, tensor_name: str, parametrization: Module, *, unsafe: bool = False
 ) -> Module:
@@ -281,6 +285,7 @@ def _check(name: str, before: Tensor, after: Any) -> None:
         )
 
 
+@explained
 def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized: bool = True) -> Module:
     """Makes a tensor an ordinary parameter or buffer again: with its value, or as the original that it came from.
 
@@ -318,6 +323,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     return module
 
 
+@explained
 def transfer_parametrizations_and_params(
     from_module: Module, to_module: Module, tensor_name: str | None = None
 ) -> Module:

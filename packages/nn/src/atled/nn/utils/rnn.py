@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 __all__ = [
     "PackedSequence",
@@ -99,6 +100,7 @@ class PackedSequence(_Packed):
         return self.data.device.type == "cuda"
 
 
+@explained
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """``result[permutation[i]] == i``; None for None.
 
@@ -127,6 +129,7 @@ def _places(lengths: Tensor, steps: int) -> Tensor:
     return places
 
 
+@explained
 def pack_padded_sequence(
     input: Tensor, lengths: Tensor | Sequence[int], batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
@@ -170,6 +173,7 @@ def _lengths_of(batch_sizes: Tensor) -> Tensor:
     return (at.arange(int(batch_sizes[0])).unsqueeze(1) < batch_sizes).sum(1)
 
 
+@explained
 def pad_packed_sequence(
     sequence: PackedSequence, batch_first: bool = False, padding_value: float = 0.0, total_length: int | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -201,6 +205,7 @@ def pad_packed_sequence(
     return (padded.transpose(0, 1) if batch_first else padded), lengths
 
 
+@explained
 def pad_sequence(
     sequences: Tensor | Sequence[Tensor],
     batch_first: bool = False,
@@ -230,6 +235,7 @@ def pad_sequence(
     return at.stack(rows, 0 if batch_first else 1)
 
 
+@explained
 def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False) -> list[Tensor]:
     """The sequences without what follows their lengths: the inverse of `pad_sequence`.
 
@@ -241,6 +247,7 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool 
     return [sequence[:length] for sequence, length in zip(batched, counted.tolist(), strict=True)]
 
 
+@explained
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
     """Packs sequences ``(T_i, *)``; ``enforce_sorted`` is that of `pack_padded_sequence`.
 
@@ -251,6 +258,7 @@ def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> P
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
+@explained
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     """The sequences of a packed one, in their first order.
 
