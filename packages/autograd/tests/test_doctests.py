@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 
 import atled.autograd
-from atled.testing import without_examples
+from atled.testing import raw_errors, without_examples
 
 MODULES = [
     info.name
@@ -28,3 +28,9 @@ def test_every_public_name_has_an_example() -> None:
     public = [name for name in MODULES if "._" not in name and not name.endswith(".grad_mode") and ".rules" not in name]
     modules = map(importlib.import_module, ["atled.autograd", *public])
     assert [missing for module in modules for missing in without_examples(module)] == []
+
+
+def test_bad_arguments_get_errors_of_ours() -> None:
+    names = ("autograd", *(f"autograd.{name}" for name in ("amp", "checkpoint", "func", "functional")))
+    modules = [importlib.import_module(f"atled.{name}") for name in names]
+    assert [error for module in modules for error in raw_errors(module)] == []

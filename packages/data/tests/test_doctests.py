@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from atled import data
+from atled.testing import raw_errors
 
 MODULES = [f"atled.data.{module.name}" for module in pkgutil.iter_modules(data.__path__)]
 
@@ -24,6 +25,10 @@ def test_every_public_name_has_an_example() -> None:
     assert all(value.__doc__ for value in public.values())
     errors = [name for name, value in public.items() if isinstance(value, type) and issubclass(value, Exception)]
     assert [name for name, value in public.items() if name not in errors and ">>>" not in value.__doc__] == []
+
+
+def test_bad_arguments_get_errors_of_ours() -> None:
+    assert raw_errors(data) == []
 
 
 def test_no_other_package_is_imported() -> None:

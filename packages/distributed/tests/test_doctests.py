@@ -83,5 +83,5 @@ def test_every_public_method_is_described_and_shown() -> None:
 
 def is_public_method(name: str, value: object) -> bool:
     function = getattr(value, "fget", None) or getattr(value, "__func__", value)
-    is_method = inspect.isfunction(function) and not function.__name__.startswith("_")
+    is_method = inspect.isfunction(inspect.unwrap(function)) and not function.__name__.startswith("_")
     return is_method and not name.startswith("_")

@@ -17,6 +17,7 @@ from families import CONTINUOUS, DISCRETE, make, tensor
 
 import atled.core as at
 from atled import distributions as D
+from atled.testing import raw_errors
 
 ALL = {**CONTINUOUS, **DISCRETE}
 MODULES = [f"atled.distributions.{module.name}" for module in pkgutil.iter_modules(D.__path__)]
@@ -237,9 +238,14 @@ def test_everything_public_has_an_example() -> None:
         for module in (D, D.constraints, D.transforms, D.constraint_registry, D.kl, D.utils)
         for name in module.__all__
     }
-    documented = {name: v for name, v in shown.items() if isinstance(v, type) or inspect.isfunction(v)}
+    documented = {name: v for name, v in shown.items() if isinstance(v, type) or inspect.isfunction(inspect.unwrap(v))}
     assert len(documented) > 100
     assert [name for name, v in documented.items() if ">>>" not in (v.__doc__ or "")] == []
+
+
+def test_bad_arguments_get_errors_of_ours() -> None:
+    modules = (D, D.constraints, D.transforms, D.constraint_registry, D.kl, D.utils)
+    assert [error for module in modules for error in raw_errors(module)] == []
 
 
 def test_no_other_package_is_imported() -> None:

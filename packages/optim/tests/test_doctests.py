@@ -9,7 +9,7 @@ import pytest
 import atled.core as at
 from atled import optim
 from atled.core import _core
-from atled.testing import without_examples
+from atled.testing import raw_errors, without_examples
 
 MODULES = [
     info.name
@@ -41,3 +41,8 @@ def test_every_op_has_an_example_that_runs() -> None:
 def test_every_public_name_has_an_example() -> None:
     modules = map(importlib.import_module, ["atled.optim", *(name for name in MODULES if "._" not in name)])
     assert [missing for module in modules for missing in without_examples(module)] == []
+
+
+def test_bad_arguments_get_errors_of_ours() -> None:
+    modules = map(importlib.import_module, ("atled.optim", "atled.optim.lr_scheduler", "atled.optim.swa_utils"))
+    assert [error for module in modules for error in raw_errors(module)] == []

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import atled.core as at
 from atled.autograd import _tape
+from atled.core._explained import explained
 
 Tensors = at.Tensor | Sequence[at.Tensor]
 Edge = tuple[_tape.Node, int]  # as graph.GradientEdge
@@ -47,6 +48,7 @@ def _seeds(gradients: Gradients, count: int, name: str) -> list[at.Tensor | None
     return given
 
 
+@explained
 def backward(
     tensors: Ends,
     grad_tensors: Gradients = None,
@@ -79,6 +81,7 @@ def backward(
     _tape.backward(roots, _seeds(grad_tensors, len(roots), "backward"), keep, create_graph, targets, True)
 
 
+@explained
 def grad(
     outputs: Ends,
     inputs: Ends,

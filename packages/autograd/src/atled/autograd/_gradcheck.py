@@ -14,6 +14,7 @@ import atled.core as at
 from atled.autograd import _tape
 from atled.autograd._engine import grad
 from atled.autograd.grad_mode import recorded
+from atled.core._explained import explained
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Function = Callable[..., Any]
@@ -123,6 +124,7 @@ def _check(func: Function, inputs: Sequence[Any], eps: float, atol: float, rtol:
         _check_input(func, inputs, i, seeds, _array(slope), rng, eps, atol, rtol)
 
 
+@explained
 def gradcheck(
     func: Function,
     inputs: at.Tensor | Sequence[Any],
@@ -153,6 +155,7 @@ def gradcheck(
     return True
 
 
+@explained
 def gradgradcheck(
     func: Function,
     inputs: at.Tensor | Sequence[Any],

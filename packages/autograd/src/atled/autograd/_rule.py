@@ -25,6 +25,7 @@ from typing import Any
 
 from atled.autograd import _tape, _trace
 from atled.core import _registry
+from atled.core._explained import explained
 
 Gradient = Callable[..., Any]
 
@@ -116,6 +117,7 @@ class RuleBook:
         if old is not None or name in _missed:
             _tape.forget(name)
 
+    @explained
     def __call__(self, op: str, /, **functions: Gradient | None) -> None:
         """Registers one function for each differentiable argument of ``op``; None says that it has no gradient.
 

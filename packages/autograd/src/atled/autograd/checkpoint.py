@@ -16,6 +16,7 @@ from atled.autograd._function import Function, FunctionContext
 from atled.autograd.amp import as_now
 from atled.autograd.grad_mode import enable_grad
 from atled.autograd.graph import saved_tensors_hooks
+from atled.core._explained import explained
 
 __all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential", "noop_context_fn"]
 
@@ -203,6 +204,7 @@ def _generator_at(state: at.Tensor | None) -> Iterator[None]:
         at.default_generator.set_state(before)
 
 
+@explained
 def checkpoint(
     function: Callable[..., Any],
     *args: Any,
@@ -249,6 +251,7 @@ def checkpoint(
         return function(*args, **kwargs)
 
 
+@explained
 def checkpoint_sequential(
     functions: Iterable[Callable[..., Any]],
     segments: int,

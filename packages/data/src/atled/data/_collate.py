@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import atled.core as at
+from atled.core._explained import explained
 
 _NUMBERS = (bool, int, float, complex)
 
 
+@explained
 def default_collate(batch: Sequence[Any]) -> Any:
     """Stacks samples along a new first dimension, through any nesting of mappings, sequences and named tuples.
 

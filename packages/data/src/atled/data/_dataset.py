@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import atled.core as at
+from atled.core._explained import explained
 
 from ._collate import is_numpy
 from ._random import draw_seed
@@ -87,6 +88,7 @@ class TensorDataset(Dataset[tuple[at.Tensor, ...]]):
 
     deterministic = True
 
+    @explained
     def __init__(self, *tensors: at.Tensor) -> None:
         if not tensors:
             raise at.ArgumentError("TensorDataset: expected at least one tensor, got none")
@@ -128,6 +130,7 @@ class StackDataset(Dataset[Any]):
         {'image': 'b', 'label': 1}
     """
 
+    @explained
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if bool(args) == bool(kwargs):
             raise at.ArgumentError("StackDataset: expected datasets either all positional or all by keyword")
@@ -169,6 +172,7 @@ class ConcatDataset(Dataset[T_co]):
         (3, 'c', 'a')
     """
 
+    @explained
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
@@ -208,6 +212,7 @@ class ChainDataset(IterableDataset[T_co]):
         [1, 2, 3]
     """
 
+    @explained
     def __init__(self, datasets: Iterable[Iterable[T_co]]) -> None:
         self.datasets = list(datasets)
 
@@ -299,6 +304,7 @@ def _is_overridden(dataset: Any, name: str) -> bool:
     return any("__getitem__" in vars(kind) or "__iter__" in vars(kind) for kind in below)
 
 
+@explained
 def random_split(
     dataset: Any, lengths: Sequence[int | float], generator: at.Generator | None = None
 ) -> list[Subset[Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import atled.core as at
+from atled.core._explained import explained
 
 from ._collate import default_collate, default_convert, map_leaves
 from ._dataset import IterableDataset
@@ -68,6 +69,7 @@ class DataLoader(Generic[T_co]):
         [[0, 1], [2, 3], [4]]
     """
 
+    @explained
     def __init__(
         self,
         dataset: Any,

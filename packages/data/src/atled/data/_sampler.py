@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 import atled.core as at
+from atled.core._explained import explained
 
 from ._random import Stream, derive_seed, draw_seed
 from ._random import generator as new_generator
@@ -180,6 +181,7 @@ class WeightedRandomSampler(_RandomOrder):
         True
     """
 
+    @explained
     def __init__(
         self,
         weights: Sequence[float] | at.Tensor,
@@ -300,6 +302,7 @@ class DistributedSampler(Sampler[int]):
         [[0, 2, 4], [1, 3, 0]]
     """
 
+    @explained
     def __init__(
         self,
         dataset: Sized,

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
+from atled.core._explained import explained
 
 from ._buckets import CAP_MB, plan
 from ._comm_hook import CommHook, Hook
@@ -75,6 +76,7 @@ class DistributedDataParallel:
     (True, False, True)
     """
 
+    @explained
     def __init__(
         self,
         module: ModuleLike,

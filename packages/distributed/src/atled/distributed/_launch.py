@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from atled.core import ArgumentError, InvalidValueError
+from atled.core._explained import explained
 
 from ._errors import DistError, RankFailedError
 from ._store import listen
@@ -53,6 +54,7 @@ class Failure:
         return f"rank {self.rank} failed first: {self.reason}\n{self.traceback}".rstrip()
 
 
+@explained
 def launch(
     target: Sequence[str],
     nproc_per_node: int = 1,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from atled.core import ArgumentError
+from atled.core._explained import explained
 
 from ._errors import DistError
 
@@ -81,6 +82,7 @@ class Future(Generic[T]):
         self._when_done(lambda: following._end_with(lambda: callback(self)))
         return following
 
+    @explained
     def add_done_callback(self, callback: Callable[[Future[T]], object]) -> None:
         """As ``then``, but nobody is told what the callback returns, and what it raises comes out where it runs.
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from . import constraints
 from ._discrete import Binomial
@@ -198,6 +199,7 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
 
     has_rsample = True
 
+    @explained
     def rsample(self, sample_shape: Shape = ()) -> Tensor:
         """Draws, with probs' gradient."""
         return self.sample(sample_shape) + (self.probs - detached(self.probs))
@@ -250,6 +252,7 @@ class Multinomial(OverClasses):
             counts = at.zeros(*shape, self._num_events, dtype=at.int64, device=classes.device)
             return counts.scatter_add(-1, classes, at.ones_like(classes)).to(self.probs.dtype)
 
+    @explained
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """``log(n! / (x_1! ... x_k!))`` and the classes' log-probabilities."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from . import constraints
 from ._distribution import (
@@ -225,6 +226,7 @@ class Binomial(ByProbability):
             counts, shares = (detached(t).expand(*shape).contiguous() for t in (self.total_count, self.probs))
             return at.binomial(counts, shares)
 
+    @explained
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """``log C(total_count, value)`` and the trials' log-probabilities."""
@@ -290,6 +292,7 @@ class NegativeBinomial(ByProbability):
             counts = detached(self.total_count).expand(*self._extended_shape(sample_shape))
             return at.poisson(standard_gamma(counts) * at.exp(detached(self.logits)))
 
+    @explained
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the probability."""
@@ -332,6 +335,7 @@ class Poisson(Distribution):
         with quietly():
             return at.poisson(detached(self.rate.expand(*self._extended_shape(sample_shape))).contiguous())
 
+    @explained
     @in_double
     def log_prob(self, value: Tensor) -> Tensor:
         """``value log(rate) - rate - log(value!)``."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast, overload
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explain_init
 
 from . import constraints
 
@@ -116,6 +117,10 @@ class Distribution:
     arg_constraints: ClassVar[Constraints] = {}
     support: Any = None
     _validates_by_default: ClassVar[bool] = __debug__
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explain_init
 
 from . import constraints
 
@@ -29,6 +30,10 @@ class Transform:
     domain: Any = constraints.real
     codomain: Any = constraints.real
     sign: Any = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
 
     def __init__(self, cache_size: int = 0) -> None:
         if cache_size not in (0, 1):

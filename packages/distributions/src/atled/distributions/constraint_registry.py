@@ -40,11 +40,15 @@ class ConstraintRegistry:
         return factory
 
     def __call__(self, constraint: Any) -> Transform:
-        """The transform; NotImplementedError where none is known."""
+        """The transform; NotImplementedOpError where none is known, ArgumentError for what is no constraint."""
+        if not isinstance(constraint, constraints.Constraint):
+            raise at.ArgumentError(f"constraint registry: expected a Constraint, got {constraint!r}")
         keys = (constraint, type(constraint))
         factory = next((self._factories[key] for key in keys if key in self._factories), None)
         if factory is None:
-            raise NotImplementedError(f"no transform leads to {constraint}; register(...) adds one")
+            raise at.NotImplementedOpError(
+                f"constraint registry: no transform leads to {constraint}; register(...) adds one"
+            )
         return factory(constraint)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explain_init
 
 __all__ = [
     "Constraint",
@@ -56,6 +57,10 @@ class Constraint:
 
     is_discrete = False
     event_dim = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
 
     def check(self, value: Tensor) -> Tensor:
         """A bool for each value: of value's shape without its last ``event_dim`` dimensions."""

@@ -68,7 +68,7 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
     """
     formula = _find(type(p), type(q))
     if formula is None:
-        raise NotImplementedError(
+        raise at.NotImplementedOpError(
             f"kl_divergence: expected a pair with a formula, got {type(p).__name__} and {type(q).__name__}; "
             "register_kl adds one, or take the mean of p.log_prob(x) - q.log_prob(x) over draws x of p"
         )
@@ -84,7 +84,9 @@ def _bernoulli(p: Bernoulli, q: Bernoulli) -> Tensor:
 @register_kl(Binomial, Binomial)
 def _binomial(p: Binomial, q: Binomial) -> Tensor:
     if (p.total_count < q.total_count).any():
-        raise NotImplementedError("kl_divergence: Binomials with fewer trials than the other's have no closed form")
+        raise at.NotImplementedOpError(
+            "kl_divergence: Binomials with fewer trials than the other's have no closed form"
+        )
     one = _bernoulli(Bernoulli(logits=p.logits, validate_args=False), Bernoulli(logits=q.logits, validate_args=False))
     return at.where(p.total_count > q.total_count, math.inf, p.total_count * one)
 
@@ -246,7 +248,7 @@ def _wishart(p: Wishart, q: Wishart) -> Tensor:
 @register_kl(Independent, Independent)
 def _independent(p: Independent, q: Independent) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
-        raise NotImplementedError("kl_divergence: Independents of equally many dimensions only have a formula")
+        raise at.NotImplementedOpError("kl_divergence: Independents of equally many dimensions only have a formula")
     return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
 
 
@@ -257,7 +259,7 @@ def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tens
         a.bijective and _are_equal(a, b) for a, b in zip(p.transforms, q.transforms, strict=True)
     )
     if not same or p.event_shape != q.event_shape:
-        raise NotImplementedError(
+        raise at.NotImplementedOpError(
             "kl_divergence: TransformedDistributions of the same transforms, which have an inverse, only have a formula"
         )
     return kl_divergence(p.base_dist, q.base_dist)

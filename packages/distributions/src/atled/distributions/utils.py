@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 from ._distribution import Number, as_tensors, lazy_property
 
@@ -22,6 +23,7 @@ def broadcast_all(*values: Number) -> tuple[Tensor, ...]:
     return tuple(at.broadcast_tensors(*tensors.values()))
 
 
+@explained
 def clamp_probs(probs: Tensor) -> Tensor:
     """Probabilities kept apart from 0 and 1 by their dtype's epsilon, so that logarithms are finite.
 
@@ -32,6 +34,7 @@ def clamp_probs(probs: Tensor) -> Tensor:
     return probs.clamp(eps, 1 - eps)
 
 
+@explained
 def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
     """Probabilities of log-odds where ``is_binary``, else of classes' log-probabilities along the last dimension.
 
@@ -41,6 +44,7 @@ def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
     return at.sigmoid(logits) if is_binary else at.softmax(logits, -1)
 
 
+@explained
 def probs_to_logits(probs: Tensor, is_binary: bool = False) -> Tensor:
     """Log-odds where ``is_binary``, else log-probabilities; of ``clamp_probs`` of the probabilities.
 

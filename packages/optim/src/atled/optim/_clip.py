@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 
 
 def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -15,6 +16,7 @@ def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [grad for grad in found.values() if grad is not None]
 
 
+@explained
 def get_total_norm(
     tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
@@ -34,6 +36,7 @@ def get_total_norm(
     return norm
 
 
+@explained
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
@@ -58,6 +61,7 @@ def clip_grad_norm_(
     return norm
 
 
+@explained
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limits every element of the gradients, in place, to ``[-clip_value, clip_value]``; NaN stays NaN.
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 from atled.optim._optimizer import Optimizer, require
 from atled.optim._state import expect_keys
 
@@ -39,6 +40,7 @@ class GradScaler:
     [0.0]
     """
 
+    @explained
     def __init__(
         self,
         device: str = "cuda",
@@ -59,6 +61,7 @@ class GradScaler:
         self._found: dict[Optimizer, list[Tensor]] = {}
         self._bad: dict[Optimizer, bool] = {}
 
+    @explained
     def scale(self, outputs: T) -> T:
         """A tensor, or those in lists and tuples, times the scale; float16 and bfloat16 scalars become float32."""
         if not self._enabled:
@@ -72,6 +75,7 @@ class GradScaler:
             return tuple(scaled) if isinstance(outputs, tuple) else scaled  # type: ignore[return-value]
         raise at.ArgumentError(f"scale: expected a Tensor or a list of Tensors, got {type(outputs).__name__}")
 
+    @explained
     def unscale_(self, optimizer: Optimizer) -> None:
         """Divides the gradients of an optimizer's parameters by the scale, in place, say before they are clipped.
 
@@ -106,6 +110,7 @@ class GradScaler:
             at.distributed.fsdp.max_over_ranks_(found, params)
         self._found[optimizer] = found
 
+    @explained
     def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
         """Unscales the gradients, and calls ``optimizer.step(*args, **kwargs)`` unless one is infinite or NaN.
 
@@ -128,6 +133,7 @@ class GradScaler:
         self._bad[optimizer] = _any(found)
         return None if self._bad[optimizer] else optimizer.step(*args, **kwargs)
 
+    @explained
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Changes the scale, or sets it, after the steps of all optimizers.
 

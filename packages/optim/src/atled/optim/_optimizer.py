@@ -12,6 +12,7 @@ from typing import Any
 import atled.core as at
 from atled.core import Tensor
 from atled.core._core import _recording
+from atled.core._explained import explain_init, explained
 from atled.core._hooks import RemovableHandle
 from atled.optim._state import expect_groups, expect_keys
 
@@ -35,6 +36,8 @@ def plain(tensor: Tensor) -> Tensor:
 
 def with_recording(closure: Callable[[], Any]) -> Any:
     """What ``closure`` returns; its calls are recorded, also within ``no_grad()``."""
+    if not callable(closure):
+        raise at.ArgumentError(f"step: expected closure to be a function, got {type(closure).__name__}")
     # Whoever switched recording off has loaded the module that switches it on.
     modes: Any = sys.modules.get("atled.autograd.grad_mode")
     if modes is None:
@@ -70,6 +73,11 @@ class Optimizer:
     #: Numbers in the state, beside ``step``, that PyTorch keeps as tensors.
     _numbers: frozenset[str] = frozenset()
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
+
+    @explained
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise at.ArgumentError(
@@ -84,6 +92,7 @@ class Optimizer:
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
 
+    @explained
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group: a dict with ``params`` and any settings; the others are the defaults.
 

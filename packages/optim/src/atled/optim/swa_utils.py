@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import atled.core as at
 from atled.core import Tensor
+from atled.core._explained import explained
 from atled.optim._optimizer import Optimizer, plain
 from atled.optim._state import expect_keys
 from atled.optim.lr_scheduler._base import LRScheduler, expect_optimizer, per_group
@@ -27,6 +28,7 @@ AverageOne = Callable[[Tensor, Tensor, Any], Tensor]
 AverageMany = Callable[[list[Tensor], list[Tensor], Any], None]
 
 
+@explained
 def get_ema_avg_fn(decay: float = 0.999) -> AverageOne:
     """``f(average, now, count)`` that gives ``decay * average + (1 - decay) * now``.
 
@@ -39,6 +41,7 @@ def get_ema_avg_fn(decay: float = 0.999) -> AverageOne:
     return lambda average, now, count: decay * average + (1 - decay) * now
 
 
+@explained
 def get_ema_multi_avg_fn(decay: float = 0.999) -> AverageMany:
     """``f(averages, now, count)`` that does to lists, in place, what `get_ema_avg_fn` gives for one tensor.
 
@@ -116,6 +119,7 @@ class AveragedModel:
     20.0
     """
 
+    @explained
     def __init__(
         self,
         model: Any,
@@ -136,6 +140,7 @@ class AveragedModel:
         """What the averaged copy makes of the arguments."""
         return self.module(*args, **kwargs)
 
+    @explained
     def update_parameters(self, model: Any) -> None:
         """Takes the model's parameters into the average."""
         averages, now = [plain(t) for t in self.parameters()], [plain(t) for t in model.parameters()]
@@ -214,6 +219,7 @@ def _alike(averages: list[Tensor], now: list[Tensor]) -> Iterable[tuple[list[Ten
     return parts.values()
 
 
+@explained
 def update_bn(loader: Iterable[Any], model: Any, device: at.device | str | None = None) -> None:
     """Computes the running statistics of a model's batch normalisation anew, as means over all batches of ``loader``.
 

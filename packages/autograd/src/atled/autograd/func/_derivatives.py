@@ -9,6 +9,7 @@ from atled.autograd import _tape
 from atled.autograd.func import _tree
 from atled.autograd.func._vmap import vmap
 from atled.autograd.grad_mode import enable_grad, is_grad_enabled, recorded
+from atled.core._explained import explained
 
 Argnums = int | tuple[int, ...]
 
@@ -164,6 +165,7 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
     return differentiated
 
 
+@explained
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Calls ``func`` and answers ``(output, vjp_fn)``: vjp_fn(cotangents) answers the gradients of the primals.
 
@@ -193,6 +195,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     return (output, vjp_fn, call.aux) if has_aux else (output, vjp_fn)
 
 
+@explained
 def jvp(
     func: Callable[..., Any],
     primals: tuple[Any, ...],
@@ -254,6 +257,7 @@ def _primal(value: Any, depth: int) -> Any:
     return value if pair is None else pair[0]
 
 
+@explained
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """Calls ``func`` and answers ``(output, jvp_fn)``: ``jvp_fn(*tangents)`` is the derivative there, without ``func``.
 

@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import atled.core as at
+from atled.core._explained import explained
 
 Tensors = Mapping[str, at.Tensor]
 
 
+@explained
 def functional_call(
     module: Any,
     parameter_and_buffer_dicts: Tensors | Sequence[Tensors],
@@ -36,10 +38,17 @@ def functional_call(
     >>> grad(loss)(dict(layer.named_parameters()), at.ones(2, 3))["bias"].tolist()
     [2.0]
     """
+    _expect_module("functional_call", module)
     given = _merged(parameter_and_buffer_dicts)
     positional = args if isinstance(args, tuple) else () if args is None else (args,)
     with _exchanged(module, given, tie_weights, strict):
         return module(*positional, **(kwargs or {}))
+
+
+def _expect_module(function: str, module: Any) -> None:
+    if not hasattr(module, "named_parameters"):
+        got = type(module).__name__
+        raise at.ArgumentError(f"{function}: expected a module, such as one of atled.nn, got {got}")
 
 
 def _merged(dicts: Tensors | Sequence[Tensors]) -> dict[str, at.Tensor]:
@@ -98,6 +107,7 @@ def _holder(module: Any, name: str) -> dict[str, Any]:
     return attributes
 
 
+@explained
 def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, at.Tensor], dict[str, at.Tensor]]:
     """The parameters and the buffers of modules of one class, stacked along a new first dimension, for `vmap`.
 
@@ -114,6 +124,8 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, at.Tensor], dic
     """
     if not models:
         raise at.InvalidValueError("stack_module_state: expected at least one module, got none")
+    for model in models:
+        _expect_module("stack_module_state", model)
     if len({type(model) for model in models}) > 1 or len({model.training for model in models}) > 1:
         raise at.InvalidValueError("stack_module_state: expected modules of one class, all in training mode or none")
     parameters = {}
@@ -137,6 +149,7 @@ def replace_all_batch_norm_modules_(root: Any) -> Any:
     >>> layer.running_mean is None, list(layer.state_dict())
     (True, ['weight', 'bias'])
     """
+    _expect_module("replace_all_batch_norm_modules_", root)
     for module in root.modules():
         if "track_running_stats" in module.__dict__:
             module.running_mean = None
@@ -146,7 +159,8 @@ def replace_all_batch_norm_modules_(root: Any) -> Any:
     return root
 
 
-def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> at.Tensor:
+@explained
+def rearrange(tensor: at.Tensor | Sequence[at.Tensor], pattern: str, **axes_lengths: int) -> at.Tensor:
     """Reorders, splits and joins dimensions by names, as ``einops.rearrange``, which does it (``pip install einops``).
 
     >>> import atled.core as at

@@ -7,10 +7,12 @@ from typing import Any
 import atled.core as at
 from atled.autograd import _tape
 from atled.autograd.func import _tree
+from atled.core._explained import explained
 
 _DIMS = "an int or None for each argument (or a nested tuple like it)"
 
 
+@explained
 def vmap(
     func: Callable[..., Any],
     in_dims: Any = 0,

@@ -7,10 +7,12 @@ import atled.core as at
 from atled.autograd._math import is_complex
 from atled.autograd.functional import _arguments as a
 from atled.autograd.grad_mode import recorded
+from atled.core._explained import explained
 
 _STRATEGIES = ("reverse-mode", "forward-mode")
 
 
+@explained
 def jacobian(
     func: a.Function,
     inputs: a.Tensors,
@@ -113,6 +115,7 @@ def _alone(direction: at.Tensor, i: int, inputs: a.List) -> a.List:
     return tuple(direction if k == i else at.zeros_like(x.detach()) for k, x in enumerate(inputs))
 
 
+@explained
 def hessian(
     func: a.Function,
     inputs: a.Tensors,

@@ -4,8 +4,10 @@ from typing import Any
 
 from atled.autograd.functional import _arguments as a
 from atled.autograd.grad_mode import recorded
+from atled.core._explained import explained
 
 
+@explained
 def vjp(
     func: a.Function, inputs: a.Tensors, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
@@ -32,6 +34,7 @@ def vjp(
     return a.like(a.finished(outputs, create_graph), output), a.like(a.finished(found, create_graph), inputs)
 
 
+@explained
 def jvp(
     func: a.Function, inputs: a.Tensors, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
@@ -55,6 +58,7 @@ def jvp(
     return a.like(a.finished(outputs, create_graph), output), a.like(a.finished(found, create_graph), output)
 
 
+@explained
 def vhp(
     func: a.Function, inputs: a.Tensors, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
@@ -72,6 +76,7 @@ def vhp(
     return _hessian_product(func, inputs, v, create_graph, strict, "vhp")
 
 
+@explained
 def hvp(
     func: a.Function, inputs: a.Tensors, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import atled.core as at
 from atled.autograd import _tape
 from atled.autograd._tensor import register_hook
+from atled.core._explained import explained
 from atled.core._hooks import RemovableHandle
 
 
@@ -94,6 +95,7 @@ class _Any:
         self.function(gradient)
 
 
+@explained
 def register_multi_grad_hook(
     tensors: Sequence[at.Tensor], fn: Callable[[Any], None], *, mode: str = "all"
 ) -> MultiHandle:
@@ -121,6 +123,7 @@ def register_multi_grad_hook(
     )
 
 
+@explained
 def increment_version(tensor: at.Tensor | Iterable[at.Tensor]) -> None:
     """Counts an in-place change of each tensor that the tape could not see, so that gradients that need it say so.
 

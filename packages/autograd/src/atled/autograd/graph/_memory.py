@@ -8,6 +8,7 @@ import atled.core as at
 from atled.autograd import _engine, _tape
 from atled.autograd._tape import Node
 from atled.autograd.graph import _walk
+from atled.core._explained import explained
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class MemoryReport:
 _ROWS = 30
 
 
+@explained
 def memory(outputs: _engine.Ends) -> MemoryReport:
     """Which tensors the graph behind ``outputs`` keeps, how many bytes they cost, and for which op.
 

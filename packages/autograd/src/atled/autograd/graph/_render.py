@@ -3,6 +3,7 @@
 from atled.autograd import _engine, _tape
 from atled.autograd._tape import Node
 from atled.autograd.graph import _walk
+from atled.core._explained import explained
 
 
 def _quoted(*lines: str) -> str:
@@ -36,6 +37,7 @@ def _box(node: Node, names: dict[int, str]) -> str:
     return f"n{node.sequence_number} [label={_quoted(*lines)}];"
 
 
+@explained
 def render(outputs: _engine.Ends, names: _walk.Names | None = None) -> str:
     """The graph behind ``outputs`` as text in graphviz' DOT language, from the leaves down to the outputs.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from atled.autograd import _tape
+from atled.core._explained import explained
 
 
 class Reference(NamedTuple):
@@ -65,6 +66,7 @@ class RuleProgram:
         return "\n".join([*lines, f"  {', '.join(answers)}"])
 
 
+@explained
 def rule_programs(op: str) -> tuple[RuleProgram, ...]:
     """The programs that the rule of ``op``, a qualified name, has been traced into so far.
 

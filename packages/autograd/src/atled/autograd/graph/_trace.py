@@ -8,6 +8,7 @@ import atled.core as at
 from atled.autograd import _engine, _tape
 from atled.autograd._tape import Node
 from atled.autograd.graph import _walk
+from atled.core._explained import explained
 
 
 class _Unknown:
@@ -271,6 +272,7 @@ def _backward(tracer: _Tracer, rows: list[Any]) -> list[Call]:
     return calls
 
 
+@explained
 def trace(outputs: _engine.Ends, inputs: _engine.Ends, grad_outputs: _engine.Gradients = None) -> Trace:
     """The recorded calls from ``inputs`` to ``outputs``, and those that compute the inputs' gradients.
 

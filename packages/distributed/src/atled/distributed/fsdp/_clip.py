@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import atled.core as at
 from atled.core import InvalidValueError, OperationError, Tensor
+from atled.core._explained import explained
 
 from .._group import ProcessGroup, ReduceOp
 from ._shard import groups_of, shard_of
@@ -14,6 +15,7 @@ from ._shard import groups_of, shard_of
 __all__ = ["clip_grad_norm_", "max_over_ranks_"]
 
 
+@explained
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> Tensor:
@@ -64,6 +66,7 @@ def clip_grad_norm_(
     return norm
 
 
+@explained
 def max_over_ranks_(tensors: Iterable[Tensor], parameters: Iterable[Tensor]) -> None:
     """Replaces tensors by their greatest over the ranks that share the parameters out; each of them calls it.
 

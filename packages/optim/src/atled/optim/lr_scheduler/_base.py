@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import atled.core as at
+from atled.core._explained import explain_init
 from atled.optim._optimizer import Optimizer
 from atled.optim._state import expect_keys
 
@@ -31,6 +32,10 @@ class LRScheduler(ABC):
     >>> optimizer.param_groups[0]["lr"], schedule.get_last_lr()
     (0.5, [0.5])
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         expect_optimizer(self, optimizer)

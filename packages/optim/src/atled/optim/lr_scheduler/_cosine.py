@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import atled.core as at
+from atled.core._explained import explained
 from atled.optim._optimizer import Optimizer
 from atled.optim.lr_scheduler._base import LRScheduler
 
@@ -73,6 +74,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (lr - self.eta_min) * height for lr in self.base_lrs]
 
+    @explained
     def step(self, epoch: float | None = None) -> None:
         """Goes on by one epoch, or to ``epoch``."""
         if epoch is None and self.last_epoch < 0:

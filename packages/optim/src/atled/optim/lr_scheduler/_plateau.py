@@ -6,6 +6,7 @@ import math
 from typing import Literal, SupportsFloat
 
 import atled.core as at
+from atled.core._explained import explained
 from atled.optim._optimizer import Optimizer
 from atled.optim.lr_scheduler._base import LRScheduler, expect_optimizer, per_group
 
@@ -68,6 +69,7 @@ class ReduceLROnPlateau(LRScheduler):
         """The present rates."""
         return self._present()
 
+    @explained
     def step(self, metrics: SupportsFloat) -> None:  # type: ignore[override]
         """Goes on by one epoch, which came to ``metrics``: a number or a tensor of one element."""
         current = float(metrics)

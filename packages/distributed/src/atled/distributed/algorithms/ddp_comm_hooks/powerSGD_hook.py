@@ -11,6 +11,7 @@ import numpy as np
 
 import atled.core as at
 from atled.core import ArgumentError, InvalidValueError, Tensor
+from atled.core._explained import explained
 
 from ..._comm_hook import GradBucket
 from ..._group import ProcessGroup
@@ -59,6 +60,7 @@ class PowerSGDState:
     (16.25, 2080, 128)
     """
 
+    @explained
     def __init__(
         self,
         process_group: ProcessGroup | None,
