@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import pytest
 import atled.core as at
 from atled.core._explain import fits
 from atled.core._explained import explain_init, explained
+from atled.core._hooks import RemovableHandle
 from atled.testing import raw_errors
 
 
@@ -101,6 +103,42 @@ def test_values_that_cannot_be_looked_at() -> None:
         scaled(Unprintable())  # type: ignore[arg-type]
     with pytest.raises(at.ArgumentError, match=r"got \[<Unprintable instance"):
         scaled([Unprintable()])  # type: ignore[arg-type]
+
+
+def test_a_hook_is_a_function() -> None:
+    hooks: dict[int, Any] = {}
+    for hook in ("text", ("text", True), None):
+        with pytest.raises(at.ArgumentError, match="^hook: expected a function, got (str|NoneType)"):
+            RemovableHandle(hooks, hook)
+    RemovableHandle(hooks, (print, True))
+    assert list(hooks.values()) == [(print, True)]
+
+
+def test_values_that_explain_an_error_inside() -> None:
+    """Of our own code, not of the user's."""
+    with pytest.raises(at.InvalidValueError, match=r"^ratio: expected divisor to be a number other than 0, got 0"):
+        ours(ratio)(1, 0)
+    with pytest.raises(at.InvalidValueError, match=r"^ratio: expected value to be a finite number .*, got inf"):
+        ours(ratio)(float("inf"), 1)
+    with pytest.raises(at.ShapeError, match=r"^last: expected another number of dimensions, got input of shape \(\)"):
+        ours(last)(at.tensor(1.0))
+    with pytest.raises(ZeroDivisionError):
+        explained(ratio)(1, 0)
+
+
+def ratio(value: float, divisor: float) -> float:
+    return int(value) / divisor
+
+
+def last(input: at.Tensor) -> int:
+    return input.shape[-1]
+
+
+def ours(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as one of a module of atled's."""
+    moved = types.FunctionType(function.__code__, {"__name__": "atled.sample", "__builtins__": __builtins__, "at": at})
+    moved.__annotations__ = function.__annotations__
+    return explained(moved)
 
 
 def test_constructors_of_our_classes() -> None:

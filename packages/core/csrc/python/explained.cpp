@@ -33,6 +33,7 @@ PyObject* explain(PyObject* function, PyObject* const* args, size_t n, PyObject*
   PyObject *type, *error, *traceback;
   PyErr_Fetch(&type, &error, &traceback);
   PyErr_NormalizeException(&type, &error, &traceback);
+  if (traceback) PyException_SetTraceback(error, traceback);
   Ref positional, named;
   const bool collected = collect(args, n, names, positional, named);
   const Ref ask = collected ? import_function("atled.core._explain", "explain") : Ref();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import reprlib
+import sys
 import types
 import typing
 from collections import abc
@@ -26,9 +27,15 @@ def explain(
     An ArgumentError is looked at as well where it is of something inside, whose arguments have other names: of an op,
     as a note says, or of another explained function.
     """
-    if not isinstance(error, _core.ArgumentError if isinstance(error, _core.AtledError) else _INNER):
-        return None
     name = _shown(function, args)
+    op = _op_in_front(error)
+    is_argument_error = isinstance(error, _core.ArgumentError)
+    if isinstance(error, _core.AtledError) and not is_argument_error:
+        # Of a constructor, which makes its parameters, that may be an argument as well.
+        if not op or function.__name__ != "__init__":
+            return None
+    elif not isinstance(error, _INNER):
+        return None
     try:
         signature = inspect.signature(function)
     except ValueError:
@@ -37,19 +44,60 @@ def explain(
         given = signature.bind(*args, **kwargs).arguments
     except TypeError as wrong:
         return _core.ArgumentError(f"{name}: {wrong}; it takes {_parameters(signature)}")
-    if isinstance(error, _core.ArgumentError):
-        is_inner = hasattr(error, "__notes__") or hasattr(error, "argument")
-        if not is_inner or not signature.parameters.keys().isdisjoint(_WORDS.findall(str(error))):
-            return None
-    for parameter in signature.parameters.values():
-        hint = _resolved(parameter.annotation, function)
-        for value in _values(parameter, given):
-            if not fits(value, hint):
-                what = f"expected {parameter.name} to be {_text(hint)}, got {_brief(value)}"
-                better = _core.ArgumentError(f"{name}: {what}{_mend(value, hint)}")
-                better.argument = parameter.name  # type: ignore[attr-defined]
-                return better
+    is_inner = hasattr(error, "__notes__") or hasattr(error, "argument") or op
+    if is_argument_error and not (is_inner and signature.parameters.keys().isdisjoint(_WORDS.findall(str(error)))):
+        return None
+    better = _misfit(name, function, signature, given) or _odd_value(name, given, error)
+    if better is None and op and function.__name__ == "__init__":
+        error.args = (name + str(error).removeprefix(op),)
+        error.add_note(f"in {op}, which {name} calls")
+    return better
+
+
+def _misfit(
+    name: str, function: Callable[..., Any], signature: inspect.Signature, given: dict[str, Any]
+) -> Exception | None:
+    """An error about the first argument that does not fit; bools pass for ints unless nothing else is wrong."""
+    for strict in (False, True):
+        for parameter in signature.parameters.values():
+            hint = _resolved(parameter.annotation, function)
+            for value in _values(parameter, given):
+                if not fits(value, hint, strict):
+                    what = f"expected {parameter.name} to be {_text(hint)}, got {_brief(value)}"
+                    error = _core.ArgumentError(f"{name}: {what}{_mend(value, hint)}")
+                    error.argument = parameter.name  # type: ignore[attr-defined]
+                    return error
     return None
+
+
+def _odd_value(name: str, given: dict[str, Any], error: Exception) -> Exception | None:
+    """Of an error of Python's in atled's own code that types do not explain: zeros, infinities and shapes do."""
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    if entry is None or not str(entry.tb_frame.f_globals.get("__name__")).startswith("atled."):
+        return None
+    numbers = {k: v for k, v in given.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    text = str(error)
+    if isinstance(error, ZeroDivisionError):
+        found, wanted = [k for k, v in numbers.items() if v == 0], "a number other than 0"
+    elif isinstance(error, OverflowError) or "NaN" in text:
+        found, wanted = [k for k, v in numbers.items() if not abs(v) < 2**63], "a finite number of less than 64 bits"
+    elif isinstance(error, IndexError) or "values to unpack" in text:
+        shapes = [f"{k} of shape {tuple(v.shape)}" for k, v in given.items() if isinstance(v, _core.Tensor)]
+        wrong = f"{name}: expected another number of dimensions, got {', '.join(shapes)}"
+        return _core.ShapeError(wrong) if shapes else None
+    else:
+        return None
+    if not found:
+        return None
+    return _core.InvalidValueError(f"{name}: expected {found[0]} to be {wanted}, got {numbers[found[0]]}")
+
+
+def _op_in_front(error: Exception) -> str:
+    """The op that an error of atled's names; "" for none."""
+    head = str(error).partition(": ")[0] if isinstance(error, _core.AtledError) else ""
+    return head if head and hasattr(sys.modules["atled.core"], head) else ""
 
 
 def _shown(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
@@ -96,8 +144,9 @@ def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
         return Any
 
 
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type, as far as that can be told. NumPy's numbers and 0-d tensors pass for numbers.
+def fits(value: Any, hint: Any, strict: bool = False) -> bool:
+    """Whether a value is of a type, as far as that can be told. NumPy's numbers and 0-d tensors pass for numbers,
+    and bools for ints unless ``strict``.
 
     >>> fits(1, float), fits(1.5, int), fits([1, 2], tuple[int, ...]), fits([1, "a"], list[int])
     (True, False, True, False)
@@ -106,7 +155,7 @@ def fits(value: Any, hint: Any) -> bool:
         return value is None
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(fits(value, one) for one in inner)
+        return any(fits(value, one, strict) for one in inner)
     if origin is typing.Literal:
         return any(type(value) is type(one) and value == one for one in inner)
     kind = origin or hint
@@ -115,9 +164,9 @@ def fits(value: Any, hint: Any) -> bool:
     if not isinstance(kind, type):
         return True
     if kind in (bool, int, float, complex):
-        return _is_number(value, kind)
+        return _is_number(value, kind) and not (strict and kind is int and isinstance(value, bool))
     if kind in (list, tuple, abc.Sequence, abc.Iterable, abc.Collection):
-        return _is_sequence(value, kind, inner)
+        return _is_sequence(value, kind, inner, strict)
     try:
         return isinstance(value, kind)
     except TypeError:  # a protocol that is there for type checkers
@@ -134,7 +183,7 @@ def _is_number(value: Any, kind: type) -> bool:
     return hasattr(value, "__float__") or hasattr(value, "__index__") or (kind is complex and isinstance(value, kind))
 
 
-def _is_sequence(value: Any, kind: type, inner: tuple[Any, ...]) -> bool:
+def _is_sequence(value: Any, kind: type, inner: tuple[Any, ...], strict: bool) -> bool:
     """Of sequences any will do; items are looked at in lists and tuples."""
     if isinstance(value, (str, bytes, abc.Mapping)):
         return isinstance(value, kind) and inner in ((), (str,))
@@ -143,8 +192,8 @@ def _is_sequence(value: Any, kind: type, inner: tuple[Any, ...]) -> bool:
     if not isinstance(value, (list, tuple)) or not inner:
         return True
     if kind is tuple and inner[-1] is not ...:
-        return len(value) == len(inner) and all(map(fits, value, inner))
-    return all(fits(item, inner[0]) for item in value)
+        return len(value) == len(inner) and all(fits(item, one, strict) for item, one in zip(value, inner, strict=True))
+    return all(fits(item, inner[0], strict) for item in value)
 
 
 def _text(hint: Any) -> str:
