@@ -464,11 +464,44 @@ def test_a_compiled_module_is_itself() -> None:
         (lambda: nn.Dropout(None), "Dropout: expected p to be float, got None"),
         (lambda: nn.LSTM(2, 3, num_layers=[1]), r"LSTM: expected num_layers to be int, got \[1\]"),
         (lambda: nn.Embedding.from_pretrained(None), "from_pretrained: expected embeddings to be Tensor, got None"),
+        (lambda: nn.Linear(True, 3), "Linear: expected in_features to be int, got True"),
+        (lambda: nn.Conv1d(at.zeros(0), 2, 3), "Conv1d: expected in_channels to be int, got Tensor"),
+        (lambda: nn.init.ones_(np.zeros(2)), "init: expected tensor to be Tensor, got ndarray"),
         (lambda: nn.Linear(2, 3).get_submodule(None), "get_submodule: expected target to be str, got None"),
     ],
 )
 def test_a_bad_argument_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(at.ArgumentError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.Linear(-1, 3), at.ShapeError, r"Linear: expected sizes >= 0, got \(3, -1\)"),
+        (lambda: nn.Conv2d(2, 2, (1, 2, 3)), at.InvalidValueError, "Conv2d: kernel_size: expected one int or 2"),
+        (
+            lambda: nn.functional.adaptive_avg_pool2d(at.tensor(1.0), None),
+            at.ShapeError,
+            "another number of dimensions",
+        ),
+        (
+            lambda: nn.functional.kl_div(at.tensor(1.0), at.tensor(1.0), reduction="batchmean"),
+            at.ShapeError,
+            "kl_div: ",
+        ),
+        (lambda: nn.MultiheadAttention(4, 2)(*[at.tensor(1.0)] * 3), at.ShapeError, "MultiheadAttention: .* query of"),
+        (lambda: nn.Embedding.from_pretrained(at.ones(3)), at.ShapeError, r"embeddings of shape \(3,\)"),
+        (
+            lambda: nn.init.dirac_(at.ones(2, 2, 3), 0),
+            at.InvalidValueError,
+            "groups to be a number other than 0, got 0",
+        ),
+        (lambda: nn.init.trunc_normal_(at.ones(2), std=0), at.InvalidValueError, "std to be a number other than 0"),
+    ],
+)
+def test_a_bad_value_is_named(call: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         call()
 
 

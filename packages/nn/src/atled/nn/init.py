@@ -64,6 +64,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 def _plain(tensor: Tensor) -> Tensor:
     """What is filled without being recorded."""
+    if not isinstance(tensor, Tensor):
+        raise at.ArgumentError(f"init: expected tensor to be Tensor, got {type(tensor).__name__}")
     if isinstance(tensor, UninitializedParameter):
         raise at.ArgumentError("init: expected a tensor, got an UninitializedParameter; run the lazy layer once before")
     return detached(tensor)
@@ -159,7 +161,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim != 2:
         raise at.ShapeError(f"eye_: expected a matrix, got {tuple(tensor.shape)}")
-    detached(tensor).copy_(at.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+    _plain(tensor).copy_(at.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
     return tensor
 
 
@@ -175,7 +177,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """
     if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
         raise at.ShapeError(f"dirac_: expected (K, C, *kernel) with K a multiple of groups, got {tuple(tensor.shape)}")
-    plain = zeros_(detached(tensor))
+    plain = zeros_(_plain(tensor))
     per_group = tensor.shape[0] // groups
     center = tuple(size // 2 for size in tensor.shape[2:])
     for group in range(groups):
@@ -300,7 +302,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     q, r = np.linalg.qr(drawn.numpy())
     q = q * np.sign(np.diag(r))
     values = np.ascontiguousarray((q.T if rows < columns else q) * gain)
-    detached(tensor).copy_(at.from_numpy(values).reshape(tensor.shape))
+    _plain(tensor).copy_(at.from_numpy(values).reshape(tensor.shape))
     return tensor
 
 
@@ -318,7 +320,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
         raise at.ShapeError(f"sparse_: expected a matrix, got {tuple(tensor.shape)}")
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
-    plain = normal_(detached(tensor), 0.0, std, generator)
+    plain = normal_(_plain(tensor), 0.0, std, generator)
     for column in range(columns):
         order = at.empty(rows).uniform_(0.0, 1.0, generator=generator).tolist()
         for row in sorted(range(rows), key=order.__getitem__)[:zeros]:

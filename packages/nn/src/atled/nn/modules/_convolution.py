@@ -54,8 +54,12 @@ class _Convolution(Module):
                 f"{name}: expected padding_mode one of {', '.join(_PAD_MODES)}, got {padding_mode!r}"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size, self.stride, self.dilation = sizes(kernel_size, n), sizes(stride, n), sizes(dilation, n)
-        self.padding = padding if isinstance(padding, str) else sizes(padding, n)
+        self.kernel_size, self.stride = (
+            sizes(kernel_size, n, f"{name}: kernel_size"),
+            sizes(stride, n, f"{name}: stride"),
+        )
+        self.padding = padding if isinstance(padding, str) else sizes(padding, n, f"{name}: padding")
+        self.dilation = sizes(dilation, n, f"{name}: dilation")
         self.padding_mode = padding_mode
         channels = self._weight_channels()
         self.weight = Parameter(at.empty(*channels, *self.kernel_size, device=device, dtype=dtype))

@@ -26,7 +26,7 @@ class _FractionalMaxPool(Module):
     ) -> None:
         super().__init__()
         check_target(type(self).__name__, self._dims, output_size, output_ratio)
-        self.kernel_size = sizes(kernel_size, self._dims)
+        self.kernel_size = sizes(kernel_size, self._dims, f"{type(self).__name__}: kernel_size")
         self.output_size, self.output_ratio, self.return_indices = output_size, output_ratio, return_indices
         self.register_buffer("_random_samples", _random_samples)
 

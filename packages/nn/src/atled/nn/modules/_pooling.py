@@ -300,9 +300,10 @@ class _MaxUnpool(Module):
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> None:
         super().__init__()
-        self.kernel_size = sizes(kernel_size, self._dims)
-        self.stride = self.kernel_size if stride is None else sizes(stride, self._dims)
-        self.padding = sizes(padding, self._dims)
+        name, n = type(self).__name__, self._dims
+        self.kernel_size = sizes(kernel_size, n, f"{name}: kernel_size")
+        self.stride = self.kernel_size if stride is None else sizes(stride, n, f"{name}: stride")
+        self.padding = sizes(padding, n, f"{name}: padding")
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """Of ``output_size``, or what the window's sizes say."""
