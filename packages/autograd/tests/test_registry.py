@@ -125,3 +125,10 @@ def test_an_argument_without_a_function() -> None:
         op(leaf(1), leaf(2))
     rule(f"{namespace}::pair", other=None)
     op(leaf(1), leaf(2)).backward()
+
+
+def test_a_rule_is_of_functions() -> None:
+    with pytest.raises(at.ArgumentError, match="^rule: expected functions or None, got another .* input of x::y"):
+        rule("x::y", input="text")  # type: ignore[arg-type]
+    with pytest.raises(at.ArgumentError, match="^rule: expected the name of an op, got dict"):
+        rule({})  # type: ignore[arg-type]

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import atled.core as at
 from atled.autograd import _tape, _trace
 from atled.core import _registry
-from atled.core._explained import explained
 
 Gradient = Callable[..., Any]
 
@@ -117,13 +117,18 @@ class RuleBook:
         if old is not None or name in _missed:
             _tape.forget(name)
 
-    @explained
     def __call__(self, op: str, /, **functions: Gradient | None) -> None:
         """Registers one function for each differentiable argument of ``op``; None says that it has no gradient.
 
         >>> from atled.autograd import rule
         >>> rule("core::mul", input=lambda g, other: g * other, other=lambda g, input: g * input)  # doctest: +SKIP
         """
+        if not isinstance(op, str):
+            raise at.ArgumentError(f"rule: expected the name of an op, got {type(op).__name__}")
+        if odd := [
+            argument for argument, function in functions.items() if not (function is None or callable(function))
+        ]:
+            raise at.ArgumentError(f"rule: expected functions or None, got another object for {odd[0]} of {op}")
         self._put(op, Rule(tuple(Part((argument,), function) for argument, function in functions.items())))
 
     def _transforms(self, op: str) -> Transforms:

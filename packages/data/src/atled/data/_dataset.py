@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 import atled.core as at
@@ -131,7 +131,7 @@ class StackDataset(Dataset[Any]):
     """
 
     @explained
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Sized, **kwargs: Sized) -> None:
         if bool(args) == bool(kwargs):
             raise at.ArgumentError("StackDataset: expected datasets either all positional or all by keyword")
         self.datasets: tuple[Any, ...] | dict[str, Any] = args or kwargs
