@@ -211,6 +211,7 @@ def test_what_fits_an_annotation(value: Any, hint: Any, expected: bool) -> None:
         ),
         (lambda: at.set_num_threads(2**70), r"set_num_threads: expected set_num_threads\(num_threads: int\)"),
         (lambda: at.set_flush_denormal(), r"set_flush_denormal: expected set_flush_denormal\(mode: bool\)"),
+        (lambda: at.ones(2).apply_(None), "apply_: expected callable to be a function, got None"),
         (lambda: at.Generator().manual_seed(None), "Generator.manual_seed: expected .*NoneType"),
         (lambda: at.Generator(object()), "Generator: expected device to be a device or its name, got object"),
         (lambda: at.device(None), 'device: expected a type such as "cpu" or "cuda:1" and an index, .* got NoneType'),

@@ -8,7 +8,7 @@ import reprlib
 import sys
 import types
 import typing
-from collections import abc
+from collections import ChainMap, abc
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -139,7 +139,9 @@ def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, getattr(inspect.unwrap(function), "__globals__", {}))
+        # Modules that load fast import what annotations name for type checkers alone.
+        names = getattr(inspect.unwrap(function), "__globals__", {})
+        return eval(annotation, {}, ChainMap(names, vars(abc), vars(typing)))
     except Exception:
         return Any
 
