@@ -520,3 +520,12 @@ def test_errors_of_a_users_own_module_stay() -> None:
         Doubled(2)(3)
     with pytest.raises(TypeError, match="unsupported operand"):
         Doubled("a")  # type: ignore[arg-type]
+
+
+def test_a_mistake_in_a_layer_of_the_users_is_told_as_it_is() -> None:
+    class Head(nn.Module):
+        def forward(self, batch: dict[str, at.Tensor]) -> at.Tensor:
+            return batch["image"]
+
+    with pytest.raises(KeyError, match="image"):
+        nn.Sequential(Head())({"images": at.ones(2)})  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ def explain(
         # Of a constructor, which makes its parameters, that may be an argument as well.
         if not op or function.__name__ != "__init__":
             return None
-    elif not isinstance(error, _INNER):
+    elif not isinstance(error, _INNER) or not _is_ours(error, function):
         return None
     try:
         signature = inspect.signature(function)
@@ -92,6 +92,19 @@ def _odd_value(name: str, given: dict[str, Any], error: Exception) -> Exception 
     if not found:
         return None
     return _core.InvalidValueError(f"{name}: expected {found[0]} to be {wanted}, got {numbers[found[0]]}")
+
+
+def _is_ours(error: Exception, function: Callable[..., Any]) -> bool:
+    """Whether nothing but atled's code, and what it is written with, had a part in it: no layer or function of a user's,
+    whose mistakes arguments that do not fit have no part in."""
+    ours = {"atled", "numpy", function.__module__.partition(".")[0]}
+    entry = error.__traceback__
+    while entry is not None:
+        root = str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        if root not in ours and root not in sys.stdlib_module_names:
+            return False
+        entry = entry.tb_next
+    return True
 
 
 def _op_in_front(error: Exception) -> str:

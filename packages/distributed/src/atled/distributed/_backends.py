@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import atled.core as at
 from atled.core import InvalidValueError
+from atled.core._explained import explained
 
 from ._by_device import ByDevice
 from ._errors import DistError
@@ -59,6 +60,7 @@ def _factory_of_one(name: str) -> ProcessGroupFactory:
     return cast(ProcessGroupFactory, _registry.load("atled.collectives", name))
 
 
+@explained
 def is_backend_available(backend: str) -> bool:
     """Whether something installed provides the backend, by its name as for `init_process_group`.
 

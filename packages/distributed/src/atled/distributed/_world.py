@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import atled.core as at
 from atled.core import ArgumentError, InvalidValueError
-from atled.core._explained import explained
 
 from ._backends import factory_of, is_nccl_available
 from ._errors import DistError, MismatchError, RankFailedError
@@ -210,85 +209,6 @@ def is_available() -> bool:
     True
     """
     return True
-
-
-@explained
-def is_backend_available(backend: str) -> bool:
-    """Whether something installed provides the backend, by its name as for `init_process_group`.
-
-    >>> from atled import distributed as dist
-    >>> dist.is_backend_available("mpi")
-    True
-    """
-    from atled.core import _registry
-
-    return _registry.find("atled.collectives", backend) is not None
-
-
-def is_mpi_available() -> bool:
-    """Whether the backend ``"mpi"`` is installed: True, for it comes along.
-
-    >>> from atled import distributed as dist
-    >>> dist.is_mpi_available()
-    True
-    """
-    return is_backend_available("mpi")
-
-
-def is_nccl_available() -> bool:
-    """Whether the backend ``"nccl"`` can be used: there is a GPU, and NCCL (``atled-distributed[cuda]`` has it).
-
-    >>> from atled import distributed as dist
-    >>> device = "cuda" if dist.is_nccl_available() else "cpu"
-    """
-    return is_usable()
-
-
-def is_gloo_available() -> bool:
-    """Whether something installed provides the backend ``"gloo"``, which this package does not.
-
-    >>> from atled import distributed as dist
-    >>> dist.is_gloo_available() == dist.is_backend_available("gloo")
-    True
-    """
-    return is_backend_available("gloo")
-
-
-def is_ucc_available() -> bool:
-    """Whether something installed provides the backend ``"ucc"``, which this package does not.
-
-    >>> from atled import distributed as dist
-    >>> dist.is_ucc_available() == dist.is_backend_available("ucc")
-    True
-    """
-    return is_backend_available("ucc")
-
-
-def is_xccl_available() -> bool:
-    """Whether something installed provides the backend ``"xccl"``, which this package does not.
-
-    >>> from atled import distributed as dist
-    >>> dist.is_xccl_available() == dist.is_backend_available("xccl")
-    True
-    """
-    return is_backend_available("xccl")
-
-
-def get_default_backend_for_device(device: Any) -> str:
-    """The backend that takes tensors on a device, or on a type of device, where none is named.
-
-    Raises InvalidValueError for a device that this package has none for, DeviceError for one that there is not.
-
-    >>> from atled import distributed as dist
-    >>> dist.get_default_backend_for_device("cpu")
-    'mpi'
-    """
-    kind = at.device(device).type
-    if kind not in _DEFAULTS:
-        raise InvalidValueError(
-            f"get_default_backend_for_device: expected one of the devices {', '.join(_DEFAULTS)}, got {device!r}"
-        )
-    return _DEFAULTS[kind]
 
 
 def is_initialized() -> bool:
