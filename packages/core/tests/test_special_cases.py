@@ -246,3 +246,20 @@ def test_shifts_by_more_than_all_bits() -> None:
     x = at.tensor([-1, 5], dtype=at.int32)
     assert at.bitwise_left_shift(x, 32).tolist() == [0, 0]
     assert at.bitwise_right_shift(x, 32).tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+def test_shifts_of_every_count(dtype: str) -> None:
+    """By Python's integers, which have no end; also of one number beside many, and in rows of no vector's length."""
+    info = np.iinfo(dtype)
+    values = [*range(max(info.min, -130), min(info.max, 130)), info.min, info.min + 1, info.max]
+    counts = [c for c in {*range(-70, 70), 127, info.min, info.max} if info.min <= c <= info.max]
+    x, n = np.array(values, dtype)[:, None], np.array(counts, dtype)
+    wrap = [[(v << c) & (2**info.bits - 1) if 0 <= c < info.bits else 0 for c in counts] for v in values]
+    left = np.array(wrap, f"uint{info.bits}").astype(dtype)
+    right = np.array([[v >> c if 0 <= c < info.bits else -(v < 0) for c in counts] for v in values]).astype(dtype)
+    np.testing.assert_array_equal(at.bitwise_left_shift(at.asarray(x), at.asarray(n)).numpy(), left)
+    np.testing.assert_array_equal(at.bitwise_right_shift(at.asarray(x), at.asarray(n)).numpy(), right)
+    for i, count in enumerate(counts):
+        np.testing.assert_array_equal((at.asarray(x[:, 0]) << count).numpy(), left[:, i])
+        np.testing.assert_array_equal((at.asarray(x[:, 0]) >> count).numpy(), right[:, i])

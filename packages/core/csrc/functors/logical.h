@@ -49,22 +49,33 @@ struct BitNot {
     return static_cast<T>(~a);
   }
 };
-// Shifting by the number of bits or more, or by less than 0, moves every bit out.
+// Shifting by the number of bits or more, or by less than 0, moves every bit out. A shift in the narrowest type that
+// has one, by a count within bounds, is what vectors are made of.
+template <class T>
+using Shifted = std::conditional_t<sizeof(T) <= 4, uint32_t, uint64_t>;
+
 struct ShiftLeft {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     using U = std::make_unsigned_t<T>;
     constexpr U kBits = sizeof(T) * 8;
-    return static_cast<U>(b) < kBits ? static_cast<T>(static_cast<uint64_t>(a) << static_cast<U>(b)) : T(0);
+    const T moved = static_cast<T>(static_cast<Shifted<T>>(a) << (static_cast<U>(b) & (kBits - 1)));
+    return static_cast<U>(b) < kBits ? moved : T(0);
   }
 };
 struct ShiftRight {
   template <class T>
   ATLED_FN T operator()(T a, T b) const {
     using U = std::make_unsigned_t<T>;
-    constexpr U kBits = sizeof(T) * 8;
-    if (static_cast<U>(b) < kBits) return static_cast<T>(a >> static_cast<U>(b));
-    return std::is_signed_v<T> && a < T(0) ? static_cast<T>(-1) : T(0);
+    constexpr uint32_t kBits = sizeof(T) * 8;
+    if constexpr (std::is_signed_v<T>) {
+      const U count = static_cast<U>(b);  // a shift by one bit fewer leaves the sign alone
+      const uint32_t most = count < kBits ? static_cast<uint32_t>(count) : kBits - 1;
+      return static_cast<T>(a >> most);
+    } else {
+      const T moved = static_cast<T>(a >> (b & (kBits - 1)));
+      return b < kBits ? moved : T(0);
+    }
   }
 };
 
