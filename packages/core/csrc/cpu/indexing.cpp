@@ -195,13 +195,21 @@ void nonzero(atled_frame* f) {
   }
   Tensor out = Tensor::empty(ATLED_INT64, {n, ndim});
   int64_t* row = data<int64_t>(out);
-  for (int64_t i = 0; i < n; ++i, row += ndim) {
-    int64_t rest = place[i];
-    for (int d = ndim - 1; d > 0; --d) {
-      row[d] = rest % input->dl.shape[d];
-      rest /= input->dl.shape[d];
+  // Places rise, so that most are in the line of the one before, and need no division.
+  const int64_t length = ndim > 0 ? input->dl.shape[ndim - 1] : 1;
+  int64_t begin = 0, end = 0, line[ATLED_MAX_NDIM];
+  for (int64_t i = 0; i < n && ndim > 0; ++i, row += ndim) {
+    if (place[i] >= end) {
+      int64_t rest = place[i] / length;
+      begin = rest * length;
+      end = begin + length;
+      for (int d = ndim - 2; d >= 0; --d) {
+        line[d] = d > 0 ? rest % input->dl.shape[d] : rest;
+        rest /= input->dl.shape[d];
+      }
     }
-    if (ndim > 0) row[0] = rest;
+    for (int d = 0; d < ndim - 1; ++d) row[d] = line[d];
+    row[ndim - 1] = place[i] - begin;
   }
   set_out(f, 0, out);
 }
