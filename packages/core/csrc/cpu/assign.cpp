@@ -6,6 +6,7 @@
 #include "cpu/iterator.h"
 #include "cpu/levels.h"
 #include "cpu/parallel.h"
+#include "cpu/short_rows.h"
 #include "tensor/tensor.h"
 
 namespace atled::core {
@@ -45,6 +46,18 @@ void copy_loop(void*, char* const* data, const int64_t* strides, int64_t n) {
   }
 }
 
+template <class T>
+void copy_rows_loop(void* ctx, char* const* data, const int64_t* strides, const int64_t* steps, int64_t n,
+                    int64_t rows) {
+  constexpr int64_t kShort = 256;  // bytes
+  if (strides[0] == sizeof(T) && n * int64_t{sizeof(T)} <= kShort)
+    return copy_rows(data[0], steps[0], data[1], strides[1], steps[1], n, rows, sizeof(T));
+  for (int64_t r = 0; r < rows; ++r) {
+    char* row[] = {data[0] + r * steps[0], data[1] + r * steps[1]};
+    copy_loop<T>(ctx, row, strides, n);
+  }
+}
+
 void cast_copy(void* cast, char* const* data, const int64_t* strides, int64_t n) {
   (*static_cast<const CastLoop*>(cast))(data[0], strides[0], data[1], strides[1], n);
 }
@@ -57,9 +70,13 @@ void assign(const atled_tensor* out, const atled_value& value) {
     CastLoop cast = cast_loop(from, out->dtype);
     return Elementwise().output(out, out->dtype).input(value.u.tensor, from).run(cast_copy, &cast);
   }
-  const atled_loop loop =
-      visit_size(itemsize(out->dtype), [](auto tag) -> atled_loop { return copy_loop<typename decltype(tag)::type>; });
-  Elementwise().output(out, out->dtype).operand(value, out->dtype).run(loop);
+  visit_size(itemsize(out->dtype), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    Elementwise()
+        .output(out, out->dtype)
+        .operand(value, out->dtype)
+        .run_rows(copy_loop<T>, copy_rows_loop<T>, nullptr, 0);
+  });
 }
 
 void assign_zero(const atled_tensor* out) {

@@ -8,6 +8,7 @@
 #include "cpu/halves.h"
 #include "cpu/parallel.h"
 #include "cpu/prefetch.h"
+#include "cpu/short_rows.h"
 #include "functors/scatter.h"
 #include "ops/rules.h"
 
@@ -286,9 +287,8 @@ void Indexed::read(void* out) const {
       } else if (run == 1) {
         each_row(begin, end, [&](int64_t offset, int64_t r) { to[r] = from[offset]; });
       } else if (solid) {
-        each_row(begin, end, [&](int64_t offset, int64_t r) {
-          std::memcpy(to + r * run, from + offset, static_cast<size_t>(run) * sizeof(T));
-        });
+        each_row(begin, end,
+                 [&](int64_t offset, int64_t r) { copy_few(to + r * run, from + offset, run * int64_t{sizeof(T)}); });
       } else {
         each_row(begin, end, [&](int64_t offset, int64_t r) {
           for (int64_t k = 0; k < run; ++k) to[r * run + k] = from[offset + k * step];
@@ -330,7 +330,7 @@ void Indexed::write(const void* values, bool single) const {
         if (single) {
           for (int64_t k = left; k < right; ++k) to[offset + k * step] = *from;
         } else if (step == 1) {
-          std::memcpy(to + offset + left, from + r * run + left, static_cast<size_t>(right - left) * sizeof(T));
+          copy_few(to + offset + left, from + r * run + left, (right - left) * int64_t{sizeof(T)});
         } else {
           for (int64_t k = left; k < right; ++k) to[offset + k * step] = from[r * run + k];
         }

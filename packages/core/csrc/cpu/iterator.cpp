@@ -8,6 +8,7 @@
 #include "cpu/fusion.h"
 #include "cpu/parallel.h"
 #include "cpu/past_cache.h"
+#include "cpu/short_rows.h"
 #include "cpu/transpose.h"
 #include "dispatch/thread_state.h"
 #include "ops/rules.h"
@@ -21,6 +22,9 @@ constexpr int64_t kBlockBytes = 4096;  // of each operand that is converted; all
 constexpr int64_t kShortRow = 32;
 constexpr int64_t kJoinedRow = 256;  // shorter rows are converted several at a time
 constexpr int64_t kTinyRow = 8;
+constexpr int64_t kFewRows = 4;
+// Operands of rows of fewer bytes are brought together for the loop: those that are the same in each row, and others.
+constexpr int64_t kSameRow = 512, kOtherRow = 256;
 constexpr int64_t kTile = 64;  // a side of the squares that transposed operands are read in
 constexpr int kTurned = 2;     // operands that are turned square by square; more are read as they lie
 constexpr int64_t kTurnedBytes = 16384;
@@ -53,8 +57,8 @@ void run_streamed(atled_loop loop, void* ctx, int count, char* const* from, cons
 // them.
 class Walk {
  public:
-  Walk(const Elementwise& e, char (*numbers)[16])
-      : count_(e.count_), outputs_(e.outputs_), anchors_(e.anchors_), casts_(false) {
+  Walk(const Elementwise& e, char (*numbers)[16], RowsLoop rows)
+      : count_(e.count_), outputs_(e.outputs_), anchors_(e.anchors_), casts_(false), rows_(rows) {
     const DLTensor& out = e.operands_[0].tensor->dl;
     for (int d = out.ndim - 1; d >= 0; --d)
       if (out.shape[d] != 1) {
@@ -78,6 +82,7 @@ class Walk {
                std::find(data_ + 1, data_ + count_, data_[0]) == data_ + count_;
     block_ = kBlockBytes;
     for (int k = 0; k < count_; ++k) block_ = std::min(block_, kBlockBytes / itemsize(loop_dtype_[k]));
+    plan_gathers();
   }
 
   // Runs the loop everywhere, spread over threads.
@@ -111,7 +116,7 @@ class Walk {
   void plan_tiles() {
     tile_ = 0;
     if (casts_ || ndim_ < 2 || total_ < 1024) return;
-    if (sizes_[0] < kTinyRow) {
+    if (sizes_[0] < kTinyRow && (!rows_ || anchors_)) {
       across_ = true;
       if (sizes_[1] >= kTile) tile_ = 8 * kTile;
       return;
@@ -149,6 +154,19 @@ class Walk {
       }
       if (even) even_ |= uint32_t{1} << k;
       if (repeats) repeats_ |= uint32_t{1} << k;
+    }
+  }
+
+  // Short rows that are together in the outputs can be brought together in the inputs, too.
+  void plan_gathers() {
+    if (casts_ || anchors_ || rows_ || tile_ != 0 || ndim_ < 2 || sizes_[1] < kFewRows) return;
+    const int64_t row = sizes_[0] * strides_[0][0];
+    for (int k = 0; k < count_; ++k) {
+      const int64_t item = itemsize(dtype_[k]);
+      const bool even = strides_[k][1] == strides_[k][0] * sizes_[0];
+      if (even && (strides_[k][0] == item || strides_[k][0] == 0)) continue;
+      if (k < outputs_ || row >= (strides_[k][1] == 0 ? kSameRow : kOtherRow)) return void(gathered_ = 0);
+      gathered_ |= uint32_t{1} << k;
     }
   }
 
@@ -300,10 +318,7 @@ class Walk {
       // Whole rows, but the last of its dimension, need no carry.
       if (index[0] == 0 && !streams_ && ndim_ > 1) {
         const int64_t rows = std::min(left / sizes_[0], sizes_[1] - 1 - index[1]);
-        for (int64_t r = 0; r < rows; ++r) {
-          loop(ctx, data, strides, sizes_[0]);
-          for (int k = 0; k < count_; ++k) data[k] += strides_[k][1];
-        }
+        whole_rows(loop, ctx, data, strides, rows);
         index[1] += rows;
         left -= rows * sizes_[0];
         if (left == 0) break;
@@ -328,6 +343,46 @@ class Walk {
       }
     }
     if (streams_) past_cache_end();
+  }
+
+  // Rows that begin at data, which goes on by as many.
+  void whole_rows(atled_loop loop, void* ctx, char** data, const int64_t* strides, int64_t rows) const {
+    if (rows_) {
+      int64_t steps[kMax];
+      for (int k = 0; k < count_; ++k) steps[k] = strides_[k][1];
+      rows_(ctx, data, strides, steps, sizes_[0], rows);
+      for (int k = 0; k < count_; ++k) data[k] += rows * steps[k];
+    } else if (gathered_) {
+      gathered_rows(loop, ctx, data, rows);
+    } else {
+      for (int64_t r = 0; r < rows; ++r) {
+        loop(ctx, data, strides, sizes_[0]);
+        for (int k = 0; k < count_; ++k) data[k] += strides_[k][1];
+      }
+    }
+  }
+
+  void gathered_rows(atled_loop loop, void* ctx, char** data, int64_t rows) const {
+    alignas(64) char buffers[kMax][kBlockBytes];
+    const int64_t n = sizes_[0];
+    int64_t strides[kMax], filled = 0;
+    char* from[kMax];
+    for (int k = 0; k < count_; ++k) strides[k] = gathered_ >> k & 1 ? itemsize(dtype_[k]) : strides_[k][0];
+    while (rows > 0) {
+      const int64_t some = std::min(rows, block_ / n);
+      for (int k = 0; k < count_; ++k) {
+        from[k] = data[k];
+        if (!(gathered_ >> k & 1)) continue;
+        from[k] = buffers[k];
+        if (strides_[k][1] != 0 || filled == 0)
+          copy_rows(buffers[k], n * strides[k], data[k], strides_[k][0], strides_[k][1], n, some,
+                    static_cast<int>(strides[k]));
+      }
+      loop(ctx, from, strides, n * some);
+      for (int k = 0; k < count_; ++k) data[k] += some * strides_[k][1];
+      rows -= some;
+      filled = some;
+    }
   }
 
   void convert_range(atled_loop loop, void* ctx, int64_t* index, int64_t left) const {
@@ -368,10 +423,22 @@ class Walk {
     return false;
   }
 
+  // How many whole rows of the second dimension are ahead of the index, in n elements.
+  int64_t rows_ahead(const int64_t* index, int64_t n) const {
+    return index[0] == 0 && ndim_ > 1 ? std::min(n / sizes_[0], sizes_[1] - index[1]) : 0;
+  }
+  void step_rows(int64_t* index, int64_t rows) const {
+    index[1] += rows - 1;
+    step(index, sizes_[0]);
+  }
+
   void advance(int64_t* index, int64_t n) const {
     while (n > 0) {
-      const int64_t part = std::min(n, sizes_[0] - index[0]);
-      step(index, part);
+      const int64_t rows = rows_ahead(index, n), part = rows > 0 ? rows * sizes_[0] : std::min(n, sizes_[0] - index[0]);
+      if (rows > 0)
+        step_rows(index, rows);
+      else
+        step(index, part);
       n -= part;
     }
   }
@@ -382,7 +449,16 @@ class Walk {
     const int64_t item = itemsize(loop_dtype_[k]), stride = strides_[k][0];
     int64_t index[ATLED_MAX_NDIM];
     std::copy(from, from + ndim_, index);
+    const bool copies = in && dtype_[k] == loop_dtype_[k];
     while (n > 0) {
+      if (const int64_t rows = copies ? rows_ahead(index, n) : 0; rows > 0) {
+        copy_rows(buffer, sizes_[0] * item, at(k, index), stride, strides_[k][1], sizes_[0], rows,
+                  static_cast<int>(item));
+        buffer += rows * sizes_[0] * item;
+        n -= rows * sizes_[0];
+        step_rows(index, rows);
+        continue;
+      }
       const int64_t part = even_ >> k & 1 ? n : std::min(n, sizes_[0] - index[0]);
       char* p = at(k, index);
       if (in) {
@@ -402,6 +478,8 @@ class Walk {
   bool streams_ = false;             // see run_streamed
   bool across_ = false;              // the loop goes along the second dimension
   uint32_t even_ = 0, repeats_ = 0;  // see plan_blocks; a bit for each operand
+  RowsLoop rows_;
+  uint32_t gathered_ = 0;  // operands that gathered_rows copies
   int turned_ = 0, turns_[kTurned];
   int64_t total_, block_, tile_ = 0;
   int dtype_[kMax], loop_dtype_[kMax];
@@ -493,6 +571,10 @@ bool Elementwise::run_flat(atled_loop loop, void* ctx, int64_t grain) {
 }
 
 void Elementwise::run(atled_loop loop, void* ctx, size_t ctx_bytes, int64_t grain) {
+  run_rows(loop, nullptr, ctx, ctx_bytes, grain);
+}
+
+void Elementwise::run_rows(atled_loop loop, RowsLoop rows, void* ctx, size_t ctx_bytes, int64_t grain) {
   if (__builtin_expect(thread_state.deferral != nullptr, 0))
     return thread_state.deferral->take(*this, loop, ctx, ctx_bytes);
   if (!casts_ && run_flat(loop, ctx, grain)) return;
@@ -511,7 +593,7 @@ void Elementwise::run(atled_loop loop, void* ctx, size_t ctx_bytes, int64_t grai
   }
   Tensor converted[kMaxOperands];
   if (casts_) convert_few(converted);
-  const Walk walk(*this, numbers_);
+  const Walk walk(*this, numbers_, rows);
   walk.run(loop, ctx, grain);
 }
 

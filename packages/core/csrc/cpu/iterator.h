@@ -15,6 +15,10 @@
 
 namespace atled::core {
 
+// A loop over rows of n elements: the next row of operand k begins steps[k] bytes after the one before.
+using RowsLoop = void (*)(void* ctx, char* const* data, const int64_t* strides, const int64_t* steps, int64_t n,
+                          int64_t rows);
+
 class Elementwise {
  public:
   static constexpr int kMaxOperands = 8;
@@ -43,6 +47,8 @@ class Elementwise {
   }
   // The same, of ctx_bytes at ctx; none for one that points on.
   void run(atled_loop loop, void* ctx, size_t ctx_bytes, int64_t grain);
+  // The same, with a loop that does many rows in one call, for work that is little beside a call for each short row.
+  void run_rows(atled_loop loop, RowsLoop rows, void* ctx, size_t ctx_bytes, int64_t grain = kGrain);
   void run(atled_loop loop, std::nullptr_t = nullptr, int64_t grain = kGrain) { run(loop, nullptr, 0, grain); }
 
  private:

@@ -103,6 +103,36 @@ void gather_loop(void* ctx, char* const* data, const int64_t* strides, int64_t n
   }
 }
 
+// The same of short rows, whose indices are checked together.
+template <class T>
+void gather_rows(void* ctx, char* const* data, const int64_t* strides, const int64_t* steps, int64_t n, int64_t rows) {
+  constexpr int64_t kTogether = 256;  // indices
+  const Line line = static_cast<Gathering*>(ctx)->line;
+  const bool plain = strides[0] == sizeof(T) && strides[1] == 0 && line.stride == sizeof(T) && strides[2] == 8 &&
+                     steps[2] == 8 * n && 2 * n <= kTogether;
+  const int64_t most = plain ? kTogether / n : 1;
+  for (int64_t r = 0; r < rows; r += most) {
+    const int64_t m = std::min(most, rows - r);
+    char* from[] = {data[0] + r * steps[0], data[1] + r * steps[1], data[2] + r * steps[2]};
+    const int64_t* index = reinterpret_cast<const int64_t*>(from[2]);
+    bool within = false;
+    if (plain) {
+      const IndexRange range(index, m * n);
+      within = range.low >= 0 && range.high < line.n;
+    }
+    for (int64_t i = 0; i < m; ++i) {
+      if (!within) {
+        gather_loop<T>(ctx, from, strides, n);
+      } else {
+        T* to = reinterpret_cast<T*>(from[0]);
+        const T* row = reinterpret_cast<const T*>(from[1]);
+        for (int64_t j = 0; j < n; ++j) to[j] = row[index[i * n + j]];
+      }
+      for (int k = 0; k < 3; ++k) from[k] += steps[k];
+    }
+  }
+}
+
 void gather(atled_frame* f) {
   atled_tensor *input = arg_tensor(f, 0), *index = arg_tensor(f, 2), *out = out_tensor(f);
   if (numel(index) == 0) return;
@@ -112,14 +142,15 @@ void gather(atled_frame* f) {
   if (index->dtype != ATLED_INT64) index = wide = checked(index, input->dl.ndim ? input->dl.shape[dim] : 1, dim);
   Still from(input, index, dim);
   Gathering g{from.line};
-  const atled_loop loop = visit_size(itemsize(input->dtype),
-                                     [](auto tag) -> atled_loop { return gather_loop<typename decltype(tag)::type>; });
-  Elementwise()
-      .output(out, out->dtype)
-      .input(from.view, out->dtype)
-      .anchored()
-      .input(index, ATLED_INT64)
-      .run(loop, &g, kGrain);
+  visit_size(itemsize(input->dtype), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    Elementwise()
+        .output(out, out->dtype)
+        .input(from.view, out->dtype)
+        .anchored()
+        .input(index, ATLED_INT64)
+        .run_rows(gather_loop<T>, gather_rows<T>, &g, 0, kGrain);
+  });
   if (g.outside) checked_indices(index, g.line.n, dim);  // which says the first one outside
 }
 
