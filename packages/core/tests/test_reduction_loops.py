@@ -100,7 +100,7 @@ def test_halves_are_reduced_into_rows(dtype: str) -> None:
         np.testing.assert_array_equal(got.float().numpy(), expected, name)
 
 
-@pytest.mark.parametrize("columns", [1, 3, 10, 32, 33, 64])
+@pytest.mark.parametrize("columns", [1, 3, 10, 31, 32, 33, 40, 63, 64, 65, 97])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_logsumexp_of_short_rows(columns: int, dtype: type) -> None:
     x = (RNG.standard_normal((301, columns)) * 20).astype(dtype)
@@ -122,3 +122,23 @@ def test_flip(n: int, dtype: type) -> None:
     x = RNG.integers(0, 2 if dtype is np.bool_ else 100, (3, n)).astype(dtype)
     np.testing.assert_array_equal(at.from_numpy(x).flip(1).numpy(), x[:, ::-1])
     np.testing.assert_array_equal(at.from_numpy(x)[:, 1:].flip(0, 1).numpy(), x[:, 1:][::-1, ::-1])
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"])
+@pytest.mark.parametrize("rows", [1, 7, 8, 63, 64, 65, 130])
+def test_places_of_extremes_in_short_rows(rows: int, dtype: str) -> None:
+    """The first of equal ones; NaN, infinities, both zeros and the ends of the integers are among them."""
+    for n in (1, 2, 3, 7, 8, 9, 16, 31, 33, 63, 64, 65):
+        x = RNG.integers(0, 2 if dtype == "bool" else 4, (rows, n)).astype(dtype)
+        if np.dtype(dtype).kind == "f":
+            x = np.where(RNG.random(x.shape) < 0.3, RNG.choice([np.inf, -np.inf, -0.0, 0.0], x.shape), x).astype(dtype)
+            x[RNG.random(x.shape) < 0.2 / n] = np.nan
+        elif dtype != "bool":
+            ends = RNG.choice([np.iinfo(dtype).min, np.iinfo(dtype).max], x.shape)
+            x = np.where(RNG.random(x.shape) < 0.3, ends.astype(dtype), x)
+        t = at.asarray(x)
+        for name, values, places in (("max", x.max(1), x.argmax(1)), ("min", x.min(1), x.argmin(1))):
+            np.testing.assert_array_equal(getattr(at, f"arg{name}")(t, 1).numpy(), places, f"{name} {n}")
+            found = getattr(t, name)(1)
+            np.testing.assert_array_equal(found.indices.numpy(), places, f"{name} {n}")
+            np.testing.assert_array_equal(found.values.numpy(), values, f"{name} {n}")

@@ -6,6 +6,7 @@
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
+#include "cpu/transpose.h"
 
 namespace atled::core {
 
@@ -20,6 +21,8 @@ namespace extremes {
 
 constexpr int64_t kChunk = 65536;
 constexpr int64_t kTile = 128;
+constexpr int64_t kShort = 64,
+                  kSide = 64;  // rows no longer than kShort are turned, kSide at a time, and lie beside each other
 
 // A contiguous tensor seen as (outer, n, inner), of which n is searched.
 struct Extent {
@@ -59,16 +62,40 @@ void search_rows(const char* in, const Extent& s, int64_t* indices, typename E::
 template <class E>
 void search_columns(const char* in, const Extent& s, int64_t* indices, typename E::Acc* values) {
   const int64_t item = sizeof(typename E::In), tiles = (s.inner + kTile - 1) / kTile;
-  parallel(s.outer * tiles, std::max<int64_t>(1, 32768 / (s.n * std::min(s.inner, kTile))),
-           [&](int64_t begin, int64_t end) {
-             for (int64_t unit = begin; unit < end; ++unit) {
-               const int64_t first = unit % tiles * kTile, o = unit / tiles;
-               for (int64_t i = 0; i < s.n; ++i)
-                 ATLED_PICK_OF(extremes, columns<E>)(in + ((o * s.n + i) * s.inner + first) * item, i,
-                                                     std::min(kTile, s.inner - first), values + o * s.inner + first,
-                                                     indices + o * s.inner + first);
-             }
-           });
+  parallel(
+      s.outer * tiles, std::max<int64_t>(1, 32768 / (s.n * std::min(s.inner, kTile))), [&](int64_t begin, int64_t end) {
+        for (int64_t unit = begin; unit < end; ++unit) {
+          const int64_t first = unit % tiles * kTile, o = unit / tiles;
+          for (int64_t i = 0; i < s.n; ++i)
+            ATLED_PICK_OF(extremes, columns<E, int64_t>)(in + ((o * s.n + i) * s.inner + first) * item, i,
+                                                         std::min(kTile, s.inner - first), values + o * s.inner + first,
+                                                         indices + o * s.inner + first);
+        }
+      });
+}
+
+// Rows one after the other. Places are numbers as wide as values, so that vectors hold as many of both.
+template <class E>
+void search_short_rows(const char* in, const Extent& s, int64_t* indices, typename E::Acc* values) {
+  using In = typename E::In;
+  using Acc = typename E::Acc;
+  using Place = std::conditional_t<sizeof(Acc) == 8, int64_t, int32_t>;
+  constexpr int kItem = sizeof(In);
+  const int64_t groups = (s.outer + kSide - 1) / kSide;
+  parallel(groups, std::max<int64_t>(1, 32768 / (s.n * kSide)), [&](int64_t begin, int64_t end) {
+    In turned[kShort * kSide];
+    Acc best[kSide];
+    Place place[kSide];
+    for (int64_t group = begin; group < end; ++group) {
+      const int64_t first = group * kSide, m = std::min(kSide, s.outer - first);
+      transpose(reinterpret_cast<char*>(turned), kSide * kItem, in + first * s.n * kItem, s.n * kItem, s.n, m, kItem);
+      for (int64_t i = 0; i < s.n; ++i)
+        ATLED_PICK_OF(extremes, columns<E, Place>)(reinterpret_cast<const char*>(turned + i * kSide),
+                                                   static_cast<Place>(i), m, best, place);
+      std::copy(best, best + m, values + first);
+      std::copy(place, place + m, indices + first);
+    }
+  });
 }
 
 // values may be NULL.
@@ -85,7 +112,10 @@ void search(atled_tensor* given, const atled_value& dim, const atled_tensor* val
       using E = Extreme<T, kLargest>;
       using Acc = typename E::Acc;
       std::vector<Acc> best(static_cast<size_t>(s.outer * s.inner));
-      (s.inner >= 8 ? search_columns<E> : search_rows<E>)(data<char>(input), s, data<int64_t>(indices), best.data());
+      const bool turns = s.inner == 1 && s.n <= kShort && s.outer >= 8;
+      (s.inner >= 8 ? search_columns<E>
+       : turns      ? search_short_rows<E>
+                    : search_rows<E>)(data<char>(input), s, data<int64_t>(indices), best.data());
       if (values) std::transform(best.begin(), best.end(), data<T>(values), [](Acc x) { return T(x); });
     }
   });

@@ -43,8 +43,8 @@ ATLED_TARGET static void row(const char* in, int64_t stride, int64_t n, typename
 }
 
 // One more row for m columns side by side.
-template <class E>
-ATLED_TARGET static void columns(const char* in, int64_t row, int64_t m, typename E::Acc* value, int64_t* index) {
+template <class E, class I>
+ATLED_TARGET static void columns(const char* in, I row, int64_t m, typename E::Acc* value, I* index) {
   using In = typename E::In;
   using Acc = typename E::Acc;
   const In* x = reinterpret_cast<const In*>(in);
