@@ -12,6 +12,10 @@ ATLED_TARGET static A sum_row(const char* in, int64_t stride, int64_t n, F f) {
     const T* x = reinterpret_cast<const T*>(in);
     for (; i + kLanes <= n; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] += f(static_cast<A>(x[i + k]));
+    const int rest = static_cast<int>(n - i);
+    ATLED_IVDEP
+    for (int k = 0; k < rest; ++k) lanes[k] += f(static_cast<A>(x[i + k]));
+    i = n;
   }
   for (int k = 0; i < n; ++i, k = (k + 1) % kLanes)
     lanes[k] += f(static_cast<A>(*reinterpret_cast<const T*>(in + i * stride)));
@@ -113,11 +117,16 @@ ATLED_TARGET static void logsumexp_row(const void*, const char* in, int64_t stri
     const T* x = reinterpret_cast<const T*>(in);
     for (; i + kLanes <= n; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] = Maximum{}(lanes[k], static_cast<A>(x[i + k]));
+    const int rest = static_cast<int>(n - i);
+    ATLED_IVDEP
+    for (int k = 0; k < rest; ++k) lanes[k] = Maximum{}(lanes[k], static_cast<A>(x[i + k]));
+    i = n;
   }
   for (int k = 0; i < n; ++i, k = (k + 1) % kLanes)
     lanes[k] = Maximum{}(lanes[k], static_cast<A>(*reinterpret_cast<const T*>(in + i * stride)));
-  A top = lanes[0];
-  for (int k = 1; k < kLanes; ++k) top = Maximum{}(top, lanes[k]);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) lanes[k] = Maximum{}(lanes[k], lanes[k + half]);
+  const A top = lanes[0];
   A* a = reinterpret_cast<A*>(acc);
   a[0] = top;
   a[1] = sum_row<A, T>(in, stride, n, ExpFrom<A>{finite_or_zero(top)});

@@ -104,7 +104,7 @@ class Reduction {
     // Short rows cost more to begin than to sum, so they are taken as columns, too.
     const int64_t first = magnitude(kept_.in[0]);
     const bool side_by_side = gone_.n == 0 || first < magnitude(gone_.in[0]);
-    if (kept_.size[0] >= (fold_ > 1 ? 1 : kNarrow) && (side_by_side || length_ <= kShort)) return columns(false);
+    if (kept_.size[0] >= (fold_ > 1 ? 1 : kNarrow) && (side_by_side || length_ <= kColumnRows)) return columns(false);
     // Rows with outputs between them are taken as they lie in memory.
     if (loops_.separate && kept_.size[0] >= kNarrow && gone_.n > 1 && first < magnitude(gone_.in[1]))
       return columns(true);

@@ -59,6 +59,25 @@ ATLED_TARGET ATLED_INLINE static void quarter(const R& r, typename R::Acc* sums,
   for (int k = 0; k < L / 4; ++k) to[k] = r.combine(sums[k], sums[k + L / 4]);
 }
 
+// A row of L <= n < 2 * L elements becomes L / 4 numbers by way of half as many lanes: of L, the first would be copies of
+// elements, for which the next step waits.
+template <class R>
+ATLED_TARGET ATLED_INLINE static void half_lanes(const R& r, const typename R::In* x, int64_t n, typename R::Acc* to) {
+  constexpr int H = kLanes<R> / 2;
+  typename R::Acc sums[H];
+  ATLED_KEPT_LOOP
+  for (int k = 0; k < H; ++k) sums[k] = r.combine(r.load(x[k]), r.load(x[H + k]));
+  int64_t i = 2 * H;
+  if (n >= 3 * H) {
+    ATLED_KEPT_LOOP
+    for (int k = 0; k < H; ++k) sums[k] = r.combine(sums[k], r.load(x[i + k]));
+    i += H;
+  }
+  for (int k = 0; i < n; ++i, ++k) sums[k] = r.combine(sums[k], r.load(x[i]));
+  ATLED_KEPT_LOOP
+  for (int k = 0; k < H / 2; ++k) to[k] = r.combine(sums[k], sums[k + H / 2]);
+}
+
 // Sums of integers, and their extremes, are the same in any order, which is the compiler's then. Of narrower integers it
 // makes no better extremes than lanes do.
 template <class R>
@@ -135,11 +154,15 @@ ATLED_TARGET static void rows(const void* ctx, const char* in, int64_t row_strid
       return;
     }
   int64_t left = n;  // numbers of each row
-  const bool pairs = n % 16 == 0 && n < 2 * L && row_stride == n * int64_t{sizeof(In)};
+  const bool pairs = n % 16 == 0 && n < L && row_stride == n * int64_t{sizeof(In)};
   if (n >= L && !pairs) {
     left = L / 4;
     for (int64_t j = 0; j < m; ++j) {
       const In* row = reinterpret_cast<const In*>(in + j * row_stride);
+      if (n < 2 * L) {
+        half_lanes(r, row, n, joined + j * left);
+        continue;
+      }
       Acc sums[L];
       row_lanes(r, row, n, sums);
       quarter(r, sums, joined + j * left);
