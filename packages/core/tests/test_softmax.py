@@ -44,3 +44,29 @@ def test_equal_elements_whose_sums_all_round_the_same_way(n: int) -> None:
     y /= y.sum(1, keepdims=True)
     got = at.softmax(at.from_numpy(x), 1).numpy()
     assert (np.abs(got - y) / np.spacing(y.astype(np.float32))).max() < 8
+
+
+@pytest.mark.parametrize("width", [2, 100])
+@pytest.mark.parametrize("dtype", [at.float32, at.float16, at.bfloat16])
+def test_down_to_the_least_number(dtype: at.dtype, width: int) -> None:
+    """Results below the normal numbers are rounded once; what is less than half the least is 0."""
+    x = np.full((4000, width), -np.inf, np.float32)
+    x[:, 0], x[:, -1] = 0, -np.linspace(0, 110, 4000)
+    t = at.from_numpy(x).to(dtype)
+    wide = t.to(at.float64).numpy()
+    y = np.exp(wide)
+    y /= y.sum(1, keepdims=True)
+    info = at.finfo(dtype)
+    got = at.softmax(t, 1).to(at.float64).numpy()
+    assert (np.abs(got - y) <= 4 * info.eps * y + info.smallest_normal * info.eps).all()
+
+
+@pytest.mark.parametrize("n", [3, 79, 80, 97, 600])
+def test_rows_of_infinities_and_nan(n: int) -> None:
+    x = np.zeros((5, n), np.float32)
+    x[0, -1], x[1, 0], x[2, -1], x[3] = np.nan, np.inf, -np.inf, -np.inf
+    x[4, -1] = 1e30
+    got = at.softmax(at.from_numpy(x), 1).numpy()
+    assert np.isnan(got[0]).all() and np.isnan(got[1]).any() and np.isnan(got[3]).all()
+    assert got[2, -1] == 0 and np.abs(got[2, :-1] - 1 / (n - 1)).max() < 1e-6
+    assert got[4, -1] == 1 and (got[4, :-1] == 0).all()

@@ -4,6 +4,7 @@
 
 #include "cpu/assign.h"
 #include "cpu/kernels.h"
+#include "cpu/lanes.h"
 #include "cpu/parallel.h"
 #include "cpu/transpose.h"
 #include "functors/arithmetic.h"
@@ -68,8 +69,8 @@ void beside(T* out, const T* const (&in)[kInputs], int64_t n, int64_t count, Col
   }
 }
 
-// Calls f(Tag<T>, out, inputs) with T float or double. float16 and bfloat16 become float32, which is rounded in the
-// end: both in vectors.
+// Calls f(Tag<T>, Tag<Src>, out, inputs) with T float or double. float16 and bfloat16 become float32, which is rounded
+// in the end: both in vectors. Src is one of them then.
 template <size_t kInputs, class F>
 void in_wide_floats(atled_frame* frame, F&& f) {
   const atled_tensor* out = out_tensor(frame);
@@ -79,20 +80,21 @@ void in_wide_floats(atled_frame* frame, F&& f) {
     inputs[k] = contiguous(arg_tensor(frame, static_cast<int>(k)), out->dtype);
     inputs[k] = contiguous(inputs[k], dtype);
   }
-  if (dtype == ATLED_FLOAT64) return f(Tag<double>{}, out, inputs);
-  if (out->dtype == dtype) return f(Tag<float>{}, out, inputs);
-  f(Tag<float>{}, inputs[0].get(), inputs);  // a copy of ours, read before it is written
+  if (dtype == ATLED_FLOAT64) return f(Tag<double>{}, Tag<double>{}, out, inputs);
+  if (out->dtype == dtype) return f(Tag<float>{}, Tag<float>{}, out, inputs);
+  f(Tag<float>{}, Tag<Half>{}, inputs[0].get(), inputs);  // a copy of ours, read before it is written
   assign(out, inputs[0]);
 }
 
 template <bool kLog>
 void softmax(atled_frame* frame) {
-  in_wide_floats<1>(frame, [&](auto tag, const atled_tensor* out, const Tensor* inputs) {
+  in_wide_floats<1>(frame, [&](auto tag, auto stored, const atled_tensor* out, const Tensor* inputs) {
     using T = typename decltype(tag)::type;
+    using Src = typename decltype(stored)::type;
     T* to = data<T>(out);
     const T* from = data<T>(inputs[0]);
-    const auto columns = ATLED_PICK_OF(lines, columns<T, Exp, kLog>);
-    const auto row = ATLED_PICK_OF(lines, row<T, Exp, kLog>);
+    const auto columns = ATLED_PICK_OF(lines, columns<Src, T, ExpOfNegative, kLog>);
+    const auto row = ATLED_PICK_OF(lines, row<Src, T, ExpOfNegative, kLog>);
     int64_t n;
     each_line(
         out, arg_int(frame, 1), n,
@@ -108,7 +110,7 @@ void softmax(atled_frame* frame) {
 
 template <bool kLog>
 void softmax_backward(atled_frame* frame) {
-  in_wide_floats<2>(frame, [&](auto tag, const atled_tensor* out, const Tensor* inputs) {
+  in_wide_floats<2>(frame, [&](auto tag, auto, const atled_tensor* out, const Tensor* inputs) {
     using T = typename decltype(tag)::type;
     T* to = data<T>(out);
     const T *g = data<T>(inputs[0]), *y = data<T>(inputs[1]);

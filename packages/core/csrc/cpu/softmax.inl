@@ -1,7 +1,15 @@
 // How one instruction set level makes softmax: the body of a struct, included once for each level.
 
-// Softmax of one row. The two may be the same memory.
-template <class T, class F, bool kLog>
+// lanes[0] gets what f makes of all of them: the upper half is joined to the lower, then the same of that.
+template <int kHalf, class T, class F>
+ATLED_TARGET ATLED_INLINE static void join_lanes(T* lanes, F f) {
+  ATLED_LANES
+  for (int k = 0; k < kHalf; ++k) lanes[k] = f(lanes[k], lanes[k + kHalf]);
+  if constexpr (kHalf > 1) join_lanes<kHalf / 2>(lanes, f);
+}
+
+// Softmax of one row, of numbers that are stored as Src. The two may be the same memory.
+template <class Src, class T, class F, bool kLog>
 ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
   constexpr int kLanes = 32;  // more than the compiler takes apart before it makes vectors
   T lanes[kLanes];
@@ -9,9 +17,10 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes)
     for (int k = 0; k < kLanes; ++k) lanes[k] = Maximum{}(lanes[k], in[i + k]);
-  for (int half = n < kLanes ? 0 : kLanes / 2; half > 0; half /= 2)
-    for (int k = 0; k < half; ++k) lanes[k] = Maximum{}(lanes[k], lanes[k + half]);
-  for (; i < n; ++i) lanes[0] = Maximum{}(lanes[0], in[i]);
+  const int rest = static_cast<int>(n - i);
+  ATLED_IVDEP
+  for (int k = 0; k < rest; ++k) lanes[k] = Maximum{}(lanes[k], in[i + k]);
+  join_lanes<kLanes / 2>(lanes, Maximum{});
   const T top = lanes[0];
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += kBlock) {
@@ -22,18 +31,17 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
     const T* from = in + begin;
     const int64_t m = end - begin;
     ATLED_IVDEP
-    for (int64_t j = 0; j < m; ++j) made[j] = kLog ? sum_part<F>(from[j], top) : exp_below<T, T, F>(from[j], top);
+    for (int64_t j = 0; j < m; ++j) made[j] = kLog ? sum_part<F>(from[j], top) : exp_below<Src, T, F>(from[j], top);
     for (i = 0; i + kLanes <= m; i += kLanes)
       for (int k = 0; k < kLanes; ++k) lanes[k] += made[i + k];
     for (int k = 0; i < m; ++i, ++k) lanes[k] += made[i];
-    for (int half = kLanes / 2; half > 0; half /= 2)
-      for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+    join_lanes<kLanes / 2>(lanes, Add{});
     sum += lanes[0];
   }
   if constexpr (kLog) {
-    const double rest = std::log(sum);
+    const double log = std::log(sum);
     ATLED_IVDEP
-    for (int64_t j = 0; j < n; ++j) out[j] = log_below<T, T>(in[j], top, rest);
+    for (int64_t j = 0; j < n; ++j) out[j] = log_below<T, T>(in[j], top, log);
   } else {
     const T scale = static_cast<T>(1 / sum);
     ATLED_IVDEP
@@ -42,7 +50,7 @@ ATLED_TARGET static void row(T* out, const T* in, int64_t n) {
 }
 
 // The same for m <= kTile columns, `step` elements from row to row.
-template <class T, class F, bool kLog>
+template <class Src, class T, class F, bool kLog>
 ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, int64_t m) {
   T top[kTile], part[kTile];
   double sum[kTile];
@@ -61,7 +69,7 @@ ATLED_TARGET static void columns(T* out, const T* in, int64_t n, int64_t step, i
       T* to = out + i * step;
       ATLED_IVDEP
       for (int64_t j = 0; j < m; ++j) {
-        const T y = kLog ? sum_part<F>(x[j], top[j]) : exp_below<T, T, F>(x[j], top[j]);
+        const T y = kLog ? sum_part<F>(x[j], top[j]) : exp_below<Src, T, F>(x[j], top[j]);
         if constexpr (!kLog) to[j] = y;
         part[j] += y;
       }

@@ -5,9 +5,27 @@
 #include <type_traits>
 
 #include "functors/copy.h"
+#include "functors/explog.h"
 #include "functors/float_math.h"
 
 namespace atled::core {
+
+// Exp of numbers that are at most 0, or NaN. Float's is exp to the bit, in fewer steps: 2^64 times the result is a
+// normal number, which the last product rounds.
+struct ExpOfNegative {
+  template <class T>
+  ATLED_FN T operator()(T x) const {
+    if constexpr (!std::is_same_v<T, float>) {
+      return Exp{}(x);
+    } else {
+      x = x < -104.0f ? -104.0f : x;
+      const float shifted = x * fmath::kLog2e + fmath::kRound, n = shifted - fmath::kRound;
+      const float p = fmath::exp_near_zero((x - n * fmath::kLn2High) - n * fmath::kLn2Low);
+      const float scale = bits_to_float((float_to_bits(shifted) << 23) + (uint32_t{64 + 127} << 23));
+      return p * scale * 0x1p-64f;
+    }
+  }
+};
 
 // exp(x - top), with what the difference loses by rounding put back: that is an error of the result's own size. Narrow
 // floats, in which the result is rounded more coarsely, go without. X is T, or Acc where T's numbers are held so.
