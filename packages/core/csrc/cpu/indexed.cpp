@@ -279,18 +279,19 @@ void Indexed::read(void* out) const {
     const int64_t run = run_, step = run_stride_;
     const bool solid = step == 1 && run > 1;
     parallel(blocks_ * points_ * rows_, std::max<int64_t>(1, kGrain / run), [&](int64_t begin, int64_t end) {
+      // Copies of these in the lambdas, as a store of a byte could be to the originals.
       T* to = static_cast<T*>(out);
       if (run == 1 && rows_ == 1 && point_offsets_) {
-        each_span(begin, end, [&](int64_t offset, const int64_t* points, int64_t n, int64_t r) {
+        each_span(begin, end, [=](int64_t offset, const int64_t* points, int64_t n, int64_t r) {
           for (int64_t i = 0; i < n; ++i) to[r + i] = from[offset + points[i]];
         });
       } else if (run == 1) {
-        each_row(begin, end, [&](int64_t offset, int64_t r) { to[r] = from[offset]; });
+        each_row(begin, end, [=](int64_t offset, int64_t r) { to[r] = from[offset]; });
       } else if (solid) {
         each_row(begin, end,
-                 [&](int64_t offset, int64_t r) { copy_few(to + r * run, from + offset, run * int64_t{sizeof(T)}); });
+                 [=](int64_t offset, int64_t r) { copy_few(to + r * run, from + offset, run * int64_t{sizeof(T)}); });
       } else {
-        each_row(begin, end, [&](int64_t offset, int64_t r) {
+        each_row(begin, end, [=](int64_t offset, int64_t r) {
           for (int64_t k = 0; k < run; ++k) to[r * run + k] = from[offset + k * step];
         });
       }
