@@ -263,3 +263,50 @@ def test_shifts_of_every_count(dtype: str) -> None:
     for i, count in enumerate(counts):
         np.testing.assert_array_equal((at.asarray(x[:, 0]) << count).numpy(), left[:, i])
         np.testing.assert_array_equal((at.asarray(x[:, 0]) >> count).numpy(), right[:, i])
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"])
+def test_integers_are_divided_as_python_does(dtype: str, threads: int) -> None:
+    """Every pair of numbers at the ends, near 0 and between, in any layout; the lowest by -1 wraps."""
+    info, random = np.iinfo(dtype), np.random.default_rng(0)
+    ends = [info.min + k for k in range(4)] + [info.max - k for k in range(4)]
+    small = list(range(max(info.min, -9), 10))
+    values = np.array([*ends, *small, *random.integers(info.min, info.max, 40, dtype)], dtype)
+    a, b = (grid.ravel() for grid in np.meshgrid(values, values[values != 0]))
+    pairs = [(int(x), int(y)) for x, y in zip(a, b, strict=True)]
+    toward_zero = [abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1) for x, y in pairs]
+
+    def wrapped(numbers: list[int]) -> np.ndarray:
+        return np.array([n % 2**info.bits for n in numbers], f"uint{info.bits}").astype(dtype)
+
+    expected = {
+        "floor_divide": wrapped([x // y for x, y in pairs]),
+        "remainder": wrapped([x % y for x, y in pairs]),
+        "fmod": wrapped([x - y * q for (x, y), q in zip(pairs, toward_zero, strict=True)]),
+        "trunc": wrapped(toward_zero),
+    }
+    ops = {name: getattr(at, name) for name in ("floor_divide", "remainder", "fmod")}
+    ops["trunc"] = lambda x, y: at.div(x, y, rounding_mode="trunc")
+    before = at.get_num_threads()
+    at.set_num_threads(threads)
+    try:
+        for name, op in ops.items():
+            x, y, wanted = at.asarray(a), at.asarray(b), expected[name]
+            np.testing.assert_array_equal(op(x, y).numpy(), wanted, name)
+            np.testing.assert_array_equal(op(x[::-3], y[::-3]).numpy(), wanted[::-3], name)
+            into = at.zeros(2 * len(a), dtype=x.dtype)[::2]
+            into.copy_(x)
+            if name != "trunc":
+                getattr(into, f"{name}_")(y)
+                np.testing.assert_array_equal(into.numpy(), wanted, name)
+            for n in (0, 1, 7, 8, 9, 511, 512, 513):
+                np.testing.assert_array_equal(op(x[:n], y[:n]).numpy(), wanted[:n], f"{name} {n}")
+            for number in (3, 7, int(info.max)):
+                one = wanted[b == number]
+                if one.size:
+                    np.testing.assert_array_equal(op(x[at.asarray(b == number)], number).numpy(), one, name)
+            with pytest.raises(at.InvalidValueError, match="divisor other than 0"):
+                op(x, at.where(at.arange(len(a)) == len(a) - 1, at.zeros_like(y), y))
+    finally:
+        at.set_num_threads(before)

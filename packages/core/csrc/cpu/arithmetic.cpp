@@ -111,18 +111,33 @@ const LoopTable div_loops = [] {
   t[ATLED_COMPLEX128] = ATLED_PICK(binary_checked<std::complex<double>, QuickComplexDivision>);
   return t.binary<Div>(Floats{});
 }();
-const LoopTable trunc_div_loops = LoopTable().binary_plain<TruncDivide>(Integers{}).binary<FloatTruncDivide>(Floats{});
-template <class Integer, class Float>
-LoopTable whole_division() {
+
+namespace division {
+
+#define ATLED_LEVEL_BODY "cpu/division.inl"
+#include "cpu/each_level.inl"
+
+}  // namespace division
+
+// F on integers, whose quotients or remainders are rounded down or not.
+template <class F, bool kFloor, bool kRemainder, class... T>
+LoopTable integer_division(Types<T...>) {
   LoopTable t;
-  t.binary_plain<Integer>(Integers{});
+  ((t[dtype_of<T>] = ATLED_PICK_OF(division, divide<T, F, kFloor, kRemainder>)), ...);
+  return t;
+}
+const LoopTable trunc_div_loops =
+    integer_division<TruncDivide, false, false>(Integers{}).binary<FloatTruncDivide>(Floats{});
+template <class Integer, class Float, bool kFloor, bool kRemainder>
+LoopTable whole_division() {
+  LoopTable t = integer_division<Integer, kFloor, kRemainder>(Integers{});
   t[ATLED_FLOAT32] = ATLED_PICK(binary_checked<float, QuickDivision<Float>>);
   t[ATLED_FLOAT64] = ATLED_PICK(binary_checked<double, QuickDivision<Float>>);
   return t;
 }
-const LoopTable floor_div_loops = whole_division<FloorDivide, FloatFloorDivide>();
-const LoopTable remainder_loops = whole_division<Remainder, FloatRemainder>();
-const LoopTable fmod_loops = whole_division<Fmod, FloatFmod>();
+const LoopTable floor_div_loops = whole_division<FloorDivide, FloatFloorDivide, true, false>();
+const LoopTable remainder_loops = whole_division<Remainder, FloatRemainder, true, true>();
+const LoopTable fmod_loops = whole_division<Fmod, FloatFmod, false, true>();
 
 void divide(atled_frame* frame, const LoopTable& table) {
   const int promoted_dtype = promoted(frame, 3), dtype = compute_dtype(promoted_dtype);
