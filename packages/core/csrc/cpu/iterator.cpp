@@ -23,8 +23,8 @@ constexpr int64_t kShortRow = 32;
 constexpr int64_t kJoinedRow = 256;  // shorter rows are converted several at a time
 constexpr int64_t kTinyRow = 8;
 constexpr int64_t kFewRows = 4;
-// Operands of rows of fewer bytes are brought together for the loop: those that are the same in each row, and others.
-constexpr int64_t kSameRow = 512, kOtherRow = 256;
+// Of rows of fewer bytes, operands are brought together for the loop: what is the same in each row, or all along one.
+constexpr int64_t kSameRow = 512, kColumnRow = 256;
 constexpr int64_t kTile = 64;  // a side of the squares that transposed operands are read in
 constexpr int kTurned = 2;     // operands that are turned square by square; more are read as they lie
 constexpr int64_t kTurnedBytes = 16384;
@@ -116,7 +116,8 @@ class Walk {
   void plan_tiles() {
     tile_ = 0;
     if (casts_ || ndim_ < 2 || total_ < 1024) return;
-    if (sizes_[0] < kTinyRow && (!rows_ || anchors_)) {
+    const bool by_rows = rows_ && !anchors_ && sizes_[0] * itemsize(dtype_[0]) >= kTinyRow;
+    if (sizes_[0] < kTinyRow && !by_rows) {
       across_ = true;
       if (sizes_[1] >= kTile) tile_ = 8 * kTile;
       return;
@@ -157,7 +158,7 @@ class Walk {
     }
   }
 
-  // Short rows that are together in the outputs can be brought together in the inputs, too.
+  // Short rows that are together in the outputs can be brought together in inputs that are repeated.
   void plan_gathers() {
     if (casts_ || anchors_ || rows_ || tile_ != 0 || ndim_ < 2 || sizes_[1] < kFewRows) return;
     const int64_t row = sizes_[0] * strides_[0][0];
@@ -165,7 +166,8 @@ class Walk {
       const int64_t item = itemsize(dtype_[k]);
       const bool even = strides_[k][1] == strides_[k][0] * sizes_[0];
       if (even && (strides_[k][0] == item || strides_[k][0] == 0)) continue;
-      if (k < outputs_ || row >= (strides_[k][1] == 0 ? kSameRow : kOtherRow)) return void(gathered_ = 0);
+      const bool same = strides_[k][1] == 0, column = strides_[k][0] == 0;
+      if (k < outputs_ || !(same || column) || row >= (same ? kSameRow : kColumnRow)) return void(gathered_ = 0);
       gathered_ |= uint32_t{1} << k;
     }
   }
