@@ -277,7 +277,7 @@ void Deferral::take(const atled_tensor* in, DimSet dims, const atled_tensor* out
   for (; d >= 0 && (dims >> d & 1 || in->dl.shape[d] == 1); --d) call->length *= in->dl.shape[d];
   for (; d >= 0; --d)
     if (dims >> d & 1 && in->dl.shape[d] != 1) return;
-  if (call->length <= kShort) return;
+  if (call->length <= (loops.separate ? kShort : kColumnRows)) return;  // those are taken as columns
   call->ndim = in->dl.ndim;
   std::copy(in->dl.shape, in->dl.shape + call->ndim, call->shape);
   call->numel = numel(in);
