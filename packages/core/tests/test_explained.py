@@ -36,6 +36,13 @@ def applied(function: Callable[..., Any], *args: int, **named: float) -> Any:
     return function(*args, **named)
 
 
+def test_what_happened_inside_is_there_for_debuggers() -> None:
+    with pytest.raises(at.ArgumentError) as info:
+        scaled(at.ones(2), "x")
+    assert isinstance(info.value.__context__, TypeError) and info.value.__suppress_context__
+    assert info.value.__cause__ is None and info.value.__context__.__traceback__ is not None
+
+
 def test_it_is_the_function_but_for_its_errors() -> None:
     assert scaled(at.ones(2), [1, 2]).tolist() == [3.0, 3.0] and scaled(input=at.ones(1), factor=4).item() == 4
     assert (scaled.__name__, scaled.__module__, scaled.__doc__) == ("scaled", __name__, "Scales.")

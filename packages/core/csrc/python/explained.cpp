@@ -45,8 +45,9 @@ PyObject* explain(PyObject* function, PyObject* const* args, size_t n, PyObject*
     return nullptr;
   }
   Py_XDECREF(type);
-  Py_XDECREF(error);
   Py_XDECREF(traceback);
+  PyException_SetContext(better.get(), error);  // for debuggers:
+  PyException_SetCause(better.get(), nullptr);  // as by `from None`, it is not shown
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(better.get())), better.get());
   return nullptr;
 }
