@@ -14,8 +14,9 @@ namespace atled::core {
 
 namespace {
 
-constexpr int64_t kGrain = 32768;  // elements of one call that are worth a thread
-constexpr int64_t kLongRow = 128;  // elements of a row that is better worked on alone than brought beside others
+constexpr int64_t kGrain = 32768;     // elements of one call that are worth a thread
+constexpr int64_t kLongRow = 128;     // elements of a row that is better worked on alone than brought beside others
+constexpr int64_t kCached = 1 << 19;  // bytes of one value that may be in the cache anyway
 
 // Places in the table of pointers are of slots, then of numbers, then of buffers.
 constexpr int kNumbers = 1 << 16, kBuffers = 1 << 20;
@@ -59,6 +60,7 @@ void Pass::prepare() {
     s.data = s.result->data;
     s.read = !here(s.result) && !s.result->read_soon;
   }
+  steps_.reserve(count_ + 2);
   auto reduced = reduced_.begin();  // in the order of the calls
   for (Deferred* call : *this)
     if (!call->reduction)
@@ -98,6 +100,7 @@ int Pass::result_slot(const Deferred* call) {
 
 void Pass::find_slots() {
   slots_.clear();
+  slots_.reserve(count_ + 2);
   widest_ = 1;
   for (size_t i = 0; i < count_; ++i) {
     Deferred* call = calls_[i];
@@ -112,6 +115,7 @@ void Pass::find_slots() {
     if (call->written() && !call->reduction) result_slot(call);
   }
   block_ = reductions_.empty() ? kBlockBytes / widest_ : kRowBlock;
+  fetches_ = numel() * widest_ > kCached;
   buffer_bytes_ = std::max(kBlockBytes, block_ * widest_);
 }
 
@@ -137,6 +141,7 @@ void Pass::join_dims() {
   for (Slot& s : slots_) {
     s.steps[0] = 0;
     for (int j = 0; j < ndim_; ++j) s.steps[j] = s.strides[kept[j]];
+    if (ndim_ > 1) s.turn = s.steps[1] - sizes_[0] * s.steps[0];
   }
   if (ndim_ == 0) sizes_[ndim_++] = 1;
   if (ndim_ == 1 || 2 * sizes_[0] > block_) return;
@@ -238,7 +243,7 @@ void Pass::share_buffers() {
   const int base = static_cast<int>(slots_.size() + numbers_.size());
   used_ = 0;
   for (size_t i = 0; i < steps_.size(); ++i) {
-    std::vector<int> done;
+    int done[Elementwise::kMaxOperands], count = 0;
     for (int k = 0; k < steps_[i].count; ++k) {
       int& place = steps_[i].places[k];
       if (place < kNumbers) continue;
@@ -252,10 +257,10 @@ void Pass::share_buffers() {
         where[v] = idle.back();
         idle.pop_back();
       }
-      if (last[v] == i && std::find(done.begin(), done.end(), where[v]) == done.end()) done.push_back(where[v]);
+      if (last[v] == i && std::find(done, done + count, where[v]) == done + count) done[count++] = where[v];
       place = base + where[v];
     }
-    idle.insert(idle.end(), done.begin(), done.end());
+    idle.insert(idle.end(), done, done + count);
   }
 }
 
@@ -303,6 +308,7 @@ void Pass::run_rows() {
 int64_t Pass::beyond_stack() const { return std::max<int64_t>(0, used_ + spreads_ - on_stack()) * buffer_bytes_; }
 
 void Pass::set_up(Table& t, Memory& memory) const {
+  t.at.reserve(slots_.size() + numbers_.size() + static_cast<size_t>(used_));
   t.at.resize(slots_.size());
   t.at.insert(t.at.end(), numbers_.begin(), numbers_.end());
   for (int b = 0; b < used_ + spreads_; ++b)
@@ -310,7 +316,8 @@ void Pass::set_up(Table& t, Memory& memory) const {
         .push_back(b < on_stack() ? memory.some + b * kBlockBytes
                                   : memory.rest.data() + (b - on_stack()) * buffer_bytes_);
   t.filled.resize(t.spread.size());
-  for (const Reduced& r : reduced_) t.running.emplace_back(*r.call->reduction, r.call->context);
+  if (short_) return;
+  for (const Reduced& r : reduced_) t.running.push_back(std::make_unique<Running>(*r.call->reduction, r.call->context));
 }
 
 void Pass::range(Table& t, int64_t begin, int64_t end, char* local) {
@@ -335,10 +342,19 @@ void Pass::range(Table& t, int64_t begin, int64_t end, char* local) {
       index[1] += rows;
       left -= rows * sizes_[0];
     } else {
-      const int64_t row = std::min(left, sizes_[0] - index[0]);
+      int64_t row = std::min(left, sizes_[0] - index[0]);
       along_row(t, from, row, left);
       index[0] += row;
       left -= row;
+      // Each row of the second dimension goes on from the one before.
+      while (ndim_ > 1 && left > 0 && index[0] == sizes_[0] && index[1] + 1 < sizes_[1]) {
+        for (size_t s = 0; s < slots_.size(); ++s) t.at[s] += slots_[s].turn;
+        row = std::min(left, sizes_[0]);
+        along_row(t, end - left, row, left);
+        index[0] = row;
+        ++index[1];
+        left -= row;
+      }
     }
     for (int j = advanced; j + 1 < ndim_ && index[j] == sizes_[j]; ++j) {
       index[j] = 0;
@@ -350,7 +366,8 @@ void Pass::range(Table& t, int64_t begin, int64_t end, char* local) {
 void Pass::along_row(Table& t, int64_t from, int64_t row, int64_t left) {
   for (int64_t done = 0; done < row; done += block_) {
     const int64_t n = std::min(block_, row - done);
-    fetch(t.at.data(), n, std::min(block_, row - done - n), std::min({block_, sizes_[0], left - done - n}));
+    if (fetches_)
+      fetch(t.at.data(), n, std::min(block_, row - done - n), std::min({block_, sizes_[0], left - done - n}));
     block(t, from + done, n);
     for (size_t s = 0; s < slots_.size(); ++s) t.at[s] += n * slots_[s].steps[0];
   }
@@ -424,7 +441,7 @@ void Pass::reduce_block(Table& t, size_t which, const char* in, int64_t from, in
     }
     return;
   }
-  Cascade& sums = t.running[which].sums;
+  Cascade& sums = t.running[which]->sums;
   loops.row(call.context, in, item, n, sums.next());
   sums.push();
   const int64_t end = from % length + n, width = loops.width;

@@ -3,8 +3,8 @@
 // tensor still holds, or another pass reads, is written to memory.
 #pragma once
 
-#include <deque>
 #include <initializer_list>
+#include <memory>
 #include <vector>
 
 #include "cpu/cascade.h"
@@ -52,7 +52,7 @@ class Pass {
   struct Table {
     std::vector<char*> at, spread;
     std::vector<const char*> filled;
-    std::deque<Running> running;
+    std::vector<std::unique_ptr<Running>> running;
   };
   void set_up(Table& t, Memory& memory) const;
   // Elements begin to end. `local`: where results of element `begin` on go that nothing but a sweep reads.
@@ -67,6 +67,7 @@ class Pass {
     int item;
     int64_t strides[Deferred::kDims];  // in bytes, along the dimensions of the calls' shape
     int64_t steps[Deferred::kDims];    // ... and along those that are left when it is joined, the innermost first
+    int64_t turn = 0;                  // from the end of a row to the next
     bool read = false;
     bool spread = false;  // blocks of several rows read it from a buffer, where it is brought row by row
   };
@@ -144,7 +145,7 @@ class Pass {
   std::vector<Cast> casts_;
   std::vector<Step> steps_;
   int ndim_ = 0, buffers_ = 0, used_ = 0, spreads_ = 0;
-  bool streams_ = false;
+  bool streams_ = false, fetches_ = false;
   int64_t sizes_[Deferred::kDims], block_, buffer_bytes_;
   int widest_;        // bytes of an element of a value
   int64_t rows_ = 1;  // of a block, where rows are short

@@ -1,7 +1,6 @@
 // Which passes run together. A sweep takes some rows through several passes before the next rows, so that what one pass
 // read or wrote is in the cache when the next reads it: a softmax's row, from its maximum to its quotients.
 #include <algorithm>
-#include <deque>
 #include <new>
 #include <vector>
 
@@ -106,7 +105,7 @@ class Sweep {
     int64_t beyond = 0;
     for (const Pass* pass : passes_) beyond = std::max(beyond, pass->beyond_stack());
     Pass::Memory memory(beyond);
-    std::deque<Pass::Table> tables(passes_.size());
+    std::vector<Pass::Table> tables(passes_.size());
     for (size_t p = 0; p < passes_.size(); ++p) passes_[p]->set_up(tables[p], memory);
     Scratch<char> local(local_bytes_);
     for (int64_t row = begin; row < end; row += part()) {
@@ -144,6 +143,7 @@ void run_calls(std::vector<Deferred*>& calls) {
     at = rest;
   }
   std::vector<Sweep> sweeps;
+  sweeps.reserve(passes.size());
   std::vector<bool> taken(passes.size());
   for (size_t i = 0; i < passes.size(); ++i) {
     if (taken[i]) continue;
