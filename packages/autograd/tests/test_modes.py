@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,13 @@ def test_anomaly_mode_nests() -> None:
             at.tensor(-1.0, requires_grad=True).sqrt()
     finally:
         autograd.set_detect_anomaly(False)
+
+
+@pytest.mark.parametrize("mode", [None, 1, object()])
+def test_anomaly_mode_is_on_or_off(mode: Any) -> None:
+    with pytest.raises(at.ArgumentError, match="set_detect_anomaly: expected mode to be bool"):
+        autograd.set_detect_anomaly(mode)
+    assert not autograd.is_anomaly_enabled()
 
 
 def test_anomaly_mode_lets_nan_pass_that_comes_from_outside() -> None:

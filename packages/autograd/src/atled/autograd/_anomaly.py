@@ -1,6 +1,7 @@
 """Anomaly mode: which op made the first NaN, and where it was called."""
 
 from atled.autograd import _tape
+from atled.core import ArgumentError
 
 
 def is_anomaly_enabled() -> bool:
@@ -42,8 +43,11 @@ class set_detect_anomaly:
     """
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        for name, value in (("mode", mode), ("check_nan", check_nan)):
+            if not isinstance(value, bool):
+                raise ArgumentError(f"{type(self).__name__}: expected {name} to be bool, got {type(value).__name__}")
         self._before = _tape.anomaly()
-        _tape.set_anomaly(bool(mode), bool(check_nan))
+        _tape.set_anomaly(mode, check_nan)
 
     def __enter__(self) -> None:
         pass

@@ -96,7 +96,7 @@ def _odd_value(name: str, given: dict[str, Any], error: Exception) -> Exception 
 
 def _is_ours(error: Exception, function: Callable[..., Any]) -> bool:
     """Whether only atled's code, and what it is written with, had a part in it, no layer or function of a user's."""
-    ours = {"atled", "numpy", function.__module__.partition(".")[0]}
+    ours = {"atled", "numpy", "einops", function.__module__.partition(".")[0]}
     entry = error.__traceback__
     while entry is not None:
         root = str(entry.tb_frame.f_globals.get("__name__")).partition(".")[0]
