@@ -12,7 +12,7 @@ import pytest
 
 from atled.distributed import DistError, DistTimeoutError, RankFailedError, Store, _store
 from atled.distributed._calls import overdue
-from atled.distributed._rendezvous import Rendezvous
+from atled.distributed._rendezvous import Rendezvous, RendezvousServer
 from atled.distributed._store import listen
 
 
@@ -212,3 +212,11 @@ def test_nobody_at_the_address_is_said_with_the_variables_to_check():
 def test_an_unknown_host_is_said():
     with pytest.raises(DistError, match="cannot resolve MASTER_ADDR='no.such.host.invalid'"):
         join(("no.such.host.invalid", 1), 0, timeout=0.2)
+
+
+def test_a_server_that_is_closed_at_once_leaves_nothing():
+    threads = threading.active_count()
+    for _ in range(20):
+        sock = socket.create_server(("127.0.0.1", 0))
+        RendezvousServer(sock, 2).close()
+    assert threading.active_count() == threads

@@ -242,21 +242,24 @@ class RendezvousServer:
 
     def __init__(self, sock: socket.socket, world_size: int) -> None:
         self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
         self._rendezvous = Rendezvous(world_size)
         self._sock = sock
         self._thread = threading.Thread(target=self._run, name="atled-rendezvous", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        start = asyncio.start_server(self._rendezvous.connection, sock=self._sock, limit=_LINE_LIMIT)
-        server = self._loop.run_until_complete(start)
-        self._loop.run_forever()
-        server.close()
+        self._loop.run_until_complete(self._serve())
         pending = asyncio.all_tasks(self._loop)
         for task in pending:
             task.cancel()
         self._loop.run_until_complete(_settled(pending))
         self._loop.close()
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._rendezvous.connection, sock=self._sock, limit=_LINE_LIMIT)
+        await self._closing.wait()
+        server.close()
 
     def linger(self) -> None:
         """Waits until every rank has left, but not for long: who is still there learns of failures from here."""
@@ -266,7 +269,7 @@ class RendezvousServer:
 
     def close(self) -> None:
         """Ends all connections and the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
 
 
