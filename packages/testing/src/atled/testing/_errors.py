@@ -13,7 +13,8 @@ def raw_errors(module: ModuleType) -> list[str]:
     """The functions and classes that a module exports, with what they raise for bad arguments that is no AtledError.
 
     Each is called with None, and then an object of no use, for every argument that has no default. What raises nothing
-    is content with them; exceptions, enumerations and abstract classes are left out.
+    is content with them; exceptions, enumerations and abstract classes are left out, and what needs a package that is
+    not installed.
 
     >>> from types import ModuleType
     >>> module = ModuleType("sample")
@@ -36,7 +37,7 @@ def raw_errors(module: ModuleType) -> list[str]:
             args = [bad for p in needed if p.kind is not p.KEYWORD_ONLY]
             try:
                 value(*args, **{p.name: bad for p in needed if p.kind is p.KEYWORD_ONLY})
-            except at.AtledError:
+            except (at.AtledError, ImportError):
                 continue
             except Exception as error:
                 found.append(f"{module.__name__}.{name}({bad}): {type(error).__name__}: {error}")
