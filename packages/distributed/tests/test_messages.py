@@ -166,6 +166,7 @@ def beside_another(rank):
     told = queue.SimpleQueue()
     store.on_failure = told.put
     _mpi_engine.Engine(store)
+    store.gather("begun", "")
     if rank == 0:
         error = told.get(timeout=20)
         store.leave()
