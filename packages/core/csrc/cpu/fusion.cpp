@@ -56,10 +56,6 @@ class Gate {
   Gate& operator=(const Gate&) = delete;
 };
 
-bool same_shape(const Deferred* a, const Deferred* b) {
-  return a->ndim == b->ndim && std::equal(a->shape, a->shape + a->ndim, b->shape);
-}
-
 // Whether neighbours along the last dimension lie side by side, or are one element over and over.
 bool runs_along_rows(const Deferred* call, const int64_t* strides, int64_t item) {
   for (int d = call->ndim - 1; d >= 0; --d)
@@ -95,6 +91,10 @@ void attach(Storage* storage, Deferred* call) {
 }
 
 }  // namespace
+
+bool Deferred::same_shape(const Deferred& other) const {
+  return ndim == other.ndim && std::equal(shape, shape + ndim, other.shape);
+}
 
 bool Deferred::is(const atled_tensor* t) const {
   return !reduction && t->dl.data == data && t->dtype == dtype && t->dl.ndim == ndim &&
@@ -210,7 +210,7 @@ bool Deferral::set_input(Deferred* call, const atled_tensor* t, int loop_dtype) 
   input.storage = nullptr;
   input.dtype = t->dtype;
   input.loop_dtype = loop_dtype;
-  if (writer && writer->is(t) && same_shape(call, writer)) {
+  if (writer && writer->is(t) && call->same_shape(*writer)) {
     input.from = writer;
     return true;
   }

@@ -55,6 +55,7 @@ struct Deferred {
   Input inputs[kInputs];
 
   bool written() const { return storage || spills; }
+  bool same_shape(const Deferred& other) const;
   // Whether t is the result as it is, of the call's shape.
   bool is(const atled_tensor* t) const;
 };

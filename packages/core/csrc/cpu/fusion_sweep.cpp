@@ -123,10 +123,6 @@ class Sweep {
   std::vector<Pass*> passes_;
 };
 
-bool same_pass(const Deferred* a, const Deferred* b) {
-  return a->level == b->level && a->ndim == b->ndim && std::equal(a->shape, a->shape + a->ndim, b->shape);
-}
-
 }  // namespace
 
 void run_calls(std::vector<Deferred*>& calls) {
@@ -137,8 +133,9 @@ void run_calls(std::vector<Deferred*>& calls) {
   std::vector<Pass> passes;
   passes.reserve(calls.size());
   for (auto at = calls.begin(); at != calls.end();) {
-    const auto rest =
-        std::stable_partition(at, calls.end(), [&](const Deferred* call) { return same_pass(call, *at); });
+    const Deferred* first = *at;
+    const auto same = [first](const Deferred* call) { return call->level == first->level && call->same_shape(*first); };
+    const auto rest = std::stable_partition(at, calls.end(), same);
     passes.emplace_back(&*at, static_cast<size_t>(rest - at));
     at = rest;
   }
