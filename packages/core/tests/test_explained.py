@@ -12,7 +12,7 @@ import pytest
 
 import atled.core as at
 from atled.core._explain import fits
-from atled.core._explained import explain_init, explained
+from atled.core._explained import ExplainsInit, explained
 from atled.core._hooks import RemovableHandle
 from atled.testing import raw_errors
 
@@ -150,12 +150,9 @@ def ours(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def test_constructors_of_our_classes() -> None:
     def made(module: str) -> type:
-        class Base:
-            def __init_subclass__(cls) -> None:
-                cls.__module__ = module
-                explain_init(cls)
+        class Half(ExplainsInit):
+            __module__ = module
 
-        class Half(Base):
             def __init__(self, size: int) -> None:
                 self.size = size // 2
 

@@ -53,10 +53,15 @@ def explanation(
         return None
 
 
-def explain_init(cls: type) -> None:
-    """For ``__init_subclass__``: has the constructor of one of atled's own classes explained."""
-    if "__init__" in vars(cls) and cls.__module__.startswith("atled."):
-        cls.__init__ = explained(cls.__init__)  # type: ignore[misc]
+class ExplainsInit:
+    """A base whose subclasses, where they are atled's own, have their constructors explained."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls) and cls.__module__.startswith("atled."):
+            cls.__init__ = explained(cls.__init__)  # type: ignore[method-assign]
 
 
 def explain_bindings(module: dict[str, Any]) -> None:

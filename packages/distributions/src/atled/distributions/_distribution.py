@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast, overload
 
 import atled.core as at
 from atled.core import Tensor
-from atled.core._explained import explain_init
+from atled.core._explained import ExplainsInit
 
 from . import constraints
 
@@ -101,7 +101,7 @@ class lazy_property:
         return value
 
 
-class Distribution:
+class Distribution(ExplainsInit):
     """A batch of distributions of one family: ``batch_shape`` of them, of values that have ``event_shape``.
 
     Parameters are tensors or numbers, which broadcast against each other; all have one floating dtype and device. With
@@ -117,10 +117,6 @@ class Distribution:
     arg_constraints: ClassVar[Constraints] = {}
     support: Any = None
     _validates_by_default: ClassVar[bool] = __debug__
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        explain_init(cls)
 
     def __init__(
         self,

@@ -9,14 +9,14 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
-from atled.core._explained import explain_init
+from atled.core._explained import ExplainsInit
 
 from . import constraints
 
 __all__ = ["ComposeTransform", "IndependentTransform", "Transform", "identity_transform", "sum_rightmost"]
 
 
-class Transform:
+class Transform(ExplainsInit):
     """A map from ``domain`` to ``codomain``; ``inv`` is the way back.
 
     A subclass has ``_call``, ``_inverse`` and ``log_abs_det_jacobian(x, y)``, which answers a number for each event.
@@ -30,10 +30,6 @@ class Transform:
     domain: Any = constraints.real
     codomain: Any = constraints.real
     sign: Any = None
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        explain_init(cls)
 
     def __init__(self, cache_size: int = 0) -> None:
         if cache_size not in (0, 1):

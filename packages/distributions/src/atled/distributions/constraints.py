@@ -11,7 +11,7 @@ from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
-from atled.core._explained import explain_init
+from atled.core._explained import ExplainsInit
 
 __all__ = [
     "Constraint",
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 
-class Constraint:
+class Constraint(ExplainsInit):
     """A set of values, of which ``check`` tells the members; a subclass has it, ``event_dim`` and ``is_discrete``.
 
     >>> constraints.positive.check(at.tensor([-1.0, 2.0])).tolist()
@@ -57,10 +57,6 @@ class Constraint:
 
     is_discrete = False
     event_dim = 0
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        explain_init(cls)
 
     def check(self, value: Tensor) -> Tensor:
         """A bool for each value: of value's shape without its last ``event_dim`` dimensions."""

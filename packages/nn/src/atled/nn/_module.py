@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import atled.core as at
-from atled.core._explained import explain_init, explained, explanation
+from atled.core._explained import ExplainsInit, explained, explanation
 from atled.core._hooks import RemovableHandle
 
 from . import _state
@@ -18,7 +18,7 @@ from ._registered import Registered
 _PARAMETER, _BUFFER, _MODULE = "parameter", "buffer", "module"
 
 
-class Module:
+class Module(ExplainsInit):
     """What computes with parameters of its own: subclass it, make the parts in ``__init__`` and compute in ``forward``.
 
     Parameters and modules that are assigned to attributes are found by ``parameters()``, ``state_dict()``, ``to()`` and
@@ -65,10 +65,6 @@ class Module:
             if better is None:
                 raise
             raise better from None
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        explain_init(cls)
 
     # ---- attributes ----
 

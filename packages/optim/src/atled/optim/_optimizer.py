@@ -12,7 +12,7 @@ from typing import Any
 import atled.core as at
 from atled.core import Tensor
 from atled.core._core import _recording
-from atled.core._explained import explain_init, explained
+from atled.core._explained import ExplainsInit, explained
 from atled.core._hooks import RemovableHandle
 from atled.optim._state import expect_groups, expect_keys
 
@@ -46,7 +46,7 @@ def with_recording(closure: Callable[[], Any]) -> Any:
         return closure()
 
 
-class Optimizer:
+class Optimizer(ExplainsInit):
     """Base of the optimizers.
 
     ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dicts with the key ``params`` and settings of
@@ -72,10 +72,6 @@ class Optimizer:
 
     #: Numbers in the state, beside ``step``, that PyTorch keeps as tensors.
     _numbers: frozenset[str] = frozenset()
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        explain_init(cls)
 
     @explained
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:

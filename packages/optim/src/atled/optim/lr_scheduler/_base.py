@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import atled.core as at
-from atled.core._explained import explain_init
+from atled.core._explained import ExplainsInit
 from atled.optim._optimizer import Optimizer
 from atled.optim._state import expect_keys
 
 
-class LRScheduler(ABC):
+class LRScheduler(ExplainsInit, ABC):
     """Base of the schedules: counts epochs and sets each group's ``lr`` to ``get_lr()``.
 
     Schedules change the group's present ``lr``, so that several of them on one optimizer multiply. ``last_epoch`` other
@@ -32,10 +32,6 @@ class LRScheduler(ABC):
     >>> optimizer.param_groups[0]["lr"], schedule.get_last_lr()
     (0.5, [0.5])
     """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        explain_init(cls)
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         expect_optimizer(self, optimizer)
