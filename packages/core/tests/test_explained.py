@@ -165,6 +165,18 @@ def test_constructors_of_our_classes() -> None:
     assert str(inspect.signature(made("atled.sample"))) == "(size: int) -> None"
 
 
+def test_the_class_of_an_object_may_become_one_with_a_plain_base() -> None:
+    class Layer(ExplainsInit):
+        pass
+
+    class Sharded:
+        pass
+
+    layer = Layer()
+    layer.__class__ = type("ShardedLayer", (Sharded, Layer), {})
+    assert isinstance(layer, Sharded)
+
+
 @pytest.mark.parametrize(
     ("value", "hint", "expected"),
     [

@@ -54,9 +54,11 @@ def explanation(
 
 
 class ExplainsInit:
-    """A base whose subclasses, where they are atled's own, have their constructors explained."""
+    """A base whose subclasses, where they are atled's own, have their constructors explained.
 
-    __slots__ = ()
+    It has no `__slots__`: an object's class may be set to one that also derives from a plain class then, as
+    `fully_shard` does.
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
