@@ -7,7 +7,8 @@ namespace {
 
 // Sums in double over blocks of fixed size, so that the number of threads changes nothing.
 void grad_norm(atled_frame* f) {
-  Tensors grads = f->args[0];
+  const RealList lengths(f->args[0], length);
+  Tensors grads = lengths;
   const Norm norm(arg_double(f, 1));
   const int dtype = norm_dtype(grads);
   double total = 0;
@@ -47,7 +48,7 @@ void scale_by_norm(atled_frame* f) {
   const ScaleCall call(f);
   const double value = call.norm->dtype == ATLED_FLOAT64 ? *data<double>(call.norm) : *data<float>(call.norm);
   const double factor = ScaleCall::factor(value, call.max_norm);
-  return_list(f, call.grads);
+  return_list(f, f->args[0]);
   if (factor == 1) return;
   for (uint32_t i = 0; i < call.grads.n; ++i) {
     atled_tensor* g = entry(call.grads, i);

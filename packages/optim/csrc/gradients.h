@@ -26,13 +26,16 @@ struct Norm {
   }
 };
 
+// What a complex element counts as in a norm.
+inline const atled::Op length{"core::abs"};
+
 // The dtype of the norm of gradients, which must be floating-point: float32, or float64 if one of them is.
 inline int norm_dtype(Tensors grads) {
   int dtype = ATLED_FLOAT32;
   for (uint32_t i = 0; i < grads.n; ++i) {
     const int given = entry(grads, i)->dtype;
     if (!is_floating(given))
-      fail(ATLED_E_DTYPE, "expected gradients of a floating-point dtype, got %s", dtype_name(given));
+      fail(ATLED_E_DTYPE, "expected gradients of a floating-point or complex dtype, got %s", dtype_name(given));
     if (given == ATLED_FLOAT64) dtype = ATLED_FLOAT64;
   }
   return dtype;
@@ -40,15 +43,16 @@ inline int norm_dtype(Tensors grads) {
 
 // The arguments of optim::scale_by_norm_, checked.
 struct ScaleCall {
-  Tensors grads;
+  const RealList real;
+  Tensors grads = real;
   const atled_tensor* norm;
   double max_norm;
 
-  explicit ScaleCall(const atled_frame* f) : grads(f->args[0]), norm(arg_tensor(f, 1)), max_norm(arg_double(f, 2)) {
+  explicit ScaleCall(const atled_frame* f)
+      : real(check_params(f->args[0]), view_as_real), norm(arg_tensor(f, 1)), max_norm(arg_double(f, 2)) {
     if (numel(norm) != 1 || (norm->dtype != ATLED_FLOAT32 && norm->dtype != ATLED_FLOAT64))
       fail(ATLED_E_ARGUMENT, "expected norm to be one float32 or float64, got %s of shape %s", dtype_name(norm->dtype),
            shape_text(norm).c_str());
-    check_params(grads);
   }
   // What gradients are multiplied by; NaN where the norm is NaN.
   static ATLED_HOST_DEVICE double factor(double norm, double max_norm) {
@@ -59,12 +63,12 @@ struct ScaleCall {
 
 // The arguments of optim::unscale_, checked.
 struct UnscaleCall {
-  Tensors grads;
+  const RealList real;
+  Tensors grads = real;
   double by;
 
-  explicit UnscaleCall(const atled_frame* f) : grads(f->args[0]), by(arg_double(f, 1)) {
+  explicit UnscaleCall(const atled_frame* f) : real(check_params(f->args[0]), view_as_real), by(arg_double(f, 1)) {
     if (!std::isfinite(by)) fail(ATLED_E_VALUE, "expected a finite inv_scale, got %g", by);
-    check_params(grads);
   }
 };
 

@@ -2,13 +2,26 @@
 
 namespace atled::optim {
 
-void check_params(Tensors params) {
+const atled::Op view_as_real{"core::view_as_real"};
+
+RealList::RealList(Tensors list, const atled::Op& op) : value_(list) {
+  for (uint32_t i = 0; i < list.n; ++i) {
+    if (!is_complex(entry(list, i)->dtype)) continue;
+    if (made_.empty()) tensors_.assign(list.u.tensors, list.u.tensors + list.n);
+    made_.push_back(op(entry(list, i)));
+    tensors_[i] = made_.back().get();
+  }
+  if (!made_.empty()) value_.u.tensors = tensors_.data();
+}
+
+Tensors check_params(Tensors params) {
   for (uint32_t i = 0; i < params.n; ++i) {
     const atled_tensor* p = entry(params, i);
-    if (!is_floating(p->dtype))
-      fail(ATLED_E_DTYPE, "expected parameters of a floating-point dtype, got %s for parameter %u",
+    if (!is_floating(p->dtype) && !is_complex(p->dtype))
+      fail(ATLED_E_DTYPE, "expected parameters of a floating-point or complex dtype, got %s for parameter %u",
            dtype_name(p->dtype), i);
   }
+  return params;
 }
 
 void return_list(atled_frame* f, Tensors list) {

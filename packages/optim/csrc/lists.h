@@ -11,10 +11,26 @@ using Tensors = const atled_value&;
 
 inline atled_tensor* entry(Tensors list, uint32_t i) { return list.u.tensors[i]; }
 
+// The tensors of a list, with real ones in place of those that are complex: a step and the other ops here take their
+// real and imaginary parts as numbers of their own, as PyTorch does.
+class RealList {
+ public:
+  // What stands for a complex tensor is what the op makes of it: view_as_real, say, which is the same memory.
+  RealList(Tensors list, const atled::Op& op);
+  RealList(RealList&&) = default;
+  operator Tensors() const { return value_; }  // as long as this lives
+
+ private:
+  atled_value value_;
+  std::vector<Tensor> made_;
+  std::vector<atled_tensor*> tensors_;
+};
+extern const atled::Op view_as_real;
+
 // The list has as many tensors as params, each of its parameter's shape and dtype, on one device.
 void check_list(const char* name, Tensors list, Tensors params);
-// The parameters themselves: floating-point.
-void check_params(Tensors params);
+// The parameters themselves: floating-point or complex. Returns them.
+Tensors check_params(Tensors params);
 // The list has a number for each parameter, integers from 1 on; or none where they are counted on the device.
 void check_numbers(const char* name, const atled_value& list, Tensors params, bool counted);
 // The list has one float32 for each parameter.

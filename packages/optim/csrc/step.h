@@ -46,25 +46,26 @@ class StepCall {
   static constexpr int kLists = 2 + Rule::kStates;
   static_assert(kLists <= kMaxStreams);
 
-  Tensors params;
   const Rule rule;
-  atled_value lists[kLists];  // params, grads and the state that is given, without gaps
+  atled_value lists[kLists];  // params, grads and the state that is given, without gaps and all real
   int n = 0;
+  Tensors params = lists[0];
 
-  explicit StepCall(const atled_frame* f) : params(f->args[0]), rule(Settings(f, kLists + Rule::kNumbers)), frame_(f) {
-    check_params(params);
+  explicit StepCall(const atled_frame* f) : rule(Settings(f, kLists + Rule::kNumbers)), frame_(f) {
+    Tensors given = check_params(f->args[0]);
+    real_.reserve(kLists);
     for (int k = 0; k < kLists; ++k) {
       const int optional = k - (kLists - Rule::kOptional);
       if (optional >= 0 && f->args[k].n == 0) continue;
-      if (k > 0) check_list(f->op->args[k].name, f->args[k], params);
+      if (k > 0) check_list(f->op->args[k].name, f->args[k], given);
       if (optional >= 0) given_ |= 1u << optional;
-      lists[n++] = f->args[k];
+      lists[n++] = real_.emplace_back(f->args[k], view_as_real);
     }
     for (int k = kLists; k < kLists + Rule::kNumbers; ++k)
-      check_numbers(f->op->args[k].name, f->args[k], params, counted());
+      check_numbers(f->op->args[k].name, f->args[k], given, counted());
     if (!counted()) return;
     for (int k = f->op->nargs - Rule::kCounts; k < f->op->nargs; ++k)
-      check_counts(f->op->args[k].name, f->args[k], params);
+      check_counts(f->op->args[k].name, f->args[k], given);
   }
 
   // Whether the numbers are on the device.
@@ -91,6 +92,7 @@ class StepCall {
 
  private:
   const atled_frame* frame_;
+  std::vector<RealList> real_;
   unsigned given_ = 0;
 };
 

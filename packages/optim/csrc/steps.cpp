@@ -62,7 +62,7 @@ void step(atled_frame* f) {
           [&](const auto& update) { apply<T>(update, update.at(numbers), call.lists, i); });
     });
   }
-  return_list(f, call.params);
+  return_list(f, f->args[0]);
 }
 
 }  // namespace

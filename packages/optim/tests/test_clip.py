@@ -19,6 +19,20 @@ def test_norm(order: float) -> None:
     np.testing.assert_allclose(got.item(), np.linalg.norm(flat, order), rtol=1e-13)
 
 
+@pytest.mark.parametrize("order", [1.0, 2.0, 3.5, float("inf")])
+def test_complex_gradients_count_as_long_as_they_are(order: float) -> None:
+    arrays = [np.asarray(a + 1j * np.sin(a)) for a in ARRAYS]
+    params = [at.zeros(a.shape, dtype=at.complex128) for a in arrays]
+    for param, a in zip(params, arrays, strict=True):
+        param.grad = at.tensor(a)
+    expected = np.linalg.norm(np.concatenate([a.ravel() for a in arrays]), order)
+    got = optim.clip_grad_norm_(params, 2.0, order)
+    assert got.dtype is at.float64
+    np.testing.assert_allclose(got.item(), expected, rtol=1e-13)
+    for param, a in zip(params, arrays, strict=True):
+        np.testing.assert_allclose(param.grad.numpy(), a * 2 / (expected + 1e-6), rtol=1e-13)
+
+
 def test_norm_does_not_depend_on_threads() -> None:
     tensor, threads = at.asarray(ARRAYS[1]), at.get_num_threads()
     found = set()

@@ -231,6 +231,21 @@ def test_what_a_graph_would_repeat_is_refused(gpu: str) -> None:
     assert plain.state[param]["step"] == 2
 
 
+def test_complex_parameters(gpu: str) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape) + 1j * rng.standard_normal(shape) for shape in ((3, 5, 7), (257, 129), (0, 4))]
+    after = []
+    for device in ("cpu", gpu):
+        params, grads = ([at.tensor(a, device=device).transpose(0, -1) for a in arrays] for _ in range(2))
+        norm = at.ops.optim.grad_norm(grads)
+        at.ops.optim.scale_by_norm_(grads, norm, 1.0)
+        optim.Adam(params, lr=0.1).step(grads=grads)
+        after.append([norm, *params])
+    for cpu, cuda in zip(*after, strict=True):
+        assert cuda.device.type == "cuda"
+        np.testing.assert_allclose(cuda.cpu().numpy(), cpu.numpy(), rtol=1e-12)
+
+
 def test_parameters_that_require_gradients(gpu: str) -> None:
     """Those that are copied to be stepped, too."""
     pytest.importorskip("atled.autograd")

@@ -141,3 +141,10 @@ def test_errors() -> None:
     ]:
         with pytest.raises(at.InvalidValueError, match=message):
             make()
+
+
+@pytest.mark.parametrize("name", ["Adafactor", "Muon"])
+def test_complex_parameters_are_refused(name: str) -> None:
+    optimizer = getattr(optim, name)([at.ones(2, 3, dtype=at.complex64)])
+    with pytest.raises(at.DTypeError, match=f"{name}: expected real parameters, got complex64"):
+        optimizer.step(grads=[at.ones(2, 3, dtype=at.complex64)])

@@ -120,6 +120,39 @@ def test_keys_of_the_state(name: str) -> None:
     assert set(optimizer.state_dict()["state"][0]) == STATE[name]
 
 
+@pytest.mark.parametrize("dtype", [at.complex64, at.complex128])
+@pytest.mark.parametrize("name", [*FULL, "LBFGS"])
+def test_complex_parameters_are_pairs_of_real_ones(name: str, dtype: at.dtype) -> None:
+    rng = np.random.default_rng(0)
+
+    def pairs() -> at.Tensor:
+        return at.asarray(rng.standard_normal((3, 8, 2))).to(at.float32 if dtype is at.complex64 else at.float64)
+
+    def wide(part: at.Tensor) -> at.Tensor:
+        return at.stack([at.view_as_complex(part)] * 2, dim=-1)[..., 0]  # with gaps
+
+    parts = [pairs() for _ in range(2)]
+    params = [at.view_as_complex(parts[0].clone()), wide(parts[1])]
+    optimizer, apart = (getattr(optim, name)(each, **FULL.get(name, {})) for each in (params, parts))
+    for _ in range(3):
+        grads = [pairs() for _ in parts]
+        given = [at.view_as_complex(grads[0]), wide(grads[1])]
+        if name == "LBFGS":
+            for some, to in ((given, params), (grads, parts)):
+                for grad, param in zip(some, to, strict=True):
+                    param.grad = grad
+            optimizer.step(lambda: 1.0)
+            apart.step(lambda: 1.0)
+        else:
+            optimizer.step(grads=given)
+            apart.step(grads=grads)
+    for param, part in zip(params, parts, strict=True):
+        assert param.dtype is dtype
+        np.testing.assert_array_equal(at.view_as_real(param).numpy(), part.numpy())
+    kept = [value for value in optimizer.state_dict()["state"][0].values() if isinstance(value, at.Tensor)]
+    assert all(value.dtype is dtype for value in kept) or name == "LBFGS"
+
+
 @pytest.mark.parametrize("name", FULL)
 def test_state_goes_through_a_file(name: str, tmp_path: Any) -> None:
     """A run that is interrupted, saved and loaded ends where an uninterrupted one does."""
@@ -255,7 +288,7 @@ def test_bad_gradients_change_nothing() -> None:
     for grads in ([], [at.ones(2), None]):
         with pytest.raises(at.ArgumentError, match=f"expected one gradient per parameter, 1, got {len(grads)}"):
             optimizer.step(grads=grads)
-    with pytest.raises(at.DTypeError, match="floating-point dtype, got int64"):
+    with pytest.raises(at.DTypeError, match="floating-point or complex dtype, got int64"):
         optim.SGD([at.tensor([1])]).step(grads=[at.tensor([1])])
     assert param.tolist() == [1.0, 2.0]
 

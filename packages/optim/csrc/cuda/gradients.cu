@@ -53,7 +53,8 @@ __global__ void __launch_bounds__(kFinishThreads)
 }
 
 void grad_norm(atled_frame* f) {
-  Tensors grads = f->args[0];
+  const RealList lengths(f->args[0], length);
+  Tensors grads = lengths;
   const Norm norm(arg_double(f, 1));
   const int dtype = norm_dtype(grads);
   const DLDevice device = device_of(grads);
@@ -110,7 +111,7 @@ void scale_by_norm(atled_frame* f) {
     fill_tables<T>(call.grads, copies, run);
   });
   copies.put_back();
-  return_list(f, call.grads);
+  return_list(f, f->args[0]);
 }
 
 // ---- unscaling ----

@@ -81,7 +81,7 @@ void step(atled_frame* f) {
     });
   });
   copies.put_back();
-  return_list(f, call.params);
+  return_list(f, f->args[0]);
 }
 
 void add_steps() {

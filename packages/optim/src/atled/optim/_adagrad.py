@@ -7,7 +7,7 @@ from typing import Any
 
 from atled.core import Tensor
 from atled.optim._fused import FusedOptimizer, require_not_negative, settings_of
-from atled.optim._optimizer import Params, expect_one_way, require
+from atled.optim._optimizer import Params, expect_one_way, real, require
 
 
 class Adagrad(FusedOptimizer):
@@ -76,7 +76,7 @@ class Adagrad(FusedOptimizer):
 
     def _start(self, group: dict[str, Any], state: dict[str, Any], key: str, param: Tensor) -> Tensor:
         if key not in state:
-            super()._start(group, state, key, param).fill_(group["initial_accumulator_value"])
+            real(super()._start(group, state, key, param)).fill_(group["initial_accumulator_value"])
         found: Tensor = state[key]
         return found
 

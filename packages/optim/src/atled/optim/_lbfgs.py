@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import atled.core as at
 from atled.core import Tensor
-from atled.optim._optimizer import Optimizer, Params, plain, require, with_recording
+from atled.optim._optimizer import Optimizer, Params, plain, real, require, with_recording
 
 
 class LBFGS(Optimizer):
@@ -93,7 +93,7 @@ class _Run:
 
     def __init__(self, group: dict[str, Any], state: dict[str, Any], closure: Callable[[], Any]) -> None:
         self.group, self.state, self.closure = group, state, closure
-        self.params = [plain(param) for param in group["params"]]
+        self.params = [real(plain(param)) for param in group["params"]]
         self.evaluations = 0
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
@@ -106,7 +106,7 @@ class _Run:
         grads = [
             at.zeros(param.numel(), dtype=param.dtype, device=param.device)
             if given.grad is None
-            else plain(given.grad).reshape(-1)
+            else real(plain(given.grad)).reshape(-1)
             for given, param in zip(self.group["params"], self.params, strict=True)
         ]
         return loss, at.cat(grads)

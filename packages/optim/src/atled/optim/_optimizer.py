@@ -34,6 +34,11 @@ def plain(tensor: Tensor) -> Tensor:
     return found
 
 
+def real(tensor: Tensor) -> Tensor:
+    """The tensor, or of a complex one its real and imaginary parts: (..., 2), the same memory."""
+    return at.view_as_real(tensor) if tensor.dtype.is_complex else tensor
+
+
 def with_recording(closure: Callable[[], Any]) -> Any:
     """What ``closure`` returns; its calls are recorded, also within ``no_grad()``."""
     if not callable(closure):
@@ -50,8 +55,9 @@ class Optimizer(ExplainsInit):
     """Base of the optimizers.
 
     ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dicts with the key ``params`` and settings of
-    their own; ``defaults`` are the settings of groups that do not say otherwise. A subclass has a ``step`` of its own,
-    as in PyTorch, or an ``_update``, which ``step`` calls with the parameters of each group that have gradients.
+    their own; ``defaults`` are the settings of groups that do not say otherwise. Complex parameters are stepped as
+    pairs of real numbers (`Adafactor` and `Muon` take real ones only). A subclass has a ``step`` of its own, as in
+    PyTorch, or an ``_update``, which ``step`` calls with the parameters of each group that have gradients.
 
     Errors: ``ArgumentError`` for parameters that are no tensors, come twice or are none at all; ``InvalidValueError``
     for those that are no leaves.
@@ -342,9 +348,11 @@ def require(condition: bool, name: str, expected: str, got: Any, what: str = "op
 
 
 def expect_alike(optimizer: Optimizer, params: list[Tensor], grads: list[Tensor]) -> None:
-    """Raises ShapeError or DTypeError for a gradient that is not like its parameter."""
+    """Raises ShapeError or DTypeError for a complex parameter, or a gradient that is not like its parameter."""
     name = type(optimizer).__name__
     for param, grad in zip(params, grads, strict=True):
+        if param.dtype.is_complex:
+            raise at.DTypeError(f"{name}: expected real parameters, got {param.dtype.name}; give others to AdamW")
         if grad.shape != param.shape:
             raise at.ShapeError(
                 f"{name}: expected a gradient of shape {param.shape} as its parameter, got {grad.shape}"

@@ -8,7 +8,7 @@ from typing import Any
 import atled.core as at
 from atled.core import Tensor
 from atled.optim._fused import FusedOptimizer, require_not_negative, settings_of
-from atled.optim._optimizer import Params, count_for, expect_one_way, require
+from atled.optim._optimizer import Params, count_for, expect_one_way, real, require
 
 
 class Rprop(FusedOptimizer):
@@ -67,7 +67,9 @@ class Rprop(FusedOptimizer):
     def _start(self, group: dict[str, Any], state: dict[str, Any], key: str, param: Tensor) -> Tensor:
         fresh = key not in state
         found = super()._start(group, state, key, param)
-        return found.fill_(group["lr"]) if fresh and key == "step_size" else found
+        if fresh and key == "step_size":
+            real(found).fill_(group["lr"])
+        return found
 
     def _settings(self, group: dict[str, Any]) -> dict[str, Any]:
         shrink, grow = group["etas"]

@@ -57,7 +57,7 @@ SPECS = [
         result=norm_dtype,
         errors=[
             ErrorCase(at.InvalidValueError, "expected norm_type > 0", [X], 0.0),
-            ErrorCase(at.DTypeError, "floating-point dtype, got int64", [np.ones(2, np.int64)]),
+            ErrorCase(at.DTypeError, "floating-point or complex dtype, got int64", [np.ones(2, np.int64)]),
         ],
         differentiable=False,
     ),
@@ -78,7 +78,7 @@ SPECS = [
         result="float32",
         errors=[
             ErrorCase(at.InvalidValueError, "expected a finite inv_scale, got inf", [X], float("inf")),
-            ErrorCase(at.DTypeError, "floating-point dtype, got int64", [np.ones(2, np.int64)], 1.0),
+            ErrorCase(at.DTypeError, "floating-point or complex dtype, got int64", [np.ones(2, np.int64)], 1.0),
         ],
         differentiable=False,
     ),
