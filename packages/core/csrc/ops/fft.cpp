@@ -109,21 +109,23 @@ void ifft2(atled_frame* f) {
   set_out(f, 0, run(ifftn_op, arg_tensor(f, 0), t, t.n, f->args[3]));
 }
 
-void rfftn(atled_frame* f) {
+Tensor to_half(const atled_frame* f, const atled_value& norm) {
   expect_real(arg_tensor(f, 0), "input");
   const Transform t(f);
   const int last = t.last();
-  Tensor half = rfft_op(arg_tensor(f, 0), t.points[last], t.dims[last], f->args[3]);
-  set_out(f, 0, last == 0 ? std::move(half) : run(fftn_op, half, t, last, f->args[3]));
+  Tensor half = rfft_op(arg_tensor(f, 0), t.points[last], t.dims[last], norm);
+  return last == 0 ? std::move(half) : run(fftn_op, half, t, last, norm);
 }
 
-void irfftn(atled_frame* f) {
+Tensor from_half(const atled_frame* f, Tensor half, const atled_value& norm) {
   const Transform t(f, true);
   const int last = t.last();
-  Tensor half = Tensor::borrow(arg_tensor(f, 0));
-  if (last > 0) half = run(ifftn_op, half, t, last, f->args[3]);
-  set_out(f, 0, irfft_op(half, t.points[last], t.dims[last], f->args[3]));
+  if (last > 0) half = run(ifftn_op, half, t, last, norm);
+  return irfft_op(half, t.points[last], t.dims[last], norm);
 }
+
+void rfftn(atled_frame* f) { set_out(f, 0, to_half(f, f->args[3])); }
+void irfftn(atled_frame* f) { set_out(f, 0, from_half(f, Tensor::borrow(arg_tensor(f, 0)), f->args[3])); }
 
 // What a forward transform divides by, its inverse does not.
 atled_value other_norm(const atled_value& norm) {
@@ -135,16 +137,8 @@ atled_value other_norm(const atled_value& norm) {
   return v;
 }
 
-void hfft(atled_frame* f) {
-  const Transform t(f, true);
-  set_out(f, 0, irfft_op(conj_op(arg_tensor(f, 0)), t.points[0], t.dims[0], other_norm(f->args[3])));
-}
-
-void ihfft(atled_frame* f) {
-  expect_real(arg_tensor(f, 0), "input");
-  const Transform t(f);
-  set_out(f, 0, conj_op(rfft_op(arg_tensor(f, 0), t.points[0], t.dims[0], other_norm(f->args[3]))));
-}
+void hfft(atled_frame* f) { set_out(f, 0, from_half(f, conj_op(arg_tensor(f, 0)), other_norm(f->args[3]))); }
+void ihfft(atled_frame* f) { set_out(f, 0, conj_op(to_half(f, other_norm(f->args[3])))); }
 
 // ---- frequencies ----
 
@@ -226,14 +220,6 @@ void define_along_one() {
           "The imaginary part of the first point, and for an even n of the last, does not count.\n\n"
           ">>> at.fft.irfft(at.tensor([4.0, 0.0, 0.0]))\ntensor([1., 1., 1., 1.])",
           shape<from_half_rule>});
-  define({"fft::hfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
-          "fft of a Hermitian signal of n points (2 (m - 1) of m unless given), of which input is the first half.\n\n"
-          ">>> at.fft.hfft(at.tensor([1.0, 0.0, 0.0]))\ntensor([1., 1., 1., 1.])",
-          nullptr, ATLED_OP_COMPOSITE});
-  define({"fft::ihfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
-          "The inverse of hfft: the first n / 2 + 1 points of a real input's ifft.\n\n"
-          ">>> at.fft.ihfft(at.tensor([4.0, 0.0, 0.0, 0.0])).abs()\ntensor([1., 1., 1.])",
-          nullptr, ATLED_OP_COMPOSITE});
 }
 
 void define_along_several() {
@@ -285,6 +271,37 @@ void define_along_several() {
           nullptr, ATLED_OP_COMPOSITE});
 }
 
+void define_hermitian() {
+  define({"fft::hfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
+          "fft of a Hermitian signal of n points (2 (m - 1) of m unless given), of which input is the first half.\n\n"
+          ">>> at.fft.hfft(at.tensor([1.0, 0.0, 0.0]))\ntensor([1., 1., 1., 1.])",
+          nullptr, ATLED_OP_COMPOSITE});
+  define({"fft::ihfft(Tensor input, int? n=None, int dim=-1, str? norm=None) -> Tensor",
+          "The inverse of hfft: the first n / 2 + 1 points of a real input's ifft.\n\n"
+          ">>> at.fft.ihfft(at.tensor([4.0, 0.0, 0.0, 0.0])).abs()\ntensor([1., 1., 1.])",
+          nullptr, ATLED_OP_COMPOSITE});
+  define({"fft::hfftn(Tensor input, int[]? s=None, int[]? dim=None, str? norm=None) -> Tensor",
+          "hfft along the last of dim and fft along the others; s, dim and norm as in fftn.\n\n"
+          ">>> at.fft.hfftn(at.ones(2, 3)).shape\n(2, 4)",
+          nullptr, ATLED_OP_COMPOSITE});
+  define({"fft::ihfftn(Tensor input, int[]? s=None, int[]? dim=None, str? norm=None) -> Tensor",
+          "The inverse of hfftn: ihfft along the last of dim and ifft along the others.\n\n"
+          ">>> at.fft.ihfftn(at.ones(2, 4)).shape\n(2, 3)",
+          nullptr, ATLED_OP_COMPOSITE});
+  define({"fft::hfft2(Tensor input, int[]? s=None, int[] dim=[-2, -1], str? norm=None) -> Tensor",
+          "hfftn along two dimensions, the last two unless given.\n\n"
+          ">>> at.fft.hfft2(at.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))\n"
+          "tensor([[1., 1., 1., 1.],\n"
+          "        [1., 1., 1., 1.]])",
+          nullptr, ATLED_OP_COMPOSITE});
+  define({"fft::ihfft2(Tensor input, int[]? s=None, int[] dim=[-2, -1], str? norm=None) -> Tensor",
+          "ihfftn along two dimensions, the last two unless given: the inverse of hfft2.\n\n"
+          ">>> at.fft.ihfft2(at.ones(2, 4)).abs()\n"
+          "tensor([[1., 0., 0.],\n"
+          "        [0., 0., 0.]])",
+          nullptr, ATLED_OP_COMPOSITE});
+}
+
 void define_frequencies() {
   const uint32_t factory = ATLED_OP_FACTORY | ATLED_OP_FUNCTION | ATLED_OP_COMPOSITE;
   define({"fft::fftfreq(int n, float d=1.0, *, dtype? dtype=None, device? device=None) -> Tensor",
@@ -311,14 +328,15 @@ void define_frequencies() {
 void define_fft() {
   define_along_one();
   define_along_several();
+  define_hermitian();
   define_frequencies();
 }
 ATLED_OPS(define_fft);
 
 void add_fft() {
   auto any = [](const char* op, atled_kernel run) { add_kernel(op, ATLED_DEVICE_ANY, run); };
-  any("fft::hfft", kernel<hfft>);
-  any("fft::ihfft", kernel<ihfft>);
+  for (const char* op : {"fft::hfft", "fft::hfftn", "fft::hfft2"}) any(op, kernel<hfft>);
+  for (const char* op : {"fft::ihfft", "fft::ihfftn", "fft::ihfft2"}) any(op, kernel<ihfft>);
   any("fft::rfftn", kernel<rfftn>);
   any("fft::irfftn", kernel<irfftn>);
   any("fft::fft2", kernel<fft2>);

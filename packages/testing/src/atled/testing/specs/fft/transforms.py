@@ -168,6 +168,6 @@ SPECS = [
     *(spec(name, dft(1)) for name in ("ifft", "ifft2", "ifftn")),
     *(spec(name, dft(-1, to_half=True), to_half=True) for name in ("rfft", "rfft2", "rfftn")),
     *(spec(name, dft(1, from_half=True), from_half=True) for name in ("irfft", "irfft2", "irfftn")),
-    spec("hfft", dft(-1, from_half=True), from_half=True),
-    spec("ihfft", dft(1, to_half=True), to_half=True),
+    *(spec(name, dft(-1, from_half=True), from_half=True) for name in ("hfft", "hfft2", "hfftn")),
+    *(spec(name, dft(1, to_half=True), to_half=True) for name in ("ihfft", "ihfft2", "ihfftn")),
 ]
