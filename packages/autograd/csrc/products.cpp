@@ -19,7 +19,9 @@ Tensor apply(const Tensor& matrices, atled_tensor* vectors) {
 }
 
 Tensor rows(atled_tensor* t) {
-  const int64_t shape[] = {-1, t->dl.shape[t->dl.ndim - 1]};
+  const int last = t->dl.ndim - 1;
+  int64_t shape[] = {1, t->dl.shape[last]};  // the first one counted, since -1 is of no one size where there are none
+  for (int d = 0; d < last; ++d) shape[0] *= t->dl.shape[d];
   return reshape(t, ints_value(shape, 2));
 }
 

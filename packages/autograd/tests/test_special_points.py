@@ -144,3 +144,24 @@ def test_relu_at_its_kink_and_at_nan() -> None:
     (slope,) = grad(at.relu(x), x, g)
     np.testing.assert_array_equal(slope.numpy(), [0, 0, 0, 0, -0.0, 7, math.nan])
     assert math.copysign(1, slope[4].item()) == -1
+
+
+def test_the_product_of_a_number_that_is_0() -> None:
+    x = at.tensor(0.0, dtype=at.float64, requires_grad=True)
+    for dim in (None, 0, -1):
+        (slope,) = grad(at.prod(x) if dim is None else at.prod(x, dim), x)
+        assert slope.shape == () and slope.item() == 1
+
+
+@pytest.mark.parametrize("shapes", [((5, 2, 0), (0, 3)), ((0, 2, 3), (3, 4)), ((5, 0, 3), (3, 0)), ((2, 0), (5, 0, 3))])
+def test_products_of_matrices_without_elements(shapes: tuple[tuple[int, ...], ...]) -> None:
+    matrices = [at.ones(*shape, dtype=at.float64).requires_grad_() for shape in shapes]
+    slopes = grad(at.matmul(*matrices).sum(), matrices)
+    for matrix, slope in zip(matrices, slopes, strict=True):
+        assert slope.shape == matrix.shape and (slope == 0).all().item()
+
+
+def test_what_fills_a_number_more_than_once_counts_once() -> None:
+    number, value = leaf(3)[0], leaf(2)[0]
+    slopes = grad(at.index_fill(number, 0, at.tensor([0, 0]), value), [number, value])
+    assert [slope.item() for slope in slopes] == [0, 1]

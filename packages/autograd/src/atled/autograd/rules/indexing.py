@@ -109,12 +109,17 @@ def _embedding_by_index(weight: Any, indices: Any, padding_idx: int, scale_grad_
     return NotImplemented if scale_grad_by_freq or padding_idx >= 0 else _core.index(weight, [indices])
 
 
+def _filled(x: Any, dim: int, index: Any) -> Any:
+    """Which elements of x an index_fill writes: one mark for all that have an index along dim in common."""
+    size, behind = (x.shape[dim], x.ndim - 1 - dim % x.ndim) if x.ndim else (1, 0)
+    marks = _core.index_fill(at.zeros(size, dtype=at.bool, device=x.device), 0, index, True)
+    return marks.reshape([-1, *[1] * behind] if x.ndim else [])
+
+
 def _index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     if not isinstance(value, at.Tensor):
         return NotImplemented
-    shape = list(input.shape)
-    shape[dim] = index.numel()
-    return _core.index_copy(input, dim, index, value.to(input.dtype).expand(shape))
+    return at.where(_filled(input, dim, index), value.to(input.dtype), input)
 
 
 def register(rule: RuleBook) -> None:
@@ -144,7 +149,7 @@ def register(rule: RuleBook) -> None:
     rule(
         "index_fill",
         input=lambda g, dim, index: _core.index_fill(g, dim, index, 0),
-        value=lambda g, dim, index: _core.index_select(g, dim, index),
+        value=lambda g, dim, index: at.where(_filled(g, dim, index), g, 0),
     )
     rule("gather", input=lambda g, input_shape, dim, index: _core.scatter_add(g.new_zeros(input_shape), dim, index, g))
     rule("scatter", input=_scatter_input, src=_scatter_src)

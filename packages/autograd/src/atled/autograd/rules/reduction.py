@@ -28,7 +28,7 @@ def _prod(g: Any, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
     if not any_true(input == 0):
         return _restore(g * conj(out), shape, dim, keepdim) / conj(input)
     # With zeros: for each element the product of those before it times the product of those after it.
-    reduced = _dims(shape, dim)
+    reduced = _dims(shape, dim) if shape else []
     kept = [d for d in range(len(shape)) if d not in reduced]
     order = kept + reduced
     rows = input.permute(order).reshape([shape[d] for d in kept] + [-1])

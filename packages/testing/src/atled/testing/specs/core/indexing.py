@@ -126,7 +126,7 @@ def index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
 def fills(draw: Draw) -> Iterator[Sample]:
     yield Sample(draw(4, 5), 0, np.array([3, 1]), draw.scalar())
     yield Sample(draw(4, 5), 1, np.array([0, 0, -1]), draw.scalar())
-    yield Sample(draw(4, 5), -1, np.array([2]), draw())
+    yield Sample(draw(4, 5), -1, np.array([2, 0, 2]), draw())
 
 
 def places(draw: Draw, *shape: int, high: int) -> Any:
@@ -314,7 +314,7 @@ SPECS = [
         fills,
         ErrorCase(at.BoundsError, "3", X, 0, OUT, 1.0),
         ErrorCase(at.ShapeError, "one element", X, 0, OUT, np.ones(2, np.float32)),
-        differentiable=("input",),
+        differentiable=("input", "value"),
     ),
     op(
         "gather",
