@@ -21,7 +21,7 @@ def test_gradient(edge_order: Any) -> None:
 def test_gradient_along_some_dimensions() -> None:
     x = at.asarray(X)
     np.testing.assert_allclose(at.gradient(x, dim=-1, spacing=3)[0].numpy(), np.gradient(X, 3, axis=-1), rtol=1e-13)
-    first, second = at.gradient(x, dim=(2, 0))
+    first, second = at.gradient(x, dim=(2, 0), spacing=None)
     np.testing.assert_allclose(first.numpy(), np.gradient(X, axis=2), rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(second.numpy(), np.gradient(X, axis=0), rtol=1e-13, atol=1e-15)
     assert at.gradient(at.tensor([1, 4]))[0].tolist() == [3, 3]

@@ -14,13 +14,14 @@ Tensor = _core.Tensor
 def gradient(
     input: Tensor,
     *,
-    spacing: float | Tensor | Sequence[float | Tensor] = 1,
+    spacing: float | Tensor | Sequence[float | Tensor] | None = 1,
     dim: int | Sequence[int] | None = None,
     edge_order: int = 1,
 ) -> tuple[Tensor, ...]:
     """The slopes of samples along each dimension, or those in ``dim``: central differences, one-sided at the edges.
 
-    spacing: the distance between samples, or for each dimension a distance or a vector of where they were taken.
+    spacing: the distance between samples, or for each dimension a distance or a vector of where they were taken; None
+    is 1.
     edge_order: 1 or 2, how exact the one-sided differences are. The formulas, of second order for uneven places too,
     are those of ``numpy.gradient``. Integers become the default float.
 
@@ -34,6 +35,8 @@ def gradient(
     for d in dims:
         if not -input.ndim <= d < input.ndim:
             raise _core.BoundsError(f"gradient: expected dim in [{-input.ndim}, {input.ndim - 1}], got {d}")
+    if spacing is None:
+        spacing = 1
     steps = [spacing] * len(dims) if isinstance(spacing, (int, float, Tensor)) else list(spacing)
     if len(steps) != len(dims):
         raise _core.ArgumentError(
