@@ -28,12 +28,16 @@ void linear(atled_frame* f) {
   atled_value result = value(out);
   matmul.run(ATLED_CALL_OUT, &result, {value(arg_tensor(f, 0)), value(transposed)});
   api.release(result.u.tensor);
-  if (bias)
-    visit_float(out->dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      const int64_t n = shape[1];
-      if (n > 0) add_bias(data<T>(out), data<T>(bias), numel(out) / n, n);
-    });
+  if (!bias) return;
+  // A complex number is added as two real ones.
+  const bool pairs = is_complex(out->dtype);
+  int dtype = out->dtype;
+  if (pairs) dtype = dtype == ATLED_COMPLEX64 ? ATLED_FLOAT32 : ATLED_FLOAT64;
+  visit_float(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const int64_t n = pairs ? 2 * shape[1] : shape[1];
+    if (n > 0) add_bias(data<T>(out), data<T>(bias), numel(out) / shape[1], n);
+  });
 }
 
 }  // namespace

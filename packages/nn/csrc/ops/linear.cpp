@@ -7,7 +7,7 @@ namespace {
 
 void linear_rule(const atled_frame* f, atled_spec* outs) {
   const atled_tensor *input = arg_tensor(f, 0), *weight = arg_tensor(f, 1), *bias = arg_tensor(f, 2);
-  expect_float(input, "input");
+  if (!is_complex(input->dtype)) expect_float(input, "input");
   expect_dtype_of(weight, "weight", input, "input");
   expect_dtype_of(bias, "bias", input, "input");
   expect_ndim(weight, "weight", 2, "(out_features, in_features)");
@@ -20,8 +20,13 @@ void linear_rule(const atled_frame* f, atled_spec* outs) {
   outs[0].shape[ndim - 1] = weight->dl.shape[0];
 }
 
-void linear_gelu_rule(const atled_frame* f, atled_spec* outs) {
+void linear_relu_rule(const atled_frame* f, atled_spec* outs) {
+  expect_float(arg_tensor(f, 0), "input");
   linear_rule(f, outs);
+}
+
+void linear_gelu_rule(const atled_frame* f, atled_spec* outs) {
+  linear_relu_rule(f, outs);
   outs[1] = outs[0];
 }
 
@@ -71,17 +76,18 @@ void linear_gelu_backward(atled_frame* f) {
 }  // namespace
 
 void define_linear() {
-  define({"nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
-          "input @ weight.T + bias for input (*, in_features) and weight (out_features, in_features), floats "
-          "of one dtype.\n\n"
-          ">>> at.ops.nn.linear(at.tensor([1.0, 2.0]), at.tensor([[3.0, 4.0]]), at.tensor([0.5])).tolist()\n"
-          "[11.5]",
-          shape<linear_rule>, ATLED_OP_FUNCTION});
+  define(
+      {"nn::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
+       "input @ weight.T + bias for input (*, in_features) and weight (out_features, in_features), floats or complex "
+       "numbers of one dtype.\n\n"
+       ">>> at.ops.nn.linear(at.tensor([1.0, 2.0]), at.tensor([[3.0, 4.0]]), at.tensor([0.5])).tolist()\n"
+       "[11.5]",
+       shape<linear_rule>, ATLED_OP_FUNCTION});
   define({"nn::linear_relu(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
-          "relu(input @ weight.T + bias), on some devices in one pass; shapes and dtypes are those of linear.\n\n"
+          "relu(input @ weight.T + bias) of floats, on some devices in one pass; shapes are those of linear.\n\n"
           ">>> at.ops.nn.linear_relu(at.tensor([1.0, 2.0]), at.tensor([[3.0, 4.0], [-3.0, -4.0]])).tolist()\n"
           "[11.0, 0.0]",
-          shape<linear_rule>, ATLED_OP_FUNCTION});
+          shape<linear_relu_rule>, ATLED_OP_FUNCTION});
   define({"nn::linear_gelu(Tensor input, Tensor weight, Tensor? bias=None) -> (Tensor out, Tensor before)",
           "gelu(before) in its tanh approximation, with before = input @ weight.T + bias, on some devices in "
           "one pass.\n\n"

@@ -25,6 +25,7 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape, _trace
+from atled.autograd._math import conj
 from atled.core import _registry
 
 Gradient = Callable[..., Any]
@@ -102,6 +103,9 @@ class RuleBook:
     >>> x.grad.item()
     12.0
     """
+
+    #: The complex conjugate, for rules of complex arguments; what is real stays as it is, at no cost.
+    conj = staticmethod(conj)
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace

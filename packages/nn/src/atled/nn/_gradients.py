@@ -28,8 +28,8 @@ def _linear(rule: Any) -> None:
     rule.autocast("lower", "linear", "linear_relu", "linear_gelu")
     rule(
         "linear",
-        input=lambda g, weight: at.matmul(g, weight),
-        weight=lambda g, input: at.matmul(_rows(g).t(), _rows(input)),
+        input=lambda g, weight: at.matmul(g, rule.conj(weight)),
+        weight=lambda g, input: at.matmul(_rows(g).t(), rule.conj(_rows(input))),
         bias=lambda g: _rows(g).sum(0),
     )
     operands = ("input", "weight", "bias")

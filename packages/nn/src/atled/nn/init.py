@@ -72,24 +72,33 @@ def _plain(tensor: Tensor) -> Tensor:
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Uniform in [a, b), drawn from ``generator``, or the device's own. Floats; DTypeError for others.
+    """Uniform in [a, b), drawn from ``generator``, or the device's own.
+
+    Floats and complex numbers, whose real and imaginary parts are drawn alike; DTypeError for others.
 
     >>> w = uniform_(at.empty(1000), -2.0, 2.0)
     >>> bool((w >= -2).all()), bool((w < 2).all()), bool(w.std() > 1)
     (True, True, True)
     """
-    _plain(tensor).uniform_(a, b, generator=generator)
+    plain = _plain(tensor)
+    (at.view_as_real(plain) if plain.is_complex() else plain).uniform_(a, b, generator=generator)
     return tensor
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Normal with ``mean`` and the standard deviation ``std``. Floats; DTypeError for others.
+    """Normal with ``mean`` and the standard deviation ``std``.
+
+    Floats and complex numbers, whose real and imaginary parts each have half of the variance; DTypeError for others.
 
     >>> w = normal_(at.empty(10000), mean=5.0, std=0.1)
     >>> round(w.mean().item(), 1), round(w.std().item(), 1)
     (5.0, 0.1)
     """
-    _plain(tensor).normal_(mean, std, generator=generator)
+    plain = _plain(tensor)
+    if plain.is_complex():
+        at.view_as_real(plain).normal_(mean, std / math.sqrt(2), generator=generator)
+    else:
+        plain.normal_(mean, std, generator=generator)
     return tensor
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import atled.core as at
 from atled.core import Tensor
@@ -60,8 +62,9 @@ def conv2d(
     Answers ``(N, K, H_out, W_out)``, of the sizes that `max_pool2d` has:
     ``y[k, h, w] = bias[k] + sum over c, i, j of w[k, c, i, j] x[c, h stride + i dilation, w stride + j dilation]``, x
     padded with zeros; the C channels and K results are in ``groups`` that do not mix. ``padding`` is a size,
-    ``"valid"`` (none) or ``"same"`` (stride 1 only: the output is as large as the input). All floating dtypes; the
-    tensors have one. ShapeError and DTypeError where they do not fit, InvalidValueError for settings out of range.
+    ``"valid"`` (none) or ``"same"`` (stride 1 only: the output is as large as the input). All floating and complex
+    dtypes; the tensors have one. ShapeError and DTypeError where they do not fit, InvalidValueError for settings out
+    of range.
 
     >>> conv2d(at.arange(9.0).reshape(1, 3, 3), at.ones(1, 1, 2, 2)).tolist()
     [[[8.0, 12.0], [20.0, 24.0]]]
@@ -70,6 +73,8 @@ def conv2d(
     """
     if isinstance(padding, str):
         input, padding = _same_padding("conv2d", 2, input, weight, stride, padding, dilation)
+    if input.is_complex():
+        return _by_parts("conv2d", conv2d, input, weight, bias, stride, padding, dilation, groups)
     if input.ndim == 3:
         return _one.conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     return _one.conv2d(input, weight, bias, stride, padding, dilation, groups)
@@ -94,9 +99,32 @@ def conv3d(
     """
     if isinstance(padding, str):
         input, padding = _same_padding("conv3d", 3, input, weight, stride, padding, dilation)
+    if input.is_complex():
+        return _by_parts("conv3d", conv3d, input, weight, bias, stride, padding, dilation, groups)
     if input.ndim == 4:
         return _one.conv3d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     return _one.conv3d(input, weight, bias, stride, padding, dilation, groups)
+
+
+def _by_parts(
+    op: str, real: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any
+) -> Tensor:
+    """A convolution of complex numbers, by one of both parts of the input with each part of the weight."""
+    _expect_one_dtype(op, input, weight, bias)
+    if input.ndim < weight.ndim:
+        return _by_parts(op, real, input.unsqueeze(0), weight, bias, *settings).squeeze(0)
+    parts = at.cat([input.real, input.imag])
+    rr, ir = real(parts, weight.real, None, *settings).chunk(2)
+    ri, ii = real(parts, weight.imag, None, *settings).chunk(2)
+    result = at.complex(rr - ii, ri + ir)
+    return result if bias is None else result + bias.reshape(-1, *[1] * (weight.ndim - 2))
+
+
+def _expect_one_dtype(op: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if input.dtype != weight.dtype:
+        raise at.DTypeError(f"{op}: expected weight of input's dtype {input.dtype.name}, got {weight.dtype.name}")
+    if bias is not None and bias.dtype != input.dtype:
+        raise at.DTypeError(f"{op}: expected bias of input's dtype {input.dtype.name}, got {bias.dtype.name}")
 
 
 def _expect_layout(op: str, n: int, input: Tensor, weight: Tensor, channels: str) -> None:
@@ -156,9 +184,9 @@ def conv_transpose2d(
 ) -> Tensor:
     """The linear map of `conv2d` the other way round: what it makes of a gradient (Dumoulin & Visin 2016, chapter 4).
 
-    Input ``(N, C, H, W)`` or ``(C, H, W)``, weight ``(C, K / groups, kh, kw)``, bias ``(K,)``, all of one floating
-    dtype. The output has K channels and ``(H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1`` rows,
-    and columns likewise; ``output_padding``, smaller than stride or dilation, adds to the end. ShapeError and
+    Input ``(N, C, H, W)`` or ``(C, H, W)``, weight ``(C, K / groups, kh, kw)``, bias ``(K,)``, all of one floating or
+    complex dtype. The output has K channels, ``(H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1``
+    rows, and columns likewise; ``output_padding``, smaller than stride or dilation, adds to the end. ShapeError and
     InvalidValueError say what does not fit.
 
     >>> conv_transpose2d(at.tensor([[[1.0, 10.0]]]), at.ones(1, 1, 2, 2)).tolist()
@@ -210,10 +238,7 @@ def _transposed(
 ) -> Tensor:
     input, weight, bias = cast("lower", input, weight, bias)
     _expect_layout(op, n, input, weight, "C, K / groups")
-    if input.dtype != weight.dtype:
-        raise at.DTypeError(f"{op}: expected weight of input's dtype {input.dtype.name}, got {weight.dtype.name}")
-    if bias is not None and bias.dtype != input.dtype:
-        raise at.DTypeError(f"{op}: expected bias of input's dtype {input.dtype.name}, got {bias.dtype.name}")
+    _expect_one_dtype(op, input, weight, bias)
     steps, around = sizes(stride, n, f"{op}: stride"), sizes(padding, n, f"{op}: padding")
     more, spread = sizes(output_padding, n, f"{op}: output_padding"), sizes(dilation, n, f"{op}: dilation")
     if min(*steps, *spread, 1) < 1 or min(*around, *more, 0) < 0:
@@ -221,6 +246,9 @@ def _transposed(
             f"{op}: expected stride and dilation of at least 1, padding and output_padding of at least 0, "
             f"got {steps}, {spread}, {around} and {more}"
         )
+    if input.is_complex():
+        real = functools.partial(_transposed, op, n)
+        return _by_parts(op, real, input, weight, bias, steps, around, more, groups, spread)
     if any(extra >= max(step, gap) for extra, step, gap in zip(more, steps, spread, strict=True)):
         raise at.InvalidValueError(
             f"{op}: expected output_padding smaller than stride or dilation, got {more}, {steps} and {spread}"

@@ -26,11 +26,11 @@ def linear(
 ) -> Tensor:
     """``input @ weight.T + bias`` for input ``(*, in_features)`` and weight ``(out_features, in_features)``.
 
-    Bias is ``(out_features,)``, and all have one floating dtype. A weight ``(in_features,)`` makes one number of each
-    vector, without a dimension of its own. ShapeError and DTypeError say what does not fit.
+    Bias is ``(out_features,)``, and all have one floating or complex dtype. A weight ``(in_features,)`` makes one
+    number of each vector, without a dimension of its own. ShapeError and DTypeError say what does not fit.
 
-    With an activation, `relu` of that or ``gelu(..., approximate="tanh")``, which some devices apply while they
-    multiply: then memory is read and written less often.
+    With an activation, of floats, `relu` of that or ``gelu(..., approximate="tanh")``, which some devices apply while
+    they multiply: then memory is read and written less often.
 
     >>> linear(at.tensor([[1.0, 2.0]]), at.tensor([[3.0, 4.0], [-3.0, -4.0]]), at.tensor([0.5, 0.0])).tolist()
     [[11.5, -11.0]]
@@ -151,7 +151,8 @@ def batch_norm(
     After Ioffe & Szegedy 2015, algorithm 1. In training with the batch's mean and biased variance; then
     ``running_mean`` and ``running_var``, where given, move in place by ``momentum`` towards the mean and the unbiased
     variance. Else with the running ones. The four are ``(C,)``, of the input's floating dtype, beside half precision
-    also float32. Answers the input's shape and dtype. ShapeError in training for one value per channel, ArgumentError
+    also float32. Answers the input's shape and dtype. An empty batch is taken, and moves nothing. ShapeError in
+    training for one value per channel, ArgumentError
     where running statistics are needed and missing, or only one of them is given; InvalidValueError for
     a negative eps.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import atled.core as at
-from atled.testing import FLOATS, Draw, ErrorCase, OpSpec, Sample, dtype_name
+from atled.testing import COMPLEX, FLOATS, Draw, ErrorCase, OpSpec, Sample, dtype_name
 
 from .activation import gelu, gelu_slope
 
@@ -204,7 +204,7 @@ SPECS = [
         name="nn::linear",
         reference=linear,
         samples=linear_samples,
-        dtypes=FLOATS,
+        dtypes=(*FLOATS, *COMPLEX),
         scale=linear,
         ulps=SUMS,
         errors=LINEAR_ERRORS,
