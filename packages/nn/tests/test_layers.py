@@ -41,6 +41,49 @@ def test_same_padding_keeps_the_size(kernel: Any) -> None:
     np.testing.assert_allclose(at.Tensor(layer(at.from_numpy(x))).numpy()[0, 0], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("function", [F.conv1d, F.conv2d, F.conv3d])
+def test_convolution_of_complex_numbers(function: Any) -> None:
+    n = {F.conv1d: 1, F.conv2d: 2, F.conv3d: 3}[function]
+    x, w = (draw(*shape) + 1j * draw(*shape) for shape in ((2, 2, 5, 4, 6)[: n + 2], (3, 2, 2, 3, 2)[: n + 2]))
+    b = draw(3) + 1j * draw(3)
+    expected = [
+        [sum(signal.correlate(a[c], np.conj(w[k, c]), "valid") for c in range(2)) + b[k] for k in range(3)] for a in x
+    ]
+    for dtype, tolerance in ((at.complex64, 1e-5), (at.complex128, 1e-12)):
+        given = [at.from_numpy(array).to(dtype) for array in (x, w, b)]
+        result = function(*given)
+        assert result.dtype is dtype
+        np.testing.assert_allclose(result.numpy(), np.array(expected), rtol=0, atol=tolerance)
+        np.testing.assert_allclose(function(given[0][1], *given[1:]).numpy(), expected[1], rtol=0, atol=tolerance)
+    with pytest.raises(at.DTypeError, match=f"conv{n}d: expected weight of input's dtype complex128, got float64"):
+        function(at.from_numpy(x), at.from_numpy(w.real.copy()))
+    try:
+        from atled.autograd import gradcheck
+    except ImportError:
+        return
+    of_groups = (x[:, :, :3], w[:2, :1], b[:2])
+    arguments = tuple(at.from_numpy(array.copy()).requires_grad_() for array in of_groups)
+    assert gradcheck(lambda *t: function(*t, stride=2, padding=1, groups=2), arguments)
+
+
+def test_layers_of_complex_numbers() -> None:
+    at.manual_seed(0)
+    layer = nn.Linear(200, 300, dtype=at.complex64)
+    weight, bias = (at.Tensor(each).numpy() for each in (layer.weight, layer.bias))
+    parts = np.stack([weight.real, weight.imag])
+    assert abs(parts.std() / (1 / math.sqrt(3 * 200)) - 1) < 0.02 and abs(parts).max() <= 1 / math.sqrt(200)
+    x = draw(5, 200) + 1j * draw(5, 200)
+    result = at.Tensor(layer(at.from_numpy(x).to(at.complex64))).numpy()
+    np.testing.assert_allclose(result, x @ weight.T + bias, rtol=1e-4, atol=1e-4)
+    normal = nn.init.normal_(at.empty(200, 300, dtype=at.complex64), std=0.3).numpy()
+    assert abs(normal.std() / 0.3 - 1) < 0.02 and abs(normal.real.std() / normal.imag.std() - 1) < 0.02
+    assert nn.Conv2d(2, 3, 3, padding="same", dtype=at.complex128)(at.ones(1, 2, 4, 5, dtype=at.complex128)).shape == (
+        (1, 3, 4, 5)
+    )
+    with pytest.raises(at.DTypeError, match="linear: expected input to be float16"):
+        F.linear(at.from_numpy(x), at.from_numpy(x), activation="relu")
+
+
 def test_conv1d_and_unbatched_input() -> None:
     x, w = draw(2, 9), draw(3, 2, 4)
     expected = np.array([sum(np.correlate(x[c], w[k, c], "valid") for c in range(2)) for k in range(3)])
@@ -485,8 +528,32 @@ def test_weighted_huber_loss() -> None:
     np.testing.assert_allclose(loss.item(), (special.huber(0.7, np.abs(x - y)) * w).mean(), rtol=1e-12)
 
 
+def test_softmax_over_channels() -> None:
+    x = draw(2, 3, 4, 5)
+    expected = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    np.testing.assert_allclose(nn.Softmax2d()(at.from_numpy(x)).numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(nn.Softmax2d()(at.from_numpy(x[0])).numpy(), expected[0], rtol=1e-12)
+    with pytest.raises(at.ShapeError, match=r"Softmax2d: expected \(N, C, H, W\) or \(C, H, W\), got \(3, 4\)"):
+        nn.Softmax2d()(at.ones(3, 4))
+
+
+def test_a_divergence_from_a_negative_probability_is_nan() -> None:
+    loss = F.kl_div(at.log(at.tensor([0.5, 0.5, 0.5])), at.tensor([0.5, 0.0, -0.5]), reduction="none")
+    assert loss.isnan().tolist() == [False, False, True] and loss[1].item() == 0
+
+
 def test_lists_without_entries() -> None:
     assert len(nn.ModuleList(None)) == len(nn.ParameterList(None)) == 0
+
+
+def test_batch_norm_of_an_empty_batch_moves_nothing() -> None:
+    layer = nn.BatchNorm1d(3)
+    result = layer(at.zeros(0, 3, 5))
+    assert result.shape == (0, 3, 5)
+    assert (layer.running_mean == 0).all().item() and (layer.running_var == 1).all().item()
+    if hasattr(result, "backward"):
+        result.sum().backward()
+        assert layer.weight.grad.tolist() == layer.bias.grad.tolist() == [0, 0, 0]
 
 
 def test_batch_norm_of_no_channels() -> None:

@@ -76,6 +76,18 @@ def test_transposed_convolution(n: int, settings: Any) -> None:
         check_gradients(lambda *t: function(*t, *settings), x[:1], w, b)
 
 
+@pytest.mark.parametrize("function", [F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d])
+def test_transposed_convolution_of_complex_numbers(function: Any) -> None:
+    n = {F.conv_transpose1d: 1, F.conv_transpose2d: 2, F.conv_transpose3d: 3}[function]
+    settings = (2, 1, 1, 2, 2)  # stride, padding, output_padding, groups, dilation
+    x, w, b = (draw(*s) + 1j * draw(*s) for s in ((2, 4, 3, 4, 2)[: n + 2], (4, 3, 3, 2, 3)[: n + 2], (6,)))
+    expected = [transposed(p, q, *settings) for p in (x.real, x.imag) for q in (w.real, w.imag)]
+    expected = expected[0] - expected[3] + 1j * (expected[1] + expected[2]) + b.reshape(-1, *[1] * n)
+    given = [at.from_numpy(array) for array in (x, w, b)]
+    np.testing.assert_allclose(function(*given, *settings).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(function(given[0][1], *given[1:], *settings).numpy(), expected[1], atol=1e-12)
+
+
 def test_transposed_convolution_in_all_dtypes_and_of_nothing() -> None:
     for dtype in (at.float16, at.bfloat16, at.float32):
         x, w = at.ones(1, 2, 3, 3, dtype=dtype), at.ones(2, 1, 2, 2, dtype=dtype)
@@ -299,8 +311,19 @@ def test_errors_of_interpolation(error: type[Exception], match: str, shape: Any,
         F.interpolate(at.ones(shape), **settings)
 
 
-def test_smooth_interpolation_is_of_floats() -> None:
-    with pytest.raises(at.DTypeError, match="floats for mode 'linear', got int64"):
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_smooth_interpolation_of_bytes_is_rounded(mode: str) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 9, 8)).astype(np.uint8)
+    x[0] = np.where(x[0] < 128, 0, 255)  # where a cubic overshoots
+    for size, antialias in (((13, 5), False), ((4, 7), True)):
+        result = F.interpolate(at.from_numpy(x), size, mode=mode, antialias=antialias)
+        wide = F.interpolate(at.from_numpy(x.astype(np.float64)), size, mode=mode, antialias=antialias).numpy()
+        assert result.dtype is at.uint8
+        np.testing.assert_allclose(result.numpy(), np.clip(wide, 0, 255), rtol=0, atol=0.501)
+
+
+def test_smooth_interpolation_is_of_floats_and_bytes() -> None:
+    with pytest.raises(at.DTypeError, match="floats or uint8 for mode 'linear', got int64"):
         F.interpolate(at.arange(4).reshape(1, 1, 4), 2, mode="linear")
 
 

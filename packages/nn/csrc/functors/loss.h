@@ -66,7 +66,7 @@ template <class A>
 struct Divergence {
   ATLED_INLINE A value(A x, A y) const {
     const A own = y * logarithm(y);
-    return (y > 0 ? own : A(0)) - y * x;
+    return (y == 0 ? A(0) : own) - y * x;
   }
   ATLED_INLINE A slope(A, A y) const { return -y; }
 };

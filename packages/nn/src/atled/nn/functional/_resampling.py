@@ -36,7 +36,8 @@ def interpolate(
 
     mode: ``"nearest"`` and ``"nearest-exact"`` (the centre of each element counts) for every dtype; ``"linear"``,
     ``"bilinear"``, ``"trilinear"`` and ``"bicubic"`` (Keys 1981, with a = -0.75) for floats of 3, 4, 5 and 4
-    dimensions; ``"area"`` is `adaptive_avg_pool2d` and its like.
+    dimensions, and for uint8, computed in float32, rounded and kept within 0 and 255; ``"area"`` is
+    `adaptive_avg_pool2d` and its like.
     align_corners: for the smooth modes, whether the first and last elements keep their values, else the borders do.
     recompute_scale_factor: whether positions come of the sizes, not of scale_factor, where the two differ by rounding.
     antialias: for ``"bilinear"`` and ``"bicubic"``, widens the filters where the size shrinks, as Pillow does.
@@ -68,8 +69,8 @@ def interpolate(
         return _area(input, out)
     if mode in _NEAREST:
         return _nearest(input, out, scales, exact=mode == "nearest-exact")
-    if not input.is_floating_point():
-        raise at.DTypeError(f"interpolate: expected floats for mode {mode!r}, got {input.dtype.name}")
+    if not (input.is_floating_point() or input.dtype == at.uint8):
+        raise at.DTypeError(f"interpolate: expected floats or uint8 for mode {mode!r}, got {input.dtype.name}")
     wide = input if input.dtype == at.float64 else input.to(at.float32)
     for i in range(n):
         dim, size_here = i + 2, input.shape[i + 2]
@@ -87,6 +88,8 @@ def interpolate(
             place = place * step if corners else (place + 0.5) * step - 0.5
             taps = _cubic_taps(place, size_here) if mode == "bicubic" else _linear_taps(place, size_here)
         wide = _weighted(wide, dim, taps)
+    if input.dtype == at.uint8:
+        wide = wide.round().clamp(0, 255)
     return wide.to(input.dtype)
 
 

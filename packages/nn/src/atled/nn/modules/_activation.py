@@ -455,6 +455,21 @@ class Softmax(_AlongDim):
         return F.softmax(input, self.dim)
 
 
+class Softmax2d(Module):
+    """`Softmax` over the channels of ``(N, C, H, W)`` or ``(C, H, W)``, at each place; ShapeError for others.
+
+    >>> import atled.core as at
+    >>> Softmax2d()(at.zeros(2, 1, 1)).tolist()
+    [[[0.5]], [[0.5]]]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Of the same shape."""
+        if input.ndim not in (3, 4):
+            raise at.ShapeError(f"Softmax2d: expected (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+        return F.softmax(input, -3)
+
+
 class Softmin(_AlongDim):
     """``softmax(-x)`` along ``dim``: of the input's shape; the smallest elements have the largest shares.
 
