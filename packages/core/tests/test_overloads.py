@@ -1,6 +1,7 @@
 """What has one name and several signatures: which op the arguments choose."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,3 +137,23 @@ def test_einsum_of_lists_of_ints() -> None:
     for wrong in ((x, [0, 60]), (x, y), (x,), (1, [0])):
         with pytest.raises(TypeError):
             at.einsum(*wrong)
+
+
+@pytest.mark.parametrize(("function", "arg"), [(at.max, np.argmax), (at.min, np.argmin)])
+def test_extremes_go_where_they_are_asked_to(function: Any, arg: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4))
+    values, indices = at.zeros(3, dtype=at.float64), at.zeros(3, dtype=at.int64)
+    result = function(at.asarray(x), 1, out=(values, indices))
+    assert result.values is values and result.indices is indices
+    np.testing.assert_array_equal(indices.numpy(), arg(x, axis=1))
+    np.testing.assert_array_equal(values.numpy(), x[range(3), arg(x, axis=1)])
+    whole, each = at.zeros((), dtype=at.float64), at.zeros(3, 4, dtype=at.float64)
+    assert function(at.asarray(x), out=whole) is whole and whole.item() == x.flat[arg(x)]
+    assert function(at.asarray(x), at.zeros(4, dtype=at.float64), out=each) is each
+    np.testing.assert_array_equal(each.numpy(), np.where(arg(np.stack([x, 0 * x]), axis=0) == 0, x, 0))
+
+
+def test_a_tensordot_goes_where_it_is_asked_to() -> None:
+    x, out = np.arange(6.0).reshape(2, 3), at.zeros(3, 3, dtype=at.float64)
+    assert at.tensordot(at.asarray(x), at.asarray(x), ([0], [0]), out=out) is out
+    np.testing.assert_array_equal(out.numpy(), np.tensordot(x, x, ([0], [0])))

@@ -26,19 +26,20 @@ def max(
     other: _core.Tensor | None = None,
     axis: int | Sequence[int] | None = None,
     keepdims: bool = False,
+    out: _core.Tensor | tuple[_core.Tensor, _core.Tensor] | None = None,
 ) -> Any:
     """The largest element; along an int ``dim``, the named tuple ``(values, indices)``; with a tensor, ``maximum``.
 
     ``axis`` and ``keepdims`` are other names of ``dim`` and ``keepdim``. Several dims give the values alone, as
-    ``amax`` does.
+    ``amax`` does. ``out`` is a tensor for each result.
 
     >>> import atled.core as at
     >>> at.max(at.tensor([[1, 5], [3, 2]]), 1).indices.tolist()
     [1, 0]
     """
-    if dim is None and other is None and axis is None and not keepdims:
+    if dim is None and other is None and axis is None and not keepdims and out is None:
         return _amax(input, None, keepdim)
-    return _extreme("max", input, dim, keepdim, other, axis, keepdims)
+    return _extreme("max", input, dim, keepdim, other, axis, keepdims, out)
 
 
 def min(
@@ -49,33 +50,41 @@ def min(
     other: _core.Tensor | None = None,
     axis: int | Sequence[int] | None = None,
     keepdims: bool = False,
+    out: _core.Tensor | tuple[_core.Tensor, _core.Tensor] | None = None,
 ) -> Any:
     """The smallest element; along an int ``dim``, the named tuple ``(values, indices)``; with a tensor, ``minimum``.
 
     ``axis`` and ``keepdims`` are other names of ``dim`` and ``keepdim``. Several dims give the values alone, as
-    ``amin`` does.
+    ``amin`` does. ``out`` is a tensor for each result.
 
     >>> import atled.core as at
     >>> at.min(at.tensor([3.0, 1.0, 2.0])).item()
     1.0
     """
-    if dim is None and other is None and axis is None and not keepdims:
+    if dim is None and other is None and axis is None and not keepdims and out is None:
         return _amin(input, None, keepdim)
-    return _extreme("min", input, dim, keepdim, other, axis, keepdims)
+    return _extreme("min", input, dim, keepdim, other, axis, keepdims, out)
 
 
 def _extreme(
-    name: str, input: _core.Tensor, dim: Any, keepdim: bool, other: _core.Tensor | None, axis: Any, keepdims: bool
+    name: str,
+    input: _core.Tensor,
+    dim: Any,
+    keepdim: bool,
+    other: _core.Tensor | None,
+    axis: Any,
+    keepdims: bool,
+    out: Any,
 ) -> Any:
     core = ops.core
     dim, keepdim = axis if dim is None else dim, keepdim or keepdims
     if isinstance(dim, _core.Tensor):
         other = dim
     if other is not None:
-        return getattr(core, name + "imum")(input, other)
+        return getattr(core, name + "imum")(input, other, out=out)
     if dim is None or isinstance(dim, (tuple, list)):
-        return getattr(core, "a" + name)(input, dim, keepdim)
-    return getattr(core, name + "_dim")(input, dim, keepdim)
+        return getattr(core, "a" + name)(input, dim, keepdim, out=out)
+    return getattr(core, name + "_dim")(input, dim, keepdim, out=out)
 
 
 def median(input: _core.Tensor, dim: int | None = None, keepdim: bool = False, *, axis: int | None = None) -> Any:
@@ -275,6 +284,7 @@ def tensordot(
     dims: int | Sequence[Sequence[int]] | _core.Tensor = 2,
     *,
     axes: int | Sequence[Sequence[int]] | None = None,
+    out: _core.Tensor | None = None,
 ) -> Any:
     """Products summed over the last ``dims`` dimensions of a and the first of b, or over two lists of dimensions.
 
@@ -289,11 +299,11 @@ def tensordot(
     if isinstance(chosen, _core.Tensor):
         chosen = chosen.tolist()
     if isinstance(chosen, int):
-        return ops.core.tensordot(a, b, chosen)
+        return ops.core.tensordot(a, b, chosen, out=out)
     if len(chosen) != 2:
         raise _core.ArgumentError(f"tensordot: expected dims to be an int or two lists of ints, got {chosen!r}")
     first, second = ([d] if isinstance(d, int) else list(d) for d in chosen)
-    return ops.core.tensordot(a, b, dims_a=first, dims_b=second)
+    return ops.core.tensordot(a, b, dims_a=first, dims_b=second, out=out)
 
 
 def repeat_interleave(
