@@ -18,6 +18,7 @@ MODULES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*before any optimizer.step:UserWarning")  # examples of schedules alone
 @pytest.mark.parametrize("name", ["atled.optim", *MODULES])
 def test_examples(name: str) -> None:
     if name.endswith(("._lbfgs", "._grad_scaler", "._clip")):  # their examples set gradients

@@ -1,6 +1,8 @@
 """Schedules against PyTorch's numbers."""
 
+import copy
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from golden import SCHEDULES
 import atled.core as at
 from atled import optim
 from atled.optim import lr_scheduler
+
+# Most of the tests are of rates alone, and step no optimizer.
+pytestmark = pytest.mark.filterwarnings("ignore:.*before any optimizer.step:UserWarning")
 
 
 def sgd() -> optim.SGD:
@@ -354,3 +359,86 @@ def test_a_schedule_that_is_refused_leaves_the_optimizer_as_it_was() -> None:
         with pytest.raises(at.InvalidValueError, match="or cycle_momentum=False"):
             schedule(optimizer, 0.1, 20)
     assert optimizer.param_groups == [before]
+
+
+class Counting(optim.Optimizer):
+    """Has a step of its own, as optimizers of PyTorch's programs do."""
+
+    steps = 0
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        self.steps += 1
+
+
+ORDERED = [
+    sgd,
+    lambda: Counting([at.zeros(1)], {"lr": 0.5}),
+    lambda: optim.LBFGS([at.zeros(1)], lr=0.5),
+]
+
+
+@pytest.mark.parametrize("make", ORDERED, ids=["fused", "own", "lbfgs"])
+def test_a_schedule_before_its_optimizer_is_warned_of_once(make: Callable[[], optim.Optimizer]) -> None:
+    pytest.importorskip("atled.autograd")  # steps look for gradients
+    schedule = lr_scheduler.ExponentialLR(make(), 0.5)
+    message = r"ExponentialLR: step\(\) before any optimizer.step\(\) skips the first learning rate; call optimizer"
+    with pytest.warns(UserWarning, match=message) as found:
+        schedule.step()
+    assert found[0].filename == __file__
+    with warnings.catch_warnings(action="error"):
+        schedule.step()
+        optimizer = make()
+        later = copy.deepcopy(optimizer)
+        for each in (optimizer, later):
+            schedule = lr_scheduler.SequentialLR(
+                each, [lr_scheduler.ExponentialLR(each, 0.5), lr_scheduler.ConstantLR(each)], [1]
+            )
+            each.step(lambda: at.tensor(0.0))
+            for _ in range(3):
+                schedule.step()
+        lr_scheduler.StepLR(optimizer, 1).step()  # made when the optimizer has stepped already
+
+
+def test_steps_after_the_first_cost_no_more_with_a_schedule() -> None:
+    optimizer = sgd()
+    lr_scheduler.ExponentialLR(optimizer, 0.5)
+    assert "step" in vars(optimizer)
+    optimizer.step(grads=[None])
+    assert "step" not in vars(optimizer)
+    hook = optimizer.register_step_post_hook(lambda *_: None)
+    optimizer.step(grads=[None])
+    assert "step" in vars(optimizer)
+    hook.remove()
+    optimizer.step(grads=[None])
+    assert "step" not in vars(optimizer)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_step_that_a_program_puts_in_place_stays(when: str) -> None:
+    optimizer, calls = Counting([at.zeros(1)], {"lr": 0.5}), list[str]()
+
+    def wrap() -> None:
+        inner = optimizer.step
+        optimizer.step = lambda closure=None: (calls.append("mine"), inner(closure))  # type: ignore[assignment]
+
+    if when == "before":
+        wrap()
+    schedule = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    if when == "after":
+        wrap()
+    with warnings.catch_warnings(action="error"):
+        for _ in range(2):
+            optimizer.step()
+            schedule.step()
+    assert calls == ["mine", "mine"] and optimizer.steps == 2
+
+
+def test_a_step_that_a_scaler_leaves_out_is_no_fault_of_the_order() -> None:
+    pytest.importorskip("atled.autograd")
+    weight = at.zeros(1)
+    weight.grad = at.tensor([math.inf])
+    optimizer, scaler = optim.SGD([weight], lr=0.5), optim.GradScaler()
+    schedule = lr_scheduler.ExponentialLR(optimizer, 0.5)
+    with warnings.catch_warnings(action="error"):
+        scaler.step(optimizer)
+        schedule.step()

@@ -197,6 +197,7 @@ def test_real_layers() -> None:
 
 @pytest.mark.parametrize("strategy", ["cos", "linear"])
 @pytest.mark.parametrize("epochs", [0, 1, 8])
+@pytest.mark.filterwarnings("ignore:.*before any optimizer.step:UserWarning")
 def test_a_schedule_to_a_constant_rate(strategy: Any, epochs: int) -> None:
     def fresh() -> tuple[optim.SGD, swa_utils.SWALR]:
         optimizer = optim.SGD([{"params": [at.zeros(1)], "lr": lr} for lr in (0.4, 0.05)], lr=1.0)

@@ -131,6 +131,7 @@ class GradScaler:
         if not found:
             raise at.OperationError("step: expected parameters with gradients, got none; call backward() before")
         self._bad[optimizer] = _any(found)
+        optimizer._opt_called = True  # a step left out is no fault of the order, of which schedules would warn
         return None if self._bad[optimizer] else optimizer.step(*args, **kwargs)
 
     @explained

@@ -78,6 +78,8 @@ class Optimizer(ExplainsInit):
 
     #: Numbers in the state, beside ``step``, that PyTorch keeps as tensors.
     _numbers: frozenset[str] = frozenset()
+    #: Whether a step was taken since a schedule was made; PyTorch's name, which programs set to be spared the warning.
+    _opt_called = False
 
     @explained
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
@@ -193,9 +195,17 @@ class Optimizer(ExplainsInit):
     def _called(self, table: str) -> list[Callable[..., Any]]:
         return list(self.__dict__.get("_hook_tables", {}).get(table, {}).values())
 
-    def _step_hook(self, table: str, hook: Callable[..., Any]) -> RemovableHandle:
-        # Steps without hooks stay as they are, those of subclasses too.
+    def _see_steps(self) -> None:
+        """Has steps go by way of `_step_between_hooks`; without hooks or schedules they stay as they are."""
         self.__dict__.setdefault("step", functools.partial(_step_between_hooks, self))
+
+    def _sees_steps(self) -> bool:
+        """Whether they do: a program may have put a ``step`` of its own in their place."""
+        step = self.__dict__.get("step")
+        return isinstance(step, functools.partial) and step.func is _step_between_hooks
+
+    def _step_hook(self, table: str, hook: Callable[..., Any]) -> RemovableHandle:
+        self._see_steps()
         return RemovableHandle(self._hooks(table), hook)
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -328,7 +338,11 @@ class Optimizer(ExplainsInit):
 def _step_between_hooks(*args: Any, **kwargs: Any) -> Any:
     """`Optimizer.step` of the first argument, between the hooks; they see that argument too, as PyTorch's do."""
     optimizer: Optimizer = args[0]
-    for hook in optimizer._called("step_before"):
+    optimizer._opt_called = True
+    before, after = optimizer._called("step_before"), optimizer._called("step_after")
+    if not before and not after and optimizer._sees_steps():
+        del optimizer.step  # a schedule wanted to know of the first one; the others cost no more than without it
+    for hook in before:
         changed = hook(optimizer, args, kwargs)
         if changed is None:
             continue
@@ -336,7 +350,7 @@ def _step_between_hooks(*args: Any, **kwargs: Any) -> Any:
             raise at.ArgumentError(f"step pre-hook: expected None or (args, kwargs), got {type(changed).__name__}")
         args, kwargs = changed
     answer = type(optimizer).step(*args, **kwargs)
-    for hook in optimizer._called("step_after"):
+    for hook in after:
         hook(optimizer, args, kwargs)
     return answer
 

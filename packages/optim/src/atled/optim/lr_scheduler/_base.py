@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ class LRScheduler(ExplainsInit, ABC):
     Schedules change the group's present ``lr``, so that several of them on one optimizer multiply. ``last_epoch`` other
     than -1 goes on from there and expects ``initial_lr`` in every group, as a loaded optimizer has. A subclass has
     ``get_lr()``, a rate for each group.
+
+    The optimizer steps first, then its schedule: a UserWarning where a schedule's first ``step()`` comes before any of
+    the optimizer's, since the first rate would go unused.
 
     Errors: ``ArgumentError`` for what is no optimizer, ``InvalidValueError`` where ``initial_lr`` is missing.
 
@@ -46,6 +50,8 @@ class LRScheduler(ExplainsInit, ABC):
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._last_lr: list[float] = []
+        if not optimizer._opt_called:
+            optimizer._see_steps()
         self._initial_step()
 
     @abstractmethod
@@ -54,6 +60,12 @@ class LRScheduler(ExplainsInit, ABC):
 
     def step(self) -> None:
         """Goes on by one epoch (one batch for CyclicLR and OneCycleLR)."""
+        if self._step_count == 1 and not self.optimizer._opt_called and self.optimizer._sees_steps():
+            warnings.warn(
+                f"{type(self).__name__}: step() before any optimizer.step() skips the first learning rate; "
+                "call optimizer.step() first",
+                stacklevel=2,
+            )
         self._step_count += 1
         self.last_epoch += 1
         self._set(self.get_lr())
