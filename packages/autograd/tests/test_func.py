@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import atled.core as at
+from atled import autograd
 from atled.autograd import Function, backward, no_grad
 from atled.autograd import grad as tape_grad
 from atled.autograd.func import (
@@ -342,6 +343,40 @@ class BatchedStep(Step):
     @staticmethod
     def jvp(ctx: Any, t: at.Tensor) -> at.Tensor:
         return t * 10
+
+
+class Cube(Function):
+    """Has a jvp of ten times the tangent, of what is saved for it; or of what is saved for backward."""
+
+    both = True
+
+    @staticmethod
+    def forward(ctx: Any, x: at.Tensor) -> at.Tensor:
+        ctx.save_for_backward(x * x)
+        if Cube.both:
+            ctx.save_for_forward(None, x * x * 10)
+        return x**3
+
+    @staticmethod
+    def backward(ctx: Any, g: at.Tensor) -> at.Tensor:
+        (square,) = ctx.saved_tensors
+        return 3 * square * g
+
+    @staticmethod
+    def jvp(ctx: Any, t: at.Tensor) -> at.Tensor:
+        *_, square = ctx.saved_tensors
+        return 3 * square * t
+
+
+def test_a_function_saves_for_its_own_jvp(monkeypatch: pytest.MonkeyPatch) -> None:
+    same(jvp(Cube.apply, (X,), (X,))[1], 30 * X**3)
+    same(grad(lambda x: Cube.apply(x).sum())(X), 3 * X**2)
+    monkeypatch.setattr(Cube, "both", False)
+    same(jvp(Cube.apply, (X,), (X,))[1], 3 * X**3)
+    context = autograd.FunctionContext(Cube, [0], 1)
+    for save in (context.save_for_forward, context.save_for_backward):
+        with pytest.raises(at.ArgumentError, match=f"{save.__name__}: expected Tensors and None, got int"):
+            save(3)  # type: ignore[arg-type]
 
 
 def test_a_function_s_own_gradient_holds_in_transforms() -> None:

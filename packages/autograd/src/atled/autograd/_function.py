@@ -40,6 +40,7 @@ class FunctionContext:
         self._positions = positions  # of the tensors among forward's arguments
         self._arguments = arguments
         self._to_save: tuple[at.Tensor | None, ...] = ()
+        self._for_jvp: tuple[at.Tensor | None, ...] | None = None
         self._dirty: tuple[at.Tensor, ...] = ()
         self._constant: tuple[at.Tensor, ...] = ()
         self._materialize = True
@@ -47,10 +48,13 @@ class FunctionContext:
 
     def save_for_backward(self, *tensors: at.Tensor | None) -> None:
         """Keeps tensors for `saved_tensors`; their later in-place change is an error there. The last call counts."""
-        for tensor in tensors:
-            if tensor is not None and not isinstance(tensor, at.Tensor):
-                raise at.ArgumentError(f"save_for_backward: expected Tensors and None, got {type(tensor).__name__}")
+        _expect_tensors("save_for_backward", tensors)
         self._to_save = tensors
+
+    def save_for_forward(self, *tensors: at.Tensor | None) -> None:
+        """Keeps tensors for `saved_tensors` in ``jvp``, which finds those of `save_for_backward` without this call."""
+        _expect_tensors("save_for_forward", tensors)
+        self._for_jvp = tensors
 
     def mark_dirty(self, *tensors: at.Tensor) -> None:
         """Says which arguments forward has changed in place; each must be among its results."""
@@ -66,9 +70,9 @@ class FunctionContext:
 
     @property
     def saved_tensors(self) -> tuple[at.Tensor | None, ...]:
-        """What `save_for_backward` kept; only while backward runs."""
+        """What `save_for_backward` kept; only while backward or ``jvp`` runs."""
         if self._node is None:
-            return self._to_save
+            return self._to_save if self._for_jvp is None else self._for_jvp
         saved: tuple[at.Tensor | None, ...] = _tape.saved_tensors(self._node)
         return saved
 
@@ -93,6 +97,12 @@ class FunctionContext:
                     f"{self._function.__name__}.backward: expected None for argument {i}, which is no tensor"
                 )
         return tuple(given[i] for i in self._positions)
+
+
+def _expect_tensors(name: str, values: tuple[object, ...]) -> None:
+    for value in values:
+        if value is not None and not isinstance(value, at.Tensor):
+            raise at.ArgumentError(f"{name}: expected Tensors and None, got {type(value).__name__}")
 
 
 class Function:
