@@ -20,7 +20,7 @@ _PLACES = {
     "in-place methods": (".Tensor",),
     "functions": ("{}",),
     "Python array API": ("{}",),
-    "autograd": ("{}", "{}.graph", "{}.functional"),
+    "autograd": ("{}", "{}.graph", "{}.functional", "{}.forward_ad"),
     "modules": ("{}",),
     "optimizers": ("{}",),
     "checkpoint": ("{}.checkpoint", "{}"),

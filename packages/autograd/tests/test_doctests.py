@@ -31,6 +31,6 @@ def test_every_public_name_has_an_example() -> None:
 
 
 def test_bad_arguments_get_errors_of_ours() -> None:
-    names = ("autograd", *(f"autograd.{name}" for name in ("amp", "checkpoint", "func", "functional")))
+    names = ("autograd", *(f"autograd.{name}" for name in ("amp", "checkpoint", "forward_ad", "func", "functional")))
     modules = [importlib.import_module(f"atled.{name}") for name in names]
     assert [error for module in modules for error in raw_errors(module)] == []

@@ -33,7 +33,7 @@ from atled.autograd.grad_mode import (
 )
 
 if TYPE_CHECKING:
-    from atled.autograd import amp, checkpoint, func, function, functional, graph, graphed
+    from atled.autograd import amp, checkpoint, forward_ad, func, function, functional, graph, graphed
     from atled.autograd._gradcheck import GradcheckError, gradcheck, gradgradcheck
     from atled.autograd._variable import Variable
     from atled.autograd.amp import autocast
@@ -52,6 +52,7 @@ __all__ = [
     "detect_anomaly",
     "enable_grad",
     "enforce_grad_layout_policy",
+    "forward_ad",
     "func",
     "function",
     "functional",
@@ -77,7 +78,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # What training does not need is imported when it is asked for; the checks need NumPy.
-    if name in ("amp", "checkpoint", "func", "function", "functional", "graph", "graphed"):
+    if name in ("amp", "checkpoint", "forward_ad", "func", "function", "functional", "graph", "graphed"):
         return importlib.import_module(f"atled.autograd.{name}")
     if name == "autocast":
         return importlib.import_module("atled.autograd.amp").autocast

@@ -40,9 +40,24 @@ def _tensors(tree: Any, name: str, what: str) -> tuple[list[at.Tensor], Any]:
     for leaf in leaves:
         if not isinstance(leaf, at.Tensor):
             raise at.ArgumentError(f"{name}: expected {what} to be tensors, got {type(leaf).__name__}")
-        if not (leaf.is_floating_point() or leaf.is_complex()):
-            raise at.DTypeError(f"{name}: expected {what} to be floating-point or complex, got {leaf.dtype}")
+        expect_differentiable(leaf, name, what)
     return leaves, structure
+
+
+def expect_differentiable(tensor: at.Tensor, name: str, what: str) -> None:
+    """Raises DTypeError for integers and bools."""
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        raise at.DTypeError(f"{name}: expected {what} to be floating-point or complex, got {tensor.dtype}")
+
+
+def dual(value: at.Tensor, tangent: at.Tensor, depth: int, name: str) -> at.Tensor:
+    """The value with its tangent, as a tensor of the level; ShapeError where shape or dtype differ."""
+    if value.shape != tangent.shape or value.dtype != tangent.dtype:
+        raise at.ShapeError(
+            f"{name}: expected a tangent of shape {tuple(value.shape)} and {value.dtype}, "
+            f"got {tuple(tangent.shape)} and {tangent.dtype}"
+        )
+    return _tape.wrap(value, tangent, depth)
 
 
 class _Recorded:
@@ -224,15 +239,9 @@ def jvp(
     moves, other = _tensors(tangents, "jvp", "tangents")
     if structure != other:
         raise at.ArgumentError("jvp: expected tangents in the structure of the primals")
-    for value, move in zip(values, moves, strict=True):
-        if value.shape != move.shape or value.dtype != move.dtype:
-            raise at.ShapeError(
-                f"jvp: expected a tangent of shape {tuple(value.shape)} and {value.dtype}, "
-                f"got {tuple(move.shape)} and {move.dtype}"
-            )
     depth = _tape.begin("dual", 0, "")
     try:
-        duals = [_tape.wrap(value, move, depth) for value, move in zip(values, moves, strict=True)]
+        duals = [dual(value, move, depth, "jvp") for value, move in zip(values, moves, strict=True)]
         answer = func(*_tree.unflatten(structure, duals))
         aux: Any = None
         if has_aux:
