@@ -1,6 +1,7 @@
 """Transforms of functions: their values against analysis, how they nest, and what they refuse."""
 
 import math
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from atled.autograd.func import (
     vjp,
     vmap,
 )
+from atled.core.utils import pytree
 
 
 def f64(*values: Any) -> at.Tensor:
@@ -586,3 +588,19 @@ def test_gradients_of_tangents_of_a_function_by_what_it_closes_over(product: Any
         return jvp(lambda z: jvp(lambda w: product.apply(w * x, z * z), (z,), (z,))[1], (X[2],), (X[2],))[1]
 
     same(grad(twice)(X[0]), 3 * X[2] ** 3)  # of z d/dz (x z^3)
+
+
+def test_containers_are_those_of_pytree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pytree, "_nodes", dict(pytree._nodes))
+
+    class Pair:
+        def __init__(self, left: Any, right: Any) -> None:
+            self.left, self.right = left, right
+
+    pytree.register_pytree_node(Pair, lambda p: ((p.left, p.right), None), lambda parts, _: Pair(*parts))
+    gradient = grad(lambda p: (p.left * p.right[0]).sum())(Pair(X, deque([X + 1])))
+    same(gradient.left, X + 1)
+    same(gradient.right[0], X)
+    found = vmap(lambda p: Pair(p.left + 1, {"a": p.right}))(Pair(X, X))
+    same(found.left, X + 1)
+    same(found.right["a"], X)

@@ -19,7 +19,7 @@ NEEDS_TENSORBOARD = pytest.mark.skipif(not find_spec("tensorboardX"), reason="te
 MODULES = (
     *("_printing", "_serialization", "_registry", "_paths", "_reference", "multiprocessing"),
     *("_dtypes", "_facts", "_functions", "_settings", "_overloads", "array_api"),
-    *("accelerator", "backends"),
+    *("accelerator", "backends", "utils.pytree"),
     pytest.param(
         "utils.tensorboard", marks=pytest.mark.skipif(not find_spec("tensorboardX"), reason="no tensorboardX")
     ),

@@ -9,8 +9,8 @@ from typing import Any
 import atled.core as at
 from atled.autograd import _engine, _tape
 from atled.autograd._function import Function, FunctionContext, once_differentiable
-from atled.autograd.func import _tree
 from atled.autograd.grad_mode import enable_grad
+from atled.core.utils.pytree import tree_flatten
 
 __all__ = ["make_graphed_callables"]
 
@@ -73,7 +73,7 @@ class _Graphs:
     def run(self) -> None:
         """The callable itself on the graphs' inputs."""
         with enable_grad():
-            self.results, self.structure = _tree.flatten(self.function(*self.inputs))
+            self.results, self.structure = tree_flatten(self.function(*self.inputs))
         for result in self.results:
             if not isinstance(result, at.Tensor) or result.device.type != "cuda":
                 what = f"a Tensor on {result.device}" if isinstance(result, at.Tensor) else type(result).__name__
@@ -129,7 +129,7 @@ class _Graphs:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.check(args, kwargs)
-        return _tree.unflatten(self.structure, list(Graphed.apply(self, *args, *self.parameters)))
+        return self.structure.unflatten(list(Graphed.apply(self, *args, *self.parameters)))
 
     def forward(self, tensors: Sequence[at.Tensor]) -> tuple[at.Tensor, ...]:
         for place, given in zip(self.places, tensors, strict=False):

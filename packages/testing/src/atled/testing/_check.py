@@ -11,6 +11,7 @@ import numpy as np
 import atled.core as at
 from atled.core import _core
 from atled.core._explained import explained
+from atled.core.utils.pytree import tree_map_only
 
 from ._compare import assert_ulps
 from ._convert import (
@@ -20,7 +21,6 @@ from ._convert import (
     category,
     dtype_name,
     from_numpy,
-    map_arrays,
     numpy_dtype,
     real_of,
     result_dtype,
@@ -82,11 +82,10 @@ def _call_arguments(sample: Sample, device: str, convert: Any = from_numpy) -> t
         tensor: at.Tensor = convert(array, device)
         return tensor
 
-    kwargs = {
-        name: at_dtype(value) if name == "dtype" and isinstance(value, str) else map_arrays(value, to_tensor)
-        for name, value in sample.kwargs.items()
-    }
-    return map_arrays(sample.args, to_tensor), kwargs
+    args, kwargs = tree_map_only(np.ndarray, to_tensor, (sample.args, sample.kwargs))
+    if isinstance(kwargs.get("dtype"), str):
+        kwargs["dtype"] = at_dtype(kwargs["dtype"])
+    return args, kwargs
 
 
 def _outputs(result: Any) -> list[Any]:
@@ -127,7 +126,7 @@ class _Case:
             wide: Any = np.complex128 if kind == 3 else np.float64 if kind == 2 else array.dtype
             return np.asarray(prepare(array.astype(wide)))
 
-        args, kwargs = map_arrays(self.sample.args, widen), map_arrays(self.sample.kwargs, widen)
+        args, kwargs = tree_map_only(np.ndarray, widen, (self.sample.args, self.sample.kwargs))
         with np.errstate(all="ignore"):
             return [np.asarray(output) for output in _outputs(reference(*args, **kwargs))]
 

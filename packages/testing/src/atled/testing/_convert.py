@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 import atled.core as at
 from atled.core._explained import explained
+from atled.core.utils.pytree import tree_leaves
 
 Array = npt.NDArray[Any]
 
@@ -134,23 +135,6 @@ def from_numpy(array: Array, device: str = "cpu") -> at.Tensor:
     return tensor.to(device=device)
 
 
-def map_arrays(value: Any, convert: Any) -> Any:
-    """Applies `convert` to each array in a nest of lists, tuples and dicts."""
-    if isinstance(value, np.ndarray):
-        return convert(value)
-    if isinstance(value, (list, tuple)):
-        return type(value)(map_arrays(item, convert) for item in value)
-    if isinstance(value, dict):
-        return {key: map_arrays(item, convert) for key, item in value.items()}
-    return value
-
-
 def arrays_in(value: Any) -> Iterator[Array]:
     """Each array in a nest of lists, tuples and dicts."""
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from arrays_in(item)
-    elif isinstance(value, dict):
-        yield from arrays_in(list(value.values()))
+    return (leaf for leaf in tree_leaves(value) if isinstance(leaf, np.ndarray))

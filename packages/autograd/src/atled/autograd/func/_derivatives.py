@@ -6,10 +6,10 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
-from atled.autograd.func import _tree
 from atled.autograd.func._vmap import vmap
 from atled.autograd.grad_mode import enable_grad, is_grad_enabled, recorded
 from atled.core._explained import explained
+from atled.core.utils.pytree import TreeSpec, tree_flatten, tree_map
 
 Argnums = int | tuple[int, ...]
 
@@ -35,8 +35,8 @@ def _split(
     return of_chosen, tuple(args[number] for number in numbers)
 
 
-def _tensors(tree: Any, name: str, what: str) -> tuple[list[at.Tensor], Any]:
-    leaves, structure = _tree.flatten(tree)
+def _tensors(tree: Any, name: str, what: str) -> tuple[list[at.Tensor], TreeSpec]:
+    leaves, structure = tree_flatten(tree)
     for leaf in leaves:
         if not isinstance(leaf, at.Tensor):
             raise at.ArgumentError(f"{name}: expected {what} to be tensors, got {type(leaf).__name__}")
@@ -69,14 +69,14 @@ class _Recorded:
         self.higher = self.outer and any(leaf.requires_grad for leaf in leaves)
         with recorded(name):
             self.inputs = [_tape.differentiable_input(leaf) for leaf in leaves]
-            answer = func(*_tree.unflatten(structure, self.inputs))
+            answer = func(*structure.unflatten(self.inputs))
         self.structure = structure
         self.aux: Any = None
         if has_aux:
             if not isinstance(answer, tuple) or len(answer) != 2:
                 raise at.ArgumentError(f"{name}: expected the function to answer (output, aux) with has_aux=True")
             answer, aux = answer
-            self.aux = _tree.map_leaves(self.outside, aux)
+            self.aux = tree_map(self.outside, aux)
         self.answer = answer
         self.outputs, self.shape = _tensors(answer, name, "the function's results")
         # What else the outputs depend on may want to be differentiated by, too.
@@ -91,7 +91,7 @@ class _Recorded:
 
     def value(self) -> Any:
         """The function's results for the caller."""
-        return _tree.map_leaves(self.outside, self.answer)
+        return tree_map(self.outside, self.answer)
 
     def pull(self, cotangents: Sequence[at.Tensor | None], retain: bool, create: bool | None = None) -> Any:
         """The gradients of the inputs, in their structure."""
@@ -104,7 +104,7 @@ class _Recorded:
             seeds = [cotangents[i] for i in used]
             found = _tape.backward(outputs, seeds, retain or higher, higher, self.inputs, False)
         filled = [at.zeros_like(x) if g is None else g for x, g in zip(self.inputs, found, strict=True)]
-        return _tree.unflatten(self.structure, filled)
+        return self.structure.unflatten(filled)
 
 
 def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -198,7 +198,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     call = _Recorded(func, primals, "vjp", has_aux)
 
     def vjp_fn(cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None) -> Any:
-        seeds, structure = _tree.flatten(cotangents)
+        seeds, structure = tree_flatten(cotangents)
         if structure != call.shape or len(seeds) != len(call.outputs):
             raise at.ArgumentError(
                 f"vjp: expected cotangents in the structure of the output, with {len(call.outputs)} tensors, "
@@ -242,13 +242,13 @@ def jvp(
     depth = _tape.begin("dual", 0, "")
     try:
         duals = [dual(value, move, depth, "jvp") for value, move in zip(values, moves, strict=True)]
-        answer = func(*_tree.unflatten(structure, duals))
+        answer = func(*structure.unflatten(duals))
         aux: Any = None
         if has_aux:
             if not isinstance(answer, tuple) or len(answer) != 2:
                 raise at.ArgumentError("jvp: expected the function to answer (output, aux) with has_aux=True")
             answer, aux = answer
-            aux = _tree.map_leaves(lambda leaf: _primal(leaf, depth), aux)
+            aux = tree_map(lambda leaf: _primal(leaf, depth), aux)
         results, shape = _tensors(answer, "jvp", "the function's results")
         held = [_tape.unwrap(result, depth) for result in results]
     finally:
@@ -257,7 +257,7 @@ def jvp(
         raise at.AutogradError(f"jvp: expected output {held.index(None)} to depend on a primal, as strict=True asks")
     output = [result if pair is None else pair[0] for result, pair in zip(results, held, strict=True)]
     tangent = [at.zeros_like(t) if pair is None else pair[1] for t, pair in zip(output, held, strict=True)]
-    both = _tree.unflatten(shape, output), _tree.unflatten(shape, tangent)
+    both = shape.unflatten(output), shape.unflatten(tangent)
     return (*both, aux) if has_aux else both
 
 
@@ -282,7 +282,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     call = _Recorded(func, primals, "linearize", False)
     with enable_grad():
         cotangents = [_tape.differentiable_input(at.zeros_like(output)) for output in call.outputs]
-        pulled, _ = _tree.flatten(call.pull(cotangents, True, True))
+        pulled, _ = tree_flatten(call.pull(cotangents, True, True))
 
     def jvp_fn(*tangents: Any) -> Any:
         moves, structure = _tensors(tangents, "linearize", "tangents")
@@ -294,8 +294,8 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
             roots = [pulled[i] for i in used]
             seeds = [moves[i] for i in used]
             found = _tape.backward(roots, seeds, True, call.higher, cotangents, False)
-        return _tree.unflatten(
-            call.shape, [at.zeros_like(c) if g is None else g for c, g in zip(cotangents, found, strict=True)]
+        return call.shape.unflatten(
+            [at.zeros_like(c) if g is None else g for c, g in zip(cotangents, found, strict=True)]
         )
 
     return call.value(), jvp_fn
@@ -352,13 +352,13 @@ def jacrev(
         call = _Recorded(of_chosen, primals, "jacrev", has_aux)
         outputs = call.outputs
         rows = vmap(lambda *seeds: call.pull(list(seeds), True), chunk_size=chunk_size)(*_basis(outputs))
-        leaves, structure = _tree.flatten(rows)
+        leaves, structure = tree_flatten(rows)
         by_output: list[list[Any]] = [[] for _ in outputs]
         for leaf in leaves:
             for column, piece in zip(by_output, _pieces(leaf, outputs), strict=True):
                 column.append(piece)
-        places = [_one_or_all(_tree.unflatten(structure, column), argnums) for column in by_output]
-        jacobian = _tree.unflatten(call.shape, places)
+        places = [_one_or_all(structure.unflatten(column), argnums) for column in by_output]
+        jacobian = call.shape.unflatten(places)
         return (jacobian, call.aux) if has_aux else jacobian
 
     return differentiated
@@ -389,21 +389,21 @@ def jacfwd(
         leaves, structure = _tensors(primals, "jacfwd", "what it differentiates by")
 
         def push(*moves: at.Tensor) -> Any:
-            found = jvp(of_chosen, primals, _tree.unflatten(structure, list(moves)), has_aux=has_aux)
+            found = jvp(of_chosen, primals, structure.unflatten(list(moves)), has_aux=has_aux)
             return found[1:]
 
         columns = vmap(push, randomness=randomness, chunk_size=chunk_size, out_dims=(-1, 0) if has_aux else -1)(
             *_basis(leaves)
         )
-        tangents, shape = _tree.flatten(columns[0])
+        tangents, shape = tree_flatten(columns[0])
         places = []
         for column in tangents:
             whole = column.shape[:-1]
             split = at.split_with_sizes(column, [leaf.numel() for leaf in leaves], -1) if len(leaves) > 1 else [column]
             pieces = [part.reshape(*whole, *leaf.shape) for part, leaf in zip(split, leaves, strict=True)]
-            places.append(_one_or_all(_tree.unflatten(structure, pieces), argnums))
-        jacobian = _tree.unflatten(shape, places)
-        return (jacobian, _tree.map_leaves(lambda leaf: leaf[0], columns[1])) if has_aux else jacobian
+            places.append(_one_or_all(structure.unflatten(pieces), argnums))
+        jacobian = shape.unflatten(places)
+        return (jacobian, tree_map(lambda leaf: leaf[0], columns[1])) if has_aux else jacobian
 
     return differentiated
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import atled.core as at
 from atled.autograd import _tape
-from atled.autograd.func import _tree
 from atled.core._explained import explained
+from atled.core.utils.pytree import tree_flatten, tree_leaves
 
 _DIMS = "an int or None for each argument (or a nested tuple like it)"
 
@@ -48,8 +48,8 @@ def vmap(
 
     @functools.wraps(func)
     def mapped(*args: Any, **kwargs: Any) -> Any:
-        leaves, structure = _tree.flatten((args, kwargs))
-        dims = _input_dims(in_dims, args, kwargs)
+        leaves, structure = tree_flatten((args, kwargs))
+        dims = _input_dims(in_dims, args, leaves)
         size = _batch_size(leaves, dims)
         step = size if chunk_size is None else min(chunk_size, size)
         if step >= size:
@@ -67,16 +67,17 @@ def vmap(
     return mapped
 
 
-def _input_dims(in_dims: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int | None]:
+def _input_dims(in_dims: Any, args: tuple[Any, ...], leaves: list[Any]) -> list[int | None]:
     prefix = tuple(in_dims) if isinstance(in_dims, list) else in_dims
     try:
-        dims = _tree.broadcast(prefix, args) + _tree.broadcast(0, kwargs)
+        dims = _spread(prefix, args)
     except (ValueError, KeyError):
         raise at.InvalidValueError(
             f"vmap: expected in_dims to be {_DIMS}, for {len(args)} positional arguments, got {in_dims!r}"
         ) from None
     checked: list[int | None] = []
-    for dim, leaf in zip(dims, _tree.flatten((args, kwargs))[0], strict=True):
+    dims += [0] * (len(leaves) - len(dims))  # of keyword arguments
+    for dim, leaf in zip(dims, leaves, strict=True):
         if dim is not None and (not isinstance(dim, int) or isinstance(dim, bool)):
             raise at.ArgumentError(f"vmap: expected in_dims to be {_DIMS}, got {dim!r}")
         if not isinstance(leaf, at.Tensor):
@@ -92,6 +93,17 @@ def _input_dims(in_dims: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
             )
         checked.append(dim)
     return checked
+
+
+def _spread(prefix: Any, tree: Any) -> list[Any]:
+    """For each leaf of a tree the entry of ``prefix``, a tree that may end earlier; ValueError where they differ."""
+    if not isinstance(prefix, (tuple, list, dict)):
+        return [prefix] * len(tree_leaves(tree))
+    alike = isinstance(tree, dict) if isinstance(prefix, dict) else isinstance(tree, (tuple, list))
+    if not alike or len(prefix) != len(tree):
+        raise ValueError("other structure")
+    keys = tree if isinstance(tree, dict) else range(len(tree))
+    return [entry for key in keys for entry in _spread(prefix[key], tree[key])]
 
 
 def _batch_size(leaves: list[Any], dims: list[int | None]) -> int:
@@ -121,10 +133,11 @@ def _run(
             leaf if dim is None else _tape.wrap(_front(leaf, dim), None, depth)
             for leaf, dim in zip(leaves, dims, strict=True)
         ]
-        args, kwargs = _tree.unflatten(structure, inside)
-        results, shape = _tree.flatten(func(*args, **kwargs))
+        args, kwargs = structure.unflatten(inside)
+        answer = func(*args, **kwargs)
+        results, shape = tree_flatten(answer)
         try:
-            places = _tree.broadcast(out_dims, _tree.unflatten(shape, results))
+            places = _spread(out_dims, answer)
         except (ValueError, KeyError):
             raise at.InvalidValueError(
                 f"vmap: expected out_dims to be an int, or one for each of {len(results)} results, got {out_dims!r}"
@@ -132,7 +145,7 @@ def _run(
         held = [_unwrapped(result, depth) for result in results]
     finally:
         _tape.end()
-    return _tree.unflatten(shape, [_placed(*one, place, size) for one, place in zip(held, places, strict=True)])
+    return shape.unflatten([_placed(*one, place, size) for one, place in zip(held, places, strict=True)])
 
 
 def _front(tensor: at.Tensor, dim: int) -> at.Tensor:
@@ -165,11 +178,10 @@ def _placed(tensor: at.Tensor, batched: bool, place: int | None, size: int) -> a
 
 
 def _joined(parts: list[Any], out_dims: Any) -> Any:
-    flat = [_tree.flatten(part) for part in parts]
+    flat = [tree_flatten(part) for part in parts]
     structure = flat[0][1]
-    places = _tree.broadcast(out_dims, parts[0])
+    places = _spread(out_dims, parts[0])
     joined = [at.cat(list(column)) for column in zip(*(leaves for leaves, _ in flat), strict=True)]
-    return _tree.unflatten(
-        structure,
+    return structure.unflatten(
         [t if place in (0, None) else at.movedim(t, 0, place) for t, place in zip(joined, places, strict=True)],
     )
