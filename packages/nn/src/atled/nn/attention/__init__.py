@@ -1,6 +1,7 @@
 """How attention is computed, with the names of ``torch.nn.attention``.
 
-`functional.scaled_dot_product_attention` goes by its arguments alone, so what is chosen here changes nothing.
+`functional.scaled_dot_product_attention` goes by its arguments alone, so what is chosen here changes nothing. Attention
+whose scores a function changes is in `flex_attention`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from contextlib import contextmanager
 
 import atled.core as at
 
-__all__ = ["SDPBackend", "sdpa_kernel"]
+from . import flex_attention
+
+__all__ = ["SDPBackend", "flex_attention", "sdpa_kernel"]
 
 
 class SDPBackend(enum.Enum):
