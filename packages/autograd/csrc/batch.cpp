@@ -28,6 +28,13 @@ using Batching = Rule::Batching;
 
 const Op select_op{"core::select"}, stack_op{"core::stack"}, expand_op{"core::expand"}, reshape_op{"core::reshape"};
 
+// To a reduction no dimensions are all, to squeeze, flip and others none.
+bool reduces(const atled_op* op) {
+  for (int i = 0; i < op->nargs; ++i)
+    if (strcmp(op->args[i].name, "keepdim") == 0) return true;
+  return false;
+}
+
 bool names_dims(const char* name) {
   for (const char* known : {"dim", "dims", "dim0", "dim1", "dim2", "axis", "dimension", "source", "destination"})
     if (strcmp(name, known) == 0) return true;
@@ -148,7 +155,7 @@ class BatchCall {
       if (v.tag == ATLED_INT_VALUE) dims = {v.u.i};
       if (v.tag == ATLED_INTS) dims.assign(v.u.ints, v.u.ints + v.n);
       if (v.tag == ATLED_NONE && !list) return false;
-      const bool all = v.tag == ATLED_NONE || (list && dims.empty());
+      const bool all = v.tag == ATLED_NONE || (list && dims.empty() && reduces(op_));
       if (all)
         for (int d = 0; d < ndim; ++d) dims.push_back(d);
       for (int64_t& d : dims) d = wrap_dim(d, ndim, op_->args[i].name) + 1;

@@ -15,7 +15,7 @@ from atled.autograd import _tape, grad
 from atled.autograd._rule import transforms_of
 from atled.autograd.func import jvp, vjp, vmap
 from atled.core._ops import NAMESPACES
-from atled.testing import OpSpec, Sample, from_numpy, specs
+from atled.testing import Draw, OpSpec, Sample, from_numpy, specs
 
 # Of other wheels, those that are there.
 OTHERS = [name for name in ("nn",) if importlib.util.find_spec(f"atled.{name}")]
@@ -166,20 +166,30 @@ BATCHED = [spec for spec in ALL if spec.reference is not None and "random" not i
 @pytest.mark.parametrize("spec", BATCHED, ids=str)
 def test_vmap_of_any_op_is_a_loop(spec: OpSpec) -> None:
     dtype = next(d for d in ("float64", "complex128", "int64", *spec.dtypes) if d in spec.dtypes)
-    for sample in spec.draw(dtype):
+    others = spec.samples(Draw(dtype, spec.domain, seed=f"{spec.name} again"))
+    for sample, other in zip(spec.draw(dtype), others, strict=True):
         tensors, call = plain_arguments(spec, sample)
         if not tensors:
             continue
-        plain = listed(call(*tensors))
+        plain = [listed(call(*tensors))]
         batch = [at.stack([t, t]) for t in tensors]
+        # The second element is another one where it fits.
+        try:
+            second = plain_arguments(spec, other)[0]
+            plain.append(listed(call(*second)))
+            if [getattr(t, "shape", ()) for t in plain[0]] != [getattr(t, "shape", ()) for t in plain[1]]:
+                raise at.ShapeError("results of two shapes")
+            batch = [at.stack(pair) for pair in zip(tensors, second, strict=True)]
+        except (at.AtledError, ValueError):
+            plain = plain[:1] * 2
         try:
             answer = vmap(lambda *given, call=call: tuple(listed(call(*given))))(*batch)
         except (at.AutogradError, at.NotImplementedOpError, at.ArgumentError) as error:
             assert re.search(f"{REFUSALS}|function to answer tensors", str(error))
             continue
-        for got, expected in zip(answer, plain, strict=True):
-            assert got.dtype == expected.dtype
-            for i in range(2):
+        for k, got in enumerate(answer):
+            for i, expected in enumerate(one[k] for one in plain):
+                assert got.dtype == expected.dtype
                 np.testing.assert_allclose(
                     np.asarray(got[i].to(at.float64) if got.dtype == at.bfloat16 else got[i]),
                     np.asarray(expected.to(at.float64) if expected.dtype == at.bfloat16 else expected),
@@ -211,3 +221,28 @@ def test_vmap_of_qr_without_q() -> None:
     for size in (0, 1, 3):
         Q, R = vmap(lambda m: at.linalg.qr(m, mode="r"))(at.randn(size, 3, 2))
         assert (Q.shape, R.shape) == ((size, 0), (size, 2, 2))
+
+
+@pytest.mark.parametrize(
+    "function", [at.linalg.inv, at.linalg.cholesky, at.linalg.lu_factor, lambda a: at.linalg.solve(a, at.ones(2))]
+)
+def test_vmap_finds_a_matrix_that_fails_wherever_it_is(function: Callable[..., Any]) -> None:
+    for which in range(3):
+        matrices = at.stack([at.zeros(2, 2) if i == which else at.eye(2) for i in range(3)])
+        with pytest.raises(at.LinAlgError, match=rf"at batch index \({which},\)"):
+            vmap(lambda a: listed(function(a))[0])(matrices)
+
+
+def test_vmap_of_lstsq_asks_no_rank() -> None:
+    a, b = at.randn(3, 4, 2, dtype=at.float64), at.randn(3, 4, 1, dtype=at.float64)
+    a[0] = 0
+    residuals = vmap(lambda a, b: at.linalg.lstsq(a, b).residuals)(a, b)
+    np.testing.assert_allclose(residuals[0].numpy(), (b[0] ** 2).sum(0).numpy())
+    np.testing.assert_allclose(residuals[1].numpy(), at.linalg.lstsq(a[1], b[1]).residuals.numpy())
+
+
+def test_vmap_of_no_dimensions() -> None:
+    x = at.arange(6.0).reshape(2, 1, 3)
+    for function in (at.flip, at.squeeze, at.sum, at.any):
+        expected = np.stack([function(each, ()).numpy() for each in x])
+        np.testing.assert_array_equal(vmap(lambda each, function=function: function(each, ()))(x).numpy(), expected)

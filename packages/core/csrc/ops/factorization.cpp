@@ -48,7 +48,7 @@ constexpr char kNotPositive[] =
 void cholesky(atled_frame* f) {
   static const Op op{"linalg::cholesky_ex"};
   atled_value outs[2] = {none(), none()};
-  op.run(0, outs, {f->args[0], f->args[1]});
+  op.run(0, outs, {f->args[0], f->args[1], in_vmap(f->args[0])});
   Tensor factor = Tensor::steal(outs[0].u.tensor), info = Tensor::steal(outs[1].u.tensor);
   expect_success(info, kNotPositive);
   set_out(f, 0, factor);
@@ -58,17 +58,17 @@ struct Factors {
   Tensor lu, pivots, info;
 };
 
-Factors factored(const atled_value& a, const atled_value& pivot) {
+Factors factored(const atled_value& a, const atled_value& pivot, atled_value check_errors) {
   static const Op op{"linalg::lu_factor_ex"};
   atled_value outs[3] = {none(), none(), none()};
-  op.run(0, outs, {a, pivot});
+  op.run(0, outs, {a, pivot, check_errors});
   return {Tensor::steal(outs[0].u.tensor), Tensor::steal(outs[1].u.tensor), Tensor::steal(outs[2].u.tensor)};
 }
 
 constexpr char kZeroPivot[] = "expected a matrix of full rank, got one whose pivot %d is zero";
 
 void lu_factor(atled_frame* f) {
-  Factors made = factored(f->args[0], f->args[1]);
+  Factors made = factored(f->args[0], f->args[1], in_vmap(f->args[0]));
   expect_success(made.info, kZeroPivot);
   set_out(f, 0, made.lu);
   set_out(f, 1, made.pivots);
@@ -76,9 +76,10 @@ void lu_factor(atled_frame* f) {
 
 // PyTorch's lu: (LU, pivots), with get_infos also info.
 void lu_infos(atled_frame* f) {
-  Factors made = factored(f->args[0], f->args[1]);
+  const bool get_infos = arg_bool(f, 2);
+  Factors made = factored(f->args[0], f->args[1], get_infos ? value(false) : in_vmap(f->args[0]));
   std::vector<Tensor> all = {made.lu, made.pivots};
-  if (arg_bool(f, 2)) {
+  if (get_infos) {
     all.push_back(made.info);
   } else {
     expect_success(made.info, kZeroPivot);
@@ -128,14 +129,14 @@ void lu_unpack(atled_frame* f) {
 }
 
 void lu(atled_frame* f) {
-  Factors made = factored(f->args[0], f->args[1]);
+  Factors made = factored(f->args[0], f->args[1], value(false));
   set_unpacked(f, made.lu, made.pivots, true, arg_bool(f, 1));
 }
 
 void ldl_factor(atled_frame* f) {
   static const Op op{"linalg::ldl_factor_ex"};
   atled_value outs[3] = {none(), none(), none()};
-  op.run(0, outs, {f->args[0], f->args[1]});
+  op.run(0, outs, {f->args[0], f->args[1], in_vmap(f->args[0])});
   Tensor ld = Tensor::steal(outs[0].u.tensor), pivots = Tensor::steal(outs[1].u.tensor);
   expect_success(Tensor::steal(outs[2].u.tensor), kZeroPivot);
   set_out(f, 0, ld);

@@ -121,6 +121,7 @@ void histogram(atled_frame* f) {
   set_out(f, 1, edges);
 }
 
+// histc and histogram look at values, so that layers see them whole rather than the ops that they are composed of.
 void define_histogram() {
   define({"bin_counts(Tensor input, Tensor? weight, Tensor[] edges, bool even=False) -> Tensor",
           "How many rows of input, or how much weight, lie between rising edges in each dimension: float64.\n\n"
@@ -131,8 +132,7 @@ void define_histogram() {
           "What lies outside is left out; max itself belongs to the last part. With min = max, from the smallest to "
           "the largest element. InvalidValueError for bins below 1, min above max, or a range that is not finite.\n\n"
           ">>> at.histc(at.tensor([1.0, 2.0, 1.0]), 4, 0, 3)\n"
-          "tensor([0., 2., 1., 0.])",
-          nullptr, ATLED_OP_COMPOSITE});
+          "tensor([0., 2., 1., 0.])"});
   define(
       {"histogram(Tensor input, Tensor|Scalar bins=100, *, float[]? range=None, Tensor? weight=None, bool "
        "density=False) "
@@ -142,8 +142,7 @@ void define_histogram() {
        "from the smallest to the largest element; weight: of input's shape; density: scaled so that the integral is "
        "1.\n\n"
        ">>> at.histogram(at.tensor([1.0, 2.0, 1.0]), 2).hist\n"
-       "tensor([2., 1.])",
-       nullptr, ATLED_OP_COMPOSITE});
+       "tensor([2., 1.])"});
 }
 ATLED_OPS(define_histogram);
 

@@ -34,7 +34,14 @@ void joined_spec(atled_spec& spec, int dtype, const atled_tensor* a, int a_own, 
 bool holds_vectors(const atled_tensor* a, const atled_tensor* b);
 
 // LinAlgError naming the first matrix whose info (int32, the shape of the batch) is not 0: "expected an invertible
-// matrix, got a singular one at batch index (2,)". `format` has a %d for info, or none. Without data, does nothing.
+// matrix, got a singular one at batch index (2,)". `format` has a %d for info, or none. Without data, and inside vmap,
+// does nothing.
 void expect_success(const Tensor& info, const char* format);
+
+// Whether an op that answers info is to raise itself: inside vmap, where it alone sees all matrices.
+template <class... Values>
+atled_value in_vmap(const Values&... matrices) {
+  return value((... || ((matrices.u.tensor->keys & ATLED_KEY_OPAQUE) != 0)));
+}
 
 }  // namespace atled::core

@@ -166,8 +166,8 @@ Tensor probabilities(const atled_value& q, const atled_tensor* input) {
   if (t->dl.ndim > 1)
     fail(ATLED_E_SHAPE, "expected q to be a number or a tensor of at most one dimension, got shape %s",
          shape_text(t).c_str());
-  if (t->dl.device.device_type == kDLCPU) {
-    // Elsewhere looking would mean waiting; there q is clamped.
+  if (t->dl.device.device_type == kDLCPU && !(t->keys & ATLED_KEY_OPAQUE)) {
+    // Elsewhere looking would mean waiting, and inside vmap there are many; there q is clamped.
     const Tensor numbers = contiguous_op(to_op(t, dtype_value(ATLED_FLOAT64)));
     const double* q_of = settled_data<double>(numbers);
     for (int64_t i = 0; i < numel(numbers); ++i) expect_probability(q_of[i]);

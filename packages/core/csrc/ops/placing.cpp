@@ -151,8 +151,8 @@ void unravel_index(atled_frame* f) {
   const atled_value& shape = f->args[1];
   const int64_t total = unraveled_size(arg_tensor(f, 0), shape);
   Tensor rest = to_op(arg_tensor(f, 0), dtype_value(ATLED_INT64));
-  if (rest->dl.device.device_type == kDLCPU) {
-    // Elsewhere looking would mean waiting.
+  if (rest->dl.device.device_type == kDLCPU && !(rest->keys & ATLED_KEY_OPAQUE)) {
+    // Elsewhere looking would mean waiting, and inside vmap there are many.
     const Tensor numbers = flat(rest);
     const int64_t step = numbers->dl.strides[0];
     const int64_t* indices = settled_data<int64_t>(numbers);

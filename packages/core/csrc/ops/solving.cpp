@@ -121,7 +121,7 @@ Tensor adjoint(const Tensor& t) {
 Tensor inverse(const atled_value& a) {
   static const Op op{"linalg::inv_ex"};
   atled_value outs[2] = {none(), none()};
-  op.run(0, outs, {a});
+  op.run(0, outs, {a, in_vmap(a)});
   Tensor result = Tensor::steal(outs[0].u.tensor);
   expect_success(Tensor::steal(outs[1].u.tensor), kSingular);
   return result;
@@ -130,7 +130,7 @@ Tensor inverse(const atled_value& a) {
 Tensor solution(const atled_value& a, const atled_value& b, bool left) {
   static const Op op{"linalg::solve_ex"};
   atled_value outs[2] = {none(), none()};
-  op.run(0, outs, {a, b, value(left)});
+  op.run(0, outs, {a, b, value(left), in_vmap(a, b)});
   Tensor result = Tensor::steal(outs[0].u.tensor);
   expect_success(Tensor::steal(outs[1].u.tensor), kSingular);
   return result;
@@ -214,7 +214,8 @@ void lstsq(atled_frame* f) {
   auto nothing = [&](int dtype) { return Tensor::empty(dtype, 1, &zero, a->dl.device); };
   Tensor residuals = nothing(real_dtype(x->dtype));
   bool full = m > n;
-  if (full && numel(rank) > 0 && a->dl.device.device_type != ATLED_DEVICE_META) {
+  // Inside vmap, whose results are of one shape, the rank is not looked at.
+  if (full && numel(rank) > 0 && a->dl.device.device_type != ATLED_DEVICE_META && !(rank->keys & ATLED_KEY_OPAQUE)) {
     const Tensor least = to(amin(rank), none(), device_value(DLDevice{kDLCPU, 0}));
     full = *settled_data<int64_t>(least) == n;
   }

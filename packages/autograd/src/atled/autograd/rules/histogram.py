@@ -4,4 +4,4 @@ from atled.autograd._rule import RuleBook
 
 
 def register(rule: RuleBook) -> None:
-    rule.non_differentiable("bin_counts")
+    rule.non_differentiable("histc", "histogram", "bin_counts")
