@@ -12,6 +12,8 @@ def test_leaves_and_results() -> None:
     assert x.is_leaf and x.grad_fn is None and x.requires_grad
     assert not y.is_leaf and y.requires_grad
     assert at.ones(2).is_leaf and not at.ones(2).requires_grad
+    made = at.signal.windows.gaussian(4, requires_grad=True)  # computed, and a leaf all the same
+    assert made.is_leaf and made.requires_grad and at.signal.windows.hann(4, requires_grad=True).requires_grad
 
 
 def test_grad_fn_shows_the_graph() -> None:

@@ -15,7 +15,7 @@ import atled.core as at
 from atled.core import _core
 
 HERE = Path(at.__file__).parent
-NAMESPACES = (at, at.linalg, at.fft, at.special, at.cuda, at.multiprocessing)
+NAMESPACES = (at, at.linalg, at.fft, at.special, at.cuda, at.multiprocessing, at.signal.windows)
 LEAVES = (at.accelerator, at.cuda.nvtx, at.utils.hooks)  # what these import is none of theirs
 CLASSES = (at.Tensor, at.Generator, at.Size)
 EXCUSED = {

@@ -105,6 +105,7 @@ _MODULES = (
     "multiprocessing",
     "profiler",
     "random",
+    "signal",
     "special",
     "utils",
 )

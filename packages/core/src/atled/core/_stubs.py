@@ -229,6 +229,7 @@ def main() -> None:
         "multiprocessing",
         "profiler",
         "random",
+        "signal",
         "utils",
         *further,
     ]
