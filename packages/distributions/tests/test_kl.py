@@ -36,6 +36,54 @@ NUMBERS: dict[str, tuple[Any, Any, tuple[float, float]]] = {
     "Gamma and Exponential": (make("Gamma", **A), make("Exponential", rate=0.5), (0, np.inf)),
     "Gamma and Normal": (make("Gamma", **A), make("Normal", loc=1.0, scale=2.0), (0, 60)),
     "Uniform and Normal": (make("Uniform", low=0.0, high=1.0), make("Normal", loc=1.0, scale=2.0), (0, 1)),
+    "Kumaraswamy": (
+        make("Kumaraswamy", concentration1=2.0, concentration0=3.0),
+        make("Kumaraswamy", concentration1=2.0, concentration0=1.5),
+        (0, 1),
+    ),
+    "Weibull": (make("Weibull", scale=1.5, concentration=2.0), make("Weibull", scale=0.8, concentration=1.2), (0, 30)),
+}
+# p and q by name, from where to where p is integrated.
+PLACES: dict[str, tuple[Any, tuple[float, float]]] = {
+    "Beta": (make("Beta", concentration1=2.0, concentration0=3.0), (0, 1)),
+    "Chi2": (make("Chi2", df=3.0), (0, 80)),
+    "ContinuousBernoulli": (make("ContinuousBernoulli", probs=0.3), (0, 1)),
+    "Exponential": (make("Exponential", rate=1.5), (0, 30)),
+    "Gamma": (make("Gamma", **A), (0, 40)),
+    "Gumbel": (make("Gumbel", loc=1.0, scale=2.0), (-8, 60)),
+    "Laplace": (make("Laplace", loc=0.3, scale=0.7), (-60, 60)),
+    "Normal": (make("Normal", loc=1.0, scale=0.8), (-20, 20)),
+    "Pareto": (make("Pareto", scale=0.2, alpha=3.0), (0.2, np.inf)),
+    "Uniform": (make("Uniform", low=0.25, high=0.75), (0.25, 0.75)),
+    "Uniform from 0": (make("Uniform", low=0.0, high=0.5), (0, 0.5)),
+    "Uniform around": (make("Uniform", low=-0.5, high=1.5), (-0.5, 1.5)),
+}
+FINITE: dict[str, tuple[str, ...]] = {
+    "Beta": ("Chi2", "ContinuousBernoulli", "Exponential", "Gamma", "Uniform around"),
+    "Chi2": ("Gumbel",),
+    "ContinuousBernoulli": ("Exponential", "Normal", "Uniform around"),
+    "Exponential": ("Gumbel",),
+    "Gamma": ("Gumbel",),
+    "Normal": ("Gumbel", "Laplace"),
+    "Pareto": ("Chi2", "Exponential", "Gamma", "Normal"),
+    "Uniform": ("Beta", "Chi2", "ContinuousBernoulli", "Exponential", "Gamma", "Gumbel", "Pareto"),
+    "Uniform from 0": ("Beta", "Chi2", "ContinuousBernoulli", "Exponential", "Gamma", "Gumbel"),
+    "Uniform around": ("Gumbel",),
+}
+NUMBERS |= {f"{p} and {q}": (PLACES[p][0], PLACES[q][0], PLACES[p][1]) for p, others in FINITE.items() for q in others}
+_BOUNDED, _POSITIVE = ("Beta", "ContinuousBernoulli", "Uniform"), ("Exponential", "Gamma", "Chi2", "Pareto")
+INFINITE: dict[str, tuple[str, ...]] = {
+    "Beta": ("Pareto", "Uniform"),
+    "Chi2": (*_BOUNDED, "Pareto"),
+    "ContinuousBernoulli": ("Pareto", "Uniform"),
+    "Exponential": (*_BOUNDED, "Pareto"),
+    "Gamma": (*_BOUNDED, "Pareto"),
+    "Gumbel": _BOUNDED + _POSITIVE,
+    "Laplace": _BOUNDED + _POSITIVE,
+    "Normal": _BOUNDED + _POSITIVE,
+    "Pareto": _BOUNDED,
+    "Uniform from 0": ("Pareto",),
+    "Uniform around": ("Beta", "Chi2", "ContinuousBernoulli", "Exponential", "Gamma", "Pareto"),
 }
 COUNTS: dict[str, tuple[Any, Any, int]] = {
     "Bernoulli": (make("Bernoulli", probs=0.3), make("Bernoulli", probs=0.8), 2),
@@ -58,6 +106,46 @@ def test_of_numbers(name: str) -> None:
 
     expected, _ = integrate.quad(term, low, high, limit=200)
     np.testing.assert_allclose(D.kl_divergence(p, q).item(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("p", "q"), [(p, q) for p, others in INFINITE.items() for q in others])
+def test_values_that_the_other_never_has(p: str, q: str) -> None:
+    first, second = PLACES[p][0].expand((3, 1)), PLACES[q][0].expand((2,))
+    found = D.kl_divergence(first, second)
+    assert found.dtype is at.float64 and found.shape == (3, 2) and (found == at.inf).all()
+
+
+def test_whether_a_divergence_is_finite_is_told_for_each() -> None:
+    p = make("Pareto", scale=[1.0, 1.0, 1.0], alpha=[0.5, 1.5, 2.5])
+    finite = D.kl_divergence(p, make("Exponential", rate=1.0)).isfinite()
+    assert finite.tolist() == D.kl_divergence(p, make("Gamma", **A)).isfinite().tolist() == [False, True, True]
+    assert D.kl_divergence(p, make("Normal", loc=0.0, scale=1.0)).isfinite().tolist() == [False, False, True]
+    p = make("Uniform", low=[-0.1, 0.0, 0.5], high=[0.5, 1.0, 1.1])
+    assert D.kl_divergence(p, PLACES["Beta"][0]).isfinite().tolist() == [False, True, False]
+    assert D.kl_divergence(p, PLACES["Gamma"][0]).isfinite().tolist() == [False, True, True]
+    assert D.kl_divergence(p, PLACES["Pareto"][0]).isfinite().tolist() == [False, False, True]
+    assert D.kl_divergence(make("Poisson", rate=[1.0, 2.0]), make("Bernoulli", probs=0.5)).tolist() == [at.inf] * 2
+    assert D.kl_divergence(make("Poisson", rate=1.0), make("Binomial", total_count=9, probs=0.5)).item() == at.inf
+    kumaraswamys = (make("Kumaraswamy", concentration1=a, concentration0=2.0) for a in (1.0, 2.0))
+    with pytest.raises(NotImplementedError, match="one concentration1"):
+        D.kl_divergence(*kumaraswamys)
+
+
+def test_narrow_intervals() -> None:
+    for width in (1e-3, 1e-9):  # of which the density of q is nearly constant
+        p = make("Uniform", low=2.0, high=2.0 + width)
+        q = make("Gamma", **A)
+        expected = -np.log(width) - q.log_prob(tensor(2.0 + width / 2)).item()
+        np.testing.assert_allclose(D.kl_divergence(p, q).item(), expected, rtol=1e-6)
+
+
+def test_gradients_where_some_are_infinite() -> None:
+    autograd = pytest.importorskip("atled.autograd")
+    for name in ("Beta", "Gamma", "Pareto"):
+        low, high = tensor([-0.5, 0.0, 0.25]).requires_grad_(), tensor([0.5, 0.5, 0.5]).requires_grad_()
+        divergence = D.kl_divergence(D.Uniform(low, high), PLACES[name][0])
+        slopes = np.asarray(autograd.grad(divergence[1:].sum(), [high])[0])
+        assert slopes[0] == 0 and slopes[2] != 0 and np.isfinite(slopes).all()
 
 
 @pytest.mark.parametrize("name", COUNTS)

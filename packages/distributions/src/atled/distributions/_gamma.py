@@ -336,7 +336,7 @@ class Beta(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         a, b, value = self.concentration1, self.concentration0, self._validate_sample(value)
-        return at.xlogy(a - 1, value) + at.special.xlog1py(b - 1, -value) + _log_inverse_beta(a, b)
+        return at.xlogy(a - 1, value) + at.special.xlog1py(b - 1, -value) + log_inverse_beta(a, b)
 
     @in_double
     def entropy(self) -> Tensor:
@@ -344,14 +344,14 @@ class Beta(Distribution):
         a, b = self.concentration1, self.concentration0
         total = a + b
         return (
-            -_log_inverse_beta(a, b)
+            -log_inverse_beta(a, b)
             - (a - 1) * at.digamma(a)
             - (b - 1) * at.digamma(b)
             + (total - 2) * at.digamma(total)
         )
 
 
-def _log_inverse_beta(a: Tensor, b: Tensor) -> Tensor:
+def log_inverse_beta(a: Tensor, b: Tensor) -> Tensor:
     return at.lgamma(a + b) - at.lgamma(a) - at.lgamma(b)
 
 
@@ -466,5 +466,5 @@ class FisherSnedecor(Distribution):
         """The logarithm of the density."""
         a, b, value = self.df1 / 2, self.df2 / 2, self._validate_sample(value)
         ratio = self.df1 / self.df2
-        front = _log_inverse_beta(a, b) + a * ratio.log() + (a - 1) * value.log()
+        front = log_inverse_beta(a, b) + a * ratio.log() + (a - 1) * value.log()
         return front - (a + b) * at.log1p(ratio * value)

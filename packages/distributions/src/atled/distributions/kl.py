@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,9 +14,9 @@ from ._categorical import Categorical, OneHotCategorical
 from ._compound import Independent, TransformedDistribution
 from ._discrete import Bernoulli, Binomial, Geometric, Poisson, softplus
 from ._distribution import EULER, Distribution
-from ._gamma import Beta, Dirichlet, Gamma, InverseGamma
+from ._gamma import Beta, Dirichlet, Gamma, InverseGamma, log_inverse_beta
 from ._normal import Cauchy, Gumbel, HalfCauchy, HalfNormal, Laplace, Normal, Uniform
-from ._positive import Exponential, Pareto
+from ._positive import Exponential, Kumaraswamy, Pareto, Weibull
 from ._relaxed import ContinuousBernoulli
 from ._transform import Transform, sum_rightmost
 from ._vectors import LowRankMultivariateNormal, MultivariateNormal, Wishart, half_log_det, square_distance
@@ -105,12 +106,6 @@ def _one_hot(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
     )
 
 
-@register_kl(ContinuousBernoulli, ContinuousBernoulli)
-def _continuous_bernoulli(p: ContinuousBernoulli, q: ContinuousBernoulli) -> Tensor:
-    cross = softplus(q.logits) - q._log_constant() - p.mean * q.logits
-    return cross - p.entropy()
-
-
 @register_kl(Geometric, Geometric)
 def _geometric(p: Geometric, q: Geometric) -> Tensor:
     return -p.entropy() - at.log1p(-q.probs) / p.probs - q.logits
@@ -156,10 +151,24 @@ def _gumbel(p: Gumbel, q: Gumbel) -> Tensor:
     return -ratio.log() + EULER * (ratio - 1) + apart + at.exp(-apart + at.lgamma(1 + ratio)) - 1
 
 
+@register_kl(Weibull, Weibull)
+def _weibull(p: Weibull, q: Weibull) -> Tensor:
+    # The minus logarithm of a Weibull variable is a Gumbel one.
+    return _gumbel(*(Gumbel(-d.scale.log(), d.concentration.reciprocal(), validate_args=False) for d in (p, q)))
+
+
 @register_kl(Exponential, Exponential)
 def _exponential(p: Exponential, q: Exponential) -> Tensor:
     ratio = q.rate / p.rate
     return ratio - 1 - ratio.log()
+
+
+@register_kl(Kumaraswamy, Kumaraswamy)
+def _kumaraswamy(p: Kumaraswamy, q: Kumaraswamy) -> Tensor:
+    if not (p.concentration1 == q.concentration1).all():
+        raise at.NotImplementedOpError("kl_divergence: Kumaraswamys of one concentration1 only have a closed form")
+    # Of both, -log(1 - x^concentration1) is exponential then.
+    return _exponential(*(Exponential(d.concentration0, validate_args=False) for d in (p, q)))
 
 
 @register_kl(Uniform, Uniform)
@@ -293,13 +302,136 @@ def _gamma_exponential(p: Gamma, q: Exponential) -> Tensor:
     return _gamma(p, Gamma(at.ones_like(q.rate), q.rate, validate_args=False))
 
 
-def _from_normal(p: Uniform | Laplace | Gumbel | Exponential | Gamma | Beta, q: Normal) -> Tensor:
+# ---- of two families: the mean of -log q(x) over x of p, and of log p(x), which is minus p's entropy ----
+
+
+def _to_normal(p: Distribution, q: Normal) -> Tensor:
     squares = p.variance + (p.mean - q.loc).square()
     return 0.5 * squares / q.scale.square() + q.scale.log() + 0.5 * math.log(2 * math.pi) - p.entropy()
 
 
-for _kind in (Uniform, Laplace, Gumbel, Exponential, Gamma, Beta):
-    register_kl(_kind, Normal)(_from_normal)
+def _to_continuous_bernoulli(p: Distribution, q: ContinuousBernoulli) -> Tensor:
+    return softplus(q.logits) - q._log_constant() - p.mean * q.logits - p.entropy()
+
+
+def _to_exponential(p: Distribution, q: Exponential) -> Tensor:
+    return q.rate * p.mean - q.rate.log() - p.entropy()
+
+
+def _mean_log(p: Beta | Pareto | Uniform) -> Tensor:
+    """The mean of log(x)."""
+    if isinstance(p, Beta):
+        return at.digamma(p.concentration1) - at.digamma(p.concentration1 + p.concentration0)
+    if isinstance(p, Pareto):
+        return p.scale.log() + p.alpha.reciprocal()
+    # By low / high, which may be next to each other; from 0 on, with gradients to high that are finite.
+    low = at.where(p.low > 0, p.low, p.high / 2)
+    width = (p.high - low) / low
+    return p.high.log() - 1 + at.where(p.low > 0, at.log1p(width) / width, 0.0)
+
+
+def _to_gamma(p: Beta | Pareto | Uniform, q: Gamma) -> Tensor:
+    a = q.concentration
+    return at.lgamma(a) - a * q.rate.log() - (a - 1) * _mean_log(p) + q.rate * p.mean - p.entropy()
+
+
+def _to_pareto(p: Uniform, q: Pareto) -> Tensor:
+    return (q.alpha + 1) * _mean_log(p) - q.alpha.log() - q.alpha * q.scale.log() - p.entropy()
+
+
+def _to_beta(p: Uniform, q: Beta) -> Tensor:
+    a, b = q.concentration1, q.concentration0
+    mirrored = Uniform(1 - p.high, 1 - p.low, validate_args=False)
+    return -(a - 1) * _mean_log(p) - (b - 1) * _mean_log(mirrored) - log_inverse_beta(a, b) - p.entropy()
+
+
+def _to_uniform(p: Beta | ContinuousBernoulli, q: Uniform) -> Tensor:
+    inside = (q.low <= 0) & (q.high >= 1)
+    return at.where(inside, (q.high - q.low).log() - p.entropy(), math.inf)
+
+
+for _kind in (Uniform, Laplace, Gumbel, Exponential, Gamma, Pareto, Beta, ContinuousBernoulli):
+    register_kl(_kind, Normal)(_to_normal)
+for _kind in (Beta, ContinuousBernoulli):
+    register_kl(_kind, ContinuousBernoulli)(_to_continuous_bernoulli)
+    register_kl(_kind, Uniform)(_to_uniform)
+for _kind in (Beta, ContinuousBernoulli, Pareto):
+    register_kl(_kind, Exponential)(_to_exponential)
+for _kind in (Beta, Pareto):
+    register_kl(_kind, Gamma)(_to_gamma)
+
+
+def _inside(formula: Callable[[Uniform, Any], Tensor], high: float) -> Callable[[Uniform, Any], Tensor]:
+    """The formula where p lies within q's support, from 0 or from a scale on to ``high``; infinite elsewhere."""
+
+    def guarded(p: Uniform, q: Any) -> Tensor:
+        inside = (p.low >= (q.scale if isinstance(q, Pareto) else 0.0)) & (p.high <= high)
+        # Replaced before the formula: there the gradient of what is outside would be NaN.
+        low, top = at.where(inside, p.low, 0.25), at.where(inside, p.high, 0.75)
+        return at.where(inside, formula(Uniform(low, top, validate_args=False), q), math.inf)
+
+    return guarded
+
+
+register_kl(Uniform, Beta)(_inside(_to_beta, 1.0))
+register_kl(Uniform, ContinuousBernoulli)(_inside(_to_continuous_bernoulli, 1.0))
+register_kl(Uniform, Exponential)(_inside(_to_exponential, math.inf))
+register_kl(Uniform, Gamma)(_inside(_to_gamma, math.inf))
+register_kl(Uniform, Pareto)(_inside(_to_pareto, math.inf))
+
+
+@register_kl(Normal, Laplace)
+def _normal_laplace(p: Normal, q: Laplace) -> Tensor:
+    # The mean of |x - loc| is that of the folded normal distribution (Leone et al. 1961).
+    apart = (p.loc - q.loc) / p.scale
+    folded = math.sqrt(2 / math.pi) * at.exp(-apart.square() / 2) + apart * at.erf(apart / math.sqrt(2))
+    return folded * p.scale / q.scale + (2 * q.scale).log() - p.entropy()
+
+
+def _to_gumbel(p: Distribution, q: Gumbel, start: Tensor | float, log_moment: Tensor) -> Tensor:
+    """By the logarithm of the mean of ``exp(-(x - start) / q.scale)``."""
+    moment = at.exp(log_moment - (start - q.loc) / q.scale)
+    return q.scale.log() + (p.mean - q.loc) / q.scale + moment - p.entropy()
+
+
+@register_kl(Normal, Gumbel)
+def _normal_gumbel(p: Normal, q: Gumbel) -> Tensor:
+    return _to_gumbel(p, q, p.loc, (p.scale / q.scale).square() / 2)
+
+
+@register_kl(Uniform, Gumbel)
+def _uniform_gumbel(p: Uniform, q: Gumbel) -> Tensor:
+    width = (p.high - p.low) / q.scale
+    return _to_gumbel(p, q, p.low, (-at.expm1(-width) / width).log())
+
+
+@register_kl(Gamma, Gumbel)
+def _gamma_gumbel(p: Gamma, q: Gumbel) -> Tensor:
+    return _to_gumbel(p, q, 0.0, -p.concentration * at.log1p((p.rate * q.scale).reciprocal()))
+
+
+@register_kl(Exponential, Gumbel)
+def _exponential_gumbel(p: Exponential, q: Gumbel) -> Tensor:
+    return _to_gumbel(p, q, 0.0, -at.log1p((p.rate * q.scale).reciprocal()))
+
+
+def _infinite(p: Distribution, q: Distribution) -> Tensor:
+    like = p.__dict__[p._given[0]]
+    shape = at.broadcast_shapes(p.batch_shape, q.batch_shape)
+    return at.full(shape, math.inf, dtype=at.promote_types(p._dtype, q._dtype), device=like.device)
+
+
+# Where p has values that q never has, whatever the parameters are.
+_Kinds = tuple[type[Distribution], ...]
+_apart: tuple[tuple[_Kinds, _Kinds], ...] = (
+    ((Normal, Laplace, Gumbel, Exponential, Gamma, Pareto), (Beta, ContinuousBernoulli, Uniform)),  # above all ends
+    ((Normal, Laplace, Gumbel), (Exponential, Gamma, Pareto)),  # below 0
+    ((Exponential, Gamma, Beta, ContinuousBernoulli), (Pareto,)),  # next to 0
+    ((Poisson,), (Bernoulli, Binomial)),
+)
+for _kinds, _others in _apart:
+    for _first, _second in itertools.product(_kinds, _others):
+        register_kl(_first, _second)(_infinite)
 
 
 @register_kl(Bernoulli, Poisson)
