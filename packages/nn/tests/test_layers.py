@@ -130,6 +130,14 @@ def test_prelu_and_its_slope_at_zero() -> None:
     assert x.grad is not None and x.grad.tolist() == [0.25, 0.25, 1.0, 1.0, 0.25]
 
 
+def test_prelu_takes_one_weight_or_a_vector() -> None:
+    x = at.ones(2, 8)
+    for shape in ((2, 4), (1, 8), (1, 1)):
+        with pytest.raises(at.ShapeError, match="weight of at most one dimension, got shape"):
+            F.prelu(x, at.ones(shape))
+    assert (F.prelu(-x, at.tensor(0.5)) == -0.5).all() and F.prelu(at.tensor(-2.0), at.tensor([0.5])).item() == -1
+
+
 def test_batch_norm_tracks_and_uses_running_statistics() -> None:
     layer = nn.BatchNorm2d(3, momentum=0.3, dtype=at.float64)
     x = draw(4, 3, 2, 5)

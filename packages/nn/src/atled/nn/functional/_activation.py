@@ -110,11 +110,13 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``x`` where it is positive, else ``weight x`` (He et al. 2015, eq. 1), with one weight or one for each channel.
 
     Channels are dimension 1 of ``(N, C, *)``. Where the two dtypes differ, the answer's is the one they promote to.
-    ShapeError for another number of weights.
+    weight: 0-d or 1-d; ShapeError for others, and for another number of weights.
 
     >>> prelu(at.tensor([[-4.0, -4.0], [1.0, 2.0]]), at.tensor([0.25, 0.5])).tolist()
     [[-1.0, -2.0], [1.0, 2.0]]
     """
+    if weight.ndim > 1:
+        raise at.ShapeError(f"prelu: expected weight of at most one dimension, got shape {tuple(weight.shape)}")
     if (number := weight.numel()) != 1:
         channels = input.shape[1] if input.ndim > 1 else 1
         if number != channels:
