@@ -35,6 +35,10 @@ def test_gradient_refuses() -> None:
         at.gradient(x)
     with pytest.raises(at.BoundsError, match="dim"):
         at.gradient(x, dim=2)
+    with pytest.raises(at.InvalidValueError, match=r"each dim once, got \(1, -1\)"):
+        at.gradient(at.ones(3, 3), dim=(1, -1))
+    with pytest.raises(at.ArgumentError, match="gradient: expected input to be Tensor, got None"):
+        at.gradient(None)  # type: ignore[arg-type]
     with pytest.raises(at.ArgumentError, match="spacing for each of 2"):
         at.gradient(x, spacing=[1.0])
     with pytest.raises(at.ShapeError, match="3 places for dim 0"):

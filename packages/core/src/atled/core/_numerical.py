@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from atled.core import _core
+from atled.core._explained import explained
 from atled.core._ops import ops
 
 Tensor = _core.Tensor
 
 
+@explained
 def gradient(
     input: Tensor,
     *,
@@ -37,6 +39,8 @@ def gradient(
             raise _core.BoundsError(f"gradient: expected dim in [{-input.ndim}, {input.ndim - 1}], got {d}")
     if spacing is None:
         spacing = 1
+    if len({d % input.ndim for d in dims}) < len(dims):
+        raise _core.InvalidValueError(f"gradient: expected each dim once, got {dim}")
     steps = [spacing] * len(dims) if isinstance(spacing, (int, float, Tensor)) else list(spacing)
     if len(steps) != len(dims):
         raise _core.ArgumentError(
@@ -99,6 +103,7 @@ class histogramdd_result(NamedTuple):
     bin_edges: tuple[Tensor, ...]
 
 
+@explained
 def histogramdd(
     input: Tensor,
     bins: int | Sequence[int] | Sequence[Tensor],
