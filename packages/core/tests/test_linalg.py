@@ -70,6 +70,15 @@ def test_one_large_matrix(dtype: str) -> None:
     np.testing.assert_allclose(((v * w) @ v.mH).numpy(), a + a.T, atol=2 * n * tolerance)
 
 
+def test_norms_of_empty_matrices() -> None:
+    for shape in ((0, 0), (3, 0), (0, 3)):
+        for ord in (1, 2, math.inf, "fro", "nuc"):
+            assert linalg.norm(at.zeros(shape), ord).item() == 0
+            assert linalg.matrix_norm(at.zeros(2, *shape), ord, keepdim=True).tolist() == [[[0]], [[0]]]
+    with pytest.raises(at.ShapeError, match="at least one element"):
+        linalg.matrix_norm(at.zeros(0, 0), -2)
+
+
 def test_names_of_the_array_api() -> None:
     x = at.tensor([[3.0, 4.0], [0.0, 5.0]])
     assert linalg.vector_norm(x, axis=1, keepdims=True, ord=1).tolist() == [[7], [5]]

@@ -55,6 +55,13 @@ void vector_norm(atled_frame* f) {
   set_out(f, 0, norm_op(x, f->args[1], f->args[2], f->args[3]));
 }
 
+// Over the last dimension of what is not negative: the largest, which is 0 of none, or for p < 0 the smallest.
+Tensor extreme(const Tensor& values, double p) {
+  const int64_t last = -1;
+  const bool empty = values->dl.shape[values->dl.ndim - 1] == 0;
+  return (p < 0 ? amin_op : empty ? sum_op : amax_op)(values, ints_value(&last, 1));
+}
+
 // Over the last two dimensions, without keeping them.
 Tensor norm_of_last(const Tensor& a, const atled_value& ord) {
   const int64_t both[2] = {-2, -1}, last = -1;
@@ -62,12 +69,11 @@ Tensor norm_of_last(const Tensor& a, const atled_value& ord) {
   if (name == "fro") return norm_op(a, 2, ints_value(both, 2));
   if (name == "nuc") return sum_op(svdvals_op(a), ints_value(&last, 1));
   const double p = name.empty() ? as_double(ord) : 0;
-  const Op& extreme = p > 0 ? amax_op : amin_op;
-  if (std::abs(p) == 2) return extreme(svdvals_op(a), ints_value(&last, 1));
+  if (std::abs(p) == 2) return extreme(svdvals_op(a), p);
   if (std::abs(p) != 1 && std::abs(p) != kInfinity)
     fail(ATLED_E_VALUE, "expected ord to be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, got %s", text_of(ord).c_str());
   const int64_t summed = std::abs(p) == 1 ? -2 : -1;
-  return extreme(sum_op(abs_op(a), ints_value(&summed, 1)), ints_value(&last, 1));
+  return extreme(sum_op(abs_op(a), ints_value(&summed, 1)), p);
 }
 
 Tensor norm_of_matrices(Tensor a, const atled_value& ord, const atled_value& dims, bool keepdim,
@@ -398,8 +404,8 @@ void define_matrix_functions() {
        "dtype=None) -> Tensor",
        "The norm of each matrix over two dimensions.\n\n"
        "ord: \"fro\" (the root of the sum of squares), \"nuc\" (the sum of singular values), 2 and -2 (the largest and "
-       "smallest of them), 1 and -1 (of the sums of columns), inf and -inf (of the sums of rows). A: floating or "
-       "complex.\n\n"
+       "smallest of them), 1 and -1 (of the sums of columns), inf and -inf (of the sums of rows); of none, the largest "
+       "is 0 and the smallest a ShapeError. A: floating or complex.\n\n"
        ">>> at.linalg.matrix_norm(at.tensor([[3.0, 0.0], [0.0, 4.0]]))\ntensor(5.)\n"
        ">>> at.linalg.matrix_norm(at.tensor([[3.0, 0.0], [0.0, 4.0]]), 1)\ntensor(4.)",
        nullptr, composite});
