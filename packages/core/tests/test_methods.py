@@ -59,6 +59,26 @@ def test_memory_formats() -> None:
     assert not x.is_contiguous(memory_format=at.channels_last) and x.is_contiguous(memory_format=at.contiguous_format)
     assert last.contiguous(memory_format=at.channels_last) is last and last.contiguous().stride() == x.stride()
     volume = x.unsqueeze(0)
+    for name in (
+        "bool",
+        "byte",
+        "char",
+        "short",
+        "int",
+        "long",
+        "half",
+        "bfloat16",
+        "float",
+        "double",
+        "cfloat",
+        "cpu",
+    ):
+        convert = getattr(x, name)
+        assert convert(memory_format=at.channels_last).stride() == last.stride(), name
+        assert convert(memory_format=None).stride() == convert(memory_format=at.preserve_format).stride() == x.stride()
+        for args, given in (((at.channels_last,), {}), ((), {"dtype": at.float32})):
+            with pytest.raises(at.ArgumentError, match=f"^{name}: expected no argument but memory_format, by name"):
+                convert(*args, **given)
     for made in (x.to(at.float64, memory_format=at.channels_last), x.clone(memory_format=at.channels_last), last + 1):
         assert made.stride() == last.stride()
     for made in (volume.clone(memory_format=at.channels_last_3d), volume.to(memory_format=at.channels_last_3d)):

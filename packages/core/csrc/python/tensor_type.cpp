@@ -3,6 +3,7 @@
 #include <structmember.h>
 
 #include <cstring>
+#include <utility>
 
 #include "dispatch/device.h"
 #include "dispatch/dispatch.h"
@@ -557,15 +558,36 @@ PyObject* method_to(PyObject* o, PyObject* args, PyObject* kwargs) {
   return format ? in_format(result, format) : result;
 }
 
-template <int kDtype>
-PyObject* method_as(PyObject* o, PyObject*) {
-  Ref dtype(dtype_object(kDtype));
-  return converted(o, dtype.get(), nullptr, false);
+// The result in the order of memory_format, the only argument that a method takes, by name.
+PyObject* in_format_of(PyObject* result, const char* method, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+  if (!result || (n == 0 && !names)) return result;
+  PyObject* name = n == 0 && PyTuple_Size(names) == 1 ? PyTuple_GetItem(names, 0) : nullptr;
+  if (!name || PyUnicode_CompareWithASCIIString(name, "memory_format") != 0) {
+    Py_DECREF(result);
+    return raise(ATLED_E_ARGUMENT, method, "expected no argument but memory_format, by name");
+  }
+  return args[0] == Py_None ? result : in_format(result, args[0]);
 }
 
-PyObject* method_cpu(PyObject* o, PyObject*) {
+const char* conversion_to(int dtype) {
+  static constexpr std::pair<int, const char*> kNames[] = {
+      {ATLED_BOOL, "bool"},     {ATLED_UINT8, "byte"},     {ATLED_INT8, "char"},        {ATLED_INT16, "short"},
+      {ATLED_INT32, "int"},     {ATLED_INT64, "long"},     {ATLED_FLOAT16, "half"},     {ATLED_BFLOAT16, "bfloat16"},
+      {ATLED_FLOAT32, "float"}, {ATLED_FLOAT64, "double"}, {ATLED_COMPLEX64, "cfloat"}, {ATLED_COMPLEX128, "cdouble"}};
+  for (const auto& [known, name] : kNames)
+    if (known == dtype) return name;
+  return "to";
+}
+
+template <int kDtype>
+PyObject* method_as(PyObject* o, PyObject* const* args, Py_ssize_t n, PyObject* names) {
+  Ref dtype(dtype_object(kDtype));
+  return in_format_of(converted(o, dtype.get(), nullptr, false), conversion_to(kDtype), args, n, names);
+}
+
+PyObject* method_cpu(PyObject* o, PyObject* const* args, Py_ssize_t n, PyObject* names) {
   Ref device(device_object(DLDevice{kDLCPU, 0}));
-  return converted(o, nullptr, device.get(), false);
+  return in_format_of(converted(o, nullptr, device.get(), false), "cpu", args, n, names);
 }
 
 PyObject* method_format(PyObject* o, PyObject* spec) {
@@ -640,21 +662,21 @@ PyMethodDef tensor_methods[] = {
      "Also by name: dtype, device, copy, memory_format, and non_blocking for copies between host and GPU. Floats are "
      "rounded towards 0 to integers; complex numbers lose their imaginary parts.\n\n"
      ">>> at.tensor([1.7, -1.7]).to(at.int32)\ntensor([ 1, -1], dtype=int32)"},
-    {"cpu", method_cpu, METH_NOARGS,
-     "The tensor in host memory: itself if it is there.\n\n"
+    {"cpu", method(method_cpu), METH_FASTCALL | METH_KEYWORDS,
+     "The tensor in host memory, as memory_format says: itself if it is there.\n\n"
      ">>> x = at.zeros(2)\n>>> x.cpu() is x\nTrue"},
-    {"bool", method_as<ATLED_BOOL>, METH_NOARGS, "to(at.bool)"},
-    {"byte", method_as<ATLED_UINT8>, METH_NOARGS, "to(at.uint8)"},
-    {"char", method_as<ATLED_INT8>, METH_NOARGS, "to(at.int8)"},
-    {"short", method_as<ATLED_INT16>, METH_NOARGS, "to(at.int16)"},
-    {"int", method_as<ATLED_INT32>, METH_NOARGS, "to(at.int32)"},
-    {"long", method_as<ATLED_INT64>, METH_NOARGS, "to(at.int64)"},
-    {"half", method_as<ATLED_FLOAT16>, METH_NOARGS, "to(at.float16)"},
-    {"bfloat16", method_as<ATLED_BFLOAT16>, METH_NOARGS, "to(at.bfloat16)"},
-    {"float", method_as<ATLED_FLOAT32>, METH_NOARGS, "to(at.float32)"},
-    {"double", method_as<ATLED_FLOAT64>, METH_NOARGS, "to(at.float64)"},
-    {"cfloat", method_as<ATLED_COMPLEX64>, METH_NOARGS, "to(at.complex64)"},
-    {"cdouble", method_as<ATLED_COMPLEX128>, METH_NOARGS, "to(at.complex128)"},
+    {"bool", method(method_as<ATLED_BOOL>), METH_FASTCALL | METH_KEYWORDS, "to(at.bool)"},
+    {"byte", method(method_as<ATLED_UINT8>), METH_FASTCALL | METH_KEYWORDS, "to(at.uint8)"},
+    {"char", method(method_as<ATLED_INT8>), METH_FASTCALL | METH_KEYWORDS, "to(at.int8)"},
+    {"short", method(method_as<ATLED_INT16>), METH_FASTCALL | METH_KEYWORDS, "to(at.int16)"},
+    {"int", method(method_as<ATLED_INT32>), METH_FASTCALL | METH_KEYWORDS, "to(at.int32)"},
+    {"long", method(method_as<ATLED_INT64>), METH_FASTCALL | METH_KEYWORDS, "to(at.int64)"},
+    {"half", method(method_as<ATLED_FLOAT16>), METH_FASTCALL | METH_KEYWORDS, "to(at.float16)"},
+    {"bfloat16", method(method_as<ATLED_BFLOAT16>), METH_FASTCALL | METH_KEYWORDS, "to(at.bfloat16)"},
+    {"float", method(method_as<ATLED_FLOAT32>), METH_FASTCALL | METH_KEYWORDS, "to(at.float32)"},
+    {"double", method(method_as<ATLED_FLOAT64>), METH_FASTCALL | METH_KEYWORDS, "to(at.float64)"},
+    {"cfloat", method(method_as<ATLED_COMPLEX64>), METH_FASTCALL | METH_KEYWORDS, "to(at.complex64)"},
+    {"cdouble", method(method_as<ATLED_COMPLEX128>), METH_FASTCALL | METH_KEYWORDS, "to(at.complex128)"},
     {"is_shared", tensor_is_shared, METH_NOARGS,
      "True when the elements are in memory that processes share: after share_memory_.\n\n"
      ">>> at.zeros(2).is_shared(), at.zeros(2).share_memory_().is_shared()\n(False, True)"},

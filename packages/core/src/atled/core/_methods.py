@@ -339,14 +339,19 @@ def to_device(self: _core.Tensor, device: Device, /, *, stream: Any = None) -> _
         return self.to(place)
 
 
-def cuda(self: _core.Tensor, device: Device | int | None = None, non_blocking: bool = False) -> _core.Tensor:
+def cuda(
+    self: _core.Tensor,
+    device: Device | int | None = None,
+    non_blocking: bool = False,
+    memory_format: memory_format | None = None,
+) -> _core.Tensor:
     """The tensor on a GPU; DeviceError, saying what to install, where there is none.
 
     >>> if at.cuda.is_available():
     ...     assert at.zeros(2).cuda().is_cuda
     """
     place = "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
-    return self.to(place, non_blocking=non_blocking)
+    return self.to(place, non_blocking=non_blocking, memory_format=memory_format)
 
 
 def pin_memory(self: _core.Tensor, device: Device | None = None) -> _core.Tensor:
