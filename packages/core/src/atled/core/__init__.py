@@ -83,6 +83,7 @@ _LAZY = {
         *("seed", "initial_seed", "get_rng_state", "set_rng_state"),
     ),
     "_fusion": ("fuse", "compile"),
+    "_lowrank": ("pca_lowrank", "svd_lowrank"),
     "_numerical": ("gradient", "histogramdd"),
     "_namespace": ("__array_namespace_info__",),
     "_storage": ("UntypedStorage", "TypedStorage"),
