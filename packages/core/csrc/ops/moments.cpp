@@ -1,6 +1,7 @@
 // Sums and means without NaN, moments in pairs, and covariances.
 #include "dispatch/register.h"
 #include "ops/rules.h"
+#include "ops/settled.h"
 
 namespace atled::core {
 namespace {
@@ -64,6 +65,13 @@ Tensor weights_of(const atled_value& v, const char* name, int64_t columns, bool 
          shape_text(t).c_str());
   if (whole ? t->dtype >= ATLED_FLOAT16 : !is_floating(t->dtype))
     fail(ATLED_E_DTYPE, "expected %s to be %s, got %s", name, whole ? "integers" : "floating", dtype_name(t->dtype));
+  if (t->dl.device.device_type == kDLCPU && !(t->keys & ATLED_KEY_OPAQUE) && columns > 0) {
+    // Elsewhere looking would mean waiting, and inside vmap there are many.
+    static const Op amin{"core::amin"};
+    const Tensor least = to_op(amin(v), dtype_value(ATLED_FLOAT64));
+    if (*settled_data<double>(least) < 0)
+      fail(ATLED_E_VALUE, "expected %s of at least 0, got %g", name, *settled_data<double>(least));
+  }
   return Tensor::borrow(v.u.tensor);
 }
 
@@ -149,7 +157,7 @@ void define_moments() {
           "The covariances of variables (rows) over observations (columns).\n\n"
           "input: at most 2-d; integers are computed in the default float. The sums are divided by n - correction. "
           "fweights: how often each observation was made, integers; aweights: how much each counts, floating; both "
-          "(columns,). Returns (rows, rows), of one variable a 0-d tensor.\n\n"
+          "(columns,), and at least 0. Returns (rows, rows), of one variable a 0-d tensor.\n\n"
           ">>> at.tensor([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]]).cov()\ntensor([[ 1., -2.],\n"
           "        [-2.,  4.]])",
           nullptr, composite});
