@@ -169,6 +169,8 @@ def difference(mine: Any, other: Any) -> tuple[str, str] | None:
         return "type", f"{len(mine)} results, not {len(other)}"
     for m, o in zip(mine, other, strict=True):
         if not isinstance(o, torch.Tensor):
+            if isinstance(o, (bool, int, float, complex)) and (isinstance(m, StandIn) or not (m == o or m != m)):
+                return "value", f"{m}, not {o}"
             continue
         if not isinstance(m, StandIn):
             return "type", f"{type(m).__name__}, not a tensor"
@@ -207,7 +209,8 @@ def gradients(mine: Any, other: Any, inputs: list[Any], leaves: list[Any], again
     draw = torch.Generator().manual_seed(0)
     for order in ("gradient", "second") if again else ("gradient",):
         pairs = [(m, o) for m, o in zip(mine, other, strict=True) if isinstance(o, torch.Tensor) and o.requires_grad]
-        pairs = [(m, o) for m, o in pairs if m.tensor.requires_grad]  # what is linear has no second gradient
+        if order == "second":  # which what is linear has none of
+            pairs = [(m, o) for m, o in pairs if m.tensor.requires_grad]
         if not pairs:
             return
         seeds = [torch.randn(o.shape, generator=draw, dtype=torch.float64).to(o.dtype) for _, o in pairs]

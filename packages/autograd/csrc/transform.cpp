@@ -18,8 +18,10 @@ Tensor wrap(Tensor face, Wrapped* holds) {
   std::unique_ptr<Wrapped> owned(holds);
   Extra& extra = leaf_meta(face).more();
   const bool dual = static_cast<bool>(owned->tangent);
+  const Tensor value = owned->value;
   extra.wrapped = owned.release();
-  check(api.set_keys(face, kTransformKey | (dual ? 0 : ATLED_KEY_OPAQUE), 0));
+  // Of a dual tensor the values are known, unless it is one of a batch.
+  check(api.set_keys(face, kTransformKey | (dual ? value->keys & ATLED_KEY_OPAQUE : ATLED_KEY_OPAQUE), 0));
   return face;
 }
 

@@ -246,3 +246,11 @@ def test_vmap_of_no_dimensions() -> None:
     for function in (at.flip, at.squeeze, at.sum, at.any):
         expected = np.stack([function(each, ()).numpy() for each in x])
         np.testing.assert_array_equal(vmap(lambda each, function=function: function(each, ()))(x).numpy(), expected)
+
+
+def test_a_dual_tensor_inside_vmap_has_no_one_value() -> None:
+    eye = at.eye(2)
+    with pytest.raises(at.LinAlgError, match=r"at batch index \(1,\)"):
+        vmap(lambda a: jvp(at.linalg.cholesky, (a,), (eye,)))(at.stack([eye, -eye]))
+    with pytest.raises(at.AutogradError, match="one inside vmap"):
+        vmap(lambda a: jvp(lambda x: x * float(x[0]), (a,), (at.ones(2),)))(at.ones(2, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_what_containers_are_beside_their_entries_stays() -> None:
     assert type(made[2]) is Table and type(made[2]["a"]) is Rows
     size = at.Size((2, 3))
     assert tree_map(lambda n: n + 1, size).numel() == 12
-    assert tree_map(str, size) == ("2", "3") and repr(tree_structure(size)) == "TreeSpec((*, *))"
+    assert tree_map(str, size) == ("2", "3") and repr(tree_structure(size)) == "TreeSpec(Size(*, *))"
 
 
 def test_results_of_ops_are_containers() -> None:
@@ -165,3 +166,29 @@ def test_errors() -> None:
     with pytest.raises(ZeroDivisionError):
         tree_map(lambda leaf: leaf / 0, [1])
     assert raw_errors(pytree) == [] and without_examples(pytree) == []
+
+
+def test_containers_that_derive_from_others_stay_so() -> None:
+    class Queue(deque[int]):
+        pass
+
+    class Counts(defaultdict[str, int]):
+        pass
+
+    queue, counts = Queue([1, 2], 3), Counts(int, {"a": 1})
+    for tree in (queue, counts):
+        made = tree_map(lambda x: x + 1, tree)
+        assert type(made) is type(tree) and tree_structure(made) == tree_structure(tree)
+    assert tree_map(lambda x: x, queue).maxlen == 3 and tree_map(lambda x: x, counts)["b"] == 0
+
+
+def test_a_structure_is_printed_without_its_containers_being_made() -> None:
+    class Whole:
+        def __init__(self, value: int) -> None:
+            self.value = operator.index(value)
+
+    register_pytree_node(Whole, lambda whole: ((whole.value,), None), lambda parts, _: Whole(*parts))
+    tree = [Whole(1), (2,), {"a": (3, 4)}]
+    assert repr(tree_structure(tree)) == "TreeSpec([Whole(*), (*,), {'a': (*, *)}])"
+    with pytest.raises(at.InvalidValueError, match=r"expected TreeSpec\(\[Whole\(\*\)\]\) at least"):
+        tree_map(lambda a, b: a, [Whole(1)], [1])

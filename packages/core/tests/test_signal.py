@@ -79,3 +79,9 @@ def test_where_they_are_made() -> None:
 def test_it_is_loaded_when_asked_for() -> None:
     program = "import sys, atled.core as at; assert 'atled.core.signal' not in sys.modules; at.signal.windows.hann(8)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_fraction_of_points_is_refused() -> None:
+    for window in (at.signal.windows.gaussian, at.signal.windows.hann):
+        with pytest.raises(at.ArgumentError, match="expected M to be int, got 5.5"):
+            window(5.5)

@@ -57,6 +57,10 @@ def test_convolution_of_complex_numbers(function: Any) -> None:
         np.testing.assert_allclose(function(given[0][1], *given[1:]).numpy(), expected[1], rtol=0, atol=tolerance)
     with pytest.raises(at.DTypeError, match=f"conv{n}d: expected weight of input's dtype complex128, got float64"):
         function(at.from_numpy(x), at.from_numpy(w.real.copy()))
+    with pytest.raises(at.ShapeError, match=rf"conv{n}d: expected bias of shape \(1,\), got \(3,\)"):
+        function(at.from_numpy(x), at.from_numpy(w[:1]), at.from_numpy(b))
+    with pytest.raises(at.ShapeError, match=f"conv{n}d: expected input "):
+        function(at.from_numpy(x[0, 0]), at.from_numpy(w))
     try:
         from atled.autograd import gradcheck
     except ImportError:
@@ -559,9 +563,26 @@ def test_batch_norm_of_an_empty_batch_moves_nothing() -> None:
     result = layer(at.zeros(0, 3, 5))
     assert result.shape == (0, 3, 5)
     assert (layer.running_mean == 0).all().item() and (layer.running_var == 1).all().item()
+    with pytest.raises(at.ShapeError, match=r"batch_norm: expected mean of shape \(3,\), got \(7,\)"):
+        F.batch_norm(at.zeros(0, 3), at.zeros(7), at.ones(7), training=True)
     if hasattr(result, "backward"):
         result.sum().backward()
         assert layer.weight.grad.tolist() == layer.bias.grad.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("rows", "weight"), [((2, 5, 0), (4, 0)), ((2, 5, 3), (0, 3)), ((0,), (4, 0))])
+def test_gradients_of_linear_without_elements(rows: tuple[int, ...], weight: tuple[int, ...]) -> None:
+    grad = pytest.importorskip("atled.autograd").grad
+    x, w = at.zeros(*rows).requires_grad_(), at.ones(*weight).requires_grad_()
+    for given, slope in zip((x, w), grad(F.linear(x, w).sum(), (x, w)), strict=True):
+        assert slope.shape == given.shape and (slope == 0).all().item()
+
+
+def test_convolutions_of_complex_numbers_stay_so_in_autocast() -> None:
+    pytest.importorskip("atled.autograd")
+    x, w = at.ones(1, 2, 5, 5, dtype=at.complex64), at.ones(2, 2, 3, 3, dtype=at.complex64)
+    with at.autocast("cpu", dtype=at.bfloat16):
+        assert F.conv2d(x, w).dtype == F.conv_transpose2d(x, w).dtype == at.complex64
 
 
 def test_batch_norm_of_no_channels() -> None:

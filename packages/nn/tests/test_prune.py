@@ -230,3 +230,8 @@ def test_errors_change_nothing() -> None:
             Larger.apply(made, "weight", 1.0)
     finally:
         Larger.PRUNING_TYPE = "unstructured"
+
+
+def test_an_amount_in_a_tensor() -> None:
+    layer = prune.l1_unstructured(nn.Linear(2, 2), "weight", at.tensor(0.5))
+    assert layer.weight_mask.sum().item() == 2

@@ -320,6 +320,8 @@ def test_smooth_interpolation_of_bytes_is_rounded(mode: str) -> None:
         wide = F.interpolate(at.from_numpy(x.astype(np.float64)), size, mode=mode, antialias=antialias).numpy()
         assert result.dtype is at.uint8
         np.testing.assert_allclose(result.numpy(), np.clip(wide, 0, 255), rtol=0, atol=0.501)
+    row = at.tensor([0, 1, 2, 3], dtype=at.uint8).expand(1, 1, 2, 4)
+    assert F.interpolate(row, (1, 2), mode="bilinear").tolist() == [[[[1, 3]]]]  # 0.5 and 2.5
 
 
 def test_smooth_interpolation_is_of_floats_and_bytes() -> None:

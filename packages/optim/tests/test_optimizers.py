@@ -513,3 +513,16 @@ def test_a_profiler_sees_steps() -> None:
         sgd.step(grads=[at.ones(2), at.ones(3)])
     (step,) = (event for event in prof.events() if event.name == "Optimizer.step#SGD.step")
     assert [call.name for call in step.cpu_children] == ["sgd_"]
+
+
+def test_hooks_that_a_hook_before_the_step_changes() -> None:
+    optimizer, seen = optim.SGD([at.ones(1)], lr=0.1), []
+    first = optimizer.register_step_post_hook(lambda *_: seen.append("first"))
+
+    def before(*_: Any) -> None:
+        first.remove()
+        optimizer.register_step_post_hook(lambda *_: seen.append("second"))
+
+    optimizer.register_step_pre_hook(before)
+    optimizer.step(grads=[at.ones(1)])
+    assert seen == ["second"]

@@ -89,7 +89,9 @@ def _gelu_by_matmul(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple
 
 
 def _rows(t: Tensor) -> Tensor:
-    return t if t.ndim == 2 else t.reshape(-1, t.shape[-1])
+    if t.ndim == 2:
+        return t
+    return t.flatten(0, -2) if t.ndim > 2 else t.unsqueeze(0)
 
 
 # A convolution, its gradient to the input and its gradient to the weight close under differentiation: each is bilinear,

@@ -339,8 +339,8 @@ def _step_between_hooks(*args: Any, **kwargs: Any) -> Any:
     """`Optimizer.step` of the first argument, between the hooks; they see that argument too, as PyTorch's do."""
     optimizer: Optimizer = args[0]
     optimizer._opt_called = True
-    before, after = optimizer._called("step_before"), optimizer._called("step_after")
-    if not before and not after and optimizer._sees_steps():
+    before = optimizer._called("step_before")
+    if not before and not optimizer._called("step_after") and optimizer._sees_steps():
         del optimizer.step  # a schedule wanted to know of the first one; the others cost no more than without it
     for hook in before:
         changed = hook(optimizer, args, kwargs)
@@ -350,7 +350,7 @@ def _step_between_hooks(*args: Any, **kwargs: Any) -> Any:
             raise at.ArgumentError(f"step pre-hook: expected None or (args, kwargs), got {type(changed).__name__}")
         args, kwargs = changed
     answer = type(optimizer).step(*args, **kwargs)
-    for hook in after:
+    for hook in optimizer._called("step_after"):
         hook(optimizer, args, kwargs)
     return answer
 

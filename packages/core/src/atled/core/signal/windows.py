@@ -38,6 +38,8 @@ _NUTTALL = (0.3635819, 0.4891775, 0.1365995, 0.0106411)
 
 
 def _length(function: str, M: int) -> int:
+    if not isinstance(M, int):
+        raise _core.ArgumentError(f"{function}: expected M to be int, got {M!r}")
     if M < 0:
         raise _core.InvalidValueError(f"{function}: expected M >= 0, got {M}")
     return M

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
 from typing import Any
 
 from atled.core._core import InvalidValueError, Size
@@ -62,7 +61,23 @@ def _made_mapping(children: list[Any], context: Any) -> Any:
 
 
 def _defaults(tree: Any) -> tuple[Iterable[Any], Any]:
-    return tree.values(), (tree.default_factory, list(tree))
+    return tree.values(), (type(tree), list(tree), tree.default_factory)
+
+
+def _made_defaults(children: list[Any], context: Any) -> Any:
+    kind, keys, factory = context
+    made = kind(factory)
+    made.update(zip(keys, children, strict=True))
+    return made
+
+
+def _deque(tree: Any) -> tuple[Iterable[Any], Any]:
+    return tree, (type(tree), tree.maxlen)
+
+
+def _made_deque(children: list[Any], context: Any) -> Any:
+    kind, most = context
+    return kind(children, most)
 
 
 #: How containers are taken apart, and made: by class, which for one that is not here is its nearest base.
@@ -71,8 +86,8 @@ _nodes: dict[type, tuple[Flatten, Unflatten]] = {
     list: (_sequence, _made_sequence),
     Size: (_sequence, _made_size),
     dict: (_mapping, _made_mapping),
-    defaultdict: (_defaults, lambda children, context: defaultdict(context[0], zip(context[1], children, strict=True))),
-    deque: (lambda tree: (tree, tree.maxlen), lambda children, most: deque(children, most)),
+    defaultdict: (_defaults, _made_defaults),
+    deque: (_deque, _made_deque),
 }
 _BASES = (tuple, list, dict, deque)
 
@@ -102,13 +117,6 @@ def register_pytree_node(
     if cls in _nodes:
         raise InvalidValueError(f"register_pytree_node: expected a class once, got {cls.__name__} again")
     _nodes[cls] = flatten_fn, unflatten_fn
-
-
-class _Place:
-    """A leaf in the printed form of a structure."""
-
-    def __repr__(self) -> str:
-        return "*"
 
 
 class TreeSpec:
@@ -160,7 +168,24 @@ class TreeSpec:
     __hash__ = None  # type: ignore[assignment]  # keys and contexts need have none
 
     def __repr__(self) -> str:
-        return f"TreeSpec({self.unflatten(repeat(_Place(), self.num_leaves))!r})"
+        return f"TreeSpec({_printed(self._top)})"
+
+
+def _printed(container: _Container | None) -> str:
+    if container is None:
+        return "*"
+    kind, context, children, make = container
+    parts = [_printed(child) for child in children]
+    if make in (_made_mapping, _made_defaults):
+        parts = [f"{key!r}: {part}" for key, part in zip(context[1], parts, strict=True)]
+    if fields := getattr(kind, "_fields", None):
+        parts = [f"{field}={part}" for field, part in zip(fields, parts, strict=True)]
+    inside = ", ".join(parts)
+    if kind is tuple:
+        return f"({inside},)" if len(parts) == 1 else f"({inside})"
+    if kind in (list, dict):
+        return f"[{inside}]" if kind is list else f"{{{inside}}}"
+    return f"{kind.__name__}({inside})"
 
 
 def _made(container: _Container, leaves: Iterator[Any]) -> Any:

@@ -12,7 +12,7 @@ from atled.core import Tensor
 from atled.core._explained import explained
 
 from .._ops import one as _one
-from .._precision import cast
+from .._precision import as_given, cast
 from .._sizes import Size, sizes
 
 _LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
@@ -74,7 +74,7 @@ def conv2d(
     if isinstance(padding, str):
         input, padding = _same_padding("conv2d", 2, input, weight, stride, padding, dilation)
     if input.is_complex():
-        return _by_parts("conv2d", conv2d, input, weight, bias, stride, padding, dilation, groups)
+        return _by_parts("conv2d", 2, conv2d, input, weight, bias, stride, padding, dilation, groups)
     if input.ndim == 3:
         return _one.conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     return _one.conv2d(input, weight, bias, stride, padding, dilation, groups)
@@ -100,24 +100,30 @@ def conv3d(
     if isinstance(padding, str):
         input, padding = _same_padding("conv3d", 3, input, weight, stride, padding, dilation)
     if input.is_complex():
-        return _by_parts("conv3d", conv3d, input, weight, bias, stride, padding, dilation, groups)
+        return _by_parts("conv3d", 3, conv3d, input, weight, bias, stride, padding, dilation, groups)
     if input.ndim == 4:
         return _one.conv3d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     return _one.conv3d(input, weight, bias, stride, padding, dilation, groups)
 
 
+@as_given
 def _by_parts(
-    op: str, real: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any
+    op: str, n: int, real: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any
 ) -> Tensor:
     """A convolution of complex numbers, by one of both parts of the input with each part of the weight."""
     _expect_one_dtype(op, input, weight, bias)
-    if input.ndim < weight.ndim:
-        return _by_parts(op, real, input.unsqueeze(0), weight, bias, *settings).squeeze(0)
+    _expect_layout(op, n, input, weight, "K, C / groups")
+    if input.ndim == n + 1:
+        return _by_parts(op, n, real, input.unsqueeze(0), weight, bias, *settings).squeeze(0)
     parts = at.cat([input.real, input.imag])
     rr, ir = real(parts, weight.real, None, *settings).chunk(2)
     ri, ii = real(parts, weight.imag, None, *settings).chunk(2)
     result = at.complex(rr - ii, ri + ir)
-    return result if bias is None else result + bias.reshape(-1, *[1] * (weight.ndim - 2))
+    if bias is None:
+        return result
+    if tuple(bias.shape) != (channels := result.shape[1],):
+        raise at.ShapeError(f"{op}: expected bias of shape ({channels},), got {tuple(bias.shape)}")
+    return result + bias.reshape(-1, *[1] * n)
 
 
 def _expect_one_dtype(op: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
@@ -248,7 +254,7 @@ def _transposed(
         )
     if input.is_complex():
         real = functools.partial(_transposed, op, n)
-        return _by_parts(op, real, input, weight, bias, steps, around, more, groups, spread)
+        return _by_parts(op, n, real, input, weight, bias, steps, around, more, groups, spread)
     if any(extra >= max(step, gap) for extra, step, gap in zip(more, steps, spread, strict=True)):
         raise at.InvalidValueError(
             f"{op}: expected output_padding smaller than stride or dilation, got {more}, {steps} and {spread}"

@@ -170,8 +170,9 @@ def batch_norm(
     if not eps >= 0:
         raise at.InvalidValueError(f"batch_norm: expected eps >= 0, got {eps}")
     if input.numel() == 0 and input.ndim > 1:  # an empty batch has no mean, and moves no average
-        channels = at.zeros(input.shape[1], dtype=input.dtype, device=input.device)
-        return _one.batch_norm_inference(input, channels, channels, weight, bias, eps)
+        zeros = at.zeros(input.shape[1], dtype=input.dtype, device=input.device)
+        mean, var = (zeros, zeros) if running_mean is None or running_var is None else (running_mean, running_var)
+        return _one.batch_norm_inference(input, mean, var, weight, bias, eps)
     output, mean, var = _several.batch_norm(input, weight, bias, eps)
     if running_mean is not None:
         _one.update_average(running_mean, mean, momentum)

@@ -89,7 +89,7 @@ def interpolate(
             taps = _cubic_taps(place, size_here) if mode == "bicubic" else _linear_taps(place, size_here)
         wide = _weighted(wide, dim, taps)
     if input.dtype == at.uint8:
-        wide = wide.round().clamp(0, 255)
+        wide = (wide + 0.5).floor().clamp(0, 255)  # halves up, as PyTorch's
     return wide.to(input.dtype)
 
 

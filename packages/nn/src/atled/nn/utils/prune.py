@@ -225,7 +225,9 @@ def _structured_dim(t: Tensor, dim: int) -> int:
 class _ByAmount(BasePruningMethod):
     """Prunes those of the least scores: so many, or such a part of all."""
 
-    def __init__(self, amount: int | float) -> None:
+    def __init__(self, amount: int | float | Tensor) -> None:
+        if isinstance(amount, Tensor):  # of which floats, too, have an __index__
+            amount = amount.item()
         self.amount, self._is_part = amount, not hasattr(amount, "__index__")
         if not amount >= 0 or (self._is_part and amount > 1):
             raise at.InvalidValueError(
