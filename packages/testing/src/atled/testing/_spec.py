@@ -48,7 +48,7 @@ class ErrorCase(Sample):
 
 
 class HostErrorCase(ErrorCase):
-    """One that only the CPU refuses: other devices would have to be waited for, and take it or the nearest legal one."""
+    """One that only the CPU refuses: others would have to be waited for, and take it or the nearest legal value."""
 
 
 class Draw:

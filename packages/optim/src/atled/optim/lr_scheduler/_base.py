@@ -22,7 +22,7 @@ class LRScheduler(ExplainsInit, ABC):
     ``get_lr()``, a rate for each group.
 
     The optimizer steps first, then its schedule: a UserWarning where a schedule's first ``step()`` comes before any of
-    the optimizer's since there are schedules for it, since the first rate would go unused.
+    the optimizer's since there are schedules for it: the first rate would go unused.
 
     Errors: ``ArgumentError`` for what is no optimizer, ``InvalidValueError`` where ``initial_lr`` is missing.
 
